@@ -1,0 +1,157 @@
+"""One target at one point: its laws, then its blocks, then single entries of what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from gradcheck import _laws
+from gradcheck._compare import Comparer
+from gradcheck._evaluate import Evaluator, number
+from gradcheck._locate import Entries, difference_entries, find_entries
+from gradcheck._report import Block, Law
+from gradcheck._stress import scale
+from gradcheck._target import Target, Values
+from gradcheck._verdict import Verdict, overall
+
+#: wrong blocks up to this size are differenced entry by entry
+EVERY_ENTRY = 1024
+
+
+@dataclass
+class Audit:
+    """What was found at one point. `gradients` are the analytic ones, `numerical` those of blocks differenced whole."""
+
+    blocks: dict[str, Block] = field(default_factory=dict)
+    laws: dict[str, Law] = field(default_factory=dict)
+    gradients: Values = field(default_factory=dict)
+    numerical: Values = field(default_factory=dict)
+    scheme: str = ""
+    evaluations: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the blocks and the broken laws."""
+        parts = [block.verdict for block in self.blocks.values()]
+        return overall(parts + [law.breach for law in self.laws.values() if not law.holds])
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """The names of the wrong blocks."""
+        return tuple(name for name, block in self.blocks.items() if block.verdict == "wrong")
+
+    def note(self, *laws: Law) -> None:
+        """Add laws; a broken one stays broken, whatever a later law of its name says."""
+        for law in laws:
+            if law.name not in self.laws or self.laws[law.name].holds:
+                self.laws[law.name] = law
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How far an audit goes.
+
+    `laws`: also those that cost evaluations; `entries`: of wrong blocks; `full`: of all; `stop`: at the first wrong
+    block. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
+    """
+
+    laws: bool = True
+    entries: bool = True
+    full: bool = False
+    stop: bool = False
+    divisor: float = 1.0
+    difference: Callable[[Evaluator, str], Entries] = difference_entries
+
+
+def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | None = None) -> Audit:
+    """Check one target at the point where it stands, and leave it there.
+
+    Raises
+    ------
+    TargetError
+        If the target cannot be run; `UserCodeError` if it is the user's code that raises.
+    """
+    result = Audit()
+    with target.preserved():
+        target.begin(np.random.default_rng([seed, 1]))
+        evaluator = Evaluator(target, tick)
+        comparer = _prepared(result, evaluator, seed, depth)
+        if comparer is not None:
+            _judge(result, comparer, depth)
+        result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
+        result.evaluations = evaluator.evaluations
+        result.scheme = evaluator.scheme
+    return result
+
+
+def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> Comparer | None:
+    """The laws that must hold before anything can be compared; None if one of them does not."""
+    raw_loss = evaluator.raw_loss()
+    changed_by_loss = evaluator.target.changed()
+    value = number(raw_loss)
+    result.note(_laws.scalar(raw_loss), _laws.finite_loss(value))
+    if np.iscomplexobj(raw_loss) or not math.isfinite(value.real):
+        _all_undecided(result, evaluator, "the loss is not one finite real number")
+        return None
+    evaluator.loss_value = value.real
+    raw_grads = evaluator.raw_grads()
+    result.note(_laws.purity(changed_by_loss, evaluator.target.changed()))
+    laws, gradients, faults = _laws.structure(raw_grads, evaluator.base)
+    result.note(*laws, _laws.repeatability(value, number(evaluator.raw_loss()), evaluator.epsilon))
+    if not result.laws["repeatability"].holds:
+        _all_undecided(
+            result, evaluator, "the loss is not the same when asked twice: no difference of it means a thing"
+        )
+    shapes = {name: array.shape for name, array in evaluator.base.items()}
+    result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
+    if not gradients or not result.laws["repeatability"].holds:
+        return None
+    return Comparer(evaluator, gradients, seed, depth.divisor)
+
+
+def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
+    if depth.laws:
+        _ask_laws(result, comparer)
+    result.gradients = comparer.gradients
+    for block in comparer.blocks():
+        result.blocks[block.name] = block
+        if depth.stop and block.verdict == "wrong":
+            return
+    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.has_cotangent:
+        result.note(scale(comparer))
+    for name in comparer.gradients:
+        if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
+            _ask_entries(result, comparer, name, depth)
+
+
+def _ask_laws(result: Audit, comparer: Comparer) -> None:
+    evaluator = comparer.evaluator
+    rng = np.random.default_rng([comparer.seed, 2])
+    _, again, _ = _laws.structure(evaluator.raw_grads(), evaluator.base)
+    first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
+    result.note(_laws.statelessness(first, again, comparer.epsilon))
+    if evaluator.target.inputs():
+        result.note(_laws.dependence(evaluator, rng))
+    if evaluator.target.has_cotangent:
+        result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
+
+
+def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> None:
+    block, size = result.blocks[name], comparer.gradients[name].size
+    if not size:
+        return
+    if not depth.full and size > EVERY_ENTRY:
+        worst = find_entries(comparer.evaluator, comparer.gradients[name], name, comparer.rng(name))
+        result.blocks[name] = replace(block, worst=worst)
+        return
+    entries = depth.difference(comparer.evaluator, name)
+    result.numerical[name] = entries.values
+    result.blocks[name] = comparer.by_entries(block, entries)
+
+
+def _all_undecided(result: Audit, evaluator: Evaluator, message: str) -> None:
+    for name, array in evaluator.base.items():
+        result.blocks[name] = Block(name, array.shape, "inconclusive", message=message)

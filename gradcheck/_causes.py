@@ -1,0 +1,170 @@
+"""Patterns with a name, found in the two gradients alone: one factor for all, a factor, a transpose, a missing part.
+
+Each is named only where it fits to within the error bars; what does not fit gets no name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from gradcheck._audit import Audit
+from gradcheck._evaluate import norm
+from gradcheck._report import Finding, Law, Worst
+from gradcheck._sizes import Sizes
+from gradcheck._target import Array
+
+#: how well a pattern must fit: the part of a gradient that it leaves unexplained
+FITS = 1e-7
+
+
+@dataclass(frozen=True)
+class CommonFactor:
+    """In `blocks` the analytic gradient is `value` times the numerical one; `label` names it by sizes: "T", "1/B"."""
+
+    value: float
+    label: str
+    blocks: tuple[str, ...]
+
+
+def factor(analytic: Array, numerical: Array, tolerance: float = FITS) -> float | None:
+    """k if analytic = k * numerical to within the tolerance, else None."""
+    size = norm(numerical)
+    if not size or not norm(analytic):
+        return None
+    k = float(np.sum((analytic / size) * (numerical / size)))
+    return k if norm(analytic - k * numerical) <= tolerance * norm(analytic) else None
+
+
+def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
+    """A factor named by the sizes that at least two blocks share, or all of them, while none is right without it."""
+    if any(block.verdict == "right" for block in audit.blocks.values()):
+        return None
+    factors = {
+        name: k
+        for name, numerical in audit.numerical.items()
+        if name in audit.gradients and (k := factor(audit.gradients[name], numerical)) is not None
+    }
+    labels = {name: label for name, k in factors.items() if (label := _label(k, sizes))}
+    if not labels:
+        return None
+    label, count = Counter(labels.values()).most_common(1)[0]
+    blocks = tuple(name for name in labels if labels[name] == label)
+    judged = [name for name, block in audit.blocks.items() if block.verdict != "vacuous"]
+    return CommonFactor(factors[blocks[0]], label, blocks) if count >= 2 or len(judged) == count else None
+
+
+def factor_at(label: str, sizes: Sizes) -> float:
+    """The value of a label like "T", "T*B" or "1/B" at these sizes."""
+    return next(value for name, value in _candidates(sizes) if name == label)
+
+
+def reduction_law(common: CommonFactor | None) -> Law:
+    """The loss and the gradients are reduced in the same way: both means, or both sums."""
+    if common is None:
+        return Law("reduction", True, "the loss and the gradients are reduced alike")
+    sizes = common.label.removeprefix("1/")
+    inverse = common.label.startswith("1/")
+    told = (
+        f"the loss is a sum over {sizes}, the gradients are a mean"
+        if inverse
+        else f"the loss is a mean over {sizes}, the gradients are a sum"
+    )
+    change = f"multiply the gradients by {sizes}" if inverse else f"divide the gradients by {sizes}"
+    return Law(
+        "reduction",
+        False,
+        f"gradients are {common.value:.6g} = {common.label} times too large ({', '.join(common.blocks)}): {told}; "
+        f"{change}, or reduce the loss the same way",
+    )
+
+
+def findings(audit: Audit, smallest: Sizes | None, common: CommonFactor | None) -> tuple[Finding, ...]:
+    """One finding for each thing that is wrong: broken laws first, then blocks grouped by what they have in common."""
+    result = [
+        Finding(f"law:{law.name}", law.message, common.blocks if common and law.name == "reduction" else ())
+        for law in audit.laws.values()
+        if not law.holds
+    ]
+    explained = set(common.blocks) if common else set()
+    remaining = [name for name in audit.wrong if name not in explained]
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for name in remaining:
+        grouped.setdefault(_pattern(audit, name), []).append(name)
+    at = f"; smallest failing size: {shown(smallest)}" if smallest else ""
+    for (kind, message), names in grouped.items():
+        result.append(Finding(kind, f"{_subject(names)} {message}{_example(audit, names)}{at}", tuple(names)))
+    return tuple(result)
+
+
+def _subject(names: list[str]) -> str:
+    return f"the gradient of {names[0]} is" if len(names) == 1 else f"the gradients of {', '.join(names)} are each"
+
+
+def _example(audit: Audit, names: list[str]) -> str:
+    """The entry that shows it best: both values of the block with the largest error."""
+    worst_first = sorted(names, key=lambda name: -(audit.blocks[name].error or 0.0))
+    for name in worst_first:
+        worst = audit.blocks[name].worst
+        if worst is not None:
+            analytic, numerical = told_apart(worst)
+            return f"; {name}{list(worst.index)}: analytic {analytic}, numerical {numerical}"
+    return ""
+
+
+def told_apart(worst: Worst) -> tuple[str, str]:
+    """The two values with as many digits as it takes to tell them apart."""
+    for digits in range(6, 18):
+        pair = f"{worst.analytic:.{digits}g}", f"{worst.numerical:.{digits}g}"
+        if pair[0] != pair[1]:
+            break
+    return pair
+
+
+def shown(sizes: Sizes) -> str:
+    """Sizes as a reader writes them: T=2, B=1."""
+    return ", ".join(f"{name}={value}" for name, value in sizes.items())
+
+
+def _pattern(audit: Audit, name: str) -> tuple[str, str]:
+    """(kind, what is said of the block)."""
+    block = audit.blocks[name]
+    if name not in audit.gradients:
+        return "structure", f"cannot be compared: {block.message}"
+    analytic, numerical = audit.gradients[name], audit.numerical.get(name)
+    if numerical is None:
+        return "gradient", "not the slope of the loss"
+    floor = FITS * max(norm(analytic), norm(numerical))
+    if norm(numerical) <= floor:
+        return "phantom", "not zero, as it should be: the loss does not depend on it"
+    if norm(analytic) <= floor:
+        return "missing", "zero, and the loss does depend on it"
+    k = factor(analytic, numerical)
+    if k is not None and math.isclose(k, -1.0, rel_tol=1e-5):
+        return "sign", "the true one with the wrong sign"
+    if k is not None and not math.isclose(k, 1.0, rel_tol=1e-5):
+        return "factor", f"{k:.6g} times the true one"
+    if analytic.ndim == 2 and analytic.shape == numerical.T.shape and factor(analytic, numerical.T) is not None:
+        return "transposed", "the transpose of the true one"
+    return "gradient", "not the slope of the loss"
+
+
+def _label(k: float, sizes: Sizes) -> str | None:
+    return next((name for name, value in _candidates(sizes) if math.isclose(k, value, rel_tol=1e-6)), None)
+
+
+def _candidates(sizes: Sizes) -> Iterator[tuple[str, float]]:
+    """Sizes, their pairwise products, and the inverses of all these; ones explain nothing."""
+    products = {name: float(value) for name, value in sizes.items()}
+    products |= {f"{a}*{b}": float(sizes[a] * sizes[b]) for a, b in combinations(sizes, 2)}
+    for name, value in products.items():
+        if value != 1.0:
+            yield name, value
+    for name, value in products.items():
+        if value != 1.0:
+            yield f"1/{name}", 1 / value

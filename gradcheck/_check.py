@@ -1,0 +1,297 @@
+"""The order of a check; the one place where it is decided.
+
+At the default sizes: laws, then blocks. A factor common to all blocks is taken out, so that other defects show. Then
+the other sizes; then, where something failed, down to the smallest size that still fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from gradcheck._audit import Audit, Depth, audit
+from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
+from gradcheck._errors import GradientError, TargetError, UserCodeError
+from gradcheck._parallel import entries_by
+from gradcheck._report import Block, Law, Report, Trial
+from gradcheck._sizes import Sizes, TargetFactory
+from gradcheck._target import Target
+
+#: progress(stage, evaluations so far)
+Progress: TypeAlias = Callable[[str, int], None]
+
+
+def check(
+    target_or_factory: Target | TargetFactory | Callable[..., Target],
+    *,
+    full: bool = False,
+    explain: bool = True,
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare hand-written gradients with the slope of their loss.
+
+    Parameters
+    ----------
+    target_or_factory
+        A `Target`, checked where it stands; or a factory (``@gradcheck.target``), checked at its default sizes, at
+        smaller and at larger ones.
+    full
+        Difference every entry of every block, not only directions through them.
+    explain
+        Shrink a failure to the smallest size that fails, and look for its cause.
+    seed
+        Seeds the factory's generator and every random direction. The same seed gives the same report.
+    executor
+        Any `concurrent.futures.Executor`; the entries of a full check are shared out to it. The factory must be
+        importable by the workers.
+    progress
+        Called as ``progress(stage, evaluations)`` while the check runs.
+
+    Raises
+    ------
+    TargetError
+        If the target cannot be run. Its arrays are put back first, as they are after Ctrl-C.
+    """
+    started = time.perf_counter()
+    subject = as_subject(target_or_factory)
+    if executor is not None and not isinstance(subject, TargetFactory):
+        raise TargetError(
+            "executor= needs a factory (@gradcheck.target) that workers can import; a Target lives in one process"
+        )
+    run = _Run(subject, seed, full, explain, executor, progress or (lambda *_: None))
+    return replace(run.report(), seconds=time.perf_counter() - started)
+
+
+def assert_gradients(
+    target_or_factory: Target | TargetFactory | Callable[..., Target],
+    *,
+    full: bool = False,
+    explain: bool = True,
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """`check`, and raise unless everything is right.
+
+    Raises
+    ------
+    GradientError
+        An AssertionError whose text is the report's, unless ``report.ok``.
+    TargetError
+        As `check` does.
+    """
+    report = check(target_or_factory, full=full, explain=explain, seed=seed, executor=executor, progress=progress)
+    if not report.ok:
+        raise GradientError(report)
+    return report
+
+
+def as_subject(value: Any) -> Target | TargetFactory:
+    """A target or a factory; a plain function is taken for a factory."""
+    if isinstance(value, (Target, TargetFactory)):
+        return value
+    if callable(value):
+        return TargetFactory(value)
+    raise TargetError(
+        f"expected a gradcheck.Target or a factory made with @gradcheck.target, got {type(value).__name__}"
+    )
+
+
+@dataclass
+class _Run:
+    """One check under way."""
+
+    subject: Target | TargetFactory
+    seed: int
+    full: bool
+    explain: bool
+    executor: Executor | None
+    progress: Progress
+    evaluations: int = 0
+    common: CommonFactor | None = None
+    divided: bool = False
+    right_at: dict[str, tuple[Sizes, Block]] = field(default_factory=dict)
+
+    def report(self) -> Report:
+        if isinstance(self.subject, Target):
+            return self._of_target(self.subject)
+        return self._of_factory(self.subject)
+
+    # -- a target ------------------------------------------------------------------------------------------------------
+
+    def _of_target(self, target: Target) -> Report:
+        main = self._audit_target(target, Depth(full=self.full), "checking")
+        return self._assembled(target.name, "", main, {}, None, [])
+
+    # -- a factory -----------------------------------------------------------------------------------------------------
+
+    def _of_factory(self, factory: TargetFactory) -> Report:
+        sizes, main, trials = self._first_that_runs(factory)
+        main = self._common_factor_out(factory, sizes, main)
+        for other in factory.sweep():
+            if all(trial.sizes != other for trial in trials):
+                trials.append(self._trial(factory, other))
+        main, smallest = self._smallest(factory, sizes, main, trials)
+        self._learn_from(main, trials)
+        return self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)
+
+    def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
+        """The default sizes; or, if the code raises there, the first others at which it does not."""
+        trials: list[Trial] = []
+        first: TargetError | None = None
+        for sizes in [factory.sizes, *factory.sweep()]:
+            try:
+                main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking")
+            except TargetError as error:
+                first = first or error
+                trials.append(Trial(sizes, "wrong", message=str(error)))
+            else:
+                return sizes, main, [*trials, Trial(sizes, main.verdict, main.wrong)]
+        assert first is not None
+        raise first
+
+    def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> Depth:
+        if self.executor is None or not self.full:
+            return Depth(full=self.full)
+        return Depth(full=True, difference=entries_by(self.executor, factory, self.seed, sizes))
+
+    def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
+        """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
+        common = common_factor(main, sizes)
+        if common is None or not self._follows(factory, sizes, common):
+            main.laws["reduction"] = reduction_law(None)
+            return main
+        self.common = common
+        judged = {name for name, block in main.blocks.items() if block.verdict != "vacuous"}
+        if judged - set(common.blocks):
+            self.divided = True
+            main = self._audit(
+                factory, sizes, replace(self._main_depth(factory, sizes), divisor=common.value), "checking again"
+            )
+            main.blocks = {name: replace(block, factor=common.value) for name, block in main.blocks.items()}
+        main.laws["reduction"] = reduction_law(common)
+        return main
+
+    def _follows(self, factory: TargetFactory, sizes: Sizes, common: CommonFactor) -> bool:
+        """Whether the factor changes with the sizes it is named by."""
+        names = common.label.removeprefix("1/").split("*")
+        if any(name in factory.pinned for name in names):
+            return True
+        other = {name: value + 1 if name in names else value for name, value in sizes.items()}
+        try:
+            found = common_factor(self._audit(factory, other, Depth(laws=False), "comparing sizes"), other)
+        except TargetError:
+            return False
+        return found is not None and found.label == common.label
+
+    def _trial(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> Trial:
+        try:
+            found = self._audit(factory, sizes, self._quick(sizes, stop=stop), f"trying {shown(sizes)}")
+        except TargetError as error:
+            if (
+                isinstance(error, UserCodeError)
+                and isinstance(error.error, ValueError)
+                and error.what.startswith(factory.name + "(")
+            ):
+                return Trial(sizes, "right", message=f"not made at this size: {error.error}")
+            return Trial(sizes, "wrong", message=str(error))
+        for name, block in found.blocks.items():
+            if block.verdict == "right":
+                self.right_at.setdefault(name, (sizes, block))
+        broken = next((law.message for law in found.laws.values() if not law.holds), "")
+        return Trial(sizes, found.verdict, found.wrong, broken)
+
+    def _quick(self, sizes: Sizes, *, stop: bool = False) -> Depth:
+        divisor = (
+            factor_at(self.common.label, sizes)
+            if self.divided and self.common and _has(self.common.label, sizes)
+            else 1.0
+        )
+        return Depth(laws=False, entries=False, stop=stop, divisor=divisor)
+
+    def _smallest(
+        self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]
+    ) -> tuple[Audit, Sizes | None]:
+        """What to report from, and the smallest sizes that fail: of wrong blocks, or else of code that raises."""
+        others = [trial for trial in trials if trial.verdict == "wrong" and trial.sizes != sizes]
+        if main.wrong:
+            start = sizes
+        elif others:
+            # Right at the default sizes: the blocks are reported as they are where they are wrong.
+            start = next((trial.sizes for trial in others if trial.wrong), others[0].sizes)
+            if any(trial.wrong for trial in others):
+                self._take_wrong_blocks(factory, start, main)
+        else:
+            return main, None
+        if not self.explain:
+            return main, None
+        return main, factory.shrink(start, lambda sizes: self._trial(factory, sizes, stop=True).verdict == "wrong")
+
+    def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
+        found = self._audit(factory, sizes, replace(self._quick(sizes), entries=True), "looking closer")
+        for name in found.wrong:
+            main.blocks[name] = replace(found.blocks[name], message=f"at {shown(sizes)}; right at the default sizes")
+        main.gradients |= found.gradients
+        main.numerical |= found.numerical
+
+    def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
+        """The law "sizes"; and blocks that were vacuous at the default sizes are right if they are so at others."""
+        raised = [trial for trial in trials if trial.verdict == "wrong" and not trial.wrong and trial.message]
+        if raised:
+            more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
+            main.laws["sizes"] = Law("sizes", False, f"at {shown(raised[0].sizes)}{more}: {raised[0].message}")
+        elif len(trials) > 1:
+            main.laws["sizes"] = Law("sizes", True, f"tried at {len(trials)} sets of sizes")
+        for name, block in main.blocks.items():
+            if block.verdict == "vacuous" and name in self.right_at:
+                sizes, right = self.right_at[name]
+                main.blocks[name] = replace(right, message=f"both gradients are zero here; judged at {shown(sizes)}")
+
+    # -- both ----------------------------------------------------------------------------------------------------------
+
+    def _audit(self, factory: TargetFactory, sizes: Sizes, depth: Depth, stage: str) -> Audit:
+        return self._audit_target(factory.build(self.seed, sizes), depth, stage)
+
+    def _audit_target(self, target: Target, depth: Depth, stage: str) -> Audit:
+        ticks = 0
+
+        def tick() -> None:
+            nonlocal ticks
+            ticks += 1
+            self.progress(stage, self.evaluations + ticks)
+
+        found = audit(target, self.seed, depth, tick)
+        self.evaluations += found.evaluations
+        return found
+
+    def _assembled(
+        self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]
+    ) -> Report:
+        return Report(
+            name=name,
+            verdict=main.verdict,
+            blocks=main.blocks,
+            laws=main.laws,
+            findings=findings(main, smallest, self.common) if self.explain else (),
+            sizes=dict(sizes),
+            smallest=smallest,
+            trials=tuple(trials),
+            scheme=main.scheme,
+            seed=self.seed,
+            full=self.full,
+            evaluations=self.evaluations,
+            doc=doc,
+        )
+
+
+def _has(label: str, sizes: Sizes) -> bool:
+    """Whether the label has a value other than one at these sizes."""
+    product = 1
+    for name in label.removeprefix("1/").split("*"):
+        product *= sizes[name]
+    return product != 1

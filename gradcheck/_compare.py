@@ -1,0 +1,267 @@
+"""The gradients of one point against differences of the loss: along shared directions, block by block, entry by entry.
+
+Three things keep correct code from being accused. The bar of a comparison holds the error of the difference and the
+rounding error of the gradient itself. If a bar is passed, that rounding is measured: the parameters are moved by a few
+roundoffs, and what the gradients change by then is nobody's mistake. And a small discrepancy has to be there still at a
+point nearby, since a wrong formula is wrong there too, and noise is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradcheck import _laws
+from gradcheck._difference import Derivative
+from gradcheck._evaluate import Evaluator, inner, norm
+from gradcheck._locate import Entries
+from gradcheck._report import Block, Worst
+from gradcheck._target import Array, Values
+from gradcheck._verdict import COARSE, Verdict, judge, sensitivity, why_undecided
+
+#: Gaussian directions for each group of blocks
+DIRECTIONS = 4
+#: blocks whose gradient norms are within this factor share directions
+SIMILAR = 100.0
+#: the rounding error of a gradient, in roundoffs of its own norm and of the largest block's
+ROUNDING_OWN, ROUNDING_LARGEST = 64.0, 8.0
+#: along a Gaussian direction a rounding error shows as N(0, its norm): this many deviations are allowed for
+DEVIATIONS = 3.0
+#: a discrepancy below this part of the gradient is asked once more at a point nearby
+SUSPICIOUS = 1e-3
+#: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
+NEARBY = 1e-5
+#: how much of a discrepancy may change between points nearby
+STEADY = 0.3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Analytic minus numerical along one direction, and the bar that tells whether it means anything."""
+
+    discrepancy: float
+    bar: float
+    derivative: Derivative
+
+
+class Comparer:
+    """Compares given gradients with differences of the loss, at the evaluator's base point."""
+
+    def __init__(self, evaluator: Evaluator, gradients: Values, seed: int, divisor: float = 1.0) -> None:
+        self.evaluator = evaluator
+        self.seed = seed
+        self.divisor = divisor
+        self.epsilon = max([evaluator.epsilon, *(_roundoff(gradient) for gradient in gradients.values())])
+        self.gradients = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
+        self.norms = {name: norm(gradient) for name, gradient in self.gradients.items()}
+        #: whether complex steps are checked against real ones, once for every group of blocks
+        self.probing = True
+        self._measured: dict[str, float] | None = None
+
+    # -- blocks --------------------------------------------------------------------------------------------------------
+
+    def blocks(self) -> Iterator[Block]:
+        """Each block judged, by directions that similar blocks share, and alone where those disagree."""
+        for group in self._groups():
+            comparisons = self.compare(group)
+            passed = _judged(comparisons) == "right"
+            for name in group:
+                if passed and _bar(comparisons) <= COARSE * self.norms[name]:
+                    yield self._block(name, "right", comparisons, self.norms[name])
+                else:
+                    yield self._alone(name)
+
+    def by_entries(self, block: Block, entries: Entries) -> Block:
+        """The block judged again from its single entries."""
+        gradient = self.gradients[block.name]
+        apart = np.abs(gradient - entries.values)
+        scale = max(norm(entries.values), self.norms[block.name])
+        if scale <= norm(entries.errors):
+            return block  # no entry is larger than its error: directions, which add entries up, have the last word
+        bars = self._entry_bars(block.name, entries)
+        at = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), gradient.shape))
+        block = replace(block, worst=Worst(at, float(gradient[at]), float(entries.values[at])))
+        verdict = judge(apart.ravel().tolist(), bars.ravel().tolist())
+        if verdict == "right" and block.verdict == "wrong":
+            return block  # directions add up what is too small to see in one entry
+        error, bar = norm(apart) / scale, norm(bars) / scale
+        new_suspicion = verdict == "wrong" and block.verdict != "wrong" and error < SUSPICIOUS
+        if new_suspicion and not self._persists_at(block.name, at):
+            verdict = "inconclusive"
+        if verdict == "right" and bar > COARSE:
+            verdict = "inconclusive"
+        message = why_undecided(bool(np.any(entries.kinks)), bar) if verdict == "inconclusive" else ""
+        seen = min(bar, block.sensitivity or bar) if verdict == "right" else bar
+        return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
+
+    def compare(self, names: list[str], *, measured: bool = False, count: int = DIRECTIONS) -> list[Comparison]:
+        """Comparisons along Gaussian directions over these blocks; the same names have the same directions."""
+        rng = self.rng(*names)
+        rounding = DEVIATIONS * math.hypot(*(self._rounding(name, measured=measured) for name in names))
+        result = []
+        for k in range(count):
+            direction = self.direction(names, rng)
+            derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing)
+            apart = inner(self.gradients, direction) - derivative.value
+            result.append(Comparison(apart, derivative.error + rounding, derivative))
+        return result
+
+    def direction(self, names: list[str], rng: np.random.Generator) -> Values:
+        """A Gaussian direction over these blocks."""
+        return {name: rng.standard_normal(self.gradients[name].shape) for name in names}
+
+    def rng(self, *names: str) -> np.random.Generator:
+        """A generator of its own for each purpose, so that no verdict depends on what was asked before it."""
+        return np.random.default_rng([self.seed, 3, *(byte for name in names for byte in name.encode())])
+
+    def elsewhere(self, values: Values) -> Comparer | None:
+        """The same at another point; None where the target has no finite loss or gradients there."""
+        evaluator = self.evaluator.based_at(values)
+        if not math.isfinite(evaluator.loss_value):
+            return None
+        _, gradients, faults = _laws.structure(evaluator.raw_grads(), evaluator.base)
+        if faults:
+            return None
+        other = Comparer(evaluator, gradients, self.seed, self.divisor)
+        other.probing = False
+        return other
+
+    def nearby(self) -> Comparer | None:
+        """The same at a point so near that a formula's error is the same there, and noise is not."""
+        return self.elsewhere(self._jittered(NEARBY))
+
+    # -- one block -----------------------------------------------------------------------------------------------------
+
+    def _alone(self, name: str) -> Block:
+        if not self.gradients[name].size:
+            return self._empty(name)
+        comparisons = self.compare([name])
+        if _judged(comparisons) != "right":
+            rounding = DEVIATIONS * self._rounding(name, measured=True)
+            comparisons = [replace(c, bar=max(c.bar, c.derivative.error + rounding)) for c in comparisons]
+        numerical, bar = _rms([c.derivative.value for c in comparisons]), _bar(comparisons)
+        scale = max(self.norms[name], numerical)
+        if scale <= bar:
+            return self._unseen(name, comparisons)
+        verdict = _judged(comparisons)
+        block = self._block(name, verdict, comparisons, scale)
+        small = _rms([c.discrepancy for c in comparisons]) < SUSPICIOUS * scale
+        if verdict == "wrong" and small and not self._persists(name, comparisons):
+            noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
+            return replace(block, verdict="inconclusive", message=f"{noise}; look for float32 in the backward")
+        if verdict == "inconclusive" or (verdict == "right" and bar > COARSE * scale):
+            kinked = any(c.derivative.kink for c in comparisons)
+            return replace(block, verdict="inconclusive", message=why_undecided(kinked, bar / scale))
+        return block
+
+    def _empty(self, name: str) -> Block:
+        shape = self.gradients[name].shape
+        return Block(name, shape, "vacuous", message="the parameter has no entries: there is nothing to check")
+
+    def _unseen(self, name: str, comparisons: list[Comparison]) -> Block:
+        """A block of which neither gradient rises above the error bar."""
+        shape = self.gradients[name].shape
+        if self.norms[name] == 0:
+            message = "both gradients are zero: the loss does not depend on it here, so nothing was verified"
+            return Block(name, shape, "vacuous", message=message)
+        if _bar(comparisons) <= 1e-6 * max(self.norms.values()):
+            message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
+            return Block(name, shape, "vacuous", message=message)
+        kinked = any(c.derivative.kink for c in comparisons)
+        return Block(name, shape, "inconclusive", message=why_undecided(kinked, 1.0))
+
+    def _block(self, name: str, verdict: Verdict, comparisons: list[Comparison], scale: float) -> Block:
+        bar = _bar(comparisons)
+        return Block(
+            name,
+            self.gradients[name].shape,
+            verdict,
+            error=_rms([c.discrepancy for c in comparisons]) / scale,
+            error_bar=bar / scale,
+            sensitivity=sensitivity(bar, len(comparisons)) / scale,
+        )
+
+    def _groups(self) -> list[list[str]]:
+        """Names in groups of similar gradient norm; those that are exactly zero last, each alone."""
+        ordered = sorted((name for name in self.gradients if self.norms[name] > 0), key=lambda name: -self.norms[name])
+        groups: list[list[str]] = []
+        for name in ordered:
+            if groups and self.norms[name] * SIMILAR >= self.norms[groups[-1][0]]:
+                groups[-1].append(name)
+            else:
+                groups.append([name])
+        return groups + [[name] for name in self.gradients if self.norms[name] == 0]
+
+    # -- rounding and noise --------------------------------------------------------------------------------------------
+
+    def _rounding(self, name: str, *, measured: bool = False) -> float:
+        """The norm of the rounding error to expect in a block's gradient."""
+        largest = max(self.norms.values())
+        usual = self.epsilon * (ROUNDING_OWN * self.norms[name] + ROUNDING_LARGEST * largest)
+        return max(usual, self._measured_rounding().get(name, 0.0)) if measured else usual
+
+    def _measured_rounding(self) -> dict[str, float]:
+        """What the gradients change by when the parameters change by a few roundoffs."""
+        if self._measured is None:
+            moved = self._jittered(4 * self.evaluator.epsilon)
+            _, gradients, _ = _laws.structure(self.evaluator.raw_grads(moved), self.evaluator.base)
+            self._measured = {
+                name: 4 * norm(gradient.astype(np.float64) / self.divisor - self.gradients[name])
+                for name, gradient in gradients.items()
+            }
+        return self._measured
+
+    def _entry_bars(self, name: str, entries: Entries) -> Array:
+        """A bar for each entry. An error estimate may be small by luck: none counts for less than the usual one."""
+        errors = np.maximum(entries.errors, np.median(entries.errors))
+        spread = DEVIATIONS * self._rounding(name, measured=True) / math.sqrt(entries.values.size)
+        return np.asarray(errors + spread + ROUNDING_OWN * self.epsilon * np.abs(entries.values))
+
+    def _persists(self, name: str, comparisons: list[Comparison]) -> bool:
+        """Whether the discrepancies are still the same at a point nearby, as those of a wrong formula are."""
+        nearby = self.nearby()
+        if nearby is None:
+            return True
+        pairs = zip(comparisons, nearby.compare([name]), strict=True)
+        changes = [here.discrepancy - there.discrepancy for here, there in pairs]
+        return _rms(changes) <= STEADY * _rms([c.discrepancy for c in comparisons])
+
+    def _persists_at(self, name: str, index: tuple[int, ...]) -> bool:
+        nearby = self.nearby()
+        if nearby is None:
+            return True
+        here = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
+        there = float(nearby.gradients[name][index]) - nearby.evaluator.at(name, index).value
+        return abs(here - there) <= STEADY * abs(here)
+
+    def _jittered(self, relative: float) -> Values:
+        rng = self.rng("jitter")
+        return {
+            name: np.asarray(array * (1 + relative * rng.choice([-1.0, 1.0], array.shape)), dtype=array.dtype)
+            for name, array in self.evaluator.base.items()
+        }
+
+
+def _roundoff(gradient: Array) -> float:
+    """The unit roundoff of the precision a gradient was computed in, also if it was widened afterwards."""
+    with np.errstate(over="ignore"):
+        single = np.array_equal(gradient.astype(np.float32), gradient)
+        half = np.array_equal(gradient.astype(np.float16), gradient)
+    # Counts and simple fractions fit into half precision as well, whatever they were computed in: they tell nothing.
+    widened = single and not half and gradient.dtype == np.float64
+    return float(np.finfo(np.float32 if widened else gradient.dtype).eps)
+
+
+def _judged(comparisons: list[Comparison]) -> Verdict:
+    return judge([c.discrepancy for c in comparisons], [c.bar for c in comparisons])
+
+
+def _bar(comparisons: list[Comparison]) -> float:
+    return max(c.bar for c in comparisons)
+
+
+def _rms(values: list[float]) -> float:
+    return norm(np.array(values)) / math.sqrt(len(values))

@@ -1,0 +1,109 @@
+"""Numerical derivatives along a line, each with an error bar.
+
+The checker reduces everything to functions of one variable, phi(t) = loss(x + t v), and asks for phi'(0).
+
+- `complex_step`: Im phi(i h) / h, exact to rounding where the code is analytic (Squire & Trapp 1998).
+- `richardson`: central differences at h, h/2, h/4, ... extrapolated to h = 0 (Richardson 1911; the error estimate of a
+  tableau of neighbours is Ridders' 1982). It goes on to smaller h for as long as the estimate improves, so it passes
+  kinks beside the point and edges of the domain; a kink at the point itself is recognised and said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+#: far below the point where h^2 terms matter, far above the smallest float
+COMPLEX_STEP = 1e-30
+#: levels of the tableau that are always computed (two evaluations each), and the most it may take
+FIRST_LEVELS, MOST_LEVELS = 3, 16
+#: estimates from neighbours in a tableau are themselves uncertain; the bar is this many times the estimate
+SAFETY = 4.0
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """phi'(0) with the half-width of its error bar; `kink` is the jump of the derivative at 0 (0.0: none seen)."""
+
+    value: float
+    error: float
+    kink: float = 0.0
+    step: float = 0.0
+
+
+def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivative:
+    """phi'(0) from one evaluation at an imaginary step. `epsilon` is the unit roundoff of the code's precision."""
+    result = complex(phi(COMPLEX_STEP * 1j))
+    value = result.imag / COMPLEX_STEP
+    return Derivative(value, 8 * epsilon * abs(value), step=COMPLEX_STEP)
+
+
+def richardson(phi: Callable[[float], float], at_zero: float, step: float, noise: float) -> Derivative:
+    """phi'(0) by an extrapolated tableau of central differences.
+
+    Parameters
+    ----------
+    phi
+        The function; may return a number that is not finite outside its domain.
+    at_zero
+        phi(0), known already.
+    step
+        The first h.
+    noise
+        The size of the rounding error in one value of phi.
+    """
+    rows: list[list[float]] = []
+    bends: list[float] = []
+    best = Derivative(math.nan, math.inf)
+    worse = 0
+    h = step
+    for _ in range(MOST_LEVELS):
+        plus, minus = phi(h), phi(-h)
+        if not (math.isfinite(plus) and math.isfinite(minus)):
+            rows, bends, h = [], [], h / 4
+            continue
+        bends.append((plus - 2 * at_zero + minus) / h)
+        rows.append(_extrapolated((plus - minus) / (2 * h), rows[-1] if rows else []))
+        candidate = _judged(rows, noise / h, h)
+        improved = candidate.error < best.error
+        if improved:
+            best = candidate
+        worse = 0 if improved else worse + 1
+        if len(rows) >= FIRST_LEVELS and (worse >= 2 or best.error <= 16 * noise / best.step or _good_enough(best)):
+            break
+        h /= 2
+    kink = _jump(bends, 4 * noise / h)
+    if not kink:
+        return best
+    return Derivative(best.value, best.error + abs(kink) / 2, kink, best.step)
+
+
+def _extrapolated(first: float, above: list[float]) -> list[float]:
+    row = [first]
+    for j, older in enumerate(above):
+        row.append(row[j] + (row[j] - older) / (4.0 ** (j + 1) - 1))
+    return row
+
+
+def _judged(rows: list[list[float]], rounding: float, h: float) -> Derivative:
+    if len(rows) < 2:
+        return Derivative(rows[-1][0], math.inf, step=h)
+    row, above = rows[-1], rows[-2]
+    errors = [max(abs(row[j] - row[j - 1]), abs(row[j] - above[j - 1])) for j in range(1, len(row))]
+    j = min(range(len(errors)), key=errors.__getitem__)
+    return Derivative(row[j + 1], SAFETY * errors[j] + 2 * rounding, step=h)
+
+
+def _good_enough(best: Derivative) -> bool:
+    return best.error <= 1e-11 * abs(best.value)
+
+
+def _jump(bends: list[float], rounding: float) -> float:
+    """phi'(0+) - phi'(0-), if the second difference over h does not vanish with h."""
+    if len(bends) < FIRST_LEVELS:
+        return 0.0
+    first, middle, last = bends[-3:]
+    limit, before = 2 * last - middle, 2 * middle - first
+    uncertain = SAFETY * abs(limit - before) + 4 * rounding
+    return limit if abs(limit) > 4 * uncertain and abs(limit) > abs(last) / 2 else 0.0

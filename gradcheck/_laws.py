@@ -1,0 +1,244 @@
+"""What every backward obeys and no finite difference is needed to see.
+
+Each law is one function that asks for what it needs and returns a `Law`: whether it holds, and a message that says
+what was found and what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gradcheck._errors import UserCodeError
+from gradcheck._evaluate import Evaluator, norm, number
+from gradcheck._report import Law
+from gradcheck._target import Array, Values, _VjpTarget
+
+#: two results of the same arithmetic may differ by this many roundoffs (threads may add in another order)
+SAME = 64.0
+#: axes up to this long have every slice of an input tried for its influence
+EVERY_SLICE = 8
+#: powers of two near 1e-3 and 1e3: multiplying by them is exact, so linearity has to be exact as well
+SCALES = (2.0**-10, 2.0**10)
+
+
+def scalar(raw: Any) -> Law:
+    """The loss is one real number."""
+    if isinstance(raw, (bool, np.bool_)):
+        return Law("scalar", False, f"loss() returned the bool {raw}: expected one float")
+    array = np.asarray(raw.detach() if hasattr(raw, "detach") else raw)
+    if array.dtype.kind not in "fciu":
+        return Law("scalar", False, f"loss() returned {type(raw).__name__} {raw!r:.40}: expected one float")
+    if array.dtype.kind == "c":
+        return Law(
+            "scalar", False, f"loss() returned a complex number, {raw!r:.60}: expected one float; return its real part"
+        )
+    if array.ndim:
+        mend = "return it as a float, with .item()" if array.size == 1 else "sum or average it to one number"
+        return Law("scalar", False, f"loss() returned an array of shape {array.shape}: expected one float; {mend}")
+    return Law("scalar", True, "the loss is one number")
+
+
+def finite_loss(value: complex) -> Law:
+    """The loss is finite."""
+    if math.isfinite(value.real):
+        return Law("finite", True, "the loss and the gradients are finite")
+    return Law(
+        "finite", False, f"loss() returned {value.real}: nothing can be checked at a point where the loss is not finite"
+    )
+
+
+def repeatability(first: complex, second: complex, epsilon: float) -> Law:
+    """The loss is the same when it is asked twice."""
+    if first == second or abs(first - second) <= SAME * epsilon * abs(first):
+        return Law("repeatability", True, "the loss is the same when asked twice")
+    return Law(
+        "repeatability",
+        False,
+        f"the loss was {first.real:.9g} and, asked again, {second.real:.9g}: it is random, or carries state from call "
+        "to call; draw dropout masks and noise once, or bring the state back in reset=",
+        breach="inconclusive",
+    )
+
+
+def structure(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str, str]]:
+    """The laws "names", "shapes" and "finite" of what grads() returned; what is usable; what is wrong with the rest."""
+    if not isinstance(raw, Mapping):
+        message = f"grads() returned {type(raw).__name__}: expected a mapping from parameter names to arrays"
+        return [Law("names", False, message)], {}, dict.fromkeys(base, message)
+    grads = {str(name): grad for name, grad in raw.items()}
+    missing = [name for name in base if name not in grads]
+    extra = [name for name in grads if name not in base]
+    faults = dict.fromkeys(missing, "grads() has no entry of this name")
+    usable: Values = {}
+    misshaped: list[str] = []
+    infinite: list[str] = []
+    for name in base:
+        if name not in grads:
+            continue
+        array, fault = _as_gradient(grads[name], base[name])
+        if fault:
+            (infinite if array is not None else misshaped).append(f"{name}: {fault}")
+            faults[name] = fault
+        elif array is not None:
+            usable[name] = array
+    return [_names(missing, extra, base), _shapes(misshaped), *_finite_grads(infinite)], usable, faults
+
+
+def purity(changed_by_loss: list[str], changed_by_grads: list[str]) -> Law:
+    """Parameters, inputs and cotangents are as they were after a call."""
+    parts = []
+    for function, names in (("loss()", changed_by_loss), ("grads()", changed_by_grads)):
+        if names:
+            parts.append(f"{function} changed {_listed(names)} in place")
+    if not parts:
+        return Law("purity", True, "parameters, inputs and cotangents are left as they were")
+    return Law("purity", False, f"{' and '.join(parts)}: work on a copy, so that the caller's arrays stay as they were")
+
+
+def statelessness(first: Values, second: Values, epsilon: float) -> Law:
+    """The gradients are the same when they are asked twice."""
+    differing = _broken(second, first, epsilon)
+    if not differing:
+        return Law("statelessness", True, "the gradients are the same when asked twice")
+    doubled = not _broken(second, {name: 2 * first[name] for name in differing}, epsilon)
+    cause = (
+        "twice as large: accumulators are not set to zero before the second pass"
+        if doubled
+        else "different: a gradient, an accumulator or a mask is carried over from the call before"
+    )
+    return Law("statelessness", False, f"grads() called again at the same point: {_listed(differing)} {cause}")
+
+
+def linearity(evaluator: Evaluator, rng: np.random.Generator, epsilon: float) -> Law:
+    """The backward is linear in its cotangents: B(s v) = s B(v) and B(v + w) = B(v) + B(w).
+
+    Seen at machine precision, at scales from 1e-3 to 1e3: clipping and thresholds inside the backward show here.
+    """
+    target = evaluator.target
+    assert isinstance(target, _VjpTarget)
+    base = evaluator.base
+    v = target.cotangents
+    w = [rng.standard_normal(np.shape(part)).astype(part.dtype) for part in v]
+
+    def pulled(cotangents: list[Array]) -> Values:
+        return structure(target.pull_back(base, cotangents), base)[1]
+
+    at_v = pulled(v)
+    for factor in SCALES:
+        scaled = pulled([np.asarray(factor * part, dtype=part.dtype) for part in v])
+        expected = {name: factor * grad.astype(np.float64) for name, grad in at_v.items()}
+        broken = _broken(scaled, expected, epsilon)
+        if broken:
+            part = norm(scaled[broken[0]]) / (norm(expected[broken[0]]) or math.inf)
+            found = f"cotangents {factor:g} times as large make the gradients {part:.3g} of what that should make them"
+            mend = "look for a clip, a threshold or a normalisation inside the backward"
+            return Law("linearity", False, f"{found}, in {_listed(broken)}: {mend}")
+    at_w, at_sum = pulled(w), pulled([part + more for part, more in zip(v, w, strict=True)])
+    broken = _broken(at_sum, {name: at_v[name] + at_w[name] for name in at_v}, epsilon, at_v, at_w)
+    if broken:
+        mend = "look for a term that the cotangents do not multiply, or an accumulator that is not set to zero"
+        return Law("linearity", False, f"B(v + w) is not B(v) + B(w) in {_listed(broken)}: {mend}")
+    return Law("linearity", True, "the backward is linear in the cotangents, at scales 1e-3 to 1e3")
+
+
+def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
+    """The loss follows every declared input, and each of its slices along the first axis where there are few."""
+    inputs = evaluator.target.inputs()
+    complaints = [
+        text for name, array in inputs.items() if array.size for text in _ignored(evaluator, name, array, rng)
+    ]
+    if complaints:
+        return Law("dependence", False, "; ".join(complaints) + ": is the input read at all, and by the right name?")
+    told = f"the loss depends on {_listed(list(inputs))}" if inputs else "no inputs were declared"
+    return Law("dependence", True, told)
+
+
+def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Generator) -> list[str]:
+    original = array.copy()
+    other = _different(original, rng)
+
+    def noticed(part: Any) -> bool:
+        array[part] = other[part]
+        try:
+            return number(evaluator.raw_loss()) != evaluator.loss_value
+        except UserCodeError:
+            return True  # a value out of its range was read, and refused
+        finally:
+            array[...] = original
+
+    if not noticed(...):
+        return [f"the loss stays {evaluator.loss_value:.9g} whatever {name} holds"]
+    if array.ndim == 0 or not 2 <= len(array) <= EVERY_SLICE:
+        return []
+    seen = [noticed(slice(k, k + 1)) for k in range(len(array))]
+    # The influence of early steps may fade below rounding; that of late ones cannot fade while early ones are seen.
+    unread = [k for k in range(len(array)) if not seen[k] and any(seen[:k])]
+    return [f"the loss does not change with {name}[{', '.join(map(str, unread))}]"] if unread else []
+
+
+def _different(array: Array, rng: np.random.Generator) -> Array:
+    """Values of the same kind and range, different in every entry."""
+    if array.dtype.kind == "b":
+        return np.logical_not(array)
+    if array.dtype.kind in "iu":
+        values = np.unique(array)
+        if len(values) > 1:
+            return np.asarray(np.roll(values, -1)[np.searchsorted(values, array)], dtype=array.dtype)
+        return np.asarray(array - 1 if values[0] > 0 else array + 1, dtype=array.dtype)
+    spread = float(np.std(array)) or 1.0
+    return np.asarray(
+        array + spread * rng.choice([-1.0, 1.0], array.shape) * rng.uniform(0.5, 1.0, array.shape), dtype=array.dtype
+    )
+
+
+def _as_gradient(grad: Any, parameter: Array) -> tuple[Array | None, str]:
+    try:
+        array = np.array(grad.detach() if hasattr(grad, "detach") else grad)
+        if array.dtype.kind not in "fiu":
+            raise TypeError
+    except (TypeError, ValueError):
+        return None, f"its gradient is {type(grad).__name__}, not an array of real numbers"
+    if array.shape != parameter.shape:
+        return None, f"its gradient has shape {array.shape}, expected {parameter.shape} as the parameter"
+    array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        return array, f"its gradient holds {len(bad)} values that are not finite, the first {array[index]} at {index}"
+    return array, ""
+
+
+def _names(missing: list[str], extra: list[str], base: Values) -> Law:
+    if not missing and not extra:
+        return Law("names", True, "grads() has one entry for each parameter")
+    parts = [f"no entry for {_listed(missing)}"] if missing else []
+    parts += [f"an entry for {_listed(extra)}, which is not among the parameters ({', '.join(base)})"] if extra else []
+    return Law("names", False, f"grads() has {' and '.join(parts)}")
+
+
+def _shapes(misshaped: list[str]) -> Law:
+    if not misshaped:
+        return Law("shapes", True, "each gradient has the shape of its parameter")
+    return Law("shapes", False, "; ".join(misshaped))
+
+
+def _finite_grads(infinite: list[str]) -> list[Law]:
+    return [Law("finite", False, "; ".join(infinite))] if infinite else []
+
+
+def _broken(got: Values, expected: Values, epsilon: float, *terms: Values) -> list[str]:
+    """Names whose arrays differ by more than rounding, measured against the terms they are sums of."""
+    size = {name: sum(norm(term[name]) for term in terms or (expected,)) for name in expected}
+    return [
+        name
+        for name in expected
+        if name not in got or not norm(got[name] - expected[name]) <= SAME * epsilon * size[name]
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)

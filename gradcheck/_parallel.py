@@ -1,0 +1,56 @@
+"""Single entries shared out to any `concurrent.futures.Executor`, each worker with a target of its own."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import numpy as np
+
+from gradcheck._errors import TargetError
+from gradcheck._evaluate import Evaluator
+from gradcheck._locate import Entries, assemble, difference_one
+from gradcheck._sizes import Sizes, TargetFactory
+
+#: entries in one task: enough to outweigh building the target, few enough to keep every worker busy
+CHUNK = 64
+
+
+def entries_by(
+    executor: Executor, factory: TargetFactory, seed: int, sizes: Sizes
+) -> Callable[[Evaluator, str], Entries]:
+    """A replacement of `difference_entries` that runs in the executor; the results are the same."""
+    try:
+        pickle.dumps(factory)
+    except Exception as error:
+        raise TargetError(
+            f"the factory {factory.name} cannot be sent to workers ({error}): "
+            "define it at the top of a module that they can import"
+        ) from error
+
+    def difference(evaluator: Evaluator, name: str) -> Entries:
+        shape = evaluator.base[name].shape
+        total = int(np.prod(shape, dtype=int))
+        chunks = [range(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
+        futures = [
+            executor.submit(_entries, factory, seed, sizes, name, chunk, evaluator.is_complex, evaluator.loss_value)
+            for chunk in chunks
+        ]
+        results = [future.result() for future in futures]
+        evaluator.count(sum(asked for _, asked in results))
+        return assemble(shape, [row for rows, _ in results for row in rows])
+
+    return difference
+
+
+def _entries(
+    factory: TargetFactory, seed: int, sizes: Sizes, name: str, flats: range, is_complex: bool | None, loss_value: float
+) -> tuple[list[tuple[float, float, float]], int]:
+    """(value, error, kink) of these entries, and the losses asked for. Runs in a worker."""
+    target = factory.build(seed, sizes)
+    with target.preserved():
+        target.begin(np.random.default_rng([seed, 1]))
+        evaluator = Evaluator(target)
+        evaluator.is_complex, evaluator.loss_value = is_complex, loss_value
+        return [difference_one(evaluator, name, flat) for flat in flats], evaluator.evaluations

@@ -1,0 +1,63 @@
+"""Analytic against numerical: right, wrong or inconclusive, from the error bar and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Literal, TypeAlias
+
+#: a discrepancy is an error beyond doubt at this many error bars; between one and this many it is undecided
+BEYOND_DOUBT = 5.0
+#: the probability of missing an error as large as the printed sensitivity
+MISS = 1e-6
+#: above this relative error bar a block is not called right: too little was seen
+COARSE = 1e-2
+
+
+#: what is known of a block, or of the whole target
+Verdict: TypeAlias = Literal["right", "wrong", "inconclusive", "vacuous"]
+
+
+def judge(discrepancies: Sequence[float], bars: Sequence[float]) -> Verdict:
+    """One verdict for several comparisons: any error beyond doubt is an error."""
+    ratios = [_ratio(abs(d), bar) for d, bar in zip(discrepancies, bars, strict=True)]
+    if any(ratio > BEYOND_DOUBT for ratio in ratios):
+        return "wrong"
+    if all(ratio <= 1.0 for ratio in ratios):
+        return "right"
+    return "inconclusive"
+
+
+def sensitivity(bar: float, directions: int) -> float:
+    """The norm of an error vector that `directions` Gaussian directions miss with a probability of `MISS`.
+
+    Along a Gaussian direction an error vector e shows as N(0, |e|^2); it is missed where it shows as less than
+    the bar, with probability erf(bar / (sqrt(2) |e|)); independent directions multiply.
+    """
+    missed_once = MISS ** (1 / directions)
+    return bar / NormalDist().inv_cdf((1 + missed_once) / 2)
+
+
+def why_undecided(kinked: bool, bar: float) -> str:
+    """What kept a block from being judged, and what to do; `bar` is relative to its gradient."""
+    if kinked:
+        return "the loss has a kink here, its one-sided slopes differ: check at a point beside it"
+    if bar > COARSE:
+        return f"differences of the loss resolve {bar:.0e} of the gradient only: noise, or a slope far below its size"
+    return "the two differ by a little more than the error bar: too much to call right, too little to call wrong"
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a whole from those on its parts: the worst of them."""
+    worst_first: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous")
+    for verdict in worst_first:
+        if verdict in verdicts:
+            return verdict
+    return "right"
+
+
+def _ratio(discrepancy: float, bar: float) -> float:
+    if math.isnan(discrepancy) or math.isnan(bar):
+        return math.nan
+    return discrepancy / bar if bar > 0 else (math.inf if discrepancy > 0 else 0.0)

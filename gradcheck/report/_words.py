@@ -1,0 +1,50 @@
+"""Words that every form of a report shares."""
+
+from __future__ import annotations
+
+from gradcheck._causes import shown, told_apart
+from gradcheck._report import Block, Report
+from gradcheck._verdict import Verdict
+
+#: a sign that is read without colour
+SIGNS: dict[Verdict, str] = {"right": "✓", "wrong": "✗", "inconclusive": "?", "vacuous": "∅"}
+_SEVERITY: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "right": 3}
+
+
+def worst_first(report: Report) -> list[Block]:
+    """The blocks in the order in which a reader wants them."""
+    return sorted(report.blocks.values(), key=lambda block: (_SEVERITY[block.verdict], -(block.error or 0.0)))
+
+
+def headline(report: Report) -> str:
+    """The outcome in one line, without the name."""
+    total = len(report.blocks)
+    broken = [law.name for law in report.laws.values() if not law.holds]
+    counts = {verdict: sum(block.verdict == verdict for block in report.blocks.values()) for verdict in _SEVERITY}
+    parts = [f"{count} of {total} gradients {verdict}" for verdict, count in counts.items() if count]
+    if broken:
+        parts.append(f"{'law' if len(broken) == 1 else 'laws'} broken: {', '.join(broken)}")
+    return "; ".join(parts)
+
+
+def footer(report: Report) -> str:
+    """How it was found out, and what it cost."""
+    parts = [f"sizes {shown(report.sizes)}"] if report.sizes else []
+    if len(report.trials) > 1:
+        parts.append(f"and {len(report.trials) - 1} others")
+    cost = f"{report.evaluations} evaluations of the loss in {report.seconds:.2f} s"
+    return " · ".join(
+        [*([" ".join(parts)] if parts else []), report.scheme or "no differences", cost, f"seed {report.seed}"]
+    )
+
+
+def small(value: float | None) -> str:
+    """A number where its size is what matters: 3.1e-13."""
+    return "" if value is None else f"{value:.1e}"
+
+
+def entry(block: Block) -> tuple[str, str, str]:
+    """The worst entry's index and its two values, or blanks."""
+    if block.worst is None:
+        return "", "", ""
+    return str(list(block.worst.index)), *told_apart(block.worst)
