@@ -69,10 +69,8 @@ class Depth:
 def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | None = None) -> Audit:
     """Check one target at the point where it stands, and leave it there.
 
-    Raises
-    ------
-    TargetError
-        If the target cannot be run; `UserCodeError` if it is the user's code that raises.
+    Raises:
+        TargetError: If the target cannot be run; `UserCodeError` if it is the user's code that raises.
     """
     result = Audit()
     with target.preserved():
@@ -133,6 +131,7 @@ def _ask_laws(result: Audit, comparer: Comparer) -> None:
     _, again, _ = _laws.structure(evaluator.raw_grads(), evaluator.base)
     first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
     result.note(_laws.statelessness(first, again, comparer.epsilon))
+    comparer.stateless = result.laws["statelessness"].holds
     if evaluator.target.inputs():
         result.note(_laws.dependence(evaluator, rng))
     if evaluator.target.has_cotangent:

@@ -6,6 +6,7 @@ the other sizes; then, where something failed, down to the smallest size that st
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -35,27 +36,18 @@ def check(
 ) -> Report:
     """Compare hand-written gradients with the slope of their loss.
 
-    Parameters
-    ----------
-    target_or_factory
-        A `Target`, checked where it stands; or a factory (``@gradcheck.target``), checked at its default sizes, at
-        smaller and at larger ones.
-    full
-        Difference every entry of every block, not only directions through them.
-    explain
-        Shrink a failure to the smallest size that fails, and look for its cause.
-    seed
-        Seeds the factory's generator and every random direction. The same seed gives the same report.
-    executor
-        Any `concurrent.futures.Executor`; the entries of a full check are shared out to it. The factory must be
-        importable by the workers.
-    progress
-        Called as ``progress(stage, evaluations)`` while the check runs.
+    Args:
+        target_or_factory: A `Target`, checked where it stands; or a factory (``@gradcheck.target``), checked at its
+            default sizes, at smaller and at larger ones.
+        full: Difference every entry of every block, not only directions through them.
+        explain: Shrink a failure to the smallest size that fails, and look for its cause.
+        seed: Seeds the factory's generator and every random direction. The same seed gives the same report.
+        executor: Any `concurrent.futures.Executor`; the entries of a full check are shared out to it. The factory
+            must be importable by the workers.
+        progress: Called as ``progress(stage, evaluations)`` while the check runs.
 
-    Raises
-    ------
-    TargetError
-        If the target cannot be run. Its arrays are put back first, as they are after Ctrl-C.
+    Raises:
+        TargetError: If the target cannot be run. Its arrays are put back first, as they are after Ctrl-C.
     """
     started = time.perf_counter()
     subject = as_subject(target_or_factory)
@@ -78,12 +70,9 @@ def assert_gradients(
 ) -> Report:
     """`check`, and raise unless everything is right.
 
-    Raises
-    ------
-    GradientError
-        An AssertionError whose text is the report's, unless ``report.ok``.
-    TargetError
-        As `check` does.
+    Raises:
+        GradientError: An AssertionError whose text is the report's, unless ``report.ok``.
+        TargetError: As `check` does.
     """
     report = check(target_or_factory, full=full, explain=explain, seed=seed, executor=executor, progress=progress)
     if not report.ok:
@@ -187,7 +176,7 @@ class _Run:
             found = common_factor(self._audit(factory, other, Depth(laws=False), "comparing sizes"), other)
         except TargetError:
             return False
-        return found is not None and found.label == common.label
+        return found is not None and math.isclose(found.value, factor_at(common.label, other), rel_tol=1e-6)
 
     def _trial(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> Trial:
         try:

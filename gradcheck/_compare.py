@@ -1,9 +1,10 @@
 """The gradients of one point against differences of the loss: along shared directions, block by block, entry by entry.
 
 Three things keep correct code from being accused. The bar of a comparison holds the error of the difference and the
-rounding error of the gradient itself. If a bar is passed, that rounding is measured: the parameters are moved by a few
-roundoffs, and what the gradients change by then is nobody's mistake. And a small discrepancy has to be there still at a
-point nearby, since a wrong formula is wrong there too, and noise is not.
+rounding error of the gradient itself, which is measured: the parameters are moved by a few roundoffs, and what the
+gradients change by then is nobody's mistake. A small discrepancy has to be there still at a point nearby, since a wrong
+formula is wrong there too, and noise is not. And where the shortest steps side with the gradient against longer ones,
+the loss is too steep to be differenced.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 
 from gradcheck import _laws
 from gradcheck._difference import Derivative
+from gradcheck._errors import UserCodeError
 from gradcheck._evaluate import Evaluator, inner, norm
 from gradcheck._locate import Entries
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
-from gradcheck._verdict import COARSE, Verdict, judge, sensitivity, why_undecided
+from gradcheck._verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
 
 #: Gaussian directions for each group of blocks
 DIRECTIONS = 4
@@ -42,6 +44,7 @@ STEADY = 0.3
 class Comparison:
     """Analytic minus numerical along one direction, and the bar that tells whether it means anything."""
 
+    direction: Values
     discrepancy: float
     bar: float
     derivative: Derivative
@@ -59,6 +62,8 @@ class Comparer:
         self.norms = {name: norm(gradient) for name, gradient in self.gradients.items()}
         #: whether complex steps are checked against real ones, once for every group of blocks
         self.probing = True
+        #: whether the gradients may be asked for again: not those of a backward that carries state from call to call
+        self.stateless = True
         self._measured: dict[str, float] | None = None
 
     # -- blocks --------------------------------------------------------------------------------------------------------
@@ -69,7 +74,7 @@ class Comparer:
             comparisons = self.compare(group)
             passed = _judged(comparisons) == "right"
             for name in group:
-                if passed and _bar(comparisons) <= COARSE * self.norms[name]:
+                if passed and self.norms[name] and _bar(comparisons) <= COARSE * self.norms[name]:
                     yield self._block(name, "right", comparisons, self.norms[name])
                 else:
                     yield self._alone(name)
@@ -79,7 +84,7 @@ class Comparer:
         gradient = self.gradients[block.name]
         apart = np.abs(gradient - entries.values)
         scale = max(norm(entries.values), self.norms[block.name])
-        if scale <= norm(entries.errors):
+        if not scale > norm(entries.errors):
             return block  # no entry is larger than its error: directions, which add entries up, have the last word
         bars = self._entry_bars(block.name, entries)
         at = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), gradient.shape))
@@ -88,25 +93,25 @@ class Comparer:
         if verdict == "right" and block.verdict == "wrong":
             return block  # directions add up what is too small to see in one entry
         error, bar = norm(apart) / scale, norm(bars) / scale
-        new_suspicion = verdict == "wrong" and block.verdict != "wrong" and error < SUSPICIOUS
-        if new_suspicion and not self._persists_at(block.name, at):
+        if verdict == "wrong" and block.verdict != "wrong" and self._doubtful(block.name, at, error):
             verdict = "inconclusive"
-        if verdict == "right" and bar > COARSE:
+        if verdict == "right" and bar > COARSE and block.verdict != "right":
             verdict = "inconclusive"
         message = why_undecided(bool(np.any(entries.kinks)), bar) if verdict == "inconclusive" else ""
-        seen = min(bar, block.sensitivity or bar) if verdict == "right" else bar
+        # An entry's error may hide behind that of its difference: two bars cannot.
+        seen = min(2 * bar, block.sensitivity or math.inf) if verdict == "right" else 2 * bar
         return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
 
-    def compare(self, names: list[str], *, measured: bool = False, count: int = DIRECTIONS) -> list[Comparison]:
+    def compare(self, names: list[str], count: int = DIRECTIONS) -> list[Comparison]:
         """Comparisons along Gaussian directions over these blocks; the same names have the same directions."""
         rng = self.rng(*names)
-        rounding = DEVIATIONS * math.hypot(*(self._rounding(name, measured=measured) for name in names))
+        rounding = DEVIATIONS * math.hypot(*(self._rounding(name) for name in names))
         result = []
         for k in range(count):
             direction = self.direction(names, rng)
             derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing)
             apart = inner(self.gradients, direction) - derivative.value
-            result.append(Comparison(apart, derivative.error + rounding, derivative))
+            result.append(Comparison(direction, apart, derivative.error + rounding, derivative))
         return result
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:
@@ -119,10 +124,13 @@ class Comparer:
 
     def elsewhere(self, values: Values) -> Comparer | None:
         """The same at another point; None where the target has no finite loss or gradients there."""
-        evaluator = self.evaluator.based_at(values)
-        if not math.isfinite(evaluator.loss_value):
-            return None
-        _, gradients, faults = _laws.structure(evaluator.raw_grads(), evaluator.base)
+        try:
+            evaluator = self.evaluator.based_at(values)
+            if not math.isfinite(evaluator.loss_value):
+                return None
+            _, gradients, faults = _laws.structure(evaluator.raw_grads(), evaluator.base)
+        except UserCodeError:
+            return None  # the code need not run anywhere but where the user put it
         if faults:
             return None
         other = Comparer(evaluator, gradients, self.seed, self.divisor)
@@ -133,25 +141,26 @@ class Comparer:
         """The same at a point so near that a formula's error is the same there, and noise is not."""
         return self.elsewhere(self._jittered(NEARBY))
 
+    def borne_out(self, direction: Values, discrepancy: float) -> bool:
+        """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
+        slope = self.evaluator.shortest(direction, discrepancy)
+        return abs(slope - inner(self.gradients, direction)) <= STEADY * abs(discrepancy)
+
     # -- one block -----------------------------------------------------------------------------------------------------
 
     def _alone(self, name: str) -> Block:
         if not self.gradients[name].size:
             return self._empty(name)
         comparisons = self.compare([name])
-        if _judged(comparisons) != "right":
-            rounding = DEVIATIONS * self._rounding(name, measured=True)
-            comparisons = [replace(c, bar=max(c.bar, c.derivative.error + rounding)) for c in comparisons]
         numerical, bar = _rms([c.derivative.value for c in comparisons]), _bar(comparisons)
         scale = max(self.norms[name], numerical)
         if scale <= bar:
             return self._unseen(name, comparisons)
         verdict = _judged(comparisons)
         block = self._block(name, verdict, comparisons, scale)
-        small = _rms([c.discrepancy for c in comparisons]) < SUSPICIOUS * scale
-        if verdict == "wrong" and small and not self._persists(name, comparisons):
-            noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
-            return replace(block, verdict="inconclusive", message=f"{noise}; look for float32 in the backward")
+        excuse = self._excuse(name, comparisons, scale) if verdict == "wrong" else ""
+        if excuse:
+            return replace(block, verdict="inconclusive", message=excuse)
         if verdict == "inconclusive" or (verdict == "right" and bar > COARSE * scale):
             kinked = any(c.derivative.kink for c in comparisons)
             return replace(block, verdict="inconclusive", message=why_undecided(kinked, bar / scale))
@@ -171,7 +180,8 @@ class Comparer:
             message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
             return Block(name, shape, "vacuous", message=message)
         kinked = any(c.derivative.kink for c in comparisons)
-        return Block(name, shape, "inconclusive", message=why_undecided(kinked, 1.0))
+        message = why_undecided(kinked, math.inf if math.isinf(_bar(comparisons)) else 1.0)
+        return Block(name, shape, "inconclusive", message=message)
 
     def _block(self, name: str, verdict: Verdict, comparisons: list[Comparison], scale: float) -> Block:
         bar = _bar(comparisons)
@@ -197,27 +207,34 @@ class Comparer:
 
     # -- rounding and noise --------------------------------------------------------------------------------------------
 
-    def _rounding(self, name: str, *, measured: bool = False) -> float:
+    def _rounding(self, name: str) -> float:
         """The norm of the rounding error to expect in a block's gradient."""
         largest = max(self.norms.values())
         usual = self.epsilon * (ROUNDING_OWN * self.norms[name] + ROUNDING_LARGEST * largest)
-        return max(usual, self._measured_rounding().get(name, 0.0)) if measured else usual
+        return max(usual, self._measured_rounding().get(name, 0.0))
 
     def _measured_rounding(self) -> dict[str, float]:
         """What the gradients change by when the parameters change by a few roundoffs."""
         if self._measured is None:
-            moved = self._jittered(4 * self.evaluator.epsilon)
-            _, gradients, _ = _laws.structure(self.evaluator.raw_grads(moved), self.evaluator.base)
             self._measured = {
                 name: 4 * norm(gradient.astype(np.float64) / self.divisor - self.gradients[name])
-                for name, gradient in gradients.items()
+                for name, gradient in self._gradients_again().items()
             }
         return self._measured
+
+    def _gradients_again(self) -> Values:
+        if not self.stateless:
+            return {}
+        try:
+            raw = self.evaluator.raw_grads(self._jittered(4 * self.evaluator.epsilon))
+        except UserCodeError:
+            return {}
+        return _laws.structure(raw, self.evaluator.base)[1]
 
     def _entry_bars(self, name: str, entries: Entries) -> Array:
         """A bar for each entry. An error estimate may be small by luck: none counts for less than the usual one."""
         errors = np.maximum(entries.errors, np.median(entries.errors))
-        spread = DEVIATIONS * self._rounding(name, measured=True) / math.sqrt(entries.values.size)
+        spread = DEVIATIONS * self._rounding(name) / math.sqrt(entries.values.size)
         return np.asarray(errors + spread + ROUNDING_OWN * self.epsilon * np.abs(entries.values))
 
     def _persists(self, name: str, comparisons: list[Comparison]) -> bool:
@@ -228,6 +245,36 @@ class Comparer:
         pairs = zip(comparisons, nearby.compare([name]), strict=True)
         changes = [here.discrepancy - there.discrepancy for here, there in pairs]
         return _rms(changes) <= STEADY * _rms([c.discrepancy for c in comparisons])
+
+    def _excuse(self, name: str, comparisons: list[Comparison], scale: float) -> str:
+        """Why discrepancies beyond their bars are nobody's mistake all the same; empty if they are one."""
+        plain = [c for c in comparisons if abs(c.discrepancy) > BEYOND_DOUBT * c.bar]
+        if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
+            steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
+            return f"{steep}: check at a point where it is smoother"
+        if not any(self._seen_by_real(c.direction) for c in plain):
+            return (
+                "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
+            )
+        small = _rms([c.discrepancy for c in comparisons]) < SUSPICIOUS * scale
+        if small and not self._persists(name, comparisons):
+            noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
+            return f"{noise}; look for float32 in the backward"
+        return ""
+
+    def _seen_by_real(self, direction: Values) -> bool:
+        """Whether real differences call the gradient wrong along a direction, too."""
+        real = self.evaluator.real(direction)
+        return judge([inner(self.gradients, direction) - real.value], [real.error]) == "wrong"
+
+    def _doubtful(self, name: str, index: tuple[int, ...], error: float) -> bool:
+        """Whether an entry that is wrong in a block that is not may be so by noise, or by steepness."""
+        unit = np.zeros(self.gradients[name].shape)
+        unit[index] = 1.0
+        if not self._seen_by_real({name: unit}) or (error < SUSPICIOUS and not self._persists_at(name, index)):
+            return True
+        apart = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
+        return self.borne_out({name: unit}, apart)
 
     def _persists_at(self, name: str, index: tuple[int, ...]) -> bool:
         nearby = self.nearby()

@@ -20,6 +20,8 @@ COMPLEX_STEP = 1e-30
 FIRST_LEVELS, MOST_LEVELS = 3, 16
 #: estimates from neighbours in a tableau are themselves uncertain; the bar is this many times the estimate
 SAFETY = 4.0
+#: an estimate within this part of the value is not one from across a kink
+CONVERGED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,11 @@ def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivativ
 def richardson(phi: Callable[[float], float], at_zero: float, step: float, noise: float) -> Derivative:
     """phi'(0) by an extrapolated tableau of central differences.
 
-    Parameters
-    ----------
-    phi
-        The function; may return a number that is not finite outside its domain.
-    at_zero
-        phi(0), known already.
-    step
-        The first h.
-    noise
-        The size of the rounding error in one value of phi.
+    Args:
+        phi: The function; may return a number that is not finite outside its domain.
+        at_zero: phi(0), known already.
+        step: The first h.
+        noise: The size of the rounding error in one value of phi.
     """
     rows: list[list[float]] = []
     bends: list[float] = []
@@ -70,7 +67,8 @@ def richardson(phi: Callable[[float], float], at_zero: float, step: float, noise
         if improved:
             best = candidate
         worse = 0 if improved else worse + 1
-        if len(rows) >= FIRST_LEVELS and (worse >= 2 or best.error <= 16 * noise / best.step or _good_enough(best)):
+        settled = worse >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
+        if len(rows) >= FIRST_LEVELS and (settled or best.error <= 16 * noise / best.step or _good_enough(best)):
             break
         h /= 2
     kink = _jump(bends, 4 * noise / h)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradcheck._report import Report
 
-_HERE = str(Path(__file__).parent)
+#: files whose frames say nothing to a user: ours, and the import system's
+_NOT_THEIRS = (str(Path(__file__).parent) + os.sep, "<frozen importlib")
 
 
 class TargetError(Exception):
@@ -22,7 +24,9 @@ class UserCodeError(TargetError):
     def __init__(self, what: str, error: BaseException) -> None:
         self.what = what
         self.error = error
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_HERE)]
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THEIRS)
+        ]
         self.place = f"{frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name}" if frames else ""
         self.traceback_text = "".join(
             [
@@ -34,6 +38,10 @@ class UserCodeError(TargetError):
         summary = f"{type(error).__name__}: {error}".rstrip(": ")
         super().__init__(f"{what} raised {summary}" + (f" ({self.place})" if self.place else ""))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # From a worker as text: not every error of a user's own can be pickled.
+        return _from_text, (str(self), {"what": self.what, "place": self.place, "traceback_text": self.traceback_text})
+
 
 class GradientError(AssertionError):
     """Raised by `assert_gradients`: its text is the report's; the report itself is in `.report`."""
@@ -41,3 +49,12 @@ class GradientError(AssertionError):
     def __init__(self, report: Report) -> None:
         super().__init__("\n" + str(report))
         self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GradientError, (self.report,)
+
+
+def _from_text(message: str, state: dict[str, str]) -> UserCodeError:
+    error = UserCodeError.__new__(UserCodeError, message)
+    error.__dict__.update(state, error=RuntimeError(message))
+    return error

@@ -18,6 +18,14 @@ from gradcheck._target import Array, Target, Values
 
 #: the first step of a real difference, for an entry of size one, in units of roundoff^(1/7): the best order-six step
 STEP_FACTOR = 4.0
+#: the distance at which losses differ by noise alone, in first steps
+HAIR = 1e-4
+#: the unit roundoff of float64
+DOUBLE = float(np.finfo(np.float64).eps)
+#: how precise a real difference must be, relative to its value, before it can confirm a complex step
+STRICT, ROUGH = 1e-3, 0.1
+#: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
+OUTSIDE = (ArithmeticError, ValueError, AssertionError)
 
 
 class Evaluator:
@@ -34,6 +42,8 @@ class Evaluator:
         self.epsilon = max(float(np.finfo(array.dtype).eps) for array in self.base.values())
         self._tick = tick or (lambda: None)
         self._spoken = False
+        #: the measured noise of the loss; None: not measured yet
+        self._noise: float | None = None
         self.asked = False
 
     @property
@@ -82,16 +92,19 @@ class Evaluator:
         """
         self.asked = True
         if self.is_complex is False:
+            self._measure_noise(direction)
             return self.real(direction)
-        if self.is_complex and not confirm:
-            return self._complex(direction)
-        real = self.real(direction)
         exact = self._tried_complex(direction)
-        if exact is None or not _agree(exact, real):
+        if exact is not None and (self.is_complex and not confirm):
+            return exact
+        agreed = None if exact is None else self._confirmed(exact, direction)
+        if exact is not None and (agreed or (agreed is None and self.is_complex)):
+            self.is_complex = True
+            return exact
+        if exact is None or agreed is False:
             self.is_complex = False
-            return real
-        self.is_complex = True
-        return exact
+        self._measure_noise(direction)
+        return self.real(direction)
 
     def at(self, name: str, index: tuple[int, ...]) -> Derivative:
         """The derivative with respect to one entry."""
@@ -99,9 +112,11 @@ class Evaluator:
         unit[index] = 1.0
         return self.derivative({name: unit})
 
-    def moved(self, direction: Values, t: complex) -> Values:
-        """The base point moved by t along the direction, in the parameters' own precision."""
-        values = dict(self.base)
+    def moved(self, direction: Values, t: complex, *, wide: bool = False) -> Values:
+        """The base point moved by t along the direction: in the parameters' own precision, or in float64 if `wide`."""
+        values: Values = (
+            {name: array.astype(np.float64) for name, array in self.base.items()} if wide else dict(self.base)
+        )
         for name, step in direction.items():
             moved = values[name] + t * step
             values[name] = moved if isinstance(t, complex) else np.asarray(moved, dtype=values[name].dtype)
@@ -109,34 +124,81 @@ class Evaluator:
 
     def noise(self) -> float:
         """An estimate of the rounding error in one value of the loss."""
-        return 2 * self.epsilon * abs(self.loss_value)
+        return max(2 * self.epsilon * abs(self.loss_value), self._noise or 0.0)
 
     def real(self, direction: Values, shorter: float = 1.0) -> Derivative:
         """The derivative by real differences alone, from a first step that is `shorter` times as short as usual."""
-        reach = max(
+        step = self._step(self.epsilon, direction) / shorter
+        if not step:
+            return Derivative(0.0, 0.0)
+        return richardson(lambda t: self._beside(direction, t), self.loss_value, step, self.noise())
+
+    def shortest(self, direction: Values, change: float) -> float:
+        """The slope over the shortest step that tells slopes apart which differ by `change`."""
+        step = max(100 * self.noise() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
+        return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
+
+    def _confirmed(self, exact: Derivative, direction: Values) -> bool | None:
+        """Whether real differences agree with a complex step; None where they are too coarse to say."""
+        if self.epsilon > DOUBLE:
+            self._measure_noise(direction)
+            return self._confirmed_wide(exact, direction) if _agree(exact, self.real(direction), ROUGH) else False
+        agreed = _agree(exact, self.real(direction), STRICT)
+        if agreed or self._noise is not None:
+            return agreed
+        self._measure_noise(direction)  # before differences are believed, their noise is measured
+        return _agree(exact, self.real(direction), STRICT)
+
+    def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
+        """The same with float64 copies in the place of float32 parameters."""
+        at_zero = number(self.raw_loss(self.moved({}, 0.0, wide=True))).real
+        step, noise = self._step(DOUBLE, direction), 8 * DOUBLE * abs(at_zero)
+        return _agree(exact, richardson(lambda t: self._beside(direction, t, wide=True), at_zero, step, noise), STRICT)
+
+    def _measure_noise(self, direction: Values) -> None:
+        """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973)."""
+        if self._noise is not None:
+            return
+        hair = self._step(self.epsilon, direction) * HAIR
+        values = [self._beside(direction, k * hair) for k in range(-4, 4)]
+        fourth = np.diff([value for value in values if math.isfinite(value)], n=4)
+        # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
+        self._noise = 3 * float(np.sqrt(np.mean(fourth**2) / 70)) if fourth.size else 0.0
+
+    def _step(self, epsilon: float, direction: Values) -> float:
+        reach = self._reach(direction)
+        return STEP_FACTOR * epsilon ** (1 / 7) / reach if reach else 0.0
+
+    def _reach(self, direction: Values) -> float:
+        """The largest part of the direction, relative to the parameters where they are above one."""
+        return max(
             float(np.max(np.abs(step) / np.maximum(1.0, np.abs(self.base[name])))) for name, step in direction.items()
         )
-        if reach == 0.0:
-            return Derivative(0.0, 0.0)
-        step = STEP_FACTOR * self.epsilon ** (1 / 7) / reach / shorter
-        return richardson(
-            lambda t: number(self.raw_loss(self.moved(direction, t))).real, self.loss_value, step, self.noise()
-        )
+
+    def _beside(self, direction: Values, t: float, *, wide: bool = False) -> float:
+        """The loss beside the base point; NaN where the code refuses it, as it may outside of its domain."""
+        try:
+            return number(self.raw_loss(self.moved(direction, t, wide=wide))).real
+        except UserCodeError as error:
+            if isinstance(error.error, OUTSIDE):
+                return math.nan
+            raise
 
     def _complex(self, direction: Values) -> Derivative:
         def phi(t: complex) -> complex:
             with warnings.catch_warnings():
                 # Casting a complex number to a float drops the derivative: an error here, not a warning.
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                return number(self.raw_loss(self.moved(direction, t)))
+                return number(self.raw_loss(self.moved(direction, t, wide=True)))
 
         return complex_step(phi, self.epsilon)
 
     def _tried_complex(self, direction: Values) -> Derivative | None:
         try:
-            return self._complex(direction)
+            exact = self._complex(direction)
         except UserCodeError:
             return None  # the code does not take complex numbers: no fault of its own
+        return exact if math.isfinite(exact.value) else None
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -176,7 +238,8 @@ def norm(array: Array) -> float:
     return largest * float(np.linalg.norm(array / largest)) if 0.0 < largest < math.inf else largest
 
 
-def _agree(exact: Derivative, real: Derivative) -> bool:
-    if not math.isfinite(exact.value) or real.kink or real.error > 1e-3 * abs(real.value):
+def _agree(exact: Derivative, real: Derivative, within: float) -> bool | None:
+    """Whether two derivatives are the same; None if the real one has no precision to tell, or a kink."""
+    if abs(exact.value - real.value) > 2 * real.error + exact.error:
         return False
-    return abs(exact.value - real.value) <= 2 * real.error + exact.error
+    return None if real.kink or not real.error <= within * abs(real.value) else True

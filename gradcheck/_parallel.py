@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor
+from threading import Lock
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from gradcheck._sizes import Sizes, TargetFactory
 
 #: entries in one task: enough to outweigh building the target, few enough to keep every worker busy
 CHUNK = 64
+#: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
+TURNS = Lock()
 
 
 def entries_by(
@@ -22,7 +25,7 @@ def entries_by(
 ) -> Callable[[Evaluator, str], Entries]:
     """A replacement of `difference_entries` that runs in the executor; the results are the same."""
     try:
-        pickle.dumps(factory)
+        pickled = pickle.dumps(factory)
     except Exception as error:
         raise TargetError(
             f"the factory {factory.name} cannot be sent to workers ({error}): "
@@ -34,7 +37,7 @@ def entries_by(
         total = int(np.prod(shape, dtype=int))
         chunks = [range(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
         futures = [
-            executor.submit(_entries, factory, seed, sizes, name, chunk, evaluator.is_complex, evaluator.loss_value)
+            executor.submit(_entries, pickled, seed, sizes, name, chunk, evaluator.is_complex, evaluator.loss_value)
             for chunk in chunks
         ]
         results = [future.result() for future in futures]
@@ -45,11 +48,13 @@ def entries_by(
 
 
 def _entries(
-    factory: TargetFactory, seed: int, sizes: Sizes, name: str, flats: range, is_complex: bool | None, loss_value: float
+    pickled: bytes, seed: int, sizes: Sizes, name: str, flats: range, is_complex: bool | None, loss_value: float
 ) -> tuple[list[tuple[float, float, float]], int]:
     """(value, error, kink) of these entries, and the losses asked for. Runs in a worker."""
+    # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
+    factory: TargetFactory = pickle.loads(pickled)
     target = factory.build(seed, sizes)
-    with target.preserved():
+    with TURNS, target.preserved():
         target.begin(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target)
         evaluator.is_complex, evaluator.loss_value = is_complex, loss_value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -40,7 +42,14 @@ class TargetFactory:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By name, since the module's attribute of that name is this factory, not the function inside it.
-        return find_factory, (self.__module__, inspect.getsourcefile(self.make), self.name, self.pinned)
+        return find_factory, (self.__module__, inspect.getsourcefile(self.make), self._attribute(), self.pinned)
+
+    def _attribute(self) -> str:
+        """The name under which the module holds this factory (pinned or not), or the function inside it."""
+        for name, value in vars(sys.modules[self.__module__]).items():
+            if value is self.make or (isinstance(value, TargetFactory) and value.make is self.make):
+                return name
+        raise pickle.PicklingError(f"{self.__module__} has no such name at its top")
 
     def build(self, seed: int, sizes: Sizes) -> Target:
         """The target at these sizes; the same seed gives the same one."""
@@ -55,18 +64,16 @@ class TargetFactory:
     def at(self, **sizes: int) -> TargetFactory:
         """The same factory with these sizes pinned.
 
-        Raises
-        ------
-        TargetError
-            For a name that is not among the sizes, or a size below 1.
+        Raises:
+            TargetError: For a name that is not among the sizes, or a size below 1.
         """
         for name, value in sizes.items():
             if name not in self.defaults:
                 known = ", ".join(self.defaults) or "none at all"
                 raise TargetError(f"{self.name} has no size {name!r}; its sizes are {known}")
-            if value < 1:
+            if not hasattr(value, "__index__") or value < 1:
                 raise TargetError(f"size {name}={value}: expected an integer of at least 1")
-        return TargetFactory(self.make, pinned={**self.pinned, **sizes})
+        return TargetFactory(self.make, pinned={**self.pinned, **{name: int(value) for name, value in sizes.items()}})
 
     def sweep(self) -> Iterator[Sizes]:
         """The sizes besides the defaults: 1, 2 and 3 for one size at a time, then all larger and all different."""

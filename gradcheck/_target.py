@@ -24,29 +24,21 @@ Params: TypeAlias = Mapping[str, Array | Callable[[], Array]] | Callable[[], Map
 class Target:
     """A loss, its parameters and their hand-written gradients.
 
-    Parameters
-    ----------
-    params
-        Mapping from a name to a floating-point ndarray; or to a callable that returns the array; or a callable that
-        returns the whole mapping (for code that binds its weights anew). The arrays are perturbed in place and
-        always put back, also after an exception or Ctrl-C. Inputs and initial states may be listed here too.
-    loss
-        ``loss() -> float``: the scalar that the gradients are of, at the current values of `params`.
-    grads
-        ``grads() -> mapping``: for each name an array of the parameter's shape. Called after ``loss()``.
-    inputs
-        Arrays that the loss should depend on but that have no gradient (tokens, labels): a mapping, a sequence or
-        one array. They are changed in place to see whether the loss follows, and put back.
-    reset
-        Called before each ``loss()`` and before each ``loss()``-then-``grads()``: brings hidden state back.
-    name
-        Shown in the report.
+    Args:
+        params: Mapping from a name to a floating-point ndarray; or to a callable that returns the array; or a
+            callable that returns the whole mapping (for code that binds its weights anew). The arrays are perturbed
+            in place and always put back, also after an exception or Ctrl-C. Inputs and initial states may be listed
+            here too.
+        loss: ``loss() -> float``: the scalar that the gradients are of, at the current values of `params`.
+        grads: ``grads() -> mapping``: for each name an array of the parameter's shape. Called after ``loss()``.
+        inputs: Arrays that the loss should depend on but that have no gradient (tokens, labels): a mapping, a
+            sequence or one array. They are changed in place to see whether the loss follows, and put back.
+        reset: Called before each ``loss()`` and before each ``loss()``-then-``grads()``: brings hidden state back.
+        name: Shown in the report.
 
-    Raises
-    ------
-    TargetError
-        If a parameter cannot be perturbed: not an ndarray, not floating point, read-only, not finite, or sharing
-        memory with another parameter.
+    Raises:
+        TargetError: If a parameter cannot be perturbed: not an ndarray, not floating point, read-only, not finite, or
+            sharing memory with another parameter.
     """
 
     #: whether there is an upstream gradient that the checker draws itself (`from_vjp`)
@@ -95,16 +87,12 @@ class Target:
     ) -> Target:
         """A target from a forward and a backward: the vector-Jacobian product itself, with no loss around it.
 
-        Parameters
-        ----------
-        forward
-            ``forward(*arrays) -> (outputs, cache)``; outputs is one array or a (nested) tuple of arrays.
-        backward
-            ``backward(cotangents, cache)``: gradients in the order of `inputs`, or a mapping by name. The cotangents
-            have the structure of the outputs; the checker draws them from a normal distribution. Integer inputs
-            (tokens) have no gradient: their place may hold None or be left out.
-        inputs
-            Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
+        Args:
+            forward: ``forward(*arrays) -> (outputs, cache)``; outputs is one array or a (nested) tuple of arrays.
+            backward: ``backward(cotangents, cache)``: gradients in the order of `inputs`, or a mapping by name. The
+                cotangents have the structure of the outputs; the checker draws them from a normal distribution.
+                Integer inputs (tokens) have no gradient: their place may hold None or be left out.
+            inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
         """
         return _VjpTarget(forward, backward, inputs, name=name)
 
@@ -132,7 +120,7 @@ class Target:
         return _differing(live, self._given)
 
     def loss_at(self, values: Values) -> Any:
-        """What ``loss()`` returns with the parameters at `values`; complex values replace the entries for the call."""
+        """What ``loss()`` returns with the parameters at `values`; those of a wider dtype replace the entries."""
         with self._at(values):
             self._call_reset()
             return call("loss()", self._loss)
@@ -147,14 +135,17 @@ class Target:
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Put every array back at the end, whatever happens in between."""
-        before = {name: np.array(array) for name, array in self._live().items()}
+        live = self._live()
+        before = {name: np.array(array) for name, array in live.items()}
         inputs = {name: np.array(array) for name, array in self._inputs.items()}
         try:
             yield
         finally:
-            self._write(before)
             for name, array in inputs.items():
                 self._inputs[name][...] = array
+            for name, array in live.items():  # code may have bound its weights anew since then
+                array[...] = before[name]
+            self._write(before)
 
     # -- the arrays themselves -------------------------------------------------------------------------------------
 
@@ -175,7 +166,8 @@ class Target:
     @contextmanager
     def _at(self, values: Values) -> Iterator[None]:
         self._given = {**values, **{name: np.array(array) for name, array in self._inputs.items()}}
-        if not any(np.iscomplexobj(array) for array in values.values()):
+        live = self._live()
+        if all(array.dtype == live[name].dtype for name, array in values.items()):
             self._write(values)
             yield
             return

@@ -43,6 +43,8 @@ def why_undecided(kinked: bool, bar: float) -> str:
     """What kept a block from being judged, and what to do; `bar` is relative to its gradient."""
     if kinked:
         return "the loss has a kink here, its one-sided slopes differ: check at a point beside it"
+    if bar == math.inf:
+        return "the loss is not finite beside this point: check at a point well inside its domain"
     if bar > COARSE:
         return f"differences of the loss resolve {bar:.0e} of the gradient only: noise, or a slope far below its size"
     return "the two differ by a little more than the error bar: too much to call right, too little to call wrong"

@@ -1,44 +1,73 @@
 """The command: ``gradcheck check FILE[::NAME] ...``.
 
-Exit status: 0 all right; 1 something wrong; 2 bad usage, or a target that cannot be run; 3 nothing wrong, but not all
-verified; 130 interrupted.
+Reports go to standard output; complaints, progress, and whatever the user's own code prints, to standard error.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
+import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TextIO
 
 from gradcheck._version import __version__
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gradcheck._report import Report
+    from gradcheck._sizes import TargetFactory
+    from gradcheck._target import Target
+
 EPILOG = """\
-exit status: 0 all right; 1 something wrong; 2 bad usage, or a target that cannot be run;
-3 nothing wrong, but not all verified; 130 interrupted
+exit status:
+  0    all right
+  1    something wrong
+  2    bad usage, or a target that cannot be run
+  3    nothing wrong, but not all verified
+  130  interrupted
+Of several targets the worst counts: 2 before 1, 1 before 3, 3 before 0.
 """
 #: seconds before a progress line appears
-PATIENCE = 1.0
+PATIENCE = 2.0
+#: as a shell says of a program whose reader has gone: none of the statuses above, since nobody knows
+BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is the result."""
     options = _parser().parse_args(arguments)
+    out = sys.stdout
+    for stream in (out, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a ✓ must not end a check where the encoding has none
     try:
-        return _check_files(options)
+        with contextlib.redirect_stdout(sys.stderr):
+            status = _check_files(options, out)
+        out.flush()
     except KeyboardInterrupt:
-        print("interrupted; every array was put back", file=sys.stderr)
+        print("gradcheck: interrupted; every array was put back", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone, as `head` does; Python would complain at exit
-        return 1
+        # The reader has gone, as `head` does. Python flushes once more at exit, so that has to go nowhere.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return BROKEN_PIPE
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,9 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         help="pin a size, as in --size T=7; repeatable",
     )
     check.add_argument("--json", action="store_true", help="print one JSON object a target, each on a line")
-    check.add_argument("--html", metavar="PATH", type=Path, help="write the reports to one HTML file as well")
+    check.add_argument("--html", metavar="PATH", type=_writable, help="write the reports to one HTML file as well")
     check.add_argument(
-        "--jobs", type=_jobs, default=1, metavar="N", help="share the entries of --full out to N processes"
+        "--jobs", type=_jobs, default=1, metavar="N", help="share the entries of --full out to N processes (default: 1)"
     )
     return parser
 
@@ -92,17 +121,29 @@ def _jobs(text: str) -> int:
 
 def _size(text: str) -> tuple[str, int]:
     name, equals, value = text.partition("=")
-    if not (name.isidentifier() and equals and value.lstrip("-").isdecimal()):
+    if not (name.isidentifier() and equals and value.removeprefix("-").isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size: expected NAME=N, as in T=7")
     if int(value) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a size is at least 1")
     return name, int(value)
 
 
-def _check_files(options: argparse.Namespace) -> int:
+def _writable(text: str) -> Path:
+    """Refused at once where it can be, since a check may take an hour."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: expected a file to write")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no folder {str(path.parent)!r}")
+    return path
+
+
+def _check_files(options: argparse.Namespace, out: TextIO) -> int:
     from rich.console import Console
 
-    session = _Session(options, Console(highlight=False), Console(stderr=True, highlight=False))
+    session = _Session(options, out, Console(file=out, highlight=False), Console(stderr=True, highlight=False))
+    if options.jobs > 1 and not options.full:
+        session.say("--jobs shares out the entries of --full; without --full it changes nothing", "yellow")
     for argument in options.files:
         session.run_file(argument)
     return session.finish()
@@ -113,118 +154,165 @@ class _Session:
     """One run of the command over all its files."""
 
     options: argparse.Namespace
-    console: Any
-    errors: Any
-    reports: list[Any] = field(default_factory=list)
-    failed: bool = False
+    out: TextIO
+    console: Console
+    errors: Console
+    reports: list[Report] = field(default_factory=list)
+    #: how many files or targets could not be run
+    failed: int = 0
 
     def run_file(self, argument: str) -> None:
         from gradcheck._errors import TargetError
 
         path, _, name = argument.partition("::")
         try:
-            subjects = self._pinned(_subjects(path, name or None), path)
+            subjects = self._pinned(_subjects(path, name), path)
         except TargetError as error:
-            self._complain(argument, error)
+            self._complain(argument, str(error), error)
             return
         for subject_name, subject in subjects.items():
+            where = f"{path}::{subject_name}"
             try:
                 report = self._checked(subject)
             except TargetError as error:
-                self._complain(f"{path}::{subject_name}", error)
+                self._complain(where, f"{where}: {error}", error)
+            except (KeyboardInterrupt, BrokenPipeError):
+                raise
+            except Exception:
+                self.say(traceback.format_exc().rstrip(), "dim", prefix="")
+                self._complain(where, f"{where}: the check itself failed: please report this, with the traceback above")
             else:
                 self._show(report)
 
     def finish(self) -> int:
+        """The last line, the HTML file, and the exit status."""
         if self.options.html is not None and self.reports:
             from gradcheck.report.html import to_html
 
             try:
                 self.options.html.write_text(to_html(self.reports), encoding="utf-8")
             except OSError as error:
-                self.errors.print(
-                    f"gradcheck: cannot write {self.options.html}: {error.strerror}", style="red", markup=False
-                )
-                self.failed = True
+                self.say(f"cannot write {self.options.html}: {error.strerror}", "red")
+                return 2
+        counts = Counter[str](report.verdict for report in self.reports)
+        if len(self.reports) + self.failed > 1 and not self.options.json:
+            parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
+            parts += [f"{self.failed} could not be run"] if self.failed else []
+            print(f"\nin all: {', '.join(parts)}", file=self.out)
         if self.failed:
             return 2
         statuses = {report.exit_status for report in self.reports}
         return 1 if 1 in statuses else 3 if 3 in statuses else 0
 
-    def _pinned(self, subjects: dict[str, Any], path: str) -> dict[str, Any]:
+    def say(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
+        """To standard error, word for word."""
+        self.errors.print(prefix + text, style=style, markup=False, soft_wrap=True)
+
+    def _pinned(self, subjects: dict[str, Target | TargetFactory], path: str) -> dict[str, Target | TargetFactory]:
         """The subjects with --size applied where a factory has a size of that name; one of them must."""
         from gradcheck._errors import TargetError
         from gradcheck._sizes import TargetFactory
 
+        factories = {key: one for key, one in subjects.items() if isinstance(one, TargetFactory)}
+        known = sorted({size for one in factories.values() for size in one.defaults})
         for name, value in self.options.size:
-            having = [key for key, one in subjects.items() if isinstance(one, TargetFactory) and name in one.defaults]
-            if not having:
-                known = sorted(
-                    {size for one in subjects.values() if isinstance(one, TargetFactory) for size in one.defaults}
-                )
-                raise TargetError(
-                    f"no target of {path} has a size {name!r}; the sizes are {', '.join(known) or 'none'}"
-                )
-            subjects = {key: one.at(**{name: value}) if key in having else one for key, one in subjects.items()}
-        return subjects
+            if name not in known:
+                which = path if len(subjects) > 1 else f"{path}::{next(iter(subjects))}"
+                raise TargetError(f"{which} has no size {name!r}; its sizes are {', '.join(known) or 'none at all'}")
+            factories = {
+                key: one.at(**{name: value}) if name in one.defaults else one for key, one in factories.items()
+            }
+        return {**subjects, **factories}
 
-    def _checked(self, subject: Any) -> Any:
+    def _checked(self, subject: Target | TargetFactory) -> Report:
         from gradcheck._check import check
+        from gradcheck._errors import TargetError
         from gradcheck._sizes import TargetFactory
 
-        with _pool(self.options.jobs) as pool, self._progress() as progress, contextlib.redirect_stdout(sys.stderr):
-            executor = pool if isinstance(subject, TargetFactory) and self.options.full else None
-            return check(subject, full=self.options.full, seed=self.options.seed, executor=executor, progress=progress)
+        jobs = self.options.jobs if isinstance(subject, TargetFactory) and self.options.full else 1
+        try:
+            with _pool(jobs) as executor, self._progress() as progress:
+                return check(
+                    subject, full=self.options.full, seed=self.options.seed, executor=executor, progress=progress
+                )
+        except BrokenProcessPool:
+            raise TargetError("a worker process died; without --jobs the same code may say why") from None
 
-    def _show(self, report: Any) -> None:
-        self.reports.append(report)
+    def _show(self, report: Report) -> None:
         if self.options.json:
-            print(report.to_json(indent=None), flush=True)
-            return
-        from gradcheck.report.text import to_rich
+            print(report.to_json(indent=None), file=self.out, flush=True)
+        else:
+            if self.reports:
+                print(file=self.out)
+            if self.console.is_terminal:
+                from gradcheck.report.text import to_rich
 
-        if len(self.reports) > 1:
-            self.console.print()
-        self.console.print(to_rich(report))
+                self.console.print(to_rich(report))
+            else:
+                print(report, file=self.out, flush=True)
+        self.reports.append(report)
 
-    def _complain(self, where: str, error: Exception) -> None:
+    def _complain(self, where: str, message: str, error: Exception | None = None) -> None:
         from gradcheck._errors import UserCodeError
 
-        self.failed = True
+        self.failed += 1
         if self.options.json:
-            print(json.dumps({"name": where, "error": str(error)}), flush=True)
+            print(json.dumps({"name": where, "ok": False, "error": message}), file=self.out, flush=True)
         if isinstance(error, UserCodeError):
-            self.errors.print(error.traceback_text.rstrip(), style="dim", markup=False)
-        self.errors.print(f"gradcheck: {where}: {error}", style="red", markup=False, soft_wrap=True)
+            self.say(error.traceback_text.rstrip(), "dim", prefix="")
+        self.say(message, "red")
 
     @contextlib.contextmanager
-    def _progress(self) -> Iterator[Any]:
+    def _progress(self) -> Iterator[Callable[[str, int], None] | None]:
         """A line on the terminal, once a check has taken a while; nothing where there is no terminal."""
-        if not self.errors.is_terminal:
+        if not (self.errors.is_interactive and sys.stderr.isatty()):
             yield None
             return
-        started = time.monotonic()
-        with self.errors.status("checking") as status:
-            status.stop()
+        from rich.live import Live
 
-            def progress(stage: str, evaluations: int) -> None:
-                if time.monotonic() - started > PATIENCE:
-                    status.start()
-                    status.update(f"{stage} · {evaluations} evaluations · {time.monotonic() - started:.0f} s")
+        line = _ProgressLine()
+        # Standard output and error stay as they are: the evaluator silences the user's code by exchanging them too.
+        live = Live(
+            line,
+            console=self.errors,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            refresh_per_second=4,
+        )
+        timer = threading.Timer(PATIENCE, live.start)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield line.update
+        finally:
+            timer.cancel()
+            timer.join()
+            live.stop()
 
-            yield progress
+
+class _ProgressLine:
+    """What is being done, drawn anew a few times a second."""
+
+    def __init__(self) -> None:
+        self.stage, self.evaluations, self.started = "checking", 0, time.monotonic()
+
+    def update(self, stage: str, evaluations: int) -> None:
+        self.stage, self.evaluations = stage, evaluations
+
+    def __rich__(self) -> str:
+        return f"{self.stage} · {self.evaluations} evaluations · {time.monotonic() - self.started:.0f} s"
 
 
-def _subjects(path: str, name: str | None) -> dict[str, Any]:
-    """The targets of a file by name, in the order in which they stand."""
+def _subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
+    """The targets of a file by name, in the order in which they stand; or only the one of this name."""
     from gradcheck._errors import TargetError
     from gradcheck._files import load
     from gradcheck._sizes import TargetFactory
     from gradcheck._target import Target
 
-    with contextlib.redirect_stdout(sys.stderr):
-        module = load(path)
-    found = {
+    module = load(path)
+    found: dict[str, Target | TargetFactory] = {
         key: value
         for key, value in vars(module).items()
         if isinstance(value, Target) or (isinstance(value, TargetFactory) and value.__module__ == module.__name__)
@@ -233,15 +321,33 @@ def _subjects(path: str, name: str | None) -> dict[str, Any]:
         raise TargetError(
             f"{path} holds no target: mark a factory with @gradcheck.target, or define a gradcheck.Target"
         )
-    if name is None:
+    for key, value in found.items():
+        if isinstance(value, Target) and value.name == "target":
+            value.name = key
+    if not name:
         return found
     if name not in found:
         raise TargetError(f"{path} has no target {name!r}; it has {', '.join(found)}")
     return {name: found[name]}
 
 
-def _pool(jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
+@contextlib.contextmanager
+def _pool(jobs: int) -> Iterator[Executor | None]:
     if jobs == 1:
-        return contextlib.nullcontext()
+        yield None
+        return
     # Spawned, not forked: BLAS threads of the parent do not survive a fork.
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
+
+
+def _become_worker() -> None:
+    """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -47,4 +47,7 @@ def entry(block: Block) -> tuple[str, str, str]:
     """The worst entry's index and its two values, or blanks."""
     if block.worst is None:
         return "", "", ""
-    return str(list(block.worst.index)), *told_apart(block.worst)
+    index, analytic, numerical = block.worst
+    if block.verdict == "right":
+        return str(list(index)), f"{analytic:.6g}", f"{numerical:.6g}"
+    return str(list(index)), *told_apart(block.worst)

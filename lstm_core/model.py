@@ -1,0 +1,181 @@
+"""A character model: tokens in, an LSTM, a linear read-out, and a distribution over the next token out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_core._checks import Array, require_rank, require_tokens
+from lstm_core.cell import cell_forward
+from lstm_core.loss import LossCache, softmax_cross_entropy, softmax_cross_entropy_backward
+from lstm_core.sequence import SequenceCache, lstm_backward, lstm_forward
+
+State = tuple[Array, Array]
+
+
+class CharLSTM:
+    """An LSTM language model over a small vocabulary, with its gradients written by hand.
+
+    Args:
+        vocab: V, the number of tokens; also D, since a token enters as its one-hot row.
+        hidden: H, the number of hidden units.
+        dtype: of the parameters, a floating dtype.
+        rng: source of the initial weights, a Generator or a seed; None draws fresh ones.
+
+    Attributes:
+        params: the parameters by name, read afresh at every call, so entries may be changed or replaced:
+            ``W`` (V, 4H), ``U`` (H, 4H), ``b`` (4H,), gates in the order i, f, g, o; ``Wy`` (H, V), ``by``
+            (V,). Weights start uniform in ±1/√fan-in, H for each matrix (the one-hot input has a single
+            entry that is not zero); biases at 0, those of the forget gate at 1 (Gers 2000; Jozefowicz 2015).
+
+    Raises:
+        ValueError: ``vocab`` or ``hidden`` is less than 1.
+        TypeError: ``dtype`` is not floating.
+    """
+
+    def __init__(
+        self,
+        vocab: int,
+        hidden: int,
+        dtype: npt.DTypeLike = np.float64,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        """Draw the initial parameters."""
+        if vocab < 1 or hidden < 1:
+            raise ValueError(f"vocab is {vocab} and hidden {hidden}, expected at least 1 of each")
+        if not np.issubdtype(np.dtype(dtype), np.floating):
+            raise TypeError(f"dtype is {np.dtype(dtype)}, expected a floating one: float32 or float64")
+        rng, bound = np.random.default_rng(rng), hidden**-0.5
+        b = np.zeros(4 * hidden)
+        b[hidden : 2 * hidden] = 1.0
+        drawn = {
+            "W": rng.uniform(-bound, bound, (vocab, 4 * hidden)),
+            "U": rng.uniform(-bound, bound, (hidden, 4 * hidden)),
+            "b": b,
+            "Wy": rng.uniform(-bound, bound, (hidden, vocab)),
+            "by": np.zeros(vocab),
+        }
+        self.params: dict[str, Array] = {name: array.astype(dtype) for name, array in drawn.items()}
+
+    @property
+    def vocab(self) -> int:
+        """V, the number of tokens."""
+        return int(self.params["Wy"].shape[1])
+
+    @property
+    def hidden(self) -> int:
+        """H, the number of hidden units."""
+        return int(self.params["Wy"].shape[0])
+
+    def zero_state(self, batch: int) -> State:
+        """The state at the beginning of a text: zeros, (batch, H) each for h and c."""
+        shape, dtype = (batch, self.hidden), self.params["U"].dtype
+        return np.zeros(shape, dtype), np.zeros(shape, dtype)
+
+    def loss(self, tokens: Array, targets: Array, state: State | None = None) -> float:
+        """The mean loss over a batch of sequences, forward only.
+
+        Arguments, units and errors as for :meth:`loss_and_grads`. A float; a complex number when a parameter
+        or the state is complex, with which ``imag(loss)/h`` is the derivative along an imaginary perturbation
+        h.
+        """
+        return self._forward(tokens, targets, state)[0]
+
+    def loss_and_grads(
+        self, tokens: Array, targets: Array, state: State | None = None
+    ) -> tuple[float, dict[str, Array], State]:
+        """The mean loss, its gradient, and the state to carry into the next window.
+
+        Args:
+            tokens: int (T, B), time-major.
+            targets: int (T, B), the token that should follow each.
+            state: ``(h0, c0)``, (B, H) each; None for zeros.
+
+        Returns:
+            The loss in nats per token, the mean over T·B; the gradients by the names of ``params``; and
+            ``(hT, cT)``, (B, H) each.
+
+        Raises:
+            TypeError: tokens that are not integers, or a parameter or state that is not floating.
+            ValueError: shapes that do not fit, an empty axis, or a token outside the vocabulary.
+        """
+        loss, last, h, sequence, likelihood = self._forward(tokens, targets, state)
+        dlogits = softmax_cross_entropy_backward(likelihood)
+        grads = lstm_backward(dlogits @ self.params["Wy"].T, None, None, sequence)
+        rows = dlogits.reshape(-1, self.vocab)
+        grads["Wy"] = h.reshape(-1, self.hidden).T @ rows
+        grads["by"] = rows.sum(axis=0)
+        return loss, {name: grads[name] for name in self.params}, last
+
+    def _forward(
+        self, tokens: Array, targets: Array, state: State | None
+    ) -> tuple[float, State, Array, SequenceCache, LossCache]:
+        tokens, targets = np.asarray(tokens), np.asarray(targets)
+        require_rank("tokens", tokens, "(T, B)")
+        require_tokens("tokens", tokens, self.vocab)
+        h0, c0 = self.zero_state(tokens.shape[1]) if state is None else state
+        W, U, b, Wy, by = (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
+        h, last, sequence = lstm_forward(tokens, h0, c0, W, U, b)
+        loss, likelihood = softmax_cross_entropy(h @ Wy + by, targets)
+        return loss, last, h, sequence, likelihood
+
+    def stream(
+        self,
+        prompt: Iterable[int],
+        *,
+        temperature: float = 1.0,
+        state: State | None = None,
+        rng: np.random.Generator | int | None = None,
+    ) -> Iterator[int]:
+        """Draw tokens without end, one at a time; arguments and errors as for :meth:`sample`."""
+        given = np.asarray(list(prompt))
+        require_rank("prompt", given, "(tokens,)")
+        require_tokens("prompt", given, self.vocab)
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}, expected a positive number, 1 for the model's own")
+        states = self.zero_state(1) if state is None else state
+        return self._draw(given, temperature, states, np.random.default_rng(rng))
+
+    def _draw(self, prompt: Array, temperature: float, state: State, rng: np.random.Generator) -> Iterator[int]:
+        (h, c), pending = state, [int(token) for token in prompt]
+        one_hot = np.eye(self.vocab, dtype=self.params["W"].dtype)
+        W, U, b, Wy, by = (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
+        while True:
+            for token in pending:
+                h, c, _ = cell_forward(one_hot[token : token + 1], h, c, W, U, b)
+            # The largest of logits with Gumbel noise is a draw from their softmax, and nothing can overflow.
+            noisy = (h @ Wy + by)[0] / temperature + rng.gumbel(size=self.vocab)
+            pending = [int(np.argmax(noisy))]
+            yield pending[0]
+
+    def sample(
+        self,
+        length: int,
+        *,
+        prompt: Iterable[int] = (0,),
+        temperature: float = 1.0,
+        state: State | None = None,
+        rng: np.random.Generator | int | None = None,
+    ) -> npt.NDArray[np.intp]:
+        """Draw a text from the model.
+
+        Args:
+            length: number of tokens to draw.
+            prompt: tokens read before the first draw, at least one; not part of the result.
+            temperature: divides the logits; below 1 more cautious, above 1 wilder.
+            state: ``(h, c)`` to begin from, (1, H) each; None for zeros.
+            rng: a Generator or a seed; the same seed draws the same text.
+
+        Returns:
+            The tokens, int (length,).
+
+        Raises:
+            TypeError: a prompt that is not of integers.
+            ValueError: an empty prompt, a token outside the vocabulary, or a temperature that is not
+                positive.
+        """
+        draws = self.stream(prompt, temperature=temperature, state=state, rng=rng)
+        return np.fromiter(islice(draws, length), np.intp)
