@@ -111,6 +111,7 @@ def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> C
 
 
 def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
+    _ask_again(result, comparer)
     if depth.laws:
         _ask_laws(result, comparer)
     result.gradients = comparer.gradients
@@ -125,13 +126,18 @@ def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
             _ask_entries(result, comparer, name, depth)
 
 
-def _ask_laws(result: Audit, comparer: Comparer) -> None:
+def _ask_again(result: Audit, comparer: Comparer) -> None:
+    """Statelessness, at every depth: a comparer must know whether it may ask for gradients more than once."""
     evaluator = comparer.evaluator
-    rng = np.random.default_rng([comparer.seed, 2])
     _, again, _ = _laws.structure(evaluator.raw_grads(), evaluator.base)
     first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
     result.note(_laws.statelessness(first, again, comparer.epsilon))
     comparer.stateless = result.laws["statelessness"].holds
+
+
+def _ask_laws(result: Audit, comparer: Comparer) -> None:
+    evaluator = comparer.evaluator
+    rng = np.random.default_rng([comparer.seed, 2])
     if evaluator.target.inputs():
         result.note(_laws.dependence(evaluator, rng))
     if evaluator.target.has_cotangent:

@@ -105,6 +105,7 @@ class _Run:
     common: CommonFactor | None = None
     divided: bool = False
     right_at: dict[str, tuple[Sizes, Block]] = field(default_factory=dict)
+    broken_at: dict[str, Law] = field(default_factory=dict)
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -192,8 +193,10 @@ class _Run:
         for name, block in found.blocks.items():
             if block.verdict == "right":
                 self.right_at.setdefault(name, (sizes, block))
-        broken = next((law.message for law in found.laws.values() if not law.holds), "")
-        return Trial(sizes, found.verdict, found.wrong, broken)
+        for law in found.laws.values():
+            if not law.holds:
+                self.broken_at.setdefault(law.name, replace(law, message=f"at {shown(sizes)}: {law.message}"))
+        return Trial(sizes, found.verdict, found.wrong)
 
     def _quick(self, sizes: Sizes, *, stop: bool = False) -> Depth:
         divisor = (
@@ -229,13 +232,14 @@ class _Run:
         main.numerical |= found.numerical
 
     def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
-        """The law "sizes"; and blocks that were vacuous at the default sizes are right if they are so at others."""
+        """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
         raised = [trial for trial in trials if trial.verdict == "wrong" and not trial.wrong and trial.message]
         if raised:
             more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
             main.laws["sizes"] = Law("sizes", False, f"at {shown(raised[0].sizes)}{more}: {raised[0].message}")
         elif len(trials) > 1:
             main.laws["sizes"] = Law("sizes", True, f"tried at {len(trials)} sets of sizes")
+        main.note(*self.broken_at.values())
         for name, block in main.blocks.items():
             if block.verdict == "vacuous" and name in self.right_at:
                 sizes, right = self.right_at[name]

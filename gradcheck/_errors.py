@@ -47,7 +47,7 @@ class GradientError(AssertionError):
     """Raised by `assert_gradients`: its text is the report's; the report itself is in `.report`."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__("\n" + str(report))
+        super().__init__(str(report))
         self.report = report
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -171,13 +171,13 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
             array[...] = original
 
     if not noticed(...):
-        return [f"the loss stays {evaluator.loss_value:.9g} whatever {name} holds"]
+        return [f"the loss stays {evaluator.loss_value:.9g} whatever {name!r} holds"]
     if array.ndim == 0 or not 2 <= len(array) <= EVERY_SLICE:
         return []
     seen = [noticed(slice(k, k + 1)) for k in range(len(array))]
     # The influence of early steps may fade below rounding; that of late ones cannot fade while early ones are seen.
     unread = [k for k in range(len(array)) if not seen[k] and any(seen[:k])]
-    return [f"the loss does not change with {name}[{', '.join(map(str, unread))}]"] if unread else []
+    return [f"the loss does not change with {name!r}[{', '.join(map(str, unread))}]"] if unread else []
 
 
 def _different(array: Array, rng: np.random.Generator) -> Array:

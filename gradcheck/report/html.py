@@ -184,11 +184,12 @@ def _what_is_wrong(report: Report, level: int) -> Html:
         parts += [_tag("ul", *(_tag("li", names, _text(reason)) for names, reason in reasons), class_="reasons")]
     seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
     if report.ok and seen and all(map(math.isfinite, seen)):
-        parts += [_paragraph(f"An error of {small(max(seen))} of a gradient, or more, in any of them: {_PROMISE}.")]
+        parts += [_paragraph(f"An error of {small(max(seen))} of a gradient, or more, in any of them {_PROMISE}.")]
     return _joined(*parts)
 
 
-_PROMISE = f"it would have been missed with a probability of at most {MISS:.0e}"
+#: of an error as large as the sensitivity
+_PROMISE = f"would have been missed with a probability of at most 1e{round(math.log10(MISS))}"
 
 
 def _finding(finding: Finding) -> Html:
@@ -355,7 +356,7 @@ def _legend() -> Html:
     return _tag(
         "figcaption",
         _inline("span", band, _text(" the error bar: below it nothing can be told")),
-        _inline("span", seen, _text(f" an error this large would be missed with a probability of at most {MISS:.0e}")),
+        _inline("span", seen, _text(f" an error this large {_PROMISE}")),
         _inline("span", beyond, _text(" how far an error is outside its bar; relative to the gradient's norm")),
     )
 
@@ -395,8 +396,11 @@ def _trials(report: Report, level: int) -> Html:
     values = sorted({value for _, value in singly})
     rows = [_size(name, values, singly, report.sizes) for name in report.sizes]
     columns = [_column("size"), *(_column(str(value), "sign") for value in values)]
-    grid = _table("Sizes", columns, rows, "sizes") if len(singly) > len(report.sizes) else _NOTHING
-    return _joined(_heading(level, "Sizes tried"), grid, _tag("ul", *_trial_notes(report), class_="reasons"))
+    grid = _table("Sizes", columns, rows, "sizes")
+    told = _paragraph("Each row changes one size; outlined are the sizes as given.", "dim small")
+    notes = _tag("ul", *_trial_notes(report), class_="reasons")
+    varied = len(singly) > len(report.sizes)
+    return _joined(_heading(level, "Sizes tried"), *((grid, told) if varied else ()), notes)
 
 
 def _size(name: str, values: Sequence[int], singly: dict[tuple[str, int], Verdict], sizes: dict[str, int]) -> Html:
@@ -410,18 +414,30 @@ def _size(name: str, values: Sequence[int], singly: dict[tuple[str, int], Verdic
 
 
 def _trial_notes(report: Report) -> list[Html]:
-    """What came out where: outcomes that are alike together."""
-    alike: dict[tuple[Verdict, tuple[str, ...], str], list[str]] = {}
+    """What came out where: outcomes that are alike together, the worst first."""
+    alike: dict[tuple[Verdict, tuple[str, ...], str], list[Trial]] = {}
     for trial in report.trials:
-        changed = _changed(report, trial)
-        alike.setdefault((trial.verdict, trial.wrong, trial.message), []).append(shown(changed) or "as given")
+        alike.setdefault((trial.verdict, trial.wrong, trial.message), []).append(trial)
     notes = []
-    for (verdict, wrong, message), places in sorted(alike.items(), key=lambda item: _ORDER.index(item[0][0])):
-        said = (
-            f" {' · '.join(places)}" + (f": {', '.join(wrong)}" if wrong else "") + (f": {message}" if message else "")
-        )
-        notes.append(_tag("li", _verdict(verdict), _text(said)))
+    for (verdict, wrong, message), trials in sorted(alike.items(), key=lambda item: _ORDER.index(item[0][0])):
+        where = "at all of them" if len(alike) == 1 else _places(report, trials)
+        said = [*([", ".join(wrong)] if wrong else []), where, *([message] if message else [])]
+        notes.append(_tag("li", _verdict(verdict), _text(f" {': '.join(said)}")))
     return notes
+
+
+def _places(report: Report, trials: Sequence[Trial]) -> str:
+    """Sizes in short: as given; T=1, 2, 3; B=1; all that differ in several written out."""
+    singly: dict[str, list[str]] = {}
+    others = []
+    for trial in trials:
+        changed = _changed(report, trial)
+        if len(changed) == 1:
+            name, value = next(iter(changed.items()))
+            singly.setdefault(name, []).append(str(value))
+        else:
+            others.append(shown(changed) or "as given")
+    return " · ".join([*sorted(others, key=len), *(f"{name}={', '.join(values)}" for name, values in singly.items())])
 
 
 def _changed(report: Report, trial: Trial) -> dict[str, int]:
@@ -454,13 +470,14 @@ h1, .banner h2 { font-size: 1.7rem; margin: 0; overflow-wrap: anywhere; }
 p, li { margin: .4rem 0; overflow-wrap: anywhere; }
 a { color: var(--link); }
 .dim { color: var(--dim); }
+.small { font-size: .85rem; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 code, pre, .name, table.gradients tbody th, .sizes tbody th, svg .label {
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }
 pre { margin: .5rem 0; background: var(--soft); border: 1px solid var(--rule); border-radius: 6px; padding: .6rem .8rem; overflow-x: auto; }
 code { font-size: .9em; }
-nav { margin-bottom: 3rem; }
+nav h1 { margin-bottom: .8rem; }
 article + article { margin-top: 4rem; }
 .banner { border-left: 6px solid; padding: .2rem 0 .2rem 1rem; }
 .banner p { margin: .3rem 0 0; }
@@ -485,10 +502,10 @@ table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabu
 table.gradients, table.contents, table.laws { width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--rule); }
 thead th { color: var(--dim); font-weight: 600; white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 14ch; }
 .number { text-align: right; white-space: nowrap; }
 .note { font-family: system-ui, sans-serif; font-weight: 400; font-size: .85rem; max-width: 22rem; }
-table.sizes th, table.sizes td { padding: .2rem .7rem; border: 1px solid var(--rule); }
+table.sizes th, table.sizes td { min-width: 0; padding: .2rem .7rem; border: 1px solid var(--rule); }
 table.sizes .sign { text-align: center; min-width: 2.6rem; font-weight: 600; }
 table.sizes .own { outline: 2px solid var(--ink); outline-offset: -3px; }
 figure { margin: .5rem 0 1.2rem; }

@@ -50,7 +50,6 @@ def from_torch(drawn: Problem, dh: Array, dhT: Array, dcT: Array) -> dict[str, A
 def from_jax(drawn: Problem, dh: Array, dhT: Array, dcT: Array) -> dict[str, Array]:
     """The same from a cell written in JAX, ``lax.scan`` and ``jax.vjp``."""
     jax = pytest.importorskip("jax", reason="jax is not installed: pip install 'gradcheck[oracle]'")
-    jax.config.update("jax_enable_x64", True)
     sigma, tanh = jax.nn.sigmoid, jax.numpy.tanh
 
     def forward(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> tuple:
@@ -63,8 +62,13 @@ def from_jax(drawn: Problem, dh: Array, dhT: Array, dcT: Array) -> dict[str, Arr
         (hT, cT), h = jax.lax.scan(step, (h0, c0), x)
         return h, hT, cT
 
-    outputs, pull_back = jax.vjp(forward, *drawn)
-    grads = dict(zip(("dx", "dh0", "dc0", "dW", "dU", "db"), pull_back((dh, dhT, dcT)), strict=True))
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    try:
+        outputs, pull_back = jax.vjp(forward, *drawn)
+        grads = dict(zip(("dx", "dh0", "dc0", "dW", "dU", "db"), pull_back((dh, dhT, dcT)), strict=True))
+    finally:
+        jax.config.update("jax_enable_x64", before)  # other tests may want JAX as it comes
     return {name: np.asarray(a) for name, a in {**dict(zip(("h", "hT", "cT"), outputs, strict=True)), **grads}.items()}
 
 

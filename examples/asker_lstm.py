@@ -1,0 +1,384 @@
+"""The LSTM of the question this project began with: written by hand, and its loss would not fall.
+
+Column vectors; a network of cells, one for each time step; a cell caches what its backward needs; the network
+accumulates gradients. Everything that was wrong with it is still here, each defect behind a switch of `Defects`, all of
+them on by default::
+
+    gradcheck check examples/asker_lstm.py                                    # as it was asked
+    ASKER_DEFECTS=none gradcheck check examples/asker_lstm.py                 # repaired: everything right
+    ASKER_DEFECTS=dWc_uses_dc,mean_loss gradcheck check examples/asker_lstm.py
+    python examples/asker_lstm.py                                             # which defects the loss curve shows
+
+The question also drew its biases from a normal distribution, fixed the learning rate, never imported `clip` and numbered
+its characters in the order of a set: nothing that a gradient could show.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy import concatenate, dot, exp, log, tanh, zeros
+from numpy.typing import NDArray
+
+import gradcheck
+
+Array = NDArray[Any]
+WEIGHTS = ("Wi", "Wf", "Wo", "Wc", "Wy", "bi", "bf", "bo", "bc", "by")
+#: what the question clipped the carried gradients to
+LIMIT = 6.0
+
+
+@dataclass(frozen=True)
+class Defects:
+    """One switch for each thing that was wrong."""
+
+    sigma_prime_of_activated: bool = True  # dsigmoid() squashes its argument again; the gates are squashed already
+    tanh_prime_of_activated: bool = True  # dtanh() likewise, of the candidate
+    dWc_uses_dc: bool = True  # the gradient of the cell state where that of the candidate's pre-activation belongs
+    dbc_uses_dc: bool = True
+    swapped_state: bool = True  # the step takes (x, c, h) and is called with (x, h, c)
+    fed_positions: bool = True  # the step is fed 0, 1, 2, ... and never sees a character
+    clips_inside: bool = True  # dh and dc are clipped on their way back through time
+    mean_loss: bool = True  # the loss is a mean over time, the gradients are sums
+    carried_over_windows: bool = True  # what flows out of a window's start is injected at the end of the next
+    short_window: bool = True  # the last window of a text is taken to be as long as the others
+    unstable_softmax: bool = True  # exp() of logits that were not shifted
+    loss_is_array: bool = True  # the loss has shape (1,)
+
+    @classmethod
+    def none(cls) -> Defects:
+        """Everything repaired."""
+        return cls(**{field.name: False for field in fields(cls)})
+
+    @classmethod
+    def only(cls, *names: str) -> Defects:
+        """These and no others."""
+        unknown = sorted(set(names) - {field.name for field in fields(cls)})
+        if unknown:
+            known = ", ".join(field.name for field in fields(cls))
+            raise ValueError(f"no defect {', '.join(unknown)}: expected all, none, or some of {known}")
+        return replace(cls.none(), **dict.fromkeys(names, True))
+
+    @classmethod
+    def chosen(cls) -> Defects:
+        """The ones named by the environment variable ASKER_DEFECTS: all (the default), none, or names with commas."""
+        names = os.environ.get("ASKER_DEFECTS", "all")
+        if names == "all":
+            return cls()
+        return cls.none() if names == "none" else cls.only(*names.split(","))
+
+
+def sigmoid(z: Array) -> Array:
+    """The logistic function."""
+    return np.asarray(0.5 + 0.5 * tanh(0.5 * z))
+
+
+def dsigmoid(z: Array) -> Array:
+    """The derivative of the logistic function at the pre-activation z."""
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
+def dtanh(z: Array) -> Array:
+    """The derivative of tanh at the pre-activation z."""
+    return np.asarray(1 - tanh(z) ** 2)
+
+
+class RNN:
+    """The network: weights, accumulated gradients, and a cell for each time step."""
+
+    def __init__(self, n: int, d: int, rl: int, defects: Defects, rng: np.random.Generator) -> None:
+        """`n` symbols, `d` memory cells, `rl` steps in a window."""
+        self.n, self.d, self.rl, self.defects = n, d, rl, defects
+        z = n + d
+        for gate in "ifoc":
+            setattr(self, f"W{gate}", rng.standard_normal((z, d)) / np.sqrt(z / 2))
+            setattr(self, f"b{gate}", rng.standard_normal((d, 1)))
+        self.Wy = rng.standard_normal((d, n)) / np.sqrt(d / 2)
+        self.by = rng.standard_normal((n, 1))
+        self.cells: list[Cell] = []
+        self.begin()
+
+    Wi: Array
+    Wf: Array
+    Wo: Array
+    Wc: Array
+    bi: Array
+    bf: Array
+    bo: Array
+    bc: Array
+
+    def clear(self) -> None:
+        """Set the accumulated gradients to zero."""
+        n, d = self.n, self.d
+        z = n + d
+        self.dWi, self.dWf, self.dWo, self.dWc = zeros((z, d)), zeros((z, d)), zeros((z, d)), zeros((z, d))
+        self.dbi, self.dbf, self.dbo, self.dbc = zeros((d, 1)), zeros((d, 1)), zeros((d, 1)), zeros((d, 1))
+        self.dWy, self.dby = zeros((d, n)), zeros((n, 1))
+
+    def weights(self) -> dict[str, Array]:
+        """The weights by name, as they are bound now."""
+        return {name: getattr(self, name) for name in WEIGHTS}
+
+    def gradients(self) -> dict[str, Array]:
+        """The accumulated gradients, under the names of the weights."""
+        return {name: getattr(self, f"d{name}") for name in WEIGHTS}
+
+    def feedforward(self, inputs: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        """Run a window of characters from the state (h, c); the state after it."""
+        while len(self.cells) < len(inputs):
+            self.cells.append(Cell(self))
+        for t, cell in zip(range(len(inputs)), self.cells, strict=False):
+            if self.defects.fed_positions:
+                x = t % self.n
+            else:
+                x = inputs[t]
+            if self.defects.swapped_state:
+                h, c = cell.feedforward(x, h, c)
+            else:
+                h, c = cell.feedforward(x, c, h)
+        return h, c
+
+    def loss(self, outputs: Array) -> Array | float:
+        """The loss of the window that was fed forward last."""
+        total = sum(cell.loss(y) for cell, y in zip(self.cells, outputs, strict=False))
+        if self.defects.mean_loss:
+            return total / len(outputs)
+        return total
+
+    def bptt(self, outputs: Array, dh: Array, dc: Array) -> tuple[Array, Array]:
+        """Back through the window, accumulating; what flows out at its start."""
+        if self.defects.short_window:
+            steps = self.rl
+        else:
+            steps = len(outputs)
+        for t in reversed(range(steps)):
+            dh, dc = self.cells[t].backpropagate(outputs[t], dh, dc)
+        return dh, dc
+
+    def begin(self) -> None:
+        """Before a text: nothing accumulated, nothing carried from one window to the next."""
+        self.clear()
+        self.carried = zeros((self.d, 1)), zeros((self.d, 1))
+
+    def window(self, inputs: Array, outputs: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        """Forward and backward through one window from the state (h, c); the state after it."""
+        h, c = self.feedforward(inputs, h, c)
+        if self.defects.carried_over_windows:
+            dh, dc = self.carried
+        else:
+            dh, dc = zeros((self.d, 1)), zeros((self.d, 1))
+        self.carried = self.bptt(outputs, dh, dc)
+        return h, c
+
+    def train(self, text: Array, rate: float) -> float:
+        """One pass over a text, window by window; the mean loss of a character."""
+        h, c = zeros((self.d, 1)), zeros((self.d, 1))
+        total = 0.0
+        for start in range(0, len(text) - 1, self.rl):
+            end = min(start + self.rl, len(text) - 1)
+            self.clear()
+            h, c = self.window(text[start:end], text[start + 1 : end + 1], h, c)
+            total += float(np.sum(self.loss(text[start + 1 : end + 1]))) * (end - start if self.defects.mean_loss else 1)
+            for name, gradient in self.gradients().items():
+                setattr(self, name, getattr(self, name) - rate * gradient)
+        return total / (len(text) - 1)
+
+
+class Cell:
+    """One time step, with what its backward needs."""
+
+    def __init__(self, rnn: RNN) -> None:
+        """A cell of this network; the weights are the network's."""
+        self.rnn = rnn
+
+    def feedforward(self, x: int, c_: Array, h_: Array) -> tuple[Array, Array]:
+        """The step from the state (h_, c_); x is the index of the input's one."""
+        r = self.rnn
+        one_hot = zeros((r.n, 1))
+        one_hot[x] = 1
+        g = concatenate((one_hot, h_))
+        it = sigmoid(dot(r.Wi.T, g) + r.bi)
+        ft = sigmoid(dot(r.Wf.T, g) + r.bf)
+        ot = sigmoid(dot(r.Wo.T, g) + r.bo)
+        ct = tanh(dot(r.Wc.T, g) + r.bc)
+        c = ft * c_ + it * ct
+        ht = ot * tanh(c)
+        yt = dot(r.Wy.T, ht) + r.by
+        if not r.defects.unstable_softmax:
+            yt = yt - yt.real.max()
+        p = exp(yt) / np.sum(exp(yt))
+        self.c_, self.g, self.it, self.ft, self.ot, self.ct = c_, g, it, ft, ot, ct
+        self.c, self.ht, self.yt, self.p = c, ht, yt, p
+        return ht, c
+
+    def loss(self, y: int) -> Array | float:
+        """The cross-entropy of this step."""
+        if self.rnn.defects.unstable_softmax:
+            loss = -log(self.p[y])
+        else:
+            loss = log(np.sum(exp(self.yt))) - self.yt[y]
+        if self.rnn.defects.loss_is_array:
+            return loss
+        return loss[0]
+
+    def backpropagate(self, y: int | None, dh_next: Array, dc_next: Array) -> tuple[Array, Array]:
+        """Accumulate this step's gradients; the gradients of the state before it. A step without a label has y=None."""
+        r, defects = self.rnn, self.rnn.defects
+        c_, g, it, ft, ot, ct, c, ht = self.c_, self.g, self.it, self.ft, self.ot, self.ct, self.c, self.ht
+
+        dy = zeros(self.p.shape)
+        if y is not None:
+            dy = self.p.copy()
+            dy[y] -= 1
+
+        dh = dot(r.Wy, dy) + dh_next
+        if defects.clips_inside:
+            dh = np.clip(dh, -LIMIT, LIMIT)
+
+        do = tanh(c) * dh
+        if defects.sigma_prime_of_activated:
+            do = dsigmoid(ot) * do
+        else:
+            do = ot * (1 - ot) * do
+
+        dc = ot * dh * dtanh(c)
+        dc = dc + dc_next
+        if defects.clips_inside:
+            dc = np.clip(dc, -LIMIT, LIMIT)
+
+        df = c_ * dc
+        if defects.sigma_prime_of_activated:
+            df = dsigmoid(ft) * df
+        else:
+            df = ft * (1 - ft) * df
+
+        di = ct * dc
+        if defects.sigma_prime_of_activated:
+            di = dsigmoid(it) * di
+        else:
+            di = it * (1 - it) * di
+
+        dct = it * dc
+        if defects.tanh_prime_of_activated:
+            dct = dtanh(ct) * dct
+        else:
+            dct = (1 - ct**2) * dct
+
+        r.dWf += dot(g, df.T)
+        r.dWi += dot(g, di.T)
+        r.dWo += dot(g, do.T)
+        if defects.dWc_uses_dc:
+            r.dWc += dot(g, dc.T)
+        else:
+            r.dWc += dot(g, dct.T)
+        r.dWy += dot(ht, dy.T)
+
+        r.dbf += df
+        r.dbi += di
+        r.dbo += do
+        if defects.dbc_uses_dc:
+            r.dbc += dc
+        else:
+            r.dbc += dct
+        r.dby += dy
+
+        dx = dot(r.Wf, df) + dot(r.Wi, di) + dot(r.Wo, do) + dot(r.Wc, dct)
+        dh_ = dx[r.n :]
+        dc_ = ft * dc
+        return dh_, dc_
+
+
+@gradcheck.target
+def asker_lstm(rng: np.random.Generator, *, T: int = 4, n: int = 5, d: int = 3) -> gradcheck.Target:
+    """One window of T characters: loss and gradients as the network reports them."""
+    return _window(rng, T, n, d)
+
+
+@gradcheck.target
+def asker_shifted(rng: np.random.Generator, *, T: int = 3, n: int = 5, d: int = 4) -> gradcheck.Target:
+    """The same with 1000 added to every logit: a softmax does not change by that, and must not overflow."""
+    return _window(rng, T, n, d, shift=1000.0)
+
+
+def _window(rng: np.random.Generator, T: int, n: int, d: int, shift: float = 0.0) -> gradcheck.Target:
+    rnn = RNN(n, d, T, Defects.chosen(), rng)
+    rnn.by += shift
+    inputs, outputs = rng.integers(0, n, T), rng.integers(0, n, T)
+    h, c = rng.standard_normal((d, 1)), rng.standard_normal((d, 1))
+
+    def loss() -> Any:
+        rnn.feedforward(inputs, h, c)
+        return rnn.loss(outputs)
+
+    def grads() -> dict[str, Array]:
+        rnn.feedforward(inputs, h, c)
+        rnn.bptt(outputs, zeros((d, 1)), zeros((d, 1)))
+        return rnn.gradients()
+
+    labels = {"inputs": inputs, "outputs": outputs}
+    return gradcheck.Target(rnn.weights, loss, grads, inputs=labels, reset=rnn.clear)
+
+
+@gradcheck.target
+def asker_windows(rng: np.random.Generator, *, N: int = 6, T: int = 3, n: int = 5, d: int = 4) -> gradcheck.Target:
+    """The last of the windows of a text of N characters: nothing but the state may come over from those before it."""
+    rnn = RNN(n, d, T, Defects.chosen(), rng)
+    text = rng.integers(0, n, N + 1)
+    windows = [(text[a : min(a + T, N)], text[a + 1 : min(a + T, N) + 1]) for a in range(0, N, T)]
+    states = [(zeros((d, 1)), zeros((d, 1)))]
+    for inputs, _ in windows:
+        states.append(rnn.feedforward(inputs, *states[-1]))
+
+    def loss() -> Any:
+        rnn.feedforward(windows[-1][0], *states[-2])
+        return rnn.loss(windows[-1][1])
+
+    def grads() -> dict[str, Array]:
+        for window, state in zip(windows, states, strict=False):
+            rnn.clear()
+            rnn.window(*window, *state)
+        return rnn.gradients()
+
+    return gradcheck.Target(rnn.weights, loss, grads, reset=rnn.clear)
+
+
+@gradcheck.target
+def asker_step(rng: np.random.Generator, *, n: int = 5, d: int = 3) -> gradcheck.Target:
+    """One cell without a label: the gradients must be linear in those that come from the step after it."""
+    rnn = RNN(n, d, 1, Defects.chosen(), rng)
+    cell = Cell(rnn)
+    x = int(rng.integers(n))
+    gates = [name for name in WEIGHTS if name not in ("Wy", "by")]
+
+    def forward(h: Array, c: Array, *weights: Array) -> tuple[tuple[Array, Array], None]:
+        for name, weight in zip(gates, weights, strict=True):
+            setattr(rnn, name, weight)
+        return cell.feedforward(x, c, h), None
+
+    def backward(cotangents: tuple[Array, Array], cache: None) -> dict[str, Array]:
+        rnn.clear()
+        dh, dc = cell.backpropagate(None, *cotangents)
+        return {"h": dh, "c": dc, **{name: getattr(rnn, f"d{name}") for name in gates}}
+
+    state = {"h": rng.standard_normal((d, 1)), "c": rng.standard_normal((d, 1))}
+    return gradcheck.Target.from_vjp(forward, backward, {**state, **{name: getattr(rnn, name) for name in gates}})
+
+
+def demo(passes: int = 150) -> None:
+    """Train on a toy text with each defect alone: the loss of a character, after each so many passes, tells few of them."""
+    text = np.array([ord(character) - ord("a") for character in "abcdefghhgfedcbaacegbdfh" * 2 + "a"])
+    print(f"loss of a character in nats, before and after {passes} passes over a toy text")
+    cases = {"nothing wrong": Defects.none(), "everything": Defects()}
+    cases |= {field.name: Defects.only(field.name) for field in fields(Defects)}
+    for name, defects in cases.items():
+        rnn = RNN(8, 12, 8, defects, np.random.default_rng(0))
+        with np.errstate(all="ignore"):
+            losses = [rnn.train(text, rate=0.05) for _ in range(passes)]
+        print(f"  {name:26} {losses[0]:7.3f} {losses[-1]:7.3f}")
+
+
+if __name__ == "__main__":
+    demo()
