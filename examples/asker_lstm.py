@@ -181,7 +181,9 @@ class RNN:
             end = min(start + self.rl, len(text) - 1)
             self.clear()
             h, c = self.window(text[start:end], text[start + 1 : end + 1], h, c)
-            total += float(np.sum(self.loss(text[start + 1 : end + 1]))) * (end - start if self.defects.mean_loss else 1)
+            total += float(np.sum(self.loss(text[start + 1 : end + 1]))) * (
+                end - start if self.defects.mean_loss else 1
+            )
             for name, gradient in self.gradients().items():
                 setattr(self, name, getattr(self, name) - rate * gradient)
         return total / (len(text) - 1)

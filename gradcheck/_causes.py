@@ -87,7 +87,11 @@ def reduction_law(common: CommonFactor | None) -> Law:
 def findings(audit: Audit, smallest: Sizes | None, common: CommonFactor | None) -> tuple[Finding, ...]:
     """One finding for each thing that is wrong: broken laws first, then blocks grouped by what they have in common."""
     result = [
-        Finding(f"law:{law.name}", law.message, common.blocks if common and law.name == "reduction" else ())
+        Finding(
+            f"law:{law.name}",
+            f"law {law.name}: {law.message}",
+            common.blocks if common and law.name == "reduction" else (),
+        )
         for law in audit.laws.values()
         if not law.holds
     ]

@@ -10,13 +10,24 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+def require_array(name: str, array: object) -> None:
+    """Refuse anything but a NumPy array.
+
+    Raises:
+        TypeError: ``array`` is something else, a list for instance.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} is a {type(array).__name__}, expected a NumPy array: pass np.asarray of it")
+
+
 def require_numbers(**arrays: Array) -> np.dtype[Any]:
     """Return the floating or complex dtype that the arrays have in common.
 
     Raises:
-        TypeError: an array holds anything but floating or complex numbers.
+        TypeError: an argument is no array, or holds anything but floating or complex numbers.
     """
     for name, array in arrays.items():
+        require_array(name, array)
         if not np.issubdtype(array.dtype, np.inexact):
             raise TypeError(
                 f"{name} has dtype {array.dtype}, expected floating or complex numbers: "
@@ -29,8 +40,10 @@ def require_shape(name: str, array: Array, expected: tuple[int, ...], axes: str)
     """Refuse an array of another shape; ``axes`` names the axes of the expected one, as in ``(B, H)``.
 
     Raises:
+        TypeError: ``array`` is no array.
         ValueError: the shapes differ.
     """
+    require_array(name, array)
     if array.shape != expected:
         raise ValueError(
             f"{name} has shape {array.shape}, expected {expected}, which is {axes}: "

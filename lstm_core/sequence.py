@@ -18,6 +18,7 @@ import numpy as np
 
 from lstm_core._checks import (
     Array,
+    require_array,
     require_gates,
     require_numbers,
     require_rank,
@@ -210,6 +211,7 @@ def _input_weight_gradient(rows: Array, cache: SequenceCache) -> Array:
 def _check_sequence(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> np.dtype[Any]:
     """Refuse what does not fit, and return the dtype of the computation."""
     dtype = require_numbers(h0=h0, c0=c0, W=W, U=U, b=b)
+    require_array("x", x)
     H = require_gates(U)
     require_rank("W", W, "(D, 4H)")
     require_shape("W", W, (len(W), 4 * H), "(D, 4H)")

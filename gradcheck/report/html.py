@@ -22,6 +22,8 @@ Html = NewType("Html", str)
 
 #: what HTML cannot hold and what UTF-8 cannot: control characters, lone surrogates
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+#: where what is wrong ends, and why and where begins
+_CLAUSE_END = re.compile("[;:](?= )")
 #: a browser that reads the file fetches nothing and runs nothing
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 #: elements that have no content
@@ -34,7 +36,7 @@ _FIRST, _LAST = -16, 1
 _TICKS = (-16, -12, -8, -4, 0)
 _LEFT, _RIGHT, _WIDTH = 150.0, 700.0, 780.0
 _ROW, _TOP = 24.0, 8.0
-_LABEL = 20
+_LABEL = 18
 
 
 def to_html(reports: Sequence[Report]) -> str:
@@ -91,9 +93,13 @@ def _paragraph(text: str, class_: str | None = None) -> Html:
 
 
 def _table(label: str, columns: Iterable[Html], rows: Iterable[Html], class_: str) -> Html:
-    """A table with its head; one too wide for the page scrolls by itself, also by keyboard."""
+    """A table with its head; too wide for the page, it scrolls by itself."""
     table = _tag("table", _tag("thead", _tag("tr", *columns)), _tag("tbody", *rows), class_=class_)
-    return _tag("div", table, class_="scroll", role="region", aria_label=label, tabindex=0)
+    return _scrolling(label, table)
+
+
+def _scrolling(label: str, part: Html) -> Html:
+    return _tag("div", part, class_="scroll", role="region", aria_label=label, tabindex=0)
 
 
 def _column(text: str, class_: str | None = None) -> Html:
@@ -178,14 +184,12 @@ def _what_is_wrong(report: Report, level: int) -> Html:
     parts = []
     if report.findings:
         parts += [_heading(level, "What is wrong"), _tag("ol", *map(_finding, report.findings), class_="findings")]
-    reasons = [*_reasons(report), *((_NOTHING, note) for note in report.notes)]
-    if reasons:
-        parts += [_heading(level, "What could not be decided" if _reasons(report) else "Notes")]
-        parts += [_tag("ul", *(_tag("li", names, _text(reason)) for names, reason in reasons), class_="reasons")]
+    if reasons := _reasons(report):
+        parts += [_heading(level, "What could not be decided"), _tag("ul", *reasons)]
     seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
     if report.ok and seen and all(map(math.isfinite, seen)):
         parts += [_paragraph(f"An error of {small(max(seen))} of a gradient, or more, in any of them {_PROMISE}.")]
-    return _joined(*parts)
+    return _joined(*parts, *map(_paragraph, report.notes))
 
 
 #: of an error as large as the sensitivity
@@ -193,8 +197,9 @@ _PROMISE = f"would have been missed with a probability of at most 1e{round(math.
 
 
 def _finding(finding: Finding) -> Html:
-    what, semicolon, rest = finding.message.partition("; ")
-    message = _tag("p", _inline("strong", _text(what)), _text(semicolon + rest), class_="message")
+    first = _CLAUSE_END.split(finding.message, maxsplit=1)[0]
+    rest = finding.message[len(first) :]
+    message = _tag("p", _inline("strong", _text(first)), _text(rest), class_="message")
     return _tag("li", message, _where(finding), _fix(finding.fix) if finding.fix else _NOTHING)
 
 
@@ -224,13 +229,13 @@ def _diff_line(line: str) -> Html:
     return _inline("span", _text(line), class_=kind)
 
 
-def _reasons(report: Report) -> list[tuple[Html, str]]:
+def _reasons(report: Report) -> list[Html]:
     """Why gradients are not judged, each reason once."""
     reasons: dict[str, list[Block]] = {}
     for block in worst_first(report):
         if block.message and block.verdict in ("inconclusive", "vacuous"):
             reasons.setdefault(block.message, []).append(block)
-    return [(_joined(_names(blocks), _text(": ")), reason) for reason, blocks in reasons.items()]
+    return [_tag("li", _names(blocks), _text(f": {reason}")) for reason, blocks in reasons.items()]
 
 
 def _names(blocks: Sequence[Block]) -> Html:
@@ -265,7 +270,7 @@ def _gradients(report: Report, level: int) -> Html:
         _heading(level, "Gradients"),
         _picture(blocks),
         _table("Gradients", columns, map(_block, blocks), "gradients"),
-        _paragraph("÷: judged after a factor that all gradients share was divided out.", "dim")
+        _paragraph("÷: judged after this factor was divided out; see the law “reduction”.", "dim")
         if divided
         else _NOTHING,
     )
@@ -293,7 +298,7 @@ def _picture(blocks: Sequence[Block]) -> Html:
     drawing = _tag(
         "svg", title, _axis(bottom), *rows, viewBox=f"0 0 {_WIDTH:g} {bottom + 24:g}", role="img", class_="picture"
     )
-    return _tag("figure", _tag("div", drawing, class_="scroll"), _legend())
+    return _tag("figure", _scrolling("Picture of the errors", drawing), _legend())
 
 
 def _axis(bottom: float) -> Html:
@@ -398,7 +403,7 @@ def _trials(report: Report, level: int) -> Html:
     columns = [_column("size"), *(_column(str(value), "sign") for value in values)]
     grid = _table("Sizes", columns, rows, "sizes")
     told = _paragraph("Each row changes one size; outlined are the sizes as given.", "dim small")
-    notes = _tag("ul", *_trial_notes(report), class_="reasons")
+    notes = _tag("ul", *_trial_notes(report))
     varied = len(singly) > len(report.sizes)
     return _joined(_heading(level, "Sizes tried"), *((grid, told) if varied else ()), notes)
 
@@ -475,8 +480,12 @@ a { color: var(--link); }
 code, pre, .name, table.gradients tbody th, .sizes tbody th, svg .label {
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }
-pre { margin: .5rem 0; background: var(--soft); border: 1px solid var(--rule); border-radius: 6px; padding: .6rem .8rem; overflow-x: auto; }
+pre {
+  margin: .5rem 0; padding: .6rem .8rem; overflow-x: auto;
+  background: var(--soft); border: 1px solid var(--rule); border-radius: 6px;
+}
 code { font-size: .9em; }
+nav { margin-bottom: 3rem; }
 nav h1 { margin-bottom: .8rem; }
 article + article { margin-top: 4rem; }
 .banner { border-left: 6px solid; padding: .2rem 0 .2rem 1rem; }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import Rnn, sine
+from networks import Rnn, sine
 
 from gradcheck import Target, UserCodeError
 from gradcheck._evaluate import Evaluator, inner, norm, number

@@ -104,6 +104,7 @@ def test_arguments_and_cache_are_left_alone() -> None:
         (np.zeros((0, 3)), np.zeros(0, int), ValueError, "no axis may be empty"),
         (np.zeros((2, 3)), np.zeros((2, 1), int), ValueError, r"targets has shape \(2, 1\), expected \(2,\)"),
         (np.zeros((2, 3)), np.zeros(2), TypeError, "targets has dtype float64, expected integers"),
+        (np.zeros((2, 3)), [0, 1], TypeError, "targets is a list, expected a NumPy array"),
         (np.zeros((2, 3)), np.array([0, 3]), ValueError, "targets holds 3, expected 0 to 2"),
         (np.zeros((2, 3)), np.array([0, -1]), ValueError, "targets holds -1, expected 0 to 2"),
     ],

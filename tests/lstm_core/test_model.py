@@ -121,6 +121,12 @@ def test_the_generator_decides() -> None:
     assert not np.array_equal(CharLSTM(3, 4).params["U"], CharLSTM(3, 4).params["U"])
 
 
+def test_a_state_of_lists_is_named() -> None:
+    """A state that is not of arrays would fail with an AttributeError somewhere inside."""
+    with pytest.raises(TypeError, match="h0 is a list, expected a NumPy array"):
+        CharLSTM(2, 1).loss([[0]], [[0]], ([[0.0]], [[0.0]]))
+
+
 def test_samples_follow_the_distribution() -> None:
     """Tokens would be drawn with other probabilities than the model's."""
     model = CharLSTM(3, 2, rng=0)

@@ -300,6 +300,8 @@ GOOD = problem(4, 3, 2, 5)
         (0, np.zeros((4, 3, 2), bool), TypeError, "x has dtype bool, expected floating"),
         (0, np.full((4, 3), 2), ValueError, "x holds 2, expected 0 to 1"),
         (0, np.full((4, 3), -1), ValueError, "x holds -1, expected 0 to 1"),
+        (0, [[0, 1]], TypeError, "x is a list, expected a NumPy array: pass np.asarray of it"),
+        (2, None, TypeError, "c0 is a NoneType, expected a NumPy array"),
         (1, np.zeros((2, 5)), ValueError, r"h0 has shape \(2, 5\), expected \(3, 5\), which is \(B, H\)"),
         (2, np.zeros((3, 1)), ValueError, r"c0 has shape \(3, 1\), expected \(3, 5\), which is \(B, H\)"),
         (2, np.zeros((3, 5), object), TypeError, "c0 has dtype object"),

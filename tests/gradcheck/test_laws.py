@@ -1,0 +1,317 @@
+"""Each law: held by correct code, broken by a planted breach, and the message names what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
+
+from gradcheck import Target, check
+from gradcheck._evaluate import number
+from gradcheck._laws import finite_loss, repeatability, scalar, statelessness, structure
+from gradcheck._report import Law, Report
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def broken(report: Report) -> list[str]:
+    return [law.name for law in report.laws.values() if not law.holds]
+
+
+@pytest.mark.parametrize("kind", ["target", "real_target", "function_target"])
+def test_correct_code_breaks_no_law(kind: str) -> None:
+    """A law would accuse correct code."""
+    report = check(getattr(Rnn(rng()), kind)())
+    assert broken(report) == []
+    assert report.ok
+
+
+def test_a_correct_vjp_breaks_no_law() -> None:
+    """A law would accuse a correct backward."""
+    report = check(vjp_target())
+    assert broken(report) == []
+    assert report.laws["linearity"].holds
+
+
+# -- scalar, finite, repeatability -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", [1.0, np.float32(1), np.array(1.0), 3, np.int64(3)])
+def test_one_real_number_is_a_loss(raw: Any) -> None:
+    """A loss in a common form would be refused."""
+    assert scalar(raw).holds
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (True, "the bool True"),
+        (np.bool_(False), "the bool False"),
+        (None, "NoneType None"),
+        ("1.0", "str '1.0'"),
+        ([1.0, 2.0], "shape (2,): expected one float; sum or average"),
+        (np.ones((1, 1)), "shape (1, 1): expected one float; return it as a float, with .item()"),
+        (1 + 2j, "complex number, (1+2j)"),
+        (np.array("a"), "ndarray"),
+    ],
+)
+def test_what_is_no_loss_is_said(raw: Any, told: str) -> None:
+    """Something that is not one real number would be differenced."""
+    law = scalar(raw)
+    assert not law.holds
+    assert told in law.message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_loss_must_be_finite(value: float) -> None:
+    """NaN would be compared with NaN."""
+    assert finite_loss(1.0).holds
+    assert str(value) in finite_loss(complex(value)).message
+
+
+def test_repeatability_allows_rounding_alone() -> None:
+    """A random loss would be differenced, or a sum in another order called random."""
+    assert repeatability(1.0, 1.0 + 1e-15, 2e-16).holds
+    assert repeatability(0.0, 0.0, 2e-16).holds
+    law = repeatability(1.0, 1.0 + 1e-12, 2e-16)
+    assert not law.holds
+    assert law.breach == "inconclusive"
+
+
+def test_a_mask_that_is_redrawn_is_noise_and_not_a_wrong_gradient() -> None:
+    """Dropout would be reported as a wrong gradient."""
+    draws, w = rng(), np.ones(4)
+    report = check(Target({"w": w}, lambda: float(w @ draws.integers(0, 2, 4)), lambda: {"w": np.ones(4)}))
+    assert report.verdict == "inconclusive"
+    assert broken(report) == ["repeatability"]
+    assert "not the same when asked twice" in report.blocks["w"].message
+
+
+def test_reset_brings_hidden_state_back() -> None:
+    """Stateful code with a way back would be called random."""
+    state, w = [0.0], np.ones(2)
+
+    def loss() -> float:
+        state[0] += float(w @ w)
+        return state[0]
+
+    assert broken(check(Target({"w": w}, loss, lambda: {"w": 2 * w}))) == ["repeatability"]
+    assert check(Target({"w": w}, loss, lambda: {"w": 2 * w}, reset=lambda: state.__setitem__(0, 0.0))).ok
+
+
+# -- names, shapes -----------------------------------------------------------------------------------------------------
+
+
+BASE = {"a": np.ones(2), "b": np.ones((2, 3))}
+
+
+def judged(raw: Any) -> tuple[dict[str, Law], dict[str, Any], dict[str, str]]:
+    laws, usable, faults = structure(raw, BASE)
+    return {law.name: law for law in laws}, usable, faults
+
+
+def test_gradients_of_the_right_structure() -> None:
+    """Gradients as they should be would be refused."""
+    laws, usable, faults = judged({"a": [1, 2], "b": np.ones((2, 3), dtype=np.float32)})
+    assert all(law.holds for law in laws.values())
+    assert faults == {}
+    assert usable["a"].dtype == float
+    assert usable["b"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("raw", "law", "told", "faulty"),
+    [
+        ({"a": BASE["a"]}, "names", "no entry for b", ["b"]),
+        ({**BASE, "c": 0}, "names", "an entry for c, which is not among the parameters (a, b)", []),
+        ({"a": BASE["a"], "B": BASE["b"]}, "names", "no entry for b and an entry for B", ["b"]),
+        ([1, 2], "names", "grads() returned list", ["a", "b"]),
+        (None, "names", "grads() returned NoneType", ["a", "b"]),
+        ({**BASE, "b": BASE["b"].T}, "shapes", "b: its gradient has shape (3, 2), expected (2, 3)", ["b"]),
+        ({**BASE, "a": 1.0}, "shapes", "a: its gradient has shape (), expected (2,)", ["a"]),
+        ({**BASE, "a": None}, "shapes", "a: its gradient is NoneType, not an array of real numbers", ["a"]),
+        ({**BASE, "a": [1.0, "x"]}, "shapes", "a: its gradient is list", ["a"]),
+        ({**BASE, "a": np.ones(2) * 1j}, "shapes", "a: its gradient is ndarray", ["a"]),
+        ({**BASE, "a": [[1], [1, 2]]}, "shapes", "a: its gradient is list", ["a"]),
+        ({**BASE, "a": np.array([1, np.nan])}, "finite", "a: its gradient holds 1 values that are not finite", ["a"]),
+        ({**BASE, "b": np.full((2, 3), np.inf)}, "finite", "b: its gradient holds 6 values", ["b"]),
+    ],
+)
+def test_gradients_of_another_structure(raw: Any, law: str, told: str, faulty: list[str]) -> None:
+    """A missing, extra, misshapen or infinite gradient would end in a traceback, or spoil the other blocks."""
+    laws, usable, faults = judged(raw)
+    assert [name for name in laws if not laws[name].holds] == [law]
+    assert told in laws[law].message
+    assert list(faults) == faulty
+    assert set(usable) == set(BASE) - set(faulty)
+
+
+# -- purity, statelessness ---------------------------------------------------------------------------------------------
+
+
+def tampering(function: str, array: str) -> Target:
+    model = Rnn(rng())
+    arrays = {**model.params, **model.inputs}
+    original = getattr(model, function)
+
+    def tampered() -> Any:
+        result = original()
+        arrays[array][0] += 1e-3
+        return result
+
+    setattr(model, function, tampered)
+    return model.target()
+
+
+@pytest.mark.parametrize("array", ["W", "h0", "x"])
+@pytest.mark.parametrize("function", ["loss", "grads"])
+def test_a_call_that_changes_an_array_is_named(function: str, array: str) -> None:
+    """Gradients added into the weights, or an overwritten input, would pass."""
+    report = check(tampering(function, array))
+    assert "purity" in broken(report)
+    assert f"{function}() changed {array} in place" in report.laws["purity"].message
+
+
+def test_a_cotangent_written_into_is_named() -> None:
+    """An upstream gradient mutated in place would pass: it is right once, and the caller's array is spoilt."""
+
+    def backward(cotangents: Any, cache: Any) -> Any:
+        grads = rnn_backward(cotangents, cache)
+        cotangents[1][:] *= 2
+        return grads
+
+    target = vjp_target()
+    report = check(Target.from_vjp(rnn_forward, backward, target.values()))
+    assert "purity" in broken(report)
+    assert "grads() changed cotangent[1] in place" in report.laws["purity"].message
+
+
+def accumulating(reset: bool = False) -> Target:
+    w, kept = np.array([0.3, 0.7]), np.zeros(2)
+
+    def grads() -> dict[str, Any]:
+        kept[:] += np.cos(w)
+        return {"w": kept.copy()}
+
+    return Target({"w": w}, lambda: np.sin(w).sum(), grads, reset=(lambda: kept.fill(0)) if reset else None)
+
+
+def test_accumulators_that_are_not_set_to_zero() -> None:
+    """A backward that is right on the first call only would pass."""
+    report = check(accumulating())
+    assert broken(report) == ["statelessness"]
+    assert "w twice as large: accumulators are not set to zero" in report.laws["statelessness"].message
+    assert check(accumulating(reset=True)).ok
+
+
+def test_state_of_another_kind() -> None:
+    """A gradient carried over would be taken for an accumulator."""
+    first, second = {"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2), "b": np.full(2, 3.0)}
+    law = statelessness(first, second, 2e-16)
+    assert not law.holds
+    assert "b different: " in law.message
+    assert statelessness(first, {name: value + 1e-15 for name, value in first.items()}, 2e-16).holds
+
+
+# -- linearity ---------------------------------------------------------------------------------------------------------
+
+
+def through(change: Callable[[Any], Any]) -> Target:
+    """A correct backward whose cotangent is changed first."""
+    x = np.linspace(0.1, 1.0, 12).reshape(3, 4)
+    return Target.from_vjp(lambda x: (np.sin(x), x), lambda dy, x: (change(dy) * np.cos(x),), {"x": x})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda dy: np.clip(dy, -5, 5), "look for a clip"),
+        (lambda dy: dy * min(1.0, 10 / np.linalg.norm(dy)), "look for a clip"),
+        (lambda dy: np.where(np.abs(dy) > 1e-2, dy, 0), "look for a clip"),
+        (lambda dy: dy / np.linalg.norm(dy), "normalisation"),
+        (lambda dy: np.abs(dy), "B(v + w) is not B(v) + B(w)"),
+    ],
+)
+def test_a_backward_that_is_not_linear(change: Callable[[Any], Any], told: str) -> None:
+    """A clip, a threshold or a normalisation inside the backward would pass where it is silent."""
+    law = check(through(change)).laws["linearity"]
+    assert not law.holds
+    assert told in law.message
+
+
+@pytest.mark.parametrize("change", [lambda dy: dy, lambda dy: 3 * dy, lambda dy: np.cumsum(dy, axis=0)])
+def test_a_linear_backward_is_linear_even_when_it_is_wrong(change: Callable[[Any], Any]) -> None:
+    """A wrong factor would be blamed on a clip."""
+    assert check(through(change)).laws["linearity"].holds
+
+
+# -- dependence --------------------------------------------------------------------------------------------------------
+
+
+def reading(read: Callable[[Any], Any], x: Any) -> Report:
+    w = np.array([0.5, 0.7])
+    return check(
+        Target({"w": w}, lambda: float(np.sin(w).sum() * read(x)), lambda: {"w": np.cos(w) * read(x)}, inputs={"x": x})
+    )
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32, int, np.uint8, bool])
+def test_every_kind_of_input_can_be_varied(dtype: Any) -> None:
+    """Tokens, masks or unsigned labels could not be told from inputs that are not read."""
+    x = np.array([1, 0, 3, 2], dtype=dtype)
+    before = x.tobytes()
+    report = reading(lambda x: x @ np.array([1.0, 2.0, 3.0, 4.0]), x)
+    assert report.ok
+    assert "depends on x" in report.laws["dependence"].message
+    assert x.tobytes() == before
+
+
+@pytest.mark.parametrize("x", [np.array([1.0, 2.0]), np.array([0, 0]), np.array(3.0), np.arange(40)])
+def test_an_input_that_is_not_read(x: Any) -> None:
+    """A loss that ignores its input altogether would pass: the gradient of another function is right."""
+    report = reading(lambda _: 1.0, x)
+    assert broken(report) == ["dependence"]
+    assert "whatever 'x' holds" in report.laws["dependence"].message
+
+
+def test_a_loop_that_returns_at_the_first_step() -> None:
+    """A sequence loop that returns early would pass: its gradient is right, and x[1:] is ignored."""
+    report = reading(lambda x: float(x[0]), np.array([0.5, 1.0, 2.0]))
+    assert broken(report) == ["dependence"]
+    assert "'x'[1, 2]" in report.laws["dependence"].message
+
+
+def test_early_steps_may_fade() -> None:
+    """A forget gate that is shut would be taken for an input that is not read."""
+    assert reading(lambda x: float(x[2]), np.array([0.5, 1.0, 2.0])).ok
+
+
+def test_a_value_that_is_refused_was_read() -> None:
+    """A token out of range, which the loss refuses, would end the check."""
+    x = np.array([0, 2, 1])
+
+    def read(x: Any) -> float:
+        if x.tolist() != [0, 2, 1]:
+            raise IndexError("token")
+        return 1.0
+
+    assert reading(read, x).laws["dependence"].holds
+    assert x.tolist() == [0, 2, 1]
+
+
+def test_an_empty_input_is_left_alone() -> None:
+    """A batch of no tokens would break a law that it cannot keep."""
+    assert reading(lambda _: 1.0, np.zeros(0)).ok
+
+
+def test_the_smallest_target_holds_every_law_it_can() -> None:
+    """A law would be listed as held that was never asked."""
+    report = check(sine(np.ones(2)))
+    assert set(report.laws) >= {"scalar", "finite", "purity", "names", "shapes", "repeatability", "statelessness", "scale"}
+    assert "dependence" not in report.laws
+    assert number(report.evaluations).real > 0

@@ -1,0 +1,52 @@
+"""The README says what the tool says, and what it points to exists."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import pytest
+
+import gradcheck
+from gradcheck import _laws
+from gradcheck._files import load
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def words(text):
+    """The text without what differs between machines: numbers, signs, line breaks and column widths."""
+    return re.sub(r"[-+]?\d[\d.e+-]*", "#", text).split()
+
+
+def test_the_report_shown_is_the_report_printed(monkeypatch):
+    """The README would show a report that the tool no longer prints."""
+    monkeypatch.delenv("ASKER_DEFECTS", raising=False)
+    shown = re.search(r"```text\n\$ [^\n]*\n(.*?)```", README, re.S)[1]
+    factory = load(ROOT / "examples" / "asker_lstm.py").asker_lstm
+    # The order of rows follows errors, and those of the right ones are rounding.
+    assert sorted(words(shown)) == sorted(words(str(gradcheck.check(factory))))
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_links_lead_somewhere(target):
+    """A reader would follow a link to nothing."""
+    assert (ROOT / target).exists()
+
+
+def test_every_law_is_in_the_table():
+    """A law would be broken in a report and explained nowhere."""
+    named = set(
+        re.findall(r'Law\(\s*"(\w+)"', "".join(p.read_text() for p in Path(_laws.__file__).parent.glob("*.py")))
+    )
+    table = README[README.index("| law |") :]
+    assert named == {name for name in named if f"`{name}`" in table}
+
+
+def test_the_version_is_told_once():
+    """The version in the package's metadata, in the changelog and in the code would differ."""
+    assert importlib.metadata.version("gradcheck") == gradcheck.__version__
+    assert f"## {gradcheck.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"version: {gradcheck.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
