@@ -9,9 +9,11 @@ them on by default::
     ASKER_DEFECTS=dWc_uses_dc,mean_loss gradcheck check examples/asker_lstm.py
     python examples/asker_lstm.py                                             # which defects the loss curve shows
 
-The question also drew its biases from a normal distribution, fixed the learning rate, never imported `clip` and numbered
-its characters in the order of a set: nothing that a gradient could show.
+The question also drew its biases from a normal distribution, fixed the learning rate, never imported `clip` and
+numbered its characters in the order of a set: nothing that a gradient could show.
 """
+
+# ruff: noqa: SIM108  a mistake and its repair stand on lines of their own, so that a line can be named
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ class Defects:
 
     sigma_prime_of_activated: bool = True  # dsigmoid() squashes its argument again; the gates are squashed already
     tanh_prime_of_activated: bool = True  # dtanh() likewise, of the candidate
-    dWc_uses_dc: bool = True  # the gradient of the cell state where that of the candidate's pre-activation belongs
-    dbc_uses_dc: bool = True
+    # the gradient of the cell state where that of the candidate's pre-activation belongs
+    dWc_uses_dc: bool = True  # noqa: N815  named after the gradient
+    dbc_uses_dc: bool = True  # likewise
     swapped_state: bool = True  # the step takes (x, c, h) and is called with (x, h, c)
     fed_positions: bool = True  # the step is fed 0, 1, 2, ... and never sees a character
     clips_inside: bool = True  # dh and dc are clipped on their way back through time
@@ -78,7 +81,7 @@ def sigmoid(z: Array) -> Array:
 
 def dsigmoid(z: Array) -> Array:
     """The derivative of the logistic function at the pre-activation z."""
-    return sigmoid(z) * (1 - sigmoid(z))
+    return np.asarray(sigmoid(z) * (1 - sigmoid(z)))
 
 
 def dtanh(z: Array) -> Array:
@@ -141,7 +144,7 @@ class RNN:
                 h, c = cell.feedforward(x, c, h)
         return h, c
 
-    def loss(self, outputs: Array) -> Array | float:
+    def loss(self, outputs: Array) -> Any:
         """The loss of the window that was fed forward last."""
         total = sum(cell.loss(y) for cell, y in zip(self.cells, outputs, strict=False))
         if self.defects.mean_loss:
@@ -216,7 +219,7 @@ class Cell:
         self.c, self.ht, self.yt, self.p = c, ht, yt, p
         return ht, c
 
-    def loss(self, y: int) -> Array | float:
+    def loss(self, y: int) -> Any:
         """The cross-entropy of this step."""
         if self.rnn.defects.unstable_softmax:
             loss = -log(self.p[y])
@@ -344,23 +347,23 @@ def asker_windows(rng: np.random.Generator, *, N: int = 6, T: int = 3, n: int = 
             rnn.window(*window, *state)
         return rnn.gradients()
 
-    return gradcheck.Target(rnn.weights, loss, grads, reset=rnn.clear)
+    return gradcheck.Target(rnn.weights, loss, grads, reset=rnn.begin)
 
 
 @gradcheck.target
 def asker_step(rng: np.random.Generator, *, n: int = 5, d: int = 3) -> gradcheck.Target:
     """One cell without a label: the gradients must be linear in those that come from the step after it."""
     rnn = RNN(n, d, 1, Defects.chosen(), rng)
-    cell = Cell(rnn)
     x = int(rng.integers(n))
     gates = [name for name in WEIGHTS if name not in ("Wy", "by")]
 
-    def forward(h: Array, c: Array, *weights: Array) -> tuple[tuple[Array, Array], None]:
+    def forward(h: Array, c: Array, *weights: Array) -> tuple[tuple[Array, Array], Cell]:
         for name, weight in zip(gates, weights, strict=True):
             setattr(rnn, name, weight)
-        return cell.feedforward(x, c, h), None
+        cell = Cell(rnn)
+        return cell.feedforward(x, c, h), cell
 
-    def backward(cotangents: tuple[Array, Array], cache: None) -> dict[str, Array]:
+    def backward(cotangents: tuple[Array, Array], cell: Cell) -> dict[str, Array]:
         rnn.clear()
         dh, dc = cell.backpropagate(None, *cotangents)
         return {"h": dh, "c": dc, **{name: getattr(rnn, f"d{name}") for name in gates}}
@@ -370,7 +373,7 @@ def asker_step(rng: np.random.Generator, *, n: int = 5, d: int = 3) -> gradcheck
 
 
 def demo(passes: int = 150) -> None:
-    """Train on a toy text with each defect alone: the loss of a character, after each so many passes, tells few of them."""
+    """Train on a toy text with each defect alone: the loss of a character, after so many passes, tells few of them."""
     text = np.array([ord(character) - ord("a") for character in "abcdefghhgfedcbaacegbdfh" * 2 + "a"])
     print(f"loss of a character in nats, before and after {passes} passes over a toy text")
     cases = {"nothing wrong": Defects.none(), "everything": Defects()}

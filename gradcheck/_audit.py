@@ -19,6 +19,10 @@ from gradcheck._verdict import Verdict, overall
 
 #: wrong blocks up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
+#: losses asked for once more where the gradients are not the same when asked twice
+MORE = 8
+#: what is said of the blocks where the loss is not the same
+RANDOM = "the loss is not the same when asked twice: no difference of it means a thing"
 
 
 @dataclass
@@ -100,9 +104,7 @@ def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> C
     laws, gradients, faults = _laws.structure(raw_grads, evaluator.base)
     result.note(*laws, _laws.repeatability(value, number(evaluator.raw_loss()), evaluator.epsilon))
     if not result.laws["repeatability"].holds:
-        _all_undecided(
-            result, evaluator, "the loss is not the same when asked twice: no difference of it means a thing"
-        )
+        _all_undecided(result, evaluator, RANDOM)
     shapes = {name: array.shape for name, array in evaluator.base.items()}
     result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
     if not gradients or not result.laws["repeatability"].holds:
@@ -112,6 +114,9 @@ def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> C
 
 def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
     _ask_again(result, comparer)
+    if not result.laws["repeatability"].holds:
+        _all_undecided(result, comparer.evaluator, RANDOM)
+        return
     if depth.laws:
         _ask_laws(result, comparer)
     result.gradients = comparer.gradients
@@ -131,8 +136,13 @@ def _ask_again(result: Audit, comparer: Comparer) -> None:
     evaluator = comparer.evaluator
     _, again, _ = _laws.structure(evaluator.raw_grads(), evaluator.base)
     first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
-    result.note(_laws.statelessness(first, again, comparer.epsilon))
-    comparer.stateless = result.laws["statelessness"].holds
+    law = _laws.statelessness(first, again, comparer.epsilon)
+    comparer.stateless = law.holds
+    if not law.holds:  # by chance a small mask may have been drawn alike for two losses
+        losses = [number(evaluator.raw_loss()) for _ in range(MORE)]
+        result.note(*(_laws.repeatability(evaluator.loss_value, loss, evaluator.epsilon) for loss in losses))
+    if result.laws["repeatability"].holds:
+        result.note(law)
 
 
 def _ask_laws(result: Audit, comparer: Comparer) -> None:

@@ -38,6 +38,8 @@ SUSPICIOUS = 1e-3
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby
 STEADY = 0.3
+#: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from; how many
+HAIR, HAIRS = 1e-6, 8
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Comparer:
             verdict = "inconclusive"
         if verdict == "right" and bar > COARSE and block.verdict != "right":
             verdict = "inconclusive"
-        message = why_undecided(bool(np.any(entries.kinks)), bar) if verdict == "inconclusive" else ""
+        reason = block.message or why_undecided(bool(np.any(entries.kinks)), bar)
+        message = reason if verdict == "inconclusive" else ""
         # An entry's error may hide behind that of its difference: two bars cannot.
         seen = min(2 * bar, block.sensitivity or math.inf) if verdict == "right" else 2 * bar
         return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
@@ -218,15 +221,23 @@ class Comparer:
         if self._measured is None:
             self._measured = {
                 name: 4 * norm(gradient.astype(np.float64) / self.divisor - self.gradients[name])
-                for name, gradient in self._gradients_again().items()
+                for name, gradient in self._gradients_beside(4 * self.evaluator.epsilon).items()
             }
         return self._measured
 
-    def _gradients_again(self) -> Values:
+    def _noise(self, name: str) -> float:
+        """The norm of what changes at random in a block's gradient from point to point: float32 inside of it does."""
+        points = [self._gradients_beside(k * HAIR).get(name) for k in range(HAIRS)]
+        found = [point.astype(np.float64) / self.divisor for point in points if point is not None]
+        # Of fourth differences nothing smooth is left (see Evaluator); those of unit noise have the variance 70.
+        return norm(np.diff(found, n=4, axis=0)) / math.sqrt(70 * (HAIRS - 4)) if len(found) == HAIRS else 0.0
+
+    def _gradients_beside(self, relative: float) -> Values:
+        """The gradients where the parameters are moved by so much; empty where there are none."""
         if not self.stateless:
             return {}
         try:
-            raw = self.evaluator.raw_grads(self._jittered(4 * self.evaluator.epsilon))
+            raw = self.evaluator.raw_grads(self._jittered(relative))
         except UserCodeError:
             return {}
         return _laws.structure(raw, self.evaluator.base)[1]
@@ -256,8 +267,9 @@ class Comparer:
             return (
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
             )
-        small = _rms([c.discrepancy for c in comparisons]) < SUSPICIOUS * scale
-        if small and not self._persists(name, comparisons):
+        error = _rms([c.discrepancy for c in comparisons])
+        noisy = error <= BEYOND_DOUBT * self._noise(name)
+        if error < SUSPICIOUS * scale and (noisy or not self._persists(name, comparisons)):
             noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
             return f"{noise}; look for float32 in the backward"
         return ""
@@ -271,9 +283,12 @@ class Comparer:
         """Whether an entry that is wrong in a block that is not may be so by noise, or by steepness."""
         unit = np.zeros(self.gradients[name].shape)
         unit[index] = 1.0
-        if not self._seen_by_real({name: unit}) or (error < SUSPICIOUS and not self._persists_at(name, index)):
+        if not self._seen_by_real({name: unit}):
             return True
         apart = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
+        noisy = abs(apart) <= BEYOND_DOUBT * self._noise(name)
+        if error < SUSPICIOUS and (noisy or not self._persists_at(name, index)):
+            return True
         return self.borne_out({name: unit}, apart)
 
     def _persists_at(self, name: str, index: tuple[int, ...]) -> bool:

@@ -56,6 +56,15 @@ class Evaluator:
         """The scheme of the derivatives, in words; empty before the first one."""
         return {True: "complex step", False: "Richardson", None: ""}[self.is_complex if self.asked else None]
 
+    @property
+    def learned(self) -> tuple[bool | None, float, float | None]:
+        """What was found out about the loss: handed to an evaluator elsewhere, so that it gives the same answers."""
+        return self.is_complex, self.loss_value, self._noise
+
+    @learned.setter
+    def learned(self, value: tuple[bool | None, float, float | None]) -> None:
+        self.is_complex, self.loss_value, self._noise = value
+
     def count(self, more: int) -> None:
         """Add losses that were asked for elsewhere."""
         self._counter[0] += more
@@ -124,7 +133,10 @@ class Evaluator:
 
     def noise(self) -> float:
         """An estimate of the rounding error in one value of the loss."""
-        return max(2 * self.epsilon * abs(self.loss_value), self._noise or 0.0)
+        return max(self._rounding(), self._noise or 0.0)
+
+    def _rounding(self) -> float:
+        return 2 * self.epsilon * abs(self.loss_value)
 
     def real(self, direction: Values, shorter: float = 1.0) -> Derivative:
         """The derivative by real differences alone, from a first step that is `shorter` times as short as usual."""
@@ -135,7 +147,8 @@ class Evaluator:
 
     def shortest(self, direction: Values, change: float) -> float:
         """The slope over the shortest step that tells slopes apart which differ by `change`."""
-        step = max(100 * self.noise() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
+        # Not the measured noise: where a loss is too steep, its steepness is measured as noise.
+        step = max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
         return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
 
     def _confirmed(self, exact: Derivative, direction: Values) -> bool | None:

@@ -36,10 +36,8 @@ def entries_by(
         shape = evaluator.base[name].shape
         total = int(np.prod(shape, dtype=int))
         chunks = [range(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
-        futures = [
-            executor.submit(_entries, pickled, seed, sizes, name, chunk, evaluator.is_complex, evaluator.loss_value)
-            for chunk in chunks
-        ]
+        learned = evaluator.learned
+        futures = [executor.submit(_entries, pickled, seed, sizes, name, chunk, learned) for chunk in chunks]
         results = [future.result() for future in futures]
         evaluator.count(sum(asked for _, asked in results))
         return assemble(shape, [row for rows, _ in results for row in rows])
@@ -48,7 +46,12 @@ def entries_by(
 
 
 def _entries(
-    pickled: bytes, seed: int, sizes: Sizes, name: str, flats: range, is_complex: bool | None, loss_value: float
+    pickled: bytes,
+    seed: int,
+    sizes: Sizes,
+    name: str,
+    flats: range,
+    learned: tuple[bool | None, float, float | None],
 ) -> tuple[list[tuple[float, float, float]], int]:
     """(value, error, kink) of these entries, and the losses asked for. Runs in a worker."""
     # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
@@ -57,5 +60,5 @@ def _entries(
     with TURNS, target.preserved():
         target.begin(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target)
-        evaluator.is_complex, evaluator.loss_value = is_complex, loss_value
+        evaluator.learned = learned
         return [difference_one(evaluator, name, flat) for flat in flats], evaluator.evaluations

@@ -188,15 +188,13 @@ class TargetFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """One test for each factory."""
-        from gradcheck._errors import TargetError, UserCodeError
+        from gradcheck._errors import UserCodeError
         from gradcheck._files import load
 
         try:
             module = load(self.path)
         except UserCodeError as error:
             raise self.CollectError(f"{error.traceback_text}\n{error}") from None
-        except TargetError as error:
-            raise self.CollectError(str(error)) from None
         for name, value in vars(module).items():
             if _is_factory(value) and value.__module__ == module.__name__:
                 yield TargetItem.from_parent(self, name=name, factory=value)

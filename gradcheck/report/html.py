@@ -22,12 +22,14 @@ Html = NewType("Html", str)
 
 #: what HTML cannot hold and what UTF-8 cannot: control characters, lone surrogates
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-#: where what is wrong ends, and why and where begins
-_CLAUSE_END = re.compile("[;:](?= )")
+#: what is wrong, up to where and why
+_FIRST_CLAUSE = re.compile(r"((?:law \w+: )?.*?(?=[;:] |\Z))", re.DOTALL)
 #: a browser that reads the file fetches nothing and runs nothing
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+#: the order in which a reader wants them
+_ORDER: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous", "right")
 #: elements that have no content
-_VOID = frozenset({"meta", "br"})
+_VOID = frozenset({"meta"})
 _NOTHING = Html("")
 _MISSING = Html('<span class="dim">–</span>')
 
@@ -53,7 +55,7 @@ def to_html(reports: Sequence[Report]) -> str:
         _tag("title", _text(_title(reports))),
         _tag("style", Html(_STYLE)),
     ]
-    page = _tag("html", _tag("head", *head), _tag("body", _tag("main", *body), _colophon()), lang="en")
+    page = _tag("html", _tag("head", *head), _tag("body", _tag("main", *body)), lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
 
 
@@ -133,9 +135,6 @@ def _outcome(reports: Sequence[Report]) -> str:
     return f"{len(reports)} targets: {', '.join(parts)}" if parts else "no targets were checked"
 
 
-_ORDER: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous", "right")
-
-
 def _contents(reports: Sequence[Report]) -> Html:
     rows = [
         _tag(
@@ -151,10 +150,6 @@ def _contents(reports: Sequence[Report]) -> Html:
     return _tag("nav", _heading(1, _outcome(reports)), table, aria_label="Contents")
 
 
-def _colophon() -> Html:
-    return _tag("footer", _paragraph(f"gradcheck {__version__}"), class_="colophon")
-
-
 # -- one report --------------------------------------------------------------------------------------------------------
 
 
@@ -167,9 +162,14 @@ def _report(report: Report, number: int, level: int) -> Html:
         _gradients(report, below),
         _laws(report, below),
         _trials(report, below),
-        _tag("footer", _paragraph(footer(report) + (" · every entry" if report.full else ""), "dim")),
+        _footer(report),
     ]
     return _tag("article", *parts, id=f"r{number}", class_=report.verdict, aria_labelledby=f"r{number}-name")
+
+
+def _footer(report: Report) -> Html:
+    parts = [footer(report), *(["every entry"] if report.full else []), f"gradcheck {__version__}"]
+    return _tag("footer", _paragraph(" · ".join(parts), "dim small"))
 
 
 def _banner(report: Report, number: int, level: int) -> Html:
@@ -197,8 +197,7 @@ _PROMISE = f"would have been missed with a probability of at most 1e{round(math.
 
 
 def _finding(finding: Finding) -> Html:
-    first = _CLAUSE_END.split(finding.message, maxsplit=1)[0]
-    rest = finding.message[len(first) :]
+    _, first, rest = _FIRST_CLAUSE.split(finding.message, maxsplit=1)
     message = _tag("p", _inline("strong", _text(first)), _text(rest), class_="message")
     return _tag("li", message, _where(finding), _fix(finding.fix) if finding.fix else _NOTHING)
 
@@ -215,7 +214,7 @@ def _where(finding: Finding) -> Html:
 
 
 def _fix(fix: Fix) -> Html:
-    said = "With this edit every gradient is right:" if fix.verified else "This edit may help; it is not verified:"
+    said = "This edit makes it right (verified):" if fix.verified else "This edit may make it right (not verified):"
     lines = [_diff_line(line) for line in fix.diff.splitlines()] or [
         _diff_line(f"-{fix.before}"),
         _diff_line(f"+{fix.after}"),
@@ -468,8 +467,7 @@ _STYLE = """
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-main, .colophon { max-width: 64rem; margin: 0 auto; padding: 1.5rem; }
-.colophon { padding-top: 0; color: var(--dim); font-size: .85rem; }
+main { max-width: 64rem; margin: 0 auto; padding: 1.5rem; }
 h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .5rem; font-size: 1.15rem; }
 h1, .banner h2 { font-size: 1.7rem; margin: 0; overflow-wrap: anywhere; }
 p, li { margin: .4rem 0; overflow-wrap: anywhere; }
@@ -487,6 +485,7 @@ pre {
 code { font-size: .9em; }
 nav { margin-bottom: 3rem; }
 nav h1 { margin-bottom: .8rem; }
+footer { margin-top: 1.5rem; }
 article + article { margin-top: 4rem; }
 .banner { border-left: 6px solid; padding: .2rem 0 .2rem 1rem; }
 .banner p { margin: .3rem 0 0; }
@@ -524,6 +523,8 @@ figcaption svg { vertical-align: middle; }
 svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
 svg .tick { fill: var(--dim); }
 svg .grid { stroke: var(--rule); }
+svg .value { font-weight: 600; }
+svg .band, svg .beyond { shape-rendering: crispEdges; }
 svg .band { fill: var(--band); }
 svg .seen { stroke: var(--seen); stroke-width: 2; }
 svg .sign { font-size: 11px; font-weight: 700; }
@@ -537,7 +538,7 @@ svg .right { fill: var(--right); }
 svg .inconclusive { fill: var(--inconclusive); }
 svg .vacuous { fill: var(--vacuous); }
 @media print {
-  main, .colophon { max-width: none; padding: 0; }
+  main { max-width: none; padding: 0; }
   body { font-size: 10pt; }
   .verdict, td, .removed, .added, svg * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .scroll, pre { overflow: visible; }

@@ -21,7 +21,7 @@ WIDTH = 118
 def to_text(report: Report) -> str:
     """The report as plain text."""
     out = io.StringIO()
-    Console(file=out, width=WIDTH, no_color=True, highlight=False, legacy_windows=False).print(to_rich(report))
+    Console(file=out, width=WIDTH, force_terminal=False, highlight=False, legacy_windows=False).print(to_rich(report))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

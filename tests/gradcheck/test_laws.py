@@ -83,12 +83,31 @@ def test_repeatability_allows_rounding_alone() -> None:
     assert law.breach == "inconclusive"
 
 
-def test_a_mask_that_is_redrawn_is_noise_and_not_a_wrong_gradient() -> None:
-    """Dropout would be reported as a wrong gradient."""
-    draws, w = rng(), np.ones(4)
-    report = check(Target({"w": w}, lambda: float(w @ draws.integers(0, 2, 4)), lambda: {"w": np.ones(4)}))
-    assert report.verdict == "inconclusive"
+def dropout(seed: int, entries: int) -> Target:
+    """A mask drawn by each loss and used by the backward that follows it."""
+    draws, w, mask = np.random.default_rng(seed), np.ones(entries), np.zeros(entries)
+
+    def loss() -> float:
+        mask[:] = draws.integers(0, 2, entries)
+        return float(np.sin(w) @ mask)
+
+    return Target({"w": w}, loss, lambda: {"w": np.cos(w) * mask})
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("entries", [3, 6, 32])
+def test_a_mask_that_is_redrawn_is_noise_and_not_a_wrong_gradient(entries: int, seed: int) -> None:
+    """Dropout would be reported as a wrong gradient, or a small mask, drawn alike twice by chance, as state."""
+    report = check(dropout(seed, entries))
+    assert report.exit_status == 3
+    assert set(broken(report)) <= {"repeatability"}
+
+
+def test_a_random_loss_is_said_to_be_random() -> None:
+    """A random loss would leave the user with blocks that are inconclusive for no reason."""
+    report = check(dropout(0, 32))
     assert broken(report) == ["repeatability"]
+    assert "draw dropout masks and noise once" in report.laws["repeatability"].message
     assert "not the same when asked twice" in report.blocks["w"].message
 
 

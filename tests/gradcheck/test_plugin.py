@@ -253,6 +253,15 @@ def test_fixture_shows_no_frame_of_ours(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*_check.py*")
 
 
+def test_text_is_plain_where_colour_is_forced(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In CI that sets FORCE_COLOR the report, which is text in an assertion, would be full of escape sequences."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    pytester.makepyfile(WRONG)
+    result = pytester.runpytest("--color=no")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*\x1b*")
+
+
 def test_failure_is_an_assertion_error(pytester: pytest.Pytester) -> None:
     """A test that plants a bug could not say, as of any assertion, that it expects the check to fail."""
     pytester.makepyfile("""

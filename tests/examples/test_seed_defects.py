@@ -1,0 +1,136 @@
+"""Every known defect of the seed's systems, alone and all together: caught, by the right check, in the right gradients.
+
+``pytest -s tests/examples/test_seed_defects.py`` prints the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import gradcheck
+from gradcheck._files import load
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+GATES = {f"{kind}{gate}" for kind in "Wb" for gate in "ifoc"}
+OUTPUT = {"Wy", "by"}
+EVERY = GATES | OUTPUT
+
+#: defect, target, wrong gradients, laws broken, smallest failing size (one time step is T=1)
+ASKER = [
+    ("sigma_prime_of_activated", "asker_lstm", GATES, set(), {"T": 1, "n": 2, "d": 1}),
+    ("tanh_prime_of_activated", "asker_lstm", GATES, set(), {"T": 1, "n": 2, "d": 1}),
+    ("dWc_uses_dc", "asker_lstm", {"Wc"}, set(), {"T": 1, "n": 2, "d": 1}),
+    ("dbc_uses_dc", "asker_lstm", {"bc"}, set(), {"T": 1, "n": 2, "d": 1}),
+    ("swapped_state", "asker_lstm", GATES, set(), {"T": 2, "n": 2, "d": 1}),
+    ("fed_positions", "asker_lstm", set(), {"dependence"}, None),
+    ("clips_inside", "asker_lstm", set(), {"scale"}, None),
+    ("clips_inside", "asker_step", set(), {"linearity"}, None),
+    ("mean_loss", "asker_lstm", EVERY, {"reduction"}, {"T": 2, "n": 2, "d": 1}),
+    ("carried_over_windows", "asker_windows", GATES, {"statelessness"}, {"N": 1, "T": 1, "n": 2, "d": 1}),
+    ("short_window", "asker_windows", set(), {"sizes"}, {"N": 1, "T": 2, "n": 1, "d": 1}),
+    ("unstable_softmax", "asker_shifted", set(), {"finite"}, {"T": 1, "n": 1, "d": 1}),
+    ("loss_is_array", "asker_lstm", set(), {"scalar"}, {"T": 1, "n": 1, "d": 1}),
+]
+GUIDE = [
+    ("dy_indexes_row_1", "guide_lstm", EVERY - {"by"}, {"sizes"}, {"T": 1, "B": 1, "D": 1, "H": 1}),
+    ("biases_not_reduced", "guide_lstm", set(), {"sizes"}, {"T": 1, "B": 2, "D": 1, "H": 1}),
+    ("derivative_of_activated", "guide_lstm", GATES, set(), {"T": 1, "B": 1, "D": 2, "H": 1}),
+    ("derivative_of_raw", "guide_lstm", GATES, set(), {"T": 1, "B": 1, "D": 2, "H": 1}),
+    ("mean_loss_summed_gradients", "guide_lstm", EVERY, {"reduction"}, {"T": 2, "B": 1, "D": 2, "H": 1}),
+    ("unstable_softmax", "guide_shifted", set(), {"finite"}, {"T": 1, "B": 1, "D": 1, "H": 1}),
+]
+#: where training starts is not wrong for any check of gradients to see
+INVISIBLE = {"wy_scaled_by_fan_out", "forget_bias_0"}
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """Check a target of an example with the defects that an environment variable names."""
+
+    def check(file, target, defects):
+        monkeypatch.setenv(f"{file.upper()}_DEFECTS", defects)
+        return gradcheck.check(getattr(load(EXAMPLES / f"{file}_lstm.py"), target))
+
+    return check
+
+
+def wrong(report):
+    """The names of the wrong gradients."""
+    return {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+
+
+def broken(report):
+    """The names of the broken laws."""
+    return {name for name, law in report.laws.items() if not law.holds}
+
+
+ROWS = [("asker", *row) for row in ASKER] + [("guide", *row) for row in GUIDE]
+
+
+@pytest.mark.parametrize(("file", "defect", "target", "gradients", "laws", "smallest"), ROWS)
+def test_alone(checked, file, defect, target, gradients, laws, smallest):
+    """A defect of the seed would go unseen, or be seen in other gradients, by another law or at another size."""
+    report = checked(file, target, defect)
+    assert report.verdict == "wrong"
+    assert (wrong(report), broken(report), report.smallest) == (gradients, laws, smallest)
+    by = [*sorted(laws), *(["differences"] if gradients else [])]
+    size = ", ".join(f"{name}={value}" for name, value in (smallest or {}).items())
+    print(f"\n{file:6}{defect:28}{target:15}{' + '.join(by):28}{len(gradients) or '-':>3} wrong  {size}", end=" ")
+
+
+def test_the_rows_are_all_there_is():
+    """A new switch of an example would be caught by nothing, and nobody would notice."""
+    for file, rows, invisible in (("asker", ASKER, set()), ("guide", GUIDE, INVISIBLE)):
+        switches = {field.name for field in fields(load(EXAMPLES / f"{file}_lstm.py").Defects)}
+        assert switches == {row[0] for row in rows} | invisible
+
+
+@pytest.mark.parametrize("defect", sorted(INVISIBLE))
+def test_where_training_starts_is_not_accused(checked, defect):
+    """A poor initialisation would be called a wrong gradient."""
+    assert checked("guide", "guide_lstm", defect).ok
+
+
+def test_asker_all_together(checked):
+    """Defects would hide each other: the factor T all gradients, the wrong shape of the loss everything else."""
+    report = checked("asker", "asker_lstm", "all")
+    assert wrong(report) == GATES
+    assert all(report.blocks[name].verdict == "right" for name in OUTPUT)
+    assert broken(report) == {"scalar", "dependence", "reduction"}
+    assert broken(checked("asker", "asker_windows", "all")) >= {"statelessness", "sizes"}
+    assert "linearity" in broken(checked("asker", "asker_step", "all"))
+    assert "finite" in broken(checked("asker", "asker_shifted", "all"))
+
+
+@pytest.mark.parametrize("T", [1, 2, 5])
+@pytest.mark.parametrize("target", ["asker_lstm", "asker_windows", "asker_shifted"])
+def test_asker_repaired(monkeypatch, target, T):
+    """Repaired code would be accused; or its error would be above what differences resolve."""
+    monkeypatch.setenv("ASKER_DEFECTS", "none")
+    factory = getattr(load(EXAMPLES / "asker_lstm.py"), target).at(T=T)
+    report = gradcheck.check(factory, full=True)
+    assert report.ok, str(report)
+    # Adding 1000 to the logits costs three digits of the loss.
+    limit = 1e-6 if target == "asker_shifted" else 1e-9
+    assert max(block.error for block in report.blocks.values()) <= limit
+
+
+def test_guide_as_printed(checked):
+    """The guide's mistakes together would be taken for right."""
+    report = checked("guide", "guide_lstm", "printed")
+    assert wrong(report) == EVERY
+    assert checked("guide", "guide_lstm", "none").ok
+
+
+def test_unknown_defect_is_refused(checked):
+    """A misspelt switch would audit other code than was meant, in silence."""
+    with pytest.raises(gradcheck.TargetError, match="expected all, none, or some of"):
+        checked("asker", "asker_lstm", "dWc_uses_dx")
+
+
+def test_one_step_repaired(checked):
+    """The cell of the question, repaired, would be accused."""
+    assert checked("asker", "asker_step", "none").ok

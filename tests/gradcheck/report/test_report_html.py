@@ -1,0 +1,428 @@
+"""The HTML page: well-formed and safe whatever is in a report, nothing beside it, and readable without colour."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
+
+import gradcheck
+from gradcheck._report import Block, Report, Worst
+from gradcheck._verdict import Verdict
+from gradcheck.report._words import SIGNS
+from gradcheck.report.html import to_html
+
+VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "inconclusive", "vacuous")
+
+
+@dataclass
+class Element:
+    """An element with all that is in it."""
+
+    tag: str
+    attributes: dict[str, str | None] = field(default_factory=dict)
+    children: list[Element | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """What is written in it."""
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
+    @property
+    def classes(self) -> list[str]:
+        """The words of its class."""
+        return (self.attributes.get("class") or "").split()
+
+    def all(self, tag: str, class_: str | None = None) -> list[Element]:
+        """The elements in it, at any depth; "*" for those of every kind."""
+        found = []
+        for child in self.children:
+            if isinstance(child, Element):
+                if tag in ("*", child.tag) and (class_ is None or class_ in child.classes):
+                    found.append(child)
+                found += child.all(tag, class_)
+        return found
+
+    def one(self, tag: str, class_: str | None = None) -> Element:
+        """The only one."""
+        (found,) = self.all(tag, class_)
+        return found
+
+
+class _Reader(HTMLParser):
+    """Builds the tree; an end tag without its start tag is an error."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("")
+        self.open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({key for key, _ in attrs}) == len(attrs), f"<{tag}> has an attribute twice"
+        element = Element(tag, dict(attrs))
+        self.open[-1].children.append(element)
+        if tag != "meta":
+            self.open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open[-1].tag == tag, f"</{tag}> closes <{self.open[-1].tag}>"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def page(*reports: Report) -> Element:
+    """The page as a tree, after the checks that hold for every page."""
+    source = to_html(reports)
+    assert source.startswith("<!DOCTYPE html>\n<html")
+    source.encode("utf-8")
+    reader = _Reader()
+    reader.feed(source)
+    reader.close()
+    assert reader.open == [reader.root], f"<{reader.open[-1].tag}> is left open"
+    everything = reader.root.all("*")
+    ids = [element.attributes["id"] for element in everything if "id" in element.attributes]
+    assert len(ids) == len(set(ids)), "an id is there twice"
+    for key in ("aria-labelledby", "href"):
+        named = {element.attributes[key] for element in everything if key in element.attributes}
+        assert {str(name).removeprefix("#") for name in named} <= set(ids), f"{key} refers to nothing"
+    return reader.root
+
+
+def rows(table: Element) -> list[list[str]]:
+    """The text of the cells, without the head."""
+    return [[cell.text for cell in row.children if isinstance(cell, Element)] for row in table.one("tbody").all("tr")]
+
+
+@pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
+def test_page_is_well_formed(report: Report) -> None:
+    """A browser would have to guess where elements end."""
+    root = page(report)
+    assert root.one("html").attributes["lang"] == "en"
+    assert root.one("head").one("title").text == f"{SIGNS[report.verdict]} {report.name}: {report.verdict} · gradcheck"
+    assert len(root.all("h1")) == 1
+
+
+@pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
+def test_page_needs_nothing_beside_it(report: Report) -> None:
+    """Opened from a CI archive, it would be unstyled, or tell a server that it was read."""
+    root = page(report)
+    assert not re.search(r"https?:|//|url\(|@import", to_html([report]).partition("<body")[0])
+    for element in root.one("body").all("*"):
+        assert element.tag not in {"script", "link", "img", "iframe", "object", "style"}
+        assert not {key for key in element.attributes if key.startswith("on") or key in {"src", "style"}}
+        assert (element.attributes.get("href") or "#").startswith("#")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<b>",
+        "</td></table><script>alert(1)</script>",
+        '"onload="x',
+        "'&amp;",
+        "a\x00b\x1b[31m",
+        "\ud800",
+        "-->",
+        "a\nb",
+    ],
+    ids=repr,
+)
+def test_what_a_user_named_is_text(text: str) -> None:
+    """A parameter named <b> would become markup: a broken page, or somebody else's script."""
+    root = page(hostile(text))
+    shown = re.sub("[\x00-\x08\x0b-\x1f\ud800-\udfff]", "\ufffd", text)
+    names = [cell.text for cell in root.one("table", "gradients").all("th") if cell.attributes["scope"] == "row"]
+    assert names == [f"{shown}{shown}\n", f"{shown}2"]  # the first with a message below it
+    assert root.one("h1").text.startswith(shown)
+    assert not root.all("script")
+    assert not [element for element in root.all("*") if "onload" in element.attributes]
+
+
+@given(
+    st.text(),
+    st.tuples(*[st.none() | st.floats()] * 3),
+    st.sampled_from(VERDICTS),
+    st.tuples(st.floats(), st.floats()),
+)
+def test_every_name_and_number_makes_a_page(
+    name: str, numbers: tuple[float | None, ...], verdict: Verdict, values: tuple[float, float]
+) -> None:
+    """A report with a nan, an infinity, a None or an odd name would raise, after the check was done."""
+    error, error_bar, sensitivity = numbers
+    worst = Worst((0,), *values)
+    root = page(Report(name, verdict, {name: Block(name, (1,), verdict, error, error_bar, sensitivity, worst)}, {}))
+    for element in root.one("svg", "picture").all("*"):
+        for key in ("x", "y", "x1", "x2", "cx", "width"):
+            if key in element.attributes:
+                assert 0 <= float(str(element.attributes[key])) <= 780
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_verdict_is_said_without_colour(verdict: Verdict) -> None:
+    """Who sees no red and green, or listens, would not know what came out."""
+    report = Report("x", verdict, {"W": Block("W", (1,), verdict, 0.5, 0.1, 0.1)}, {})
+    root = page(report, report)
+    told = f"{SIGNS[verdict]} {verdict}"
+    assert [row[1] for row in rows(root.one("table", "contents"))] == [told, told]
+    assert [row[2] for row in rows(root.all("table", "gradients")[0])] == [told]
+    assert all(heading.text == f"x {told}" for heading in root.all("h2"))
+    assert root.all("svg", "picture")[0].one("text", "sign").text == SIGNS[verdict]
+
+
+@pytest.mark.parametrize("table", ["contents", "gradients", "laws", "sizes"])
+def test_tables_are_read_by_their_heads(table: str) -> None:
+    """A screen reader would read out cells without saying what they are."""
+    found = page(WRONG, RIGHT).all("table", table)[0]
+    assert {cell.attributes.get("scope") for cell in found.one("thead").all("th")} == {"col"}
+    for row in found.one("tbody").all("tr"):
+        assert [cell.attributes.get("scope") for cell in row.all("th")] == ["row"]
+        assert len([cell for cell in row.children if isinstance(cell, Element)]) == len(found.one("thead").all("th"))
+
+
+def test_what_is_wrong_comes_first() -> None:
+    """The reader would have to search for what matters among what is fine."""
+    root = page(WRONG)
+    text = root.one("article").text
+    marks = ["wrong sign", "Smallest size", "T=2, H=1", "Gradients", "Laws", "Sizes tried", "321 evaluations"]
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert [row[0] for row in rows(root.one("table", "gradients"))] == ["b", "U", "W"]
+    assert [row[:2] for row in rows(root.one("table", "laws"))] == [["purity", "✗ broken"], ["names", "✓ holds"]]
+
+
+def test_gradients_show_both_values() -> None:
+    """The numbers to compare would be missing or in each other's columns."""
+    table = page(WRONG).one("table", "gradients")
+    assert [cell.text for cell in table.one("thead").all("th")] == [
+        *("gradient", "shape", "verdict", "error", "± bar", "would see", "worst entry", "analytic", "numerical")
+    ]
+    assert rows(table)[:2] == [
+        ["b", "scalar", "✗ wrong", "7.0e-01", "5.0e-14", "2.0e-13", "[]", "2", "-2"],
+        ["U", "4×4", "✗ wrong", "3.0e-03", "4.0e-14", "9.0e-14", "[1, 0]", "0.5", "0.625"],
+    ]
+
+
+def test_numbers_that_are_missing_are_dashes() -> None:
+    """None would be printed as a number of some kind, or a cell left empty as if forgotten."""
+    assert rows(page(VACUOUS).one("table", "gradients")) == [["W", "2", "∅ vacuous", *["–"] * 6]]
+    inconclusive = {row[0]: row[3:] for row in rows(page(INCONCLUSIVE).one("table", "gradients"))}
+    assert inconclusive["W"] == ["1.0e-02", "inf", "inf", "[0]", "nan", "3"]
+    assert inconclusive["b"] == ["nan", *["–"] * 5]
+
+
+def test_divided_factor_is_told() -> None:
+    """A gradient would be called right that is eight times too large, and the page would not say why."""
+    root = page(INCONCLUSIVE)
+    assert rows(root.one("table", "gradients"))[-1][2] == "✓ right (÷ 8)"
+    assert "divided out" in root.text
+    assert "divided out" not in page(WRONG).text
+
+
+def test_reasons_are_said_once() -> None:
+    """Ten gradients at one kink would say so ten times, or not at all."""
+    root = page(INCONCLUSIVE)
+    assert [item.text for item in root.all("li")] == ["? W, ? b: the loss has a kink"]
+    assert root.text.count("the loss has a kink") == 1
+    assert "a note" in page(VACUOUS).text
+
+
+def test_messages_of_judged_gradients_are_beside_them() -> None:
+    """A gradient judged at other sizes than the rest would look as if it were judged at these."""
+    assert rows(page(RIGHT).one("table", "gradients"))[0][0] == "Vboth gradients are zero here; judged at T=7\n"
+
+
+def test_right_says_what_would_have_been_seen() -> None:
+    """A right report would not say how much it is worth, or promise what was not measured."""
+    assert "An error of 8.0e-12 of a gradient, or more, in any of them would have been missed" in page(RIGHT).text
+    for sensitivity in (None, math.inf):
+        blocks = {**RIGHT.blocks, "W": replace(RIGHT.blocks["W"], sensitivity=sensitivity)}
+        promised = "An error of" in page(replace(RIGHT, blocks=blocks)).text
+        assert promised is (sensitivity is None)
+
+
+def test_findings_say_where_and_what_to_do() -> None:
+    """The line at fault and its repair would be lost on the way to the page."""
+    law, sign, gradient = page(WRONG).one("ol").all("li")
+    assert law.one("strong").text == "law purity: the parameter W was changed"
+    assert law.text.strip() == "law purity: the parameter W was changed: work on a copy"
+    assert sign.one("strong").text == "the gradient of b is the true one with the wrong sign"
+    assert "in model.py:7" in sign.text
+    assert "verified" in sign.text
+    assert sign.one("pre").text == "-grads['b'] -= dz\n+grads['b'] += dz"
+    assert sign.one("span", "removed").text == "-grads['b'] -= dz"
+    assert not gradient.all("pre")
+
+
+@pytest.mark.parametrize("message", ["", "all of it", "a\nb: c", "; ", "law names: x; y", "law : x"])
+def test_messages_are_whole(message: str) -> None:
+    """Setting off what is wrong from why would lose a part of the message."""
+    finding = replace(WRONG.findings[2], message=message)
+    assert page(replace(WRONG, findings=(finding,))).one("ol").one("p", "message").text == message
+
+
+def test_finding_without_fix_shows_its_statement() -> None:
+    """A line would be named by its number alone, in a file that the reader of the page may not have."""
+    finding = replace(WRONG.findings[1], fix=None)
+    item = page(replace(WRONG, findings=(finding,))).one("ol").one("li")
+    assert item.one("pre").text == "grads['b'] -= dz"
+
+
+def test_fix_that_is_not_verified_says_so() -> None:
+    """A guess would be taken for a repair; a fix without a diff would not be shown at all."""
+    fix = WRONG.findings[1].fix
+    assert fix is not None
+    finding = replace(WRONG.findings[1], fix=replace(fix, verified=False, diff=""))
+    item = page(replace(WRONG, findings=(finding,))).one("ol").one("li")
+    assert "not verified" in item.text
+    assert item.one("pre").text == "-grads['b'] -= dz\n+grads['b'] += dz"
+
+
+def test_smallest_size_can_be_run() -> None:
+    """The command on the page would check something else, or not exist."""
+    command = next(code.text for code in page(WRONG).all("code") if code.text.startswith("gradcheck"))
+    assert command == "gradcheck check FILE::lstm --size T=2 --size H=1 --seed 3"
+    from gradcheck.cli import _parser
+
+    options = _parser().parse_args(command.split()[1:])
+    assert options.size == [("T", 2), ("H", 1)]
+    assert options.seed == 3
+    assert "Smallest" not in page(RIGHT).text
+
+
+def test_sizes_are_a_grid() -> None:
+    """Where a defect begins - at T=2, say - would not be seen at a glance."""
+    root = page(WRONG)
+    assert [cell.text for cell in root.one("table", "sizes").one("thead").all("th")] == ["size", "1", "2", "3", "4"]
+    assert rows(root.one("table", "sizes")) == [
+        ["T", "✓right", "✗wrong", "", "✗wrong"],
+        ["H", "✗wrong", "", "✗wrong", ""],
+    ]
+    notes = [item.text for item in root.all("ul")[-1].all("li")]
+    assert notes == [
+        "✗ wrong U, b: as given · T=5, H=6 · T=2",
+        "✗ wrong H=1: lstm raised IndexError: list index out of range",
+        "✓ right T=1",
+    ]
+
+
+def test_sizes_that_came_out_alike_are_not_listed() -> None:
+    """Fifteen sizes would be spelled out to say that all is well."""
+    trials = tuple(replace(trial, verdict="right", wrong=(), message="") for trial in WRONG.trials)
+    assert "✓ right at all of them" in page(replace(WRONG, trials=trials)).text
+
+
+def test_picture_shows_what_is_outside() -> None:
+    """The error far outside its bar would look like one within it."""
+    groups = page(WRONG).one("svg", "picture").all("g")[1:]
+    beyond = [group.all("rect", "beyond") for group in groups]
+    assert [len(found) for found in beyond] == [1, 1, 0]  # b, U, W
+    outside = [found[0] for found in beyond[:2]]
+    widths = [float(str(rect.attributes["width"])) for rect in outside]
+    assert widths[0] > widths[1] > 100
+    for group, rect in zip(groups, outside, strict=False):
+        band = group.one("rect", "band").attributes
+        end = float(str(band["x"])) + float(str(band["width"]))
+        assert float(str(rect.attributes["x"])) == pytest.approx(end, abs=0.1)
+        mark = float(str(group.one("circle").attributes["cx"]))
+        assert mark == pytest.approx(end + float(str(rect.attributes["width"])), abs=0.2)
+
+
+def test_picture_without_numbers() -> None:
+    """A gradient that could not be compared would be missing from the picture, or drawn as an error of zero."""
+    (group,) = page(VACUOUS).one("svg", "picture").all("g")[1:]
+    assert not group.all("circle")
+    assert "∅ no number" in group.text
+
+
+def test_several_reports_have_contents() -> None:
+    """The one wrong target among many would have to be found by scrolling."""
+    root = page(*EVERY_VERDICT)
+    assert root.one("h1").text == "4 targets: 1 wrong, 1 inconclusive, 1 vacuous, 1 right"
+    targets = [article.attributes["id"] for article in root.all("article")]
+    assert [link.attributes["href"] for link in root.one("nav").all("a")] == [f"#{target}" for target in targets]
+    assert [link.text for link in root.one("nav").all("a")] == ["lstm", "gru", "relu", "nothing"]
+    assert not page(WRONG).all("nav")
+
+
+def test_reports_of_one_name_are_kept_apart() -> None:
+    """Two files with a target of the same name would share their anchors: `page` looks for that."""
+    assert len(page(WRONG, WRONG).all("article")) == 2
+
+
+def test_no_reports() -> None:
+    """A page about nothing would claim that all is well."""
+    assert page().one("h1").text == "no targets were checked"
+
+
+def test_no_gradients() -> None:
+    """A target whose loss cannot be read would have an empty table and an empty picture."""
+    root = page(Report("x", "wrong", {}, {}))
+    assert not root.all("table")
+    assert not root.all("svg")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [
+        *((name, "page") for name in ("ink", "dim", "link", *VERDICTS)),
+        *((name, "soft") for name in ("ink", "dim")),
+        *((verdict, f"{verdict}-back") for verdict in VERDICTS),
+    ],
+)
+def test_contrast(scheme: str, ink: str, paper: str) -> None:
+    """Text would be too faint to read (WCAG 2.1 AA asks for 4.5:1)."""
+    light, dark = re.findall(r":root \{(.*?)\}", to_html([RIGHT]), re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", dark if scheme == "dark" else light))
+    brighter, darker = sorted((_luminance(colours[ink]), _luminance(colours[paper])), reverse=True)
+    assert (brighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_every_class_is_styled() -> None:
+    """A misspelt class would leave a verdict without its colour."""
+    source = to_html(EVERY_VERDICT)
+    style = source.partition("<style>")[2].partition("</style>")[0]
+    used = {name for value in re.findall(r'class="([^"]+)"', source) for name in value.split()}
+    assert {name for name in used if f".{name}" not in style} == set()
+
+
+def test_page_of_a_real_check(tmp_path: Path) -> None:
+    """`Report.to_html` would not write what the check found."""
+    x = np.linspace(-1.0, 2.0, 4)
+
+    @gradcheck.target
+    def cubic(rng: np.random.Generator, *, n: int = 3) -> gradcheck.Target:
+        """A sum of cubes, one factor short."""
+        params = {"<w>": rng.normal(size=n), "v": rng.normal(size=4)}
+        return gradcheck.Target(
+            params,
+            lambda: (params["<w>"] ** 3).sum() + x @ params["v"],
+            lambda: {"<w>": 2 * params["<w>"] ** 2, "v": x},
+        )
+
+    report = gradcheck.check(cubic)
+    report.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == to_html([report])
+    root = page(report)
+    assert [row[:3] for row in rows(root.one("table", "gradients"))] == [
+        ["<w>", "3", "✗ wrong"],
+        ["v", "4", "✓ right"],
+    ]
+    assert "A sum of cubes, one factor short." in root.text
+    assert "n=1" in root.text

@@ -1,0 +1,69 @@
+"""Reports as Markdown: headings, lists and tables that a pull request shows as such."""
+
+from __future__ import annotations
+
+import pytest
+from sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG
+
+from gradcheck._report import Report
+from gradcheck.report._words import SIGNS
+from gradcheck.report.markdown import to_markdown
+
+
+def table(report: Report) -> list[list[str]]:
+    """The cells of the table's rows, without the head."""
+    lines = [line for line in to_markdown(report).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
+def test_heading_is_the_outcome(report: Report) -> None:
+    """A comment on a pull request would not say in its first line what came out."""
+    assert to_markdown(report).startswith(f"### {SIGNS[report.verdict]} `{report.name}`: {report.verdict}\n\n")
+
+
+@pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
+def test_table_stands_by_itself(report: Report) -> None:
+    """Without a blank line before it and equally many cells in each row, a table is shown as a heap of bars."""
+    before, head, _ = to_markdown(report).partition("| gradient |")
+    assert head
+    assert before.endswith("\n\n")
+    assert {len(row) for row in table(report)} == {8}
+
+
+def test_rows_are_the_worst_first() -> None:
+    """The numbers would be in each other's columns, or what is wrong below what is right."""
+    assert table(WRONG)[0] == ["`b`", "✗ wrong", "7.0e-01", "5.0e-14", "2.0e-13", "[]", "2", "-2"]
+    assert [row[0] for row in table(WRONG)] == ["`b`", "`U`", "`W`"]
+
+
+def test_findings_are_numbered_before_the_table() -> None:
+    """What is wrong would have to be worked out from the numbers."""
+    text = to_markdown(WRONG)
+    places = [
+        text.index(mark)
+        for mark in ("\n1. law purity: the parameter W", "\n2. the gradient of b", "\n3. ", "| gradient |")
+    ]
+    assert places == sorted(places)
+
+
+def test_findings_are_not_formatted() -> None:
+    """A name like __init__ or a product a*b*c would turn bold or italic and lose its characters."""
+    finding = WRONG.findings[2].__class__("gradient", "a*b*c and __init__")
+    text = to_markdown(Report("x", "wrong", {}, {}, (finding,)))
+    assert r"1. a\*b\*c and \_\_init\_\_" in text
+
+
+def test_numbers_that_are_missing_are_blank() -> None:
+    """None would be printed as a word among the numbers."""
+    assert next(row for row in table(INCONCLUSIVE) if row[0] == "`b`")[2:] == ["nan", *[""] * 5]
+    assert "None" not in to_markdown(INCONCLUSIVE)
+
+
+def test_footer_says_how_to_repeat_it() -> None:
+    """The seed and the sizes would be missing from where a reader looks for them."""
+    assert (
+        to_markdown(WRONG)
+        .rstrip()
+        .endswith("sizes T=4, H=3 and 4 others · complex step · 321 evaluations of the loss in 0.25 s · seed 3")
+    )

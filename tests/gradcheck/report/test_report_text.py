@@ -1,0 +1,69 @@
+"""Reports as text: everything a log or an assertion needs, with no colour and nothing cut off."""
+
+from __future__ import annotations
+
+import pytest
+from sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG
+
+from gradcheck._report import Report
+from gradcheck.report._words import SIGNS
+from gradcheck.report.text import WIDTH, to_text
+
+
+@pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
+def test_first_line_is_the_outcome(report: Report) -> None:
+    """A log would have to be read to its end to know what came out."""
+    assert to_text(report).startswith(f"{SIGNS[report.verdict]} {report.name}: {report.verdict} · ")
+    assert str(report) == to_text(report)
+
+
+@pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
+def test_text_is_plain(report: Report) -> None:
+    """Escape sequences would stand in a log file, or lines would be too wide for it."""
+    text = to_text(report)
+    assert "\x1b" not in text
+    assert "…" not in text
+    for line in text.splitlines():
+        assert len(line) <= WIDTH
+        assert line == line.rstrip()
+
+
+def test_rows_are_the_worst_first() -> None:
+    """The numbers would be in each other's columns, or what is wrong below what is right."""
+    rows = [line.split() for line in to_text(WRONG).splitlines()]
+    table = rows[next(i for i, row in enumerate(rows) if row[:1] == ["gradient"]) + 1 :]
+    assert table[0] == ["b", "scalar", "✗", "wrong", "7.0e-01", "5.0e-14", "2.0e-13", "[]", "2", "-2"]
+    assert [row[0] for row in table[:3]] == ["b", "U", "W"]
+
+
+def test_findings_come_before_the_table() -> None:
+    """What is wrong would have to be worked out from the numbers."""
+    text = to_text(WRONG)
+    places = [
+        text.index(mark)
+        for mark in ("1. law purity: the parameter W", "2. the gradient of b", "3. the gradient", "± bar")
+    ]
+    assert places == sorted(places)
+
+
+def test_reasons_are_said_once() -> None:
+    """Ten gradients at one kink would say so ten times, or not at all."""
+    assert "? W, b: the loss has a kink" in to_text(INCONCLUSIVE)
+    assert to_text(INCONCLUSIVE).count("the loss has a kink") == 1
+    assert "? W: both gradients are zero" in to_text(VACUOUS)
+
+
+def test_divided_factor_is_told() -> None:
+    """A gradient would be called right that is eight times too large."""
+    assert "✓ right (÷ 8)" in to_text(INCONCLUSIVE)
+
+
+def test_laws_that_hold_are_named() -> None:
+    """A reader would not know what was looked at besides differences."""
+    assert "laws that hold: names" in to_text(RIGHT)
+    assert "laws that hold" not in to_text(VACUOUS)
+
+
+def test_numbers_that_are_missing_are_blank() -> None:
+    """None would be printed as a word among the numbers."""
+    assert all("None" not in to_text(report) for report in EVERY_VERDICT)
