@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy import concatenate, dot, exp, log, tanh, zeros
+from numpy import concatenate, exp, log, tanh, zeros
 from numpy.typing import NDArray
 
 import gradcheck
@@ -39,8 +39,7 @@ class Defects:
 
     sigma_prime_of_activated: bool = True  # dsigmoid() squashes its argument again; the gates are squashed already
     tanh_prime_of_activated: bool = True  # dtanh() likewise, of the candidate
-    # the gradient of the cell state where that of the candidate's pre-activation belongs
-    dWc_uses_dc: bool = True  # noqa: N815  named after the gradient
+    dWc_uses_dc: bool = True  # the gradient of the cell state where the candidate's pre-activation belongs
     dbc_uses_dc: bool = True  # likewise
     swapped_state: bool = True  # the step takes (x, c, h) and is called with (x, h, c)
     fed_positions: bool = True  # the step is fed 0, 1, 2, ... and never sees a character
@@ -92,34 +91,42 @@ def dtanh(z: Array) -> Array:
 class RNN:
     """The network: weights, accumulated gradients, and a cell for each time step."""
 
+    Wi: Array
+    Wf: Array
+    Wo: Array
+    Wc: Array
+    Wy: Array
+    bi: Array
+    bf: Array
+    bo: Array
+    bc: Array
+    by: Array
+    dWi: Array
+    dWf: Array
+    dWo: Array
+    dWc: Array
+    dWy: Array
+    dbi: Array
+    dbf: Array
+    dbo: Array
+    dbc: Array
+    dby: Array
+
     def __init__(self, n: int, d: int, rl: int, defects: Defects, rng: np.random.Generator) -> None:
         """`n` symbols, `d` memory cells, `rl` steps in a window."""
         self.n, self.d, self.rl, self.defects = n, d, rl, defects
-        z = n + d
         for gate in "ifoc":
-            setattr(self, f"W{gate}", rng.standard_normal((z, d)) / np.sqrt(z / 2))
+            setattr(self, f"W{gate}", rng.standard_normal((n + d, d)) / np.sqrt((n + d) / 2))
             setattr(self, f"b{gate}", rng.standard_normal((d, 1)))
         self.Wy = rng.standard_normal((d, n)) / np.sqrt(d / 2)
         self.by = rng.standard_normal((n, 1))
         self.cells: list[Cell] = []
         self.begin()
 
-    Wi: Array
-    Wf: Array
-    Wo: Array
-    Wc: Array
-    bi: Array
-    bf: Array
-    bo: Array
-    bc: Array
-
     def clear(self) -> None:
-        """Set the accumulated gradients to zero."""
-        n, d = self.n, self.d
-        z = n + d
-        self.dWi, self.dWf, self.dWo, self.dWc = zeros((z, d)), zeros((z, d)), zeros((z, d)), zeros((z, d))
-        self.dbi, self.dbf, self.dbo, self.dbc = zeros((d, 1)), zeros((d, 1)), zeros((d, 1)), zeros((d, 1))
-        self.dWy, self.dby = zeros((d, n)), zeros((n, 1))
+        """Set the accumulated gradients, dWi to dby, to zero."""
+        for name, weight in self.weights().items():
+            setattr(self, f"d{name}", zeros(weight.shape))
 
     def weights(self) -> dict[str, Array]:
         """The weights by name, as they are bound now."""
@@ -184,9 +191,8 @@ class RNN:
             end = min(start + self.rl, len(text) - 1)
             self.clear()
             h, c = self.window(text[start:end], text[start + 1 : end + 1], h, c)
-            total += float(np.sum(self.loss(text[start + 1 : end + 1]))) * (
-                end - start if self.defects.mean_loss else 1
-            )
+            loss = float(np.sum(self.loss(text[start + 1 : end + 1])))
+            total += loss * (end - start) if self.defects.mean_loss else loss
             for name, gradient in self.gradients().items():
                 setattr(self, name, getattr(self, name) - rate * gradient)
         return total / (len(text) - 1)
@@ -199,101 +205,83 @@ class Cell:
         """A cell of this network; the weights are the network's."""
         self.rnn = rnn
 
-    def feedforward(self, x: int, c_: Array, h_: Array) -> tuple[Array, Array]:
-        """The step from the state (h_, c_); x is the index of the input's one."""
-        r = self.rnn
-        one_hot = zeros((r.n, 1))
+    def feedforward(self, x: int, c: Array, h: Array) -> tuple[Array, Array]:
+        """The step from the state (h, c), fed the symbol x; the state after it, h first."""
+        net = self.rnn
+        one_hot = zeros((net.n, 1))
         one_hot[x] = 1
-        g = concatenate((one_hot, h_))
-        it = sigmoid(dot(r.Wi.T, g) + r.bi)
-        ft = sigmoid(dot(r.Wf.T, g) + r.bf)
-        ot = sigmoid(dot(r.Wo.T, g) + r.bo)
-        ct = tanh(dot(r.Wc.T, g) + r.bc)
-        c = ft * c_ + it * ct
-        ht = ot * tanh(c)
-        yt = dot(r.Wy.T, ht) + r.by
-        if not r.defects.unstable_softmax:
-            yt = yt - yt.real.max()
-        p = exp(yt) / np.sum(exp(yt))
-        self.c_, self.g, self.it, self.ft, self.ot, self.ct = c_, g, it, ft, ot, ct
-        self.c, self.ht, self.yt, self.p = c, ht, yt, p
-        return ht, c
+        self.c_old, self.v = c, concatenate((one_hot, h))
+        self.i = sigmoid(net.Wi.T @ self.v + net.bi)
+        self.f = sigmoid(net.Wf.T @ self.v + net.bf)
+        self.o = sigmoid(net.Wo.T @ self.v + net.bo)
+        self.ct = tanh(net.Wc.T @ self.v + net.bc)
+        self.c = self.f * c + self.i * self.ct
+        self.h = self.o * tanh(self.c)
+        self.y = net.Wy.T @ self.h + net.by
+        if not net.defects.unstable_softmax:
+            self.y = self.y - self.y.real.max()
+        self.p = exp(self.y) / exp(self.y).sum()
+        return self.h, self.c
 
-    def loss(self, y: int) -> Any:
+    def loss(self, label: int) -> Any:
         """The cross-entropy of this step."""
         if self.rnn.defects.unstable_softmax:
-            loss = -log(self.p[y])
+            loss = -log(self.p[label])
         else:
-            loss = log(np.sum(exp(self.yt))) - self.yt[y]
+            loss = log(exp(self.y).sum()) - self.y[label]
         if self.rnn.defects.loss_is_array:
             return loss
         return loss[0]
 
-    def backpropagate(self, y: int | None, dh_next: Array, dc_next: Array) -> tuple[Array, Array]:
-        """Accumulate this step's gradients; the gradients of the state before it. A step without a label has y=None."""
-        r, defects = self.rnn, self.rnn.defects
-        c_, g, it, ft, ot, ct, c, ht = self.c_, self.g, self.it, self.ft, self.ot, self.ct, self.c, self.ht
+    def backpropagate(self, label: int | None, dh: Array, dc: Array) -> tuple[Array, Array]:
+        """Add this step's gradients to the network's; the gradients of the state before it. A label may be None."""
+        net, defects = self.rnn, self.rnn.defects
+        i, f, o, ct = self.i, self.f, self.o, self.ct
 
         dy = zeros(self.p.shape)
-        if y is not None:
+        if label is not None:
             dy = self.p.copy()
-            dy[y] -= 1
+            dy[label] -= 1
+        net.dWy += self.h @ dy.T
+        net.dby += dy
 
-        dh = dot(r.Wy, dy) + dh_next
+        dh = dh + net.Wy @ dy
         if defects.clips_inside:
             dh = np.clip(dh, -LIMIT, LIMIT)
-
-        do = tanh(c) * dh
-        if defects.sigma_prime_of_activated:
-            do = dsigmoid(ot) * do
-        else:
-            do = ot * (1 - ot) * do
-
-        dc = ot * dh * dtanh(c)
-        dc = dc + dc_next
+        dc = dc + dh * o * dtanh(self.c)
         if defects.clips_inside:
             dc = np.clip(dc, -LIMIT, LIMIT)
 
-        df = c_ * dc
         if defects.sigma_prime_of_activated:
-            df = dsigmoid(ft) * df
+            do = dh * tanh(self.c) * dsigmoid(o)
+            df = dc * self.c_old * dsigmoid(f)
+            di = dc * ct * dsigmoid(i)
         else:
-            df = ft * (1 - ft) * df
-
-        di = ct * dc
-        if defects.sigma_prime_of_activated:
-            di = dsigmoid(it) * di
-        else:
-            di = it * (1 - it) * di
-
-        dct = it * dc
+            do = dh * tanh(self.c) * o * (1 - o)
+            df = dc * self.c_old * f * (1 - f)
+            di = dc * ct * i * (1 - i)
         if defects.tanh_prime_of_activated:
-            dct = dtanh(ct) * dct
+            dct = dc * i * dtanh(ct)
         else:
-            dct = (1 - ct**2) * dct
+            dct = dc * i * (1 - ct**2)
 
-        r.dWf += dot(g, df.T)
-        r.dWi += dot(g, di.T)
-        r.dWo += dot(g, do.T)
+        net.dWi += self.v @ di.T
+        net.dWf += self.v @ df.T
+        net.dWo += self.v @ do.T
         if defects.dWc_uses_dc:
-            r.dWc += dot(g, dc.T)
+            net.dWc += self.v @ dc.T
         else:
-            r.dWc += dot(g, dct.T)
-        r.dWy += dot(ht, dy.T)
-
-        r.dbf += df
-        r.dbi += di
-        r.dbo += do
+            net.dWc += self.v @ dct.T
+        net.dbi += di
+        net.dbf += df
+        net.dbo += do
         if defects.dbc_uses_dc:
-            r.dbc += dc
+            net.dbc += dc
         else:
-            r.dbc += dct
-        r.dby += dy
+            net.dbc += dct
 
-        dx = dot(r.Wf, df) + dot(r.Wi, di) + dot(r.Wo, do) + dot(r.Wc, dct)
-        dh_ = dx[r.n :]
-        dc_ = ft * dc
-        return dh_, dc_
+        dv = net.Wi @ di + net.Wf @ df + net.Wo @ do + net.Wc @ dct
+        return dv[net.n :], dc * f
 
 
 @gradcheck.target
@@ -347,7 +335,7 @@ def asker_windows(rng: np.random.Generator, *, N: int = 6, T: int = 3, n: int = 
             rnn.window(*window, *state)
         return rnn.gradients()
 
-    return gradcheck.Target(rnn.weights, loss, grads, reset=rnn.begin)
+    return gradcheck.Target(rnn.weights, loss, grads, reset=rnn.clear)
 
 
 @gradcheck.target

@@ -61,7 +61,7 @@ def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
 
 def factor_at(label: str, sizes: Sizes) -> float:
     """The value of a label like "T", "T*B" or "1/B" at these sizes."""
-    return next(value for name, value in _candidates(sizes) if name == label)
+    return next((value for name, value in _candidates(sizes) if name == label), 1.0)
 
 
 def reduction_law(common: CommonFactor | None) -> Law:

@@ -6,6 +6,7 @@ the other sizes; then, where something failed, down to the smallest size that st
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 
 from gradcheck._audit import Audit, Depth, audit
 from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
-from gradcheck._errors import GradientError, TargetError, UserCodeError
+from gradcheck._errors import GradientError, TargetError
 from gradcheck._parallel import entries_by
 from gradcheck._report import Block, Law, Report, Trial
 from gradcheck._sizes import Sizes, TargetFactory
@@ -125,9 +126,9 @@ class _Run:
         main = self._common_factor_out(factory, sizes, main)
         for other in factory.sweep():
             if all(trial.sizes != other for trial in trials):
-                trials.append(self._trial(factory, other))
-        main, smallest = self._smallest(factory, sizes, main, trials)
+                trials += self._tried(factory, other)
         self._learn_from(main, trials)
+        main, smallest = self._smallest(factory, sizes, main, trials)
         return self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)
 
     def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
@@ -154,7 +155,8 @@ class _Run:
         """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
         common = common_factor(main, sizes)
         if common is None or not self._follows(factory, sizes, common):
-            main.laws["reduction"] = reduction_law(None)
+            if main.gradients:
+                main.laws["reduction"] = reduction_law(None)
             return main
         self.common = common
         judged = {name for name, block in main.blocks.items() if block.verdict != "vacuous"}
@@ -172,57 +174,52 @@ class _Run:
         names = common.label.removeprefix("1/").split("*")
         if any(name in factory.pinned for name in names):
             return True
-        other = {name: value + 1 if name in names else value for name, value in sizes.items()}
-        try:
-            found = common_factor(self._audit(factory, other, Depth(laws=False), "comparing sizes"), other)
-        except TargetError:
-            return False
-        return found is not None and math.isclose(found.value, factor_at(common.label, other), rel_tol=1e-6)
+        for step in (1, 2, 3, -1):
+            other = {name: value + step if name in names else value for name, value in sizes.items()}
+            with contextlib.suppress(TargetError):  # code that raises at this size may run at the next
+                found = common_factor(self._audit(factory, other, Depth(laws=False), "comparing sizes"), other)
+                return found is not None and math.isclose(found.value, factor_at(common.label, other), rel_tol=1e-6)
+        return False
 
-    def _trial(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> Trial:
+    def _tried(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
+        """The trial at these sizes; none if the factory refuses them with a ValueError, as it may."""
         try:
-            found = self._audit(factory, sizes, self._quick(sizes, stop=stop), f"trying {shown(sizes)}")
+            found = self._audit(factory, sizes, replace(self._quick(sizes), stop=stop), f"trying {shown(sizes)}")
         except TargetError as error:
-            if (
-                isinstance(error, UserCodeError)
-                and isinstance(error.error, ValueError)
-                and error.what.startswith(factory.name + "(")
-            ):
-                return Trial(sizes, "right", message=f"not made at this size: {error.error}")
-            return Trial(sizes, "wrong", message=str(error))
+            return [] if factory.refused(error) else [Trial(sizes, "wrong", message=str(error))]
         for name, block in found.blocks.items():
             if block.verdict == "right":
                 self.right_at.setdefault(name, (sizes, block))
         for law in found.laws.values():
             if not law.holds:
                 self.broken_at.setdefault(law.name, replace(law, message=f"at {shown(sizes)}: {law.message}"))
-        return Trial(sizes, found.verdict, found.wrong)
+        return [Trial(sizes, found.verdict, found.wrong)]
 
-    def _quick(self, sizes: Sizes, *, stop: bool = False) -> Depth:
-        divisor = (
-            factor_at(self.common.label, sizes)
-            if self.divided and self.common and _has(self.common.label, sizes)
-            else 1.0
-        )
-        return Depth(laws=False, entries=False, stop=stop, divisor=divisor)
+    def _quick(self, sizes: Sizes) -> Depth:
+        divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
+        return Depth(laws=False, entries=False, divisor=divisor)
 
     def _smallest(
         self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]
     ) -> tuple[Audit, Sizes | None]:
-        """What to report from, and the smallest sizes that fail: of wrong blocks, or else of code that raises."""
-        others = [trial for trial in trials if trial.verdict == "wrong" and trial.sizes != sizes]
-        if main.wrong:
-            start = sizes
-        elif others:
-            # Right at the default sizes: the blocks are reported as they are where they are wrong.
-            start = next((trial.sizes for trial in others if trial.wrong), others[0].sizes)
-            if any(trial.wrong for trial in others):
-                self._take_wrong_blocks(factory, start, main)
-        else:
+        """What to report from, and the smallest sizes at which gradients are wrong; or else, at which code raises."""
+        raised = [trial for trial in trials if trial.message]
+        wrong = [trial for trial in trials if trial.wrong]
+        if not (main.wrong or wrong or raised):
             return main, None
+        start = sizes if main.wrong else (wrong or raised)[0].sizes
+        if wrong and not main.wrong:
+            # Right at the default sizes: the blocks are reported as they are where they are wrong.
+            self._take_wrong_blocks(factory, start, main)
         if not self.explain:
             return main, None
-        return main, factory.shrink(start, lambda sizes: self._trial(factory, sizes, stop=True).verdict == "wrong")
+
+        def fails(smaller: Sizes) -> bool:
+            return any(
+                bool(trial.wrong if main.wrong else trial.message) for trial in self._tried(factory, smaller, stop=True)
+            )
+
+        return main, factory.shrink(start, fails)
 
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
         found = self._audit(factory, sizes, replace(self._quick(sizes), entries=True), "looking closer")
@@ -233,7 +230,7 @@ class _Run:
 
     def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
-        raised = [trial for trial in trials if trial.verdict == "wrong" and not trial.wrong and trial.message]
+        raised = [trial for trial in trials if trial.message]
         if raised:
             more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
             main.laws["sizes"] = Law("sizes", False, f"at {shown(raised[0].sizes)}{more}: {raised[0].message}")
@@ -280,11 +277,3 @@ class _Run:
             evaluations=self.evaluations,
             doc=doc,
         )
-
-
-def _has(label: str, sizes: Sizes) -> bool:
-    """Whether the label has a value other than one at these sizes."""
-    product = 1
-    for name in label.removeprefix("1/").split("*"):
-        product *= sizes[name]
-    return product != 1

@@ -185,7 +185,8 @@ class Evaluator:
     def _reach(self, direction: Values) -> float:
         """The largest part of the direction, relative to the parameters where they are above one."""
         return max(
-            float(np.max(np.abs(step) / np.maximum(1.0, np.abs(self.base[name])))) for name, step in direction.items()
+            float(np.max(np.abs(step) / np.maximum(1.0, np.abs(self.base[name])), initial=0.0))
+            for name, step in direction.items()
         )
 
     def _beside(self, direction: Values, t: float, *, wide: bool = False) -> float:

@@ -102,7 +102,6 @@ class Report:
     evaluations: int = 0
     seconds: float = 0.0
     doc: str = ""
-    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

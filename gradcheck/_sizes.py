@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._errors import TargetError
+from gradcheck._errors import TargetError, UserCodeError
 from gradcheck._files import load
 from gradcheck._target import Target, call
 
@@ -60,6 +60,12 @@ class TargetFactory:
         if made.name == "target":
             made.name = self.name
         return made
+
+    def refused(self, error: TargetError) -> bool:
+        """Whether it was this factory that raised a ValueError: its way to say that it is not made at such sizes."""
+        if not isinstance(error, UserCodeError) or not isinstance(error.error, ValueError):
+            return False
+        return error.what.startswith(f"{self.name}(")
 
     def at(self, **sizes: int) -> TargetFactory:
         """The same factory with these sizes pinned.

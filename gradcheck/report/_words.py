@@ -8,23 +8,34 @@ from gradcheck._verdict import Verdict
 
 #: a sign that is read without colour
 SIGNS: dict[Verdict, str] = {"right": "✓", "wrong": "✗", "inconclusive": "?", "vacuous": "∅"}
-_SEVERITY: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "right": 3}
+#: the order in which a reader wants them
+SEVERITY: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "right": 3}
 
 
 def worst_first(report: Report) -> list[Block]:
     """The blocks in the order in which a reader wants them."""
-    return sorted(report.blocks.values(), key=lambda block: (_SEVERITY[block.verdict], -(block.error or 0.0)))
+    return sorted(report.blocks.values(), key=lambda block: (SEVERITY[block.verdict], -(block.error or 0.0)))
 
 
 def headline(report: Report) -> str:
     """The outcome in one line, without the name."""
     total = len(report.blocks)
     broken = [law.name for law in report.laws.values() if not law.holds]
-    counts = {verdict: sum(block.verdict == verdict for block in report.blocks.values()) for verdict in _SEVERITY}
+    counts = {verdict: sum(block.verdict == verdict for block in report.blocks.values()) for verdict in SEVERITY}
     parts = [f"{count} of {total} gradients {verdict}" for verdict, count in counts.items() if count]
-    if broken:
-        parts.append(f"{'law' if len(broken) == 1 else 'laws'} broken: {', '.join(broken)}")
-    return "; ".join(parts)
+    laws = f"{'law' if len(broken) == 1 else 'laws'} broken: {', '.join(broken)}" if broken else ""
+    # Where no gradient is wrong, the broken laws are what is.
+    ordered = [*parts, laws] if counts["wrong"] else [laws, *parts]
+    return "; ".join(part for part in ordered if part)
+
+
+def reasons(report: Report) -> dict[str, list[Block]]:
+    """Why gradients are not judged: each reason once, with its blocks."""
+    found: dict[str, list[Block]] = {}
+    for block in worst_first(report):
+        if block.message and block.verdict in ("inconclusive", "vacuous"):
+            found.setdefault(block.message, []).append(block)
+    return found
 
 
 def footer(report: Report) -> str:

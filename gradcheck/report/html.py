@@ -15,7 +15,7 @@ from gradcheck._causes import shown
 from gradcheck._report import Block, Finding, Fix, Law, Report, Trial
 from gradcheck._verdict import MISS, Verdict
 from gradcheck._version import __version__
-from gradcheck.report._words import SIGNS, entry, footer, headline, small, worst_first
+from gradcheck.report._words import SEVERITY, SIGNS, entry, footer, headline, reasons, small, worst_first
 
 #: markup, with everything in it escaped
 Html = NewType("Html", str)
@@ -26,8 +26,6 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef
 _FIRST_CLAUSE = re.compile(r"((?:law \w+: )?.*?(?=[;:] |\Z))", re.DOTALL)
 #: a browser that reads the file fetches nothing and runs nothing
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-#: the order in which a reader wants them
-_ORDER: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous", "right")
 #: elements that have no content
 _VOID = frozenset({"meta"})
 _NOTHING = Html("")
@@ -130,7 +128,7 @@ def _title(reports: Sequence[Report]) -> str:
 
 def _outcome(reports: Sequence[Report]) -> str:
     """How many targets came out how, the worst first."""
-    counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in _ORDER}
+    counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in SEVERITY}
     parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
     return f"{len(reports)} targets: {', '.join(parts)}" if parts else "no targets were checked"
 
@@ -184,12 +182,12 @@ def _what_is_wrong(report: Report, level: int) -> Html:
     parts = []
     if report.findings:
         parts += [_heading(level, "What is wrong"), _tag("ol", *map(_finding, report.findings), class_="findings")]
-    if reasons := _reasons(report):
-        parts += [_heading(level, "What could not be decided"), _tag("ul", *reasons)]
+    if undecided := _reasons(report):
+        parts += [_heading(level, "What could not be decided"), _tag("ul", *undecided)]
     seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
     if report.ok and seen and all(map(math.isfinite, seen)):
         parts += [_paragraph(f"An error of {small(max(seen))} of a gradient, or more, in any of them {_PROMISE}.")]
-    return _joined(*parts, *map(_paragraph, report.notes))
+    return _joined(*parts)
 
 
 #: of an error as large as the sensitivity
@@ -229,12 +227,8 @@ def _diff_line(line: str) -> Html:
 
 
 def _reasons(report: Report) -> list[Html]:
-    """Why gradients are not judged, each reason once."""
-    reasons: dict[str, list[Block]] = {}
-    for block in worst_first(report):
-        if block.message and block.verdict in ("inconclusive", "vacuous"):
-            reasons.setdefault(block.message, []).append(block)
-    return [_tag("li", _names(blocks), _text(f": {reason}")) for reason, blocks in reasons.items()]
+    """Why gradients are not judged."""
+    return [_tag("li", _names(blocks), _text(f": {reason}")) for reason, blocks in reasons(report).items()]
 
 
 def _names(blocks: Sequence[Block]) -> Html:
@@ -423,7 +417,7 @@ def _trial_notes(report: Report) -> list[Html]:
     for trial in report.trials:
         alike.setdefault((trial.verdict, trial.wrong, trial.message), []).append(trial)
     notes = []
-    for (verdict, wrong, message), trials in sorted(alike.items(), key=lambda item: _ORDER.index(item[0][0])):
+    for (verdict, wrong, message), trials in sorted(alike.items(), key=lambda item: SEVERITY[item[0][0]]):
         where = "at all of them" if len(alike) == 1 else _places(report, trials)
         said = [*([", ".join(wrong)] if wrong else []), where, *([message] if message else [])]
         notes.append(_tag("li", _verdict(verdict), _text(f" {': '.join(said)}")))

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 from gradcheck._report import Report
-from gradcheck.report._words import SIGNS, entry, footer, headline, small, worst_first
+from gradcheck.report._words import SIGNS, entry, footer, headline, reasons, small, worst_first
 
 
 def to_markdown(report: Report) -> str:
-    """A heading, the findings as a numbered list, and the table of gradients."""
-    lines = [f"### {SIGNS[report.verdict]} `{report.name}`: {report.verdict}", "", headline(report), ""]
+    """A heading, the findings as a numbered list, what is not decided, and the table of gradients."""
+    lines = [f"### {SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
     lines += [f"{number}. {_escaped(finding.message)}" for number, finding in enumerate(report.findings, 1)]
-    lines += [""] if report.findings else []
+    for reason, blocks in reasons(report).items():
+        lines.append(f"- {', '.join(_code(block.name) for block in blocks)}: {_escaped(reason)}")
     lines += [
+        "",
         "| gradient | verdict | error | ± bar | would see | worst entry | analytic | numerical |",
         "|---|---|---:|---:|---:|---|---:|---:|",
     ]
     for block in worst_first(report):
         numbers = [small(block.error), small(block.error_bar), small(block.sensitivity), *entry(block)]
-        lines.append(f"| `{block.name}` | {SIGNS[block.verdict]} {block.verdict} | {' | '.join(numbers)} |")
+        cells = [_code(block.name), f"{SIGNS[block.verdict]} {block.verdict}", *numbers]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", footer(report), ""])
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
+    """Text in which nothing is markup, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+
+
+def _code(name: str) -> str:
+    """A name as code; the signs that end a code span or a table's cell are replaced."""
+    plain = " ".join(name.split()).replace("`", "'").replace("|", "/")
+    return f"`{plain}`"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gradcheck._report import Block, Report
 from gradcheck._verdict import Verdict
-from gradcheck.report._words import SIGNS, entry, footer, headline, small, worst_first
+from gradcheck.report._words import SIGNS, entry, footer, headline, reasons, small, worst_first
 
 STYLES: dict[Verdict, str] = {"right": "green", "wrong": "bold red", "inconclusive": "yellow", "vacuous": "yellow"}
 #: of a report as a string, where there is no terminal to ask
@@ -34,7 +34,8 @@ def to_rich(report: Report) -> RenderableType:
     if report.doc:
         parts.append(_indented(Text(report.doc, style="dim")))
     parts += [_indented(_finding(number, finding.message), 2) for number, finding in enumerate(report.findings, 1)]
-    parts += [_indented(Text(f"? {note}", style="yellow")) for note in _reasons(report)]
+    for reason, blocks in reasons(report).items():
+        parts.append(_indented(Text(f"? {', '.join(block.name for block in blocks)}: {reason}", style="yellow")))
     parts.append(_indented(_table(report)))
     holding = ", ".join(law.name for law in report.laws.values() if law.holds)
     if holding:
@@ -49,31 +50,25 @@ def _finding(number: int, message: str) -> RenderableType:
     return grid
 
 
-def _reasons(report: Report) -> list[str]:
-    """Why blocks are not judged, each reason once."""
-    reasons: dict[str, list[str]] = {}
-    for block in worst_first(report):
-        if block.message and block.verdict in ("inconclusive", "vacuous"):
-            reasons.setdefault(block.message, []).append(block.name)
-    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
-
-
 def _table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("gradient", "shape", "verdict"):
-        table.add_column(column, no_wrap=True)
+    table.add_column("gradient", overflow="fold")
+    table.add_column("shape", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for column in ("error", "± bar", "would see", "worst entry", "analytic", "numerical"):
-        table.add_column(column, justify="right", no_wrap=True)
+        # On a narrow terminal a number goes on in the next line: one that is cropped tells a lie.
+        table.add_column(column, justify="right", overflow="fold")
     for block in worst_first(report):
-        table.add_row(*_row(block))
+        table.add_row(*(Text(cell, style=style) for cell, style in _row(block)))
     return table
 
 
-def _row(block: Block) -> list[RenderableType]:
+def _row(block: Block) -> list[tuple[str, str]]:
+    """The cells and their styles."""
     shape = "×".join(map(str, block.shape)) or "scalar"
     verdict = f"{SIGNS[block.verdict]} {block.verdict}" + (f" (÷ {block.factor:g})" if block.factor != 1.0 else "")
-    numbers = [small(block.error), small(block.error_bar), small(block.sensitivity)]
-    return [block.name, shape, Text(verdict, style=STYLES[block.verdict]), *numbers, *entry(block)]
+    numbers = [small(block.error), small(block.error_bar), small(block.sensitivity), *entry(block)]
+    return [(block.name, ""), (shape, ""), (verdict, STYLES[block.verdict]), *((number, "") for number in numbers)]
 
 
 def _indented(part: RenderableType, by: int = 2) -> Padding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,15 @@ class Rnn:
     """loss = sum of (h V)^2 / 2B over an RNN's states; `bug` is one of the backward's or of `spoil`'s."""
 
     def __init__(
-        self, rng: np.random.Generator, T: int = 3, B: int = 2, D: int = 3, H: int = 4, *, bug: str = "", dtype: Any = float
+        self,
+        rng: np.random.Generator,
+        T: int = 3,
+        B: int = 2,
+        D: int = 3,
+        H: int = 4,
+        *,
+        bug: str = "",
+        dtype: Any = float,
     ) -> None:
         self.bug, self.sizes = bug, {"T": T, "B": B, "D": D, "H": H}
         self.inputs: Arrays = {"x": self._drawn(rng, (T, B, D), dtype)}
@@ -89,7 +98,17 @@ class Rnn:
 class Lstm(Rnn):
     """The same loss over an LSTM, gates in the order i, f, o, g; `scale` multiplies its weights."""
 
-    def __init__(self, rng: np.random.Generator, T: int = 3, B: int = 2, D: int = 3, H: int = 4, *, bug: str = "", scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        T: int = 3,
+        B: int = 2,
+        D: int = 3,
+        H: int = 4,
+        *,
+        bug: str = "",
+        scale: float = 1.0,
+    ) -> None:
         super().__init__(rng, T, B, D, H, bug=bug)
         shapes = {"h0": (B, H), "c0": (B, H), "W": (D, 4 * H), "U": (H, 4 * H), "b": (4 * H,), "V": (H, 2)}
         self.params = {name: scale * self._drawn(rng, shape, float) for name, shape in shapes.items()}
@@ -189,11 +208,36 @@ def wrong_rnn(rng: np.random.Generator, *, T: int = 2, H: int = 9) -> Target:
 
 
 @gradcheck.target
-def raising(rng: np.random.Generator, *, H: int = 3) -> Target:
-    """A loss that raises in a worker alone: at an entry's perturbation, which is a unit vector."""
-    w = rng.normal(size=H)
+def real_rnn(rng: np.random.Generator, *, T: int = 2, H: int = 9) -> Target:
+    """The right one, differenced by real steps."""
+    return Rnn(rng, T, 1, 2, H).real_target()
+
+
+@gradcheck.target
+def right_vjp(rng: np.random.Generator, *, T: int = 2) -> Target:
+    """A forward and a backward, whose cotangents every worker must draw alike."""
+    return vjp_target(T=T)
+
+
+class Custom(Exception):
+    """An error that pickle cannot restore: it takes two arguments and passes on none."""
+
+    def __init__(self, where: str, number: int) -> None:
+        super().__init__()
+        self.told = where, number
+
+    def __str__(self) -> str:
+        return str(self.told)
+
+
+@gradcheck.target
+def raising(rng: np.random.Generator) -> Target:
+    """Raises in a worker alone."""
+    w = rng.normal(size=3)
 
     def loss() -> float:
+        if multiprocessing.parent_process() is not None:
+            raise Custom("in a worker", 3)
         return float(np.sin(w).sum())
 
     return Target({"w": w}, loss, lambda: {"w": np.cos(w)})

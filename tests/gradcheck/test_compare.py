@@ -174,7 +174,9 @@ def test_the_scale_of_the_loss_changes_no_verdict(bug: str, kind: str, scale: fl
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("make", [lambda rng: Lstm(rng, T=50), lambda rng: Lstm(rng, scale=30.0), lambda rng: Rnn(rng, T=50)])
+@pytest.mark.parametrize(
+    "make", [lambda rng: Lstm(rng, T=50), lambda rng: Lstm(rng, scale=30.0), lambda rng: Rnn(rng, T=50)]
+)
 def test_long_sequences_and_saturated_gates(make: Any, seed: int) -> None:
     """Rounding over fifty steps, or gates that are shut, would be called an error of the backward."""
     for kind in ("target", "real_target"):
@@ -201,7 +203,9 @@ def test_a_steep_loss_is_inconclusive(frequency: float) -> None:
     for seed in range(5):
         w = np.random.default_rng(seed).normal(size=3)
         target = Target(
-            {"w": w}, lambda w=w: float(np.sin(frequency * w).sum()), lambda w=w: {"w": frequency * np.cos(frequency * w)}
+            {"w": w},
+            lambda w=w: float(np.sin(frequency * w).sum()),
+            lambda w=w: {"w": frequency * np.cos(frequency * w)},
         )
         assert check(target, seed=seed, full=True).verdict in ("inconclusive", "right")
 

@@ -66,7 +66,9 @@ def test_the_bar_of_a_difference_is_no_excuse(drawn: tuple[str, float, float]) -
     name, a, b = drawn
     make, _ = SMOOTH[name]
     phi = make(a, b)
-    assert differenced(real(phi), noise=4 * EPSILON * (1 + abs(phi(0)))).error <= 1e-7 * (1 + abs(a)) * (1 + abs(phi(0)))
+    assert differenced(real(phi), noise=4 * EPSILON * (1 + abs(phi(0)))).error <= 1e-7 * (1 + abs(a)) * (
+        1 + abs(phi(0))
+    )
 
 
 @pytest.mark.parametrize("noise", [1e-12, 1e-8, 1e-4])

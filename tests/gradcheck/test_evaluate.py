@@ -189,7 +189,10 @@ def test_what_is_no_number(raw: Any) -> None:
     assert math.isnan(number(raw).real)
 
 
-@given(st.lists(st.floats(-1e3, 1e3).filter(lambda v: v == 0 or abs(v) > 1e-3), max_size=5), st.sampled_from([1e-300, 1.0, 1e300]))
+@given(
+    st.lists(st.floats(-1e3, 1e3).filter(lambda v: v == 0 or abs(v) > 1e-3), max_size=5),
+    st.sampled_from([1e-300, 1.0, 1e300]),
+)
 def test_norm_is_safe_at_the_ends_of_the_range(values: list[float], scale: float) -> None:
     """The square of a large or small gradient would overflow or vanish."""
     array = np.array(values)

@@ -331,6 +331,15 @@ def test_an_empty_input_is_left_alone() -> None:
 def test_the_smallest_target_holds_every_law_it_can() -> None:
     """A law would be listed as held that was never asked."""
     report = check(sine(np.ones(2)))
-    assert set(report.laws) >= {"scalar", "finite", "purity", "names", "shapes", "repeatability", "statelessness", "scale"}
+    assert set(report.laws) >= {
+        "scalar",
+        "finite",
+        "purity",
+        "names",
+        "shapes",
+        "repeatability",
+        "statelessness",
+        "scale",
+    }
     assert "dependence" not in report.laws
     assert number(report.evaluations).real > 0

@@ -85,7 +85,12 @@ def test_the_whole_is_as_bad_as_its_worst_part(verdicts: list, expected: str) ->
 
 @pytest.mark.parametrize(
     ("kinked", "bar", "told"),
-    [(True, 0.5, "kink"), (False, math.inf, "not finite beside"), (False, 0.5, "5e-01"), (False, 1e-9, "a little more")],
+    [
+        (True, 0.5, "kink"),
+        (False, math.inf, "not finite beside"),
+        (False, 0.5, "5e-01"),
+        (False, 1e-9, "a little more"),
+    ],
 )
 def test_the_reason_is_told(kinked: bool, bar: float, told: str) -> None:
     """A block would be left unjudged for a reason that is not its own."""

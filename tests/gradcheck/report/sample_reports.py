@@ -78,7 +78,6 @@ VACUOUS = Report(
     verdict="vacuous",
     blocks={"W": Block("W", (2,), "vacuous", message="both gradients are zero")},
     laws={},
-    notes=("a note",),
 )
 
 EVERY_VERDICT = (WRONG, RIGHT, INCONCLUSIVE, VACUOUS)
@@ -105,5 +104,4 @@ def hostile(text: str) -> Report:
         trials=(Trial({text: 2}, "wrong", (text,), text), Trial({text: 1}, "wrong", (text,), text)),
         scheme=text,
         doc=text,
-        notes=(text,),
     )

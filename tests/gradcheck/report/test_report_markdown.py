@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG
+from sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
 from gradcheck._report import Report
 from gradcheck.report._words import SIGNS
@@ -67,3 +67,16 @@ def test_footer_says_how_to_repeat_it() -> None:
         .rstrip()
         .endswith("sizes T=4, H=3 and 4 others · complex step · 321 evaluations of the loss in 0.25 s · seed 3")
     )
+
+
+def test_nothing_that_a_user_names_is_markup() -> None:
+    """A name or a message with a pipe, a backtick or a line break would break the table or the list."""
+    lines = to_markdown(hostile("a|b`c\n<d>")).splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
+    assert [row.replace("\\|", "").count("|") for row in rows] == [9, 9]
+    assert [line for line in lines if line.startswith(("1.", "2."))] == [r"1. a\|b\`c \<d\>", r"2. a\|b\`c \<d\>"]
+
+
+def test_what_is_not_decided_is_explained() -> None:
+    """A reader of a pull request would see a question mark and no reason."""
+    assert "- `W`, `b`: the loss has a kink" in to_markdown(INCONCLUSIVE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
-from sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG
+from rich.console import Console
+from sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 from gradcheck._report import Report
 from gradcheck.report._words import SIGNS
-from gradcheck.report.text import WIDTH, to_text
+from gradcheck.report.text import WIDTH, to_rich, to_text
 
 
 @pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
@@ -67,3 +70,16 @@ def test_laws_that_hold_are_named() -> None:
 def test_numbers_that_are_missing_are_blank() -> None:
     """None would be printed as a word among the numbers."""
     assert all("None" not in to_text(report) for report in EVERY_VERDICT)
+
+
+@pytest.mark.parametrize("name", ["W[red]", "x[/red]", "a:key:"])
+def test_names_are_not_markup(name: str) -> None:
+    """A parameter whose name looks like markup would lose it, or end the run after the check is done."""
+    assert name in to_text(hostile(name))
+
+
+def test_numbers_are_not_cropped() -> None:
+    """On a narrow terminal 7.0e-13 would be shown as 7.0e-…, which is another number."""
+    out = io.StringIO()
+    Console(file=out, width=60, no_color=True).print(to_rich(WRONG))
+    assert "…" not in out.getvalue()

@@ -1,0 +1,111 @@
+"""Entries shared out to an executor: the same report, and errors that come back whole."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import networks
+import numpy as np
+import pytest
+
+from gradcheck import GradientError, Target, TargetError, TargetFactory, UserCodeError, check
+from gradcheck._parallel import CHUNK
+
+
+class Recording(Executor):
+    """Runs each task at once, in this process, and keeps what was submitted."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[Any, ...]] = []
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
+        self.tasks.append(arguments)
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **keywords))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Executor]:
+    """One worker process, started afresh: nothing of this one is in it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def timeless(report: Any) -> Any:
+    return replace(report, seconds=0.0)
+
+
+@pytest.mark.parametrize("factory", [networks.right_rnn, networks.wrong_rnn, networks.real_rnn, networks.right_vjp])
+def test_the_report_is_the_same(factory: TargetFactory) -> None:
+    """A check would find something else when it is shared out."""
+    executor = Recording()
+    assert timeless(check(factory, full=True, executor=executor)) == timeless(check(factory, full=True))
+    assert max(len(task[4]) for task in executor.tasks) <= CHUNK
+    assert sum(len(task[4]) for task in executor.tasks) == sum(
+        math.prod(b.shape) for b in check(factory).blocks.values()
+    )
+
+
+def test_other_processes(processes: Executor) -> None:
+    """A factory could not be imported by workers, or its results not come back."""
+    assert timeless(check(networks.right_rnn, full=True, executor=processes)) == timeless(
+        check(networks.right_rnn, full=True)
+    )
+
+
+def test_threads_leave_the_process_as_it_was() -> None:
+    """Workers that are threads would lose standard output, or leave a warning filter behind."""
+    out, filters = sys.stdout, list(warnings.filters)
+    with ThreadPoolExecutor(4) as executor:
+        report = check(networks.right_rnn, full=True, executor=executor)
+    assert sys.stdout is out
+    assert warnings.filters == filters
+    assert timeless(report) == timeless(check(networks.right_rnn, full=True))
+
+
+def test_an_error_in_a_worker_comes_back_whole(processes: Executor) -> None:
+    """An error of the user's code would break the pool, or lose its place, on the way back."""
+    with pytest.raises(UserCodeError, match=r"loss\(\) raised Custom: \('in a worker', 3\) .*networks.py") as caught:
+        check(networks.raising, full=True, executor=processes)
+    assert "raise Custom" in caught.value.traceback_text
+
+
+def test_only_a_full_check_is_shared_out() -> None:
+    """A check along directions would start workers for nothing."""
+    executor = Recording()
+    assert check(networks.right_rnn, executor=executor).ok
+    assert executor.tasks == []
+
+
+def test_a_factory_that_cannot_be_sent_is_refused() -> None:
+    """A factory inside a function would fail in the worker, with a message about pickling."""
+    with pytest.raises(TargetError, match="network cannot be sent to workers .* define it at the top of a module"):
+        check(networks.factory(), full=True, executor=Recording())
+
+
+def test_errors_survive_pickling() -> None:
+    """An error would not come back from a worker, as its constructor takes more than a message."""
+    report = check(networks.wrong_rnn)
+    assert pickle.loads(pickle.dumps(GradientError(report))).report == report
+    w = np.ones(1)
+    with pytest.raises(UserCodeError) as caught:
+        check(Target({"w": w}, lambda: 1 / 0, dict))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.what, again.place, again.traceback_text) == (
+        str(caught.value),
+        "loss()",
+        caught.value.place,
+        caught.value.traceback_text,
+    )
