@@ -56,7 +56,9 @@ def check(
         raise TargetError(
             "executor= needs a factory (@gradcheck.target) that workers can import; a Target lives in one process"
         )
-    run = _Run(subject, seed, full, explain, executor, progress or (lambda *_: None))
+    if not hasattr(seed, "__index__") or seed < 0:
+        raise TargetError(f"seed {seed!r}: expected an integer of at least 0")
+    run = _Run(subject, int(seed), full, explain, executor, progress or (lambda *_: None))
     return replace(run.report(), seconds=time.perf_counter() - started)
 
 

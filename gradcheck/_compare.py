@@ -18,7 +18,7 @@ import numpy as np
 from gradcheck import _laws
 from gradcheck._difference import Derivative
 from gradcheck._errors import UserCodeError
-from gradcheck._evaluate import Evaluator, inner, norm
+from gradcheck._evaluate import Evaluator, inner, norm, typical
 from gradcheck._locate import Entries
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
@@ -276,6 +276,7 @@ class Comparer:
 
     def _seen_by_real(self, direction: Values) -> bool:
         """Whether real differences call the gradient wrong along a direction, too."""
+        self.evaluator.measure_noise()
         real = self.evaluator.real(direction)
         return judge([inner(self.gradients, direction) - real.value], [real.error]) == "wrong"
 
@@ -302,7 +303,9 @@ class Comparer:
     def _jittered(self, relative: float) -> Values:
         rng = self.rng("jitter")
         return {
-            name: np.asarray(array * (1 + relative * rng.choice([-1.0, 1.0], array.shape)), dtype=array.dtype)
+            name: np.asarray(
+                array + relative * typical(array) * rng.choice([-1.0, 1.0], array.shape), dtype=array.dtype
+            )
             for name, array in self.evaluator.base.items()
         }
 

@@ -41,19 +41,22 @@ def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivativ
     return Derivative(value, 8 * epsilon * abs(value), step=COMPLEX_STEP)
 
 
-def richardson(phi: Callable[[float], float], at_zero: float, step: float, noise: float) -> Derivative:
+def richardson(
+    phi: Callable[[float], float], at_zero: float, step: float, noise: float, epsilon: float = 0.0
+) -> Derivative:
     """phi'(0) by an extrapolated tableau of central differences.
 
     Args:
         phi: The function; may return a number that is not finite outside its domain.
         at_zero: phi(0), known already.
         step: The first h.
-        noise: The size of the rounding error in one value of phi.
+        noise: The size of the rounding error in phi(0).
+        epsilon: The unit roundoff of phi: where it is larger than at 0, so is its rounding error.
     """
     rows: list[list[float]] = []
     bends: list[float] = []
     best = Derivative(math.nan, math.inf)
-    worse = 0
+    later: list[Derivative] = []
     h = step
     for _ in range(MOST_LEVELS):
         plus, minus = phi(h), phi(-h)
@@ -62,19 +65,19 @@ def richardson(phi: Callable[[float], float], at_zero: float, step: float, noise
             continue
         bends.append((plus - 2 * at_zero + minus) / h)
         rows.append(_extrapolated((plus - minus) / (2 * h), rows[-1] if rows else []))
-        candidate = _judged(rows, noise / h, h)
-        improved = candidate.error < best.error
-        if improved:
-            best = candidate
-        worse = 0 if improved else worse + 1
-        settled = worse >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
+        candidate = _judged(rows, max(noise, 2 * epsilon * max(abs(plus), abs(minus))) / h, h)
+        if candidate.error < best.error:
+            best, later = candidate, []
+        else:
+            later.append(candidate)
+        settled = len(later) >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
         if len(rows) >= FIRST_LEVELS and (settled or best.error <= 16 * noise / best.step or _good_enough(best)):
             break
         h /= 2
+    # An estimate may be small by luck: then the shorter steps after it disagree.
+    error = max([best.error, *(abs(other.value - best.value) - other.error for other in later)])
     kink = _jump(bends, 4 * noise / h)
-    if not kink:
-        return best
-    return Derivative(best.value, best.error + abs(kink) / 2, kink, best.step)
+    return Derivative(best.value, error + abs(kink) / 2, kink, best.step)
 
 
 def _extrapolated(first: float, above: list[float]) -> list[float]:

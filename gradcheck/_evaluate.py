@@ -18,8 +18,8 @@ from gradcheck._target import Array, Target, Values
 
 #: the first step of a real difference, for an entry of size one, in units of roundoff^(1/7): the best order-six step
 STEP_FACTOR = 4.0
-#: the distance at which losses differ by noise alone, in first steps
-HAIR = 1e-4
+#: distances at which losses differ by noise alone, in first steps
+HAIRS = (1e-4, 1e-3, 1e-2, 1e-1)
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: how precise a real difference must be, relative to its value, before it can confirm a complex step
@@ -101,7 +101,7 @@ class Evaluator:
         """
         self.asked = True
         if self.is_complex is False:
-            self._measure_noise(direction)
+            self.measure_noise()
             return self.real(direction)
         exact = self._tried_complex(direction)
         if exact is not None and (self.is_complex and not confirm):
@@ -112,7 +112,7 @@ class Evaluator:
             return exact
         if exact is None or agreed is False:
             self.is_complex = False
-        self._measure_noise(direction)
+        self.measure_noise()
         return self.real(direction)
 
     def at(self, name: str, index: tuple[int, ...]) -> Derivative:
@@ -143,7 +143,7 @@ class Evaluator:
         step = self._step(self.epsilon, direction) / shorter
         if not step:
             return Derivative(0.0, 0.0)
-        return richardson(lambda t: self._beside(direction, t), self.loss_value, step, self.noise())
+        return richardson(lambda t: self._beside(direction, t), self.loss_value, step, self.noise(), self.epsilon)
 
     def shortest(self, direction: Values, change: float) -> float:
         """The slope over the shortest step that tells slopes apart which differ by `change`."""
@@ -154,12 +154,12 @@ class Evaluator:
     def _confirmed(self, exact: Derivative, direction: Values) -> bool | None:
         """Whether real differences agree with a complex step; None where they are too coarse to say."""
         if self.epsilon > DOUBLE:
-            self._measure_noise(direction)
+            self.measure_noise()
             return self._confirmed_wide(exact, direction) if _agree(exact, self.real(direction), ROUGH) else False
         agreed = _agree(exact, self.real(direction), STRICT)
         if agreed or self._noise is not None:
             return agreed
-        self._measure_noise(direction)  # before differences are believed, their noise is measured
+        self.measure_noise()  # before differences are believed, their noise is measured
         return _agree(exact, self.real(direction), STRICT)
 
     def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
@@ -168,25 +168,34 @@ class Evaluator:
         step, noise = self._step(DOUBLE, direction), 8 * DOUBLE * abs(at_zero)
         return _agree(exact, richardson(lambda t: self._beside(direction, t, wide=True), at_zero, step, noise), STRICT)
 
-    def _measure_noise(self, direction: Values) -> None:
-        """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973)."""
+    def measure_noise(self) -> None:
+        """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973).
+
+        Where they are all the same, the loss moves in jumps that are larger than a hair: the distance grows until it
+        moves. A loss that never does has cancelled to its last bit, in terms that are taken to be of size one. The
+        direction is one over all parameters, since a single block may not move the loss at all.
+        """
         if self._noise is not None:
             return
-        hair = self._step(self.epsilon, direction) * HAIR
-        values = [self._beside(direction, k * hair) for k in range(-4, 4)]
-        fourth = np.diff([value for value in values if math.isfinite(value)], n=4)
-        # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
-        self._noise = 3 * float(np.sqrt(np.mean(fourth**2) / 70)) if fourth.size else 0.0
+        rng = np.random.default_rng(0)
+        direction = {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
+        self._noise = 2 * self.epsilon
+        for hair in HAIRS:
+            distance = self._step(self.epsilon, direction) * hair
+            values = [value for k in range(-4, 4) if math.isfinite(value := self._beside(direction, k * distance))]
+            if len(set(values)) > 1:
+                # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
+                self._noise = 3 * float(np.sqrt(np.mean(np.diff(values, n=4) ** 2) / 70)) if len(values) > 4 else 0.0
+                return
 
     def _step(self, epsilon: float, direction: Values) -> float:
         reach = self._reach(direction)
         return STEP_FACTOR * epsilon ** (1 / 7) / reach if reach else 0.0
 
     def _reach(self, direction: Values) -> float:
-        """The largest part of the direction, relative to the parameters where they are above one."""
+        """The largest part of the direction, relative to the sizes of the parameters."""
         return max(
-            float(np.max(np.abs(step) / np.maximum(1.0, np.abs(self.base[name])), initial=0.0))
-            for name, step in direction.items()
+            float(np.max(np.abs(step) / typical(self.base[name]), initial=0.0)) for name, step in direction.items()
         )
 
     def _beside(self, direction: Values, t: float, *, wide: bool = False) -> float:
@@ -239,6 +248,12 @@ def number(raw: Any) -> complex:
         )
     except (TypeError, ValueError):
         return complex(math.nan)
+
+
+def typical(array: Array) -> Array:
+    """The size of each entry; where it is small beside the others, theirs; of a block of zeros, one."""
+    rms = norm(array) / math.sqrt(array.size) if array.size else 0.0
+    return np.maximum(np.abs(array), min(rms, 1.0) or 1.0)
 
 
 def inner(gradient: Values, direction: Values) -> float:

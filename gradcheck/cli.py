@@ -341,8 +341,7 @@ def _pool(jobs: int) -> Iterator[Executor | None]:
         try:
             yield pool
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():
+            for worker in active_children():  # or the pool would wait for what they are at
                 worker.terminate()
             raise
 

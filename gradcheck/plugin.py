@@ -174,8 +174,6 @@ class Audit:
 
     def __getattr__(self, name: str) -> Any:
         """A name of the package."""
-        if name.startswith("_"):
-            raise AttributeError(name)
         return getattr(importlib.import_module("gradcheck"), name)
 
     def __repr__(self) -> str:

@@ -162,8 +162,8 @@ def lstm_backward(dh: Array | None, dhT: Array | None, dcT: Array | None, cache:
 def _run_back(dz: Array, dh: Array, dc: Array, dh_loss: Array, cache: SequenceCache) -> None:
     """The loop back through time: takes ``dh`` and ``dc`` from the last state to the first.
 
-    Fills ``dz``, the cotangents of the scaled pre-activations.
-    Every factor that does not wait for a cotangent is computed outside the loop, for all steps at once.
+    Fills ``dz``, the cotangents of the scaled pre-activations. Every factor that does not wait for a cotangent is
+    computed outside the loop, for all steps at once.
     """
     T, B, H = cache.tanh_c.shape
     dz = dz.reshape(T, B, 4, H)
@@ -198,8 +198,7 @@ def _input_weight_gradient(rows: Array, cache: SequenceCache) -> Array:
     """The gradient of the scaled W, (D, 4H), from the cotangents of all pre-activations, (T·B, 4H)."""
     if cache.x.ndim == 3:
         return cache.x.reshape(len(rows), -1).T @ rows
-    # A product with the one-hot rows of the tokens that occur: faster than np.add.at, and never wider than
-    # T·B.
+    # A product with the one-hot rows of the tokens that occur: faster than np.add.at, never wider than T·B.
     present, position = np.unique(cache.x, return_inverse=True)
     one_hot = np.zeros((present.size, len(rows)), rows.dtype)
     one_hot[position.ravel(), np.arange(len(rows))] = 1

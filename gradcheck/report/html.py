@@ -9,6 +9,7 @@ import html
 import math
 import re
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from typing import NewType
 
 from gradcheck._causes import shown
@@ -51,10 +52,14 @@ def to_html(reports: Sequence[Report]) -> str:
         _tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         _tag("meta", name="color-scheme", content="light dark"),
         _tag("title", _text(_title(reports))),
-        _tag("style", Html(_STYLE)),
+        _tag("style", Html(_style())),
     ]
     page = _tag("html", _tag("head", *head), _tag("body", _tag("main", *body)), lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _style() -> str:
+    return files("gradcheck.report").joinpath("style.css").read_text(encoding="utf-8")
 
 
 # -- markup ------------------------------------------------------------------------------------------------------------
@@ -441,104 +446,3 @@ def _places(report: Report, trials: Sequence[Trial]) -> str:
 def _changed(report: Report, trial: Trial) -> dict[str, int]:
     """The sizes of a trial that are not the report's."""
     return {name: value for name, value in trial.sizes.items() if report.sizes.get(name) != value}
-
-
-_STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #ffffff; --ink: #1b1f24; --dim: #59616b; --rule: #d5dae0; --soft: #f4f6f8; --link: #0b57a4;
-  --band: #c3cad3; --seen: #59616b;
-  --wrong: #a01010; --wrong-back: #fde7e6; --right: #14612c; --right-back: #e2f4e6;
-  --inconclusive: #7a4a00; --inconclusive-back: #fdf0cf; --vacuous: #4a4a78; --vacuous-back: #ebebf7;
-}
-@media screen and (prefers-color-scheme: dark) {
-  :root {
-    --page: #14171b; --ink: #e6e9ed; --dim: #a0a9b4; --rule: #363d46; --soft: #1d2127; --link: #7fbcff;
-    --band: #47505b; --seen: #a0a9b4;
-    --wrong: #ff9d96; --wrong-back: #47191a; --right: #86dd9c; --right-back: #14351f;
-    --inconclusive: #f3c56b; --inconclusive-back: #40300c; --vacuous: #bdbdf5; --vacuous-back: #2b2b4d;
-  }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-main { max-width: 64rem; margin: 0 auto; padding: 1.5rem; }
-h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .5rem; font-size: 1.15rem; }
-h1, .banner h2 { font-size: 1.7rem; margin: 0; overflow-wrap: anywhere; }
-p, li { margin: .4rem 0; overflow-wrap: anywhere; }
-a { color: var(--link); }
-.dim { color: var(--dim); }
-.small { font-size: .85rem; }
-.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-code, pre, .name, table.gradients tbody th, .sizes tbody th, svg .label {
-  font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-}
-pre {
-  margin: .5rem 0; padding: .6rem .8rem; overflow-x: auto;
-  background: var(--soft); border: 1px solid var(--rule); border-radius: 6px;
-}
-code { font-size: .9em; }
-nav { margin-bottom: 3rem; }
-nav h1 { margin-bottom: .8rem; }
-footer { margin-top: 1.5rem; }
-article + article { margin-top: 4rem; }
-.banner { border-left: 6px solid; padding: .2rem 0 .2rem 1rem; }
-.banner p { margin: .3rem 0 0; }
-.banner .verdict { font-size: .7em; vertical-align: .15em; margin-left: .4rem; }
-.headline { font-size: 1.05rem; }
-.verdict { display: inline-block; padding: 0 .5em; border-radius: 1em; font-weight: 600; white-space: nowrap; }
-.findings > li::marker { font-weight: 700; }
-.message { white-space: pre-line; }
-.removed { color: var(--wrong); background: var(--wrong-back); }
-.added { color: var(--right); background: var(--right-back); }
-.verdict.wrong, td.wrong { color: var(--wrong); background: var(--wrong-back); }
-.verdict.right, td.right { color: var(--right); background: var(--right-back); }
-.verdict.inconclusive, td.inconclusive { color: var(--inconclusive); background: var(--inconclusive-back); }
-.verdict.vacuous, td.vacuous { color: var(--vacuous); background: var(--vacuous-back); }
-article.wrong > .banner { border-color: var(--wrong); }
-article.right > .banner { border-color: var(--right); }
-article.inconclusive > .banner { border-color: var(--inconclusive); }
-article.vacuous > .banner { border-color: var(--vacuous); }
-.scroll { overflow-x: auto; }
-.scroll:focus-visible, a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-table.gradients, table.contents, table.laws { width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--rule); }
-thead th { color: var(--dim); font-weight: 600; white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 14ch; }
-.number { text-align: right; white-space: nowrap; }
-.note { font-family: system-ui, sans-serif; font-weight: 400; font-size: .85rem; max-width: 22rem; }
-table.sizes th, table.sizes td { min-width: 0; padding: .2rem .7rem; border: 1px solid var(--rule); }
-table.sizes .sign { text-align: center; min-width: 2.6rem; font-weight: 600; }
-table.sizes .own { outline: 2px solid var(--ink); outline-offset: -3px; }
-figure { margin: .5rem 0 1.2rem; }
-.picture { display: block; width: 100%; min-width: 34rem; height: auto; }
-figcaption { color: var(--dim); font-size: .85rem; display: flex; flex-wrap: wrap; gap: .1rem 1.5rem; }
-figcaption svg { vertical-align: middle; }
-svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
-svg .tick { fill: var(--dim); }
-svg .grid { stroke: var(--rule); }
-svg .value { font-weight: 600; }
-svg .band, svg .beyond { shape-rendering: crispEdges; }
-svg .band { fill: var(--band); }
-svg .seen { stroke: var(--seen); stroke-width: 2; }
-svg .sign { font-size: 11px; font-weight: 700; }
-svg .mark { stroke-width: 1.5; }
-svg .mark.wrong { fill: var(--wrong-back); stroke: var(--wrong); }
-svg .mark.right { fill: var(--right-back); stroke: var(--right); }
-svg .mark.inconclusive { fill: var(--inconclusive-back); stroke: var(--inconclusive); }
-svg .mark.vacuous { fill: var(--vacuous-back); stroke: var(--vacuous); }
-svg .wrong { fill: var(--wrong); }
-svg .right { fill: var(--right); }
-svg .inconclusive { fill: var(--inconclusive); }
-svg .vacuous { fill: var(--vacuous); }
-@media print {
-  main { max-width: none; padding: 0; }
-  body { font-size: 10pt; }
-  .verdict, td, .removed, .added, svg * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  .scroll, pre { overflow: visible; }
-  pre { white-space: pre-wrap; }
-  article + article { break-before: page; }
-  h1, h2, h3 { break-after: avoid; }
-  tr, li, figure { break-inside: avoid; }
-}
-"""

@@ -16,10 +16,12 @@ from gradcheck._causes import common_factor, factor, factor_at, findings, shown,
 
 
 def array(shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Any:
+    """Normal numbers."""
     return np.random.default_rng(seed).normal(size=shape)
 
 
 def audited(gradients: dict[str, Any], numerical: dict[str, Any], verdict: Any = "wrong") -> Audit:
+    """What an audit found, all wrong unless told otherwise."""
     blocks = {name: Block(name, np.shape(grad), verdict, error=1.0) for name, grad in gradients.items()}
     return Audit(blocks=blocks, gradients=gradients, numerical=numerical)
 

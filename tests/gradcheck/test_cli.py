@@ -45,7 +45,7 @@ RAISING = """
 @gradcheck.target
 def raising(rng, *, N=3):
     def loss():
-        raise ValueError("the sum is off")
+        raise ValueError("the sum is off [/red]")
     return gradcheck.Target({"w": rng.standard_normal(N)}, loss, dict)
 """
 SLOW = """
@@ -54,7 +54,7 @@ def slow(rng, *, N=300):
     w = rng.standard_normal(N)
     def loss():
         os.write(2, f"under way in {os.getpid()}\\n".encode())
-        time.sleep(0.02)
+        time.sleep(N / 6000)
         return float(np.sum(w**2))
     return gradcheck.Target({"w": w}, loss, lambda: {"w": 2 * w})
 """
@@ -258,7 +258,9 @@ def test_target_that_raises(capsys: pytest.CaptureFixture[str], folder: Path) ->
     out, err = capsys.readouterr()
     assert out == ""
     assert f'  File "{folder / "raising.py"}"' in err
-    assert err.splitlines()[-1].startswith("gradcheck: raising.py::raising: loss() raised ValueError: the sum is off (")
+    assert err.splitlines()[-1].startswith(
+        "gradcheck: raising.py::raising: loss() raised ValueError: the sum is off [/red] ("
+    )
     assert str(Path(cli.__file__).parent) not in err
 
 
@@ -500,7 +502,7 @@ def test_progress_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch, p
     """A long check would look as if it hung, or a short one flicker."""
     monkeypatch.setattr(cli, "PATIENCE", patience)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    assert cli.main(["check", "slow.py", "--size", "N=2"]) == 0
+    assert cli.main(["check", "slow.py", "--size", "N=60"]) == 0
     assert ("checking · " in terminal.getvalue()) == shown
 
 
@@ -527,12 +529,12 @@ def test_interrupt_is_one_line(arguments: list[str], busy: int) -> None:
         seen.add(process.stderr.readline())
     started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)  # to the end of standard error: no worker holds it open any more
+    out, err = process.communicate(timeout=60)  # to the end of standard error: no worker holds it open any more
     assert process.returncode == 130
     assert out == ""
     last = [line for line in err.splitlines() if not line.startswith("under way in ")]
     assert last == ["gradcheck: interrupted; every array was put back"]
-    assert time.monotonic() - started < 5  # a worker's share alone takes longer
+    assert time.monotonic() - started < 20  # a worker's share alone takes longer
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")

@@ -18,6 +18,7 @@ Arrays = dict[str, Any]
 
 
 def judged(target: Target, *, full: bool = False, seed: int = 0) -> dict[str, Block]:
+    """The blocks of a target, without the laws."""
     return audit(target, seed, Depth(laws=False, full=full, entries=full)).blocks
 
 
@@ -25,24 +26,29 @@ class Planted:
     """loss = sum of sin(a + M a) over a scalar and a matrix, with errors added to its gradients."""
 
     def __init__(self, seed: int, exact: bool, dtype: Any = float) -> None:
+        """Draw what it holds."""
         rng = np.random.default_rng(seed)
         self.params = {"a": np.array(rng.normal(), dtype=dtype), "M": rng.normal(size=(3, 4)).astype(dtype)}
         self.exact = exact
         self.errors: Arrays = {"a": 0.0, "M": 0.0}
 
     def loss(self) -> Any:
+        """A NumPy scalar, which may be complex, or a float, which may not."""
         value = np.sin(self.params["M"] * self.params["a"] + self.params["a"]).sum()
         return value if self.exact else float(value)
 
     def true(self) -> Arrays:
+        """The right gradients."""
         a, M = self.params["a"], self.params["M"]
         slope = np.cos(M * a + a)
         return {"a": (slope * (M + 1)).sum(), "M": slope * a}
 
     def grads(self) -> Arrays:
+        """The gradients with the errors."""
         return {name: grad + self.errors[name] for name, grad in self.true().items()}
 
     def target(self) -> Target:
+        """Over the live dict."""
         return Target(self.params, self.loss, self.grads)
 
     def plant(self, name: str, size: float, rng: np.random.Generator) -> None:
@@ -60,14 +66,14 @@ class Planted:
 def test_an_error_of_the_printed_sensitivity_is_not_called_right(exact: bool, full: bool) -> None:
     """The promise of the report would be broken: at most one error in a million of that size is missed."""
     missed = []
-    for seed in range(150):
+    for seed in range(100):
         rng, planted = np.random.default_rng(seed), Planted(seed, exact)
         for name, block in judged(planted.target(), full=full, seed=seed).items():
             assert block.verdict == "right"
             planted.plant(name, block.sensitivity * rng.uniform(1, 2), rng)
             missed.append(judged(planted.target(), full=full, seed=seed)[name].verdict == "right")
             planted.errors = {"a": 0.0, "M": 0.0}
-    assert len(missed) == 300
+    assert len(missed) == 200
     assert sum(missed) == 0
 
 
@@ -143,7 +149,7 @@ networks = st.tuples(
 
 
 @given(networks, st.sampled_from([1e-3, 1.0, 10.0]))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_correct_networks_of_any_size_are_never_wrong(drawn: tuple[Any, ...], scale: float) -> None:
     """Correct code would be accused: at some size, at small weights, or with saturated gates."""
     make, kind, seed, *sizes = drawn

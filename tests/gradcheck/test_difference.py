@@ -22,7 +22,7 @@ SMOOTH: dict[str, tuple[Callable[[float, float], Function], Callable[[float, flo
     "exponential": (lambda a, b: lambda t: cmath.exp(a * t + b), lambda a, b: a * math.exp(b)),
     "tanh": (lambda a, b: lambda t: cmath.tanh(a * t + b), lambda a, b: a / math.cosh(b) ** 2),
     "logistic": (lambda a, b: lambda t: 1 / (1 + cmath.exp(a * t + b)), lambda a, b: -a / (4 * math.cosh(b / 2) ** 2)),
-    "cubic": (lambda a, b: lambda t: a * t**3 - b * t**2 + a * t + b, lambda a, b: a),
+    "cubic": (lambda a, b: lambda t: a * t**3 - b * t**2 + a * t + b, lambda a, _: a),
     "pole": (lambda a, b: lambda t: 1 / (a * t + 4 + b), lambda a, b: -a / (4 + b) ** 2),
 }
 
@@ -30,10 +30,12 @@ smooth = st.tuples(st.sampled_from(sorted(SMOOTH)), st.floats(-3, 3), st.floats(
 
 
 def real(phi: Function) -> Callable[[float], float]:
+    """The function of a real variable."""
     return lambda t: phi(t).real
 
 
 def differenced(phi: Callable[[float], float], step: float = 0.02, noise: float | None = None) -> Derivative:
+    """Its derivative by real differences, from the usual step and the usual noise."""
     at_zero = phi(0.0)
     return richardson(phi, at_zero, step, 2 * EPSILON * abs(at_zero) if noise is None else noise)
 

@@ -17,6 +17,7 @@ from gradcheck._evaluate import Evaluator, inner, norm, number
 
 
 def evaluator(loss: Callable[[Any], Any], w: Any = None) -> Evaluator:
+    """An evaluator of this loss of three numbers."""
     params = {"w": np.array([0.3, -0.4, 0.8]) if w is None else w}
     made = Evaluator(Target(params, lambda: loss(params["w"]), dict))
     made.loss_value = number(made.raw_loss()).real
@@ -24,6 +25,7 @@ def evaluator(loss: Callable[[Any], Any], w: Any = None) -> Evaluator:
 
 
 def along(found: Evaluator) -> dict[str, Any]:
+    """A direction in which no two entries move alike."""
     return {"w": np.linspace(1.0, 2.0, found.base["w"].size).reshape(found.base["w"].shape)}
 
 
@@ -171,6 +173,7 @@ class Tensor:
     """What torch hands out: detach() and then an array."""
 
     def detach(self) -> Any:
+        """The array."""
         return np.array(2.5)
 
 

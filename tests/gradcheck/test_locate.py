@@ -29,6 +29,7 @@ def bowl(shape: tuple[int, ...], spoil: dict[tuple[int, ...], float]) -> tuple[T
 
 
 def evaluator(target: Target) -> Evaluator:
+    """An evaluator that knows the loss."""
     made = Evaluator(target)
     made.loss_value = float(made.raw_loss())
     return made
@@ -64,7 +65,7 @@ def test_the_worst_entry_and_both_its_values(index: tuple[int, int], full: bool)
 def test_one_wrong_entry_of_thousands_is_found_by_halving(seed: int) -> None:
     """A wrong entry in a large block would not be named, or cost as many losses as there are entries."""
     index = tuple(int(i) for i in np.random.default_rng(seed).integers(0, 64, 2))
-    target, true = bowl((64, 64), {index: 1e-3})
+    target, _ = bowl((64, 64), {index: 1e-3})
     asked = evaluator(target)
     worst = find_entries(asked, target.grads_at(target.values())["w"], "w", np.random.default_rng(seed))
     assert worst.index == index

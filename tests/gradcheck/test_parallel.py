@@ -24,9 +24,11 @@ class Recording(Executor):
     """Runs each task at once, in this process, and keeps what was submitted."""
 
     def __init__(self) -> None:
+        """Nothing was submitted yet."""
         self.tasks: list[tuple[Any, ...]] = []
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
+        """Run it."""
         self.tasks.append(arguments)
         future: Future[Any] = Future()
         try:
@@ -44,6 +46,7 @@ def processes() -> Iterator[Executor]:
 
 
 def timeless(report: Any) -> Any:
+    """The report but for its duration."""
     return replace(report, seconds=0.0)
 
 
@@ -77,9 +80,11 @@ def test_threads_leave_the_process_as_it_was() -> None:
 
 def test_an_error_in_a_worker_comes_back_whole(processes: Executor) -> None:
     """An error of the user's code would break the pool, or lose its place, on the way back."""
-    with pytest.raises(UserCodeError, match=r"loss\(\) raised Custom: \('in a worker', 3\) .*networks.py") as caught:
+    with pytest.raises(
+        UserCodeError, match=r"loss\(\) raised CustomError: \('in a worker', 3\) .*networks.py"
+    ) as caught:
         check(networks.raising, full=True, executor=processes)
-    assert "raise Custom" in caught.value.traceback_text
+    assert "raise CustomError" in caught.value.traceback_text
 
 
 def test_only_a_full_check_is_shared_out() -> None:
@@ -91,7 +96,7 @@ def test_only_a_full_check_is_shared_out() -> None:
 
 def test_a_factory_that_cannot_be_sent_is_refused() -> None:
     """A factory inside a function would fail in the worker, with a message about pickling."""
-    with pytest.raises(TargetError, match="network cannot be sent to workers .* define it at the top of a module"):
+    with pytest.raises(TargetError, match=r"network cannot be sent to workers .* define it at the top of a module"):
         check(networks.factory(), full=True, executor=Recording())
 
 

@@ -297,15 +297,14 @@ def test_fixture_is_taken_by_hypothesis(pytester: pytest.Pytester) -> None:
         def test_right(gradcheck, factor, n):
             gradcheck(of(factor))
         @settings(deadline=None, max_examples=10, database=None)
-        @given(factor=st.sampled_from((2, 5, 7)))
-        def test_wrong(gradcheck, factor):
+        @given(factor=st.just(5), n=st.integers())
+        def test_wrong(gradcheck, factor, n):
             gradcheck(of(factor))
     """)
     result = pytester.runpytest()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*gradcheck=gradcheck,", "*factor=5,"])
-    assert [line for line in result.outlines if line.startswith("right:")] == []
-    result.stdout.fnmatch_lines(["wrong: times5*(*::test_wrong)"])
+    result.stdout.fnmatch_lines(["wrong: times5*(*::test_wrong)", "1 right, 1 wrong"])
 
 
 def test_fixture_has_the_names_of_the_package(pytester: pytest.Pytester) -> None:
@@ -319,7 +318,6 @@ def test_fixture_has_the_names_of_the_package(pytester: pytest.Pytester) -> None
             assert gradcheck(gradcheck.Target({"w": w}, lambda: float(w @ w), lambda: {"w": 2 * w})).ok
             with pytest.raises(AttributeError):
                 gradcheck.nonsense
-            assert not hasattr(gradcheck, "_nonsense")
     """)
     pytester.runpytest().assert_outcomes(passed=1)
 
@@ -382,6 +380,7 @@ def test_patterns_are_paths_or_names(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("other", "net.txt").write_text(TARGETS)
     ini(pytester, gradcheck_files="examples/*.py net.*")
     result = pytester.runpytest("--gradcheck", "--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.OK
     collected = [line for line in result.outlines if "::" in line]
     assert collected == [
         "examples/deep/cells.py::square",

@@ -1,5 +1,7 @@
 """Factories: which sizes they are tried at, and the way down to the smallest that fails."""
 
+# ruff: noqa: ARG001, ARG005  # a factory takes rng and sizes, whether it uses them or not
+
 from __future__ import annotations
 
 import pickle
@@ -77,7 +79,7 @@ def test_the_same_seed_builds_the_same_target() -> None:
 
 
 def test_a_target_without_a_name_gets_the_factorys() -> None:
-    """The report would be of "target"."""
+    """The report would be of a target without a name."""
     assert factory().build(0, factory().sizes).name == "network"
     named = TargetFactory(lambda rng: sine(np.ones(2), name="mine"))
     assert named.build(0, {}).name == "mine"

@@ -16,6 +16,7 @@ from gradcheck._target import flatten, unflatten
 
 
 def rng() -> np.random.Generator:
+    """The same numbers in every test."""
     return np.random.default_rng(0)
 
 
@@ -174,10 +175,6 @@ def test_the_cotangents_are_drawn_once_for_a_check() -> None:
     assert target.loss_at(target.values()) == first
     target.begin(np.random.default_rng(2))
     assert target.loss_at(target.values()) != first
-
-
-def arrays_of(target: Target) -> list[Any]:
-    return list(target.values().values())
 
 
 def backward_results() -> dict[str, Any]:

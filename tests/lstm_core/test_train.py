@@ -322,16 +322,25 @@ def test_ctrl_c_in_the_sample_keeps_what_was_drawn(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child process")
 def test_the_module_runs_as_a_command(text_file: str) -> None:
     """``python -m lstm_core.train`` would warn at its start, or not stop at a real Ctrl-C with status 130."""
-    command = [sys.executable, "-W", "error", "-m", "lstm_core.train", text_file, "--epochs", "10000000"]
+    # as python -m does it, but a shell's background job inherits SIGINT ignored
+    program = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('lstm_core.train', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-W", "error", "-c", program, text_file, "--epochs", "10000000"]
     # a progress bar, forced on: its first character says that the training has begun
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": "1", "TERM": "xterm"}
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as process:
-        assert process.stderr is not None
-        begun = process.stderr.read(1)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    )
+    with process:
+        try:
+            assert process.stderr is not None
+            begun = process.stderr.read(1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, begun + err
     assert "nats per character" in out
     assert "interrupted after " in err
