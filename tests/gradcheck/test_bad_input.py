@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import Rnn, factory, rnn_backward, rnn_forward, sine
 
 from gradcheck import Report, Target, TargetError, UserCodeError, check
+from tests.gradcheck.networks import Rnn, factory, rnn_backward, rnn_forward, sine
 
 Arrays = dict[str, Any]
 

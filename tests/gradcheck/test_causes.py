@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Lstm, Rnn, factory
 
 from gradcheck import Block, Target, Worst, check
 from gradcheck._audit import Audit
 from gradcheck._causes import common_factor, factor, factor_at, findings, shown, told_apart
+from tests.gradcheck.networks import Lstm, Rnn, factory
 
 
 def array(shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Any:

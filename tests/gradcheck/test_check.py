@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import networks
 import numpy as np
 import pytest
-from networks import Lstm, Rnn, factory, sine
 
 import gradcheck
 from gradcheck import GradientError, Target, TargetError, assert_gradients, check
+from tests.gradcheck import networks
+from tests.gradcheck.networks import Lstm, Rnn, factory, sine
 
 
 @pytest.mark.parametrize("full", [False, True])

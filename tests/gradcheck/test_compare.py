@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import Lstm, Rnn, sine
 
 from gradcheck import Block, Target, check
 from gradcheck._audit import Depth, audit
 from gradcheck._evaluate import norm
+from tests.gradcheck.networks import Lstm, Rnn, sine
 
 Arrays = dict[str, Any]
 

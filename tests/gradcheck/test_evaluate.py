@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Rnn, sine
 
 from gradcheck import Target, UserCodeError
 from gradcheck._evaluate import Evaluator, inner, norm, number
+from tests.gradcheck.networks import Rnn, sine
 
 
 def evaluator(loss: Callable[[Any], Any], w: Any = None) -> Evaluator:

@@ -7,12 +7,12 @@ import pickle
 from dataclasses import replace
 from typing import Any
 
-import networks
 import numpy as np
 import pytest
-from networks import Rnn, factory, sine, vjp_target
 
 from gradcheck import Block, Finding, Law, Report, Target, Trial, Worst, check
+from tests.gradcheck import networks
+from tests.gradcheck.networks import Rnn, factory, sine, vjp_target
 
 BUILTINS = {dict, list, str, int, float, bool, type(None)}
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 from gradcheck import Target, check
 from gradcheck._laws import finite_loss, repeatability, scalar, statelessness, structure
 from gradcheck._report import Law, Report
+from tests.gradcheck.networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 
 def rng() -> np.random.Generator:

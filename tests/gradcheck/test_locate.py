@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import Rnn
 
 from gradcheck import Target, check
 from gradcheck._audit import EVERY_ENTRY
 from gradcheck._evaluate import Evaluator
 from gradcheck._locate import assemble, difference_entries, find_entries
+from tests.gradcheck.networks import Rnn
 
 
 def bowl(shape: tuple[int, ...], spoil: dict[tuple[int, ...], float]) -> tuple[Target, Any]:

@@ -12,12 +12,12 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from dataclasses import replace
 from typing import Any
 
-import networks
 import numpy as np
 import pytest
 
 from gradcheck import GradientError, Target, TargetError, TargetFactory, UserCodeError, check
 from gradcheck._parallel import CHUNK
+from tests.gradcheck import networks
 
 
 class Recording(Executor):

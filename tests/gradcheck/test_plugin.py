@@ -111,7 +111,8 @@ def test_unmarked_tests_run_either_way(pytester: pytest.Pytester) -> None:
 def test_plain_tests_run_without_the_plugin(pytester: pytest.Pytester) -> None:
     """Tests that have nothing to do with audits would break where the plugin is disabled."""
     pytester.makepyfile("def test_plain(): pass\n")
-    result = pytester.runpytest("-p", "no:gradcheck", "-W", "error")
+    # In a process of its own: in this one the modules that pytest would rewrite are imported already, and it warns.
+    result = pytester.runpytest_subprocess("-p", "no:gradcheck", "-W", "error")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("gradcheck:*")
 
@@ -522,7 +523,7 @@ def test_pattern_that_matches_nothing_is_warned_of(pytester: pytest.Pytester) ->
     ini(pytester, gradcheck_files="cells.py nets/*.py", testpaths="tests")
     pytester.makepyfile(**{"tests/test_plain": "def test_plain(): pass", "tests/cells": TARGETS, "nets/rnn": TARGETS})
     message = "*gradcheck_files: no file that pytest visits matches nets/[*].py; is its folder in testpaths[?]*"
-    result = pytester.runpytest("--gradcheck")
+    result = pytester.runpytest_subprocess("--gradcheck")
     result.assert_outcomes(passed=2, failed=1, warnings=1)
     result.stdout.fnmatch_lines([message])
     pytester.runpytest("--gradcheck", "tests").stdout.no_fnmatch_line(message)

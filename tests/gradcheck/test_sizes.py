@@ -7,16 +7,16 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import networks
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import factory, sine
 
 import gradcheck
 from gradcheck import TargetError, TargetFactory, UserCodeError
 from gradcheck._sizes import find_factory
+from tests.gradcheck import networks
+from tests.gradcheck.networks import factory, sine
 
 
 def of(**defaults: int) -> TargetFactory:

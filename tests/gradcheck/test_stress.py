@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import Lstm, Rnn
 
 from gradcheck import Target, check
+from tests.gradcheck.networks import Lstm, Rnn
 
 
 def linear(through: Any = lambda dz: dz, refuse: float = math.inf) -> Target:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 from gradcheck import Target, TargetError, UserCodeError
 from gradcheck._target import flatten, unflatten
+from tests.gradcheck.networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 
 def rng() -> np.random.Generator:

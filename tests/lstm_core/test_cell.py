@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lstm_strategies import Array, Problem, close, doubles, normal, problem, problems, seeds
 
 from lstm_core import cell_backward, cell_forward, sigmoid
+from tests.lstm_core.lstm_strategies import Array, Problem, close, doubles, normal, problem, problems, seeds
 
 H_STEP = 1e-20
 

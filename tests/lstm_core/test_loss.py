@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lstm_strategies import Array, close, dtypes, magnitudes, normal, seeds
 
 from lstm_core import softmax_cross_entropy, softmax_cross_entropy_backward
+from tests.lstm_core.lstm_strategies import Array, close, dtypes, magnitudes, normal, seeds
 
 H_STEP = 1e-20
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lstm_strategies import Array, close, magnitudes, normal, seeds
 
 from lstm_core import CharLSTM, lstm_forward, softmax_cross_entropy
+from tests.lstm_core.lstm_strategies import Array, close, magnitudes, normal, seeds
 
 H_STEP = 1e-20
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lstm_strategies import Array, Problem, problem, problems, seeds
 
 from lstm_core import Adam, CharLSTM, lstm_backward, lstm_forward
+from tests.lstm_core.lstm_strategies import Array, Problem, problem, problems, seeds
 
 pytestmark = pytest.mark.oracle
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lstm_strategies import Array, Problem, close, doubles, dtypes, normal, problem, problems, seeds
 
 from lstm_core import cell_backward, cell_forward, lstm_backward, lstm_forward
+from tests.lstm_core.lstm_strategies import Array, Problem, close, doubles, dtypes, normal, problem, problems, seeds
 
 NAMES = ("x", "h0", "c0", "W", "U", "b")
 H_STEP = 1e-20

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 import gradcheck
 from gradcheck._report import Block, Report, Worst
 from gradcheck._verdict import Verdict
 from gradcheck.report._words import SIGNS
 from gradcheck.report.html import to_html
+from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "inconclusive", "vacuous")
 

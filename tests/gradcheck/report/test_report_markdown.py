@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
 from gradcheck._report import Report
 from gradcheck.report._words import SIGNS
 from gradcheck.report.markdown import to_markdown
+from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
 
 def table(report: Report) -> list[list[str]]:

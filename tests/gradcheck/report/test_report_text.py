@@ -6,11 +6,11 @@ import io
 
 import pytest
 from rich.console import Console
-from sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 from gradcheck._report import Report
 from gradcheck.report._words import SIGNS
 from gradcheck.report.text import WIDTH, to_rich, to_text
+from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 
 @pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)

@@ -1,0 +1,1 @@
+"""Audits that run with --gradcheck."""

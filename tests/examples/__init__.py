@@ -1,0 +1,1 @@
+"""The examples, every switch of them."""

@@ -1,0 +1,1 @@
+"""gradcheck itself: each check is checked by planted bugs."""

@@ -1,0 +1,1 @@
+"""lstm_core, without its auditor."""
