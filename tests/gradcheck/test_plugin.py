@@ -59,7 +59,8 @@ def models(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(models=MODELS)
     pytester.makeini("[pytest]\naddopts = -p no:benchmark -p no:cacheprovider")
     pytester._monkeypatch.setenv("COLUMNS", "140")
-    pytester._monkeypatch.delenv("FORCE_COLOR", raising=False)
+    for variable in ("FORCE_COLOR", "CI", "BUILD_NUMBER"):  # under CI pytest repeats a whole failure in its summary
+        pytester._monkeypatch.delenv(variable, raising=False)
 
 
 def ini(pytester: pytest.Pytester, **keys: str) -> None:
