@@ -226,7 +226,11 @@ class _Run:
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
         found = self._audit(factory, sizes, replace(self._quick(sizes), entries=True), "looking closer")
         for name in found.wrong:
-            main.blocks[name] = replace(found.blocks[name], message=f"at {shown(sizes)}; right at the default sizes")
+            reason = found.blocks[name].message or "wrong"
+            main.blocks[name] = replace(
+                found.blocks[name], message=f"{reason} at {shown(sizes)}; right at the default sizes"
+            )
+            main.gradients.pop(name, None)  # it may have none at these sizes: missing, or of another shape
         main.gradients |= found.gradients
         main.numerical |= found.numerical
 

@@ -277,7 +277,16 @@ def _train_with_progress(training: Training) -> None:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    # Nothing is printed meanwhile; and a Ctrl-C in the wrong moment would leave a redirected stdout behind.
+    bar = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with bar as progress:
         task = progress.add_task("training", total=training.steps, loss=math.nan)
         for loss in training:
             progress.update(task, advance=1, loss=loss)

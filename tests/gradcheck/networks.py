@@ -9,6 +9,7 @@ import numpy as np
 
 import gradcheck
 from gradcheck import Target
+from gradcheck._parallel import TURNS
 
 Arrays = dict[str, Any]
 
@@ -224,6 +225,17 @@ def real_rnn(rng: np.random.Generator, *, T: int = 2, H: int = 9) -> Target:
 def right_vjp(rng: np.random.Generator, *, T: int = 2) -> Target:
     """A forward and a backward, whose cotangents every worker must draw alike."""
     return vjp_target(T=T, seed=int(rng.integers(100)))
+
+
+#: whether the lock was held that keeps threads apart, at each loss of `watched`
+turns: list[bool] = []
+
+
+@gradcheck.target
+def watched(rng: np.random.Generator) -> Target:
+    """Notes at each loss whether another thread could be in one as well."""
+    w = rng.normal(size=3)
+    return Target({"w": w}, lambda: turns.append(TURNS.locked()) or float(np.sin(w).sum()), lambda: {"w": np.cos(w)})
 
 
 class CustomError(Exception):

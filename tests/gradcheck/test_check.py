@@ -139,7 +139,8 @@ def test_a_law_broken_at_another_size_is_told() -> None:
     report = check(squeezed)
     assert report.verdict == "wrong"
     assert report.smallest == {"B": 1}
-    assert report.findings
+    assert "at B=1: w: its gradient has shape (3,)" in report.laws["shapes"].message
+    assert [finding.kind for finding in report.findings] == ["law:shapes", "structure"]
 
 
 def test_what_is_vacuous_here_is_judged_elsewhere() -> None:

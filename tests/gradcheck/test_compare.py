@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gradcheck import Block, Target, check
 from gradcheck._audit import Depth, audit
-from gradcheck._evaluate import norm
+from gradcheck._compare import Comparer
+from gradcheck._evaluate import Evaluator, norm
 from tests.gradcheck.networks import Lstm, Rnn, sine
 
 Arrays = dict[str, Any]
@@ -224,7 +225,7 @@ def test_zero_parameters() -> None:
     assert check(model.real_target()).ok
 
 
-@pytest.mark.parametrize("magnitude", [1e-3, 1e6])
+@pytest.mark.parametrize("magnitude", [1e-12, 1e-6, 1e6])
 def test_parameters_of_any_magnitude(magnitude: float) -> None:
     """A step that suits parameters near one would be too long or too short for others."""
     w = magnitude * np.array([0.3, -0.7, 1.1])
@@ -232,6 +233,20 @@ def test_parameters_of_any_magnitude(magnitude: float) -> None:
         {"w": w}, lambda: float(np.sin(w / magnitude).sum()), lambda: {"w": np.cos(w / magnitude) / magnitude}
     )
     assert check(target).ok
+
+
+def test_a_gradient_is_held_to_the_digits_it_has() -> None:
+    """A gradient that a roundoff of its parameters changes would be held to all digits, and called wrong."""
+    params = {"w": np.array([0.3, -0.7])}
+    target = Target(params, lambda: np.sin(params["w"]).sum(), lambda: {"w": np.sin(1e8 * params["w"])})
+    evaluator = Evaluator(target)
+    evaluator.loss_value = float(target.loss_at(evaluator.base))
+    bars = []
+    for stateless in (True, False):
+        comparer = Comparer(evaluator, target.grads_at(evaluator.base), seed=0)
+        comparer.stateless = stateless
+        bars.append(comparer.compare(["w"])[0].bar)
+    assert bars[1] < 1e-10 < 1e-8 < bars[0] < 1e-5
 
 
 # -- what cannot be decided --------------------------------------------------------------------------------------------
@@ -265,17 +280,20 @@ def test_a_point_on_the_edge_of_the_domain_is_inconclusive() -> None:
 @pytest.mark.parametrize("outside", [np.nan, ValueError("math domain error")])
 def test_a_point_near_the_edge_of_the_domain_is_judged(outside: Any) -> None:
     """A logarithm near zero could not be checked."""
-    w = np.array([0.01, 0.5])
+    w = np.array([1.0, 1.5])
+    left = []
 
     def loss() -> float:
-        if (w <= 0).any():
+        if (w <= 0.99).any():
+            left.append(True)
             if isinstance(outside, Exception):
                 raise outside
             return float(outside)
-        return float(np.log(w).sum())
+        return float(np.log(w - 0.99).sum())
 
-    assert check(Target({"w": w}, loss, lambda: {"w": 1 / w})).ok
-    assert check(Target({"w": w}, loss, lambda: {"w": 1.001 / w})).verdict == "wrong"
+    assert check(Target({"w": w}, loss, lambda: {"w": 1 / (w - 0.99)})).ok
+    assert check(Target({"w": w}, loss, lambda: {"w": 1.001 / (w - 0.99)})).verdict == "wrong"
+    assert left
 
 
 @pytest.mark.parametrize("relative", [1e-12, 1e-7, 1e-3])

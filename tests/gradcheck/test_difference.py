@@ -6,6 +6,7 @@ import cmath
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -85,6 +86,16 @@ def test_noise_widens_the_bar_and_stays_inside(noise: float) -> None:
     assert noise < found.error < 1e4 * noise
 
 
+def test_noise_larger_than_it_is_said_to_be_stays_inside() -> None:
+    """A noise that is underestimated threefold would make every tenth bar too short, and correct code be accused."""
+    outside = 0
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        found = differenced(lambda t, rng=rng: math.sin(t + 1) + rng.uniform(-1, 1) * 1e-8, noise=3e-9)
+        outside += abs(found.value - math.cos(1)) > found.error
+    assert outside <= 10
+
+
 @pytest.mark.parametrize(("left", "right"), [(-1.0, 1.0), (0.0, 1.0), (2.0, 2.5), (0.0, -3.0)])
 def test_a_kink_is_recognised(left: float, right: float) -> None:
     """The mean of two one-sided slopes would be taken for the derivative at a kink."""
@@ -122,6 +133,20 @@ def test_a_point_on_the_edge_of_the_domain_has_no_derivative(outside: float) -> 
     found = differenced(lambda t: t if t <= 0 else outside)
     assert math.isnan(found.value)
     assert found.error == math.inf
+
+
+@pytest.mark.parametrize("power", [1, 3, 5])
+def test_three_levels_are_exact_to_the_sixth_order(power: int) -> None:
+    """The extrapolation would leave a term of the error that it is there to remove, and pay for it in evaluations."""
+    asked = []
+
+    def phi(t: float) -> float:
+        asked.append(t)
+        return 2 * t + t**power + t**6
+
+    found = richardson(phi, 0.0, 0.5, EPSILON)
+    assert found.value == pytest.approx(2 + (power == 1), rel=1e-14)
+    assert len(asked) <= 2 * 4
 
 
 def test_a_constant_has_slope_zero_and_no_more_than_rounding_for_a_bar() -> None:

@@ -228,6 +228,7 @@ def test_accumulators_that_are_not_set_to_zero() -> None:
     """A backward that is right on the first call only would pass."""
     report = check(accumulating())
     assert broken(report) == ["statelessness"]
+    assert report.blocks["w"].verdict == "right"
     assert "w twice as large: accumulators are not set to zero" in report.laws["statelessness"].message
     assert check(accumulating(reset=True)).ok
 

@@ -78,6 +78,19 @@ def test_threads_leave_the_process_as_it_was() -> None:
     assert timeless(report) == timeless(check(networks.right_rnn, full=True))
 
 
+def test_threads_take_turns() -> None:
+    """Two threads would silence standard output at once, and one of them put the other's silence back for good."""
+    networks.turns.clear()
+    check(networks.watched)
+    outside = len(networks.turns)
+    assert not any(networks.turns)
+    networks.turns.clear()
+    check(networks.watched, full=True, executor=Recording())
+    assert len(networks.turns) > outside
+    assert any(networks.turns)
+    assert all(networks.turns[networks.turns.index(True) :])
+
+
 def test_an_error_in_a_worker_comes_back_whole(processes: Executor) -> None:
     """An error of the user's code would break the pool, or lose its place, on the way back."""
     with pytest.raises(

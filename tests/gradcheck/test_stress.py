@@ -12,14 +12,14 @@ from gradcheck import Target, check
 from tests.gradcheck.networks import Lstm, Rnn
 
 
-def linear(through: Any = lambda dz: dz, refuse: float = math.inf) -> Target:
+def linear(through: Any = lambda dz: dz, refuse: float = math.inf, error: type[Exception] = OverflowError) -> Target:
     """loss = sum of (tanh(x W) V)^2 / 2, with a change of the gradient inside."""
     rng = np.random.default_rng(0)
     x, params = rng.normal(size=(3, 2)), {"W": rng.normal(size=(2, 4)), "V": rng.normal(size=(4, 2))}
 
     def loss() -> Any:
         if np.abs(params["V"]).max() > refuse:
-            raise OverflowError("too large")
+            raise error("too large")
         return ((np.tanh(x @ params["W"]) @ params["V"]) ** 2).sum() / 2
 
     def grads() -> dict[str, Any]:
@@ -76,6 +76,14 @@ def test_correct_code_is_not_accused(make: Any, seed: int) -> None:
 def test_code_that_refuses_large_weights_is_not_accused(refuse: float) -> None:
     """A model that checks its range would be reported as one that raises."""
     assert check(linear(refuse=refuse)).ok
+
+
+def test_code_that_raises_beside_large_weights_is_not_accused() -> None:
+    """A model that raises a hair beyond the largest weights tried would end the check."""
+    largest = 1024 * np.abs(linear().values()["V"]).max()
+    target = linear(lambda dz: np.clip(dz, -1e5, 1e5), refuse=largest * (1 + 1e-9), error=KeyError)
+    assert check(target).laws["scale"].holds
+    assert not check(linear(lambda dz: np.clip(dz, -1e5, 1e5))).laws["scale"].holds
 
 
 def test_the_law_is_not_asked_where_something_is_wrong_already() -> None:
