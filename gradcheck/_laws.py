@@ -21,6 +21,8 @@ from gradcheck._target import Array, Values, _VjpTarget
 SAME = 64.0
 #: axes up to this long have every slice of an input tried for its influence
 EVERY_SLICE = 8
+#: how far an input is moved, in its own spreads, if the loss does not follow at once: it may be saturated
+FAR = (100.0, -100.0)
 #: powers of two near 1e-3 and 1e3: multiplying by them is exact, so linearity has to be exact as well
 SCALES = (2.0**-10, 2.0**10)
 
@@ -159,9 +161,14 @@ def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
 
 def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Generator) -> list[str]:
     original = array.copy()
-    other = _different(original, rng)
+    others = [_different(original, rng)]
+    if array.dtype.kind == "f":
+        others += [np.asarray(original + far * _spread(original), dtype=array.dtype) for far in FAR]
 
     def noticed(part: Any) -> bool:
+        return any(noticed_as(part, other) for other in others)
+
+    def noticed_as(part: Any, other: Array) -> bool:
         array[part] = other[part]
         try:
             return number(evaluator.raw_loss()) != evaluator.loss_value
@@ -189,10 +196,12 @@ def _different(array: Array, rng: np.random.Generator) -> Array:
         if len(values) > 1:
             return np.asarray(np.roll(values, -1)[np.searchsorted(values, array)], dtype=array.dtype)
         return np.asarray(array - 1 if values[0] > 0 else array + 1, dtype=array.dtype)
-    spread = float(np.std(array)) or 1.0
-    return np.asarray(
-        array + spread * rng.choice([-1.0, 1.0], array.shape) * rng.uniform(0.5, 1.0, array.shape), dtype=array.dtype
-    )
+    moves = rng.choice([-1.0, 1.0], array.shape) * rng.uniform(0.5, 1.0, array.shape)
+    return np.asarray(array + _spread(array) * moves, dtype=array.dtype)
+
+
+def _spread(array: Array) -> float:
+    return float(np.std(array)) or 1.0
 
 
 def _as_gradient(grad: Any, parameter: Array) -> tuple[Array | None, str]:

@@ -311,6 +311,11 @@ def test_a_loop_that_returns_at_the_first_step() -> None:
     assert "'x'[1, 2]" in report.laws["dependence"].message
 
 
+def test_a_saturated_gate_reads_its_input() -> None:
+    """An input that moves nothing nearby, as behind a saturated gate, would be called one that is not read."""
+    assert reading(lambda x: float(np.tanh(100 * x).sum()), np.array([1.0, 2.0, 3.0, 4.0])).ok
+
+
 def test_early_steps_may_fade() -> None:
     """A forget gate that is shut would be taken for an input that is not read."""
     assert reading(lambda x: float(x[2]), np.array([0.5, 1.0, 2.0])).ok
