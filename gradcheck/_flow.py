@@ -1,0 +1,150 @@
+"""Judges the records of a backward by their data flow: which are right, which wrong, and where it went wrong first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from gradcheck._match import Library, Match
+from gradcheck._record import Recording
+from gradcheck._rewrite import Site
+
+#: values that no derivative flows into are candidates only as long as there are few of them
+MOST_UNTAINTED = 12
+
+
+@dataclass
+class Judgement:
+    """A recording, judged. Lists run parallel to its events."""
+
+    recording: Recording
+    #: what each event is the derivative of
+    matches: list[Match | None]
+    #: a statement's own value, which is not zero
+    judged: list[bool]
+    #: a derivative flows into it
+    tainted: list[bool] = field(default_factory=list)
+    #: something computed from it is a derivative
+    recovered: list[bool] = field(default_factory=list)
+    #: something that it was computed from is wrong
+    blocked: list[bool] = field(default_factory=list)
+
+    def right(self, index: int) -> bool:
+        """Whether the event is exactly a derivative."""
+        match = self.matches[index]
+        return match is not None and match.factor == 1.0
+
+    def suspect(self, index: int) -> bool:
+        """Whether the event is a derivative of nothing, and nothing that follows from it is one."""
+        return self.judged[index] and not self.right(index) and not self.recovered[index]
+
+    def count(self, without: Collection[int] = ()) -> int:
+        """How many statements' values are derivatives."""
+        return sum(
+            judged and self.right(i) and self.recording.events[i].site not in without
+            for i, judged in enumerate(self.judged)
+        )
+
+
+def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bool = True) -> Judgement:
+    """Match every statement's value, and follow the data."""
+    events = recording.events
+    judged = [
+        sites[event.site].top and not event.same and sites[event.site].kind != "load" and not library.is_zero(event.value)
+        for event in events
+    ]
+    wanted = [i for i, one in enumerate(judged) if one]
+    matches: list[Match | None] = [None] * len(events)
+    for i, match in zip(wanted, library.match_all([events[i].value for i in wanted]), strict=True):
+        matches[i] = match
+    for i, event in enumerate(events):
+        if event.same and event.inputs:
+            matches[i] = matches[event.inputs[0]]
+    result = Judgement(recording, matches, judged)
+    if flow:
+        _follow(result)
+    return result
+
+
+def _follow(result: Judgement) -> None:
+    events = result.recording.events
+    result.tainted = [False] * len(events)
+    result.recovered = [False] * len(events)
+    result.blocked = [False] * len(events)
+    for i, event in enumerate(events):
+        result.tainted[i] = (result.judged[i] and result.right(i)) or any(result.tainted[j] for j in event.inputs)
+    for i in reversed(range(len(events))):
+        if result.recovered[i] or (result.judged[i] and result.right(i)):
+            for j in events[i].inputs:
+                result.recovered[j] = True
+    for i, event in enumerate(events):
+        result.blocked[i] = any(
+            result.blocked[j] or (result.suspect(j) and result.tainted[j]) for j in event.inputs
+        )
+
+
+@dataclass
+class Around:
+    """Where it may have gone wrong."""
+
+    #: values that are derivatives of nothing, though all they were computed from is right, in the order of execution;
+    #: then what wrong gradients are put together from, the last first
+    suspects: list[int]
+    #: for each suspect: right values that it was computed from, and the names they came under
+    sources: dict[int, list[int]]
+    #: the suspects that a derivative flows into
+    tainted: set[int]
+
+
+def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], forward: Collection[int]) -> Around:
+    """The sites where it may have gone wrong."""
+    events = result.recording.events
+    suspects: dict[int, int] = {}
+    sources: dict[int, dict[int, int]] = {}
+    untainted = 0
+    for i, event in enumerate(events):
+        if event.site in forward or not result.suspect(i) or result.blocked[i]:
+            continue
+        if not result.tainted[i]:
+            untainted += 1
+            if untainted > MOST_UNTAINTED:
+                continue
+        suspects.setdefault(event.site, i)
+        _add_sources(result, sites, forward, i, sources.setdefault(event.site, {}))
+    feeders: dict[int, int] = {}
+    for name in wrong:
+        sink = result.recording.sinks.get(name)
+        if sink is not None and not result.blocked[sink]:
+            found: dict[int, int] = {}
+            _add_sources(result, sites, forward, sink, found)
+            if events[sink].site not in forward:
+                found.setdefault(events[sink].site, sink)
+            for site, i in found.items():
+                feeders[site] = i
+                _add_sources(result, sites, forward, i, sources.setdefault(site, {}))
+    last_first = sorted(feeders, key=lambda site: -feeders[site])
+    return Around(
+        [*sorted(suspects, key=lambda site: suspects[site]), *(site for site in last_first if site not in suspects)],
+        {site: sorted(found, key=lambda one: found[one]) for site, found in sources.items()},
+        {site for site, i in suspects.items() if result.tainted[i]},
+    )
+
+
+def _add_sources(
+    result: Judgement, sites: list[Site], forward: Collection[int], index: int, found: dict[int, int]
+) -> None:
+    """The way an event's inputs came to it, back to the statements that they are the values of."""
+    events = result.recording.events
+    seen: set[int] = set()
+    waiting = list(events[index].inputs)
+    while waiting:
+        i = waiting.pop()
+        if i in seen:
+            continue
+        seen.add(i)
+        site = sites[events[i].site]
+        whole = result.judged[i] and site.kind != "bind"
+        if result.tainted[i] and site.number not in forward and (whole or site.kind in ("load", "bind", "after")):
+            found.setdefault(site.number, i)
+        if not whole:
+            waiting += events[i].inputs

@@ -1,0 +1,204 @@
+"""Finds out which derivative an array is: the same, transposed, reshaped, a part, a sum over executions or uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from gradcheck._adjoints import Adjoint
+from gradcheck._target import Array
+
+#: relative and absolute (in units of the loss) tolerance of a match
+RELATIVE, ABSOLUTE = 1e-6, 1e-9
+#: arrays that fall into more parts than this are not taken apart
+MOST_PARTS = 8
+
+
+class Match(NamedTuple):
+    """What an array is: `factor` times the derivative that `label` describes."""
+
+    label: str
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """The derivatives of one expression, at each execution in the order of the forward."""
+
+    label: str
+    values: tuple[Array, ...]
+
+
+class Library:
+    """All derivatives, and what else may be recognised in the same way, ordered by size."""
+
+    def __init__(self, adjoints: Sequence[Adjoint], scale: float) -> None:
+        self.absolute = ABSOLUTE * max(scale, 1e-3)
+        self.series = _series(adjoints)
+        self._rows: dict[int, list[tuple[Array, Callable[[], str]]]] = {}
+        self._seen: dict[int, set[bytes]] = {}
+        for series in self.series:
+            self._add_series(series)
+        self._add_uses(adjoints)
+        self._matrices = {size: self._normalised([row for row, _ in rows]) for size, rows in self._rows.items()}
+
+    def is_zero(self, value: Array) -> bool:
+        """Whether an array is zero, so that it is no evidence of anything."""
+        return float(np.max(np.abs(value), initial=0.0)) <= 10 * self.absolute
+
+    def match(self, value: Array) -> Match | None:
+        """What this array is the derivative of; None if of nothing."""
+        return self.match_all([value])[0]
+
+    def match_all(self, values: Sequence[Array]) -> list[Match | None]:
+        """The same for many arrays at once."""
+        found: list[Match | None] = [None] * len(values)
+        by_size: dict[int, list[tuple[int, Array]]] = {}
+        for i, value in enumerate(values):
+            queries = by_size.setdefault(value.size, [])
+            queries.append((i, value.ravel()))
+            if value.ndim >= 2 and min(value.shape) > 1:
+                queries.append((i, value.T.ravel()))
+        for size, queries in by_size.items():
+            for (i, _), match in zip(queries, self._matched(size, [flat for _, flat in queries]), strict=True):
+                current = found[i]
+                if match is not None and (current is None or (current.factor != 1.0 and match.factor == 1.0)):
+                    found[i] = match
+        for i, value in enumerate(values):
+            current = found[i]
+            if value.ndim >= 2 and (current is None or current.factor != 1.0):
+                found[i] = self._in_parts(value) or current
+        return found
+
+    def equal(self, a: Array, b: Array) -> bool:
+        """Whether two arrays are the same to within the tolerance."""
+        return np.shape(a) == np.shape(b) and bool(
+            np.max(np.abs(a - b), initial=0.0) <= self.absolute + RELATIVE * np.max(np.abs(b), initial=0.0)
+        )
+
+    def _matched(self, size: int, flats: list[Array]) -> list[Match | None]:
+        if size not in self._matrices:
+            return [None] * len(flats)
+        matrix, norms = self._matrices[size]
+        stacked = np.array(flats)
+        lengths = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))
+        usable = np.isfinite(lengths) & (np.abs(stacked).max(axis=1) > 10 * self.absolute)
+        cosines = np.where(usable[:, None], stacked, 0.0) / np.where(usable, lengths, 1.0)[:, None] @ matrix.T
+        if not np.any(np.abs(cosines) > 1 - 1e-8):
+            return [None] * len(flats)
+        rows = self._rows[size]
+        result: list[Match | None] = []
+        for flat, length, cosine in zip(flats, lengths, cosines, strict=True):
+            match: Match | None = None
+            for j in np.flatnonzero(np.abs(cosine) > 1 - 1e-8):
+                factor = float(np.sign(cosine[j]) * length / norms[j])
+                tolerance = self.absolute + RELATIVE * length
+                if np.max(np.abs(flat - rows[j][0])) <= tolerance:
+                    match = Match(rows[j][1]())
+                    break
+                if size > 1 and match is None and np.max(np.abs(flat - factor * rows[j][0])) <= tolerance:
+                    match = Match(rows[j][1](), factor)
+            result.append(match)
+        return result
+
+    def _in_parts(self, value: Array) -> Match | None:
+        """An array whose equal parts along an axis are derivatives: gates side by side."""
+        if value.ndim < 2 or self.is_zero(value) or not np.all(np.isfinite(value)):
+            return None
+        for axis in range(value.ndim):
+            for count in range(2, min(value.shape[axis], MOST_PARTS) + 1):
+                if value.shape[axis] % count or value.size // count < 2:
+                    continue
+                parts = [part for part in np.split(value, count, axis) if not self.is_zero(part)]
+                labels = []
+                for part in parts:
+                    found = self._matched(part.size, [part.ravel()])[0]
+                    if found is None or found.factor != 1.0:
+                        break
+                    labels.append(found.label)
+                else:
+                    return Match(" | ".join(labels))
+        return None
+
+    def _add_series(self, series: Series) -> None:
+        values, label = series.values, series.label
+        count = len(values)
+        for t, value in enumerate(values):
+            self._add(value, lambda t=t: f"dL/d({label})" + (f" at execution {t + 1} of {count}" if count > 1 else ""))  # type: ignore[misc]  # defaults bind t
+            for axis in range(value.ndim):
+                for parts in {2, 3, 4, value.shape[axis] if axis == 0 else 1} - {1}:
+                    if value.ndim >= 2 and value.shape[axis] % parts == 0 and value.size // parts >= 2:
+                        for j, part in enumerate(np.split(value, parts, axis)):
+                            self._add(part, lambda j=j: f"part {j + 1} of dL/d({label})")  # type: ignore[misc]
+        if count > 1 and len({value.shape for value in values}) == 1:
+            self._add(np.stack(values), lambda: f"dL/d({label}), all executions")
+            self._add(np.stack(values[::-1]), lambda: f"dL/d({label}), all executions, last first")
+            for name, ordered in (("last", values[::-1]), ("first", values)):
+                total = np.zeros_like(values[0])
+                for k, value in enumerate(ordered):
+                    total = total + value
+                    if k:
+                        self._add(
+                            total, lambda k=k, name=name: f"dL/d({label}), the sum of the {name} {k + 1} of {count}"
+                        )  # type: ignore[misc]
+
+    def _add_uses(self, adjoints: Sequence[Adjoint]) -> None:
+        """Sums over some of the uses of one value."""
+        uses: dict[int, list[Adjoint]] = {}
+        for adjoint in adjoints:
+            if adjoint.site.kind == "load":
+                uses.setdefault(adjoint.identity, []).append(adjoint)
+        for same in uses.values():
+            if 2 <= len(same) <= 5 and len({adjoint.value.shape for adjoint in same}) == 1:
+                for count in range(2, len(same) + 1):
+                    for some in combinations(same, count):
+                        total = np.sum([adjoint.value for adjoint in some], axis=0)
+                        self._add(total, lambda some=some: f"dL/d({some[0].site.text}) through {len(some)} of its uses")  # type: ignore[misc]
+
+    def _add(self, value: Array, label: Callable[[], str]) -> None:
+        if self.is_zero(value):
+            return
+        flat = np.asarray(value, dtype=float).ravel()
+        key = np.round(flat / np.max(np.abs(flat)), 7).tobytes() + np.round(np.log(np.max(np.abs(flat))), 6).tobytes()
+        seen = self._seen.setdefault(flat.size, set())
+        if key not in seen:
+            seen.add(key)
+            self._rows.setdefault(flat.size, []).append((flat, label))
+
+    @staticmethod
+    def _normalised(rows: list[Array]) -> tuple[Array, Array]:
+        matrix = np.array(rows)
+        norms = np.linalg.norm(matrix, axis=1)
+        return matrix / norms[:, None], norms
+
+
+def _series(adjoints: Sequence[Adjoint]) -> list[Series]:
+    """By site, in the order of the forward; executions without a derivative are zero."""
+    by_site: dict[int, list[Adjoint]] = {}
+    for adjoint in adjoints:
+        by_site.setdefault(adjoint.site.number, []).append(adjoint)
+    result = []
+    # names first: of equal derivatives the one that is best said is kept
+    rank = {"bind": 0, "after": 1, "load": 3, "value": 2}
+    order = sorted(
+        by_site.values(), key=lambda same: (len(same), rank.get(same[0].site.kind, 9), -same[0].site.number)
+    )
+    for same in order:
+        same = sorted(same, key=lambda adjoint: adjoint.execution)
+        shape = same[-1].value.shape
+        if any(adjoint.value.shape != shape for adjoint in same):
+            values = tuple(adjoint.value for adjoint in same)
+        else:
+            known = {adjoint.execution: adjoint.value for adjoint in same}
+            values = tuple(known.get(t, np.zeros(shape)) for t in range(same[-1].execution + 1))
+        result.append(Series(_name(same[0]), values))
+    return result
+
+
+def _name(adjoint: Adjoint) -> str:
+    """The name that a statement gives the value, if it gives one; else the expression."""
+    return adjoint.name or adjoint.site.text

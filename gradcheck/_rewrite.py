@@ -1,0 +1,417 @@
+"""Rewrites functions so that every value expression passes through a tap.
+
+``c = f * c_ + i * g`` becomes ``c = tap(7, tap(5, tap(1, f) * tap(2, c_)) + tap(6, tap(3, i) * tap(4, g)))``: the tap
+is handed the number of a `Site` and the value, and hands a value back. The tap itself is written as a string constant
+that is called; whoever loads the code puts a callable in its place, so no name is added anywhere. Order and nesting of
+functions, lambdas and comprehensions stay as they are, and so do line numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+#: stands for the tap in rewritten code, until a callable is put in its place
+TAP = "\0gradcheck.tap"
+
+#: "value" and "load": an expression; "bind": a name just bound; "after": an array just updated in place;
+#: "touch": an array that a call was handed, for the case that the call wrote into it
+Kind: TypeAlias = Literal["value", "load", "bind", "after", "touch"]
+
+#: calls whose plain arguments are of no interest
+_STRUCTURAL = frozenset(
+    "len range isinstance print type id hasattr getattr setattr enumerate zip reversed list tuple dict set super iter "
+    "next sorted int str bool vars".split()
+)
+
+
+@dataclass
+class Statement:
+    """One statement of the user's source."""
+
+    file: str
+    node: ast.stmt
+    text: str
+    function: str
+    #: the site of the whole value, if the value is one expression that is no tuple
+    whole: int | None = None
+    sites: list[int] = field(default_factory=list)
+
+    @property
+    def line(self) -> int:
+        """The first line."""
+        return self.node.lineno
+
+
+@dataclass
+class Site:
+    """One tap. `inputs` are the taps directly inside it; `plus` is the tap it is a plain summand of."""
+
+    number: int
+    kind: Kind
+    text: str
+    line: int
+    statement: Statement
+    inputs: tuple[int, ...] = ()
+    #: the value is the statement's: what it assigns, adds, returns or hands on
+    top: bool = False
+    #: its derivative follows from that of another tap, so it need not be perturbed
+    derived: bool = False
+    plus: int | None = None
+
+
+class Rewriter(ast.NodeTransformer):
+    """Rewrites the functions among `wanted` (their first lines) of one module; adds to `sites`."""
+
+    def __init__(self, file: str, source: str, sites: list[Site], wanted: set[int] | None) -> None:
+        self.file = file
+        self.source = source
+        self.lines = source.splitlines()
+        self.sites = sites
+        self.wanted = wanted
+        self.imports: set[str] = set()
+        self.statement: Statement | None = None
+        self.functions: list[str] = []
+        self.once: list[set[str]] = []
+        self.found: list[list[int]] = [[]]
+
+    def rewritten(self, tree: ast.Module) -> ast.Module:
+        """The module with its functions rewritten."""
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                self.imports |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        tree.body = [self._outside(node) for node in tree.body]
+        return ast.fix_missing_locations(tree)
+
+    # -- functions -------------------------------------------------------------------------------------------------
+
+    def _outside(self, node: ast.stmt) -> ast.stmt:
+        """A statement that is not in a function: only functions inside it are rewritten."""
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return self._function(node)
+        compound = False
+        for name in ("body", "orelse", "finalbody"):
+            inner = getattr(node, name, None)
+            if isinstance(inner, list):
+                compound = True
+                setattr(node, name, [self._outside(one) if isinstance(one, ast.stmt) else one for one in inner])
+        if compound:
+            return node
+        for inner_node in ast.walk(node):
+            if isinstance(inner_node, ast.Lambda) and self._is_wanted(inner_node.lineno):
+                self._lambda_outside(inner_node, node)
+        return node
+
+    def _lambda_outside(self, node: ast.Lambda, statement: ast.stmt) -> None:
+        self.functions.append("<lambda>")
+        self.once.append(set())
+        self.statement = Statement(self.file, statement, self._text(statement), "<lambda>")
+        node.body = self._value(node.body, top=True)
+        self.statement = None
+        self.once.pop()
+        self.functions.pop()
+
+    def _is_wanted(self, line: int) -> bool:
+        return self.wanted is None or line in self.wanted
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        self.functions.append(node.name)
+        outer = self.statement
+        if not self._is_wanted(first):
+            node.body = [self._outside(one) for one in node.body]
+        else:
+            self.once.append(_loaded_once(node))
+            names = [arg.arg for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
+            body = self._block(node.body)
+            start = 1 if ast.get_docstring(node, clean=False) is not None else 0
+            self.statement = Statement(self.file, node, self._header(node), ".".join(self.functions))
+            bound = [self._bound(name, node) for name in names if name not in ("self", "cls")]
+            node.body = [*body[:start], *bound, *body[start:]]
+            self.once.pop()
+        self.statement = outer
+        self.functions.pop()
+        return node
+
+    def _block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for node in body:
+            result += self._inside(node)
+        return result
+
+    # -- statements ------------------------------------------------------------------------------------------------
+
+    def _inside(self, node: ast.stmt) -> list[ast.stmt]:
+        """A statement in a rewritten function, and what goes after it."""
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return [self._function(node)]
+        if isinstance(node, (ast.ClassDef, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Delete, ast.Pass)):
+            return [node]
+        outer = self.statement
+        self.statement = Statement(self.file, node, self._text(node), ".".join(self.functions))
+        try:
+            return self._with_taps(node)
+        finally:
+            self.statement = outer
+
+    def _with_taps(self, node: ast.stmt) -> list[ast.stmt]:
+        match node:
+            case ast.Assign():
+                node.value = self._value(node.value, top=True)
+                after = [one for target in node.targets for one in self._after_target(target, node)]
+                return [node, *after]
+            case ast.AnnAssign() if node.value is not None:
+                node.value = self._value(node.value, top=True)
+                return [node, *self._after_target(node.target, node)]
+            case ast.AugAssign():
+                node.value = self._value(node.value, top=True)
+                return [node, *self._after_update(node)]
+            case ast.Return() if node.value is not None:
+                node.value = self._value(node.value, top=True)
+            case ast.Expr():
+                touched = self._touched(node)
+                node.value = self._value(node.value, top=True)
+                return [node, *touched]
+            case ast.For() | ast.AsyncFor():
+                bound = [self._bound(name, node) for name in _names(node.target)]
+                node.iter = self._value(node.iter)
+                node.body = [*bound, *self._block(node.body)]
+                node.orelse = self._block(node.orelse)
+            case ast.While() | ast.If():
+                node.body, node.orelse = self._block(node.body), self._block(node.orelse)
+            case ast.With() | ast.AsyncWith():
+                node.body = self._block(node.body)
+            case ast.Try() | ast.TryStar():
+                node.body, node.orelse = self._block(node.body), self._block(node.orelse)
+                node.finalbody = self._block(node.finalbody)
+                for handler in node.handlers:
+                    handler.body = self._block(handler.body)
+            case ast.Match():
+                for case in node.cases:
+                    case.body = self._block(case.body)
+        return [node]
+
+    def _after_target(self, target: ast.expr, node: ast.stmt) -> list[ast.stmt]:
+        if isinstance(target, (ast.Tuple, ast.List)):
+            value = getattr(node, "value", None)
+            if isinstance(value, (ast.Tuple, ast.List)):
+                return [one for part in target.elts for one in self._after_target(part, node)]
+            return [self._bound(name, node) for name in _names(target)]
+        if isinstance(target, ast.Subscript) and _is_pure(target.value):
+            return [self._statement_of(self._call("after", _loaded(target.value), ast.unparse(target)), node)]
+        return []
+
+    def _after_update(self, node: ast.AugAssign) -> list[ast.stmt]:
+        if isinstance(node.target, ast.Name):
+            return [self._bound(node.target.id, node, "after")]
+        whole = node.target.value if isinstance(node.target, ast.Subscript) else node.target
+        if _is_pure(whole):
+            return [self._statement_of(self._call("after", _loaded(whole), ast.unparse(whole)), node)]
+        return []
+
+    def _touched(self, node: ast.Expr) -> list[ast.stmt]:
+        if not isinstance(node.value, ast.Call):
+            return []
+        handed = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+        if isinstance(node.value.func, ast.Attribute):
+            handed.append(node.value.func.value)
+        handed = [one for one in handed if isinstance(one, (ast.Name, ast.Attribute, ast.Subscript)) and _is_pure(one)]
+        return [
+            self._statement_of(self._call("touch", _loaded(one), ast.unparse(one)), node)
+            for one in handed
+            if not (isinstance(one, ast.Name) and one.id in self.imports)
+        ]
+
+    def _statement_of(self, call: ast.expr, node: ast.stmt) -> ast.stmt:
+        return self._placed(ast.Expr(call), node)
+
+    def _bound(self, name: str, node: ast.stmt, kind: Kind = "bind") -> ast.stmt:
+        call = self._call(kind, ast.Name(name, ast.Load()), name)
+        return self._placed(ast.Assign([ast.Name(name, ast.Store())], call), node)
+
+    # -- expressions -----------------------------------------------------------------------------------------------
+
+    def _value(self, node: ast.expr, *, top: bool = False) -> ast.expr:
+        """The expression with taps, outermost included."""
+        match node:
+            case ast.Tuple() | ast.List():
+                node.elts = [self._value(one, top=top) for one in node.elts]
+                return node
+            case ast.Dict():
+                node.values = [self._value(one, top=top) for one in node.values]
+                return node
+            case ast.Starred():
+                node.value = self._value(node.value)
+                return node
+            case ast.Await() | ast.YieldFrom():
+                node.value = self._value(node.value, top=top)
+                return node
+            case ast.Yield():
+                node.value = None if node.value is None else self._value(node.value, top=True)
+                return node
+            case ast.NamedExpr():
+                node.value = self._value(node.value, top=True)
+                return node
+            case ast.Constant() | ast.Compare() | ast.BoolOp() | ast.JoinedStr() | ast.Set():
+                return node
+            case ast.Lambda():
+                node.body = self._value(node.body, top=True)
+                return node
+            case ast.ListComp() | ast.GeneratorExp() | ast.SetComp():
+                node.elt = self._value(node.elt, top=True)
+                self._generators(node.generators)
+                return node
+            case ast.DictComp():
+                node.value = self._value(node.value, top=True)
+                self._generators(node.generators)
+                return node
+            case ast.Name() | ast.Attribute() | ast.Subscript():
+                return self._load(node, top)
+        self.found.append([])
+        text = ast.unparse(node)
+        match node:
+            case ast.BinOp():
+                node.left, node.right = self._value(node.left), self._value(node.right)
+            case ast.UnaryOp():
+                node.operand = self._value(node.operand)
+            case ast.IfExp():
+                node.body, node.orelse = self._value(node.body), self._value(node.orelse)
+            case ast.Call():
+                self._call_parts(node)
+        inner = tuple(self.found.pop())
+        site = self._site("value", text, node, inner, top)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+            summands = [node.left, node.right] if isinstance(node.op, ast.Add) else [node.left]
+            for summand in summands:
+                number = _number(summand)
+                if number is not None:
+                    self.sites[number].plus = site.number
+        return self._tapped(site, node)
+
+    def _call_parts(self, node: ast.Call) -> None:
+        function = node.func
+        if isinstance(function, ast.Attribute) and not self._is_module(function.value):
+            function.value = self._value(function.value)
+        elif isinstance(function, (ast.Call, ast.Lambda)):
+            node.func = self._value(function)
+        plain = isinstance(function, ast.Name) and function.id in _STRUCTURAL
+        node.args = [
+            one if plain and isinstance(one, (ast.Name, ast.Attribute)) else self._value(one) for one in node.args
+        ]
+        for keyword in node.keywords:
+            if keyword.arg != "out":
+                keyword.value = self._value(keyword.value)
+
+    def _generators(self, generators: list[ast.comprehension]) -> None:
+        for generator in generators:
+            generator.iter = self._value(generator.iter)
+
+    def _load(self, node: ast.Name | ast.Attribute | ast.Subscript, top: bool) -> ast.expr:
+        if self._is_module(node) or (isinstance(node, ast.Name) and node.id in ("self", "cls")):
+            return node
+        text = ast.unparse(node)
+        self.found.append([])
+        view = isinstance(node, ast.Attribute) and node.attr in ("T", "mT", "shape", "size", "ndim", "dtype")
+        if not isinstance(node, ast.Name):
+            base = node.value
+            plain = isinstance(base, (ast.Name, ast.Attribute, ast.Subscript))
+            if view and plain:
+                node.value = self._value(base)
+            elif not plain:
+                node.value = self._value(base)
+        inner = tuple(self.found.pop())
+        site = self._site("value" if view else "load", text, node, inner, top)
+        site.derived = view or (isinstance(node, ast.Name) and bool(self.once) and node.id in self.once[-1])
+        return self._tapped(site, node)
+
+    def _is_module(self, node: ast.expr) -> bool:
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self.imports
+
+    # -- taps ------------------------------------------------------------------------------------------------------
+
+    def _site(self, kind: Kind, text: str, node: ast.expr, inner: tuple[int, ...] = (), top: bool = False) -> Site:
+        assert self.statement is not None
+        line = getattr(node, "lineno", self.statement.line)
+        site = Site(len(self.sites), kind, text, line, self.statement, inner, top)
+        self.sites.append(site)
+        self.statement.sites.append(site.number)
+        self.found[-1].append(site.number)
+        return site
+
+    def _call(self, kind: Kind, value: ast.expr, text: str) -> ast.expr:
+        self.found.append([])
+        site = self._site(kind, text, value, top=True)
+        self.found.pop()
+        return ast.Call(ast.Constant(TAP), [ast.Constant(site.number), value], [])
+
+    def _tapped(self, site: Site, node: ast.expr) -> ast.expr:
+        return ast.copy_location(ast.Call(ast.Constant(TAP), [ast.Constant(site.number), node], []), node)
+
+    def _placed(self, new: ast.stmt, node: ast.stmt) -> ast.stmt:
+        """The new statement, every part of it at the place of the old one's last line."""
+        line = node.lineno
+        for part in ast.walk(new):
+            if "lineno" in part._attributes:
+                part.lineno = part.end_lineno = line  # type: ignore[attr-defined]
+                part.col_offset = part.end_col_offset = node.col_offset  # type: ignore[attr-defined]
+        return new
+
+    def _text(self, node: ast.stmt) -> str:
+        end = node.end_lineno or node.lineno
+        if isinstance(node, (ast.For, ast.While, ast.If, ast.With, ast.Try)):
+            end = node.lineno
+        return "\n".join(self.lines[node.lineno - 1 : end]).strip()
+
+    def _header(self, node: ast.stmt) -> str:
+        return self.lines[node.lineno - 1].strip()
+
+
+def _number(node: ast.expr) -> int | None:
+    """The site's number if the node is a tap."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Constant) and node.func.value == TAP:
+        assert isinstance(node.args[0], ast.Constant)
+        return int(node.args[0].value)  # type: ignore[arg-type]  # we put it there
+    return None
+
+
+def _names(target: ast.expr) -> list[str]:
+    """Names that a target binds."""
+    if isinstance(target, ast.Name):
+        return [target.id] if target.id != "_" else []
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return [name for part in target.elts for name in _names(part)]
+    return _names(target.value) if isinstance(target, ast.Starred) else []
+
+
+def _is_pure(node: ast.expr) -> bool:
+    """Whether evaluating it twice does nothing that evaluating it once does not."""
+    return not any(isinstance(part, (ast.Call, ast.NamedExpr, ast.Await, ast.Yield)) for part in ast.walk(node))
+
+
+def _loaded(node: ast.expr) -> ast.expr:
+    """A copy of a target, to be read."""
+    return ast.parse(ast.unparse(node), mode="eval").body
+
+
+def _loaded_once(function: ast.AST) -> set[str]:
+    """Names bound once and read once: the reading has the derivative of the binding."""
+    loads: Counter[str] = Counter()
+    stores: Counter[str] = Counter()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name):
+            (loads if isinstance(node.ctx, ast.Load) else stores)[node.id] += 1
+        elif isinstance(node, ast.arg):
+            stores[node.arg] += 1
+    looped: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, (ast.For, ast.While, ast.comprehension)):
+            bound = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+            read = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+            looped |= read - bound
+        elif isinstance(node, (ast.Lambda, ast.FunctionDef)) and node is not function:
+            looped |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return {name for name, count in loads.items() if count == 1 and stores[name] == 1 and name not in looped}

@@ -1,0 +1,393 @@
+"""Which line of the backward is wrong: the search that goes by what would happen if a line gave the right thing.
+
+A value of the backward is right if it is a derivative of the loss with respect to something that the forward computes.
+Where one is wrong, it is overridden by each derivative of its shape in turn. The override that makes the most of what
+follows right tells which line is at fault and what it should have given; then the search goes on with the override
+in place, until every gradient is right.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from gradcheck._adjoints import OutOfTime, adjoints
+from gradcheck._errors import TargetError
+from gradcheck._evaluate import number
+from gradcheck._flow import Judgement, candidates, judge
+from gradcheck._instrument import Program, instrumented, observed, rewrite
+from gradcheck._match import Library, Series
+from gradcheck._record import Event, Glimpse, Overrides, Recording, glimpse, record
+from gradcheck._rewrite import Statement
+from gradcheck._target import Array, Target, Values
+
+#: what a gradient that turns right counts, in values that turn right
+GRADIENT = 3
+#: what a value counts that was right and is no longer: a true repair makes nothing wrong
+LOSS = 20
+MOST_FAULTS = 24
+#: seconds for the derivatives, and for the search
+FOR_ADJOINTS, FOR_SEARCH = 10.0, 10.0
+
+
+@dataclass
+class Fault:
+    """A statement that gives the wrong value: what it should give by (site, execution), and what it gave."""
+
+    statement: Statement
+    expected: dict[tuple[int, int], Array]
+    given: dict[tuple[int, int], Array]
+    label: str
+    #: the derivatives that the statement was computed from: text and what it is
+    inputs: dict[str, str] = field(default_factory=dict)
+    blocks: tuple[str, ...] = ()
+
+    @property
+    def ratio(self) -> float | None:
+        """Given over expected, where that is one number."""
+        given = np.concatenate([np.ravel(self.given[key]) for key in self.expected])
+        expected = np.concatenate([np.ravel(self.expected[key]) for key in self.expected])
+        length = float(np.sum(expected * expected))
+        if not length:
+            return None
+        ratio = float(np.sum(given * expected)) / length
+        close = np.max(np.abs(given - ratio * expected)) <= 1e-6 * np.max(np.abs(expected))
+        return ratio if close and given.size > 1 else None
+
+
+class Trace:
+    """One target at one point, with the derivatives of everything that its forward computes.
+
+    Use it as a context manager, inside ``target.preserved()`` and after ``target.begin()``. `divisor` is a factor that all gradients are too
+    large by, which is another matter.
+    """
+
+    def __init__(self, target: Target, divisor: float = 1.0, seconds: float = FOR_ADJOINTS) -> None:
+        self.target = target
+        self.base: Values = target.values()
+        codes = observed(lambda: target.grads_at(self.base))
+        self.program: Program = rewrite(codes)
+        if not self.program.codes:
+            raise TargetError("no source is at hand for the functions that ran")
+        self._live = ExitStack()
+        self._deadline = 0.0
+        self.divisor, self.seconds = divisor, seconds
+
+    def __enter__(self) -> Self:
+        self._live.enter_context(instrumented(self.program))
+        try:
+            self._prepare()
+        except BaseException:
+            self._live.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.close()
+
+    def _prepare(self) -> None:
+        target, divisor, seconds = self.target, self.divisor, self.seconds
+        loss = abs(number(target.loss_at(self.base)))
+        found, self.evaluations = adjoints(target, self.base, self.program, seconds)
+        for adjoint in found:
+            adjoint.value = adjoint.value * divisor
+        self.adjoints = found
+        self.forward = {adjoint.site.number for adjoint in found}
+        self.numerical = {name: slope * divisor for name, slope in self._slopes().items()}
+        self.library = Library(found, loss * divisor)
+        self._by_size: dict[tuple[tuple[int, ...], int], list[tuple[bool, Series]]] = {}
+
+    def judgement(self, overrides: Overrides) -> Judgement:
+        """Run the backward with these overrides, and judge it."""
+        return judge(record(self.target, self.base, self.program, overrides), self.library, self.program.sites)
+
+    def wrong(self, gradients: Values) -> tuple[str, ...]:
+        """The gradients that are not the slope of the loss."""
+        return tuple(
+            name
+            for name, slope in self.numerical.items()
+            if name not in gradients or gradients[name].size != slope.size or not self._equal(gradients[name], slope)
+        )
+
+    def faults(self, seconds: float = FOR_SEARCH) -> list[Fault]:
+        """Statements at fault, in the order in which they were found: what comes first in the data flow first."""
+        deadline = time.perf_counter() + seconds
+        overrides: dict[tuple[int, int], Array] = {}
+        found: list[Fault] = []
+        while len(found) < MOST_FAULTS and time.perf_counter() < deadline:
+            judgement = self.judgement(overrides)
+            wrong = self.wrong(judgement.recording.gradients)
+            if not found and not wrong:
+                break
+            fault = self._best(judgement, overrides, wrong, deadline)
+            if fault is None:
+                break
+            found.append(fault)
+            overrides |= fault.expected
+        return self._merged([fault for fault in self._with_blocks(found, overrides) if fault.blocks])
+
+    # -- the search ------------------------------------------------------------------------------------------------
+
+    def _best(self, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], deadline: float) -> Fault | None:
+        """The first site in the data flow, and what it should give, that make more of what follows right."""
+        around = candidates(judgement, self.program.sites, wrong, self.forward)
+        self._deadline = deadline
+        for thorough in (False, True):
+            for site in around.suspects:
+                if not wrong and site not in around.tainted:
+                    continue  # all gradients are right: what is left may be hidden by an override, or harmless
+                fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
+                if fault is not None:
+                    return self._source(fault, gain, around.sources.get(site, []), judgement, overrides, wrong) or fault
+        return None
+
+    def _best_at(
+        self, site: int, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], thorough: bool
+    ) -> tuple[Fault | None, int]:
+        """What the site should give, and how much more is right then."""
+        events = [event for event in judgement.recording.events if event.site == site]
+        if any((site, event.execution) in overrides for event in events):
+            return None, 0
+        best: tuple[int, Series] | None = None
+        for series in self._fitting([event.value for event in events], thorough):
+            if time.perf_counter() > self._deadline:
+                break
+            expected = _by_execution(site, events, series)
+            gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
+            if gain > (best[0] if best else 0):
+                best = gain, series
+        return (self._fault(judgement, site, events, best[1]), best[0]) if best else (None, 0)
+
+    def _source(
+        self,
+        fault: Fault,
+        gain: int,
+        sources: list[int],
+        judgement: Judgement,
+        overrides: Overrides,
+        wrong: tuple[str, ...],
+    ) -> Fault | None:
+        """An earlier site that explains the fault as well: a derivative of another thing than what it is used for."""
+        sites = self.program.sites
+        found: tuple[int, Fault] | None = None
+        for site in sources:
+            if sites[site].statement is fault.statement:
+                continue
+            events = [event for event in judgement.recording.events if event.site == site]
+            if any((site, event.execution) in overrides for event in events):
+                continue
+            for series in self._fitting([event.value for event in events], thorough=False):
+                if time.perf_counter() > self._deadline:
+                    break
+                expected = _by_execution(site, events, series)
+                more, seen = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
+                right = all(
+                    key in seen.values and self.library.equal(seen.values[key], value)
+                    for key, value in fault.expected.items()
+                )
+                alias = all(event.same for event in events)
+                if right and more > gain and (found is None or more > found[0] or (alias and more == found[0])):
+                    found = more, self._fault(judgement, site, events, series)
+        return found[1] if found else None
+
+    def _fault(self, judgement: Judgement, site: int, events: list[Event], series: Series) -> Fault:
+        given = {(site, event.execution): event.value for event in events}
+        expected = _by_execution(site, events, series)
+        statement = self.program.sites[site].statement
+        return Fault(statement, expected, given, series.label, self._inputs(judgement, site))
+
+    def _gain(
+        self, judgement: Judgement, overrides: Overrides, own: set[tuple[int, int]], wrong: tuple[str, ...]
+    ) -> tuple[int, Glimpse]:
+        """How much more is right with the overrides, the overridden values themselves not counted; and what came."""
+        events = judgement.recording.events
+        before = {
+            (events[i].site, events[i].execution): (events[i].value, judgement.right(i))
+            for i, judged in enumerate(judgement.judged)
+            if judged
+        }
+        try:
+            seen = glimpse(self.target, self.base, self.program, overrides, {site for site, _ in before})
+        except TargetError:
+            return 0, Glimpse()
+        gain = GRADIENT * (len(wrong) - len(self.wrong(seen.gradients)))
+        changed: list[tuple[Array, bool]] = []
+        for key, (value, right) in before.items():
+            if key in own:
+                continue
+            now = seen.values.get(key)
+            if now is None:
+                gain -= LOSS * right
+            elif now.shape != value.shape or not np.array_equal(now, value):
+                changed.append((now, right))
+        matches = self.library.match_all([now for now, _ in changed])
+        for (_, right), match in zip(changed, matches, strict=True):
+            is_right = match is not None and match.factor == 1.0
+            gain += is_right and not right
+            gain -= LOSS * (right and not is_right)
+        return gain, seen
+
+    def _fitting(self, values: list[Array], thorough: bool) -> Iterator[Series]:
+        """Series of derivatives of the shapes of these values, one for each execution."""
+        shape, count = values[-1].shape, len(values)
+        if any(value.shape != shape for value in values):
+            return
+        key = (shape, count)
+        if key not in self._by_size:
+            self._by_size[key] = list(self._all_fitting(shape, count))
+        for unlikely, series in self._by_size[key]:
+            if unlikely == thorough and not all(
+                self.library.equal(value, other) for value, other in zip(values, series.values, strict=True)
+            ):
+                yield series
+
+    def _all_fitting(self, shape: tuple[int, ...], count: int) -> Iterator[tuple[bool, Series]]:
+        seen: set[bytes] = set()
+        aligned = [one for series in self.library.series for one in _aligned(series, count)]
+        for unlikely, series in sorted(aligned, key=lambda one: one[0]):
+            arrays = [shaped for value in series.values if (shaped := _shaped(value, shape)) is not None]
+            if len(arrays) < count:
+                continue
+            largest = max(float(np.max(np.abs(value))) for value in arrays)
+            if largest <= 10 * self.library.absolute:
+                continue
+            key = np.round(np.array(arrays) / largest, 6).tobytes() + repr(round(np.log(largest), 5)).encode()
+            if key not in seen:
+                seen.add(key)
+                yield unlikely, Series(series.label, tuple(arrays))
+
+    # -- what is said of it ----------------------------------------------------------------------------------------
+
+    def _inputs(self, judgement: Judgement, site: int) -> dict[str, str]:
+        """The derivatives that the statement reads, and what each is."""
+        sites = self.program.sites
+        statement = sites[site].statement
+        result: dict[str, str] = {}
+        for i, event in enumerate(judgement.recording.events):
+            match = judgement.matches[i]
+            one = sites[event.site]
+            if one.statement is statement and one.kind == "load" and match is not None and match.factor == 1.0:
+                result.setdefault(one.text, match.label)
+        return result
+
+    def _with_blocks(self, found: list[Fault], overrides: Overrides) -> list[Fault]:
+        """Each with the wrong gradients that it flows into; without those that nothing depends on after all."""
+        plain = self.judgement({})
+        wrong = self.wrong(plain.recording.gradients)
+        reached = {name: _sites_behind(plain.recording, plain.recording.sinks.get(name)) for name in wrong}
+        right = self.judgement(overrides)
+        result = []
+        for fault in found:
+            own = {site for site, _ in fault.expected}
+            others = {key: value for key, value in overrides.items() if key not in fault.expected}
+            gain, _ = self._gain(right, others, set(fault.expected), self.wrong(right.recording.gradients))
+            if gain < 0:
+                fault.blocks = tuple(name for name in wrong if own & reached[name]) or wrong
+                result.append(fault)
+        return result
+
+    def _merged(self, found: list[Fault]) -> list[Fault]:
+        """One fault for each statement."""
+        result: list[Fault] = []
+        for fault in found:
+            same = next((one for one in result if one.statement is fault.statement), None)
+            if same is None:
+                result.append(fault)
+                continue
+            same.expected |= fault.expected
+            same.given |= fault.given
+            same.blocks = tuple(name for name in self.numerical if name in {*same.blocks, *fault.blocks})
+            same.label += f" and {fault.label}"
+        return result
+
+    # -- numbers ---------------------------------------------------------------------------------------------------
+
+    def _slopes(self) -> Values:
+        """The gradient of the loss, by central differences."""
+        slopes: Values = {}
+        for name, array in self.base.items():
+            slopes[name] = np.zeros(array.shape)
+            for index in np.ndindex(array.shape):
+                step = 6e-6 * max(1.0, abs(float(array[index])))
+                ends = []
+                for sign in (1, -1):
+                    moved = array.copy()
+                    moved[index] += sign * step
+                    ends.append((number(self.target.loss_at({**self.base, name: moved})).real, float(moved[index])))
+                slopes[name][index] = (ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1])
+                self.evaluations += 2
+        return slopes
+
+    def _equal(self, gradient: Array, slope: Array) -> bool:
+        size = max(float(np.max(np.abs(slope), initial=0.0)), float(np.max(np.abs(gradient), initial=0.0)))
+        return bool(np.max(np.abs(gradient.ravel() - slope.ravel()), initial=0.0) <= 10 * self.library.absolute + 1e-6 * size)
+
+
+def _sites_behind(recording: Recording, event: int | None) -> set[int]:
+    """The sites of everything that an event was computed from."""
+    seen: set[int] = set()
+    waiting = [] if event is None else [event]
+    while waiting:
+        i = waiting.pop()
+        if i not in seen:
+            seen.add(i)
+            waiting += recording.events[i].inputs
+    return {recording.events[i].site for i in seen}
+
+
+def _by_execution(site: int, events: list[Event], series: Series) -> dict[tuple[int, int], Array]:
+    return {
+        (site, event.execution): value.reshape(event.value.shape)
+        for event, value in zip(events, series.values, strict=True)
+    }
+
+
+def _aligned(series: Series, count: int) -> Iterator[tuple[bool, Series]]:
+    """The derivatives in the orders in which a backward may go through them `count` times; unlikely ones marked."""
+    values = series.values
+    same = len({value.shape for value in values}) == 1
+    backwards = values[::-1]
+
+    def made(unlikely: bool, arrays: Sequence[Array], also: str = "") -> tuple[bool, Series]:
+        return unlikely, Series(series.label + also, tuple(arrays))
+
+    if count == 1 and len(values) > 1 and same:
+        yield made(False, [np.sum(values, axis=0)], ", summed over its executions")
+        yield made(False, [np.stack(values)], ", of all executions")
+        yield made(True, [np.stack(backwards)], ", of all executions, last first")
+    for every in range(1, 7):
+        if len(values) < count * every or (every > 1 and len(values) % every):
+            break
+        for start in range(every):
+            yield made(len(values) != count * every, backwards[start::every][:count])
+    if len(values) >= count > 1:
+        yield made(True, values[:count])
+        yield made(True, backwards[len(values) - count :])
+        yield made(True, values[len(values) - count :])
+    if same and count > 1:
+        for ordered in (backwards, values):
+            if len(ordered) >= count:
+                yield made(True, list(np.cumsum(ordered, axis=0)[:count]), ", accumulated")
+    if count > len(values) and same:
+        nothing = (np.zeros_like(values[0]),) * (count - len(values))
+        yield made(True, backwards + nothing)
+        yield made(True, nothing + backwards)
+
+
+def _shaped(value: Array, shape: tuple[int, ...]) -> Array | None:
+    """The value in this shape: as it is, or transposed, or with axes of length one added or removed."""
+    if value.shape == shape:
+        return value
+    if value.ndim == 2 and value.T.shape == shape:
+        return value.T
+    if tuple(n for n in value.shape if n != 1) == tuple(n for n in shape if n != 1):
+        return value.reshape(shape)
+    return None
+
+
+__all__ = ["Fault", "OutOfTime", "Trace"]
