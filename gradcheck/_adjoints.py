@@ -56,7 +56,7 @@ class _Passing:
     identity: int
 
 
-class OutOfTime(Exception):
+class OutOfTimeError(Exception):
     """There are too many expressions, or the loss takes too long."""
 
 
@@ -65,7 +65,7 @@ def adjoints(target: Target, base: Values, program: Program, seconds: float) -> 
 
     Raises
     ------
-    OutOfTime
+    OutOfTimeError
         If they would take longer than `seconds`.
     """
     passings = _passings(target, base, program)
@@ -119,7 +119,7 @@ class _Perturber:
             # backwards, so that a sum's derivative is known before its summands'
             for passing in reversed(passings):
                 if time.perf_counter() > self.deadline:
-                    raise OutOfTime
+                    raise OutOfTimeError
                 site = passing.site
                 if site.derived or site.kind == "touch":
                     continue
@@ -196,6 +196,6 @@ class _Perturber:
             value[...] = value + self.step
             return value
         moved = value + self.step
-        return moved if isinstance(value, np.ndarray) or np.ndim(moved) else moved[()] if isinstance(moved, np.ndarray) else moved
+        return moved[()] if isinstance(moved, np.ndarray) and not isinstance(value, np.ndarray) else moved
 
 

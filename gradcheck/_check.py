@@ -17,11 +17,19 @@ from typing import Any, TypeAlias
 from gradcheck._audit import Audit, Depth, audit
 from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
 from gradcheck._errors import GradientError, TargetError
+from gradcheck._explain import explain
 from gradcheck._parallel import entries_by
+from gradcheck._repair import Patch
 from gradcheck._report import Block, Law, Report, Trial
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target
+from gradcheck._trace import Trace
 
+#: findings that a line explains; laws that a clip inside the backward breaks
+PATTERNS = frozenset({"gradient", "factor", "sign", "transposed", "missing", "phantom"})
+HIDDEN = frozenset({"scale", "linearity"})
+#: set by the tests: an error in the trace is an error
+TRACE_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
 Progress: TypeAlias = Callable[[str, int], None]
 
@@ -119,7 +127,7 @@ class _Run:
 
     def _of_target(self, target: Target) -> Report:
         main = self._audit_target(target, Depth(full=self.full), "checking")
-        return self._assembled(target.name, "", main, {}, None, [])
+        return self._explained(self._assembled(target.name, "", main, {}, None, []))
 
     # -- a factory -----------------------------------------------------------------------------------------------------
 
@@ -131,7 +139,7 @@ class _Run:
                 trials += self._tried(factory, other)
         self._learn_from(main, trials)
         main, smallest = self._smallest(factory, sizes, main, trials)
-        return self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)
+        return self._explained(self._assembled(factory.name, factory.doc, main, sizes, smallest, trials))
 
     def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
         """The default sizes; or, if the code raises there, the first others at which it does not."""
@@ -264,6 +272,58 @@ class _Run:
         found = audit(target, self.seed, depth, tick)
         self.evaluations += found.evaluations
         return found
+
+    def _explained(self, report: Report) -> Report:
+        """The report with the lines that are at fault, where source is at hand and a trace finds them."""
+        wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+        wrong -= set(self.common.blocks) if self.common and not self.divided else set()
+        broken = {name for name, law in report.laws.items() if not law.holds}
+        hidden = not wrong and bool(broken & HIDDEN)
+        if not self.explain or not (wrong or hidden):
+            return report
+        self.progress("tracing the backward", self.evaluations)
+        failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
+        try:
+            found = explain(self.subject, self.seed, self.common, failing, hidden, self._content(broken, hidden))
+        except Exception as error:  # a trace that fails must not take the verdict with it
+            if TRACE_ERRORS_RAISE:
+                raise
+            return replace(report, notes=(*report.notes, f"the backward could not be traced: {error}"))
+        named = {name for finding in found.findings for name in finding.blocks}
+        replaced = HIDDEN if hidden and found.findings else set()
+        others = [
+            finding
+            for finding in report.findings
+            if finding.kind.removeprefix("law:") not in replaced
+            and (finding.kind not in PATTERNS or not set(finding.blocks) <= named)
+        ]
+        self.evaluations += found.evaluations
+        return replace(
+            report,
+            findings=(*found.findings, *others),
+            notes=(*report.notes, *([found.note] if found.note else [])),
+            evaluations=self.evaluations,
+            patch=found.patch.files() if found.patch else {},
+        )
+
+    def _content(self, broken: set[str], hidden: bool) -> Callable[[Patch, Trace], bool]:
+        """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
+
+        def content(patch: Patch, trace: Trace) -> bool:
+            codes = list(trace.program.codes)
+            with patch.in_place(codes):
+                for seed in (self.seed, self.seed + 1):
+                    run = _Run(self.subject, seed, False, False, None, lambda *_: None)
+                    report = run.report()
+                    self.evaluations += run.evaluations
+                    wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+                    known = set(run.common.blocks) if run.common and self.common else set()
+                    laws = {name for name, law in report.laws.items() if not law.holds}
+                    if wrong - known or laws - (broken - HIDDEN if hidden else broken):
+                        return False
+            return True
+
+        return content
 
     def _assembled(
         self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]

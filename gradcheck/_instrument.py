@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any, TypeAlias
@@ -117,9 +118,14 @@ def compiled(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, C
     """From each code object of the file as it is on disk to the one of the same place in `tree`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "'str' object is not callable": it will be
-        old = compile(source, file, "exec", dont_inherit=True)
+        old = _as_it_is(file, source)
         new = compile(tree, file, "exec", dont_inherit=True)
     return dict(_side_by_side(old, new))
+
+
+@lru_cache(maxsize=8)
+def _as_it_is(file: str, source: str) -> CodeType:
+    return compile(source, file, "exec", dont_inherit=True)
 
 
 def _rewrite_file(program: Program, file: str, source: str, codes: list[CodeType]) -> None:

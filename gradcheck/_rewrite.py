@@ -22,8 +22,8 @@ Kind: TypeAlias = Literal["value", "load", "bind", "after", "touch"]
 
 #: calls whose plain arguments are of no interest
 _STRUCTURAL = frozenset(
-    "len range isinstance print type id hasattr getattr setattr enumerate zip reversed list tuple dict set super iter "
-    "next sorted int str bool vars".split()
+    {"len", "range", "isinstance", "print", "type", "id", "hasattr", "getattr", "setattr", "enumerate", "zip", "list"}
+    | {"reversed", "tuple", "dict", "set", "super", "iter", "next", "sorted", "int", "str", "bool", "vars"}
 )
 
 
@@ -317,9 +317,7 @@ class Rewriter(ast.NodeTransformer):
         if not isinstance(node, ast.Name):
             base = node.value
             plain = isinstance(base, (ast.Name, ast.Attribute, ast.Subscript))
-            if view and plain:
-                node.value = self._value(base)
-            elif not plain:
+            if view or not plain:
                 node.value = self._value(base)
         inner = tuple(self.found.pop())
         site = self._site("value" if view else "load", text, node, inner, top)
@@ -409,9 +407,9 @@ def _loaded_once(function: ast.AST) -> set[str]:
     looped: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, (ast.For, ast.While, ast.comprehension)):
-            bound = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
-            read = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-            looped |= read - bound
+            names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+            bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+            looped |= {name.id for name in names} - bound
         elif isinstance(node, (ast.Lambda, ast.FunctionDef)) and node is not function:
             looped |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     return {name for name, count in loads.items() if count == 1 and stores[name] == 1 and name not in looped}

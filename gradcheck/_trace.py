@@ -16,12 +16,12 @@ from typing import Self
 
 import numpy as np
 
-from gradcheck._adjoints import OutOfTime, adjoints
+from gradcheck._adjoints import OutOfTimeError, adjoints
 from gradcheck._errors import TargetError
 from gradcheck._evaluate import number
 from gradcheck._flow import Judgement, candidates, judge
 from gradcheck._instrument import Program, instrumented, observed, rewrite
-from gradcheck._match import Library, Series
+from gradcheck._match import RELATIVE, Library, Series
 from gradcheck._record import Event, Glimpse, Overrides, Recording, glimpse, record
 from gradcheck._rewrite import Statement
 from gradcheck._target import Array, Target, Values
@@ -46,6 +46,8 @@ class Fault:
     #: the derivatives that the statement was computed from: text and what it is
     inputs: dict[str, str] = field(default_factory=dict)
     blocks: tuple[str, ...] = ()
+    #: statements that it was computed from whose values are no derivatives, and those that handed it its inputs
+    through: list[Statement] = field(default_factory=list)
 
     @property
     def ratio(self) -> float | None:
@@ -63,19 +65,22 @@ class Fault:
 class Trace:
     """One target at one point, with the derivatives of everything that its forward computes.
 
-    Use it as a context manager, inside ``target.preserved()`` and after ``target.begin()``. `divisor` is a factor that all gradients are too
-    large by, which is another matter.
+    Use it as a context manager, inside ``target.preserved()`` and after ``target.begin()``. `divisor` is a factor
+    that all gradients are too large by, which is another matter.
     """
 
-    def __init__(self, target: Target, divisor: float = 1.0, seconds: float = FOR_ADJOINTS) -> None:
+    def __init__(
+        self, target: Target, divisor: float = 1.0, base: Values | None = None, seconds: float = FOR_ADJOINTS
+    ) -> None:
         self.target = target
-        self.base: Values = target.values()
+        self.base: Values = target.values() if base is None else base
         codes = observed(lambda: target.grads_at(self.base))
         self.program: Program = rewrite(codes)
         if not self.program.codes:
             raise TargetError("no source is at hand for the functions that ran")
         self._live = ExitStack()
         self._deadline = 0.0
+        self.loss = 0.0
         self.divisor, self.seconds = divisor, seconds
 
     def __enter__(self) -> Self:
@@ -92,7 +97,8 @@ class Trace:
 
     def _prepare(self) -> None:
         target, divisor, seconds = self.target, self.divisor, self.seconds
-        loss = abs(number(target.loss_at(self.base)))
+        self.loss = number(target.loss_at(self.base)).real
+        loss = abs(self.loss)
         found, self.evaluations = adjoints(target, self.base, self.program, seconds)
         for adjoint in found:
             adjoint.value = adjoint.value * divisor
@@ -199,7 +205,9 @@ class Trace:
         given = {(site, event.execution): event.value for event in events}
         expected = _by_execution(site, events, series)
         statement = self.program.sites[site].statement
-        return Fault(statement, expected, given, series.label, self._inputs(judgement, site))
+        fault = Fault(statement, expected, given, series.label, self._inputs(judgement, site))
+        fault.through = self._through(judgement, [event.index for event in events], statement)
+        return fault
 
     def _gain(
         self, judgement: Judgement, overrides: Overrides, own: set[tuple[int, int]], wrong: tuple[str, ...]
@@ -275,6 +283,25 @@ class Trace:
                 result.setdefault(one.text, match.label)
         return result
 
+    def _through(self, judgement: Judgement, starts: list[int], statement: Statement) -> list[Statement]:
+        """The statements behind these events, back to the right ones; the nearest first."""
+        events, sites = judgement.recording.events, self.program.sites
+        found: list[Statement] = []
+        seen: set[int] = set()
+        waiting = [j for i in starts for j in events[i].inputs]
+        while waiting:
+            i = waiting.pop(0)
+            if i in seen:
+                continue
+            seen.add(i)
+            site = sites[events[i].site]
+            other = site.statement
+            if other is not statement and other not in found and site.top and site.number not in self.forward:
+                found.append(other)
+            if not (judgement.judged[i] and judgement.right(i) and not events[i].same):
+                waiting += events[i].inputs
+        return found
+
     def _with_blocks(self, found: list[Fault], overrides: Overrides) -> list[Fault]:
         """Each with the wrong gradients that it flows into; without those that nothing depends on after all."""
         plain = self.judgement({})
@@ -325,7 +352,8 @@ class Trace:
 
     def _equal(self, gradient: Array, slope: Array) -> bool:
         size = max(float(np.max(np.abs(slope), initial=0.0)), float(np.max(np.abs(gradient), initial=0.0)))
-        return bool(np.max(np.abs(gradient.ravel() - slope.ravel()), initial=0.0) <= 10 * self.library.absolute + 1e-6 * size)
+        apart = float(np.max(np.abs(gradient.ravel() - slope.ravel()), initial=0.0))
+        return apart <= 10 * self.library.absolute + RELATIVE * size
 
 
 def _sites_behind(recording: Recording, event: int | None) -> set[int]:
@@ -390,4 +418,4 @@ def _shaped(value: Array, shape: tuple[int, ...]) -> Array | None:
     return None
 
 
-__all__ = ["Fault", "OutOfTime", "Trace"]
+__all__ = ["Fault", "OutOfTimeError", "Trace"]

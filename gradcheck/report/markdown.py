@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from gradcheck._report import Report
+from gradcheck._report import Finding, Report
 from gradcheck.report._words import SIGNS, entry, footer, headline, reasons, small, worst_first
 
 
 def to_markdown(report: Report) -> str:
     """A heading, the findings as a numbered list, what is not decided, and the table of gradients."""
     lines = [f"### {SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
-    lines += [f"{number}. {_escaped(finding.message)}" for number, finding in enumerate(report.findings, 1)]
+    for number, finding in enumerate(report.findings, 1):
+        lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]
     for reason, blocks in reasons(report).items():
         lines.append(f"- {', '.join(_code(block.name) for block in blocks)}: {_escaped(reason)}")
     lines += [
@@ -24,6 +25,16 @@ def to_markdown(report: Report) -> str:
         cells = [_code(block.name), f"{SIGNS[block.verdict]} {block.verdict}", *numbers]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", footer(report), ""])
+
+
+def _place(finding: Finding) -> list[str]:
+    """The line, and the diff that mends it, inside the list's item."""
+    lines = []
+    if finding.file is not None and finding.line is not None:
+        lines += ["", f"   `{finding.file}:{finding.line}`"]
+    if finding.fix is not None:
+        lines += ["", "   ```diff", *(f"   {line}" for line in finding.fix.diff.splitlines()), "   ```", ""]
+    return lines
 
 
 def _escaped(text: str) -> str:

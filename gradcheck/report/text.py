@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck._report import Block, Report
+from gradcheck._report import Block, Finding, Report
 from gradcheck._verdict import Verdict
 from gradcheck.report._words import SIGNS, entry, footer, headline, reasons, small, worst_first
 
@@ -33,9 +33,10 @@ def to_rich(report: Report) -> RenderableType:
     parts: list[RenderableType] = [title]
     if report.doc:
         parts.append(_indented(Text(report.doc, style="dim")))
-    parts += [_indented(_finding(number, finding.message), 2) for number, finding in enumerate(report.findings, 1)]
+    parts += [_indented(_finding(number, finding), 2) for number, finding in enumerate(report.findings, 1)]
     for reason, blocks in reasons(report).items():
         parts.append(_indented(Text(f"? {', '.join(block.name for block in blocks)}: {reason}", style="yellow")))
+    parts += [_indented(Text(note, style="yellow")) for note in report.notes]
     parts.append(_indented(_table(report)))
     holding = ", ".join(law.name for law in report.laws.values() if law.holds)
     if holding:
@@ -44,9 +45,17 @@ def to_rich(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _finding(number: int, message: str) -> RenderableType:
+def _finding(number: int, finding: Finding) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(f"{number}.", style="bold red"), Text(message))
+    grid.add_row(Text(f"{number}.", style="bold red"), Text(finding.message))
+    if finding.file is not None and finding.line is not None:
+        grid.add_row("", Text(f"{finding.file}:{finding.line}", style="cyan"))
+    if finding.fix is not None:
+        for sign, lines, style in (("-", finding.fix.before, "red"), ("+", finding.fix.after, "green")):
+            for line in lines.splitlines():
+                grid.add_row("", Text(f"{sign} {line}", style=style))
+    elif finding.statement is not None:
+        grid.add_row("", Text(finding.statement, style="dim"))
     return grid
 
 
