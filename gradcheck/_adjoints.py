@@ -197,5 +197,3 @@ class _Perturber:
             return value
         moved = value + self.step
         return moved[()] if isinstance(moved, np.ndarray) and not isinstance(value, np.ndarray) else moved
-
-

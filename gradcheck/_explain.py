@@ -33,8 +33,6 @@ class Explanation:
     note: str = ""
 
 
-
-
 def sizes_to_trace(factory: TargetFactory) -> Iterator[Sizes]:
     """Small sizes, no two of them equal; then the defaults."""
     small = dict(factory.sizes)
@@ -181,5 +179,3 @@ def _message(fault: Fault, statement: Statement) -> str:
 
 def _plain(label: str) -> str:
     return label.partition(" at execution ")[0]
-
-

@@ -50,7 +50,10 @@ def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bo
     """Match every statement's value, and follow the data."""
     events = recording.events
     judged = [
-        sites[event.site].top and not event.same and sites[event.site].kind != "load" and not library.is_zero(event.value)
+        sites[event.site].top
+        and not event.same
+        and sites[event.site].kind != "load"
+        and not library.is_zero(event.value)
         for event in events
     ]
     wanted = [i for i, one in enumerate(judged) if one]
@@ -78,9 +81,7 @@ def _follow(result: Judgement) -> None:
             for j in events[i].inputs:
                 result.recovered[j] = True
     for i, event in enumerate(events):
-        result.blocked[i] = any(
-            result.blocked[j] or (result.suspect(j) and result.tainted[j]) for j in event.inputs
-        )
+        result.blocked[i] = any(result.blocked[j] or (result.suspect(j) and result.tainted[j]) for j in event.inputs)
 
 
 @dataclass

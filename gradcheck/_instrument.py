@@ -151,17 +151,15 @@ def _by_place(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | Non
     same = [
         new
         for old, new in pairs.items()
-        if (old.co_qualname, old.co_firstlineno, old.co_freevars) == (code.co_qualname, code.co_firstlineno, code.co_freevars)
+        if (old.co_qualname, old.co_firstlineno, old.co_freevars)
+        == (code.co_qualname, code.co_firstlineno, code.co_freevars)
     ]
     return same[0] if len(same) == 1 else None
 
 
 def _side_by_side(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
     yield old, new
-    inner = [
-        [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        for code in (old, new)
-    ]
+    inner = [[constant for constant in code.co_consts if isinstance(constant, CodeType)] for code in (old, new)]
     for a, b in zip(*inner, strict=False):
         if a.co_name == b.co_name:
             yield from _side_by_side(a, b)
@@ -170,7 +168,11 @@ def _side_by_side(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, Code
 def _with_tap(code: CodeType, tap: Tap) -> CodeType:
     """The code with the callable where its name stands, also in the code inside it."""
     constants = tuple(
-        tap if constant == TAP and isinstance(constant, str) else _with_tap(constant, tap) if isinstance(constant, CodeType) else constant
+        tap
+        if constant == TAP and isinstance(constant, str)
+        else _with_tap(constant, tap)
+        if isinstance(constant, CodeType)
+        else constant
         for constant in code.co_consts
     )
     return code.replace(co_consts=constants)
@@ -192,4 +194,8 @@ def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
 
 def _is_users(code: CodeType) -> bool:
     file = code.co_filename
-    return not (file.startswith((_HERE, *_LIBRARIES, "<frozen")) or "site-packages" in file or file == "<__array_function__ internals>")
+    return not (
+        file.startswith((_HERE, *_LIBRARIES, "<frozen"))
+        or "site-packages" in file
+        or file == "<__array_function__ internals>"
+    )

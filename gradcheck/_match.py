@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class Library:
     def __init__(self, adjoints: Sequence[Adjoint], scale: float) -> None:
         self.absolute = ABSOLUTE * max(scale, 1e-3)
         self.series = _series(adjoints)
-        self._rows: dict[int, list[tuple[Array, Callable[[], str]]]] = {}
+        self._rows: dict[int, list[tuple[Array, str]]] = {}
         self._seen: dict[int, set[bytes]] = {}
         for series in self.series:
             self._add_series(series)
@@ -98,10 +98,10 @@ class Library:
                 factor = float(np.sign(cosine[j]) * length / norms[j])
                 tolerance = self.absolute + RELATIVE * length
                 if np.max(np.abs(flat - rows[j][0])) <= tolerance:
-                    match = Match(rows[j][1]())
+                    match = Match(rows[j][1])
                     break
                 if size > 1 and match is None and np.max(np.abs(flat - factor * rows[j][0])) <= tolerance:
-                    match = Match(rows[j][1](), factor)
+                    match = Match(rows[j][1], factor)
             result.append(match)
         return result
 
@@ -125,26 +125,24 @@ class Library:
         return None
 
     def _add_series(self, series: Series) -> None:
-        values, label = series.values, series.label
+        values, name = series.values, f"dL/d({series.label})"
         count = len(values)
         for t, value in enumerate(values):
-            self._add(value, lambda t=t: f"dL/d({label})" + (f" at execution {t + 1} of {count}" if count > 1 else ""))  # type: ignore[misc]  # defaults bind t
+            self._add(value, f"{name} at execution {t + 1} of {count}" if count > 1 else name)
             for axis in range(value.ndim):
                 for parts in {2, 3, 4, value.shape[axis] if axis == 0 else 1} - {1}:
                     if value.ndim >= 2 and value.shape[axis] % parts == 0 and value.size // parts >= 2:
                         for j, part in enumerate(np.split(value, parts, axis)):
-                            self._add(part, lambda j=j: f"part {j + 1} of dL/d({label})")  # type: ignore[misc]
+                            self._add(part, f"part {j + 1} of {name}")
         if count > 1 and len({value.shape for value in values}) == 1:
-            self._add(np.stack(values), lambda: f"dL/d({label}), all executions")
-            self._add(np.stack(values[::-1]), lambda: f"dL/d({label}), all executions, last first")
-            for name, ordered in (("last", values[::-1]), ("first", values)):
-                total = np.zeros_like(values[0])
+            self._add(np.stack(values), f"{name}, all executions")
+            self._add(np.stack(values[::-1]), f"{name}, all executions, last first")
+            for which, ordered in (("last", values[::-1]), ("first", values)):
+                total = values[0] * 0.0
                 for k, value in enumerate(ordered):
                     total = total + value
                     if k:
-                        self._add(
-                            total, lambda k=k, name=name: f"dL/d({label}), the sum of the {name} {k + 1} of {count}"
-                        )  # type: ignore[misc]
+                        self._add(total, f"{name}, the sum of the {which} {k + 1} of {count}")
 
     def _add_uses(self, adjoints: Sequence[Adjoint]) -> None:
         """Sums over some of the uses of one value."""
@@ -157,9 +155,9 @@ class Library:
                 for count in range(2, len(same) + 1):
                     for some in combinations(same, count):
                         total = np.sum([adjoint.value for adjoint in some], axis=0)
-                        self._add(total, lambda some=some: f"dL/d({some[0].site.text}) through {len(some)} of its uses")  # type: ignore[misc]
+                        self._add(total, f"dL/d({some[0].site.text}) through {len(some)} of its uses")
 
-    def _add(self, value: Array, label: Callable[[], str]) -> None:
+    def _add(self, value: Array, label: str) -> None:
         if self.is_zero(value):
             return
         flat = np.asarray(value, dtype=float).ravel()
@@ -184,9 +182,7 @@ def _series(adjoints: Sequence[Adjoint]) -> list[Series]:
     result = []
     # names first: of equal derivatives the one that is best said is kept
     rank = {"bind": 0, "after": 1, "load": 3, "value": 2}
-    order = sorted(
-        by_site.values(), key=lambda same: (len(same), rank.get(same[0].site.kind, 9), -same[0].site.number)
-    )
+    order = sorted(by_site.values(), key=lambda same: (len(same), rank.get(same[0].site.kind, 9), -same[0].site.number))
     for same in order:
         same = sorted(same, key=lambda adjoint: adjoint.execution)
         shape = same[-1].value.shape

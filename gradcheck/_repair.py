@@ -1,7 +1,7 @@
 """Mends faulty statements: edits that give what the trace says they should give, verified by checking the whole again.
 
-An edit is first judged by its value: evaluated in the frame of the running backward, in the place of the statement, does
-it give the right derivative at every execution? Where a statement cannot be judged so (it calls what must not be
+An edit is first judged by its value: evaluated in the frame of the running backward, in the place of the statement,
+does it give the right derivative at every execution? Where a statement cannot be judged so (it calls what must not be
 called twice), the backward is run with it. The forward is never edited.
 """
 
@@ -71,9 +71,7 @@ class Patch:
             pairs = compiled(file, ast.parse(self.patched(file)), source)
             for code in codes:
                 if code.co_filename == file:
-                    new = pairs.get(code) or next(
-                        (b for a, b in pairs.items() if _place(a) == _place(code)), None
-                    )
+                    new = pairs.get(code) or next((b for a, b in pairs.items() if _place(a) == _place(code)), None)
                     if new is not None:
                         changed[code] = new
         with swapped(changed):
@@ -251,7 +249,7 @@ def original(statement: Statement, source: str) -> ast.stmt:
     node = statement.node
     for other in ast.walk(ast.parse(source)):
         if isinstance(other, type(node)) and (other.lineno, other.col_offset) == (node.lineno, node.col_offset):
-            return other  # type: ignore[return-value]  # a statement, as node is
+            return other
     raise LookupError(statement.text)
 
 
@@ -318,5 +316,3 @@ def _wrong(trace: Trace, patch: Patch) -> tuple[str, ...] | None:
 
 def _place(code: CodeType) -> tuple[str, int]:
     return code.co_qualname, code.co_firstlineno
-
-

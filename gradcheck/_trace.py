@@ -139,7 +139,9 @@ class Trace:
 
     # -- the search ------------------------------------------------------------------------------------------------
 
-    def _best(self, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], deadline: float) -> Fault | None:
+    def _best(
+        self, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], deadline: float
+    ) -> Fault | None:
         """The first site in the data flow, and what it should give, that make more of what follows right."""
         around = candidates(judgement, self.program.sites, wrong, self.forward)
         self._deadline = deadline
