@@ -35,6 +35,8 @@ class Adjoint:
     value: Array
     #: equal for derivatives of one and the same object
     identity: int = 0
+    #: when it ran, among all taps
+    order: int = 0
 
     @property
     def name(self) -> str:
@@ -127,7 +129,9 @@ class _Perturber:
                 if value is None:
                     value = self._derivative(passing, zero.real, rng)
                 if value is not None:
-                    found[site.number, passing.execution] = Adjoint(site, passing.execution, value, passing.identity)
+                    found[site.number, passing.execution] = Adjoint(
+                        site, passing.execution, value, passing.identity, passing.order
+                    )
         return list(reversed(found.values())), self.evaluations
 
     def _of_sum(self, passing: _Passing, found: dict[tuple[int, int], Adjoint]) -> Array | None:

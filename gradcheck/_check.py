@@ -20,7 +20,7 @@ from gradcheck._errors import GradientError, TargetError
 from gradcheck._explain import explain
 from gradcheck._parallel import entries_by
 from gradcheck._repair import Patch
-from gradcheck._report import Block, Law, Report, Trial
+from gradcheck._report import Block, Finding, Law, Report, Trial
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target
 from gradcheck._trace import Trace
@@ -291,16 +291,21 @@ class _Run:
             return replace(report, notes=(*report.notes, f"the backward could not be traced: {error}"))
         named = {name for finding in found.findings for name in finding.blocks}
         replaced = HIDDEN if hidden and found.findings else set()
-        others = [
-            finding
-            for finding in report.findings
-            if finding.kind.removeprefix("law:") not in replaced
-            and (finding.kind not in PATTERNS or not set(finding.blocks) <= named)
+        explained = [one for one in report.findings if one.kind in PATTERNS and set(one.blocks) <= named]
+        kept = [
+            one for one in report.findings if one not in explained and one.kind.removeprefix("law:") not in replaced
+        ]
+        laws = [one for one in kept if one.kind.startswith("law:")]
+        at = f"; smallest failing size: {shown(report.smallest)}" if report.smallest else ""
+        lines = [
+            replace(one, kind=_kind(one, explained), message=one.message + at if one.blocks else one.message)
+            for one in found.findings
         ]
         self.evaluations += found.evaluations
+        self.progress("tracing the backward", self.evaluations)
         return replace(
             report,
-            findings=(*found.findings, *others),
+            findings=(*laws, *lines, *(one for one in kept if one not in laws)),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.files() if found.patch else {},
@@ -343,3 +348,9 @@ class _Run:
             evaluations=self.evaluations,
             doc=doc,
         )
+
+
+def _kind(line: Finding, explained: list[Finding]) -> str:
+    """The pattern that all the gradients show which are wrong because of a line."""
+    kinds = {one.kind for one in explained if set(one.blocks) & set(line.blocks)}
+    return kinds.pop() if len(kinds) == 1 else "gradient"

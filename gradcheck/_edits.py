@@ -90,7 +90,18 @@ def _all(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
     nodes = [node for node in ast.walk(statement) if isinstance(node, ast.expr)]
     loads = [node for node in nodes if isinstance(getattr(node, "ctx", ast.Load()), ast.Load)]
     values = [node for node in loads if not _is_callee(node, nodes) and not _is_target(node, statement)]
-    for family in (_other_names, _exchanged, _activated, _operators, _dropped, _indices, _shapes, _numbers, _helpers):
+    for family in (
+        _other_names,
+        _exchanged,
+        _activated,
+        _wrapped,
+        _operators,
+        _dropped,
+        _indices,
+        _shapes,
+        _numbers,
+        _helpers,
+    ):
         for node in values:
             yield from family(node, scope)
     yield from _assignment(statement)
@@ -196,6 +207,16 @@ def _activated(node: ast.expr, scope: Scope) -> Iterator[Edit]:
             for form in (f"({name} * (1 - {name}))", f"(1 - {name} ** 2)", f"(1 - np.tanh({name}) ** 2)"):
                 if len(names) == 1:
                     yield _replace(node, form)
+
+
+def _wrapped(node: ast.expr, scope: Scope) -> Iterator[Edit]:
+    """A derivative of an activation in the place of its argument; a helper called on it."""
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+        text = ast.unparse(node)
+        for name in scope.functions[:20]:
+            yield _replace(node, f"{name}({text})")
+        for form in (f"({text} * (1 - {text}))", f"(1 - {text} ** 2)", f"(1 - {text})", f"np.tanh({text})"):
+            yield _replace(node, form)
 
 
 _OPERATORS: dict[type[ast.operator], tuple[ast.operator, ...]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -49,13 +50,7 @@ class Judgement:
 def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bool = True) -> Judgement:
     """Match every statement's value, and follow the data."""
     events = recording.events
-    judged = [
-        sites[event.site].top
-        and not event.same
-        and sites[event.site].kind != "load"
-        and not library.is_zero(event.value)
-        for event in events
-    ]
+    judged = [_is_whole(sites[event.site]) and not event.same and not library.is_zero(event.value) for event in events]
     wanted = [i for i, one in enumerate(judged) if one]
     matches: list[Match | None] = [None] * len(events)
     for i, match in zip(wanted, library.match_all([events[i].value for i in wanted]), strict=True):
@@ -67,6 +62,12 @@ def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bo
     if flow:
         _follow(result)
     return result
+
+
+def _is_whole(site: Site) -> bool:
+    """Whether the value is all that a statement computes: no reading, and no buffer that is filled bit by bit."""
+    partly_filled = site.kind == "after" and not isinstance(site.statement.node, ast.AugAssign)
+    return site.top and site.kind not in ("load", "touch") and not partly_filled
 
 
 def _follow(result: Judgement) -> None:
@@ -117,7 +118,7 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
         sink = result.recording.sinks.get(name)
         if sink is not None and not result.blocked[sink]:
             found: dict[int, int] = {}
-            _add_sources(result, sites, forward, sink, found)
+            _add_sources(result, sites, forward, sink, found, untainted=True)
             if events[sink].site not in forward:
                 found.setdefault(events[sink].site, sink)
             for site, i in found.items():
@@ -132,7 +133,12 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
 
 
 def _add_sources(
-    result: Judgement, sites: list[Site], forward: Collection[int], index: int, found: dict[int, int]
+    result: Judgement,
+    sites: list[Site],
+    forward: Collection[int],
+    index: int,
+    found: dict[int, int],
+    untainted: bool = False,
 ) -> None:
     """The way an event's inputs came to it, back to the statements that they are the values of."""
     events = result.recording.events
@@ -145,7 +151,8 @@ def _add_sources(
         seen.add(i)
         site = sites[events[i].site]
         whole = result.judged[i] and site.kind != "bind"
-        if result.tainted[i] and site.number not in forward and (whole or site.kind in ("load", "bind", "after")):
+        usable = result.tainted[i] or untainted or (site.top and events[i].same)
+        if usable and site.number not in forward and (whole or site.kind in ("load", "bind", "after")):
             found.setdefault(site.number, i)
         if not whole:
             waiting += events[i].inputs

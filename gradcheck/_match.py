@@ -16,6 +16,8 @@ from gradcheck._target import Array
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 #: arrays that fall into more parts than this are not taken apart
 MOST_PARTS = 8
+#: values that are used more often are not looked for in sums over some of their uses
+MOST_USES = 6
 
 
 class Match(NamedTuple):
@@ -38,7 +40,7 @@ class Library:
 
     def __init__(self, adjoints: Sequence[Adjoint], scale: float) -> None:
         self.absolute = ABSOLUTE * max(scale, 1e-3)
-        self.series = _series(adjoints)
+        self.series = [*_series(adjoints), *_series_of_uses(adjoints)]
         self._rows: dict[int, list[tuple[Array, str]]] = {}
         self._seen: dict[int, set[bytes]] = {}
         for series in self.series:
@@ -146,16 +148,11 @@ class Library:
 
     def _add_uses(self, adjoints: Sequence[Adjoint]) -> None:
         """Sums over some of the uses of one value."""
-        uses: dict[int, list[Adjoint]] = {}
-        for adjoint in adjoints:
-            if adjoint.site.kind == "load":
-                uses.setdefault(adjoint.identity, []).append(adjoint)
-        for same in uses.values():
-            if 2 <= len(same) <= 5 and len({adjoint.value.shape for adjoint in same}) == 1:
-                for count in range(2, len(same) + 1):
-                    for some in combinations(same, count):
-                        total = np.sum([adjoint.value for adjoint in some], axis=0)
-                        self._add(total, f"dL/d({some[0].site.text}) through {len(some)} of its uses")
+        for same in _uses(adjoints):
+            for count in range(2, len(same) + 1 if len(same) <= MOST_USES else 2):
+                for some in combinations(same, count):
+                    total = sum((adjoint.value for adjoint in some[1:]), some[0].value)
+                    self._add(total, f"dL/d({some[0].site.text}) through {len(some)} of its uses")
 
     def _add(self, value: Array, label: str) -> None:
         if self.is_zero(value):
@@ -193,6 +190,31 @@ def _series(adjoints: Sequence[Adjoint]) -> list[Series]:
             values = tuple(known.get(t, np.zeros(shape)) for t in range(same[-1].execution + 1))
         result.append(Series(_name(same[0]), values))
     return result
+
+
+def _uses(adjoints: Sequence[Adjoint]) -> list[list[Adjoint]]:
+    """The readings of each value that is read at least twice, in the order of execution."""
+    uses: dict[int, list[Adjoint]] = {}
+    for adjoint in sorted(adjoints, key=lambda adjoint: adjoint.order):
+        if adjoint.site.kind == "load":
+            uses.setdefault(adjoint.identity, []).append(adjoint)
+    return [same for same in uses.values() if len(same) >= 2 and len({one.value.shape for one in same}) == 1]
+
+
+def _series_of_uses(adjoints: Sequence[Adjoint]) -> list[Series]:
+    """Sums over consecutive uses of a value, as of a state in the step after it."""
+    found: dict[tuple[int, ...], list[Array]] = {}
+    names: dict[tuple[int, ...], str] = {}
+    for same in _uses(adjoints):
+        if len(same) > 2 * MOST_USES:
+            continue
+        for first, last in combinations(range(len(same) + 1), 2):
+            some = same[first:last]
+            if len(some) >= 2:
+                key = tuple(adjoint.site.number for adjoint in some)
+                found.setdefault(key, []).append(sum((adjoint.value for adjoint in some[1:]), some[0].value))
+                names[key] = f"{some[0].site.text}, through {len(some)} of its uses"
+    return [Series(names[key], tuple(values)) for key, values in found.items()]
 
 
 def _name(adjoint: Adjoint) -> str:

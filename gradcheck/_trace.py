@@ -314,9 +314,10 @@ class Trace:
         for fault in found:
             own = {site for site, _ in fault.expected}
             others = {key: value for key, value in overrides.items() if key not in fault.expected}
-            gain, _ = self._gain(right, others, set(fault.expected), self.wrong(right.recording.gradients))
+            gain, seen = self._gain(right, others, set(fault.expected), self.wrong(right.recording.gradients))
             if gain < 0:
-                fault.blocks = tuple(name for name in wrong if own & reached[name]) or wrong
+                without = self.wrong(seen.gradients)
+                fault.blocks = tuple(name for name in wrong if own & reached[name] or name in without) or wrong
                 result.append(fault)
         return result
 
