@@ -308,7 +308,7 @@ class _Run:
             findings=(*laws, *lines, *(one for one in kept if one not in laws)),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
-            patch=found.patch.files() if found.patch else {},
+            patch=found.patch.plain() if found.patch else {},
         )
 
     def _content(self, broken: set[str], hidden: bool) -> Callable[[Patch, Trace], bool]:

@@ -58,9 +58,12 @@ class Patch:
         """The file's source with the edits."""
         return applied(self.sources[file], [edit for statement, edit in self.chosen if statement.file == file])
 
-    def files(self) -> dict[str, str]:
-        """The sources of all files that are changed, with the edits."""
-        return {file: self.patched(file) for file in sorted({statement.file for statement, _ in self.chosen})}
+    def plain(self) -> dict[str, list[tuple[int, int, int, int, str]]]:
+        """The edits by file, as builtins."""
+        result: dict[str, list[tuple[int, int, int, int, str]]] = {}
+        for statement, edit in self.chosen:
+            result.setdefault(statement.file, []).append((*edit.start, *edit.end, edit.text))
+        return result
 
     @contextmanager
     def in_place(self, codes: list[CodeType]) -> Iterator[None]:

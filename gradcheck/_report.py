@@ -104,8 +104,9 @@ class Report:
     doc: str = ""
     #: what else is to be said, a line each
     notes: tuple[str, ...] = ()
-    #: the source of each file with all fixes, if together they make everything right that was found
-    patch: dict[str, str] = field(default_factory=dict)
+    #: by file, the edits that together make everything right that was found, if there are any: each replaces
+    #: the text from (line, byte) to (line, byte)
+    patch: dict[str, list[tuple[int, int, int, int, str]]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -120,7 +121,6 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as builtins: dicts, lists, strings, numbers, booleans and None."""
         result: dict[str, Any] = _plain({**asdict(self), "ok": self.ok})
-        del result["patch"]  # whole files; the fixes hold their diffs
         for name, block in self.blocks.items():
             result["blocks"][name]["worst"] = _plain(block.worst._asdict()) if block.worst else None
         return result

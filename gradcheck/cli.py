@@ -102,8 +102,23 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print one JSON object a target, each on a line")
     check.add_argument("--html", metavar="PATH", type=_writable, help="write the reports to one HTML file as well")
     check.add_argument(
+        "--fix", action="store_true", help="write the verified fixes to the files; each is kept as FILE.orig"
+    )
+    check.add_argument("--patch", metavar="PATH", type=_writable, help="write the verified fixes to a patch instead")
+    check.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="share the entries of --full out to N processes (default: 1)"
     )
+    trace = commands.add_parser(
+        "trace",
+        help="show the backward's source with the derivative that each line holds",
+        description="Show the source of the backward and, beside each line, which derivative of the loss it holds.",
+    )
+    trace.add_argument("files", nargs="+", metavar="FILE[::NAME]", help="a Python file, or one target of it")
+    trace.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="seed of parameters and directions (default: 0)"
+    )
+    trace.add_argument("--size", type=_size, action="append", default=[], metavar="NAME=N", help="pin a size")
+    trace.set_defaults(full=False, json=False, html=None, jobs=1, fix=False, patch=None)
     return parser
 
 
@@ -173,6 +188,9 @@ class _Session:
         for subject_name, subject in subjects.items():
             where = f"{path}::{subject_name}"
             try:
+                if self.options.command == "trace":
+                    self._trace(where, subject)
+                    continue
                 report = self._checked(subject)
             except TargetError as error:
                 self._complain(where, f"{where}: {error}", error)
@@ -194,6 +212,8 @@ class _Session:
             except OSError as error:
                 self.say(f"cannot write {self.options.html}: {error.strerror}", "red")
                 return 2
+        if not self._write_fixes():
+            return 2
         counts = Counter[str](report.verdict for report in self.reports)
         if len(self.reports) + self.failed > 1 and not self.options.json:
             parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
@@ -203,6 +223,32 @@ class _Session:
             return 2
         statuses = {report.exit_status for report in self.reports}
         return 1 if 1 in statuses else 3 if 3 in statuses else 0
+
+    def _trace(self, where: str, subject: Target | TargetFactory) -> None:
+        from gradcheck._view import view
+
+        print(f"{where}\n{view(subject, self.options.seed)}", file=self.out)
+
+    def _write_fixes(self) -> bool:
+        """Write what --fix and --patch ask for; whether that went well."""
+        if not (self.options.fix or self.options.patch):
+            return True
+        from gradcheck._write import patch, together, write
+
+        edits = together(self.reports)
+        try:
+            if self.options.patch:
+                self.options.patch.write_text(patch(edits), encoding="utf-8")
+            if self.options.fix:
+                for file, of_file in edits.items():
+                    backup = write(file, of_file)
+                    self.say(f"fixed {len(of_file)} places of {file}; as it was: {backup}", "green")
+        except OSError as error:
+            self.say(f"cannot write {error.filename}: {error.strerror}", "red")
+            return False
+        if not edits:
+            self.say("no verified fix to write", "yellow")
+        return True
 
     def say(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
         """To standard error, word for word."""
