@@ -71,7 +71,7 @@ def adjoints(target: Target, base: Values, program: Program, seconds: float) -> 
         If they would take longer than `seconds`.
     """
     passings = _passings(target, base, program)
-    return _Perturber(target, base, program, time.perf_counter() + seconds).all(passings)
+    return _Perturber(target, base, program, time.process_time() + seconds).all(passings)
 
 
 def is_float(value: Any) -> bool:
@@ -120,7 +120,7 @@ class _Perturber:
             zero = self._loss(0, 0.0)
             # backwards, so that a sum's derivative is known before its summands'
             for passing in reversed(passings):
-                if time.perf_counter() > self.deadline:
+                if time.process_time() > self.deadline:
                     raise OutOfTimeError
                 site = passing.site
                 if site.derived or site.kind == "touch":

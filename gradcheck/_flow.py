@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gradcheck._match import Library, Match
-from gradcheck._record import Recording
+from gradcheck._record import Event, Recording
 from gradcheck._rewrite import Site
 
 #: values that no derivative flows into are candidates only as long as there are few of them
@@ -50,7 +50,9 @@ class Judgement:
 def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bool = True) -> Judgement:
     """Match every statement's value, and follow the data."""
     events = recording.events
-    judged = [_is_whole(sites[event.site]) and not event.same and not library.is_zero(event.value) for event in events]
+    judged = [
+        _is_whole(sites[event.site], event) and not event.same and not library.is_zero(event.value) for event in events
+    ]
     wanted = [i for i, one in enumerate(judged) if one]
     matches: list[Match | None] = [None] * len(events)
     for i, match in zip(wanted, library.match_all([events[i].value for i in wanted]), strict=True):
@@ -64,10 +66,12 @@ def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bo
     return result
 
 
-def _is_whole(site: Site) -> bool:
+def _is_whole(site: Site, event: Event) -> bool:
     """Whether the value is all that a statement computes: no reading, and no buffer that is filled bit by bit."""
+    if site.kind == "load":
+        return site.top and bool(event.inputs)  # a slice
     partly_filled = site.kind == "after" and not isinstance(site.statement.node, ast.AugAssign)
-    return site.top and site.kind not in ("load", "touch") and not partly_filled
+    return site.top and site.kind != "touch" and not partly_filled
 
 
 def _follow(result: Judgement) -> None:
@@ -89,9 +93,10 @@ def _follow(result: Judgement) -> None:
 class Around:
     """Where it may have gone wrong."""
 
-    #: values that are derivatives of nothing, though all they were computed from is right, in the order of execution;
-    #: then what wrong gradients are put together from, the last first
+    #: values that are derivatives of nothing, though all they were computed from is right, in the order of execution
     suspects: list[int]
+    #: what wrong gradients are put together from
+    feeders: list[int]
     #: for each suspect: right values that it was computed from, and the names they came under
     sources: dict[int, list[int]]
     #: the suspects that a derivative flows into
@@ -124,9 +129,11 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
             for site, i in found.items():
                 feeders[site] = i
                 _add_sources(result, sites, forward, i, sources.setdefault(site, {}))
-    last_first = sorted(feeders, key=lambda site: -feeders[site])
+    # what a statement computes before what only hands it on; the last first
+    last_first = sorted(feeders, key=lambda site: (events[feeders[site]].same, -feeders[site]))
     return Around(
-        [*sorted(suspects, key=lambda site: suspects[site]), *(site for site in last_first if site not in suspects)],
+        sorted(suspects, key=lambda site: suspects[site]),
+        [site for site in last_first if site not in suspects],
         {site: sorted(found, key=lambda one: found[one]) for site, found in sources.items()},
         {site for site, i in suspects.items() if result.tainted[i]},
     )

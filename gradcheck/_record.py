@@ -140,6 +140,8 @@ class _Recorder:
         count = len(program.sites)
         self.executions = [0] * count
         self.last: list[int | None] = [None] * count
+        #: events that no expression around them has taken up yet: many, where a generator gives them
+        self.pending: dict[int, list[int]] = {}
         self.by_id: dict[int, int] = {}
         self.by_owner: dict[int, int] = {}
         self.alive: list[Any] = []
@@ -191,7 +193,7 @@ class _Recorder:
             return tuple({one for one in [known, *around] if one is not None}), False
         if before is not None:
             return (max(before, self.by_owner.get(id(_owner(value)), before)),), True
-        inner = [event for one in site.inputs if (event := self.last[one]) is not None]
+        inner = [event for one in site.inputs for event in self.pending.pop(one, ())]
         if site.kind in ("load", "bind"):
             known = self.known(value)
             return ((known,) if known is not None else ()) + tuple(inner), False
@@ -201,6 +203,7 @@ class _Recorder:
         index = len(self.recording.events)
         self.recording.events.append(Event(index, number, execution, np.array(value), inputs, same))
         self.last[number] = index
+        self.pending.setdefault(number, []).append(index)
         self.alive.append(value)
         self.by_id[id(value)] = index
         if updated or _owner(value) is value:

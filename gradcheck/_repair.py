@@ -84,7 +84,7 @@ class Patch:
 def mends(trace: Trace, faults: list[Fault], seconds: float) -> list[Mend]:
     """Edits judged by value, for each fault. Call it while the trace is open."""
     overrides = {key: value for fault in faults for key, value in fault.expected.items()}
-    deadline = time.perf_counter() + seconds
+    deadline = time.process_time() + seconds
     result = []
     for fault in faults:
         mend = Mend(fault, fault.statement.file)
@@ -97,7 +97,7 @@ def mends(trace: Trace, faults: list[Fault], seconds: float) -> list[Mend]:
 
 def mends_by_run(trace: Trace, found: list[Mend], seconds: float) -> None:
     """Edits for the faults that have none, judged by running the backward. Call it when the trace is closed."""
-    deadline = time.perf_counter() + seconds
+    deadline = time.process_time() + seconds
     sources = trace.program.sources
     chosen = [mend.alternatives[0] for mend in found if mend.alternatives]
     for mend in found:
@@ -106,7 +106,7 @@ def mends_by_run(trace: Trace, found: list[Mend], seconds: float) -> None:
         before = _wrong(trace, Patch(chosen, sources))
         for statement, edit, exchange in _to_run(mend.fault, sources):
             enough = len(mend.alternatives) >= (MOST_ALTERNATIVES if exchange else 1)
-            if time.perf_counter() > deadline or enough:
+            if time.process_time() > deadline or enough:
                 break
             wrong = _wrong(trace, Patch([*chosen, (statement, edit)], sources))
             if wrong is None or before is None or not set(wrong) < set(before):
@@ -199,7 +199,7 @@ class _ByValue:
             self.waiting = [
                 (edit, code)
                 for edit, code in self.waiting
-                if time.perf_counter() < self.deadline and self._gives(code, local, glob, expected)
+                if time.process_time() < self.deadline and self._gives(code, local, glob, expected)
             ]
 
     def _expected(self, execution: int) -> dict[int, Array] | None:
@@ -239,12 +239,19 @@ class _ByValue:
         try:
             value = eval(code, glob, dict(local))
             for position, right in expected.items():
-                part = value if position < 0 else list(value.values() if isinstance(value, dict) else value)[position]
+                part = value if position < 0 else _leaves(value)[position]
                 if np.shape(part) != right.shape or not self.trace.library.equal(np.asarray(part, dtype=float), right):
                     return False
         except Exception:  # whatever an edited expression may raise: it is not the right one
             return False
         return True
+
+
+def _leaves(value: Any) -> list[Any]:
+    """The values in a nest of displays, in the order in which they are written."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [leaf for part in value for leaf in _leaves(part)] if isinstance(value, (tuple, list)) else [value]
 
 
 def original(statement: Statement, source: str) -> ast.stmt:

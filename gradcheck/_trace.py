@@ -8,10 +8,12 @@ in place, until every gradient is right.
 
 from __future__ import annotations
 
+import ast
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Self
 
 import numpy as np
@@ -122,10 +124,10 @@ class Trace:
 
     def faults(self, seconds: float = FOR_SEARCH) -> list[Fault]:
         """Statements at fault, in the order in which they were found: what comes first in the data flow first."""
-        deadline = time.perf_counter() + seconds
+        deadline = time.process_time() + seconds
         overrides: dict[tuple[int, int], Array] = {}
         found: list[Fault] = []
-        while len(found) < MOST_FAULTS and time.perf_counter() < deadline:
+        while len(found) < MOST_FAULTS and time.process_time() < deadline:
             judgement = self.judgement(overrides)
             wrong = self.wrong(judgement.recording.gradients)
             if not found and not wrong:
@@ -145,14 +147,55 @@ class Trace:
         """The first site in the data flow, and what it should give, that make more of what follows right."""
         around = candidates(judgement, self.program.sites, wrong, self.forward)
         self._deadline = deadline
-        for thorough in (False, True):
-            for site in around.suspects:
-                if not wrong and site not in around.tainted:
-                    continue  # all gradients are right: what is left may be hidden by an override, or harmless
-                fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
+        order = [(site, thorough) for thorough in (False, True) for site in around.suspects]
+        if not wrong:  # what is left may be hidden by an override, or harmless
+            order = [(site, thorough) for site, thorough in order if site in around.tainted]
+        order += [(site, thorough) for site in around.feeders for thorough in (False, True)]
+        for site, thorough in order:
+            fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
+            if fault is not None:
+                return self._source(fault, gain, around.sources.get(site, []), judgement, overrides, wrong) or fault
+            if thorough and site in around.tainted:
+                fault = self._exchanged(around.sources.get(site, []), judgement, overrides, wrong)
                 if fault is not None:
-                    return self._source(fault, gain, around.sources.get(site, []), judgement, overrides, wrong) or fault
+                    return fault
         return None
+
+    def _exchanged(
+        self, sources: list[int], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
+    ) -> Fault | None:
+        """Two values of one statement that came in each other's place, though neither alone makes anything right."""
+        sites, events = self.program.sites, judgement.recording.events
+        aliases: dict[int, list[Event]] = {}
+        together = {id(sites[site].statement) for site in sources}
+        for event in events:
+            site = sites[event.site]
+            usable = event.same and site.top and id(site.statement) in together
+            if usable and (event.site, event.execution) not in overrides:
+                aliases.setdefault(event.site, []).append(event)
+        best: tuple[int, Fault] | None = None
+        for a, b in combinations(aliases, 2):
+            if sites[a].statement is not sites[b].statement or not {a, b} & set(sources):
+                continue
+            for one in self._starting_with(aliases[a], aliases[b][0].value):
+                for other in self._starting_with(aliases[b], aliases[a][0].value):
+                    expected = _by_execution(a, aliases[a], one) | _by_execution(b, aliases[b], other)
+                    gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
+                    plain = not isinstance(sites[a].statement.node, ast.FunctionDef)
+                    if 2 * gain + plain > (best[0] if best else 1):
+                        fault = self._fault(judgement, a, aliases[a], one)
+                        fault.expected |= _by_execution(b, aliases[b], other)
+                        fault.given |= {(b, event.execution): event.value for event in aliases[b]}
+                        fault.label += f") and dL/d({other.label}"
+                        best = 2 * gain + plain, fault
+        return best[1] if best else None
+
+    def _starting_with(self, events: list[Event], first: Array) -> list[Series]:
+        """Series for these events whose first value is the given one."""
+        values = [event.value for event in events]
+        fitting = [*self._fitting(values, thorough=False), *self._fitting(values, thorough=True)]
+        found = [series for series in fitting if self.library.equal(series.values[0], first)]
+        return found[:6]
 
     def _best_at(
         self, site: int, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], thorough: bool
@@ -162,9 +205,12 @@ class Trace:
         if any((site, event.execution) in overrides for event in events):
             return None, 0
         best: tuple[int, Series] | None = None
+        settled = [] if thorough else [k for k, event in enumerate(events) if judgement.right(event.index)]
         for series in self._fitting([event.value for event in events], thorough):
-            if time.perf_counter() > self._deadline:
+            if time.process_time() > self._deadline:
                 break
+            if not all(self.library.equal(series.values[k], events[k].value) for k in settled):
+                continue  # what is right at some executions stays as it is there
             expected = _by_execution(site, events, series)
             gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
             if gain > (best[0] if best else 0):
@@ -190,7 +236,7 @@ class Trace:
             if any((site, event.execution) in overrides for event in events):
                 continue
             for series in self._fitting([event.value for event in events], thorough=False):
-                if time.perf_counter() > self._deadline:
+                if time.process_time() > self._deadline:
                     break
                 expected = _by_execution(site, events, series)
                 more, seen = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
@@ -332,7 +378,7 @@ class Trace:
             same.expected |= fault.expected
             same.given |= fault.given
             same.blocks = tuple(name for name in self.numerical if name in {*same.blocks, *fault.blocks})
-            same.label += f" and {fault.label}"
+            same.label += f") and dL/d({fault.label}"
         return result
 
     # -- numbers ---------------------------------------------------------------------------------------------------
