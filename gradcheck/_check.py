@@ -18,6 +18,7 @@ from gradcheck._audit import Audit, Depth, audit
 from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
 from gradcheck._errors import GradientError, TargetError
 from gradcheck._explain import explain
+from gradcheck._instrument import observed
 from gradcheck._parallel import entries_by
 from gradcheck._repair import Patch
 from gradcheck._report import Block, Finding, Law, Report, Trial
@@ -314,11 +315,16 @@ class _Run:
     def _content(self, broken: set[str], hidden: bool) -> Callable[[Patch, Trace], bool]:
         """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
 
+        subject = self.subject
+
         def content(patch: Patch, trace: Trace) -> bool:
             codes = list(trace.program.codes)
+            if isinstance(subject, TargetFactory):
+                # functions made by the factory are made anew for each size, from the code of what makes them
+                codes += observed(lambda: subject.build(self.seed, subject.sizes))
             with patch.in_place(codes):
                 for seed in (self.seed, self.seed + 1):
-                    run = _Run(self.subject, seed, False, False, None, lambda *_: None)
+                    run = _Run(subject, seed, False, False, None, lambda *_: None)
                     report = run.report()
                     self.evaluations += run.evaluations
                     wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}

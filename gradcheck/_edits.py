@@ -52,6 +52,19 @@ class Scope:
         """Names of arrays of the same shape."""
         return [name for name, other in self.arrays.items() if np.shape(other) == np.shape(value)][:MOST_NAMES]
 
+    def fitting(self, value: Any) -> list[str]:
+        """Names of arrays that broadcast to its shape."""
+        return [name for name, other in self.arrays.items() if _broadcasts(np.shape(other), np.shape(value))][
+            :MOST_NAMES
+        ]
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
+
 
 def edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
     """All single edits of the statement, each once."""
@@ -347,7 +360,7 @@ def _factors(node: ast.expr, scope: Scope, whole: ast.expr) -> Iterator[Edit]:
         return
     text = _text(node)
     value = scope.value(node)
-    names = scope.like(value) if value is not None else list(scope.arrays)[:MOST_NAMES]
+    names = scope.fitting(value) if value is not None else list(scope.arrays)[:MOST_NAMES]
     forms: tuple[Callable[[str], str], ...] = (
         lambda v: f"({text} * {v})",
         lambda v: f"({text} + {v})",

@@ -15,7 +15,7 @@ from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
-from gradcheck._trace import Fault, Trace
+from gradcheck._trace import Fault, NoSourceError, Trace
 
 #: seconds for edits that are judged by value, and by running the backward
 BY_VALUE, BY_RUN = 3.0, 3.0
@@ -87,6 +87,8 @@ def _at(
                 with Trace(target, divisor, base) as trace:
                     faults = trace.faults()
                     found = mends(trace, faults, BY_VALUE)
+            except NoSourceError as error:
+                return Explanation(note=str(error))
             except OutOfTimeError:
                 return Explanation(note="the backward was not traced: the loss takes too long")
             if not faults:

@@ -139,6 +139,15 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
     )
 
 
+def sources(result: Judgement, sites: list[Site], forward: Collection[int], site: int) -> list[int]:
+    """What a site's values came from, back to the statements that computed it, in the order of execution."""
+    found: dict[int, int] = {}
+    for i, event in enumerate(result.recording.events):
+        if event.site == site:
+            _add_sources(result, sites, forward, i, found)
+    return sorted(found, key=lambda one: found[one])
+
+
 def _add_sources(
     result: Judgement,
     sites: list[Site],

@@ -59,6 +59,8 @@ class Site:
     top: bool = False
     #: its derivative follows from that of another tap, so it need not be perturbed
     derived: bool = False
+    #: an item just updated in place, which counts only if it is an array of its own, as those of a dict are
+    item: bool = False
     plus: int | None = None
 
 
@@ -207,8 +209,13 @@ class Rewriter(ast.NodeTransformer):
         if isinstance(node.target, ast.Name):
             return [self._bound(node.target.id, node, "after")]
         whole = node.target.value if isinstance(node.target, ast.Subscript) else node.target
-        if _is_pure(whole):
-            return [self._statement_of(self._call("after", _loaded(whole), ast.unparse(whole)), node)]
+        if not _is_pure(node.target):
+            return []
+        result = [self._statement_of(self._call("after", _loaded(whole), ast.unparse(whole)), node)]
+        if whole is not node.target:
+            result.append(self._statement_of(self._call("after", _loaded(node.target), ast.unparse(node.target)), node))
+            self.sites[-1].item = self.sites[-1].derived = True
+        return result
         return []
 
     def _touched(self, node: ast.Expr) -> list[ast.stmt]:

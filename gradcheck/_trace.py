@@ -21,7 +21,7 @@ import numpy as np
 from gradcheck._adjoints import OutOfTimeError, adjoints
 from gradcheck._errors import TargetError
 from gradcheck._evaluate import number
-from gradcheck._flow import Judgement, candidates, judge
+from gradcheck._flow import Judgement, candidates, judge, sources
 from gradcheck._instrument import Program, instrumented, observed, rewrite
 from gradcheck._match import RELATIVE, Library, Series
 from gradcheck._record import Event, Glimpse, Overrides, Recording, glimpse, record
@@ -35,6 +35,10 @@ LOSS = 20
 MOST_FAULTS = 24
 #: seconds for the derivatives, and for the search
 FOR_ADJOINTS, FOR_SEARCH = 10.0, 10.0
+
+
+class NoSourceError(TargetError):
+    """None of the functions that ran has its source on disk."""
 
 
 @dataclass
@@ -79,7 +83,7 @@ class Trace:
         codes = observed(lambda: target.grads_at(self.base))
         self.program: Program = rewrite(codes)
         if not self.program.codes:
-            raise TargetError("no source is at hand for the functions that ran")
+            raise NoSourceError("no line can be named: the source of the functions that ran is not at hand")
         self._live = ExitStack()
         self._deadline = 0.0
         self.loss = 0.0
@@ -154,7 +158,13 @@ class Trace:
         for site, thorough in order:
             fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
             if fault is not None:
-                return self._source(fault, gain, around.sources.get(site, []), judgement, overrides, wrong) or fault
+                behind = around.sources.get(site, [])
+                while True:
+                    deeper, more = self._source(fault, gain, behind, judgement, overrides, wrong)
+                    if deeper is None:
+                        return fault
+                    fault, gain = deeper, more
+                    behind = sources(judgement, self.program.sites, self.forward, next(iter(fault.expected))[0])
             if thorough and site in around.tainted:
                 fault = self._exchanged(around.sources.get(site, []), judgement, overrides, wrong)
                 if fault is not None:
@@ -162,12 +172,12 @@ class Trace:
         return None
 
     def _exchanged(
-        self, sources: list[int], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
+        self, behind: list[int], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
     ) -> Fault | None:
         """Two values of one statement that came in each other's place, though neither alone makes anything right."""
         sites, events = self.program.sites, judgement.recording.events
         aliases: dict[int, list[Event]] = {}
-        together = {id(sites[site].statement) for site in sources}
+        together = {id(sites[site].statement) for site in behind}
         for event in events:
             site = sites[event.site]
             usable = event.same and site.top and id(site.statement) in together
@@ -175,7 +185,7 @@ class Trace:
                 aliases.setdefault(event.site, []).append(event)
         best: tuple[int, Fault] | None = None
         for a, b in combinations(aliases, 2):
-            if sites[a].statement is not sites[b].statement or not {a, b} & set(sources):
+            if sites[a].statement is not sites[b].statement or not {a, b} & set(behind):
                 continue
             for one in self._starting_with(aliases[a], aliases[b][0].value):
                 for other in self._starting_with(aliases[b], aliases[a][0].value):
@@ -205,12 +215,18 @@ class Trace:
         if any((site, event.execution) in overrides for event in events):
             return None, 0
         best: tuple[int, Series] | None = None
-        settled = [] if thorough else [k for k, event in enumerate(events) if judgement.right(event.index)]
-        for series in self._fitting([event.value for event in events], thorough):
+        # What is right at some executions is left as it is there, as long as something can be found so.
+        settled = [k for k, event in enumerate(events) if judgement.right(event.index)]
+        values = [event.value for event in events]
+        likely = list(self._fitting(values, thorough=False))
+        agreeing = [one for one in likely if all(self.library.equal(one.values[k], values[k]) for k in settled)]
+        chosen = agreeing
+        if thorough:
+            chosen = [one for one in likely if all(one is not other for other in agreeing)]
+            chosen += self._fitting(values, thorough=True)
+        for series in chosen:
             if time.process_time() > self._deadline:
                 break
-            if not all(self.library.equal(series.values[k], events[k].value) for k in settled):
-                continue  # what is right at some executions stays as it is there
             expected = _by_execution(site, events, series)
             gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
             if gain > (best[0] if best else 0):
@@ -221,15 +237,15 @@ class Trace:
         self,
         fault: Fault,
         gain: int,
-        sources: list[int],
+        behind: list[int],
         judgement: Judgement,
         overrides: Overrides,
         wrong: tuple[str, ...],
-    ) -> Fault | None:
+    ) -> tuple[Fault | None, int]:
         """An earlier site that explains the fault as well: a derivative of another thing than what it is used for."""
         sites = self.program.sites
         found: tuple[int, Fault] | None = None
-        for site in sources:
+        for site in behind:
             if sites[site].statement is fault.statement:
                 continue
             events = [event for event in judgement.recording.events if event.site == site]
@@ -247,7 +263,7 @@ class Trace:
                 alias = all(event.same for event in events)
                 if right and more > gain and (found is None or more > found[0] or (alias and more == found[0])):
                     found = more, self._fault(judgement, site, events, series)
-        return found[1] if found else None
+        return (found[1], found[0]) if found else (None, 0)
 
     def _fault(self, judgement: Judgement, site: int, events: list[Event], series: Series) -> Fault:
         given = {(site, event.execution): event.value for event in events}
@@ -467,4 +483,4 @@ def _shaped(value: Array, shape: tuple[int, ...]) -> Array | None:
     return None
 
 
-__all__ = ["Fault", "OutOfTimeError", "Trace"]
+__all__ = ["Fault", "NoSourceError", "OutOfTimeError", "Trace"]
