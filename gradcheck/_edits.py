@@ -52,6 +52,10 @@ class Scope:
         """Names of arrays of the same shape."""
         return [name for name, other in self.arrays.items() if np.shape(other) == np.shape(value)][:MOST_NAMES]
 
+    def any_like(self, value: Any) -> list[str]:
+        """Names of arrays, those of the same shape first."""
+        return list(dict.fromkeys([*self.like(value), *self.arrays]))[:MOST_NAMES]
+
     def fitting(self, value: Any) -> list[str]:
         """Names of arrays that broadcast to its shape."""
         return [name for name, other in self.arrays.items() if _broadcasts(np.shape(other), np.shape(value))][
@@ -158,7 +162,7 @@ def _other_names(node: ast.expr, scope: Scope) -> Iterator[Edit]:
     value = scope.value(node)
     if not is_float(value):
         return
-    for name in scope.like(value):
+    for name in scope.any_like(value):
         yield _replace(node, name)
     if isinstance(node, ast.Attribute):
         owner = scope.value(node.value)

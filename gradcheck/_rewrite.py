@@ -247,7 +247,7 @@ class Rewriter(ast.NodeTransformer):
                 node.elts = [self._value(one, top=top) for one in node.elts]
                 return node
             case ast.Dict():
-                node.values = [self._value(one, top=top) for one in node.values]
+                node.values = [self._value(one, top=True) for one in node.values]
                 return node
             case ast.Starred():
                 node.value = self._value(node.value)
