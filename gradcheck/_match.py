@@ -70,11 +70,27 @@ class Library:
                 current = found[i]
                 if match is not None and (current is None or (current.factor != 1.0 and match.factor == 1.0)):
                     found[i] = match
+        self._match_parts(values, found)
+        return found
+
+    def _match_parts(self, values: Sequence[Array], found: list[Match | None]) -> None:
+        """Arrays whose equal parts along an axis are derivatives: gates side by side. First parts are tried first."""
+        by_size: dict[int, list[tuple[int, int, int, Array]]] = {}
         for i, value in enumerate(values):
             current = found[i]
-            if value.ndim >= 2 and (current is None or current.factor != 1.0):
-                found[i] = self._in_parts(value) or current
-        return found
+            if value.ndim < 2 or (current is not None and current.factor == 1.0):
+                continue
+            for axis, length in enumerate(value.shape):
+                for count in range(2, min(length, MOST_PARTS) + 1):
+                    size = value.size // count
+                    if length % count == 0 and size >= 2 and size in self._matrices:
+                        first = value[(slice(None),) * axis + (slice(0, length // count),)]
+                        by_size.setdefault(size, []).append((i, axis, count, first))
+        for size, queries in by_size.items():
+            matches = self._matched(size, [first.ravel() for _, _, _, first in queries])
+            for (i, axis, count, first), match in zip(queries, matches, strict=True):
+                if (match is not None and match.factor == 1.0) or self.is_zero(first):
+                    found[i] = self._in_parts(values[i], axis, count) or found[i]
 
     def equal(self, a: Array, b: Array) -> bool:
         """Whether two arrays are the same to within the tolerance."""
@@ -92,39 +108,27 @@ class Library:
         cosines = np.where(usable[:, None], stacked, 0.0) / np.where(usable, lengths, 1.0)[:, None] @ matrix.T
         if not np.any(np.abs(cosines) > 1 - 1e-8):
             return [None] * len(flats)
-        rows = self._rows[size]
-        result: list[Match | None] = []
-        for flat, length, cosine in zip(flats, lengths, cosines, strict=True):
-            match: Match | None = None
-            for j in np.flatnonzero(np.abs(cosine) > 1 - 1e-8):
-                factor = float(np.sign(cosine[j]) * length / norms[j])
-                tolerance = self.absolute + RELATIVE * length
-                if np.max(np.abs(flat - rows[j][0])) <= tolerance:
-                    match = Match(rows[j][1])
-                    break
-                if size > 1 and match is None and np.max(np.abs(flat - factor * rows[j][0])) <= tolerance:
-                    match = Match(rows[j][1], factor)
-            result.append(match)
+        result: list[Match | None] = [None] * len(flats)
+        for i, j in np.argwhere(np.abs(cosines) > 1 - 1e-8).tolist():
+            current = result[i]
+            if current is not None and current.factor == 1.0:
+                continue
+            row, label = self._rows[size][j]
+            tolerance = self.absolute + RELATIVE * float(lengths[i])
+            factor = float(np.sign(cosines[i, j]) * lengths[i] / norms[j])
+            if np.max(np.abs(flats[i] - row)) <= tolerance:
+                result[i] = Match(label)
+            elif size > 1 and current is None and np.max(np.abs(flats[i] - factor * row)) <= tolerance:
+                result[i] = Match(label, factor)
         return result
 
-    def _in_parts(self, value: Array) -> Match | None:
-        """An array whose equal parts along an axis are derivatives: gates side by side."""
-        if value.ndim < 2 or self.is_zero(value) or not np.all(np.isfinite(value)):
+    def _in_parts(self, value: Array, axis: int, count: int) -> Match | None:
+        """The match of an array cut into this many parts, if all of them that are not zero are derivatives."""
+        parts = [part for part in np.split(value, count, axis) if not self.is_zero(part)]
+        matches = self._matched(value.size // count, [part.ravel() for part in parts]) if parts else []
+        if not matches or any(match is None or match.factor != 1.0 for match in matches):
             return None
-        for axis in range(value.ndim):
-            for count in range(2, min(value.shape[axis], MOST_PARTS) + 1):
-                if value.shape[axis] % count or value.size // count < 2:
-                    continue
-                parts = [part for part in np.split(value, count, axis) if not self.is_zero(part)]
-                labels = []
-                for part in parts:
-                    found = self._matched(part.size, [part.ravel()])[0]
-                    if found is None or found.factor != 1.0:
-                        break
-                    labels.append(found.label)
-                else:
-                    return Match(" | ".join(labels))
-        return None
+        return Match(" | ".join(match.label for match in matches if match is not None))
 
     def _add_series(self, series: Series) -> None:
         values, name = series.values, f"dL/d({series.label})"
