@@ -207,7 +207,8 @@ class _ByValue:
         found: dict[int, Array] = {}
         for (site, when), value in self.fault.expected.items():
             if when == execution:
-                found[self.tops.index(site) if site in self.tops and len(self.tops) > 1 else -1] = value
+                display = isinstance(getattr(self.node, "value", None), (ast.Tuple, ast.List, ast.Dict))
+                found[self.tops.index(site) if site in self.tops and display else -1] = value
         return found or None
 
     def _accumulated(self, expected: dict[int, Array], local: dict[str, Any], glob: dict[str, Any]) -> dict[int, Array]:

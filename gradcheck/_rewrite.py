@@ -263,6 +263,9 @@ class Rewriter(ast.NodeTransformer):
                 return node
             case ast.Constant() | ast.Compare() | ast.BoolOp() | ast.JoinedStr() | ast.Set():
                 return node
+            case ast.IfExp():
+                node.body, node.orelse = self._value(node.body, top=top), self._value(node.orelse, top=top)
+                return node
             case ast.Lambda():
                 node.body = self._value(node.body, top=True)
                 return node
@@ -283,8 +286,6 @@ class Rewriter(ast.NodeTransformer):
                 node.left, node.right = self._value(node.left), self._value(node.right)
             case ast.UnaryOp():
                 node.operand = self._value(node.operand)
-            case ast.IfExp():
-                node.body, node.orelse = self._value(node.body), self._value(node.orelse)
             case ast.Call():
                 self._call_parts(node)
         inner = tuple(self.found.pop())
