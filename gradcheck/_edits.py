@@ -160,7 +160,7 @@ def _other_names(node: ast.expr, scope: Scope) -> Iterator[Edit]:
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
         return
     value = scope.value(node)
-    if not is_float(value):
+    if not is_float(value) or (np.ndim(value) == 0 and not (isinstance(node, ast.Name) and node.id in scope.local)):
         return
     for name in scope.any_like(value):
         yield _replace(node, name)
