@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 from gradcheck._audit import Audit, Depth, audit
 from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
 from gradcheck._errors import GradientError, TargetError
-from gradcheck._explain import explain
+from gradcheck._explain import Content, explain
 from gradcheck._instrument import observed
 from gradcheck._parallel import entries_by
-from gradcheck._repair import Patch
+from gradcheck._patch import Patch, Workshop
 from gradcheck._report import Block, Finding, Law, Report, Trial
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target
@@ -312,17 +312,18 @@ class _Run:
             patch=found.patch.plain() if found.patch else {},
         )
 
-    def _content(self, broken: set[str], hidden: bool) -> Callable[[Patch, Trace], bool]:
+    def _content(self, broken: set[str], hidden: bool) -> Content:
         """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
 
         subject = self.subject
 
-        def content(patch: Patch, trace: Trace) -> bool:
+        def content(patch: Patch, trace: Trace, rest: tuple[str, ...]) -> bool:
             codes = list(trace.program.codes)
+            anew = isinstance(subject, TargetFactory)
             if isinstance(subject, TargetFactory):
                 # functions made by the factory are made anew for each size, from the code of what makes them
                 codes += observed(lambda: subject.build(self.seed, subject.sizes))
-            with patch.in_place(codes):
+            with Workshop(codes, trace.program.sources).edited(patch, anew=anew):
                 for seed in (self.seed, self.seed + 1):
                     run = _Run(subject, seed, False, False, None, lambda *_: None)
                     report = run.report()
@@ -330,7 +331,7 @@ class _Run:
                     wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
                     known = set(run.common.blocks) if run.common and self.common else set()
                     laws = {name for name, law in report.laws.items() if not law.holds}
-                    if wrong - known or laws - (broken - HIDDEN if hidden else broken):
+                    if wrong - known - set(rest) or laws - (broken - HIDDEN if hidden else broken):
                         return False
             return True
 

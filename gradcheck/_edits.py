@@ -1,239 +1,101 @@
 """Edits of one statement that a person might make who was told that it is wrong.
 
-An `Edit` replaces a piece of the source text, so that comments and formatting elsewhere stay. The likelier ones come
-first.
+An edit replaces a piece of the source text, so that comments and formatting elsewhere stay. The likelier ones come
+first: `TIERS` are tried one after the other, over all statements. Here are those that go by the syntax alone.
 """
 
 from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
-import numpy as np
+from gradcheck._patch import Edit
+from gradcheck._scope import Scope
+from gradcheck._substitutes import (
+    Family,
+    activated,
+    factors,
+    helpers,
+    other_arrays,
+    other_names,
+    replace,
+    shapes,
+    terms,
+    text_of,
+    wrapped,
+)
 
-from gradcheck._adjoints import is_float
-
-#: other names that are tried in the place of one, and whole statements that are made of names
-MOST_NAMES = 40
-
-
-class Edit(NamedTuple):
-    """Replace the source between two places, each (line from 1, byte in the line)."""
-
-    start: tuple[int, int]
-    end: tuple[int, int]
-    text: str
-
-
-class Scope:
-    """What the statement could name: the locals, functions and attributes of the frame that it runs in."""
-
-    def __init__(self, local: Mapping[str, Any], glob: Mapping[str, Any], helpers: Collection[str] = ()) -> None:
-        self.local, self.glob = local, glob
-        self.arrays = {
-            name: value for name, value in local.items() if name.isidentifier() and is_float(value) and np.ndim(value)
-        }
-        self.numbers = [name for name, value in local.items() if type(value) is int and value > 1]
-        #: functions that ran anyway, so that calling them does no harm
-        self.functions = [name for name in helpers if callable(glob.get(name))]
-
-    def value(self, node: ast.expr) -> Any:
-        """The value of a name, an attribute or an item; None if it has none, or if it would take a call."""
-        if any(isinstance(part, (ast.Call, ast.NamedExpr, ast.Await, ast.Yield)) for part in ast.walk(node)):
-            return None
-        try:
-            return eval(compile(ast.Expression(node), "<edit>", "eval"), dict(self.glob), dict(self.local))
-        except Exception:
-            return None
-
-    def like(self, value: Any) -> list[str]:
-        """Names of arrays of the same shape."""
-        return [name for name, other in self.arrays.items() if np.shape(other) == np.shape(value)][:MOST_NAMES]
-
-    def any_like(self, value: Any) -> list[str]:
-        """Names of arrays, those of the same shape first."""
-        return list(dict.fromkeys([*self.like(value), *self.arrays]))[:MOST_NAMES]
-
-    def fitting(self, value: Any) -> list[str]:
-        """Names of arrays that broadcast to its shape."""
-        return [name for name, other in self.arrays.items() if _broadcasts(np.shape(other), np.shape(value))][
-            :MOST_NAMES
-        ]
+#: arguments or elements that are exchanged, two by two
+MOST_EXCHANGED = 12
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(shape, to) == to
-    except ValueError:
-        return False
-
-
-def edits(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
-    """All single edits of the statement, each once."""
+def edits(statement: ast.stmt, scope: Scope, families: Sequence[Family] | None = None) -> Iterator[Edit]:
+    """Single edits of the statement, each once; of all families, if none are named."""
+    chosen = [family for tier in TIERS for family in tier] if families is None else families
+    nodes = _values(statement)
     seen: set[Edit] = set()
-    for edit in _all(statement, scope):
-        if edit not in seen:
-            seen.add(edit)
-            yield edit
+    for family in chosen:
+        for node in nodes if family not in OF_STATEMENTS else [statement]:
+            for edit in family(node, scope):
+                if edit not in seen:
+                    seen.add(edit)
+                    yield edit
 
 
-def exchanges(statement: ast.stmt) -> Iterator[Edit]:
-    """The edits that exchange two things."""
-    nothing = Scope({}, {})
-    yield from _targets(statement)
-    for node in ast.walk(statement):
-        if isinstance(node, (ast.Call, ast.Tuple, ast.List, ast.Dict)) and isinstance(
-            getattr(node, "ctx", ast.Load()), ast.Load
-        ):
-            yield from _exchanged(node, nothing)
+def _values(statement: ast.stmt) -> list[ast.expr]:
+    """The expressions that the statement reads, outermost first."""
+    nodes = [node for root in _roots(statement) for node in ast.walk(root) if isinstance(node, ast.expr)]
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    modules = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and id(node) in called}
+    return [
+        node
+        for node in nodes
+        if isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+        and id(node) not in called
+        and not (id(node) in modules and isinstance(node, ast.Name) and node.id in ("np", "numpy", "scipy", "math"))
+    ]
 
 
-def applied(source: str, chosen: Sequence[Edit]) -> str:
-    """The source with these edits, which must not overlap."""
-    lines = [line.encode() for line in source.splitlines(keepends=True)]
-    for edit in sorted(chosen, reverse=True):
-        (first, begin), (last, end) = edit.start, edit.end
-        head, tail = lines[first - 1][:begin], lines[last - 1][end:]
-        lines[first - 1 : last] = [head + edit.text.encode() + tail]
-    return b"".join(lines).decode()
+def _roots(statement: ast.stmt) -> list[ast.expr]:
+    match statement:
+        case ast.For():
+            return [statement.iter]
+        case ast.If():
+            return [statement.test]
+        case ast.Assign() | ast.AugAssign():
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            slices = [part.slice for one in targets for part in ast.walk(one) if isinstance(part, ast.Subscript)]
+            return [statement.value, *slices]
+        case ast.AnnAssign() | ast.Return() | ast.Expr() if statement.value is not None:
+            return [statement.value]
+    return []
 
 
-def _all(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
-    whole = getattr(statement, "value", None)
-    if not isinstance(whole, ast.expr):
-        return
-    nodes = [node for node in ast.walk(statement) if isinstance(node, ast.expr)]
-    loads = [node for node in nodes if isinstance(getattr(node, "ctx", ast.Load()), ast.Load)]
-    values = [node for node in loads if not _is_callee(node, nodes) and not _is_target(node, statement)]
-    for family in (
-        _other_names,
-        _exchanged,
-        _activated,
-        _wrapped,
-        _operators,
-        _dropped,
-        _indices,
-        _shapes,
-        _numbers,
-        _helpers,
-    ):
-        for node in values:
-            yield from family(node, scope)
-    yield from _assignment(statement)
-    yield from _targets(statement)
-    for node in values:
-        yield from _factors(node, scope, whole)
+# -- families that go by the syntax ------------------------------------------------------------------------------------
 
 
-def _replace(node: ast.expr, text: str) -> Edit:
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    return Edit((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset), text)
-
-
-def _text(node: ast.expr) -> str:
-    text = ast.unparse(node)
-    return f"({text})" if isinstance(node, (ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Compare)) else text
-
-
-def _is_callee(node: ast.expr, nodes: list[ast.expr]) -> bool:
-    for other in nodes:
-        if isinstance(other, ast.Call) and (other.func is node):
-            return True
-        if isinstance(other, ast.Attribute) and other.value is node and _is_callee(other, nodes):
-            return isinstance(node, ast.Name) and node.id in ("np", "numpy", "scipy", "math")
-    return False
-
-
-def _is_target(node: ast.expr, statement: ast.stmt) -> bool:
-    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
-    return any(node is part for target in targets if target is not None for part in ast.walk(target))
-
-
-# -- families ----------------------------------------------------------------------------------------------------------
-
-
-def _other_names(node: ast.expr, scope: Scope) -> Iterator[Edit]:
-    """Another array of the same shape in its place."""
-    if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        return
-    value = scope.value(node)
-    if not is_float(value) or (np.ndim(value) == 0 and not (isinstance(node, ast.Name) and node.id in scope.local)):
-        return
-    for name in scope.any_like(value):
-        yield _replace(node, name)
-    if isinstance(node, ast.Attribute):
-        owner = scope.value(node.value)
-        for name, other in (getattr(owner, "__dict__", None) or {}).items():
-            if is_float(other) and np.shape(other) == np.shape(value) and name != node.attr:
-                yield _replace(node, f"{ast.unparse(node.value)}.{name}")
-    if isinstance(node, ast.Subscript):
-        owner = scope.value(node.value)
-        if isinstance(owner, Mapping):
-            for key, other in owner.items():
-                if is_float(other) and np.shape(other) == np.shape(value):
-                    yield _replace(node, f"{ast.unparse(node.value)}[{key!r}]")
-
-
-def _exchanged(node: ast.expr, _: Scope) -> Iterator[Edit]:
+def _exchanged(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Arguments, elements or operands exchanged."""
-    parts: list[ast.expr] = []
     if isinstance(node, ast.Call):
-        parts = node.args
+        for args in _swaps(node.args):
+            yield replace(node, ast.unparse(ast.Call(node.func, args, node.keywords)))
     elif isinstance(node, (ast.Tuple, ast.List)):
-        parts = node.elts
+        for parts in _swaps(node.elts):
+            inner = ", ".join(ast.unparse(part) for part in parts)
+            yield Edit(replace(node.elts[0], "").start, replace(node.elts[-1], "").end, inner)
+    elif isinstance(node, ast.Dict):
+        for values in _swaps(node.values):
+            yield replace(node, ast.unparse(ast.Dict(node.keys, values)))
     elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.MatMult, ast.Sub, ast.Div)):
-        swapped = ast.BinOp(node.right, node.op, node.left)
-        yield _replace(node, ast.unparse(swapped))
-    for i, j in itertools.combinations(range(min(len(parts), 12)), 2):
+        yield replace(node, f"({ast.unparse(ast.BinOp(node.right, node.op, node.left))})")
+
+
+def _swaps(parts: list[ast.expr]) -> Iterator[list[ast.expr]]:
+    for i, j in itertools.combinations(range(min(len(parts), MOST_EXCHANGED)), 2):
         order = list(parts)
         order[i], order[j] = order[j], order[i]
-        if isinstance(node, ast.Call):
-            changed: ast.expr = ast.Call(node.func, order, node.keywords)
-            yield _replace(node, ast.unparse(changed))
-        else:
-            inner = ", ".join(ast.unparse(part) for part in order)
-            first, last = parts[0], parts[-1]
-            yield Edit(_replace(first, "").start, _replace(last, "").end, inner)
-    if isinstance(node, ast.Dict) and len(node.values) <= 16:
-        for i, j in itertools.combinations(range(len(node.values)), 2):
-            order = list(node.values)
-            order[i], order[j] = order[j], order[i]
-            yield _replace(node, ast.unparse(ast.Dict(node.keys, order)))
-
-
-def _activated(node: ast.expr, scope: Scope) -> Iterator[Edit]:
-    """f'(a) written for an activated a; and the other way round."""
-    argument: ast.expr | None = None
-    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
-        argument = node.args[0]
-    if argument is not None:
-        a = _text(argument)
-        for form in (f"({a} * (1 - {a}))", f"(1 - {a} ** 2)"):
-            yield _replace(node, form)
-        yield _replace(node, ast.unparse(argument))
-        value = scope.value(argument)
-        for name in scope.like(value):
-            for form in (f"({name} * (1 - {name}))", f"(1 - {name} ** 2)"):
-                yield _replace(node, form)
-    if isinstance(node, ast.BinOp):
-        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-        for name in sorted(names & set(scope.arrays)):
-            for form in (f"({name} * (1 - {name}))", f"(1 - {name} ** 2)", f"(1 - np.tanh({name}) ** 2)"):
-                if len(names) == 1:
-                    yield _replace(node, form)
-
-
-def _wrapped(node: ast.expr, scope: Scope) -> Iterator[Edit]:
-    """A derivative of an activation in the place of its argument; a helper called on it."""
-    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        text = ast.unparse(node)
-        for name in scope.functions[:20]:
-            yield _replace(node, f"{name}({text})")
-        for form in (f"({text} * (1 - {text}))", f"(1 - {text} ** 2)", f"(1 - {text})", f"np.tanh({text})"):
-            yield _replace(node, form)
+        yield order
 
 
 _OPERATORS: dict[type[ast.operator], tuple[ast.operator, ...]] = {
@@ -243,53 +105,62 @@ _OPERATORS: dict[type[ast.operator], tuple[ast.operator, ...]] = {
     ast.Div: (ast.Mult(),),
     ast.MatMult: (ast.Mult(),),
 }
+_COMPARISONS: dict[type[ast.cmpop], tuple[ast.cmpop, ...]] = {
+    ast.Lt: (ast.LtE(), ast.Gt()),
+    ast.LtE: (ast.Lt(), ast.GtE()),
+    ast.Gt: (ast.GtE(), ast.Lt()),
+    ast.GtE: (ast.Gt(), ast.LtE()),
+    ast.Eq: (ast.NotEq(),),
+    ast.NotEq: (ast.Eq(),),
+}
 
 
-def _operators(node: ast.expr, _: Scope) -> Iterator[Edit]:
+def _operators(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Another operator; another sign."""
     if isinstance(node, ast.BinOp):
         for op in _OPERATORS.get(type(node.op), ()):
-            yield _replace(node, f"({ast.unparse(ast.BinOp(node.left, op, node.right))})")
-    if not isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
-        yield _replace(node, f"(-{_text(node)})")
-    if isinstance(node, ast.UnaryOp):
-        yield _replace(node, ast.unparse(node.operand))
+            yield replace(node, f"({ast.unparse(ast.BinOp(node.left, op, node.right))})")
+    if isinstance(node, ast.Compare):
+        for comparison in _COMPARISONS.get(type(node.ops[0]), ()):
+            yield replace(node, ast.unparse(ast.Compare(node.left, [comparison, *node.ops[1:]], node.comparators)))
+    elif isinstance(node, ast.UnaryOp):
+        yield replace(node, text_of(node.operand))
+    elif isinstance(node, ast.expr) and not isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
+        yield replace(node, f"(-{text_of(node)})")
 
 
-def _dropped(node: ast.expr, _: Scope) -> Iterator[Edit]:
+def _dropped(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """An operand, a call, an attribute or an index left out."""
     if isinstance(node, ast.BinOp):
-        yield _replace(node, _text(node.left))
-        yield _replace(node, _text(node.right))
+        yield replace(node, text_of(node.left))
+        yield replace(node, text_of(node.right))
     elif isinstance(node, ast.Call):
         if node.args:
-            yield _replace(node, _text(node.args[0]))
+            yield replace(node, text_of(node.args[0]))
         if isinstance(node.func, ast.Attribute):
-            yield _replace(node, ast.unparse(node.func.value))
+            yield replace(node, ast.unparse(node.func.value))
     elif isinstance(node, (ast.Attribute, ast.Subscript)):
-        yield _replace(node, ast.unparse(node.value))
+        yield replace(node, ast.unparse(node.value))
 
 
-def _indices(node: ast.expr, scope: Scope) -> Iterator[Edit]:
+def _indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """t for t - 1 and t + 1, another slice."""
     if not isinstance(node, ast.Subscript):
         return
-    base = ast.unparse(node.value)
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     for i, part in enumerate(parts):
         for new in _other_indices(part, scope):
             inner = [ast.unparse(one) for one in parts]
             inner[i] = new
-            yield _replace(node, f"{base}[{', '.join(inner)}]")
+            yield replace(node, f"{ast.unparse(node.value)}[{', '.join(inner)}]")
 
 
 def _other_indices(part: ast.expr, scope: Scope) -> Iterator[str]:
     if isinstance(part, ast.Slice):
         lower, upper = (ast.unparse(end) if end is not None else "" for end in (part.lower, part.upper))
         yield f"{upper}:{lower}"
-        bounds = ["", *dict.fromkeys(_sized(lower)), *dict.fromkeys(_sized(upper)), *scope.numbers[:8]]
-        for a, b in itertools.product(bounds, bounds):
-            yield f"{a}:{b}"
+        bounds = list(dict.fromkeys(["", *_sized(lower), *_sized(upper), *scope.numbers[:8]]))
+        yield from (f"{a}:{b}" for a, b in itertools.product(bounds, bounds))
         return
     text = ast.unparse(part)
     yield from (f"{text} - 1", f"{text} + 1")
@@ -297,83 +168,62 @@ def _other_indices(part: ast.expr, scope: Scope) -> Iterator[str]:
         yield ast.unparse(part.left)
     if isinstance(part, ast.Constant) and isinstance(part.value, int):
         yield from (str(i) for i in range(-2, 5) if i != part.value)
+    if isinstance(part, ast.Name):
+        counters = [name for name, value in scope.local.items() if type(value) is int and name != part.id]
+        yield from counters[:8]
+        yield from (f"{name} - 1 - {text}" for name in scope.numbers[:4])
 
 
 def _sized(text: str) -> list[str]:
-    if not text:
-        return []
-    return [text, *(f"{k} * {text}" for k in (2, 3)), f"({text}) + 1", f"({text}) - 1"]
+    return [text, *(f"{k} * {text}" for k in (2, 3)), f"({text}) + 1", f"({text}) - 1"] if text else []
 
 
-def _shapes(node: ast.expr, scope: Scope) -> Iterator[Edit]:
-    """Transposed; summed over an axis."""
-    if isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
-        return
-    text = _text(node)
-    yield _replace(node, f"{text}.T")
-    for axis in ("0", "1", "(0, 1)"):
-        yield _replace(node, f"{text}.sum({axis})")
-        yield _replace(node, f"{text}.sum({axis}, keepdims=True)")
-    for name in scope.numbers[:12]:
-        yield _replace(node, f"({text} / {name})")
-        yield _replace(node, f"({text} * {name})")
-
-
-def _numbers(node: ast.expr, _: Scope) -> Iterator[Edit]:
-    """Another constant."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+def _numbers(node: ast.AST, _: Scope) -> Iterator[Edit]:
+    """Another constant, another flag."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield replace(node, repr(not node.value))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
         v = node.value
         for new in dict.fromkeys((v + 1, v - 1, -v, 2 * v, v / 2, 0, 1, 2)):
             if new != v:
-                yield _replace(node, repr(new if new != int(new) else type(v)(new)))
-    if isinstance(node, ast.Call):
-        for keyword in node.keywords:
-            if isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, bool):
-                yield _replace(keyword.value, repr(not keyword.value.value))
+                yield replace(node, repr(type(v)(new) if new == int(new) else new))
 
 
-def _helpers(node: ast.expr, scope: Scope) -> Iterator[Edit]:
-    """Another function of the file, or of NumPy, called."""
-    if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
-        for name in scope.functions[:20]:
-            yield _replace(node.func, name)
+def _loops(node: ast.AST, _: Scope) -> Iterator[Edit]:
+    """A loop in the other direction, or with one round more or less."""
+    if not isinstance(node, ast.For):
+        return
+    text, whole = ast.unparse(node.iter), node.iter
+    yield replace(whole, f"reversed({text})")
+    if isinstance(whole, ast.Call):
+        for call in [one for one in ast.walk(whole) if isinstance(one, ast.Call)]:
+            if isinstance(call.func, ast.Name) and call.func.id == "range" and call.args:
+                last = text_of(call.args[0 if len(call.args) == 1 else 1])
+                for form in (f"range({last})", f"range(1, {last})", f"range({last} - 1)", f"range({last} + 1)"):
+                    yield replace(call, form)
+    yield replace(whole, f"{text}[::-1]")
 
 
-def _assignment(statement: ast.stmt) -> Iterator[Edit]:
+def _assignment(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """= for += and the other way round."""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target = statement.targets[0]
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
         for sign in ("+=", "-="):
-            yield Edit(_replace(target, "").end, _replace(statement.value, "").start, f" {sign} ")
-    elif isinstance(statement, ast.AugAssign):
+            yield Edit(replace(node.targets[0], "").end, replace(node.value, "").start, f" {sign} ")
+    elif isinstance(node, ast.AugAssign):
         for sign in ("=", "-=", "+=", "*=", "/="):
-            yield Edit(_replace(statement.target, "").end, _replace(statement.value, "").start, f" {sign} ")
+            yield Edit(replace(node.target, "").end, replace(node.value, "").start, f" {sign} ")
 
 
-def _targets(statement: ast.stmt) -> Iterator[Edit]:
+def _targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Elements of a tuple on the left exchanged."""
-    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple):
-        yield from _exchanged(statement.targets[0], Scope({}, {}))
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+        yield from _exchanged(node.targets[0], scope)
 
 
-def _factors(node: ast.expr, scope: Scope, whole: ast.expr) -> Iterator[Edit]:
-    """A factor or a term more."""
-    if isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
-        return
-    if node is not whole and not isinstance(node, ast.Name):
-        return
-    text = _text(node)
-    value = scope.value(node)
-    names = scope.fitting(value) if value is not None else list(scope.arrays)[:MOST_NAMES]
-    forms: tuple[Callable[[str], str], ...] = (
-        lambda v: f"({text} * {v})",
-        lambda v: f"({text} + {v})",
-        lambda v: f"({text} * (1 - {v} ** 2))",
-        lambda v: f"({text} * {v} * (1 - {v}))",
-        lambda v: f"({text} - {v})",
-        lambda v: f"({text} * (1 - {v}))",
-        lambda v: f"({text} / {v})",
-    )
-    for form in forms:
-        for name in names:
-            yield _replace(node, form(name))
+OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _loops)
+TIERS: tuple[tuple[Family, ...], ...] = (
+    (_exchanged, activated, _dropped, _operators, _assignment, _targets),
+    (other_names, _indices, _numbers, helpers, wrapped, _loops),
+    (shapes, factors, terms),
+    (other_arrays,),
+)

@@ -1,31 +1,36 @@
-"""From a failed check to findings with a line: what is traced at which sizes, and what is said of it."""
+"""From a failed check to findings with a line: what is traced at which sizes, what is mended and what is said of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
-from gradcheck._adjoints import OutOfTimeError
+from gradcheck._adjoints import TooMuchError
 from gradcheck._causes import CommonFactor, factor_at
+from gradcheck._diagnosis import cause
 from gradcheck._errors import TargetError
-from gradcheck._repair import Mend, Patch, chains, changed_lines, diff, mends, mends_by_run
+from gradcheck._faults import Fault, faults
+from gradcheck._patch import Edit, Patch, RebindError
+from gradcheck._repair import Mend, chains, changed_lines, diff, mends
 from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
+from gradcheck._search import Search, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
-from gradcheck._trace import Fault, NoSourceError, Trace
+from gradcheck._trace import NoSourceError, Trace
 
-#: seconds for edits that are judged by value, and by running the backward
-BY_VALUE, BY_RUN = 3.0, 3.0
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
+#: whether a whole check of the patched code finds no more wrong than these gradients
+Content: TypeAlias = Callable[[Patch, Trace, tuple[str, ...]], bool]
 
 
 @dataclass
 class Explanation:
-    """What the trace found; `patch` is the verified chain of edits that mends everything found, if there is one."""
+    """What the trace found; `patch` is the verified chain of edits that mends what was found, if there is one."""
 
     findings: list[Finding] = field(default_factory=list)
     patch: Patch | None = None
@@ -55,11 +60,11 @@ def explain(
     common: CommonFactor | None,
     failing: Sizes,
     hidden: bool,
-    content: Callable[[Patch, Trace], bool],
+    content: Content,
 ) -> Explanation:
     """Trace the backward where it is wrong; `hidden`: it is wrong only where weights or cotangents are large."""
     if isinstance(subject, Target):
-        return _at(subject, seed, 1.0 if common is None else common.value, hidden, content)
+        return _at(subject, seed, 1.0 if common is None else common.value, hidden, content, None)
     tried: list[Sizes] = []
     result = Explanation()
     for sizes in [*sizes_to_trace(subject), failing]:
@@ -71,32 +76,48 @@ def explain(
             divisor = 1.0 if common is None else factor_at(common.label, sizes)
         except (TargetError, StopIteration):
             continue
-        result = _at(target, seed, divisor, hidden, content)
+
+        def rebuild(sizes: Sizes = sizes) -> Target:
+            again = subject.build(seed, sizes)
+            again.begin(np.random.default_rng([seed, 1]))
+            return again
+
+        result = _at(target, seed, divisor, hidden, content, rebuild)
         if result.findings:
             break
     return result
 
 
 def _at(
-    target: Target, seed: int, divisor: float, hidden: bool, content: Callable[[Patch, Trace], bool]
+    target: Target,
+    seed: int,
+    divisor: float,
+    hidden: bool,
+    content: Content,
+    rebuild: Callable[[], Target] | None,
 ) -> Explanation:
     with target.preserved():
         target.begin(np.random.default_rng([seed, 1]))
         for base in _points(target, hidden):
             try:
                 with Trace(target, divisor, base) as trace:
-                    faults = trace.faults()
-                    found = mends(trace, faults, BY_VALUE)
+                    plain = trace.judgement({})
+                    wrong = trace.wrong(plain.recording.gradients)
+                    if not wrong:
+                        continue
+                    found = mends(trace, faults(trace))
+                    around = places(trace, plain)
             except NoSourceError as error:
                 return Explanation(note=str(error))
-            except OutOfTimeError:
-                return Explanation(note="the backward was not traced: the loss takes too long")
-            if not faults:
-                continue
-            mends_by_run(trace, found, BY_RUN)
-            patch = _verified(found, trace, content)
-            findings = [_finding(mend, trace, patch) for mend in found]
-            return Explanation(findings, patch, trace.evaluations)
+            except TooMuchError:
+                return Explanation(
+                    note="the backward was not traced: it computes too much at these sizes; "
+                    "with a factory (@gradcheck.target) smaller ones can be chosen"
+                )
+            mended = _Mended(trace, Search(trace, around, rebuild), content, wrong).of(found)
+            if mended.found:
+                findings = [_finding(mend, trace, mended.patch) for mend in mended.found]
+                return Explanation(findings, mended.patch, trace.evaluations)
     return Explanation(note=_hidden(trace))
 
 
@@ -125,58 +146,127 @@ def _hidden(trace: Trace) -> str:
     return f"no line can be named in {', '.join(trace.program.hidden)}: the source is not at hand"
 
 
-def _verified(found: list[Mend], trace: Trace, content: Callable[[Patch, Trace], bool]) -> Patch | None:
-    """The first chain of edits that the whole check is content with."""
-    if not all(mend.alternatives for mend in found):
-        return None
-    for chosen in chains(found):
-        patch = Patch(chosen, trace.program.sources)
-        try:
-            if content(patch, trace):
-                return patch
-        except (TargetError, SyntaxError):
-            continue
-    return None
+# -- what mends it -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Mended:
+    """The mends of one trace, and the patch that a whole check is content with."""
+
+    trace: Trace
+    search: Search
+    content: Content
+    wrong: tuple[str, ...]
+    found: list[Mend] = field(default_factory=list)
+    patch: Patch | None = None
+
+    def of(self, traced: list[Mend]) -> _Mended:
+        """What the trace found, mended; or what the search finds by running, where that explains more."""
+        self.found = traced
+        if traced and self._filled(traced) and self._verified(self._shared(traced)):
+            return self
+        steps = self.search.chain()
+        searched = [Mend(step.alternatives, step.blocks, _same_place(traced, step.alternatives)) for step in steps]
+        if steps and self._verified(searched, steps[-1].rest):
+            return self
+        return self
+
+    def _filled(self, found: list[Mend]) -> bool:
+        """Whether every fault has an edit; what has none by value is looked for by running."""
+        for mend in found:
+            if mend.alternatives or mend.fault is None:
+                continue
+            chosen = [other.alternatives[0] for other in found if other.alternatives]
+            near = [mend.fault.statement, *mend.fault.through[:8]]
+            around = [place for one in near for place in self.search.places if place.statement is one]
+            before = self.search.wrong(chosen)
+            step = self.search.step(chosen, before, around, len(set(before) - set(mend.blocks)))
+            if step is None or set(step.rest) & set(mend.blocks):
+                return False
+            mend.alternatives = step.alternatives
+        return True
+
+    def _shared(self, found: list[Mend]) -> list[Mend]:
+        """One edit of a helper in the place of those of several lines that call it, if that does as well."""
+        if len(found) < 2:
+            return found
+        for name in {place.statement.function.rpartition(".")[2] for place in self.search.places}:
+            calling = [mend for mend in found if f"{name}(" in mend.alternatives[0][0].text]
+            if len(calling) < 2:
+                continue
+            others = [mend for mend in found if mend not in calling]
+            chosen = [mend.alternatives[0] for mend in others]
+            inside = [one for one in self.search.places if one.statement.function.rpartition(".")[2] == name]
+            step = self.search.step(chosen, self.search.wrong(chosen), inside)
+            if step is not None and not step.rest:
+                blocks = {name for mend in calling for name in mend.blocks}
+                return self._shared(
+                    [Mend(step.alternatives, tuple(one for one in self.wrong if one in blocks)), *others]
+                )
+        return found
+
+    def _verified(self, found: Sequence[Mend], rest: tuple[str, ...] = ()) -> bool:
+        """Whether the whole check is content with one of the chains; then it is what is reported."""
+        for chosen in chains(list(found)):
+            patch = Patch(chosen, self.trace.program.sources)
+            try:
+                if self.content(patch, self.trace, rest):
+                    self.found, self.patch = list(found), patch
+                    return True
+            except (TargetError, SyntaxError, RebindError):
+                continue
+        return False
+
+
+def _same_place(traced: list[Mend], alternatives: list[tuple[Statement, Edit]]) -> Fault | None:
+    """What the trace said of the statement that the search found."""
+    statements = [statement for statement, _ in alternatives]
+    return next((mend.fault for mend in traced if mend.fault and mend.fault.statement in statements), None)
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
 
 
 def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
-    fault = mend.fault
-    statement, fix, others = fault.statement, None, ""
-    if patch is not None:
-        chosen = next(one for one in patch.chosen if one in mend.alternatives)
-        statement = chosen[0]
-        sources = trace.program.sources
-        line, before, after = changed_lines(*chosen, sources)
-        alone = Patch([chosen], sources)
-        fix = Fix(line, before, after, diff(alone, statement.file), verified=True)
-        equivalent = [changed_lines(*one, sources) for one in mend.alternatives if one != chosen]
-        if equivalent:
-            others = "; equivalent: " + "; ".join(f"line {at}: {text}" for at, _, text in equivalent[:3])
-    return Finding(
-        "line",
-        _message(fault, statement) + others,
-        fault.blocks,
-        statement.file,
-        statement.line if fix is None else fix.line,
-        statement.text if fix is None else fix.before,
-        fix,
-    )
+    fault, sources = mend.fault, trace.program.sources
+    if patch is None:
+        assert fault is not None  # what the search found is there only with a patch
+        statement = fault.statement
+        message = _traced(fault) + _because(fault.blocks)
+        return Finding("line", message, fault.blocks, statement.file, statement.line, statement.text)
+    chosen = next(one for one in patch.chosen if one in mend.alternatives)
+    statement, edit = chosen
+    line, before, after = changed_lines(*chosen, sources)
+    fix = Fix(line, before, after, diff(Patch([chosen], sources), statement.file), verified=True)
+    if fault is not None and fault.statement is statement:
+        said = _traced(fault)
+    else:
+        said = f"{_named(statement)} is at fault"
+    why = cause(sources[statement.file], edit)
+    equivalent = [changed_lines(*one, sources) for one in mend.alternatives if one != chosen]
+    others = "; equivalent: " + "; ".join(f"line {at}: {text}" for at, _, text in equivalent[:3]) if equivalent else ""
+    message = said + (f": {why}" if why else "") + _because(mend.blocks) + others
+    return Finding("line", message, mend.blocks, statement.file, line, before, fix)
 
 
-def _message(fault: Fault, statement: Statement) -> str:
+def _named(statement: Statement) -> str:
+    return f"`{' '.join(statement.text.split())}`, in {statement.function},"
+
+
+def _traced(fault: Fault) -> str:
     ratio = fault.ratio
     gave = "a derivative of nothing"
     if ratio is not None:
         gave = "the same with the wrong sign" if abs(ratio + 1) < 1e-9 else f"{ratio:.6g} times that"
         gave = "zero" if abs(ratio) < 1e-12 else gave
     inputs = [f"{name} is {_plain(label)}, right" for name, label in list(fault.inputs.items())[:3]]
-    named = f"`{' '.join(statement.text.split())}`"
     given = f" ({'; '.join(inputs)})" if inputs else ""
-    many = "gradients" if len(fault.blocks) > 1 else "gradient"
-    return (
-        f"{named}, in {statement.function}, should give dL/d({fault.label}) and gives {gave}{given}; "
-        f"because of it the {many} of {', '.join(fault.blocks)} {'are' if len(fault.blocks) > 1 else 'is'} wrong"
-    )
+    return f"{_named(fault.statement)} should give dL/d({fault.label}) and gives {gave}{given}"
+
+
+def _because(blocks: tuple[str, ...]) -> str:
+    many = len(blocks) > 1
+    return f"; because of it the gradient{'s' if many else ''} of {', '.join(blocks)} {'are' if many else 'is'} wrong"
 
 
 def _plain(label: str) -> str:

@@ -57,8 +57,17 @@ def observed(run: Callable[[], object]) -> list[CodeType]:
     try:
         run()
     finally:
-        sys.setprofile(before)
+        _resume(before)
     return [code for code in seen if _is_users(code)]
+
+
+def _resume(profile: Any) -> None:
+    """Go on with the profile that was running: a function, or an object such as cProfile's."""
+    sys.setprofile(None)
+    if callable(profile):
+        sys.setprofile(profile)
+    elif profile is not None:
+        profile.enable()
 
 
 def rewrite(codes: list[CodeType]) -> Program:

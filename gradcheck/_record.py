@@ -59,6 +59,18 @@ def record(target: Target, base: Values, program: Program, overrides: Overrides,
     return result
 
 
+def behind(recording: Recording, event: int | None) -> set[int]:
+    """Everything that an event was computed from, itself included."""
+    seen: set[int] = set()
+    waiting = [] if event is None else [event]
+    while waiting:
+        i = waiting.pop()
+        if i not in seen:
+            seen.add(i)
+            waiting += recording.events[i].inputs
+    return seen
+
+
 @dataclass
 class Glimpse:
     """What one run with overrides gave: the values at some sites, and the gradients."""

@@ -1,71 +1,24 @@
-"""Which line of the backward is wrong: the search that goes by what would happen if a line gave the right thing.
-
-A value of the backward is right if it is a derivative of the loss with respect to something that the forward computes.
-Where one is wrong, it is overridden by each derivative of its shape in turn. The override that makes the most of what
-follows right tells which line is at fault and what it should have given; then the search goes on with the override
-in place, until every gradient is right.
-"""
+"""The adjoint trace: the derivatives of all that a forward computes, and what its backward computes beside them."""
 
 from __future__ import annotations
 
-import ast
-import time
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Self
 
 import numpy as np
 
-from gradcheck._adjoints import OutOfTimeError, adjoints
+from gradcheck._adjoints import adjoints
 from gradcheck._errors import TargetError
 from gradcheck._evaluate import number
-from gradcheck._flow import Judgement, candidates, judge, sources
+from gradcheck._flow import Judgement, judge
 from gradcheck._instrument import Program, instrumented, observed, rewrite
-from gradcheck._match import RELATIVE, Library, Series
-from gradcheck._record import Event, Glimpse, Overrides, Recording, glimpse, record
-from gradcheck._rewrite import Statement
+from gradcheck._match import RELATIVE, Library
+from gradcheck._record import Overrides, record
 from gradcheck._target import Array, Target, Values
-
-#: what a gradient that turns right counts, in values that turn right
-GRADIENT = 3
-#: what a value counts that was right and is no longer: a true repair makes nothing wrong
-LOSS = 20
-MOST_FAULTS = 24
-#: seconds for the derivatives, and for the search
-FOR_ADJOINTS, FOR_SEARCH = 10.0, 10.0
 
 
 class NoSourceError(TargetError):
     """None of the functions that ran has its source on disk."""
-
-
-@dataclass
-class Fault:
-    """A statement that gives the wrong value: what it should give by (site, execution), and what it gave."""
-
-    statement: Statement
-    expected: dict[tuple[int, int], Array]
-    given: dict[tuple[int, int], Array]
-    label: str
-    #: the derivatives that the statement was computed from: text and what it is
-    inputs: dict[str, str] = field(default_factory=dict)
-    blocks: tuple[str, ...] = ()
-    #: statements that it was computed from whose values are no derivatives, and those that handed it its inputs
-    through: list[Statement] = field(default_factory=list)
-
-    @property
-    def ratio(self) -> float | None:
-        """Given over expected, where that is one number."""
-        given = np.concatenate([np.ravel(self.given[key]) for key in self.expected])
-        expected = np.concatenate([np.ravel(self.expected[key]) for key in self.expected])
-        length = float(np.sum(expected * expected))
-        if not length:
-            return None
-        ratio = float(np.sum(given * expected)) / length
-        close = np.max(np.abs(given - ratio * expected)) <= 1e-6 * np.max(np.abs(expected))
-        return ratio if close and given.size > 1 else None
 
 
 class Trace:
@@ -75,9 +28,7 @@ class Trace:
     that all gradients are too large by, which is another matter.
     """
 
-    def __init__(
-        self, target: Target, divisor: float = 1.0, base: Values | None = None, seconds: float = FOR_ADJOINTS
-    ) -> None:
+    def __init__(self, target: Target, divisor: float = 1.0, base: Values | None = None) -> None:
         self.target = target
         self.base: Values = target.values() if base is None else base
         codes = observed(lambda: target.grads_at(self.base))
@@ -85,9 +36,10 @@ class Trace:
         if not self.program.codes:
             raise NoSourceError("no line can be named: the source of the functions that ran is not at hand")
         self._live = ExitStack()
-        self._deadline = 0.0
         self.loss = 0.0
-        self.divisor, self.seconds = divisor, seconds
+        self.divisor = divisor
+        #: how many values the backward computes
+        self.passed = 0
 
     def __enter__(self) -> Self:
         self._live.enter_context(instrumented(self.program))
@@ -102,302 +54,30 @@ class Trace:
         self._live.close()
 
     def _prepare(self) -> None:
-        target, divisor, seconds = self.target, self.divisor, self.seconds
+        target, divisor = self.target, self.divisor
         self.loss = number(target.loss_at(self.base)).real
         loss = abs(self.loss)
-        found, self.evaluations = adjoints(target, self.base, self.program, seconds)
+        found, self.evaluations = adjoints(target, self.base, self.program)
         for adjoint in found:
             adjoint.value = adjoint.value * divisor
         self.adjoints = found
         self.forward = {adjoint.site.number for adjoint in found}
         self.numerical = {name: slope * divisor for name, slope in self._slopes().items()}
         self.library = Library(found, loss * divisor)
-        self._by_size: dict[tuple[tuple[int, ...], int], list[tuple[bool, Series]]] = {}
 
     def judgement(self, overrides: Overrides) -> Judgement:
         """Run the backward with these overrides, and judge it."""
-        return judge(record(self.target, self.base, self.program, overrides), self.library, self.program.sites)
+        recording = record(self.target, self.base, self.program, overrides)
+        self.passed = max(self.passed, len(recording.events))
+        return judge(recording, self.library, self.program.sites)
 
     def wrong(self, gradients: Values) -> tuple[str, ...]:
         """The gradients that are not the slope of the loss."""
         return tuple(
             name
             for name, slope in self.numerical.items()
-            if name not in gradients or gradients[name].size != slope.size or not self._equal(gradients[name], slope)
+            if name not in gradients or gradients[name].size != slope.size or not self.equal(gradients[name], slope)
         )
-
-    def faults(self, seconds: float = FOR_SEARCH) -> list[Fault]:
-        """Statements at fault, in the order in which they were found: what comes first in the data flow first."""
-        deadline = time.process_time() + seconds
-        overrides: dict[tuple[int, int], Array] = {}
-        found: list[Fault] = []
-        while len(found) < MOST_FAULTS and time.process_time() < deadline:
-            judgement = self.judgement(overrides)
-            wrong = self.wrong(judgement.recording.gradients)
-            if not found and not wrong:
-                break
-            fault = self._best(judgement, overrides, wrong, deadline)
-            if fault is None:
-                break
-            found.append(fault)
-            overrides |= fault.expected
-        return self._merged([fault for fault in self._with_blocks(found, overrides) if fault.blocks])
-
-    # -- the search ------------------------------------------------------------------------------------------------
-
-    def _best(
-        self, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], deadline: float
-    ) -> Fault | None:
-        """The first site in the data flow, and what it should give, that make more of what follows right."""
-        around = candidates(judgement, self.program.sites, wrong, self.forward)
-        self._deadline = deadline
-        order = [(site, thorough) for thorough in (False, True) for site in around.suspects]
-        if not wrong:  # what is left may be hidden by an override, or harmless
-            order = [(site, thorough) for site, thorough in order if site in around.tainted]
-        order += [(site, thorough) for site in around.feeders for thorough in (False, True)]
-        for site, thorough in order:
-            fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
-            if fault is not None:
-                behind = around.sources.get(site, [])
-                while True:
-                    deeper, more = self._source(fault, gain, behind, judgement, overrides, wrong)
-                    if deeper is None:
-                        return fault
-                    fault, gain = deeper, more
-                    behind = sources(judgement, self.program.sites, self.forward, next(iter(fault.expected))[0])
-            if thorough and site in around.tainted:
-                fault = self._exchanged(around.sources.get(site, []), judgement, overrides, wrong)
-                if fault is not None:
-                    return fault
-        return None
-
-    def _exchanged(
-        self, behind: list[int], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
-    ) -> Fault | None:
-        """Two values of one statement that came in each other's place, though neither alone makes anything right."""
-        sites, events = self.program.sites, judgement.recording.events
-        aliases: dict[int, list[Event]] = {}
-        together = {id(sites[site].statement) for site in behind}
-        for event in events:
-            site = sites[event.site]
-            usable = event.same and site.top and id(site.statement) in together
-            if usable and (event.site, event.execution) not in overrides:
-                aliases.setdefault(event.site, []).append(event)
-        best: tuple[int, Fault] | None = None
-        for a, b in combinations(aliases, 2):
-            if sites[a].statement is not sites[b].statement or not {a, b} & set(behind):
-                continue
-            for one in self._starting_with(aliases[a], aliases[b][0].value):
-                for other in self._starting_with(aliases[b], aliases[a][0].value):
-                    expected = _by_execution(a, aliases[a], one) | _by_execution(b, aliases[b], other)
-                    gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
-                    plain = not isinstance(sites[a].statement.node, ast.FunctionDef)
-                    if 2 * gain + plain > (best[0] if best else 1):
-                        fault = self._fault(judgement, a, aliases[a], one)
-                        fault.expected |= _by_execution(b, aliases[b], other)
-                        fault.given |= {(b, event.execution): event.value for event in aliases[b]}
-                        fault.label += f") and dL/d({other.label}"
-                        best = 2 * gain + plain, fault
-        return best[1] if best else None
-
-    def _starting_with(self, events: list[Event], first: Array) -> list[Series]:
-        """Series for these events whose first value is the given one."""
-        values = [event.value for event in events]
-        fitting = [*self._fitting(values, thorough=False), *self._fitting(values, thorough=True)]
-        found = [series for series in fitting if self.library.equal(series.values[0], first)]
-        return found[:6]
-
-    def _best_at(
-        self, site: int, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], thorough: bool
-    ) -> tuple[Fault | None, int]:
-        """What the site should give, and how much more is right then."""
-        events = [event for event in judgement.recording.events if event.site == site]
-        if any((site, event.execution) in overrides for event in events):
-            return None, 0
-        best: tuple[int, Series] | None = None
-        # What is right at some executions is left as it is there, as long as something can be found so.
-        settled = [k for k, event in enumerate(events) if judgement.right(event.index)]
-        values = [event.value for event in events]
-        likely = list(self._fitting(values, thorough=False))
-        agreeing = [one for one in likely if all(self.library.equal(one.values[k], values[k]) for k in settled)]
-        chosen = agreeing
-        if thorough:
-            chosen = [one for one in likely if all(one is not other for other in agreeing)]
-            chosen += self._fitting(values, thorough=True)
-        for series in chosen:
-            if time.process_time() > self._deadline:
-                break
-            expected = _by_execution(site, events, series)
-            gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
-            if gain > (best[0] if best else 0):
-                best = gain, series
-        return (self._fault(judgement, site, events, best[1]), best[0]) if best else (None, 0)
-
-    def _source(
-        self,
-        fault: Fault,
-        gain: int,
-        behind: list[int],
-        judgement: Judgement,
-        overrides: Overrides,
-        wrong: tuple[str, ...],
-    ) -> tuple[Fault | None, int]:
-        """An earlier site that explains the fault as well: a derivative of another thing than what it is used for."""
-        sites = self.program.sites
-        found: tuple[int, Fault] | None = None
-        for site in behind:
-            if sites[site].statement is fault.statement:
-                continue
-            events = [event for event in judgement.recording.events if event.site == site]
-            if any((site, event.execution) in overrides for event in events):
-                continue
-            for series in self._fitting([event.value for event in events], thorough=False):
-                if time.process_time() > self._deadline:
-                    break
-                expected = _by_execution(site, events, series)
-                more, seen = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
-                right = all(
-                    key in seen.values and self.library.equal(seen.values[key], value)
-                    for key, value in fault.expected.items()
-                )
-                alias = all(event.same for event in events)
-                if right and more > gain and (found is None or more > found[0] or (alias and more == found[0])):
-                    found = more, self._fault(judgement, site, events, series)
-        return (found[1], found[0]) if found else (None, 0)
-
-    def _fault(self, judgement: Judgement, site: int, events: list[Event], series: Series) -> Fault:
-        given = {(site, event.execution): event.value for event in events}
-        expected = _by_execution(site, events, series)
-        statement = self.program.sites[site].statement
-        fault = Fault(statement, expected, given, series.label, self._inputs(judgement, site))
-        fault.through = self._through(judgement, [event.index for event in events], statement)
-        return fault
-
-    def _gain(
-        self, judgement: Judgement, overrides: Overrides, own: set[tuple[int, int]], wrong: tuple[str, ...]
-    ) -> tuple[int, Glimpse]:
-        """How much more is right with the overrides, the overridden values themselves not counted; and what came."""
-        events = judgement.recording.events
-        before = {
-            (events[i].site, events[i].execution): (events[i].value, judgement.right(i))
-            for i, judged in enumerate(judgement.judged)
-            if judged
-        }
-        try:
-            seen = glimpse(self.target, self.base, self.program, overrides, {site for site, _ in before})
-        except TargetError:
-            return 0, Glimpse()
-        gain = GRADIENT * (len(wrong) - len(self.wrong(seen.gradients)))
-        changed: list[tuple[Array, bool]] = []
-        for key, (value, right) in before.items():
-            if key in own:
-                continue
-            now = seen.values.get(key)
-            if now is None:
-                gain -= LOSS * right
-            elif now.shape != value.shape or not np.array_equal(now, value):
-                changed.append((now, right))
-        matches = self.library.match_all([now for now, _ in changed])
-        for (_, right), match in zip(changed, matches, strict=True):
-            is_right = match is not None and match.factor == 1.0
-            gain += is_right and not right
-            gain -= LOSS * (right and not is_right)
-        return gain, seen
-
-    def _fitting(self, values: list[Array], thorough: bool) -> Iterator[Series]:
-        """Series of derivatives of the shapes of these values, one for each execution."""
-        shape, count = values[-1].shape, len(values)
-        if any(value.shape != shape for value in values):
-            return
-        key = (shape, count)
-        if key not in self._by_size:
-            self._by_size[key] = list(self._all_fitting(shape, count))
-        for unlikely, series in self._by_size[key]:
-            if unlikely == thorough and not all(
-                self.library.equal(value, other) for value, other in zip(values, series.values, strict=True)
-            ):
-                yield series
-
-    def _all_fitting(self, shape: tuple[int, ...], count: int) -> Iterator[tuple[bool, Series]]:
-        seen: set[bytes] = set()
-        aligned = [one for series in self.library.series for one in _aligned(series, count)]
-        for unlikely, series in sorted(aligned, key=lambda one: one[0]):
-            arrays = [shaped for value in series.values if (shaped := _shaped(value, shape)) is not None]
-            if len(arrays) < count:
-                continue
-            largest = max(float(np.max(np.abs(value))) for value in arrays)
-            if largest <= 10 * self.library.absolute:
-                continue
-            key = np.round(np.array(arrays) / largest, 6).tobytes() + repr(round(np.log(largest), 5)).encode()
-            if key not in seen:
-                seen.add(key)
-                yield unlikely, Series(series.label, tuple(arrays))
-
-    # -- what is said of it ----------------------------------------------------------------------------------------
-
-    def _inputs(self, judgement: Judgement, site: int) -> dict[str, str]:
-        """The derivatives that the statement reads, and what each is."""
-        sites = self.program.sites
-        statement = sites[site].statement
-        result: dict[str, str] = {}
-        for i, event in enumerate(judgement.recording.events):
-            match = judgement.matches[i]
-            one = sites[event.site]
-            if one.statement is statement and one.kind == "load" and match is not None and match.factor == 1.0:
-                result.setdefault(one.text, match.label)
-        return result
-
-    def _through(self, judgement: Judgement, starts: list[int], statement: Statement) -> list[Statement]:
-        """The statements behind these events, back to the right ones; the nearest first."""
-        events, sites = judgement.recording.events, self.program.sites
-        found: list[Statement] = []
-        seen: set[int] = set()
-        waiting = [j for i in starts for j in events[i].inputs]
-        while waiting:
-            i = waiting.pop(0)
-            if i in seen:
-                continue
-            seen.add(i)
-            site = sites[events[i].site]
-            other = site.statement
-            if other is not statement and other not in found and site.top and site.number not in self.forward:
-                found.append(other)
-            if not (judgement.judged[i] and judgement.right(i) and not events[i].same):
-                waiting += events[i].inputs
-        return found
-
-    def _with_blocks(self, found: list[Fault], overrides: Overrides) -> list[Fault]:
-        """Each with the wrong gradients that it flows into; without those that nothing depends on after all."""
-        plain = self.judgement({})
-        wrong = self.wrong(plain.recording.gradients)
-        reached = {name: _sites_behind(plain.recording, plain.recording.sinks.get(name)) for name in wrong}
-        right = self.judgement(overrides)
-        result = []
-        for fault in found:
-            own = {site for site, _ in fault.expected}
-            others = {key: value for key, value in overrides.items() if key not in fault.expected}
-            gain, seen = self._gain(right, others, set(fault.expected), self.wrong(right.recording.gradients))
-            if gain < 0:
-                without = self.wrong(seen.gradients)
-                fault.blocks = tuple(name for name in wrong if own & reached[name] or name in without) or wrong
-                result.append(fault)
-        return result
-
-    def _merged(self, found: list[Fault]) -> list[Fault]:
-        """One fault for each statement."""
-        result: list[Fault] = []
-        for fault in found:
-            same = next((one for one in result if one.statement is fault.statement), None)
-            if same is None:
-                result.append(fault)
-                continue
-            same.expected |= fault.expected
-            same.given |= fault.given
-            same.blocks = tuple(name for name in self.numerical if name in {*same.blocks, *fault.blocks})
-            same.label += f") and dL/d({fault.label}"
-        return result
-
-    # -- numbers ---------------------------------------------------------------------------------------------------
 
     def _slopes(self) -> Values:
         """The gradient of the loss, by central differences."""
@@ -415,72 +95,8 @@ class Trace:
                 self.evaluations += 2
         return slopes
 
-    def _equal(self, gradient: Array, slope: Array) -> bool:
+    def equal(self, gradient: Array, slope: Array) -> bool:
+        """Whether a gradient is the slope, to within what central differences can tell."""
         size = max(float(np.max(np.abs(slope), initial=0.0)), float(np.max(np.abs(gradient), initial=0.0)))
         apart = float(np.max(np.abs(gradient.ravel() - slope.ravel()), initial=0.0))
         return apart <= 10 * self.library.absolute + RELATIVE * size
-
-
-def _sites_behind(recording: Recording, event: int | None) -> set[int]:
-    """The sites of everything that an event was computed from."""
-    seen: set[int] = set()
-    waiting = [] if event is None else [event]
-    while waiting:
-        i = waiting.pop()
-        if i not in seen:
-            seen.add(i)
-            waiting += recording.events[i].inputs
-    return {recording.events[i].site for i in seen}
-
-
-def _by_execution(site: int, events: list[Event], series: Series) -> dict[tuple[int, int], Array]:
-    return {
-        (site, event.execution): value.reshape(event.value.shape)
-        for event, value in zip(events, series.values, strict=True)
-    }
-
-
-def _aligned(series: Series, count: int) -> Iterator[tuple[bool, Series]]:
-    """The derivatives in the orders in which a backward may go through them `count` times; unlikely ones marked."""
-    values = series.values
-    same = len({value.shape for value in values}) == 1
-    backwards = values[::-1]
-
-    def made(unlikely: bool, arrays: Sequence[Array], also: str = "") -> tuple[bool, Series]:
-        return unlikely, Series(series.label + also, tuple(arrays))
-
-    if count == 1 and len(values) > 1 and same:
-        yield made(False, [np.sum(values, axis=0)], ", summed over its executions")
-        yield made(False, [np.stack(values)], ", of all executions")
-        yield made(True, [np.stack(backwards)], ", of all executions, last first")
-    for every in range(1, 7):
-        if len(values) < count * every or (every > 1 and len(values) % every):
-            break
-        for start in range(every):
-            yield made(len(values) != count * every, backwards[start::every][:count])
-    if len(values) >= count > 1:
-        yield made(True, values[:count])
-        yield made(True, backwards[len(values) - count :])
-        yield made(True, values[len(values) - count :])
-    if same and count > 1:
-        for ordered in (backwards, values):
-            if len(ordered) >= count:
-                yield made(True, list(np.cumsum(ordered, axis=0)[:count]), ", accumulated")
-    if count > len(values) and same:
-        nothing = (np.zeros_like(values[0]),) * (count - len(values))
-        yield made(True, backwards + nothing)
-        yield made(True, nothing + backwards)
-
-
-def _shaped(value: Array, shape: tuple[int, ...]) -> Array | None:
-    """The value in this shape: as it is, or transposed, or with axes of length one added or removed."""
-    if value.shape == shape:
-        return value
-    if value.ndim == 2 and value.T.shape == shape:
-        return value.T
-    if tuple(n for n in value.shape if n != 1) == tuple(n for n in shape if n != 1):
-        return value.reshape(shape)
-    return None
-
-
-__all__ = ["Fault", "NoSourceError", "OutOfTimeError", "Trace"]

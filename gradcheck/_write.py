@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gradcheck._edits import Edit, applied
+from gradcheck._patch import Edit, applied
 from gradcheck._report import Report
 
 

@@ -1,0 +1,76 @@
+"""What a statement could name: the variables, attributes, items and functions of the frame that it runs in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradcheck._adjoints import is_float
+
+#: other names that are tried in the place of one
+MOST_NAMES = 40
+#: objects whose attributes or items are named
+MOST_OWNERS, MOST_MEMBERS = 6, 24
+
+
+class Scope:
+    """The frame's variables, as they are while the statement runs."""
+
+    def __init__(self, local: Mapping[str, Any], glob: Mapping[str, Any], helpers: Collection[str] = ()) -> None:
+        self.local, self.glob = local, glob
+        self.numbers = [name for name, value in local.items() if type(value) is int and value > 1]
+        #: functions that run anyway, so that calling them does no harm
+        self.functions = [name for name in helpers if callable(glob.get(name))][:20]
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """By the text that reads them: float arrays in variables, then those in attributes and items."""
+        found = {name: value for name, value in self.local.items() if name.isidentifier() and _is_array(value)}
+        owners = [(name, value) for name, value in self.local.items() if name.isidentifier()][::-1]
+        for name, owner in [one for one in owners if list(_members(*one))][:MOST_OWNERS]:
+            found |= dict(list(_members(name, owner))[:MOST_MEMBERS])
+        return found
+
+    def value(self, node: ast.expr) -> Any:
+        """The value of a name, an attribute or an item; None if it has none, or if it would take a call."""
+        if any(isinstance(part, (ast.Call, ast.NamedExpr, ast.Await, ast.Yield)) for part in ast.walk(node)):
+            return None
+        try:
+            return eval(compile(ast.Expression(node), "<edit>", "eval"), dict(self.glob), dict(self.local))
+        except Exception:  # the statement may come before what it names exists
+            return None
+
+    def like(self, value: Any) -> list[str]:
+        """What reads arrays of the same shape."""
+        return [name for name, other in self.arrays.items() if np.shape(other) == np.shape(value)][:MOST_NAMES]
+
+    def unlike(self, value: Any) -> list[str]:
+        """What reads arrays of other shapes."""
+        return [name for name, other in self.arrays.items() if np.shape(other) != np.shape(value)][:MOST_NAMES]
+
+    def fitting(self, value: Any) -> list[str]:
+        """What reads arrays that broadcast to its shape."""
+        found = [name for name, other in self.arrays.items() if _broadcasts(np.shape(other), np.shape(value))]
+        return found[:MOST_NAMES]
+
+
+def _is_array(value: Any) -> bool:
+    return is_float(value) and np.ndim(value) > 0
+
+
+def _members(name: str, owner: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(owner, Mapping):
+        yield from ((f"{name}[{key!r}]", value) for key, value in list(owner.items()) if _is_array(value))
+    elif not isinstance(owner, (np.ndarray, type)) and hasattr(owner, "__dict__") and not callable(owner):
+        yield from ((f"{name}.{key}", value) for key, value in list(vars(owner).items()) if _is_array(value))
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False

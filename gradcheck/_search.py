@@ -1,0 +1,253 @@
+"""Looks for the edit that makes gradients right by running the backward with each: slow, but it needs no theory.
+
+It comes after the trace, for what the trace cannot explain: statements whose right value is no derivative, helpers
+that several lines share, loops over gates. The forward is held: an edit that changes the loss is none.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from gradcheck._edits import TIERS, edits
+from gradcheck._evaluate import number
+from gradcheck._flow import Judgement
+from gradcheck._instrument import Program, tapped
+from gradcheck._patch import Edit, Patch, RebindError, Workshop
+from gradcheck._record import behind
+from gradcheck._rewrite import Statement
+from gradcheck._scope import Scope
+from gradcheck._target import Target
+from gradcheck._trace import Trace
+
+#: how much may be run: values that pass through taps, summed over the runs; and runs
+MOST_WORK, MOST_RUNS = 4_000_000, 6000
+#: edits of one statement that do the same, shown together
+MOST_ALTERNATIVES = 4
+#: edits that are put together for several faults
+MOST_EDITS = 12
+#: the frame of the user's statement, seen from a tap
+DEPTH = 2
+
+_EDITABLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr, ast.For, ast.If)
+
+
+@dataclass
+class Place:
+    """A statement that may be edited, as it stands in the source, and what it could name."""
+
+    statement: Statement
+    node: ast.stmt
+    scope: Scope
+
+
+@dataclass
+class Step:
+    """Equivalent edits of one statement, and the gradients that they make right."""
+
+    alternatives: list[tuple[Statement, Edit]]
+    blocks: tuple[str, ...]
+    rest: tuple[str, ...] = field(default=())
+
+
+def places(trace: Trace, judgement: Judgement) -> list[Place]:
+    """The statements of the backward, the most suspect first. Call it while the trace is open."""
+    frames = _frames(trace)
+    ranks = _ranks(trace, judgement)
+    helpers = [code.co_name for code in trace.program.codes if code.co_qualname == code.co_name]
+    found: dict[int, tuple[int, int, Place]] = {}
+    for order, (statement, local, glob, numeric) in enumerate(frames):
+        node = original(statement, trace.program.sources[statement.file])
+        held = any(site in trace.forward and trace.program.sites[site].top for site in statement.sites)
+        if held or not isinstance(node, _EDITABLE) or (not numeric and _may_hang(statement, trace.program)):
+            continue
+        place = Place(statement, node, Scope(local, glob, helpers))
+        found[id(statement)] = (ranks.get(id(statement), 4), order, place)
+    return [place for _, _, place in sorted(found.values(), key=lambda one: one[:2])]
+
+
+def original(statement: Statement, source: str) -> ast.stmt:
+    """The statement as it stands in the source."""
+    return _statements(source)[type(statement.node), statement.node.lineno, statement.node.col_offset]
+
+
+class Search:
+    """Runs the backward with edits, at one point."""
+
+    def __init__(self, trace: Trace, around: Sequence[Place], rebuild: Callable[[], Target] | None) -> None:
+        self.trace, self.places, self.rebuild = trace, around, rebuild
+        self.target, self.base = trace.target, trace.base
+        self.workshop = Workshop(trace.program.codes, trace.program.sources)
+        self.runs = 0
+        self.most_runs = min(MOST_RUNS, max(100, MOST_WORK // max(1, trace.passed)))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether enough has been tried."""
+        return self.runs >= self.most_runs
+
+    def chain(self) -> list[Step]:
+        """Edits that together make every gradient right; those that make some of them right if there are no others."""
+        steps: list[Step] = []
+        wrong = self.wrong([])
+        while wrong and len(steps) < MOST_EDITS and not self.exhausted:
+            step = self.step([step.alternatives[0] for step in steps], wrong, self.places)
+            if step is None:
+                break
+            steps.append(step)
+            wrong = step.rest
+        return steps
+
+    def step(
+        self,
+        chosen: list[tuple[Statement, Edit]],
+        wrong: tuple[str, ...],
+        around: Sequence[Place],
+        enough: int = 0,
+    ) -> Step | None:
+        """The edit, on top of those chosen, after which the fewest gradients are wrong; at most `enough` end it."""
+        best: Step | None = None
+        for families in TIERS:
+            for place in around:
+                if any(statement is place.statement for statement, _ in chosen):
+                    continue
+                step = self._at(place, families, chosen, wrong, enough)
+                if step is not None and (best is None or len(step.rest) < len(best.rest)):
+                    best = step
+                    if len(step.rest) <= enough:
+                        return best
+                if self.exhausted:
+                    return best
+        return best
+
+    def wrong(self, chosen: list[tuple[Statement, Edit]]) -> tuple[str, ...]:
+        """The wrong gradients with these edits; every one if the code does not run with them."""
+        found = self._run(Patch(chosen, self.trace.program.sources))
+        return tuple(self.trace.numerical) if found is None else found
+
+    def _at(
+        self,
+        place: Place,
+        families: Any,
+        chosen: list[tuple[Statement, Edit]],
+        wrong: tuple[str, ...],
+        enough: int,
+    ) -> Step | None:
+        best: Step | None = None
+        for edit in edits(place.node, place.scope, families):
+            if self.exhausted:
+                break
+            one = place.statement, edit
+            rest = self._run(Patch([*chosen, one], self.trace.program.sources))
+            if rest is None or not set(rest) < set(wrong):
+                continue
+            if best is None or len(rest) < len(best.rest):
+                best = Step([one], tuple(name for name in wrong if name not in rest), rest)
+            elif rest == best.rest and len(best.alternatives) < MOST_ALTERNATIVES:
+                best.alternatives.append(one)
+            if best is not None and len(best.rest) <= enough and len(best.alternatives) >= MOST_ALTERNATIVES:
+                break
+        return best
+
+    def _run(self, patch: Patch) -> tuple[str, ...] | None:
+        self.runs += 1
+        try:
+            with self.workshop.edited(patch):
+                return self._judged(self.target)
+        except RebindError:
+            return self._anew(patch)
+        except Exception:  # whatever edited code may raise: it is not the right one
+            return None
+
+    def _anew(self, patch: Patch) -> tuple[str, ...] | None:
+        if self.rebuild is None:
+            return None
+        try:
+            with self.workshop.edited(patch, anew=True):
+                return self._judged(self.rebuild())
+        except Exception:
+            return None
+
+    def _judged(self, target: Target) -> tuple[str, ...] | None:
+        with np.errstate(all="ignore"):
+            raw = target.grads_at(self.base)
+            gradients = {str(name): np.asarray(value, dtype=float) for name, value in dict(raw).items()}
+            wrong = self.trace.wrong(gradients)
+            if len(wrong) == len(self.trace.numerical):
+                return wrong
+            loss = number(target.loss_at(self.base))
+        return wrong if abs(loss - self.trace.loss) <= 1e-9 * abs(self.trace.loss) else None
+
+
+# -- where -------------------------------------------------------------------------------------------------------------
+
+
+def _frames(trace: Trace) -> list[tuple[Statement, dict[str, Any], dict[str, Any], bool]]:
+    """Every statement that runs, in order, with the names that it could use when it first ran."""
+    sites = trace.program.sites
+    seen: dict[int, tuple[Statement, dict[str, Any], dict[str, Any], bool]] = {}
+
+    def tap(site: int, value: Any) -> Any:
+        statement = sites[site].statement
+        if id(statement) not in seen:
+            frame = sys._getframe(DEPTH)
+            numeric = isinstance(value, (np.ndarray, np.floating, float))
+            seen[id(statement)] = statement, _visible(frame), frame.f_globals, numeric
+        return value
+
+    with tapped(trace.program, tap):
+        trace.target.grads_at(trace.base)
+    return list(seen.values())
+
+
+def _visible(frame: FrameType) -> dict[str, Any]:
+    """The locals; in a comprehension also those of the function around it."""
+    local = dict(frame.f_locals)
+    if frame.f_code.co_name in ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>") and frame.f_back is not None:
+        return {**frame.f_back.f_locals, **local}
+    return local
+
+
+def _ranks(trace: Trace, judgement: Judgement) -> dict[int, int]:
+    """How suspect each statement is, by identity: 0 the most."""
+    recording, sites = judgement.recording, trace.program.sites
+    wrong = trace.wrong(recording.gradients)
+    reached = {index for name in wrong for index in behind(recording, recording.sinks.get(name))}
+    ranks: dict[int, int] = {}
+    for i, event in enumerate(recording.events):
+        rank = 3
+        if judgement.suspect(i) and not judgement.blocked[i]:
+            rank = 0
+        elif i in reached:
+            rank = 2 if judgement.right(i) else 1
+        key = id(sites[event.site].statement)
+        ranks[key] = min(rank, ranks.get(key, rank))
+    return ranks
+
+
+def _may_hang(statement: Statement, program: Program) -> bool:
+    """Whether it stands in a function with a loop that counts by itself, which an edit might let run forever."""
+    line = statement.node.lineno
+    return any(first <= line <= last for first, last in _whiles(program.sources[statement.file]))
+
+
+def _whiles(source: str) -> Iterator[tuple[int, int]]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and any(isinstance(one, ast.While) for one in ast.walk(node)):
+            yield node.lineno, node.end_lineno or node.lineno
+
+
+@lru_cache(maxsize=16)
+def _statements(source: str) -> dict[tuple[type[ast.stmt], int, int], ast.stmt]:
+    return {
+        (type(node), node.lineno, node.col_offset): node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt)
+    }
