@@ -36,11 +36,24 @@ def edits(statement: ast.stmt, scope: Scope, families: Sequence[Family] | None =
     nodes = _values(statement)
     seen: set[Edit] = set()
     for family in chosen:
-        for node in nodes if family not in OF_STATEMENTS else [statement]:
+        if family in OF_STATEMENTS:
+            where: Sequence[ast.AST] = [statement]
+        else:
+            where = _outside(nodes, WHOLE[family]) if family in WHOLE else nodes
+        for node in where:
             for edit in family(node, scope):
                 if edit not in seen:
                     seen.add(edit)
                     yield edit
+
+
+def _outside(nodes: list[ast.expr], operators: tuple[type[ast.operator], ...]) -> list[ast.expr]:
+    """Those that are no operands of such an operator: what is done to the whole need not be done to its parts."""
+    parts: set[int] = set()
+    for node in nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, operators):
+            parts |= {id(node.left), id(node.right)}
+    return [node for node in nodes if id(node) not in parts]
 
 
 def _values(statement: ast.stmt) -> list[ast.expr]:
@@ -221,9 +234,10 @@ def _targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
 
 
 OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _loops)
+WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {factors: (ast.Mult, ast.Div), terms: (ast.Add, ast.Sub)}
 TIERS: tuple[tuple[Family, ...], ...] = (
-    (_exchanged, activated, _dropped, _operators, _assignment, _targets),
-    (other_names, _indices, _numbers, helpers, wrapped, _loops),
-    (shapes, factors, terms),
+    (_exchanged, activated, _dropped, _operators, _assignment, _targets, other_names),
+    (_indices, _numbers, _loops, wrapped, helpers),
+    (factors, shapes, terms),
     (other_arrays,),
 )

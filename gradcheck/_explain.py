@@ -17,13 +17,15 @@ from gradcheck._patch import Edit, Patch, RebindError
 from gradcheck._repair import Mend, chains, changed_lines, diff, mends
 from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
-from gradcheck._search import Search, places
+from gradcheck._search import Search, Step, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
 from gradcheck._trace import NoSourceError, Trace
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
+#: so many faults may be one that is elsewhere
+FEW = 3
 #: whether a whole check of the patched code finds no more wrong than these gradients
 Content: TypeAlias = Callable[[Patch, Trace, tuple[str, ...]], bool]
 
@@ -163,13 +165,25 @@ class _Mended:
     def of(self, traced: list[Mend]) -> _Mended:
         """What the trace found, mended; or what the search finds by running, where that explains more."""
         self.found = traced
-        if traced and self._filled(traced) and self._verified(self._shared(traced)):
-            return self
+        if traced and all(mend.alternatives for mend in traced):
+            if 1 < len(traced) <= FEW and self._verified(self._searched(traced, self.search.single())):
+                return self
+            if self._verified(self._shared(traced)):
+                return self
+        with self.search.within(1 / 3):
+            if self._verified(self._searched(traced, self.search.single())):
+                return self
+        with self.search.within(1 / 2):
+            if traced and self._filled(traced) and self._verified(self._shared(traced)):
+                return self
         steps = self.search.chain()
-        searched = [Mend(step.alternatives, step.blocks, _same_place(traced, step.alternatives)) for step in steps]
-        if steps and self._verified(searched, steps[-1].rest):
-            return self
+        if steps:
+            self._verified(self._searched(traced, steps), steps[-1].rest)
         return self
+
+    def _searched(self, traced: list[Mend], steps: list[Step]) -> list[Mend]:
+        """What the search found, with what the trace says of the same statements."""
+        return [Mend(step.alternatives, step.blocks, _same_place(traced, step.alternatives)) for step in steps]
 
     def _filled(self, found: list[Mend]) -> bool:
         """Whether every fault has an edit; what has none by value is looked for by running."""
@@ -207,7 +221,7 @@ class _Mended:
 
     def _verified(self, found: Sequence[Mend], rest: tuple[str, ...] = ()) -> bool:
         """Whether the whole check is content with one of the chains; then it is what is reported."""
-        for chosen in chains(list(found)):
+        for chosen in chains(list(found)) if found else ():
             patch = Patch(chosen, self.trace.program.sources)
             try:
                 if self.content(patch, self.trace, rest):

@@ -30,9 +30,10 @@ class Scope:
     def arrays(self) -> dict[str, Any]:
         """By the text that reads them: float arrays in variables, then those in attributes and items."""
         found = {name: value for name, value in self.local.items() if name.isidentifier() and _is_array(value)}
-        owners = [(name, value) for name, value in self.local.items() if name.isidentifier()][::-1]
-        for name, owner in [one for one in owners if list(_members(*one))][:MOST_OWNERS]:
-            found |= dict(list(_members(name, owner))[:MOST_MEMBERS])
+        known = {id(value) for value in found.values()}
+        owners = [list(_members(name, value)) for name, value in self.local.items() if name.isidentifier()]
+        for members in [one for one in reversed(owners) if one][:MOST_OWNERS]:
+            found |= {name: value for name, value in members[:MOST_MEMBERS] if id(value) not in known}
         return found
 
     def value(self, node: ast.expr) -> Any:
@@ -46,14 +47,20 @@ class Scope:
 
     def like(self, value: Any) -> list[str]:
         """What reads arrays of the same shape."""
+        if not is_float(value):
+            return []
         return [name for name, other in self.arrays.items() if np.shape(other) == np.shape(value)][:MOST_NAMES]
 
     def unlike(self, value: Any) -> list[str]:
         """What reads arrays of other shapes."""
+        if not is_float(value):
+            return []
         return [name for name, other in self.arrays.items() if np.shape(other) != np.shape(value)][:MOST_NAMES]
 
     def fitting(self, value: Any) -> list[str]:
-        """What reads arrays that broadcast to its shape."""
+        """What reads arrays that broadcast to its shape; any array, if there is no telling its shape."""
+        if not is_float(value):
+            return list(self.arrays)[:MOST_NAMES]
         found = [name for name, other in self.arrays.items() if _broadcasts(np.shape(other), np.shape(value))]
         return found[:MOST_NAMES]
 

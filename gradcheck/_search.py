@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import FrameType
@@ -28,9 +29,11 @@ from gradcheck._target import Target
 from gradcheck._trace import Trace
 
 #: how much may be run: values that pass through taps, summed over the runs; and runs
-MOST_WORK, MOST_RUNS = 4_000_000, 6000
+MOST_WORK, MOST_RUNS = 8_000_000, 8000
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
+#: tiers of edits that are tried for one that does it all
+LIKELY = 2
 #: edits that are put together for several faults
 MOST_EDITS = 12
 #: the frame of the user's statement, seen from a tap
@@ -86,12 +89,31 @@ class Search:
         self.target, self.base = trace.target, trace.base
         self.workshop = Workshop(trace.program.codes, trace.program.sources)
         self.runs = 0
-        self.most_runs = min(MOST_RUNS, max(100, MOST_WORK // max(1, trace.passed)))
+        self.limit = min(MOST_RUNS, max(100, MOST_WORK // max(1, trace.passed)))
 
     @property
     def exhausted(self) -> bool:
         """Whether enough has been tried."""
-        return self.runs >= self.most_runs
+        return self.runs >= self.limit
+
+    @contextmanager
+    def within(self, share: float) -> Iterator[None]:
+        """Try at most this share of what is left."""
+        outer, self.limit = self.limit, self.runs + int(share * (self.limit - self.runs))
+        try:
+            yield
+        finally:
+            self.limit = outer
+
+    def single(self) -> list[Step]:
+        """One edit that makes every gradient right, if it is a likely one."""
+        wrong = self.wrong([])
+        for families in TIERS[:LIKELY]:
+            for place in self.places:
+                step = self._at(place, families, [], wrong, 0, whole=True)
+                if step is not None:
+                    return [step]
+        return []
 
     def chain(self) -> list[Step]:
         """Edits that together make every gradient right; those that make some of them right if there are no others."""
@@ -139,6 +161,7 @@ class Search:
         chosen: list[tuple[Statement, Edit]],
         wrong: tuple[str, ...],
         enough: int,
+        whole: bool = False,
     ) -> Step | None:
         best: Step | None = None
         for edit in edits(place.node, place.scope, families):
@@ -146,7 +169,7 @@ class Search:
                 break
             one = place.statement, edit
             rest = self._run(Patch([*chosen, one], self.trace.program.sources))
-            if rest is None or not set(rest) < set(wrong):
+            if rest is None or not set(rest) < set(wrong) or (whole and rest):
                 continue
             if best is None or len(rest) < len(best.rest):
                 best = Step([one], tuple(name for name in wrong if name not in rest), rest)

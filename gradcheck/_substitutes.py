@@ -58,7 +58,7 @@ def other_arrays(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Any other array; an array for a number."""
     if isinstance(node, _NAMED):
         value = scope.value(node)
-        for name in scope.unlike(value) if is_float(value) else ():
+        for name in scope.unlike(value):
             yield replace(node, name)
 
 
@@ -85,6 +85,9 @@ def _derivatives(a: str) -> tuple[str, str]:
 def wrapped(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """A helper called on a value; a derivative of an activation in the place of its argument; a copy."""
     if isinstance(node, _NAMED):
+        value = scope.value(node)
+        if value is not None and not is_float(value):
+            return
         text = ast.unparse(node)
         for name in scope.functions:
             yield replace(node, f"{name}({text})")
@@ -135,8 +138,7 @@ def terms(node: ast.AST, scope: Scope) -> Iterator[Edit]:
 def _extended(node: ast.AST, scope: Scope, forms: tuple[str, ...]) -> Iterator[Edit]:
     if not isinstance(node, (*_NAMED, ast.BinOp, ast.Call, ast.UnaryOp)):
         return
-    value = scope.value(node)
-    names = scope.fitting(value) if value is not None else list(scope.arrays)[:40]
+    names = scope.fitting(scope.value(node))
     for form in forms:
         for name in names:
             yield replace(node, form.format(x=text_of(node), v=name))
