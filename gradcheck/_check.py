@@ -322,7 +322,7 @@ class _Run:
             anew = isinstance(subject, TargetFactory)
             if isinstance(subject, TargetFactory):
                 # functions made by the factory are made anew for each size, from the code of what makes them
-                codes += observed(lambda: subject.build(self.seed, subject.sizes))
+                codes += observed(lambda: self._built(subject))
             with Workshop(codes, trace.program.sources).edited(patch, anew=anew):
                 for seed in (self.seed, self.seed + 1):
                     run = _Run(subject, seed, False, False, None, lambda *_: None)
@@ -336,6 +336,10 @@ class _Run:
             return True
 
         return content
+
+    def _built(self, factory: TargetFactory) -> None:
+        with contextlib.suppress(TargetError):  # code may need its backward to be made, and that may fail
+            factory.build(self.seed, factory.sizes)
 
     def _assembled(
         self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]

@@ -110,12 +110,17 @@ def _operands(old: ast.expr, new: ast.expr) -> str:
                     kind = "term" if isinstance(outer.op, (ast.Add, ast.Sub)) else "factor"
                     said = f", the derivative of {_activation(other)}," if _activation(other) else ""
                     return f"the {kind} {ast.unparse(other)}{said} {words}"
-    if isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op):
-        if _same(old.left, new.left) and _same(old.right, new.right):
-            if {type(old.op), type(new.op)} == {ast.Add, ast.Sub}:
-                return "the sign of a term is wrong"
-            return f"{_OPERATORS[type(old.op)]} stands where {_OPERATORS[type(new.op)]} should"
-    return ""
+    return _operator(old, new)
+
+
+def _operator(old: ast.expr, new: ast.expr) -> str:
+    if not (isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp)) or type(old.op) is type(new.op):
+        return ""
+    if not (_same(old.left, new.left) and _same(old.right, new.right)):
+        return ""
+    if {type(old.op), type(new.op)} == {ast.Add, ast.Sub}:
+        return "the sign of a term is wrong"
+    return f"{_OPERATORS.get(type(old.op), '?')} stands where {_OPERATORS.get(type(new.op), '?')} should"
 
 
 def _activation(node: ast.expr) -> str:

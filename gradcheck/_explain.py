@@ -252,10 +252,8 @@ def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
     statement, edit = chosen
     line, before, after = changed_lines(*chosen, sources)
     fix = Fix(line, before, after, diff(Patch([chosen], sources), statement.file), verified=True)
-    if fault is not None and fault.statement is statement:
-        said = _traced(fault)
-    else:
-        said = f"{_named(statement)} is at fault"
+    same = fault is not None and fault.statement is statement
+    said = _traced(fault) if fault is not None and same else f"{_named(statement)} is at fault"
     why = cause(sources[statement.file], edit)
     equivalent = [changed_lines(*one, sources) for one in mend.alternatives if one != chosen]
     others = "; equivalent: " + "; ".join(f"line {at}: {text}" for at, _, text in equivalent[:3]) if equivalent else ""

@@ -11,10 +11,10 @@ import difflib
 import itertools
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,10 +22,11 @@ from gradcheck._edits import edits
 from gradcheck._errors import TargetError
 from gradcheck._faults import Fault
 from gradcheck._patch import Edit, Patch, applied
-from gradcheck._record import record
+from gradcheck._record import Overrides, record
 from gradcheck._rewrite import Statement
-from gradcheck._scope import Scope
+from gradcheck._scope import Scope, items_read
 from gradcheck._search import MOST_ALTERNATIVES, original
+from gradcheck._synthesis import rewritten
 from gradcheck._target import Array
 from gradcheck._trace import Trace
 
@@ -91,6 +92,9 @@ def changed_lines(statement: Statement, edit: Edit, sources: dict[str, str]) -> 
     )
 
 
+#: makes edits, given what the statement should leave (by position in its tuple) and what it can name
+_Source: TypeAlias = Callable[[dict[int, Array], Scope], Iterator[Edit]]
+
 # -- by value ----------------------------------------------------------------------------------------------------------
 
 
@@ -112,32 +116,60 @@ class _ByValue:
         if self.can and isinstance(self.node, ast.AugAssign) and isinstance(self.node.target, ast.Subscript) and after:
             self.can = False
         self.at = next((one for one in tops if one in expected), tops[-1] if tops else -1)
-        self.waiting: list[tuple[Edit, CodeType]] | None = None
         self.helpers = [code.co_name for code in trace.program.codes if code.co_qualname == code.co_name]
 
-    def run(self, overrides: dict[tuple[int, int], Array]) -> list[tuple[Statement, Edit]]:
-        """The edits that give the right value every time."""
+    def run(self, overrides: Overrides) -> list[tuple[Statement, Edit]]:
+        """The edits that give the right value every time; or else what can be written there anew."""
+        found = self._surviving(overrides, self._edits)
+        if not found:  # the last step of a sequence, which comes first, may be like no other
+            found = self._surviving(overrides, self._synthesised) or self._surviving(overrides, self._synthesised, 1)
+            found.sort(key=lambda edit: len(applied(self.source, [edit])))
+        return [(self.fault.statement, self._tidy(edit)) for edit in found[:MOST_ALTERNATIVES]]
+
+    def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:
+        waiting: list[tuple[Edit, CodeType]] | None = None
+        seen = 0
+        failed: list[Exception] = []
+
+        def hook(site: int, execution: int, _: Any) -> None:
+            nonlocal waiting, seen
+            expected = self._expected(execution) if site == self.at and not failed else None
+            if expected is None:
+                return
+            seen += 1
+            if seen <= skipped:
+                return
+            frame = sys._getframe(DEPTH)
+            try:
+                waiting = self._still(waiting, source, expected, dict(frame.f_locals), frame.f_globals)
+            except Exception as error:  # ours, which must not be taken for one of the user's code
+                failed.append(error)
+
         try:
-            record(self.trace.target, self.trace.base, self.trace.program, overrides, self._hook)
+            record(self.trace.target, self.trace.base, self.trace.program, overrides, hook)
         except TargetError:
             return []
-        return [(self.fault.statement, self._tidy(edit)) for edit, _ in (self.waiting or [])[:MOST_ALTERNATIVES]]
+        if failed:
+            raise failed[0]
+        return [edit for edit, _ in waiting or []]
 
-    def _hook(self, site: int, execution: int, _: Any) -> None:
-        if site != self.at:
-            return
-        expected = self._expected(execution)
-        if expected is None:
-            return
-        frame = sys._getframe(DEPTH)
-        local, glob = dict(frame.f_locals), frame.f_globals
+    def _still(
+        self,
+        waiting: list[tuple[Edit, CodeType]] | None,
+        source: _Source,
+        expected: dict[int, Array],
+        local: dict[str, Any],
+        glob: dict[str, Any],
+    ) -> list[tuple[Edit, CodeType]]:
+        """The edits that are still right after this execution."""
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if isinstance(self.node, ast.AugAssign) and not self.after:
                 expected = self._accumulated(expected, local, glob)
-            if self.waiting is None:
-                self.waiting = list(itertools.islice(self._compiled(Scope(local, glob, self.helpers)), MOST_JUDGED))
-            self.waiting = [(edit, code) for edit, code in self.waiting if self._gives(code, local, glob, expected)]
+            if waiting is None:
+                scope = Scope(local, glob, self.helpers, items_read(self.source, self.node.lineno))
+                waiting = list(self._compiled(itertools.islice(source(expected, scope), MOST_JUDGED)))
+            return [one for one in waiting if self._gives(one[1], local, glob, expected)]
 
     def _expected(self, execution: int) -> dict[int, Array] | None:
         """By position in the statement's tuple (-1: the whole)."""
@@ -155,8 +187,30 @@ class _ByValue:
         code = compile(ast.fix_missing_locations(now), "<edit>", "eval")
         return {key: eval(code, glob, {**local, "\0expected": value}) for key, value in expected.items()}
 
-    def _compiled(self, scope: Scope) -> Iterator[tuple[Edit, CodeType]]:
-        for edit in edits(self.node, scope):
+    def _edits(self, _: dict[int, Array], scope: Scope) -> Iterator[Edit]:
+        return edits(self.node, scope)
+
+    def _synthesised(self, expected: dict[int, Array], scope: Scope) -> Iterator[Edit]:
+        """What would have to stand in the statement, written anew."""
+        value = getattr(self.node, "value", None)
+        assert isinstance(value, ast.expr)
+        for position, right in expected.items():
+            parts = [value] if position < 0 else _leaves_of(value)
+            needed = self._needed(right, scope)
+            if position < len(parts) and needed is not None:
+                yield from rewritten(parts[max(position, 0)], needed, scope)
+
+    def _needed(self, right: Array, scope: Scope) -> Array | None:
+        """What the expression has to be, if the statement is to leave this."""
+        if not isinstance(self.node, ast.AugAssign):
+            return right
+        now = scope.value(ast.parse(ast.unparse(self.node.target), mode="eval").body)
+        if now is None or not isinstance(self.node.op, (ast.Add, ast.Sub)):
+            return None
+        return np.asarray(right - now if isinstance(self.node.op, ast.Add) else now - right)
+
+    def _compiled(self, tried: Iterable[Edit]) -> Iterator[tuple[Edit, CodeType]]:
+        for edit in tried:
             expression = _value_of(edited(self.node, edit, self.source))
             if expression is not None:
                 try:
@@ -190,6 +244,15 @@ def _leaves(value: Any) -> list[Any]:
     if isinstance(value, dict):
         value = list(value.values())
     return [leaf for part in value for leaf in _leaves(part)] if isinstance(value, (tuple, list)) else [value]
+
+
+def _leaves_of(node: ast.expr) -> list[ast.expr]:
+    """The same of the displays themselves."""
+    if isinstance(node, ast.Dict):
+        return [leaf for part in node.values for leaf in _leaves_of(part)]
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return [leaf for part in node.elts for leaf in _leaves_of(part)]
+    return [node]
 
 
 def edited(node: ast.stmt, edit: Edit, source: str) -> ast.stmt | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,14 @@ MOST_OWNERS, MOST_MEMBERS = 6, 24
 class Scope:
     """The frame's variables, as they are while the statement runs."""
 
-    def __init__(self, local: Mapping[str, Any], glob: Mapping[str, Any], helpers: Collection[str] = ()) -> None:
-        self.local, self.glob = local, glob
+    def __init__(
+        self,
+        local: Mapping[str, Any],
+        glob: Mapping[str, Any],
+        helpers: Collection[str] = (),
+        items: Collection[str] = (),
+    ) -> None:
+        self.local, self.glob, self.items = local, glob, items
         self.numbers = [name for name, value in local.items() if type(value) is int and value > 1]
         #: functions that run anyway, so that calling them does no harm
         self.functions = [name for name in helpers if callable(glob.get(name))][:20]
@@ -34,11 +40,21 @@ class Scope:
         owners = [list(_members(name, value)) for name, value in self.local.items() if name.isidentifier()]
         for members in [one for one in reversed(owners) if one][:MOST_OWNERS]:
             found |= {name: value for name, value in members[:MOST_MEMBERS] if id(value) not in known}
+        for text in self.items:
+            value = self.value(ast.parse(text, mode="eval").body)
+            if text not in found and _is_array(value):
+                found[text] = value
         return found
 
     def value(self, node: ast.expr) -> Any:
         """The value of a name, an attribute or an item; None if it has none, or if it would take a call."""
-        if any(isinstance(part, (ast.Call, ast.NamedExpr, ast.Await, ast.Yield)) for part in ast.walk(node)):
+        if any(isinstance(part, ast.Call) for part in ast.walk(node)):
+            return None
+        return self.value_with_calls(node)
+
+    def value_with_calls(self, node: ast.expr) -> Any:
+        """The value of an expression, which is calculated for it."""
+        if any(isinstance(part, (ast.NamedExpr, ast.Await, ast.Yield)) for part in ast.walk(node)):
             return None
         try:
             return eval(compile(ast.Expression(node), "<edit>", "eval"), dict(self.glob), dict(self.local))
@@ -63,6 +79,26 @@ class Scope:
             return list(self.arrays)[:MOST_NAMES]
         found = [name for name, other in self.arrays.items() if _broadcasts(np.shape(other), np.shape(value))]
         return found[:MOST_NAMES]
+
+
+@lru_cache(maxsize=256)
+def items_read(source: str, line: int) -> tuple[str, ...]:
+    """The items, such as ``h[t]``, that the function around a line reads."""
+    around = [
+        node
+        for node in ast.walk(_parsed(source))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    if not around:
+        return ()
+    inner = max(around, key=lambda node: node.lineno)
+    read = [node for node in ast.walk(inner) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)]
+    return tuple(dict.fromkeys(ast.unparse(node) for node in read))[:MOST_MEMBERS]
+
+
+@lru_cache(maxsize=8)
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def _is_array(value: Any) -> bool:

@@ -24,12 +24,12 @@ from gradcheck._instrument import Program, tapped
 from gradcheck._patch import Edit, Patch, RebindError, Workshop
 from gradcheck._record import behind
 from gradcheck._rewrite import Statement
-from gradcheck._scope import Scope
+from gradcheck._scope import Scope, items_read
 from gradcheck._target import Target
 from gradcheck._trace import Trace
 
 #: how much may be run: values that pass through taps, summed over the runs; and runs
-MOST_WORK, MOST_RUNS = 8_000_000, 8000
+MOST_WORK, MOST_RUNS = 6_000_000, 6000
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
 #: tiers of edits that are tried for one that does it all
@@ -67,11 +67,12 @@ def places(trace: Trace, judgement: Judgement) -> list[Place]:
     helpers = [code.co_name for code in trace.program.codes if code.co_qualname == code.co_name]
     found: dict[int, tuple[int, int, Place]] = {}
     for order, (statement, local, glob, numeric) in enumerate(frames):
-        node = original(statement, trace.program.sources[statement.file])
+        source = trace.program.sources[statement.file]
+        node = original(statement, source)
         held = any(site in trace.forward and trace.program.sites[site].top for site in statement.sites)
         if held or not isinstance(node, _EDITABLE) or (not numeric and _may_hang(statement, trace.program)):
             continue
-        place = Place(statement, node, Scope(local, glob, helpers))
+        place = Place(statement, node, Scope(local, glob, helpers, items_read(source, statement.line)))
         found[id(statement)] = (ranks.get(id(statement), 4), order, place)
     return [place for _, _, place in sorted(found.values(), key=lambda one: one[:2])]
 
