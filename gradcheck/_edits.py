@@ -133,6 +133,8 @@ def _operators(node: ast.AST, _: Scope) -> Iterator[Edit]:
     if isinstance(node, ast.BinOp):
         for op in _OPERATORS.get(type(node.op), ()):
             yield replace(node, f"({ast.unparse(ast.BinOp(node.left, op, node.right))})")
+    if isinstance(node, (ast.BinOp, ast.Call)):
+        yield replace(node, f"(1 - {text_of(node)})")
     if isinstance(node, ast.Compare):
         for comparison in _COMPARISONS.get(type(node.ops[0]), ()):
             yield replace(node, ast.unparse(ast.Compare(node.left, [comparison, *node.ops[1:]], node.comparators)))
@@ -202,6 +204,17 @@ def _numbers(node: ast.AST, _: Scope) -> Iterator[Edit]:
                 yield replace(node, repr(type(v)(new) if new == int(new) else new))
 
 
+def _bound_names(node: ast.AST, _: Scope) -> Iterator[Edit]:
+    """Another variable of the comprehension."""
+    for part in ast.walk(node):
+        if isinstance(part, (ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)):
+            targets = [one for generator in part.generators for one in ast.walk(generator.target)]
+            names = [one.id for one in targets if isinstance(one, ast.Name)]
+            for one in ast.walk(part.value if isinstance(part, ast.DictComp) else part.elt):
+                if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load):
+                    yield from (replace(one, name) for name in names if name != one.id)
+
+
 def _loops(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """A loop in the other direction, or with one round more or less."""
     if not isinstance(node, ast.For):
@@ -233,10 +246,10 @@ def _targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
         yield from _exchanged(node.targets[0], scope)
 
 
-OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _loops)
+OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _bound_names, _loops)
 WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {factors: (ast.Mult, ast.Div), terms: (ast.Add, ast.Sub)}
 TIERS: tuple[tuple[Family, ...], ...] = (
-    (_exchanged, activated, _dropped, _operators, _assignment, _targets, other_names),
+    (_exchanged, activated, _dropped, _operators, _assignment, _targets, _bound_names, other_names),
     (_indices, _numbers, _loops, wrapped, helpers),
     (factors, shapes, terms),
     (other_arrays,),

@@ -197,7 +197,8 @@ class _ByValue:
         for position, right in expected.items():
             parts = [value] if position < 0 else _leaves_of(value)
             needed = self._needed(right, scope)
-            if position < len(parts) and needed is not None:
+            handed_on = position >= 0 and isinstance(parts[position], ast.Name)  # it was computed elsewhere
+            if needed is not None and not handed_on:
                 yield from rewritten(parts[max(position, 0)], needed, scope)
 
     def _needed(self, right: Array, scope: Scope) -> Array | None:

@@ -97,6 +97,8 @@ class Trace:
 
     def equal(self, gradient: Array, slope: Array) -> bool:
         """Whether a gradient is the slope, to within what central differences can tell."""
+        if not np.all(np.isfinite(gradient)):
+            return False
         size = max(float(np.max(np.abs(slope), initial=0.0)), float(np.max(np.abs(gradient), initial=0.0)))
         apart = float(np.max(np.abs(gradient.ravel() - slope.ravel()), initial=0.0))
         return apart <= 10 * self.library.absolute + RELATIVE * size
