@@ -250,7 +250,6 @@ OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _bound_names, _loops
 WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {factors: (ast.Mult, ast.Div), terms: (ast.Add, ast.Sub)}
 TIERS: tuple[tuple[Family, ...], ...] = (
     (_exchanged, activated, _dropped, _operators, _assignment, _targets, _bound_names, other_names),
-    (_indices, _numbers, _loops, wrapped, helpers),
-    (factors, shapes, terms),
-    (other_arrays,),
+    (_indices, _numbers, _loops, wrapped, helpers, other_arrays),
+    (shapes, factors, terms),
 )

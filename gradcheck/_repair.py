@@ -114,7 +114,7 @@ class _ByValue:
         self.after = after
         self.can = simple and bool(tops) and (expected <= set(tops) or after)
         if self.can and isinstance(self.node, ast.AugAssign) and isinstance(self.node.target, ast.Subscript) and after:
-            self.can = False
+            self.can = all(sites[one].item for one in expected)  # else it is the whole array that is expected
         self.at = next((one for one in tops if one in expected), tops[-1] if tops else -1)
         self.helpers = [code.co_name for code in trace.program.codes if code.co_qualname == code.co_name]
 

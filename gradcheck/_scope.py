@@ -40,11 +40,18 @@ class Scope:
         owners = [list(_members(name, value)) for name, value in self.local.items() if name.isidentifier()]
         for members in [one for one in reversed(owners) if one][:MOST_OWNERS]:
             found |= {name: value for name, value in members[:MOST_MEMBERS] if id(value) not in known}
-        for text in self.items:
+        for text in [*self.items, *self._at_counters(found)]:
             value = self.value(ast.parse(text, mode="eval").body)
             if text not in found and _is_array(value):
                 found[text] = value
         return found
+
+    def _at_counters(self, found: Mapping[str, Any]) -> Iterator[str]:
+        """One step of the arrays that hold all steps, where the function counts them."""
+        counters = {text.rpartition("[")[2].rstrip("]") for text in self.items}
+        for name, value in list(found.items()):
+            if np.ndim(value) > 1 and name.isidentifier():
+                yield from (f"{name}[{one}]" for one in sorted(counters) if type(self.local.get(one)) is int)
 
     def value(self, node: ast.expr) -> Any:
         """The value of a name, an attribute or an item; None if it has none, or if it would take a call."""

@@ -95,9 +95,12 @@ def _by_entry(value: Array, scope: Scope) -> Iterator[str]:
     names = scope.fitting(value)[:MOST_ARRAYS]
     if not names:
         return
-    arrays = [np.broadcast_to(np.asarray(scope.arrays[name], dtype=float), value.shape).ravel() for name in names]
+    arrays = [_spread(scope.arrays[name], value) for name in names]
     texts = [form.format(a=name) for form in _FORMS for name in names]
     rows = [*arrays, *(1 - a for a in arrays), *(1 - a**2 for a in arrays), *(a * (1 - a) for a in arrays)]
+    for text, made in _called(names, scope, value):
+        texts.append(text)
+        rows.append(made)
     several = list(combinations(range(len(rows)), 2))
     for a, b in permutations(range(len(names)), 2):
         texts.append(f"({names[a]} - {names[b]})")
@@ -111,6 +114,20 @@ def _by_entry(value: Array, scope: Scope) -> Iterator[str]:
     for i, j in _found(factors, wanted / (factors[first] * factors[second])):
         if second[i] <= j:
             yield f"{texts[first[i]]} * {texts[second[i]]} * {texts[j]}"
+
+
+def _spread(array: Array, over: Array) -> Array:
+    return np.broadcast_to(np.asarray(array, dtype=float), over.shape).ravel()
+
+
+def _called(names: list[str], scope: Scope, value: Array) -> Iterator[tuple[str, Array]]:
+    """tanh of arrays, and what the helpers of the file make of them."""
+    for name in names:
+        for form in ("np.tanh({a})", "(1 - np.tanh({a}) ** 2)", *(f"{helper}({{a}})" for helper in scope.functions)):
+            text = form.format(a=name)
+            made = scope.value_with_calls(ast.parse(text, mode="eval").body)
+            if isinstance(made, np.ndarray) and made.dtype.kind == "f" and np.shape(made) == value.shape:
+                yield text, made.ravel()
 
 
 def _found(factors: Array, wanted: Array) -> Iterator[tuple[int, int]]:
