@@ -28,6 +28,8 @@ GRADIENT = 3
 #: what a value counts that was right and is no longer: a true repair makes nothing wrong
 LOSS = 20
 MOST_FAULTS = 24
+#: values that one statement serves in turn, such as gates
+MOST_IN_TURN = 4
 #: how much may be tried: values that the backward computes, summed over its runs
 MOST_WORK = 3_000_000
 
@@ -101,6 +103,7 @@ class _Search:
         order = [(site, thorough) for thorough in (False, True) for site in around.suspects]
         if not wrong:  # what is left may be hidden by an override, or harmless
             order = [(site, thorough) for site, thorough in order if site in around.tainted]
+        order += [(site, False) for site in around.aliases if wrong]
         order += [(site, thorough) for site in around.feeders for thorough in (False, True)]
         for site, thorough in order:
             fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
@@ -161,6 +164,21 @@ class _Search:
         events = [event for event in judgement.recording.events if event.site == site]
         if any((site, event.execution) in overrides for event in events):
             return None, 0
+        best = self._best_of(site, events, judgement, overrides, wrong, thorough)
+        if len(events) > 1 and (thorough or best[0] is not None):
+            in_turn = self._in_turn(site, events, judgement, overrides, wrong)
+            best = in_turn if in_turn[1] > best[1] else best
+        return best
+
+    def _best_of(
+        self,
+        site: int,
+        events: list[Event],
+        judgement: Judgement,
+        overrides: Overrides,
+        wrong: tuple[str, ...],
+        thorough: bool,
+    ) -> tuple[Fault | None, int]:
         best: tuple[int, Series] | None = None
         # What is right at some executions is left as it is there, as long as something can be found so.
         settled = [k for k, event in enumerate(events) if judgement.right(event.index)]
@@ -179,6 +197,33 @@ class _Search:
             if gain > (best[0] if best else 0):
                 best = gain, series
         return (self._fault(judgement, site, events, best[1]), best[0]) if best else (None, 0)
+
+    def _in_turn(
+        self, site: int, events: list[Event], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
+    ) -> tuple[Fault | None, int]:
+        """The same of a statement that serves several values in turn, as in a loop over the gates."""
+        best: tuple[Fault | None, int] = None, 0
+        for count in range(2, MOST_IN_TURN + 1):
+            if len(events) % count:
+                continue
+            found = []
+            for first in range(count):
+                for unlikely in (False, True):
+                    fault, _ = self._best_of(site, events[first::count], judgement, overrides, wrong, unlikely)
+                    if fault is not None:
+                        found.append(fault)
+                        break
+            if len(found) < 2:
+                continue
+            for other in found[1:]:
+                found[0].expected |= other.expected
+                found[0].given |= other.given
+                found[0].label += f") and dL/d({other.label}"
+            expected = found[0].expected
+            gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
+            if gain > best[1]:
+                best = found[0], gain
+        return best
 
     def _source(
         self,

@@ -101,6 +101,8 @@ class Around:
     sources: dict[int, list[int]]
     #: the suspects that a derivative flows into
     tainted: set[int]
+    #: statements that only hand a value on: what they leave out cannot be seen in what they compute
+    aliases: list[int]
 
 
 def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], forward: Collection[int]) -> Around:
@@ -136,7 +138,18 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
         [site for site in last_first if site not in suspects],
         {site: sorted(found, key=lambda one: found[one]) for site, found in sources.items()},
         {site for site, i in suspects.items() if result.tainted[i]},
+        _aliases(result, sites, forward),
     )
+
+
+def _aliases(result: Judgement, sites: list[Site], forward: Collection[int]) -> list[int]:
+    found: dict[int, None] = {}
+    for event in result.recording.events:
+        site = sites[event.site]
+        handed_on = event.same and site.top and site.kind == "load" and isinstance(site.statement.node, ast.Assign)
+        if handed_on and site.number not in forward:
+            found.setdefault(site.number)
+    return list(found)
 
 
 def sources(result: Judgement, sites: list[Site], forward: Collection[int], site: int) -> list[int]:

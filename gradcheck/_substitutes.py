@@ -58,7 +58,7 @@ def other_arrays(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Any other array; an array for a number."""
     if isinstance(node, _NAMED):
         value = scope.value(node)
-        for name in scope.unlike(value):
+        for name in scope.arrays if type(value) is int else scope.unlike(value):
             yield replace(node, name)
 
 
