@@ -267,7 +267,7 @@ def _named(statement: Statement) -> str:
 
 def _traced(fault: Fault) -> str:
     ratio = fault.ratio
-    gave = "a derivative of nothing"
+    gave = _plain(fault.gave) or "a derivative of nothing"
     if ratio is not None:
         gave = "the same with the wrong sign" if abs(ratio + 1) < 1e-9 else f"{ratio:.6g} times that"
         gave = "zero" if abs(ratio) < 1e-12 else gave

@@ -42,6 +42,8 @@ class Fault:
     expected: dict[tuple[int, int], Array]
     given: dict[tuple[int, int], Array]
     label: str
+    #: what it gave, if that has a name
+    gave: str = ""
     #: the derivatives that the statement was computed from: text and what it is
     inputs: dict[str, str] = field(default_factory=dict)
     blocks: tuple[str, ...] = ()
@@ -261,7 +263,9 @@ class _Search:
         given = {(site, event.execution): event.value for event in events}
         expected = _by_execution(site, events, series)
         statement = self.program.sites[site].statement
-        fault = Fault(statement, expected, given, series.label, self._inputs(judgement, site))
+        match = judgement.matches[events[0].index]
+        gave = match.label if match is not None and match.partial else ""
+        fault = Fault(statement, expected, given, series.label, gave, self._inputs(judgement, site))
         fault.through = self._through(judgement, [event.index for event in events], statement)
         return fault
 
@@ -292,7 +296,7 @@ class _Search:
                 changed.append((now, right))
         matches = self.library.match_all([now for now, _ in changed])
         for (_, right), match in zip(changed, matches, strict=True):
-            is_right = match is not None and match.factor == 1.0
+            is_right = match is not None and match.factor == 1.0 and not match.partial
             gain += is_right and not right
             gain -= LOSS * (right and not is_right)
         return gain, seen

@@ -33,7 +33,7 @@ class Judgement:
     def right(self, index: int) -> bool:
         """Whether the event is exactly a derivative."""
         match = self.matches[index]
-        return match is not None and match.factor == 1.0
+        return match is not None and match.factor == 1.0 and not match.partial
 
     def suspect(self, index: int) -> bool:
         """Whether the event is a derivative of nothing, and nothing that follows from it is one."""

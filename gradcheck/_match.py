@@ -25,6 +25,8 @@ class Match(NamedTuple):
 
     label: str
     factor: float = 1.0
+    #: a sum over some uses of a value, not all: on the way to a derivative, or short of one
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Series:
 
     label: str
     values: tuple[Array, ...]
+    #: sums over some uses of a value, not all
+    partial: bool = False
 
 
 class Library:
@@ -41,12 +45,12 @@ class Library:
     def __init__(self, adjoints: Sequence[Adjoint], scale: float) -> None:
         self.absolute = ABSOLUTE * max(scale, 1e-3)
         self.series = [*_series(adjoints), *_series_of_uses(adjoints)]
-        self._rows: dict[int, list[tuple[Array, str]]] = {}
+        self._rows: dict[int, list[tuple[Array, str, bool]]] = {}
         self._seen: dict[int, set[bytes]] = {}
-        for series in self.series:
+        for series in sorted(self.series, key=lambda one: one.partial):
             self._add_series(series)
         self._add_uses(adjoints)
-        self._matrices = {size: self._normalised([row for row, _ in rows]) for size, rows in self._rows.items()}
+        self._matrices = {size: self._normalised([row for row, _, _ in rows]) for size, rows in self._rows.items()}
 
     def is_zero(self, value: Array) -> bool:
         """Whether an array is zero, so that it is no evidence of anything."""
@@ -113,11 +117,11 @@ class Library:
             current = result[i]
             if current is not None and current.factor == 1.0:
                 continue
-            row, label = self._rows[size][j]
+            row, label, partial = self._rows[size][j]
             tolerance = self.absolute + RELATIVE * float(lengths[i])
             factor = float(np.sign(cosines[i, j]) * lengths[i] / norms[j])
             if np.max(np.abs(flats[i] - row)) <= tolerance:
-                result[i] = Match(label)
+                result[i] = Match(label, partial=partial)
             elif size > 1 and current is None and np.max(np.abs(flats[i] - factor * row)) <= tolerance:
                 result[i] = Match(label, factor)
         return result
@@ -128,13 +132,15 @@ class Library:
         matches = self._matched(value.size // count, [part.ravel() for part in parts]) if parts else []
         if not matches or any(match is None or match.factor != 1.0 for match in matches):
             return None
-        return Match(" | ".join(match.label for match in matches if match is not None))
+        partial = any(match is not None and match.partial for match in matches)
+        return Match(" | ".join(match.label for match in matches if match is not None), partial=partial)
 
     def _add_series(self, series: Series) -> None:
         values, name = series.values, f"dL/d({series.label})"
         count = len(values)
         for t, value in enumerate(values):
-            self._add(value, f"{name} at execution {t + 1} of {count}" if count > 1 else name)
+            label = f"{name} at execution {t + 1} of {count}" if count > 1 else name
+            self._add(value, label, partial=series.partial)
             for axis in range(value.ndim):
                 for parts in {2, 3, 4, value.shape[axis] if axis == 0 else 1} - {1}:
                     if value.ndim >= 2 and value.shape[axis] % parts == 0 and value.size // parts >= 2:
@@ -156,9 +162,10 @@ class Library:
             for count in range(2, len(same) + 1 if len(same) <= MOST_USES else 2):
                 for some in combinations(same, count):
                     total = sum((adjoint.value for adjoint in some[1:]), some[0].value)
-                    self._add(total, f"dL/d({some[0].site.text}) through {len(some)} of its uses")
+                    label = f"dL/d({some[0].site.text}) through {len(some)} of its uses"
+                    self._add(total, label, partial=len(some) < len(same))
 
-    def _add(self, value: Array, label: str) -> None:
+    def _add(self, value: Array, label: str, *, partial: bool = False) -> None:
         if self.is_zero(value):
             return
         flat = np.asarray(value, dtype=float).ravel()
@@ -166,7 +173,7 @@ class Library:
         seen = self._seen.setdefault(flat.size, set())
         if key not in seen:
             seen.add(key)
-            self._rows.setdefault(flat.size, []).append((flat, label))
+            self._rows.setdefault(flat.size, []).append((flat, label, partial))
 
     @staticmethod
     def _normalised(rows: list[Array]) -> tuple[Array, Array]:
@@ -209,6 +216,7 @@ def _series_of_uses(adjoints: Sequence[Adjoint]) -> list[Series]:
     """Sums over consecutive uses of a value, as of a state in the step after it."""
     found: dict[tuple[int, ...], list[Array]] = {}
     names: dict[tuple[int, ...], str] = {}
+    partial: dict[tuple[int, ...], bool] = {}
     for same in _uses(adjoints):
         if len(same) > 2 * MOST_USES:
             continue
@@ -218,7 +226,8 @@ def _series_of_uses(adjoints: Sequence[Adjoint]) -> list[Series]:
                 key = tuple(adjoint.site.number for adjoint in some)
                 found.setdefault(key, []).append(sum((adjoint.value for adjoint in some[1:]), some[0].value))
                 names[key] = f"{some[0].site.text}, through {len(some)} of its uses"
-    return [Series(names[key], tuple(values)) for key, values in found.items()]
+                partial[key] = partial.get(key, False) or len(some) < len(same)
+    return [Series(names[key], tuple(values), partial[key]) for key, values in found.items()]
 
 
 def _name(adjoint: Adjoint) -> str:

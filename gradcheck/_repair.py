@@ -123,7 +123,7 @@ class _ByValue:
         found = self._surviving(overrides, self._edits)
         if not found:  # the last step of a sequence, which comes first, may be like no other
             found = self._surviving(overrides, self._synthesised) or self._surviving(overrides, self._synthesised, 1)
-            found.sort(key=lambda edit: len(applied(self.source, [edit])))
+            found = sorted(found, key=lambda edit: len(applied(self.source, [edit])))[:1]
         return [(self.fault.statement, self._tidy(edit)) for edit in found[:MOST_ALTERNATIVES]]
 
     def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:

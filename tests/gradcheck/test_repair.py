@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcheck._edits import Edit, Scope, applied, edits
+from gradcheck._edits import edits
+from gradcheck._patch import Edit, applied
+from gradcheck._scope import Scope
 from gradcheck.cli import main
 
 CELL = '''\
