@@ -299,8 +299,8 @@ class _Run:
         laws = [one for one in kept if one.kind.startswith("law:")]
         at = f"; smallest failing size: {shown(report.smallest)}" if report.smallest else ""
         lines = [
-            replace(one, kind=_kind(one, explained), message=one.message + at if one.blocks else one.message)
-            for one in found.findings
+            replace(one, kind=_kind(one, explained), message=one.message + ("" if number else at))
+            for number, one in enumerate(found.findings)
         ]
         self.evaluations += found.evaluations
         self.progress("tracing the backward", self.evaluations)

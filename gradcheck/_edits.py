@@ -10,6 +10,8 @@ import ast
 import itertools
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from gradcheck._patch import Edit
 from gradcheck._scope import Scope
 from gradcheck._substitutes import (
@@ -164,10 +166,23 @@ def _indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
         return
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     for i, part in enumerate(parts):
-        for new in _other_indices(part, scope):
+        rows = [f"np.arange(len({ast.unparse(one)}))" for one in parts if one is not part and _is_labels(one, scope)]
+        for new in [*rows, *_other_indices(part, scope)]:
             inner = [ast.unparse(one) for one in parts]
             inner[i] = new
             yield replace(node, f"{ast.unparse(node.value)}[{', '.join(inner)}]")
+
+
+def _target_indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+    """The same of the places that a statement writes to."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    for target in targets:
+        yield from _indices(target, scope)
+
+
+def _is_labels(node: ast.expr, scope: Scope) -> bool:
+    value = scope.value(node)
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.ndim == 1
 
 
 def _other_indices(part: ast.expr, scope: Scope) -> Iterator[str]:
@@ -246,10 +261,10 @@ def _targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
         yield from _exchanged(node.targets[0], scope)
 
 
-OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _bound_names, _loops)
+OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _bound_names, _loops, _target_indices)
 WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {factors: (ast.Mult, ast.Div), terms: (ast.Add, ast.Sub)}
 TIERS: tuple[tuple[Family, ...], ...] = (
     (_exchanged, activated, _dropped, _operators, _assignment, _targets, _bound_names, other_names),
-    (_indices, _numbers, _loops, wrapped, helpers, other_arrays),
+    (_indices, _target_indices, _numbers, _loops, wrapped, helpers, other_arrays),
     (shapes, factors, terms),
 )

@@ -24,8 +24,6 @@ from gradcheck._trace import NoSourceError, Trace
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
-#: so many faults may be one that is elsewhere
-FEW = 3
 #: whether a whole check of the patched code finds no more wrong than these gradients
 Content: TypeAlias = Callable[[Patch, Trace, tuple[str, ...]], bool]
 
@@ -165,12 +163,9 @@ class _Mended:
     def of(self, traced: list[Mend]) -> _Mended:
         """What the trace found, mended; or what the search finds by running, where that explains more."""
         self.found = traced
-        if traced and all(mend.alternatives for mend in traced):
-            if 1 < len(traced) <= FEW and self._verified(self._searched(traced, self.search.single())):
-                return self
-            if self._verified(self._shared(traced)):
-                return self
-        with self.search.within(1 / 3):
+        if traced and all(mend.alternatives for mend in traced) and self._verified(self._shared(traced)):
+            return self
+        with self.search.within(1 / 2):
             if self._verified(self._searched(traced, self.search.single())):
                 return self
         with self.search.within(1 / 2):
@@ -246,40 +241,47 @@ def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
     if patch is None:
         assert fault is not None  # what the search found is there only with a patch
         statement = fault.statement
-        message = _traced(fault) + _because(fault.blocks)
+        message = f"{_traced(fault)} {_in(statement)}{_because(fault.blocks)}"
         return Finding("line", message, fault.blocks, statement.file, statement.line, statement.text)
     chosen = next(one for one in patch.chosen if one in mend.alternatives)
     statement, edit = chosen
     line, before, after = changed_lines(*chosen, sources)
     fix = Fix(line, before, after, diff(Patch([chosen], sources), statement.file), verified=True)
-    same = fault is not None and fault.statement is statement
-    said = _traced(fault) if fault is not None and same else f"{_named(statement)} is at fault"
-    why = cause(sources[statement.file], edit)
+    said = [cause(sources[statement.file], edit)]
+    if fault is not None and fault.statement is statement:
+        said.append(_traced(fault))
+    what = "; ".join(one for one in said if one) or "the statement is at fault"
     equivalent = [changed_lines(*one, sources) for one in mend.alternatives if one != chosen]
     others = "; equivalent: " + "; ".join(f"line {at}: {text}" for at, _, text in equivalent[:3]) if equivalent else ""
-    message = said + (f": {why}" if why else "") + _because(mend.blocks) + others
+    message = f"{what} {_in(statement)}{_because(mend.blocks)}{others}"
     return Finding("line", message, mend.blocks, statement.file, line, before, fix)
 
 
-def _named(statement: Statement) -> str:
-    return f"`{' '.join(statement.text.split())}`, in {statement.function},"
+def _in(statement: Statement) -> str:
+    return f"(in {statement.function})"
 
 
 def _traced(fault: Fault) -> str:
+    """What the statement should have given, what it gave, and which of the values that it read are right."""
     ratio = fault.ratio
     gave = _plain(fault.gave) or "a derivative of nothing"
     if ratio is not None:
         gave = "the same with the wrong sign" if abs(ratio + 1) < 1e-9 else f"{ratio:.6g} times that"
         gave = "zero" if abs(ratio) < 1e-12 else gave
-    inputs = [f"{name} is {_plain(label)}, right" for name, label in list(fault.inputs.items())[:3]]
-    given = f" ({'; '.join(inputs)})" if inputs else ""
-    return f"{_named(fault.statement)} should give dL/d({fault.label}) and gives {gave}{given}"
+    inputs = [f"{name}, which is dL/d({_inner(label)})" for name, label in list(fault.inputs.items())[:3]]
+    given = f" from {' and '.join(inputs)}" if inputs else ""
+    return f"this should give dL/d({fault.label}), and gives {gave}{given}"
 
 
 def _because(blocks: tuple[str, ...]) -> str:
-    many = len(blocks) > 1
-    return f"; because of it the gradient{'s' if many else ''} of {', '.join(blocks)} {'are' if many else 'is'} wrong"
+    return f"; wrong because of it: {', '.join(blocks)}"
 
 
 def _plain(label: str) -> str:
     return label.partition(" at execution ")[0]
+
+
+def _inner(label: str) -> str:
+    """What a label is the derivative with respect to."""
+    plain = _plain(label)
+    return plain[5:-1] if plain.startswith("dL/d(") and plain.endswith(")") else plain

@@ -71,7 +71,7 @@ def faults(trace: Trace) -> list[Fault]:
 class _Search:
     def __init__(self, trace: Trace) -> None:
         self.target, self.base, self.program = trace.target, trace.base, trace.program
-        self.library, self.forward, self.numerical = trace.library, trace.forward, trace.numerical
+        self.library, self.forward, self.names = trace.library, trace.forward, tuple(trace.slopes)
         self.judgement, self.wrong = trace.judgement, trace.wrong
         self.trace = trace
         self.work = 0
@@ -390,7 +390,7 @@ class _Search:
                 continue
             same.expected |= fault.expected
             same.given |= fault.given
-            same.blocks = tuple(name for name in self.numerical if name in {*same.blocks, *fault.blocks})
+            same.blocks = tuple(name for name in self.names if name in {*same.blocks, *fault.blocks})
             same.label += f") and dL/d({fault.label}"
         return result
 

@@ -5,12 +5,14 @@ import __future__
 
 import ast
 import gc
+import os
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import NamedTuple, TypeAlias
 
@@ -42,6 +44,13 @@ def applied(source: str, chosen: Sequence[Edit]) -> str:
         head, tail = lines[first - 1][:begin], lines[last - 1][end:]
         lines[first - 1 : last] = [head + edit.text.encode() + tail]
     return b"".join(lines).decode()
+
+
+def shown_path(file: str) -> str:
+    """The file's path from here, if it lies here; else the whole path without its root, as patches have it."""
+    path = PurePath(file)
+    here = PurePath(os.getcwd())
+    return str(path.relative_to(here) if path.is_relative_to(here) else path.relative_to(path.anchor))
 
 
 @dataclass

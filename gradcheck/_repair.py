@@ -21,7 +21,7 @@ import numpy as np
 from gradcheck._edits import edits
 from gradcheck._errors import TargetError
 from gradcheck._faults import Fault
-from gradcheck._patch import Edit, Patch, applied
+from gradcheck._patch import Edit, Patch, applied, shown_path
 from gradcheck._record import Overrides, record
 from gradcheck._rewrite import Statement
 from gradcheck._scope import Scope, items_read
@@ -74,7 +74,7 @@ def chains(found: list[Mend]) -> Iterator[list[tuple[Statement, Edit]]]:
 
 def diff(patch: Patch, file: str) -> str:
     """The unified diff of a file."""
-    name = file.removeprefix("/")
+    name = shown_path(file)
     before, after = patch.sources[file].splitlines(keepends=True), patch.patched(file).splitlines(keepends=True)
     return "".join(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"))
 

@@ -29,7 +29,7 @@ from gradcheck._target import Target
 from gradcheck._trace import Trace
 
 #: how much may be run: values that pass through taps, summed over the runs; and runs
-MOST_WORK, MOST_RUNS = 6_000_000, 6000
+MOST_WORK, MOST_RUNS = 5_000_000, 5000
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
 #: tiers of edits that are tried for one that does it all
@@ -153,7 +153,7 @@ class Search:
     def wrong(self, chosen: list[tuple[Statement, Edit]]) -> tuple[str, ...]:
         """The wrong gradients with these edits; every one if the code does not run with them."""
         found = self._run(Patch(chosen, self.trace.program.sources))
-        return tuple(self.trace.numerical) if found is None else found
+        return tuple(self.trace.slopes) if found is None else found
 
     def _at(
         self,
@@ -204,7 +204,7 @@ class Search:
             raw = target.grads_at(self.base)
             gradients = {str(name): np.asarray(value, dtype=float) for name, value in dict(raw).items()}
             wrong = self.trace.wrong(gradients)
-            if len(wrong) == len(self.trace.numerical):
+            if len(wrong) == len(self.trace.slopes):
                 return wrong
             loss = number(target.loss_at(self.base))
         return wrong if abs(loss - self.trace.loss) <= 1e-9 * abs(self.trace.loss) else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from gradcheck._adjoints import adjoints
+from gradcheck._adjoints import REAL, adjoints
 from gradcheck._errors import TargetError
 from gradcheck._evaluate import number
 from gradcheck._flow import Judgement, judge
@@ -16,9 +16,20 @@ from gradcheck._match import RELATIVE, Library
 from gradcheck._record import Overrides, record
 from gradcheck._target import Array, Target, Values
 
+#: directions along which each gradient is compared, while edits are tried
+DIRECTIONS = 4
+
 
 class NoSourceError(TargetError):
     """None of the functions that ran has its source on disk."""
+
+
+class Slopes(NamedTuple):
+    """The slopes of the loss along directions (K, n) of a parameter of n entries."""
+
+    shape: tuple[int, ...]
+    directions: Array
+    values: Array
 
 
 class Trace:
@@ -62,7 +73,7 @@ class Trace:
             adjoint.value = adjoint.value * divisor
         self.adjoints = found
         self.forward = {adjoint.site.number for adjoint in found}
-        self.numerical = {name: slope * divisor for name, slope in self._slopes().items()}
+        self.slopes = {name: self._slopes(name) for name in self.base}
         self.library = Library(found, loss * divisor)
 
     def judgement(self, overrides: Overrides) -> Judgement:
@@ -75,30 +86,32 @@ class Trace:
         """The gradients that are not the slope of the loss."""
         return tuple(
             name
-            for name, slope in self.numerical.items()
-            if name not in gradients or gradients[name].size != slope.size or not self.equal(gradients[name], slope)
+            for name, slopes in self.slopes.items()
+            if name not in gradients or not self._agree(gradients[name], slopes)
         )
 
-    def _slopes(self) -> Values:
-        """The gradient of the loss, by central differences."""
-        slopes: Values = {}
-        for name, array in self.base.items():
-            slopes[name] = np.zeros(array.shape)
-            for index in np.ndindex(array.shape):
-                step = 6e-6 * max(1.0, abs(float(array[index])))
-                ends = []
-                for sign in (1, -1):
-                    moved = array.copy()
-                    moved[index] += sign * step
-                    ends.append((number(self.target.loss_at({**self.base, name: moved})).real, float(moved[index])))
-                slopes[name][index] = (ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1])
-                self.evaluations += 2
-        return slopes
+    def _slopes(self, name: str) -> Slopes:
+        """The slopes of the loss along a few directions of one parameter, by central differences."""
+        array = self.base[name]
+        rng = np.random.default_rng(2)
+        few = array.size <= DIRECTIONS
+        directions = np.eye(array.size) if few else rng.standard_normal((DIRECTIONS, array.size))
+        slopes = np.zeros(len(directions))
+        for k, direction in enumerate(directions):
+            step = REAL * max(1.0, float(np.max(np.abs(array))))
+            ends = [
+                number(self.target.loss_at({**self.base, name: array + (sign * step * direction).reshape(array.shape)}))
+                for sign in (1, -1)
+            ]
+            slopes[k] = (ends[0] - ends[1]).real / (2 * step)
+            self.evaluations += 2
+        return Slopes(array.shape, directions, slopes * self.divisor)
 
-    def equal(self, gradient: Array, slope: Array) -> bool:
-        """Whether a gradient is the slope, to within what central differences can tell."""
-        if not np.all(np.isfinite(gradient)):
+    def _agree(self, gradient: Array, slopes: Slopes) -> bool:
+        """Whether a gradient has these slopes, to within what central differences can tell."""
+        if gradient.size != slopes.directions.shape[1] or not np.all(np.isfinite(gradient)):
             return False
-        size = max(float(np.max(np.abs(slope), initial=0.0)), float(np.max(np.abs(gradient), initial=0.0)))
-        apart = float(np.max(np.abs(gradient.ravel() - slope.ravel()), initial=0.0))
-        return apart <= 10 * self.library.absolute + RELATIVE * size
+        apart = np.abs(slopes.directions @ gradient.ravel() - slopes.values)
+        lengths = np.linalg.norm(slopes.directions, axis=1)
+        size = max(float(np.linalg.norm(gradient)), float(np.max(np.abs(slopes.values) / lengths)))
+        return bool(np.all(apart <= (10 * self.library.absolute + RELATIVE * size) * lengths))

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gradcheck._patch import Edit, applied
+from gradcheck._patch import Edit, applied, shown_path
 from gradcheck._report import Report
 
 
@@ -49,8 +49,7 @@ def patch(edits: dict[str, list[Edit]]) -> str:
     parts = []
     for file, of_file in edits.items():
         before, after = fixed(file, of_file)
-        path = Path(file)
-        name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.relative_to(path.anchor)
+        name = shown_path(file)
         lines = difflib.unified_diff(
             before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
         )

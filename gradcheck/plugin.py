@@ -144,7 +144,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def gradcheck(request: pytest.FixtureRequest) -> Audit:
     """Call it like `gradcheck.check`: ``gradcheck(target_or_factory, full=..., seed=...)``.
 
-    Fails the test unless everything is right, and returns the report. Session-scoped, so that Hypothesis takes it.
+    Fails the test unless everything is right, and returns the report. Session-scoped, so that Hypothesis takes it; in
+    a Hypothesis test no line is looked for unless ``explain=True`` is given.
     """
     return Audit(request.config)
 
@@ -159,10 +160,14 @@ class Audit:
     def __call__(self, target_or_factory: Any, **options: Any) -> Report:
         """Check; raise `gradcheck.GradientError` unless the report is ok."""
         __tracebackhide__ = True
+        from hypothesis import currently_in_test_context
+
         from gradcheck._errors import GradientError, TargetError
 
         item = self._config.stash[_running]
         given = {name: _option(self._config, item, name) for name in _MARKER_OPTIONS}
+        if currently_in_test_context():  # Hypothesis tries hundreds of examples to find the smallest that fails
+            given["explain"] = False
         try:
             report = _audited(item, target_or_factory, {**given, **options})
         except TargetError as error:

@@ -24,6 +24,7 @@ def words(text):
 def test_the_report_shown_is_the_report_printed(monkeypatch):
     """The README would show a report that the tool no longer prints."""
     monkeypatch.delenv("ASKER_DEFECTS", raising=False)
+    monkeypatch.chdir(ROOT)
     shown = re.search(r"```text\n\$ [^\n]*\n(.*?)```", README, re.S)[1]
     factory = load(ROOT / "examples" / "asker_lstm.py").asker_lstm
     # The order of rows follows errors, and those of the right ones are rounding.

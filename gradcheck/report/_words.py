@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import PurePath
+
 from gradcheck._causes import shown, told_apart
-from gradcheck._report import Block, Report
+from gradcheck._report import Block, Finding, Report
 from gradcheck._verdict import Verdict
 
 #: a sign that is read without colour
@@ -15,6 +18,15 @@ SEVERITY: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "ri
 def worst_first(report: Report) -> list[Block]:
     """The blocks in the order in which a reader wants them."""
     return sorted(report.blocks.values(), key=lambda block: (SEVERITY[block.verdict], -(block.error or 0.0)))
+
+
+def place(finding: Finding) -> str:
+    """``file:line``, the file as it is named from here; empty where no line is known."""
+    if finding.file is None or finding.line is None:
+        return ""
+    here = PurePath(os.getcwd())
+    file = PurePath(finding.file)
+    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{finding.line}"
 
 
 def headline(report: Report) -> str:

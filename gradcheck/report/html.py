@@ -16,7 +16,7 @@ from gradcheck._causes import shown
 from gradcheck._report import Block, Finding, Fix, Law, Report, Trial
 from gradcheck._verdict import MISS, Verdict
 from gradcheck._version import __version__
-from gradcheck.report._words import SEVERITY, SIGNS, entry, footer, headline, reasons, small, worst_first
+from gradcheck.report._words import SEVERITY, SIGNS, entry, footer, headline, place, reasons, small, worst_first
 
 #: markup, with everything in it escaped
 Html = NewType("Html", str)
@@ -187,6 +187,7 @@ def _what_is_wrong(report: Report, level: int) -> Html:
     parts = []
     if report.findings:
         parts += [_heading(level, "What is wrong"), _tag("ol", *map(_finding, report.findings), class_="findings")]
+    parts += [_paragraph(note) for note in report.notes]
     if undecided := _reasons(report):
         parts += [_heading(level, "What could not be decided"), _tag("ul", *undecided)]
     seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
@@ -208,9 +209,8 @@ def _finding(finding: Finding) -> Html:
 def _where(finding: Finding) -> Html:
     """The line at fault; the statement on it, unless the fix shows it anyway."""
     parts = []
-    if finding.file is not None:
-        place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
-        parts.append(_tag("p", _text("in "), _inline("code", _text(place))))
+    if place(finding):
+        parts.append(_tag("p", _text("in "), _inline("code", _text(place(finding)))))
     if finding.statement is not None and finding.fix is None:
         parts.append(_tag("pre", _inline("code", _text(finding.statement))))
     return _joined(*parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gradcheck._report import Finding, Report
-from gradcheck.report._words import SIGNS, entry, footer, headline, reasons, small, worst_first
+from gradcheck.report._words import SIGNS, entry, footer, headline, place, reasons, small, worst_first
 
 
 def to_markdown(report: Report) -> str:
@@ -13,6 +13,7 @@ def to_markdown(report: Report) -> str:
     lines = [f"### {SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
     for number, finding in enumerate(report.findings, 1):
         lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]
+    lines += [f"- {_escaped(note)}" for note in report.notes]
     for reason, blocks in reasons(report).items():
         lines.append(f"- {', '.join(_code(block.name) for block in blocks)}: {_escaped(reason)}")
     lines += [
@@ -30,8 +31,8 @@ def to_markdown(report: Report) -> str:
 def _place(finding: Finding) -> list[str]:
     """The line, and the diff that mends it, inside the list's item."""
     lines = []
-    if finding.file is not None and finding.line is not None:
-        lines += ["", f"   `{finding.file}:{finding.line}`"]
+    if place(finding):
+        lines += ["", f"   `{place(finding)}`"]
     if finding.fix is not None:
         lines += ["", "   ```diff", *(f"   {line}" for line in finding.fix.diff.splitlines()), "   ```", ""]
     return lines

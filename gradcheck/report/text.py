@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gradcheck._report import Block, Finding, Report
 from gradcheck._verdict import Verdict
-from gradcheck.report._words import SIGNS, entry, footer, headline, reasons, small, worst_first
+from gradcheck.report._words import SIGNS, entry, footer, headline, place, reasons, small, worst_first
 
 STYLES: dict[Verdict, str] = {"right": "green", "wrong": "bold red", "inconclusive": "yellow", "vacuous": "yellow"}
 #: of a report as a string, where there is no terminal to ask
@@ -48,8 +48,8 @@ def to_rich(report: Report) -> RenderableType:
 def _finding(number: int, finding: Finding) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     grid.add_row(Text(f"{number}.", style="bold red"), Text(finding.message))
-    if finding.file is not None and finding.line is not None:
-        grid.add_row("", Text(f"{finding.file}:{finding.line}", style="cyan"))
+    if place(finding):
+        grid.add_row("", Text(place(finding), style="cyan"))
     if finding.fix is not None:
         for sign, lines, style in (("-", finding.fix.before, "red"), ("+", finding.fix.after, "green")):
             for line in lines.splitlines():

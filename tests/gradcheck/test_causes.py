@@ -168,7 +168,7 @@ def test_a_factor_that_does_not_follow_the_size_is_no_reduction() -> None:
     report = check(factory(Thrice))
     assert report.laws["reduction"].holds
     assert [found.kind for found in report.findings] == ["factor"]
-    assert "3 times the true one" in report.findings[0].message
+    assert "the factor 3 is too much" in report.findings[0].message
 
 
 # -- through a whole check ---------------------------------------------------------------------------------------------
