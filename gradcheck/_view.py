@@ -18,10 +18,8 @@ COLUMN = 72
 def view(subject: Target | TargetFactory, seed: int) -> str:
     """The annotated source.
 
-    Raises
-    ------
-    TargetError
-        If the target cannot be run, or no source is at hand.
+    Raises:
+        TargetError: If the target cannot be run, or no source is at hand.
     """
     target = subject
     if isinstance(subject, TargetFactory):
