@@ -280,7 +280,7 @@ class _Run:
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
         broken = {name for name, law in report.laws.items() if not law.holds}
         hidden = not wrong and bool(broken & HIDDEN)
-        if not self.explain or not (wrong or hidden):
+        if not self.explain or not (wrong or hidden or self.common):
             return report
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
@@ -317,7 +317,7 @@ class _Run:
 
         subject = self.subject
 
-        def content(patch: Patch, trace: Trace, rest: tuple[str, ...]) -> bool:
+        def content(patch: Patch, trace: Trace, rest: tuple[str, ...], mended: frozenset[str]) -> bool:
             codes = list(trace.program.codes)
             anew = isinstance(subject, TargetFactory)
             if isinstance(subject, TargetFactory):
@@ -331,7 +331,7 @@ class _Run:
                     wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
                     known = set(run.common.blocks) if run.common and self.common else set()
                     laws = {name for name, law in report.laws.items() if not law.holds}
-                    if wrong - known - set(rest) or laws - (broken - HIDDEN if hidden else broken):
+                    if wrong - known - set(rest) or laws - (broken - mended - (HIDDEN if hidden else set())):
                         return False
             return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -14,18 +15,20 @@ from gradcheck._diagnosis import cause
 from gradcheck._errors import TargetError
 from gradcheck._faults import Fault, faults
 from gradcheck._patch import Edit, Patch, RebindError
-from gradcheck._repair import Mend, chains, changed_lines, diff, mends
+from gradcheck._repair import Mend, chains, changed_lines, diff, mends, tidy
 from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
-from gradcheck._search import Search, Step, places
+from gradcheck._search import Search, Step, original, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
 from gradcheck._trace import NoSourceError, Trace
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
-#: whether a whole check of the patched code finds no more wrong than these gradients
-Content: TypeAlias = Callable[[Patch, Trace, tuple[str, ...]], bool]
+#: places that are tried for a factor that all gradients have in common
+MOST_SCALINGS = 4
+#: whether a whole check of the patched code finds no more wrong than these gradients, and these laws mended
+Content: TypeAlias = Callable[[Patch, Trace, tuple[str, ...], frozenset[str]], bool]
 
 
 @dataclass
@@ -103,7 +106,7 @@ def _at(
                 with Trace(target, divisor, base) as trace:
                     plain = trace.judgement({})
                     wrong = trace.wrong(plain.recording.gradients)
-                    if not wrong:
+                    if not wrong and divisor == 1.0:
                         continue
                     found = mends(trace, faults(trace))
                     around = places(trace, plain)
@@ -114,7 +117,11 @@ def _at(
                     note="the backward was not traced: it computes too much at these sizes; "
                     "with a factory (@gradcheck.target) smaller ones can be chosen"
                 )
-            mended = _Mended(trace, Search(trace, around, rebuild), content, wrong).of(found)
+            mended = _Mended(trace, Search(trace, around, rebuild), content, wrong)
+            if wrong:
+                mended.of(found)
+            if divisor != 1.0:
+                mended.scaled(divisor)
             if mended.found:
                 findings = [_finding(mend, trace, mended.patch) for mend in mended.found]
                 return Explanation(findings, mended.patch, trace.evaluations)
@@ -160,25 +167,47 @@ class _Mended:
     found: list[Mend] = field(default_factory=list)
     patch: Patch | None = None
 
-    def of(self, traced: list[Mend]) -> _Mended:
+    def of(self, traced: list[Mend]) -> None:
         """What the trace found, mended; or what the search finds by running, where that explains more."""
         self.found = traced
         if traced and all(mend.alternatives for mend in traced) and self._verified(self._shared(traced)):
-            return self
+            return
         with self.search.within(1 / 2):
             if self._verified(self._searched(traced, self.search.single())):
-                return self
+                return
         with self.search.within(1 / 2):
             if traced and self._filled(traced) and self._verified(self._shared(traced)):
-                return self
+                return
         steps = self.search.chain()
         if steps:
             self._verified(self._searched(traced, steps), steps[-1].rest)
-        return self
+
+    def scaled(self, divisor: float) -> None:
+        """Take out the factor that all gradients have in common, on top of the other mends."""
+        if self.wrong and self.patch is None:
+            return
+        chosen = self.patch.chosen if self.patch else []
+        self.trace.whole()
+        for step in islice(self.search.scaling(chosen, divisor), MOST_SCALINGS):
+            for one in step.alternatives:
+                one = self._tidy(one)
+                patch = Patch([*chosen, one], self.trace.program.sources)
+                if self._content(patch, (), frozenset({"reduction"})):
+                    self.found.append(Mend([one], step.blocks))
+                    self.patch = patch
+                    return
 
     def _searched(self, traced: list[Mend], steps: list[Step]) -> list[Mend]:
         """What the search found, with what the trace says of the same statements."""
-        return [Mend(step.alternatives, step.blocks, _same_place(traced, step.alternatives)) for step in steps]
+        return [
+            Mend([self._tidy(one) for one in step.alternatives], step.blocks, _same_place(traced, step.alternatives))
+            for step in steps
+        ]
+
+    def _tidy(self, one: tuple[Statement, Edit]) -> tuple[Statement, Edit]:
+        statement, edit = one
+        source = self.trace.program.sources[statement.file]
+        return statement, tidy(original(statement, source), edit, source)
 
     def _filled(self, found: list[Mend]) -> bool:
         """Whether every fault has an edit; what has none by value is looked for by running."""
@@ -218,13 +247,16 @@ class _Mended:
         """Whether the whole check is content with one of the chains; then it is what is reported."""
         for chosen in chains(list(found)) if found else ():
             patch = Patch(chosen, self.trace.program.sources)
-            try:
-                if self.content(patch, self.trace, rest):
-                    self.found, self.patch = list(found), patch
-                    return True
-            except (TargetError, SyntaxError, RebindError):
-                continue
+            if self._content(patch, rest, frozenset()):
+                self.found, self.patch = list(found), patch
+                return True
         return False
+
+    def _content(self, patch: Patch, rest: tuple[str, ...], laws: frozenset[str]) -> bool:
+        try:
+            return self.content(patch, self.trace, rest, laws)
+        except (TargetError, SyntaxError, RebindError):
+            return False
 
 
 def _same_place(traced: list[Mend], alternatives: list[tuple[Statement, Edit]]) -> Fault | None:

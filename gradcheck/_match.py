@@ -145,7 +145,9 @@ class Library:
                 for parts in {2, 3, 4, value.shape[axis] if axis == 0 else 1} - {1}:
                     if value.ndim >= 2 and value.shape[axis] % parts == 0 and value.size // parts >= 2:
                         for j, part in enumerate(np.split(value, parts, axis)):
-                            self._add(part, f"{name}[{j}]" if axis == 0 and parts == len(value) else f"part {j + 1} of {name}")
+                            self._add(
+                                part, f"{name}[{j}]" if axis == 0 and parts == len(value) else f"part {j + 1} of {name}"
+                            )
         if count > 1 and len({value.shape for value in values}) == 1:
             self._add(np.stack(values), f"{name}, all executions")
             self._add(np.stack(values[::-1]), f"{name}, all executions, last first")

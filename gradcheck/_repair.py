@@ -124,7 +124,7 @@ class _ByValue:
         if not found:  # the last step of a sequence, which comes first, may be like no other
             found = self._surviving(overrides, self._synthesised) or self._surviving(overrides, self._synthesised, 1)
             found = sorted(found, key=lambda edit: len(applied(self.source, [edit])))[:1]
-        return [(self.fault.statement, self._tidy(edit)) for edit in found[:MOST_ALTERNATIVES]]
+        return [(self.fault.statement, tidy(self.node, edit, self.source)) for edit in found[:MOST_ALTERNATIVES]]
 
     def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:
         waiting: list[tuple[Edit, CodeType]] | None = None
@@ -219,15 +219,6 @@ class _ByValue:
                 except (SyntaxError, ValueError):
                     continue
 
-    def _tidy(self, edit: Edit) -> Edit:
-        """Without parentheses that do nothing."""
-        if edit.text.startswith("(") and edit.text.endswith(")"):
-            plain = edit._replace(text=edit.text[1:-1])
-            new, old = edited(self.node, plain, self.source), edited(self.node, edit, self.source)
-            if new is not None and old is not None and ast.dump(new) == ast.dump(old):
-                return plain
-        return edit
-
     def _gives(self, code: CodeType, local: dict[str, Any], glob: dict[str, Any], expected: dict[int, Array]) -> bool:
         try:
             value = eval(code, glob, dict(local))
@@ -268,6 +259,16 @@ def edited(node: ast.stmt, edit: Edit, source: str) -> ast.stmt | None:
     except SyntaxError:
         return None
     return body[0] if len(body) == 1 else None
+
+
+def tidy(node: ast.stmt, edit: Edit, source: str) -> Edit:
+    """The edit without parentheses that do nothing."""
+    if not (edit.text.startswith("(") and edit.text.endswith(")")):
+        return edit
+    plain = edit._replace(text=edit.text[1:-1])
+    new, old = edited(node, plain, source), edited(node, edit, source)
+    same = new is not None and old is not None and ast.dump(new) == ast.dump(old)
+    return plain if same else edit
 
 
 def _shifted(edit: Edit, by: int) -> Edit:

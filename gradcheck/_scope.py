@@ -46,6 +46,25 @@ class Scope:
                 found[text] = value
         return found
 
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """By the text that reads them: whole numbers, lengths of sequences, lengths of the axes of arrays."""
+        found = {name: value for name, value in self.local.items() if type(value) is int and name.isidentifier()}
+        owned = [
+            (f"{name}.{key}", value)
+            for name, owner in self.local.items()
+            if name.isidentifier() and hasattr(owner, "__dict__") and not callable(owner)
+            for key, value in list(vars(owner).items())[:MOST_MEMBERS]
+        ]
+        for name, value in [*self.local.items(), *owned]:
+            if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
+                found[f"len({name})"] = len(value)
+            if isinstance(value, np.ndarray):
+                found |= {f"{name}.shape[{axis}]": length for axis, length in enumerate(value.shape) if axis}
+            elif type(value) is int:
+                found.setdefault(name, value)
+        return found
+
     def _at_counters(self, found: Mapping[str, Any]) -> Iterator[str]:
         """One step of the arrays that hold all steps, where the function counts them."""
         counters = {text.rpartition("[")[2].rstrip("]") for text in self.items}

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FrameType
 from typing import Any
 
@@ -25,6 +25,7 @@ from gradcheck._patch import Edit, Patch, RebindError, Workshop
 from gradcheck._record import behind
 from gradcheck._rewrite import Statement
 from gradcheck._scope import Scope, items_read
+from gradcheck._substitutes import scalings
 from gradcheck._target import Target
 from gradcheck._trace import Trace
 
@@ -149,6 +150,15 @@ class Search:
                 if self.exhausted:
                     return best
         return best
+
+    def scaling(self, chosen: list[tuple[Statement, Edit]], size: float) -> Iterator[Step]:
+        """Edits that divide something by a size, after which every gradient is right."""
+        family = partial(scalings, size=size)
+        every = tuple(self.trace.slopes)
+        for place in self.places:
+            step = self._at(place, (family,), chosen, every, 0, whole=True)
+            if step is not None:
+                yield step
 
     def wrong(self, chosen: list[tuple[Statement, Edit]]) -> tuple[str, ...]:
         """The wrong gradients with these edits; every one if the code does not run with them."""

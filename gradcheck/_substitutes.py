@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -114,6 +115,17 @@ def shapes(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     for name in scope.numbers[:12]:
         yield replace(node, f"({text} / {name})")
         yield replace(node, f"({text} * {name})")
+
+
+def scalings(node: ast.AST, scope: Scope, *, size: float) -> Iterator[Edit]:
+    """Divided by what is this size, or multiplied by what is its inverse."""
+    if not isinstance(node, ast.expr) or isinstance(node, _DISPLAYS):
+        return
+    for text, value in scope.sizes.items():
+        if value > 1 and math.isclose(value, size):
+            yield replace(node, f"({text_of(node)} / {text})")
+        elif value > 1 and math.isclose(value * size, 1.0):
+            yield replace(node, f"({text_of(node)} * {text})")
 
 
 _FACTORS: tuple[str, ...] = (

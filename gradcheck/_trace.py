@@ -76,6 +76,13 @@ class Trace:
         self.slopes = {name: self._slopes(name) for name in self.base}
         self.library = Library(found, loss * divisor)
 
+    def whole(self) -> None:
+        """From now on gradients are compared with what the factor that they have in common is part of."""
+        self.slopes = {
+            name: slopes._replace(values=slopes.values / self.divisor) for name, slopes in self.slopes.items()
+        }
+        self.divisor = 1.0
+
     def judgement(self, overrides: Overrides) -> Judgement:
         """Run the backward with these overrides, and judge it."""
         recording = record(self.target, self.base, self.program, overrides)
