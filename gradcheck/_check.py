@@ -324,8 +324,8 @@ class _Run:
                 # functions made by the factory are made anew for each size, from the code of what makes them
                 codes += observed(lambda: self._built(subject))
             with Workshop(codes, trace.program.sources).edited(patch, anew=anew):
-                for seed in (self.seed, self.seed + 1):
-                    run = _Run(subject, seed, False, False, None, lambda *_: None)
+                for seed, part in ((self.seed, subject), (self.seed + 1, self._one_size())):
+                    run = _Run(part, seed, False, False, None, lambda *_: None)
                     report = run.report()
                     self.evaluations += run.evaluations
                     wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
@@ -336,6 +336,11 @@ class _Run:
             return True
 
         return content
+
+    def _one_size(self) -> Target | TargetFactory:
+        """What is checked with another seed: one size is enough then."""
+        subject = self.subject
+        return subject.at(**subject.sizes) if isinstance(subject, TargetFactory) else subject
 
     def _built(self, factory: TargetFactory) -> None:
         with contextlib.suppress(TargetError):  # code may need its backward to be made, and that may fail

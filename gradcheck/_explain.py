@@ -18,7 +18,7 @@ from gradcheck._patch import Edit, Patch, RebindError
 from gradcheck._repair import Mend, chains, changed_lines, diff, mends, tidy
 from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
-from gradcheck._search import Search, Step, original, places
+from gradcheck._search import LIKELY, Search, Step, original, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
 from gradcheck._trace import NoSourceError, Trace
@@ -172,12 +172,13 @@ class _Mended:
         self.found = traced
         if traced and all(mend.alternatives for mend in traced) and self._verified(self._shared(traced)):
             return
+        if any(mend.alternatives for mend in traced) and self._completed(traced, 1 / 4):
+            return
         with self.search.within(1 / 2):
             if self._verified(self._searched(traced, self.search.single())):
                 return
-        with self.search.within(1 / 2):
-            if traced and self._filled(traced) and self._verified(self._shared(traced)):
-                return
+        if traced and self._completed(traced, 1 / 2):
+            return
         steps = self.search.chain()
         if steps:
             self._verified(self._searched(traced, steps), steps[-1].rest)
@@ -196,6 +197,11 @@ class _Mended:
                     self.found.append(Mend([one], step.blocks))
                     self.patch = patch
                     return
+
+    def _completed(self, traced: list[Mend], share: float) -> bool:
+        """Whether what the trace left without an edit gets one by running, and all of it is verified."""
+        with self.search.within(share):
+            return self._filled(traced) and self._verified(self._shared(traced))
 
     def _searched(self, traced: list[Mend], steps: list[Step]) -> list[Mend]:
         """What the search found, with what the trace says of the same statements."""
@@ -235,7 +241,7 @@ class _Mended:
             others = [mend for mend in found if mend not in calling]
             chosen = [mend.alternatives[0] for mend in others]
             inside = [one for one in self.search.places if one.statement.function.rpartition(".")[2] == name]
-            step = self.search.step(chosen, self.search.wrong(chosen), inside)
+            step = self.search.step(chosen, self.search.wrong(chosen), inside, tiers=LIKELY)
             if step is not None and not step.rest:
                 blocks = {name for mend in calling for name in mend.blocks}
                 return self._shared(

@@ -9,6 +9,7 @@ in place, until every gradient is right.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -20,6 +21,7 @@ from gradcheck._flow import Judgement, candidates, sources
 from gradcheck._match import Series
 from gradcheck._record import Event, Glimpse, Overrides, Recording, behind, glimpse
 from gradcheck._rewrite import Statement
+from gradcheck._scope import innermost_loop
 from gradcheck._target import Array
 from gradcheck._trace import Trace
 
@@ -167,7 +169,7 @@ class _Search:
         if any((site, event.execution) in overrides for event in events):
             return None, 0
         best = self._best_of(site, events, judgement, overrides, wrong, thorough)
-        if len(events) > 1 and (thorough or best[0] is not None):
+        if self._serves_several(site, judgement) and (thorough or best[0] is not None):
             in_turn = self._in_turn(site, events, judgement, overrides, wrong)
             best = in_turn if in_turn[1] > best[1] else best
         return best
@@ -199,6 +201,16 @@ class _Search:
             if gain > (best[0] if best else 0):
                 best = gain, series
         return (self._fault(judgement, site, events, best[1]), best[0]) if best else (None, 0)
+
+    def _serves_several(self, site: int, judgement: Judgement) -> bool:
+        """Whether a statement seems to run several times in each time step: in a loop over gates, or in a helper."""
+        counts = Counter(event.site for event in judgement.recording.events)
+        statement = self.program.sites[site].statement
+        loop = innermost_loop(self.program.sources[statement.file], statement.line)
+        if loop is not None:
+            return not any(word in loop for word in ("range(", "reversed(", "[::-1]"))
+        others = {count for count in counts.values() if count > 1}
+        return any(counts[site] == times * other for times in range(2, MOST_IN_TURN + 1) for other in others)
 
     def _in_turn(
         self, site: int, events: list[Event], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]

@@ -122,6 +122,18 @@ def items_read(source: str, line: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ast.unparse(node) for node in read))[:MOST_MEMBERS]
 
 
+@lru_cache(maxsize=1024)
+def innermost_loop(source: str, line: int) -> str | None:
+    """What the innermost loop around a line goes through, as text; None if the line is in no loop of its function."""
+    around = [
+        node
+        for node in ast.walk(_parsed(source))
+        if isinstance(node, (ast.For, ast.FunctionDef)) and node.lineno < line <= (node.end_lineno or 0)
+    ]
+    inner = max(around, key=lambda node: node.lineno, default=None)
+    return ast.unparse(inner.iter) if isinstance(inner, ast.For) else None
+
+
 @lru_cache(maxsize=8)
 def _parsed(source: str) -> ast.Module:
     return ast.parse(source)

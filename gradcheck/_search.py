@@ -135,10 +135,11 @@ class Search:
         wrong: tuple[str, ...],
         around: Sequence[Place],
         enough: int = 0,
+        tiers: int = len(TIERS),
     ) -> Step | None:
         """The edit, on top of those chosen, after which the fewest gradients are wrong; at most `enough` end it."""
         best: Step | None = None
-        for families in TIERS:
+        for families in TIERS[:tiers]:
             for place in around:
                 if any(statement is place.statement for statement, _ in chosen):
                     continue
