@@ -105,6 +105,9 @@ def _by_entry(value: Array, scope: Scope) -> Iterator[str]:
     for a, b in permutations(range(len(names)), 2):
         texts.append(f"({names[a]} - {names[b]})")
         rows.append(arrays[a] - arrays[b])
+    for a, b in combinations(range(len(names)), 2):
+        texts.append(f"({names[a]} + {names[b]})")
+        rows.append(arrays[a] + arrays[b])
     factors, wanted = np.array(rows), value.ravel()
     yield from (texts[j] for _, j in _found(factors, wanted[None]))
     for i, j in _found(factors, wanted / factors):
