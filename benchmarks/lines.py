@@ -23,6 +23,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,13 +103,13 @@ def _of_statement(statement: ast.Assign | ast.AugAssign | ast.Return, stored: li
     for node in ast.walk(statement.value):
         if isinstance(node, ast.BinOp):
             for operator in SWAPS.get(type(node.op), ()):
-                yield statement, node, lambda n, operator=operator: ast.BinOp(n.left, operator(), n.right)
+                yield statement, node, partial(_with_operator, operator)
             yield statement, node, lambda n: n.left
             yield statement, node, lambda n: n.right
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in stored:
             for other in stored:
                 if other != node.id:
-                    yield statement, node, lambda _, other=other: ast.Name(other, ast.Load())
+                    yield statement, node, partial(_named, other)
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
             yield statement, node, lambda n: ast.Constant(n.value + 1)
         if isinstance(node, ast.Attribute) and node.attr == "T":
@@ -119,6 +120,14 @@ def _of_statement(statement: ast.Assign | ast.AugAssign | ast.Return, stored: li
             yield statement, node, lambda n: ast.UnaryOp(ast.USub(), n)
     if isinstance(statement, ast.AugAssign):
         yield statement, statement, lambda n: ast.Assign([n.target], n.value)
+
+
+def _with_operator(operator: type[ast.operator], node: ast.BinOp) -> ast.AST:
+    return ast.BinOp(node.left, operator(), node.right)
+
+
+def _named(name: str, _: ast.AST) -> ast.AST:
+    return ast.Name(name, ast.Load())
 
 
 def spoiled(source: str, chosen: list[Bug]) -> tuple[str, list[str], list[str]]:
