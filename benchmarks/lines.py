@@ -3,8 +3,8 @@
 ``python benchmarks/lines.py`` plants single-statement bugs in the backward of correct cells of several styles, one at a
 time or, with ``--pairs``, two, and checks each. It prints for each cell how many there were, how often the first
 finding is on the changed line (of pairs: how often both lines are among the findings), how often a verified fix is
-offered, and the processor seconds of a check. The bugs are made here, by operators that know nothing of the repair's edits. A bug
-that changes the loss, leaves the gradients as they are, or lets no size run, is not counted.
+offered, and the processor seconds of a check. The bugs are made here, by operators that know nothing of the repair's
+edits. A bug that changes the loss, leaves the gradients as they are, or lets no size run, is not counted.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
     _check.TRACE_ERRORS_RAISE = True
     try:
         factory = getattr(load(Path(folder, cell.file or cell.spoiled)), cell.target)
-        if not cell.file and _loss(factory) != _loss(getattr(load(ROOT / cell.spoiled), cell.target)):
+        if not cell.file and _changes_the_loss(factory, getattr(load(ROOT / cell.spoiled), cell.target)):
             return result._replace(status="another loss")
         begin = time.process_time()
         report = gradcheck.check(factory)
@@ -212,10 +212,11 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
     return result._replace(status="judged", line=hit, fixed=bool(report.patch), seconds=seconds, said=said)
 
 
-def _loss(factory: Any) -> Any:
-    """What is to be differentiated, at one point: a bug that changes it is in the forward, and not what is counted."""
-    target = factory.build(0, factory.sizes)
-    return target.loss_at(target.values())
+def _changes_the_loss(spoiled: Any, original: Any) -> bool:
+    """Whether another loss is to be differentiated: then the bug is in the forward, and not what is counted."""
+    right = original.build(0, original.sizes)
+    values = right.values()
+    return bool(spoiled.build(0, original.sizes).loss_at(values) != right.loss_at(values))
 
 
 def main() -> None:
@@ -239,9 +240,8 @@ def main() -> None:
         of_cell = [one for one in outcomes if name in (one.cell, "all")]
         some = [one for one in of_cell if one.status == "judged"]
         seconds = [one.seconds for one in some] or [0.0]
-        line, fixed = (
-            100 * sum(flags) / max(1, len(some)) for flags in zip(*((o.line, o.fixed) for o in some), strict=True)
-        )
+        judgements = [(one.line, one.fixed) for one in some] or [(False, False)]
+        line, fixed = (100 * sum(flags) / max(1, len(some)) for flags in zip(*judgements, strict=True))
         told = f"{line:6.1f}%{fixed:6.1f}%{statistics.median(seconds):10.2f}{max(seconds):9.2f}"
         print(f"{name:16}{len(of_cell):6}{len(some):7}{told}")
     for one in outcomes:

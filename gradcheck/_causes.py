@@ -11,16 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 from gradcheck._audit import Audit
-from gradcheck._evaluate import norm
+from gradcheck._patterns import factor, pattern
 from gradcheck._report import Finding, Law, Worst
 from gradcheck._sizes import Sizes
-from gradcheck._target import Array
-
-#: how well a pattern must fit: the part of a gradient that it leaves unexplained
-FITS = 1e-7
 
 
 @dataclass(frozen=True)
@@ -30,15 +24,6 @@ class CommonFactor:
     value: float
     label: str
     blocks: tuple[str, ...]
-
-
-def factor(analytic: Array, numerical: Array, tolerance: float = FITS) -> float | None:
-    """k if analytic = k * numerical to within the tolerance, else None."""
-    size = norm(numerical)
-    if not size or not norm(analytic):
-        return None
-    k = float(np.sum((analytic / size) * (numerical / size)))
-    return k if norm(analytic - k * numerical) <= tolerance * norm(analytic) else None
 
 
 def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
@@ -143,19 +128,7 @@ def _pattern(audit: Audit, name: str) -> tuple[str, str]:
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)
     if numerical is None:
         return "gradient", "not the slope of the loss"
-    floor = FITS * max(norm(analytic), norm(numerical))
-    if norm(numerical) <= floor:
-        return "phantom", "not zero, as it should be: the loss does not depend on it"
-    if norm(analytic) <= floor:
-        return "missing", "zero, and the loss does depend on it"
-    k = factor(analytic, numerical)
-    if k is not None and math.isclose(k, -1.0, rel_tol=1e-5):
-        return "sign", "the true one with the wrong sign"
-    if k is not None and not math.isclose(k, 1.0, rel_tol=1e-5):
-        return "factor", f"{k:.6g} times the true one"
-    if analytic.ndim == 2 and analytic.shape == numerical.T.shape and factor(analytic, numerical.T) is not None:
-        return "transposed", "the transpose of the true one"
-    return "gradient", "not the slope of the loss"
+    return pattern(name, analytic, audit.numerical)
 
 
 def _label(k: float, sizes: Sizes) -> str | None:

@@ -27,7 +27,9 @@ from gradcheck._target import Target
 from gradcheck._trace import Trace
 
 #: findings that a line explains; laws that a clip inside the backward breaks
-PATTERNS = frozenset({"gradient", "factor", "sign", "transposed", "missing", "phantom"})
+PATTERNS = frozenset(
+    {"gradient", "factor", "sign", "transposed", "missing", "phantom", "exchanged", "permuted", "reduced", "partly"}
+)
 HIDDEN = frozenset({"scale", "linearity"})
 #: set by the tests: an error in the trace is an error
 TRACE_ERRORS_RAISE = False
@@ -299,7 +301,11 @@ class _Run:
         laws = [one for one in kept if one.kind.startswith("law:")]
         at = f"; smallest failing size: {shown(report.smallest)}" if report.smallest else ""
         lines = [
-            replace(one, kind=_kind(one, explained), message=one.message + ("" if number else at))
+            replace(
+                one,
+                kind=_kind(one, explained) if one.kind == "line" else one.kind,
+                message=one.message + ("" if number else at),
+            )
             for number, one in enumerate(found.findings)
         ]
         self.evaluations += found.evaluations

@@ -194,7 +194,7 @@ class _Mended:
                 one = self._tidy(one)
                 patch = Patch([*chosen, one], self.trace.program.sources)
                 if self._content(patch, (), frozenset({"reduction"})):
-                    self.found.append(Mend([one], step.blocks))
+                    self.found.append(Mend([one], step.blocks, kind="reduction"))
                     self.patch = patch
                     return
 
@@ -292,7 +292,7 @@ def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
     equivalent = [changed_lines(*one, sources) for one in mend.alternatives if one != chosen]
     others = "; equivalent: " + "; ".join(f"line {at}: {text}" for at, _, text in equivalent[:3]) if equivalent else ""
     message = f"{what} {_in(statement)}{_because(mend.blocks)}{others}"
-    return Finding("line", message, mend.blocks, statement.file, line, before, fix)
+    return Finding(mend.kind, message, mend.blocks, statement.file, line, before, fix)
 
 
 def _in(statement: Statement) -> str:

@@ -47,6 +47,8 @@ class Mend:
     blocks: tuple[str, ...] = ()
     #: what the trace says of it, if it was the trace that found it
     fault: Fault | None = None
+    #: the finding's kind; of a line, the pattern of the gradients that it makes wrong
+    kind: str = "line"
 
 
 def mends(trace: Trace, faults: list[Fault]) -> list[Mend]:
