@@ -42,6 +42,20 @@ GUIDE = [
     ("mean_loss_summed_gradients", "guide_lstm", EVERY, {"reduction"}, {"T": 2, "B": 1, "D": 2, "H": 1}),
     ("unstable_softmax", "guide_shifted", set(), {"finite"}, None),
 ]
+#: the statements at fault, each with a verified fix; what is not here breaks a law, and no line is wrong
+LINES = {
+    "sigma_prime_of_activated": ["dsigmoid(o)", "dsigmoid(f)", "dsigmoid(i)"],
+    "tanh_prime_of_activated": ["dtanh(ct)"],
+    "dWc_uses_dc": ["net.dWc += self.v @ dc.T"],
+    "dbc_uses_dc": ["net.dbc += dc"],
+    "swapped_state": ["dh, dc = self.cells[t].backpropagate"],
+    "clips_inside": ["np.clip(dh", "np.clip(dc"],
+    "mean_loss": ["return {name: getattr"],
+    "dy_indexes_row_1": ["dy[1, labels] -= 1.0"],
+    "derivative_of_activated": ["dsigmoid(ho)", "dsigmoid(hf)", "dsigmoid(hi)", "dtanh(hc)"],
+    "derivative_of_raw": ["dtanh_of(c)"],
+    "mean_loss_summed_gradients": ["grads[name] += grad[name]"],
+}
 #: where training starts is not wrong for any check of gradients to see
 INVISIBLE = {"wy_scaled_by_fan_out", "forget_bias_0"}
 
@@ -76,9 +90,14 @@ def test_alone(checked, file, defect, target, gradients, laws, smallest):
     report = checked(file, target, defect)
     assert report.verdict == "wrong"
     assert (wrong(report), broken(report), report.smallest) == (gradients, laws, smallest)
+    lines = [finding for finding in report.findings if finding.line is not None]
+    if defect in LINES:
+        assert [part in one.statement for part, one in zip(LINES[defect], lines, strict=True)] == [True] * len(lines)
+        assert all(finding.fix is not None and finding.fix.verified for finding in lines)
     by = [*sorted(laws), *(["differences"] if gradients else [])]
     size = ", ".join(f"{name}={value}" for name, value in (smallest or {}).items())
-    print(f"\n{file:6}{defect:28}{target:15}{' + '.join(by):28}{len(gradients) or '-':>3} wrong  {size}", end=" ")
+    print(f"\n{file:6}{defect:28}{target:15}{' + '.join(by):28}{len(gradients) or '-':>3} wrong  {size:24}", end=" ")
+    print("line", ", ".join(f"{one.line}{' (mended)' if one.fix else ''}" for one in lines) or "-", end=" ")
 
 
 def test_the_rows_are_all_there_is():
