@@ -288,7 +288,9 @@ class _Run:
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
         try:
-            found = explain(self.subject, self.seed, self.common, failing, hidden, self._content(broken, hidden))
+            known = None if hidden else {*wrong, *self._known(report)}
+            content, briefly = self._content(broken, hidden), bool(broken & STATEFUL)
+            found = explain(self.subject, self.seed, self.common, failing, known, content, briefly=briefly)
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
                 raise
@@ -321,6 +323,11 @@ class _Run:
             evaluations=self.evaluations,
             patch=found.patch.plain() if found.patch else {},
         )
+
+    def _known(self, report: Report) -> set[str]:
+        """The gradients that are wrong at some sizes."""
+        common = set(self.common.blocks) if self.common else set()
+        return common.union(*(trial.wrong for trial in report.trials))
 
     def _content(self, broken: set[str], hidden: bool) -> Content:
         """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""

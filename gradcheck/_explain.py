@@ -25,6 +25,8 @@ from gradcheck._trace import NoSourceError, Trace
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
+#: edits that are tried where it is not likely that one mends anything
+FEW_RUNS = 300
 #: places that are tried for a factor that all gradients have in common
 MOST_SCALINGS = 4
 #: whether a whole check of the patched code finds no more wrong than these gradients, and these laws mended
@@ -62,12 +64,24 @@ def explain(
     seed: int,
     common: CommonFactor | None,
     failing: Sizes,
-    hidden: bool,
+    known: set[str] | None,
     content: Content,
+    *,
+    briefly: bool = False,
 ) -> Explanation:
-    """Trace the backward where it is wrong; `hidden`: it is wrong only where weights or cotangents are large."""
+    """Trace the backward where it is wrong.
+
+    Args:
+        subject: What is checked.
+        seed: The seed of the check.
+        common: A factor that all gradients have in common.
+        failing: Sizes at which it is known to fail.
+        known: The gradients that are wrong at some sizes; None if they are only where weights or cotangents are large.
+        content: Whether a whole check of patched code is content.
+        briefly: Try few edits, since it is not a line of the backward that is known to be wrong.
+    """
     if isinstance(subject, Target):
-        return _at(subject, seed, 1.0 if common is None else common.value, hidden, content, None)
+        return _at(subject, seed, 1.0 if common is None else common.value, known, content, None, briefly)
     tried: list[Sizes] = []
     result = Explanation()
     for sizes in [*sizes_to_trace(subject), failing]:
@@ -85,7 +99,7 @@ def explain(
             again.begin(np.random.default_rng([seed, 1]))
             return again
 
-        result = _at(target, seed, divisor, hidden, content, rebuild)
+        result = _at(target, seed, divisor, known, content, rebuild, briefly)
         if result.findings:
             break
     return result
@@ -95,19 +109,28 @@ def _at(
     target: Target,
     seed: int,
     divisor: float,
-    hidden: bool,
+    known: set[str] | None,
     content: Content,
     rebuild: Callable[[], Target] | None,
+    briefly: bool,
 ) -> Explanation:
     with target.preserved():
         target.begin(np.random.default_rng([seed, 1]))
-        for base in _points(target, hidden):
+        if not _fine(target):
+            return Explanation(
+                note="no line is looked for in float32: its rounding hides which value is which derivative"
+            )
+        for base in _points(target, hidden=known is None):
             try:
                 with Trace(target, divisor, base) as trace:
                     plain = trace.judgement({})
                     wrong = trace.wrong(plain.recording.gradients)
                     if not wrong and divisor == 1.0:
                         continue
+                    if known is not None and not set(wrong) <= known:
+                        return Explanation(
+                            note="no line is looked for: the code calculates in less than double precision"
+                        )
                     found = mends(trace, faults(trace))
                     around = places(trace, plain)
             except NoSourceError as error:
@@ -117,7 +140,10 @@ def _at(
                     note="the backward was not traced: it computes too much at these sizes; "
                     "with a factory (@gradcheck.target) smaller ones can be chosen"
                 )
-            mended = _Mended(trace, Search(trace, around, rebuild), content, wrong)
+            search = Search(trace, around, rebuild)
+            if briefly:
+                search.limit = min(search.limit, FEW_RUNS)
+            mended = _Mended(trace, search, content, wrong)
             if wrong:
                 mended.of(found)
             if divisor != 1.0:
@@ -128,9 +154,14 @@ def _at(
     return Explanation(note=_hidden(trace))
 
 
-def _points(target: Target, hidden: bool) -> Iterator[Values]:
+def _fine(target: Target) -> bool:
+    """Whether values can be told apart: parameters in double precision, or such as can be replaced by wider ones."""
+    return target.takes_complex or all(array.dtype.itemsize >= 8 for array in target.values().values())
+
+
+def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
     """Where to trace: at the parameters as they are, or at larger ones."""
-    base = target.values()
+    base = {name: array.astype(np.result_type(array, np.float64)) for name, array in target.values().items()}
     if not hidden:
         yield base
         return

@@ -43,7 +43,8 @@ class Library:
     """All derivatives, and what else may be recognised in the same way, ordered by size."""
 
     def __init__(self, adjoints: Sequence[Adjoint], scale: float) -> None:
-        self.absolute = ABSOLUTE * max(scale, 1e-3)
+        largest = max((float(np.max(np.abs(adjoint.value))) for adjoint in adjoints), default=1.0)
+        self.absolute = ABSOLUTE * max(scale, 1e-2 * largest)
         self.series = [*_series(adjoints), *_series_of_uses(adjoints)]
         self._rows: dict[int, list[tuple[Array, str, bool]]] = {}
         self._seen: dict[int, set[bytes]] = {}

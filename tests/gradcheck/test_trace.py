@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck import _check
 from gradcheck._faults import faults
 from gradcheck._files import load
 from gradcheck._trace import Trace
@@ -137,11 +137,6 @@ SPOILED = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _errors_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_check, "TRACE_ERRORS_RAISE", True)
-
-
 def module(tmp_path: Path, source: str) -> ModuleType:
     """The source as a file's module."""
     path = tmp_path / "cell.py"
@@ -219,7 +214,7 @@ def test_all_defects_of_the_seed_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_functions_are_put_back(tmp_path: Path) -> None:
     """The user's functions would go on running rewritten."""
-    make = module(tmp_path, FUNCTIONS.replace("scaled * gain", "scaled + gain")).make
+    make = module(tmp_path, FUNCTIONS.replace("(normed * gain).T @ dout", "normed.T @ dout")).make
     code = sys.modules[make.__module__].backward.__code__
     gradcheck.check(make)
     assert sys.modules[make.__module__].backward.__code__ is code
@@ -232,3 +227,27 @@ def test_source_that_is_missing_is_said() -> None:
     report = gradcheck.check(gradcheck.Target({"w": space["w"]}, space["loss"], space["grads"]))
     assert [finding.line for finding in report.findings] == [None]
     assert any("source" in note for note in report.notes)
+
+
+def test_a_finding_with_a_fix_travels(tmp_path: Path) -> None:
+    """The line and its fix would be lost on the way to a machine, a page or an issue."""
+    report = gradcheck.check(module(tmp_path, FUNCTIONS.replace("(normed * gain).T @ dout", "normed.T @ dout")).make)
+    (finding,) = report.findings
+    assert finding.fix is not None
+    told = json.loads(report.to_json())["findings"][0]
+    assert told["line"] == finding.line
+    assert told["fix"]["verified"] is True
+    assert told["fix"]["diff"] == finding.fix.diff
+    page = tmp_path / "report.html"
+    report.to_html(page)
+    for text in (page.read_text(encoding="utf-8"), report.to_markdown(), str(report)):
+        assert f":{finding.line}" in text
+        assert "scaled" in text
+
+
+def test_a_check_is_the_same_twice(tmp_path: Path) -> None:
+    """The same seed would give another line, or another fix."""
+    make = module(tmp_path, FUNCTIONS.replace("(normed * gain).T @ dout", "normed.T @ dout")).make
+    first, second = gradcheck.check(make), gradcheck.check(make)
+    assert first.findings == second.findings
+    assert first.patch == second.patch

@@ -1,0 +1,18 @@
+"""What the tests of the checker share."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradcheck import _check
+
+#: about lines, or about what a user sees
+WITH_LINES = {"test_trace", "test_repair", "test_causes", "test_plugin", "test_cli"}
+
+
+@pytest.fixture(autouse=True)
+def lines_only_where_they_matter(request, monkeypatch):
+    """Let verdicts be tested without the search for lines: it cannot change them, and takes seconds."""
+    monkeypatch.setattr(_check, "TRACE_ERRORS_RAISE", True)
+    if request.module.__name__.rpartition(".")[2] not in WITH_LINES:
+        monkeypatch.setattr(_check._Run, "_explained", lambda _, report: report)
