@@ -242,7 +242,7 @@ def test_a_finding_with_a_fix_travels(tmp_path: Path) -> None:
     report.to_html(page)
     for text in (page.read_text(encoding="utf-8"), report.to_markdown(), str(report)):
         assert f":{finding.line}" in text
-        assert "scaled" in text
+        assert "gain" in text
 
 
 def test_a_check_is_the_same_twice(tmp_path: Path) -> None:
