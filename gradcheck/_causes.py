@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from gradcheck._audit import Audit
 from gradcheck._patterns import factor, pattern
-from gradcheck._report import Finding, Law, Worst
+from gradcheck._report import Finding, Law, Trial, Worst
 from gradcheck._sizes import Sizes
 
 
@@ -69,7 +69,9 @@ def reduction_law(common: CommonFactor | None) -> Law:
     )
 
 
-def findings(audit: Audit, smallest: Sizes | None, common: CommonFactor | None) -> tuple[Finding, ...]:
+def findings(
+    audit: Audit, smallest: Sizes | None, common: CommonFactor | None, trials: Sequence[Trial] = ()
+) -> tuple[Finding, ...]:
     """One finding for each thing that is wrong: broken laws first, then blocks grouped by what they have in common."""
     result = [
         Finding(
@@ -87,8 +89,23 @@ def findings(audit: Audit, smallest: Sizes | None, common: CommonFactor | None) 
         grouped.setdefault(_pattern(audit, name), []).append(name)
     at = f"; smallest failing size: {shown(smallest)}" if smallest else ""
     for (kind, message), names in grouped.items():
-        result.append(Finding(kind, f"{_subject(names)} {message}{_example(audit, names)}{at}", tuple(names)))
+        where = _right_where(trials, names)
+        result.append(Finding(kind, f"{_subject(names)} {message}{_example(audit, names)}{at}{where}", tuple(names)))
     return tuple(result)
+
+
+def _right_where(trials: Sequence[Trial], names: Sequence[str]) -> str:
+    """At which sizes of one, and at those alone, these gradients come out right: a path along that axis is wrong."""
+    told = []
+    judged = [trial for trial in trials if trial.verdict == "right" or trial.wrong]
+    for size in judged[0].sizes if judged else ():
+        outcomes = {
+            one: {bool(set(trial.wrong) & set(names)) for trial in judged if (trial.sizes[size] == 1) is one}
+            for one in (True, False)
+        }
+        if outcomes == {True: {False}, False: {True}}:
+            told.append(f"{size}=1")
+    return f"; right wherever {' or '.join(told)}, wrong wherever it is larger" if told else ""
 
 
 def _subject(names: list[str]) -> str:

@@ -371,7 +371,7 @@ class _Run:
             verdict=main.verdict,
             blocks=main.blocks,
             laws=main.laws,
-            findings=findings(main, smallest, self.common) if self.explain else (),
+            findings=findings(main, smallest, self.common, trials) if self.explain else (),
             sizes=dict(sizes),
             smallest=smallest,
             trials=tuple(trials),

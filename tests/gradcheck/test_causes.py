@@ -226,3 +226,26 @@ def test_two_values_are_told_apart(analytic: float, numerical: float, pair: tupl
 def test_sizes_as_a_reader_writes_them() -> None:
     """Sizes would be shown as a Python dict."""
     assert shown({"T": 2, "B": 1}) == "T=2, B=1"
+
+
+def outcome(wrong: tuple[str, ...] = (), **sizes: int) -> Trial:
+    """A trial at these sizes."""
+    return Trial(sizes, "wrong" if wrong else "right", wrong)
+
+
+@pytest.mark.parametrize(
+    ("trials", "told"),
+    [
+        ([outcome(T=1, B=2), outcome(T=1, B=1), outcome(("W",), T=2, B=2), outcome(("W",), T=3, B=1)], "T=1"),
+        ([outcome(("W",), T=1, B=2), outcome(T=1, B=1), outcome(("W",), T=2, B=2), outcome(T=3, B=1)], "B=1"),
+        ([outcome(T=1, B=1), outcome(T=2, B=2), outcome(("W",), T=3, B=2)], None),
+        ([outcome(("W",), T=1, B=1), outcome(("W",), T=2, B=2)], None),
+        ([outcome(("U",), T=2, B=2), outcome(T=1, B=1)], None),
+    ],
+)
+def test_an_axis_that_makes_it_wrong_is_named(trials: list[Trial], told: str | None) -> None:
+    """That all is right for a single time step, which says where to look, would be kept silent; or be made up."""
+    wrong = audited({"W": array(seed=1)}, {"W": array(seed=2)})
+    (found,) = findings(wrong, None, None, trials)
+    assert (f"right wherever {told}, wrong wherever it is larger" in found.message) is (told is not None)
+    assert ("wherever" in found.message) is (told is not None)
