@@ -13,6 +13,7 @@ from gradcheck import Block, Target, Worst, check
 from gradcheck._audit import Audit
 from gradcheck._causes import common_factor, factor_at, findings, shown, told_apart
 from gradcheck._patterns import factor
+from gradcheck._report import Trial
 from tests.gradcheck.networks import Lstm, Rnn, factory
 
 
