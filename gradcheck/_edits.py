@@ -268,3 +268,6 @@ TIERS: tuple[tuple[Family, ...], ...] = (
     (_indices, _target_indices, _numbers, _loops, wrapped, helpers, other_arrays),
     (shapes, factors, terms),
 )
+LIKELY = TIERS[:2]
+#: mistakes of the hand rather than of the head: a sign, an operator, a number
+SLIPS: tuple[tuple[Family, ...], ...] = ((_operators, _numbers),)

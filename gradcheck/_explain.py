@@ -12,13 +12,14 @@ import numpy as np
 from gradcheck._adjoints import TooMuchError
 from gradcheck._causes import CommonFactor, factor_at
 from gradcheck._diagnosis import cause
+from gradcheck._edits import LIKELY, SLIPS
 from gradcheck._errors import TargetError
 from gradcheck._faults import Fault, faults
 from gradcheck._patch import Edit, Patch, RebindError
 from gradcheck._repair import Mend, chains, changed_lines, diff, mends, tidy
 from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
-from gradcheck._search import LIKELY, Search, Step, original, places
+from gradcheck._search import Search, Step, original, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
 from gradcheck._trace import NoSourceError, Trace
@@ -262,22 +263,19 @@ class _Mended:
         return True
 
     def _shared(self, found: list[Mend]) -> list[Mend]:
-        """One edit of a helper in the place of those of several lines that call it, if that does as well."""
-        if len(found) < 2:
-            return found
-        for name in {place.statement.function.rpartition(".")[2] for place in self.search.places}:
+        """One edit of a helper in the place of those of the lines that call it, if that does as well."""
+        for name in sorted({place.statement.function.rpartition(".")[2] for place in self.search.places}):
             calling = [mend for mend in found if f"{name}(" in mend.alternatives[0][0].text]
-            if len(calling) < 2:
+            if not calling:
                 continue
             others = [mend for mend in found if mend not in calling]
             chosen = [mend.alternatives[0] for mend in others]
             inside = [one for one in self.search.places if one.statement.function.rpartition(".")[2] == name]
-            step = self.search.step(chosen, self.search.wrong(chosen), inside, tiers=LIKELY)
+            tiers = LIKELY if len(calling) > 1 else SLIPS
+            step = self.search.step(chosen, self.search.wrong(chosen), inside, tiers=tiers)
             if step is not None and not step.rest:
-                blocks = {name for mend in calling for name in mend.blocks}
-                return self._shared(
-                    [Mend(step.alternatives, tuple(one for one in self.wrong if one in blocks)), *others]
-                )
+                blocks = {one for mend in calling for one in mend.blocks}
+                return [Mend(step.alternatives, tuple(one for one in self.wrong if one in blocks)), *others]
         return found
 
     def _verified(self, found: Sequence[Mend], rest: tuple[str, ...] = ()) -> bool:

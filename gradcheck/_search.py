@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._edits import TIERS, edits
+from gradcheck._edits import LIKELY, TIERS, edits
 from gradcheck._evaluate import number
 from gradcheck._flow import Judgement
 from gradcheck._instrument import Program, tapped
@@ -25,7 +25,7 @@ from gradcheck._patch import Edit, Patch, RebindError, Workshop
 from gradcheck._record import behind
 from gradcheck._rewrite import Statement
 from gradcheck._scope import Scope, items_read
-from gradcheck._substitutes import scalings
+from gradcheck._substitutes import Family, scalings
 from gradcheck._target import Target
 from gradcheck._trace import Trace
 
@@ -33,8 +33,6 @@ from gradcheck._trace import Trace
 MOST_WORK, MOST_RUNS = 5_000_000, 5000
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
-#: tiers of edits that are tried for one that does it all
-LIKELY = 2
 #: edits that are put together for several faults
 MOST_EDITS = 12
 #: the frame of the user's statement, seen from a tap
@@ -110,7 +108,7 @@ class Search:
     def single(self) -> list[Step]:
         """One edit that makes every gradient right, if it is a likely one."""
         wrong = self.wrong([])
-        for families in TIERS[:LIKELY]:
+        for families in LIKELY:
             for place in self.places:
                 step = self._at(place, families, [], wrong, 0, whole=True)
                 if step is not None:
@@ -135,11 +133,11 @@ class Search:
         wrong: tuple[str, ...],
         around: Sequence[Place],
         enough: int = 0,
-        tiers: int = len(TIERS),
+        tiers: Sequence[tuple[Family, ...]] = TIERS,
     ) -> Step | None:
         """The edit, on top of those chosen, after which the fewest gradients are wrong; at most `enough` end it."""
         best: Step | None = None
-        for families in TIERS[:tiers]:
+        for families in tiers:
             for place in around:
                 if any(statement is place.statement for statement, _ in chosen):
                     continue
@@ -169,7 +167,7 @@ class Search:
     def _at(
         self,
         place: Place,
-        families: Any,
+        families: Sequence[Family],
         chosen: list[tuple[Statement, Edit]],
         wrong: tuple[str, ...],
         enough: int,
@@ -189,6 +187,8 @@ class Search:
                 best.alternatives.append(one)
             if best is not None and len(best.rest) <= enough and len(best.alternatives) >= MOST_ALTERNATIVES:
                 break
+        if best is not None:
+            best.alternatives.sort(key=lambda one: _growth(one[1]))
         return best
 
     def _run(self, patch: Patch) -> tuple[str, ...] | None:
@@ -219,6 +219,11 @@ class Search:
                 return wrong
             loss = number(target.loss_at(self.base))
         return wrong if abs(loss - self.trace.loss) <= 1e-9 * abs(self.trace.loss) else None
+
+
+def _growth(edit: Edit) -> int:
+    """How much longer the code becomes: of equivalent edits the shortest is shown first."""
+    return len(edit.text) - (edit.end[1] - edit.start[1] if edit.start[0] == edit.end[0] else 0)
 
 
 # -- where -------------------------------------------------------------------------------------------------------------
