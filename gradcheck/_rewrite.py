@@ -216,7 +216,6 @@ class Rewriter(ast.NodeTransformer):
             result.append(self._statement_of(self._call("after", _loaded(node.target), ast.unparse(node.target)), node))
             self.sites[-1].item = self.sites[-1].derived = True
         return result
-        return []
 
     def _touched(self, node: ast.Expr) -> list[ast.stmt]:
         if not isinstance(node.value, ast.Call):
