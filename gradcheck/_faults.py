@@ -330,8 +330,8 @@ class _Search:
 
     def _all_fitting(self, shape: tuple[int, ...], count: int) -> Iterator[tuple[bool, Series]]:
         seen: set[bytes] = set()
-        aligned = [one for series in self.library.series for one in aligned(series, count)]
-        for unlikely, series in sorted(aligned, key=lambda one: one[0]):
+        ordered = [one for series in self.library.series for one in aligned(series, count)]
+        for unlikely, series in sorted(ordered, key=lambda one: one[0]):
             arrays = [fitted for value in series.values if (fitted := shaped(value, shape)) is not None]
             if len(arrays) < count:
                 continue
