@@ -130,7 +130,8 @@ def _at(
                         continue
                     if known is not None and not set(wrong) <= known:
                         return Explanation(
-                            note="no line is looked for: the code calculates in less than double precision"
+                            note="no line is looked for: traced, other gradients are wrong than in the check, as they are "
+                            "where code calculates in less than double precision"
                         )
                     found = mends(trace, faults(trace))
                     around = places(trace, plain)
@@ -168,10 +169,12 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
         return
     if isinstance(target, _VjpTarget):
         cotangents = target.cotangents
-        for factor in LARGER:
-            target.cotangents = [factor * cotangent for cotangent in cotangents]
-            yield base
-        target.cotangents = cotangents
+        try:
+            for factor in LARGER:
+                target.cotangents = [factor * cotangent for cotangent in cotangents]
+                yield base
+        finally:
+            target.cotangents = cotangents
         return
     for name, array in base.items():
         if array.ndim >= 2:
