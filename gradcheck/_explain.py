@@ -130,8 +130,8 @@ def _at(
                         continue
                     if known is not None and not set(wrong) <= known:
                         return Explanation(
-                            note="no line is looked for: traced, other gradients are wrong than in the check, as they are "
-                            "where code calculates in less than double precision"
+                            note="no line is looked for: traced, other gradients are wrong than in the check, as "
+                            "they are where code calculates in less than double precision"
                         )
                     found = mends(trace, faults(trace))
                     around = places(trace, plain)
