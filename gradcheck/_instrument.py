@@ -77,6 +77,7 @@ def rewrite(codes: list[CodeType]) -> Program:
     for code in codes:
         by_file.setdefault(code.co_filename, []).append(code)
     for file, of_file in by_file.items():
+        linecache.checkcache(file)  # it may have been edited and imported again
         source = "".join(linecache.getlines(file))
         if not source:
             program.hidden += [code.co_qualname for code in of_file]
@@ -198,7 +199,8 @@ def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
     for old, new in codes.items():
         originals |= {b: a for a, b in _side_by_side(old, new) if a is not old}
     for function in _functions_of(originals):
-        function.__code__ = originals[function.__code__]
+        if function.__code__.co_freevars == originals[function.__code__].co_freevars:
+            function.__code__ = originals[function.__code__]
 
 
 def _is_users(code: CodeType) -> bool:
