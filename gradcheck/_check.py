@@ -279,9 +279,8 @@ class _Run:
 
     def _explained(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and a trace finds them."""
-        wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+        wrong, broken = _wrong(report), _broken(report)
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
-        broken = {name for name, law in report.laws.items() if not law.holds}
         hidden = not wrong and bool(broken & HIDDEN)
         if not self.explain or not (wrong or hidden or self.common):
             return report
@@ -345,10 +344,10 @@ class _Run:
                     run = _Run(part, seed, False, False, None, lambda *_: None)
                     report = run.report()
                     self.evaluations += run.evaluations
-                    wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
                     known = set(run.common.blocks) if run.common and self.common else set()
-                    laws = {name for name, law in report.laws.items() if not law.holds}
-                    if wrong - known - set(rest) or laws - (broken - mended - (HIDDEN if hidden else set())):
+                    if _wrong(report) - known - set(rest) or _broken(report) - (
+                        broken - mended - (HIDDEN if hidden else set())
+                    ):
                         return False
             return True
 
@@ -381,6 +380,14 @@ class _Run:
             evaluations=self.evaluations,
             doc=doc,
         )
+
+
+def _wrong(report: Report) -> set[str]:
+    return {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+
+
+def _broken(report: Report) -> set[str]:
+    return {name for name, law in report.laws.items() if not law.holds}
 
 
 def _kind(line: Finding, explained: list[Finding]) -> str:

@@ -170,7 +170,7 @@ class _Search:
         if any((site, event.execution) in overrides for event in events):
             return None, 0
         best = self._best_of(site, events, judgement, overrides, wrong, thorough)
-        if self._serves_several(site, judgement) and (thorough or best[0] is not None):
+        if (thorough or best[0] is not None) and self._serves_several(site, judgement):
             in_turn = self._in_turn(site, events, judgement, overrides, wrong)
             best = in_turn if in_turn[1] > best[1] else best
         return best
@@ -205,11 +205,11 @@ class _Search:
 
     def _serves_several(self, site: int, judgement: Judgement) -> bool:
         """Whether a statement seems to run several times in each time step: in a loop over gates, or in a helper."""
-        counts = Counter(event.site for event in judgement.recording.events)
         statement = self.program.sites[site].statement
         loop = innermost_loop(self.program.sources[statement.file], statement.line)
         if loop is not None:
             return not any(word in loop for word in ("range(", "reversed(", "[::-1]"))
+        counts = Counter(event.site for event in judgement.recording.events)
         others = {count for count in counts.values() if count > 1}
         return any(counts[site] == times * other for times in range(2, MOST_IN_TURN + 1) for other in others)
 
@@ -309,7 +309,7 @@ class _Search:
                 changed.append((now, right))
         matches = self.library.match_all([now for now, _ in changed])
         for (_, right), match in zip(changed, matches, strict=True):
-            is_right = match is not None and match.factor == 1.0 and not match.partial
+            is_right = match is not None and match.exact
             gain += is_right and not right
             gain -= LOSS * (right and not is_right)
         return gain, seen

@@ -33,21 +33,14 @@ class Judgement:
     def right(self, index: int) -> bool:
         """Whether the event is exactly a derivative."""
         match = self.matches[index]
-        return match is not None and match.factor == 1.0 and not match.partial
+        return match is not None and match.exact
 
     def suspect(self, index: int) -> bool:
         """Whether the event is a derivative of nothing, and nothing that follows from it is one."""
         return self.judged[index] and not self.right(index) and not self.recovered[index]
 
-    def count(self, without: Collection[int] = ()) -> int:
-        """How many statements' values are derivatives."""
-        return sum(
-            judged and self.right(i) and self.recording.events[i].site not in without
-            for i, judged in enumerate(self.judged)
-        )
 
-
-def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bool = True) -> Judgement:
+def judge(recording: Recording, library: Library, sites: list[Site]) -> Judgement:
     """Match every statement's value, and follow the data."""
     events = recording.events
     judged = [
@@ -61,8 +54,7 @@ def judge(recording: Recording, library: Library, sites: list[Site], *, flow: bo
         if event.same and event.inputs:
             matches[i] = matches[event.inputs[0]]
     result = Judgement(recording, matches, judged)
-    if flow:
-        _follow(result)
+    _follow(result)
     return result
 
 

@@ -43,6 +43,11 @@ class Program:
     #: what values pass through now, while the functions are rewritten (`instrumented`)
     tap: Tap | None = None
 
+    @property
+    def helpers(self) -> list[str]:
+        """The names of the functions of modules that ran."""
+        return [code.co_name for code in self.codes if code.co_qualname == code.co_name]
+
 
 def observed(run: Callable[[], object]) -> list[CodeType]:
     """The code objects of the user's that run, in the order of their first call."""
@@ -158,13 +163,13 @@ def _rewrite_file(program: Program, file: str, source: str, codes: list[CodeType
 
 def _by_place(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
     """For code that was compiled in another way than from this source alone, as pytest does."""
-    same = [
-        new
-        for old, new in pairs.items()
-        if (old.co_qualname, old.co_firstlineno, old.co_freevars)
-        == (code.co_qualname, code.co_firstlineno, code.co_freevars)
-    ]
+    same = [new for old, new in pairs.items() if place(old) == place(code)]
     return same[0] if len(same) == 1 else None
+
+
+def place(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
+    """What tells code apart within its file, however it was compiled."""
+    return code.co_qualname, code.co_firstlineno, code.co_freevars
 
 
 def _side_by_side(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:

@@ -28,6 +28,11 @@ class Match(NamedTuple):
     #: a sum over some uses of a value, not all: on the way to a derivative, or short of one
     partial: bool = False
 
+    @property
+    def exact(self) -> bool:
+        """Whether it is a derivative itself: no multiple of one, and no part of a sum."""
+        return self.factor == 1.0 and not self.partial
+
 
 @dataclass(frozen=True)
 class Series:
@@ -57,12 +62,8 @@ class Library:
         """Whether an array is zero, so that it is no evidence of anything."""
         return float(np.max(np.abs(value), initial=0.0)) <= 10 * self.absolute
 
-    def match(self, value: Array) -> Match | None:
-        """What this array is the derivative of; None if of nothing."""
-        return self.match_all([value])[0]
-
     def match_all(self, values: Sequence[Array]) -> list[Match | None]:
-        """The same for many arrays at once."""
+        """What each of these arrays is the derivative of; None if of nothing."""
         found: list[Match | None] = [None] * len(values)
         by_size: dict[int, list[tuple[int, Array]]] = {}
         for i, value in enumerate(values):

@@ -16,6 +16,7 @@ from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import NamedTuple, TypeAlias
 
+from gradcheck._instrument import place
 from gradcheck._rewrite import Statement
 
 
@@ -51,6 +52,11 @@ def shown_path(file: str) -> str:
     path = PurePath(file)
     here = PurePath(os.getcwd())
     return str(path.relative_to(here) if path.is_relative_to(here) else path.relative_to(path.anchor))
+
+
+def moved(edit: Edit, by: int) -> Edit:
+    """The edit, so many lines further down."""
+    return Edit((edit.start[0] + by, edit.start[1]), (edit.end[0] + by, edit.end[1]), edit.text)
 
 
 @dataclass
@@ -121,7 +127,7 @@ class Workshop:
                 continue
             before, segment = _before(file, source, first, last)
             live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
-            text = "\n" * (first - 1) + applied(segment, [_moved(edit, 1 - first) for edit in inside])
+            text = "\n" * (first - 1) + applied(segment, [moved(edit, 1 - first) for edit in inside])
             tree = ast.parse(text)
             after = _compiled(file, tree, live)
             keep = {path: old for path, old in live.items() if path in after}
@@ -131,13 +137,9 @@ class Workshop:
             yield from ((old, after[path]) for path, old in keep.items())
 
 
-def _roots(source: str) -> list[tuple[int, int]]:
-    """The first and the last line of each statement of the module."""
-    return list(_root_lines(source))
-
-
 @lru_cache(maxsize=8)
-def _root_lines(source: str) -> tuple[tuple[int, int], ...]:
+def _roots(source: str) -> tuple[tuple[int, int], ...]:
+    """The first and the last line of each statement of the module."""
     return tuple(
         (min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))]), node.end_lineno or 0)
         for node in ast.parse(source).body
@@ -172,18 +174,8 @@ def _inside(code: CodeType, path: Path) -> Iterator[tuple[Path, CodeType]]:
 
 def _alive(old: CodeType, mine: list[CodeType]) -> CodeType | None:
     """The code that runs: as it was compiled from this source, or, as pytest does it, in another way."""
-    same = [code for code in mine if code == old]
-    near = same or [
-        code
-        for code in mine
-        if (code.co_qualname, code.co_firstlineno, code.co_freevars)
-        == (old.co_qualname, old.co_firstlineno, old.co_freevars)
-    ]
+    near = [code for code in mine if code == old] or [code for code in mine if place(code) == place(old)]
     return near[0] if len(near) == 1 else None
-
-
-def _moved(edit: Edit, by: int) -> Edit:
-    return Edit((edit.start[0] + by, edit.start[1]), (edit.end[0] + by, edit.end[1]), edit.text)
 
 
 def _keep_reading(tree: ast.Module, names: dict[tuple[str, int], tuple[str, ...]]) -> None:

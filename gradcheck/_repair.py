@@ -21,7 +21,7 @@ import numpy as np
 from gradcheck._edits import edits
 from gradcheck._errors import TargetError
 from gradcheck._faults import Fault
-from gradcheck._patch import Edit, Patch, applied, shown_path
+from gradcheck._patch import Edit, Patch, applied, moved, shown_path
 from gradcheck._record import Overrides, record
 from gradcheck._rewrite import Statement
 from gradcheck._scope import Scope, items_read
@@ -118,7 +118,6 @@ class _ByValue:
         if self.can and isinstance(self.node, ast.AugAssign) and isinstance(self.node.target, ast.Subscript) and after:
             self.can = all(sites[one].item for one in expected)  # else it is the whole array that is expected
         self.at = next((one for one in tops if one in expected), tops[-1] if tops else -1)
-        self.helpers = [code.co_name for code in trace.program.codes if code.co_qualname == code.co_name]
 
     def run(self, overrides: Overrides) -> list[tuple[Statement, Edit]]:
         """The edits that give the right value every time; or else what can be written there anew."""
@@ -169,7 +168,7 @@ class _ByValue:
             if isinstance(self.node, ast.AugAssign) and not self.after:
                 expected = self._accumulated(expected, local, glob)
             if waiting is None:
-                scope = Scope(local, glob, self.helpers, items_read(self.source, self.node.lineno))
+                scope = Scope(local, glob, self.trace.program.helpers, items_read(self.source, self.node.lineno))
                 waiting = list(self._compiled(itertools.islice(source(expected, scope), MOST_JUDGED)))
             return [one for one in waiting if self._gives(one[1], local, glob, expected)]
 
@@ -254,7 +253,7 @@ def edited(node: ast.stmt, edit: Edit, source: str) -> ast.stmt | None:
     assert node.end_lineno is not None
     lines = source.splitlines(keepends=True)
     end = node.end_lineno
-    segment = applied("".join(lines[node.lineno - 1 : end]), [_shifted(edit, 1 - node.lineno)])
+    segment = applied("".join(lines[node.lineno - 1 : end]), [moved(edit, 1 - node.lineno)])
     text = segment.encode()[node.col_offset :].decode().rstrip()
     try:
         body = ast.parse(text).body
@@ -271,10 +270,6 @@ def tidy(node: ast.stmt, edit: Edit, source: str) -> Edit:
     new, old = edited(node, plain, source), edited(node, edit, source)
     same = new is not None and old is not None and ast.dump(new) == ast.dump(old)
     return plain if same else edit
-
-
-def _shifted(edit: Edit, by: int) -> Edit:
-    return Edit((edit.start[0] + by, edit.start[1]), (edit.end[0] + by, edit.end[1]), edit.text)
 
 
 def _value_of(node: ast.stmt | None) -> ast.expr | None:

@@ -10,7 +10,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import FrameType
 from typing import Any
@@ -56,14 +56,14 @@ class Step:
 
     alternatives: list[tuple[Statement, Edit]]
     blocks: tuple[str, ...]
-    rest: tuple[str, ...] = field(default=())
+    rest: tuple[str, ...]
 
 
 def places(trace: Trace, judgement: Judgement) -> list[Place]:
     """The statements of the backward, the most suspect first. Call it while the trace is open."""
     frames = _frames(trace)
     ranks = _ranks(trace, judgement)
-    helpers = [code.co_name for code in trace.program.codes if code.co_qualname == code.co_name]
+    helpers = trace.program.helpers
     found: dict[int, tuple[int, int, Place]] = {}
     for order, (statement, local, glob, numeric) in enumerate(frames):
         source = trace.program.sources[statement.file]
@@ -278,10 +278,13 @@ def _may_hang(statement: Statement, program: Program) -> bool:
     return any(first <= line <= last for first, last in _whiles(program.sources[statement.file]))
 
 
-def _whiles(source: str) -> Iterator[tuple[int, int]]:
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef) and any(isinstance(one, ast.While) for one in ast.walk(node)):
-            yield node.lineno, node.end_lineno or node.lineno
+@lru_cache(maxsize=16)
+def _whiles(source: str) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and any(isinstance(one, ast.While) for one in ast.walk(node))
+    )
 
 
 @lru_cache(maxsize=16)

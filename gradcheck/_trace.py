@@ -27,7 +27,6 @@ class NoSourceError(TargetError):
 class Slopes(NamedTuple):
     """The slopes of the loss along directions (K, n) of a parameter of n entries."""
 
-    shape: tuple[int, ...]
     directions: Array
     values: Array
 
@@ -104,15 +103,15 @@ class Trace:
         few = array.size <= DIRECTIONS
         directions = np.eye(array.size) if few else rng.standard_normal((DIRECTIONS, array.size))
         slopes = np.zeros(len(directions))
+        step = REAL * max(1.0, float(np.max(np.abs(array), initial=0.0)))
         for k, direction in enumerate(directions):
-            step = REAL * max(1.0, float(np.max(np.abs(array))))
             ends = [
                 number(self.target.loss_at({**self.base, name: array + (sign * step * direction).reshape(array.shape)}))
                 for sign in (1, -1)
             ]
             slopes[k] = (ends[0] - ends[1]).real / (2 * step)
             self.evaluations += 2
-        return Slopes(array.shape, directions, slopes * self.divisor)
+        return Slopes(directions, slopes * self.divisor)
 
     def _agree(self, gradient: Array, slopes: Slopes) -> bool:
         """Whether a gradient has these slopes, to within what central differences can tell."""

@@ -94,6 +94,7 @@ def test_alone(checked, file, defect, target, gradients, laws, smallest):
     if defect in LINES:
         assert [part in one.statement for part, one in zip(LINES[defect], lines, strict=True)] == [True] * len(lines)
         assert all(finding.fix is not None and finding.fix.verified for finding in lines)
+        assert report.patch
     by = [*sorted(laws), *(["differences"] if gradients else [])]
     size = ", ".join(f"{name}={value}" for name, value in (smallest or {}).items())
     print(f"\n{file:6}{defect:28}{target:15}{' + '.join(by):28}{len(gradients) or '-':>3} wrong  {size:24}", end=" ")
@@ -122,6 +123,18 @@ def test_asker_all_together(checked):
     assert broken(checked("asker", "asker_windows", "all")) >= {"statelessness", "sizes"}
     assert "linearity" in broken(checked("asker", "asker_step", "all"))
     assert "finite" in broken(checked("asker", "asker_shifted", "all"))
+
+
+def test_the_lines_of_all_together(checked):
+    """One defect would hide the line of another."""
+    defects = [defect for defect, target, *_ in ASKER if target == "asker_lstm" and defect in LINES]
+    defects = [defect for defect in defects if defect not in ("clips_inside", "mean_loss")]
+    report = checked("asker", "asker_lstm", ",".join(defects))
+    lines = [finding for finding in report.findings if finding.line is not None]
+    expected = [text for defect in defects for text in LINES[defect]]
+    assert len(lines) == len(expected)
+    assert all(any(text in one.statement for one in lines) for text in expected)
+    assert all(finding.fix is not None for finding in lines)
 
 
 @pytest.mark.parametrize("T", [1, 2, 5])

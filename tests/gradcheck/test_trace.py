@@ -16,8 +16,6 @@ from gradcheck._faults import faults
 from gradcheck._files import load
 from gradcheck._trace import Trace
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
 CLOSURES = """
 import numpy as np
 import gradcheck
@@ -169,47 +167,6 @@ def test_the_line_is_found_and_mended(style: str, right: str, wrong: str, tmp_pa
     assert fix is not None
     assert fix.verified
     assert set(located[0].blocks) == {name for name, block in report.blocks.items() if block.verdict == "wrong"}
-
-
-ALONE = {
-    "sigma_prime_of_activated": ["dsigmoid(o)", "dsigmoid(f)", "dsigmoid(i)"],
-    "tanh_prime_of_activated": ["dtanh(ct)"],
-    "dWc_uses_dc": ["net.dWc += self.v @ dc.T"],
-    "dbc_uses_dc": ["net.dbc += dc"],
-    "swapped_state": ["dh, dc = "],
-    "clips_inside": ["np.clip(dh", "np.clip(dc"],
-}
-
-
-def asker(monkeypatch: pytest.MonkeyPatch, *defects: str) -> Any:
-    """The asker's LSTM with these defects."""
-    monkeypatch.setenv("ASKER_DEFECTS", ",".join(defects) or "none")
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return load(EXAMPLES / "asker_lstm.py").asker_lstm
-
-
-@pytest.mark.parametrize("defect", ALONE)
-def test_each_defect_of_the_seed(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defects that the project is named for would not be found, or not mended."""
-    report = gradcheck.check(asker(monkeypatch, defect))
-    lines = [finding for finding in report.findings if finding.line is not None]
-    assert len(lines) == len(ALONE[defect])
-    for finding, text in zip(lines, ALONE[defect], strict=True):
-        assert finding.statement is not None
-        assert text in finding.statement
-        assert finding.fix is not None
-        assert finding.fix.verified
-    assert report.patch
-
-
-def test_all_defects_of_the_seed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One defect would hide another."""
-    report = gradcheck.check(asker(monkeypatch, *[defect for defect in ALONE if defect != "clips_inside"]))
-    statements = [finding.statement or "" for finding in report.findings if finding.line is not None]
-    expected = [text for defect, texts in ALONE.items() if defect != "clips_inside" for text in texts]
-    assert len(statements) == len(expected)
-    assert all(any(text in statement for statement in statements) for text in expected)
-    assert all(finding.fix is not None for finding in report.findings if finding.line is not None)
 
 
 def test_functions_are_put_back(tmp_path: Path) -> None:
