@@ -4,7 +4,8 @@
 time or, with ``--pairs``, two, and checks each. It prints for each cell how many there were, how often the first
 finding is on the changed line (of pairs: how often both lines are among the findings), how often a verified fix is
 offered, and the processor seconds of a check. The bugs are made here, by operators that know nothing of the repair's
-edits. A bug that changes the loss, leaves the gradients as they are, or lets no size run, is not counted.
+edits. A bug that changes the loss, leaves the gradients as they are, or lets no size run, is not counted;
+of a pair each bug has to change a gradient both alone and beside the other.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import combinations
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,11 +171,41 @@ def _aside(statement: ast.stmt, node: ast.AST) -> ast.stmt:
 
 def judged(name: str, numbers: tuple[int, ...]) -> Outcome:
     """Check a cell with these of its bugs."""
-    cell = CELLS[name]
-    source, found = bugs(cell)
+    source, found = bugs(CELLS[name])
     chosen = [found[number] for number in numbers]
     text, before, after = spoiled(source, chosen)
     result = Outcome(name, " / ".join(before), " / ".join(after), "", False, False, 0.0, "")
+    with _planted(CELLS[name], text) as folder:
+        try:
+            return _checked(CELLS[name], folder, [statement.lineno for statement, _, _ in chosen], result)
+        except Exception:
+            return result._replace(status="error", said=traceback.format_exc()[-400:])
+
+
+def gradients(name: str, numbers: tuple[int, ...]) -> bytes:
+    """The gradients of a cell with these of its bugs, rounded, to be compared; nothing if it does not run."""
+    cell = CELLS[name]
+    source, found = bugs(cell)
+    with _planted(cell, spoiled(source, [found[number] for number in numbers])[0]) as folder:
+        try:
+            factory = getattr(load(folder, cell), cell.target)
+            target = factory.build(0, factory.sizes)
+            raw = dict(target.grads_at(target.values()))
+            return repr({str(one): np.asarray(raw[one], dtype=float).round(9).tolist() for one in sorted(raw)}).encode()
+        except Exception:  # whatever spoiled code may raise
+            return b""
+
+
+def load(folder: str, cell: Cell) -> Any:
+    """The module with the target, from a folder with the spoiled file."""
+    from gradcheck._files import load
+
+    return load(Path(folder, cell.file or cell.spoiled))
+
+
+@contextmanager
+def _planted(cell: Cell, text: str) -> Iterator[str]:
+    """A folder with the cell's files, one of them with this text; the first place where modules are looked for."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         place = Path(folder, cell.spoiled)
@@ -181,28 +215,22 @@ def judged(name: str, numbers: tuple[int, ...]) -> Outcome:
                 Path(folder, file, one.name).write_bytes(one.read_bytes())
         place.write_text(text, encoding="utf-8")
         sys.path[:0] = [folder, str(place.parent)]
-        try:
-            return _checked(cell, folder, [statement.lineno for statement, _, _ in chosen], result)
-        except Exception:
-            return result._replace(status="error", said=traceback.format_exc()[-400:])
+        yield folder
 
 
 def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outcome:
     import gradcheck
     from gradcheck import _check
-    from gradcheck._files import load
 
     _check.TRACE_ERRORS_RAISE = True
     try:
-        factory = getattr(load(Path(folder, cell.file or cell.spoiled)), cell.target)
-        if not cell.file and _changes_the_loss(factory, getattr(load(ROOT / cell.spoiled), cell.target)):
+        factory = getattr(load(folder, cell), cell.target)
+        if not cell.file and _changes_the_loss(factory, getattr(load(str(ROOT), cell), cell.target)):
             return result._replace(status="another loss")
         begin = time.process_time()
         report = gradcheck.check(factory)
         seconds = time.process_time() - begin
-    except gradcheck.TargetError:
-        return result._replace(status="raises")
-    except SyntaxError:
+    except (gradcheck.TargetError, SyntaxError):
         return result._replace(status="raises")
     if not any(block.verdict == "wrong" for block in report.blocks.values()):
         return result._replace(status=report.verdict if report.ok else "law")
@@ -225,7 +253,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("cells", nargs="*", default=list(CELLS), help=f"some of {', '.join(CELLS)}")
-    parser.add_argument("--sample", type=int, default=60, help="bugs tried in each cell (default: 60; 0: all)")
+    parser.add_argument(
+        "--sample", type=int, default=60, help="bugs, or pairs, tried in each cell (default: 60; 0: all)"
+    )
     parser.add_argument("--pairs", action="store_true", help="two bugs at once, in different statements")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -234,8 +264,9 @@ def main() -> None:
     options = parser.parse_args()
     os.environ |= {"ASKER_DEFECTS": "none", "GUIDE_DEFECTS": "none", "OMP_NUM_THREADS": "1"}
     rng = random.Random(options.seed)
-    jobs = [(name, one) for name in options.cells for one in _drawn(bugs(CELLS[name])[1], options, rng)]
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
+        drawn = partial(_pairs, pool) if options.pairs else _singles
+        jobs = [(name, one) for name in options.cells for one in drawn(name, options.sample, rng)]
         outcomes = pool.starmap(judged, jobs, chunksize=1)
     print(f"{'cell':16}{'bugs':>6}{'wrong':>7}{'line':>7}{'fixed':>7}{'median s':>10}{'worst s':>9}")
     for name in [*options.cells, "all"]:
@@ -254,16 +285,22 @@ def main() -> None:
         options.json.write_text(json.dumps([one._asdict() for one in outcomes], indent=1), encoding="utf-8")
 
 
-def _drawn(found: list[Bug], options: argparse.Namespace, rng: random.Random) -> list[tuple[int, ...]]:
-    count = options.sample or len(found)
-    if not options.pairs:
-        return [(number,) for number in rng.sample(range(len(found)), min(count, len(found)))]
-    pairs: list[tuple[int, ...]] = []
-    while len(pairs) < count:
-        a, b = rng.sample(range(len(found)), 2)
-        if found[a][0] is not found[b][0]:
-            pairs.append((a, b))
-    return pairs
+def _singles(name: str, sample: int, rng: random.Random) -> list[tuple[int, ...]]:
+    count = len(bugs(CELLS[name])[1])
+    return [(number,) for number in rng.sample(range(count), min(sample or count, count))]
+
+
+def _pairs(pool: Pool, name: str, sample: int, rng: random.Random) -> list[tuple[int, ...]]:
+    """Pairs of bugs, of different statements, each of which changes a gradient both alone and beside the other."""
+    found = bugs(CELLS[name])[1]
+    alone = _singles(name, 3 * sample, rng)
+    of = dict(zip(alone, pool.starmap(gradients, [(name, one) for one in alone], chunksize=1), strict=True))
+    plain = pool.apply(gradients, (name, ()))
+    matter = [one[0] for one, seen in of.items() if seen not in (b"", plain)]
+    pairs = [(a, b) for a, b in combinations(matter, 2) if found[a][0] is not found[b][0]]
+    chosen = rng.sample(pairs, min(sample or len(pairs), len(pairs)))
+    both = pool.starmap(gradients, [(name, one) for one in chosen], chunksize=1)
+    return [(a, b) for (a, b), seen in zip(chosen, both, strict=True) if seen not in (b"", plain, of[(a,)], of[(b,)])]
 
 
 if __name__ == "__main__":
