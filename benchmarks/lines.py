@@ -84,11 +84,13 @@ class Outcome(NamedTuple):
     cell: str
     before: str
     after: str
-    status: str
-    line: bool
-    fixed: bool
-    seconds: float
-    said: str
+    status: str = ""
+    line: bool = False
+    fixed: bool = False
+    seconds: float = 0.0
+    said: str = ""
+    #: the file with the fixes that were offered
+    mended: str = ""
 
 
 def bugs(cell: Cell) -> tuple[str, list[Bug]]:
@@ -174,7 +176,7 @@ def judged(name: str, numbers: tuple[int, ...]) -> Outcome:
     source, found = bugs(CELLS[name])
     chosen = [found[number] for number in numbers]
     text, before, after = spoiled(source, chosen)
-    result = Outcome(name, " / ".join(before), " / ".join(after), "", False, False, 0.0, "")
+    result = Outcome(name, " / ".join(before), " / ".join(after))
     with _planted(CELLS[name], text) as folder:
         try:
             return _checked(CELLS[name], folder, [statement.lineno for statement, _, _ in chosen], result)
@@ -182,11 +184,10 @@ def judged(name: str, numbers: tuple[int, ...]) -> Outcome:
             return result._replace(status="error", said=traceback.format_exc()[-400:])
 
 
-def gradients(name: str, numbers: tuple[int, ...]) -> bytes:
-    """The gradients of a cell with these of its bugs, rounded, to be compared; nothing if it does not run."""
+def gradients(name: str, text: str) -> bytes:
+    """The gradients of a cell with this text, rounded, to be compared; nothing if it does not run."""
     cell = CELLS[name]
-    source, found = bugs(cell)
-    with _planted(cell, spoiled(source, [found[number] for number in numbers])[0]) as folder:
+    with _planted(cell, text) as folder:
         try:
             factory = getattr(load(folder, cell), cell.target)
             target = factory.build(0, factory.sizes)
@@ -239,7 +240,17 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
     located = [finding.line for finding in report.findings if finding.line is not None]
     hit = located[:1] == lines if len(lines) == 1 else set(lines) <= set(located)
     said = "; ".join(f"{one.line}: {one.fix.after if one.fix else None}" for one in report.findings if one.line)
-    return result._replace(status="judged", line=hit, fixed=bool(report.patch), seconds=seconds, said=said)
+    mended = _patched(report.patch, cell, folder)
+    return result._replace(status="judged", line=hit, mended=mended, seconds=seconds, said=said)
+
+
+def _patched(patch: dict[str, Any], cell: Cell, folder: str) -> str:
+    """The spoiled file with the verified fixes; nothing if there are none."""
+    from gradcheck._patch import Edit, applied
+
+    place = Path(folder, cell.spoiled)
+    edits = [Edit((a, b), (c, d), new) for a, b, c, d, new in patch.get(str(place), ())]
+    return applied(place.read_text(encoding="utf-8"), edits) if edits else ""
 
 
 def _changes_the_loss(spoiled: Any, original: Any) -> bool:
@@ -267,7 +278,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
         drawn = partial(_pairs, pool) if options.pairs else _singles
         jobs = [(name, one) for name in options.cells for one in drawn(name, options.sample, rng)]
-        outcomes = pool.starmap(judged, jobs, chunksize=1)
+        outcomes = _with_fixes(pool, pool.starmap(judged, jobs, chunksize=1))
     print(f"{'cell':16}{'bugs':>6}{'wrong':>7}{'line':>7}{'fixed':>7}{'median s':>10}{'worst s':>9}")
     for name in [*options.cells, "all"]:
         of_cell = [one for one in outcomes if name in (one.cell, "all")]
@@ -292,15 +303,27 @@ def _singles(name: str, sample: int, rng: random.Random) -> list[tuple[int, ...]
 
 def _pairs(pool: Pool, name: str, sample: int, rng: random.Random) -> list[tuple[int, ...]]:
     """Pairs of bugs, of different statements, each of which changes a gradient both alone and beside the other."""
-    found = bugs(CELLS[name])[1]
-    alone = _singles(name, 3 * sample, rng)
-    of = dict(zip(alone, pool.starmap(gradients, [(name, one) for one in alone], chunksize=1), strict=True))
-    plain = pool.apply(gradients, (name, ()))
-    matter = [one[0] for one, seen in of.items() if seen not in (b"", plain)]
+    source, found = bugs(CELLS[name])
+
+    def seen(chosen: list[tuple[int, ...]]) -> dict[tuple[int, ...], bytes]:
+        texts = [(name, spoiled(source, [found[one] for one in numbers])[0]) for numbers in chosen]
+        return dict(zip(chosen, pool.starmap(gradients, texts, chunksize=1), strict=True))
+
+    alone = seen([(), *_singles(name, 3 * sample, rng)])
+    useless = {b"", alone.pop(())}
+    matter = [numbers[0] for numbers, one in alone.items() if one not in useless]
     pairs = [(a, b) for a, b in combinations(matter, 2) if found[a][0] is not found[b][0]]
-    chosen = rng.sample(pairs, min(sample or len(pairs), len(pairs)))
-    both = pool.starmap(gradients, [(name, one) for one in chosen], chunksize=1)
-    return [(a, b) for (a, b), seen in zip(chosen, both, strict=True) if seen not in (b"", plain, of[(a,)], of[(b,)])]
+    both = seen(rng.sample(pairs, min(sample or len(pairs), len(pairs))))
+    return [(a, b) for (a, b), one in both.items() if one not in {*useless, alone[(a,)], alone[(b,)]}]
+
+
+def _with_fixes(pool: Pool, outcomes: list[Outcome]) -> list[Outcome]:
+    """The outcomes, those marked as fixed whose fixes give the gradients of the file without a bug."""
+    cells = {one.cell for one in outcomes}
+    right = {name: pool.apply(gradients, (name, bugs(CELLS[name])[0])) for name in cells}
+    texts = [(one.cell, one.mended) for one in outcomes if one.mended]
+    seen = dict(zip(texts, pool.starmap(gradients, texts, chunksize=1), strict=True))
+    return [one._replace(fixed=seen.get((one.cell, one.mended)) == right[one.cell]) for one in outcomes]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from gradcheck._patch import Edit, Patch, RebindError
 from gradcheck._repair import Mend, chains, changed_lines, diff, mends, tidy
 from gradcheck._report import Finding, Fix
 from gradcheck._rewrite import Statement
-from gradcheck._search import Search, Step, original, places
+from gradcheck._search import Place, Search, Step, growth, original, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
 from gradcheck._trace import NoSourceError, Trace
@@ -28,6 +28,8 @@ from gradcheck._trace import NoSourceError, Trace
 LARGER = (64.0, 1024.0)
 #: edits that are tried where it is not likely that one mends anything
 FEW_RUNS = 300
+#: statements around a fault that are tried with it
+MOST_NEAR = 8
 #: places that are tried for a factor that all gradients have in common
 MOST_SCALINGS = 4
 #: whether a whole check of the patched code finds no more wrong than these gradients, and these laws mended
@@ -215,8 +217,25 @@ class _Mended:
         if traced and self._completed(traced, 1 / 2):
             return
         steps = self.search.chain()
+        rest = steps[-1].rest if steps else self.wrong
+        if rest and self._in_part(traced, rest):
+            return
         if steps:
-            self._verified(self._searched(traced, steps), steps[-1].rest)
+            self._verified(self._searched(traced, steps), rest)
+
+    def _in_part(self, traced: list[Mend], rest: tuple[str, ...]) -> bool:
+        """Whether the edits that the trace found, for some of the faults, leave no more gradients wrong than these."""
+        with_edit = [mend for mend in traced if mend.alternatives]
+        left = self.search.wrong([mend.alternatives[0] for mend in with_edit])
+        if (
+            not with_edit
+            or len(left) > len(rest)
+            or len(left) == len(self.wrong)
+            or not self._verified(with_edit, left)
+        ):
+            return False
+        self.found = traced
+        return True
 
     def scaled(self, divisor: float) -> None:
         """Take out the factor that all gradients have in common, on top of the other mends."""
@@ -256,8 +275,7 @@ class _Mended:
             if mend.alternatives or mend.fault is None:
                 continue
             chosen = [other.alternatives[0] for other in found if other.alternatives]
-            near = [mend.fault.statement, *mend.fault.through[:8]]
-            around = [place for one in near for place in self.search.places if place.statement is one]
+            around = self._near(mend.fault)
             before = self.search.wrong(chosen)
             step = self.search.step(chosen, before, around, len(set(before) - set(mend.blocks)))
             if step is None or set(step.rest) & set(mend.blocks):
@@ -265,21 +283,58 @@ class _Mended:
             mend.alternatives = step.alternatives
         return True
 
+    def _near(self, fault: Fault) -> list[Place]:
+        """The statement at fault, what its values came through, and the calls of its function."""
+        statements = [fault.statement, *fault.through[:MOST_NEAR]]
+        called = f"{fault.statement.function.rpartition('.')[2]}("
+        near = [place for one in statements for place in self.search.places if place.statement is one]
+        calls = [place for place in self.search.places if called in place.statement.text and place not in near]
+        return [*near, *calls[:MOST_NEAR]]
+
     def _shared(self, found: list[Mend]) -> list[Mend]:
         """One edit of a helper in the place of those of the lines that call it, if that does as well."""
         for name in sorted({place.statement.function.rpartition(".")[2] for place in self.search.places}):
             calling = [mend for mend in found if f"{name}(" in mend.alternatives[0][0].text]
-            if not calling:
-                continue
-            others = [mend for mend in found if mend not in calling]
-            chosen = [mend.alternatives[0] for mend in others]
-            inside = [one for one in self.search.places if one.statement.function.rpartition(".")[2] == name]
-            tiers = LIKELY if len(calling) > 1 else SLIPS
-            step = self.search.step(chosen, self.search.wrong(chosen), inside, tiers=tiers)
-            if step is not None and not step.rest:
-                blocks = {one for mend in calling for one in mend.blocks}
-                return [Mend(step.alternatives, tuple(one for one in self.wrong if one in blocks)), *others]
+            # one of the lines that call it may have a fault of its own
+            but_one = [[mend for mend in calling if mend is not own] for own in calling] if len(calling) > 2 else []
+            for sharing in [calling, *but_one] if calling else []:
+                others = [mend for mend in found if mend not in sharing]
+                helper = self._inside(name, sharing, others)
+                if helper is None:
+                    continue
+                if sharing is not calling:
+                    own = next(mend for mend in calling if mend not in sharing)
+                    others = [mend if mend is not own else self._again(own, [helper, *others]) for mend in others]
+                return [helper, *others]
         return found
+
+    def _inside(self, name: str, sharing: list[Mend], others: list[Mend]) -> Mend | None:
+        """The edit of a helper that, on top of the others, does what those of the lines that share it do."""
+        chosen = [mend.alternatives[0] for mend in others]
+        inside = [one for one in self.search.places if one.statement.function.rpartition(".")[2] == name]
+        before = self.search.wrong(chosen)
+        step = None
+        if len(sharing) == 1:
+            step = self.search.step(chosen, before, inside, tiers=SLIPS)
+        if step is None or step.rest:
+            step = self.search.step(chosen, before, inside, tiers=LIKELY)
+            if len(sharing) == 1 and step is not None and growth(step.alternatives[0][1]) >= sharing[0].longer:
+                return None
+        if step is None or step.rest:
+            return None
+        blocks = {one for mend in sharing for one in mend.blocks}
+        alternatives = [self._tidy(one) for one in step.alternatives]
+        return Mend(alternatives, tuple(one for one in self.wrong if one in blocks))
+
+    def _again(self, mend: Mend, found: list[Mend]) -> Mend:
+        """The mend of a line that calls a helper as it is once the helper is mended."""
+        statement = mend.alternatives[0][0]
+        around = [place for place in self.search.places if place.statement is statement]
+        chosen = [one.alternatives[0] for one in found if one is not mend]
+        step = self.search.step(chosen, self.wrong, around)
+        if step is None or step.rest:
+            return mend
+        return Mend([self._tidy(one) for one in step.alternatives], mend.blocks, mend.fault)
 
     def _verified(self, found: Sequence[Mend], rest: tuple[str, ...] = ()) -> bool:
         """Whether the whole check is content with one of the chains; then it is what is reported."""
@@ -308,7 +363,7 @@ def _same_place(traced: list[Mend], alternatives: list[tuple[Statement, Edit]]) 
 
 def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
     fault, sources = mend.fault, trace.program.sources
-    if patch is None:
+    if patch is None or not mend.alternatives:
         assert fault is not None  # what the search found is there only with a patch
         statement = fault.statement
         message = f"{_traced(fault)} {_in(statement)}{_because(fault.blocks)}"

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from gradcheck._errors import TargetError
-from gradcheck._flow import Judgement, candidates, sources
+from gradcheck._flow import Around, Judgement, candidates, sources
 from gradcheck._match import Series
 from gradcheck._order import aligned, shaped
 from gradcheck._record import Event, Glimpse, Overrides, Recording, behind, glimpse
@@ -52,6 +52,8 @@ class Fault:
     blocks: tuple[str, ...] = ()
     #: statements that it was computed from whose values are no derivatives, and those that handed it its inputs
     through: list[Statement] = field(default_factory=list)
+    #: what explains as much
+    rivals: list[Fault] = field(default_factory=list)
 
     @property
     def ratio(self) -> float | None:
@@ -71,6 +73,16 @@ def faults(trace: Trace) -> list[Fault]:
     return _Search(trace).faults()
 
 
+def hidden(trace: Trace, fault: Fault, overrides: Overrides) -> Iterator[Fault]:
+    """What may be wrong besides in what a faulty statement reads, which its own right value hides."""
+    search = _Search(trace)
+    judgement = search.judgement(overrides)
+    for site in search.behind(judgement, fault, overrides):
+        events = [event for event in judgement.recording.events if event.site == site]
+        for series in search.fitting([event.value for event in events], thorough=False):
+            yield search.fault(judgement, site, events, series)
+
+
 class _Search:
     def __init__(self, trace: Trace) -> None:
         self.target, self.base, self.program = trace.target, trace.base, trace.program
@@ -78,6 +90,8 @@ class _Search:
         self.judgement, self.wrong = trace.judgement, trace.wrong
         self.trace = trace
         self.work = 0
+        #: whether a value that turns right in part counts as well
+        self.finely = False
         self._by_size: dict[tuple[tuple[int, ...], int], list[tuple[bool, Series]]] = {}
 
     @property
@@ -105,11 +119,25 @@ class _Search:
     def _best(self, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]) -> Fault | None:
         """The first site in the data flow, and what it should give, that make more of what follows right."""
         around = candidates(judgement, self.program.sites, wrong, self.forward)
-        order = [(site, thorough) for thorough in (False, True) for site in around.suspects]
-        if not wrong:  # what is left may be hidden by an override, or harmless
-            order = [(site, thorough) for site, thorough in order if site in around.tainted]
-        order += [(site, False) for site in around.aliases if wrong]
+        # without wrong gradients, what is left may be hidden by an override, or harmless
+        suspects = [site for site in around.suspects if wrong or site in around.tainted]
+        order = [(site, False) for site in suspects]
+        order += [(site, True) for site in [*(around.aliases if wrong else []), *suspects]]
         order += [(site, thorough) for site in around.feeders for thorough in (False, True)]
+        for self.finely in (False, True) if wrong else (False,):
+            fault = self._first_of(order, around, judgement, overrides, wrong)
+            if fault is not None:
+                return fault
+        return None
+
+    def _first_of(
+        self,
+        order: list[tuple[int, bool]],
+        around: Around,
+        judgement: Judgement,
+        overrides: Overrides,
+        wrong: tuple[str, ...],
+    ) -> Fault | None:
         for site, thorough in order:
             fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
             if fault is not None:
@@ -138,7 +166,7 @@ class _Search:
             usable = event.same and site.top and id(site.statement) in together
             if usable and (event.site, event.execution) not in overrides:
                 aliases.setdefault(event.site, []).append(event)
-        best: tuple[int, Fault] | None = None
+        best: tuple[float, Fault] | None = None
         for a, b in combinations(aliases, 2):
             if sites[a].statement is not sites[b].statement or not {a, b} & set(behind):
                 continue
@@ -148,7 +176,7 @@ class _Search:
                     gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
                     plain = not isinstance(sites[a].statement.node, ast.FunctionDef)
                     if 2 * gain + plain > (best[0] if best else 1):
-                        fault = self._fault(judgement, a, aliases[a], one)
+                        fault = self.fault(judgement, a, aliases[a], one)
                         fault.expected |= _by_execution(b, aliases[b], other)
                         fault.given |= {(b, event.execution): event.value for event in aliases[b]}
                         fault.label += f") and dL/d({other.label}"
@@ -158,13 +186,13 @@ class _Search:
     def _starting_with(self, events: list[Event], first: Array) -> list[Series]:
         """Series for these events whose first value is the given one."""
         values = [event.value for event in events]
-        fitting = [*self._fitting(values, thorough=False), *self._fitting(values, thorough=True)]
+        fitting = [*self.fitting(values, thorough=False), *self.fitting(values, thorough=True)]
         found = [series for series in fitting if self.library.equal(series.values[0], first)]
         return found[:6]
 
     def _best_at(
         self, site: int, judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...], thorough: bool
-    ) -> tuple[Fault | None, int]:
+    ) -> tuple[Fault | None, float]:
         """What the site should give, and how much more is right then."""
         events = [event for event in judgement.recording.events if event.site == site]
         if any((site, event.execution) in overrides for event in events):
@@ -183,17 +211,17 @@ class _Search:
         overrides: Overrides,
         wrong: tuple[str, ...],
         thorough: bool,
-    ) -> tuple[Fault | None, int]:
-        best: tuple[int, Series] | None = None
+    ) -> tuple[Fault | None, float]:
+        best: tuple[float, Series] | None = None
         # What is right at some executions is left as it is there, as long as something can be found so.
         settled = [k for k, event in enumerate(events) if judgement.right(event.index)]
         values = [event.value for event in events]
-        likely = list(self._fitting(values, thorough=False))
+        likely = list(self.fitting(values, thorough=False))
         agreeing = [one for one in likely if all(self.library.equal(one.values[k], values[k]) for k in settled)]
         chosen = agreeing
         if thorough:
             chosen = [one for one in likely if all(one is not other for other in agreeing)]
-            chosen += self._fitting(values, thorough=True)
+            chosen += self.fitting(values, thorough=True)
         for series in chosen:
             if self.exhausted:
                 break
@@ -201,7 +229,7 @@ class _Search:
             gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
             if gain > (best[0] if best else 0):
                 best = gain, series
-        return (self._fault(judgement, site, events, best[1]), best[0]) if best else (None, 0)
+        return (self.fault(judgement, site, events, best[1]), best[0]) if best else (None, 0)
 
     def _serves_several(self, site: int, judgement: Judgement) -> bool:
         """Whether a statement seems to run several times in each time step: in a loop over gates, or in a helper."""
@@ -215,9 +243,9 @@ class _Search:
 
     def _in_turn(
         self, site: int, events: list[Event], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
-    ) -> tuple[Fault | None, int]:
+    ) -> tuple[Fault | None, float]:
         """The same of a statement that serves several values in turn, as in a loop over the gates."""
-        best: tuple[Fault | None, int] = None, 0
+        best: tuple[Fault | None, float] = None, 0
         for count in range(2, MOST_IN_TURN + 1):
             if len(events) % count:
                 continue
@@ -243,22 +271,24 @@ class _Search:
     def _source(
         self,
         fault: Fault,
-        gain: int,
+        gain: float,
         behind: list[int],
         judgement: Judgement,
         overrides: Overrides,
         wrong: tuple[str, ...],
-    ) -> tuple[Fault | None, int]:
+    ) -> tuple[Fault | None, float]:
         """An earlier site that explains the fault as well: a derivative of another thing than what it is used for."""
         sites = self.program.sites
-        found: tuple[int, Fault] | None = None
+        found: tuple[float, Fault] | None = None
         for site in behind:
             if sites[site].statement is fault.statement:
                 continue
             events = [event for event in judgement.recording.events if event.site == site]
             if any((site, event.execution) in overrides for event in events):
                 continue
-            for series in self._fitting([event.value for event in events], thorough=False):
+            if all(event.same and not judgement.tainted[event.index] for event in events):
+                continue  # a value of the forward that is handed on: it should not be a derivative
+            for series in self.fitting([event.value for event in events], thorough=False):
                 if self.exhausted:
                     break
                 expected = _by_execution(site, events, series)
@@ -269,10 +299,12 @@ class _Search:
                 )
                 alias = all(event.same for event in events)
                 if right and more > gain and (found is None or more > found[0] or (alias and more == found[0])):
-                    found = more, self._fault(judgement, site, events, series)
+                    found = more, self.fault(judgement, site, events, series)
+                elif right and more == gain and not alias:
+                    fault.rivals.append(self.fault(judgement, site, events, series))
         return (found[1], found[0]) if found else (None, 0)
 
-    def _fault(self, judgement: Judgement, site: int, events: list[Event], series: Series) -> Fault:
+    def fault(self, judgement: Judgement, site: int, events: list[Event], series: Series) -> Fault:
         given = {(site, event.execution): event.value for event in events}
         expected = _by_execution(site, events, series)
         statement = self.program.sites[site].statement
@@ -284,7 +316,7 @@ class _Search:
 
     def _gain(
         self, judgement: Judgement, overrides: Overrides, own: set[tuple[int, int]], wrong: tuple[str, ...]
-    ) -> tuple[int, Glimpse]:
+    ) -> tuple[float, Glimpse]:
         """How much more is right with the overrides, the overridden values themselves not counted; and what came."""
         events = judgement.recording.events
         before = {
@@ -297,7 +329,7 @@ class _Search:
             seen = glimpse(self.target, self.base, self.program, overrides, {site for site, _ in before})
         except TargetError:
             return 0, Glimpse()
-        gain = GRADIENT * (len(wrong) - len(self.wrong(seen.gradients)))
+        gain: float = GRADIENT * (len(wrong) - len(self.wrong(seen.gradients)))
         changed: list[tuple[Array, bool]] = []
         for key, (value, right) in before.items():
             if key in own:
@@ -310,11 +342,21 @@ class _Search:
         matches = self.library.match_all([now for now, _ in changed])
         for (_, right), match in zip(changed, matches, strict=True):
             is_right = match is not None and match.exact
-            gain += is_right and not right
+            # a value that is put together from others is no evidence for what they are
+            gain += is_right and not right and not (match is not None and match.parts)
             gain -= LOSS * (right and not is_right)
-        return gain, seen
+        return gain + (self._in_part(before, seen) if self.finely else 0), seen
 
-    def _fitting(self, values: list[Array], thorough: bool) -> Iterator[Series]:
+    def _in_part(self, before: dict[tuple[int, int], tuple[Array, bool]], seen: Glimpse) -> float:
+        """How much more of what was not right stands as it does in a derivative."""
+        more = 0.0
+        for key, (value, right) in before.items():
+            now = seen.values.get(key)
+            if not right and now is not None and now.size > 1 and not np.array_equal(now, value):
+                more += self.library.share(now) - self.library.share(value)
+        return more
+
+    def fitting(self, values: list[Array], thorough: bool) -> Iterator[Series]:
         """Series of derivatives of the shapes of these values, one for each execution."""
         shape, count = values[-1].shape, len(values)
         if any(value.shape != shape for value in values):
@@ -356,6 +398,29 @@ class _Search:
             if one.statement is statement and one.kind == "load" and match is not None and match.factor == 1.0:
                 result.setdefault(one.text, match.label)
         return result
+
+    def behind(self, judgement: Judgement, fault: Fault, overrides: Overrides) -> list[int]:
+        """The sites of wrong values that a faulty statement reads, the nearest first."""
+        events, sites = judgement.recording.events, self.program.sites
+        found: dict[int, None] = {}
+        seen: set[int] = set()
+        waiting = [
+            j
+            for event in events
+            if sites[event.site].statement is fault.statement and sites[event.site].kind == "load"
+            for j in event.inputs
+        ]
+        while waiting:
+            i = waiting.pop(0)
+            if i in seen or judgement.right(i) or (events[i].site, events[i].execution) in overrides:
+                continue
+            seen.add(i)
+            site = sites[events[i].site]
+            if judgement.judged[i] and judgement.tainted[i] and site.number not in self.forward:
+                found.setdefault(site.number)
+            else:
+                waiting += events[i].inputs
+        return list(found)
 
     def _through(self, judgement: Judgement, starts: list[int], statement: Statement) -> list[Statement]:
         """The statements behind these events, back to the right ones; the nearest first."""

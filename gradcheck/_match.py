@@ -27,6 +27,8 @@ class Match(NamedTuple):
     factor: float = 1.0
     #: a sum over some uses of a value, not all: on the way to a derivative, or short of one
     partial: bool = False
+    #: several derivatives side by side
+    parts: bool = False
 
     @property
     def exact(self) -> bool:
@@ -104,6 +106,16 @@ class Library:
             np.max(np.abs(a - b), initial=0.0) <= self.absolute + RELATIVE * np.max(np.abs(b), initial=0.0)
         )
 
+    def share(self, value: Array) -> float:
+        """The largest part of an array's entries that stand as they do in one derivative; zeros are no evidence."""
+        rows = self._rows.get(value.size)
+        if not rows or not np.all(np.isfinite(value)):
+            return 0.0
+        flat, matrix = value.ravel(), self._matrices[value.size][0] * self._matrices[value.size][1][:, None]
+        tolerance = self.absolute + RELATIVE * np.abs(matrix).max(axis=1, keepdims=True)
+        equal = (np.abs(flat - matrix) <= tolerance) & (np.abs(matrix) > 10 * tolerance)
+        return float(equal.sum(axis=1).max()) / value.size
+
     def _matched(self, size: int, flats: list[Array]) -> list[Match | None]:
         if size not in self._matrices:
             return [None] * len(flats)
@@ -135,7 +147,7 @@ class Library:
         if not matches or any(match is None or match.factor != 1.0 for match in matches):
             return None
         partial = any(match is not None and match.partial for match in matches)
-        return Match(" | ".join(match.label for match in matches if match is not None), partial=partial)
+        return Match(" | ".join(match.label for match in matches if match is not None), 1.0, partial, parts=True)
 
     def _add_series(self, series: Series) -> None:
         values, name = series.values, f"dL/d({series.label})"
@@ -190,6 +202,8 @@ def _series(adjoints: Sequence[Adjoint]) -> list[Series]:
     """By site, in the order of the forward; executions without a derivative are zero."""
     by_site: dict[int, list[Adjoint]] = {}
     for adjoint in adjoints:
+        if adjoint.site.negated:
+            continue  # whatever has the wrong sign would be right as the derivative of this
         by_site.setdefault(adjoint.site.number, []).append(adjoint)
     result = []
     # names first: of equal derivatives the one that is best said is kept

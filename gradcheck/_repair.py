@@ -20,18 +20,22 @@ import numpy as np
 
 from gradcheck._edits import edits
 from gradcheck._errors import TargetError
-from gradcheck._faults import Fault
+from gradcheck._faults import Fault, hidden
 from gradcheck._patch import Edit, Patch, applied, moved, shown_path
 from gradcheck._record import Overrides, record
 from gradcheck._rewrite import Statement
 from gradcheck._scope import Scope, items_read
-from gradcheck._search import MOST_ALTERNATIVES, original
+from gradcheck._search import MOST_ALTERNATIVES, growth, original
 from gradcheck._synthesis import rewritten
 from gradcheck._target import Array
 from gradcheck._trace import Trace
 
 #: chains that are verified by a whole check
 MOST_CHAINS = 6
+#: places that are compared with one that explains as much
+MOST_RIVALS = 4
+#: what may be wrong behind a fault that has no mend
+MOST_HIDDEN = 24
 #: edits of one statement that are judged by value
 MOST_JUDGED = 6000
 #: the frame of the user's statement, seen from a hook: hook, recorder, tap, statement
@@ -50,18 +54,49 @@ class Mend:
     #: the finding's kind; of a line, the pattern of the gradients that it makes wrong
     kind: str = "line"
 
+    @property
+    def longer(self) -> int:
+        """How much longer its best edit makes the code."""
+        return growth(self.alternatives[0][1])
+
 
 def mends(trace: Trace, faults: list[Fault]) -> list[Mend]:
     """Edits judged by value, for each fault. Call it while the trace is open."""
     overrides = {key: value for fault in faults for key, value in fault.expected.items()}
-    result = []
+    result: list[Mend] = []
     for fault in faults:
-        mend = Mend(blocks=fault.blocks, fault=fault)
-        judge = _ByValue(trace, fault)
-        if judge.can:
-            mend.alternatives = judge.run(overrides)
-        result.append(mend)
+        mend = _best(trace, fault, overrides)
+        result += [mend] if mend.alternatives else _with_hidden(trace, mend, overrides)
     return result
+
+
+def _best(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
+    """The mend of a fault, or of another that explains as much, whichever is the shorter edit."""
+    mend = _mend(trace, fault, overrides)
+    others = {key: value for key, value in overrides.items() if key not in fault.expected}
+    for rival in fault.rivals[:MOST_RIVALS]:
+        rival.blocks = fault.blocks
+        instead = _mend(trace, rival, {**others, **rival.expected})
+        if instead.alternatives and (not mend.alternatives or mend.longer > instead.longer):
+            mend = instead
+    return mend
+
+
+def _with_hidden(trace: Trace, mend: Mend, overrides: Overrides) -> list[Mend]:
+    """A mend that works once something behind it is mended as well; the mend as it is if there is none."""
+    assert mend.fault is not None
+    for other in itertools.islice(hidden(trace, mend.fault, overrides), MOST_HIDDEN):
+        other.blocks = mend.blocks
+        both = {**overrides, **other.expected}
+        with_other = _mend(trace, mend.fault, both)
+        if with_other.alternatives:
+            return [with_other, _mend(trace, other, both)]
+    return [mend]
+
+
+def _mend(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
+    judge = _ByValue(trace, fault)
+    return Mend(judge.run(overrides) if judge.can else [], fault.blocks, fault)
 
 
 def chains(found: list[Mend]) -> Iterator[list[tuple[Statement, Edit]]]:
@@ -124,7 +159,8 @@ class _ByValue:
         found = self._surviving(overrides, self._edits)
         if not found:  # the last step of a sequence, which comes first, may be like no other
             found = self._surviving(overrides, self._synthesised) or self._surviving(overrides, self._synthesised, 1)
-            found = sorted(found, key=lambda edit: len(applied(self.source, [edit])))[:1]
+            found = sorted(found, key=growth)[:1]
+        found.sort(key=growth)
         return [(self.fault.statement, tidy(self.node, edit, self.source)) for edit in found[:MOST_ALTERNATIVES]]
 
     def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:

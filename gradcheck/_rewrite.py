@@ -61,6 +61,8 @@ class Site:
     derived: bool = False
     #: an item just updated in place, which counts only if it is an array of its own, as those of a dict are
     item: bool = False
+    #: it is another value with its sign changed
+    negated: bool = False
     plus: int | None = None
 
 
@@ -289,6 +291,7 @@ class Rewriter(ast.NodeTransformer):
                 self._call_parts(node)
         inner = tuple(self.found.pop())
         site = self._site("value", text, node, inner, top)
+        site.negated = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
             summands = [node.left, node.right] if isinstance(node.op, ast.Add) else [node.left]
             for summand in summands:

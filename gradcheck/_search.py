@@ -188,7 +188,7 @@ class Search:
             if best is not None and len(best.rest) <= enough and len(best.alternatives) >= MOST_ALTERNATIVES:
                 break
         if best is not None:
-            best.alternatives.sort(key=lambda one: _growth(one[1]))
+            best.alternatives.sort(key=lambda one: growth(one[1]))
         return best
 
     def _run(self, patch: Patch) -> tuple[str, ...] | None:
@@ -221,7 +221,7 @@ class Search:
         return wrong if abs(loss - self.trace.loss) <= 1e-9 * abs(self.trace.loss) else None
 
 
-def _growth(edit: Edit) -> int:
+def growth(edit: Edit) -> int:
     """How much longer the code becomes: of equivalent edits the shortest is shown first."""
     return len(edit.text) - (edit.end[1] - edit.start[1] if edit.start[0] == edit.end[0] else 0)
 

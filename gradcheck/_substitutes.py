@@ -84,8 +84,10 @@ def _derivatives(a: str) -> tuple[str, str]:
 
 
 def wrapped(node: ast.AST, scope: Scope) -> Iterator[Edit]:
-    """A helper called on a value; a derivative of an activation in the place of its argument; a copy."""
-    if isinstance(node, _NAMED):
+    """A helper called on a value; a derivative of an activation in the place of its argument; a copy; a square."""
+    if isinstance(node, ast.Call):
+        yield replace(node, f"{ast.unparse(node)} ** 2")
+    elif isinstance(node, _NAMED):
         value = scope.value(node)
         if value is not None and not is_float(value):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
-from itertools import combinations, islice, permutations
+from itertools import combinations, islice, permutations, product
 
 import numpy as np
 
@@ -20,6 +20,7 @@ RELATIVE = 1e-5
 MOST_TEXTS = 3
 #: arrays that are combined
 MOST_ARRAYS = 24
+MOST_PRODUCTS = 4096
 
 _FORMS = ("{a}", "(1 - {a})", "(1 - {a} ** 2)", "{a} * (1 - {a})")
 
@@ -75,10 +76,13 @@ def products(value: Array, scope: Scope) -> Iterator[str]:
 
 
 def _matrix_products(value: Array, scope: Scope) -> Iterator[str]:
-    arrays = [(name, np.asarray(array)) for name, array in list(scope.arrays.items())[:MOST_ARRAYS]]
+    arrays = [(name, np.asarray(array)) for name, array in scope.arrays.items()]
     sides = [(name, array) for name, array in arrays if array.ndim in (1, 2)]
     sides += [(f"{name}.T", array.T) for name, array in sides if array.ndim == 2]
-    for (a, left), (b, right) in permutations(sides, 2):
+    rows, columns = value.shape[:1], value.shape[-1:]
+    lefts = [one for one in sides if one[1].shape[:1] == rows or one[1].shape == value.shape[-2:-1]]
+    rights = [one for one in sides if one[1].shape[-1:] == columns or one[1].ndim == 1]
+    for (a, left), (b, right) in islice(product(lefts, rights), MOST_PRODUCTS):
         fits = left.shape[-1] == right.shape[0] and left.shape[:-1] + right.shape[1:] == value.shape
         if fits and _equal(left @ right, value):
             yield f"{a} @ {b}"
