@@ -22,7 +22,7 @@ from gradcheck._rewrite import Statement
 from gradcheck._search import Place, Search, Step, growth, original, places
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target, Values, _VjpTarget
-from gradcheck._trace import NoSourceError, Trace
+from gradcheck._trace import NoSourceError, Trace, computed
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
@@ -44,6 +44,13 @@ class Explanation:
     patch: Patch | None = None
     evaluations: int = 0
     note: str = ""
+    #: gradients that are still wrong with the patch
+    rest: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the patch mends all that is wrong."""
+        return self.patch is not None and not self.rest
 
 
 def sizes_to_trace(factory: TargetFactory) -> Iterator[Sizes]:
@@ -87,25 +94,45 @@ def explain(
         return _at(subject, seed, 1.0 if common is None else common.value, known, content, None, briefly)
     tried: list[Sizes] = []
     result = Explanation()
-    for sizes in [*sizes_to_trace(subject), failing]:
-        if sizes in tried:
-            continue
+
+    def at(sizes: Sizes) -> Explanation:
+        def rebuild() -> Target:
+            again = subject.build(seed, sizes)
+            again.begin(np.random.default_rng([seed, 1]))
+            return again
+
         tried.append(sizes)
         try:
             target = subject.build(seed, sizes)
             divisor = 1.0 if common is None else factor_at(common.label, sizes)
         except (TargetError, StopIteration):
-            continue
+            return Explanation()
+        return _at(target, seed, divisor, known, content, rebuild, briefly)
 
-        def rebuild(sizes: Sizes = sizes) -> Target:
-            again = subject.build(seed, sizes)
-            again.begin(np.random.default_rng([seed, 1]))
-            return again
-
-        result = _at(target, seed, divisor, known, content, rebuild, briefly)
-        if result.findings:
-            break
+    for sizes in [*sizes_to_trace(subject), failing]:
+        if sizes not in tried:
+            result = at(sizes)
+            if result.findings:
+                break
+    if result.findings and not result.whole and not briefly:
+        # in one step of time what is wrong in one place does not spread to all others
+        short = _one_step(subject, seed, tried[-1])
+        closer = at(short) if short is not None else result
+        closer.evaluations += result.evaluations
+        result = closer if closer.whole else result
     return result
+
+
+def _one_step(subject: TargetFactory, seed: int, sizes: Sizes) -> Sizes | None:
+    """The sizes with that one at 1 which makes the backward compute least: the number of time steps."""
+    counts: list[tuple[int, str]] = []
+    for name in sizes:
+        if name not in subject.pinned and sizes[name] > 1:
+            try:
+                counts.append((computed(subject.build(seed, {**sizes, name: 1})), name))
+            except TargetError:
+                continue
+    return {**sizes, min(counts)[1]: 1} if counts else None
 
 
 def _at(
@@ -154,7 +181,7 @@ def _at(
                 mended.scaled(divisor)
             if mended.found:
                 findings = [_finding(mend, trace, mended.patch) for mend in mended.found]
-                return Explanation(findings, mended.patch, trace.evaluations)
+                return Explanation(findings, mended.patch, trace.evaluations, rest=mended.rest)
     return Explanation(note=_hidden(trace))
 
 
@@ -203,12 +230,16 @@ class _Mended:
     wrong: tuple[str, ...]
     found: list[Mend] = field(default_factory=list)
     patch: Patch | None = None
+    #: what is still wrong with it
+    rest: tuple[str, ...] = ()
 
     def of(self, traced: list[Mend]) -> None:
         """What the trace found, mended; or what the search finds by running, where that explains more."""
         self.found = traced
-        if traced and all(mend.alternatives for mend in traced) and self._verified(self._shared(traced)):
-            return
+        if traced and all(mend.alternatives for mend in traced):
+            for chosen in _either(traced):
+                if self._verified(self._shared(chosen)):
+                    return
         if any(mend.alternatives for mend in traced) and self._completed(traced, 1 / 4):
             return
         with self.search.within(1 / 2):
@@ -295,6 +326,9 @@ class _Mended:
         """One edit of a helper in the place of those of the lines that call it, if that does as well."""
         for name in sorted({place.statement.function.rpartition(".")[2] for place in self.search.places}):
             calling = [mend for mend in found if f"{name}(" in mend.alternatives[0][0].text]
+            mended = [mend.alternatives[0][0] for mend in calling]
+            if any(f"{name}(" in one.statement.text and one.statement not in mended for one in self.search.places):
+                continue  # a line that calls it is right
             # one of the lines that call it may have a fault of its own
             but_one = [[mend for mend in calling if mend is not own] for own in calling] if len(calling) > 2 else []
             for sharing in [calling, *but_one] if calling else []:
@@ -316,7 +350,7 @@ class _Mended:
         step = None
         if len(sharing) == 1:
             step = self.search.step(chosen, before, inside, tiers=SLIPS)
-        if step is None or step.rest:
+        if (step is None or step.rest) and (len(sharing) > 1 or len(inside) == 1):
             step = self.search.step(chosen, before, inside, tiers=LIKELY)
             if len(sharing) == 1 and step is not None and growth(step.alternatives[0][1]) >= sharing[0].longer:
                 return None
@@ -341,7 +375,7 @@ class _Mended:
         for chosen in chains(list(found)) if found else ():
             patch = Patch(chosen, self.trace.program.sources)
             if self._content(patch, rest, frozenset()):
-                self.found, self.patch = list(found), patch
+                self.found, self.patch, self.rest = list(found), patch, rest
                 return True
         return False
 
@@ -350,6 +384,14 @@ class _Mended:
             return self.content(patch, self.trace, rest, laws)
         except (TargetError, SyntaxError, RebindError):
             return False
+
+
+def _either(found: list[Mend]) -> Iterator[list[Mend]]:
+    """The mends, and then with one of them in turn in another line that explains as much."""
+    yield found
+    for i, mend in enumerate(found):
+        for other in mend.instead:
+            yield [*found[:i], other, *found[i + 1 :]]
 
 
 def _same_place(traced: list[Mend], alternatives: list[tuple[Statement, Edit]]) -> Fault | None:

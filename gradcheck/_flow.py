@@ -139,7 +139,7 @@ def _aliases(result: Judgement, sites: list[Site], forward: Collection[int]) -> 
     for event in result.recording.events:
         site = sites[event.site]
         handed_on = event.same and site.top and site.kind == "load" and isinstance(site.statement.node, ast.Assign)
-        if handed_on and site.number not in forward:
+        if handed_on and result.tainted[event.index] and site.number not in forward:
             found.setdefault(site.number)
     return list(found)
 

@@ -26,6 +26,7 @@ from gradcheck._record import Overrides, record
 from gradcheck._rewrite import Statement
 from gradcheck._scope import Scope, items_read
 from gradcheck._search import MOST_ALTERNATIVES, growth, original
+from gradcheck._substitutes import replace
 from gradcheck._synthesis import rewritten
 from gradcheck._target import Array
 from gradcheck._trace import Trace
@@ -53,6 +54,8 @@ class Mend:
     fault: Fault | None = None
     #: the finding's kind; of a line, the pattern of the gradients that it makes wrong
     kind: str = "line"
+    #: mends of other lines that would explain as much
+    instead: list[Mend] = field(default_factory=list)
 
     @property
     def longer(self) -> int:
@@ -67,19 +70,31 @@ def mends(trace: Trace, faults: list[Fault]) -> list[Mend]:
     for fault in faults:
         mend = _best(trace, fault, overrides)
         result += [mend] if mend.alternatives else _with_hidden(trace, mend, overrides)
+    return _each_once(result)
+
+
+def _each_once(found: list[Mend]) -> list[Mend]:
+    """One mend for each edit, though several faults may lead to it."""
+    result: list[Mend] = []
+    for mend in found:
+        same = [one for one in result if mend.alternatives and one.alternatives[:1] == mend.alternatives[:1]]
+        if same:
+            same[0].blocks = tuple(dict.fromkeys([*same[0].blocks, *mend.blocks]))
+        else:
+            result.append(mend)
     return result
 
 
 def _best(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
     """The mend of a fault, or of another that explains as much, whichever is the shorter edit."""
-    mend = _mend(trace, fault, overrides)
     others = {key: value for key, value in overrides.items() if key not in fault.expected}
+    found = [_mend(trace, fault, overrides)]
     for rival in fault.rivals[:MOST_RIVALS]:
         rival.blocks = fault.blocks
-        instead = _mend(trace, rival, {**others, **rival.expected})
-        if instead.alternatives and (not mend.alternatives or mend.longer > instead.longer):
-            mend = instead
-    return mend
+        found.append(_mend(trace, rival, {**others, **rival.expected}))
+    best, *rest = sorted([mend for mend in found if mend.alternatives], key=lambda mend: mend.longer) or found[:1]
+    best.instead = rest
+    return best
 
 
 def _with_hidden(trace: Trace, mend: Mend, overrides: Overrides) -> list[Mend]:
@@ -88,6 +103,9 @@ def _with_hidden(trace: Trace, mend: Mend, overrides: Overrides) -> list[Mend]:
     for other in itertools.islice(hidden(trace, mend.fault, overrides), MOST_HIDDEN):
         other.blocks = mend.blocks
         both = {**overrides, **other.expected}
+        judge = _ByValue(trace, mend.fault)
+        if judge.can and judge.unedited(both):
+            return [_mend(trace, other, both)]
         with_other = _mend(trace, mend.fault, both)
         if with_other.alternatives:
             return [with_other, _mend(trace, other, both)]
@@ -162,6 +180,12 @@ class _ByValue:
             found = sorted(found, key=growth)[:1]
         found.sort(key=growth)
         return [(self.fault.statement, tidy(self.node, edit, self.source)) for edit in found[:MOST_ALTERNATIVES]]
+
+    def unedited(self, overrides: Overrides) -> bool:
+        """Whether the statement gives the right value every time as it stands."""
+        value = self.node.value  # type: ignore[attr-defined]  # `can` says that it has one
+        same = replace(value, ast.get_source_segment(self.source, value) or "")
+        return bool(self._surviving(overrides, lambda *_: iter([same])))
 
     def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:
         waiting: list[tuple[Edit, CodeType]] | None = None

@@ -24,6 +24,15 @@ class NoSourceError(TargetError):
     """None of the functions that ran has its source on disk."""
 
 
+def computed(target: Target) -> int:
+    """How many values the backward of a target computes."""
+    with target.preserved():
+        base = target.values()
+        program = rewrite(observed(lambda: target.grads_at(base)))
+        with instrumented(program):
+            return len(record(target, base, program, {}).events)
+
+
 class Slopes(NamedTuple):
     """The slopes of the loss along directions (K, n) of a parameter of n entries."""
 
