@@ -117,6 +117,7 @@ def explain(
     if result.findings and not result.whole and not briefly:
         # in one step of time what is wrong in one place does not spread to all others
         short = _one_step(subject, seed, tried[-1])
+        briefly = True
         closer = at(short) if short is not None else result
         closer.evaluations += result.evaluations
         result = closer if closer.whole else result

@@ -121,7 +121,7 @@ class _Search:
         around = candidates(judgement, self.program.sites, wrong, self.forward)
         # without wrong gradients, what is left may be hidden by an override, or harmless
         suspects = [site for site in around.suspects if wrong or site in around.tainted]
-        order = [(site, False) for site in suspects]
+        order = [(site, False) for site in [*(around.zeros if wrong else []), *suspects]]
         order += [(site, True) for site in [*(around.aliases if wrong else []), *suspects]]
         order += [(site, thorough) for site in around.feeders for thorough in (False, True)]
         for self.finely in (False, True) if wrong else (False,):

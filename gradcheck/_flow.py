@@ -6,6 +6,8 @@ import ast
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gradcheck._match import Library, Match
 from gradcheck._record import Event, Recording
 from gradcheck._rewrite import Site
@@ -95,6 +97,8 @@ class Around:
     tainted: set[int]
     #: statements that only hand a value on: what they leave out cannot be seen in what they compute
     aliases: list[int]
+    #: statements that give zero every time
+    zeros: list[int]
 
 
 def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], forward: Collection[int]) -> Around:
@@ -131,6 +135,7 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
         {site: sorted(found, key=lambda one: found[one]) for site, found in sources.items()},
         {site for site, i in suspects.items() if result.tainted[i]},
         _aliases(result, sites, forward),
+        _zeros(result, sites, forward),
     )
 
 
@@ -142,6 +147,16 @@ def _aliases(result: Judgement, sites: list[Site], forward: Collection[int]) -> 
         if handed_on and result.tainted[event.index] and site.number not in forward:
             found.setdefault(site.number)
     return list(found)
+
+
+def _zeros(result: Judgement, sites: list[Site], forward: Collection[int]) -> list[int]:
+    found: dict[int, bool] = {}
+    for event in result.recording.events:
+        site = sites[event.site]
+        made = "zeros" in site.text or "empty" in site.text  # to be filled
+        if site.top and not made and site.kind in ("value", "load") and isinstance(site.statement.node, ast.Assign):
+            found[event.site] = found.get(event.site, True) and not np.any(event.value)
+    return [number for number, zero in found.items() if zero and number not in forward]
 
 
 def sources(result: Judgement, sites: list[Site], forward: Collection[int], site: int) -> list[int]:
