@@ -208,6 +208,13 @@ def _sized(text: str) -> list[str]:
     return [text, *(f"{k} * {text}" for k in (2, 3)), f"({text}) + 1", f"({text}) - 1"] if text else []
 
 
+def _multiples(node: ast.AST, _: Scope) -> Iterator[Edit]:
+    """Twice, or half, as much."""
+    if isinstance(node, (ast.BinOp, ast.Call)):
+        yield replace(node, f"(2 * {text_of(node)})")
+        yield replace(node, f"({text_of(node)} / 2)")
+
+
 def _numbers(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Another constant, another flag."""
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
@@ -262,10 +269,14 @@ def _targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
 
 
 OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _bound_names, _loops, _target_indices)
-WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {factors: (ast.Mult, ast.Div), terms: (ast.Add, ast.Sub)}
+WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {
+    _multiples: (ast.Mult, ast.Div),
+    factors: (ast.Mult, ast.Div),
+    terms: (ast.Add, ast.Sub),
+}
 TIERS: tuple[tuple[Family, ...], ...] = (
     (_exchanged, activated, _dropped, _operators, _assignment, _targets, _bound_names, other_names),
-    (_indices, _target_indices, _numbers, _loops, wrapped, helpers, other_arrays),
+    (_indices, _target_indices, _numbers, _multiples, _loops, wrapped, helpers, other_arrays),
     (shapes, factors, terms),
 )
 LIKELY = TIERS[:2]

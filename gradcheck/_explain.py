@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -30,6 +31,8 @@ LARGER = (64.0, 1024.0)
 FEW_RUNS = 300
 #: statements around a fault that are tried with it
 MOST_NEAR = 8
+#: statements of which one edit seems to be enough, that are verified
+MOST_SINGLES = 4
 #: places that are tried for a factor that all gradients have in common
 MOST_SCALINGS = 4
 #: whether a whole check of the patched code finds no more wrong than these gradients, and these laws mended
@@ -90,6 +93,41 @@ def explain(
         content: Whether a whole check of patched code is content.
         briefly: Try few edits, since it is not a line of the backward that is known to be wrong.
     """
+    with _no_leftovers():
+        return _explained(subject, seed, common, failing, known, content, briefly)
+
+
+@contextmanager
+def _no_leftovers() -> Iterator[None]:
+    """Let np.empty() give no numbers: with what lay in memory before, a wrong edit may seem to be right."""
+    numpy: Any = np  # its functions are not meant to be put aside
+    plain = np.empty, np.empty_like
+
+    def cleared(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*arguments: Any, **options: Any) -> Any:
+            array = make(*arguments, **options)
+            if array.dtype.kind in "fc":
+                array.fill(np.nan)
+            return array
+
+        return made
+
+    try:
+        numpy.empty, numpy.empty_like = cleared(plain[0]), cleared(plain[1])
+        yield
+    finally:
+        numpy.empty, numpy.empty_like = plain
+
+
+def _explained(
+    subject: Target | TargetFactory,
+    seed: int,
+    common: CommonFactor | None,
+    failing: Sizes,
+    known: set[str] | None,
+    content: Content,
+    briefly: bool,
+) -> Explanation:
     if isinstance(subject, Target):
         return _at(subject, seed, 1.0 if common is None else common.value, known, content, None, briefly)
     tried: list[Sizes] = []
@@ -244,8 +282,9 @@ class _Mended:
         if any(mend.alternatives for mend in traced) and self._completed(traced, 1 / 4):
             return
         with self.search.within(1 / 2):
-            if self._verified(self._searched(traced, self.search.single())):
-                return
+            for step in islice(self.search.single(), MOST_SINGLES):
+                if self._verified(self._searched(traced, [step])):
+                    return
         if traced and self._completed(traced, 1 / 2):
             return
         steps = self.search.chain()

@@ -121,38 +121,64 @@ class _Search:
         around = candidates(judgement, self.program.sites, wrong, self.forward)
         # without wrong gradients, what is left may be hidden by an override, or harmless
         suspects = [site for site in around.suspects if wrong or site in around.tainted]
-        order = [(site, False) for site in [*(around.zeros if wrong else []), *suspects]]
-        order += [(site, True) for site in [*(around.aliases if wrong else []), *suspects]]
-        order += [(site, thorough) for site in around.feeders for thorough in (False, True)]
+        handed_on = [
+            site for site in suspects if site not in around.tainted and self.program.sites[site].kind == "bind"
+        ]
+        suspects = [site for site in suspects if site not in handed_on]
+        aliases = around.aliases if wrong else []
+        groups = [
+            [(site, False) for site in [*(around.zeros if wrong else []), *suspects]],
+            [(site, True) for site in [*aliases, *suspects]],
+            [(site, thorough) for site in around.feeders for thorough in (False, True)],
+            [(site, False) for site in handed_on],  # values of the forward, which should not be derivatives
+        ]
         for self.finely in (False, True) if wrong else (False,):
-            fault = self._first_of(order, around, judgement, overrides, wrong)
-            if fault is not None:
-                return fault
+            for group in groups:
+                fault = self._first_of(group, around, judgement, overrides, wrong)
+                if fault is not None:
+                    return fault
         return None
 
     def _first_of(
         self,
-        order: list[tuple[int, bool]],
+        group: list[tuple[int, bool]],
         around: Around,
         judgement: Judgement,
         overrides: Overrides,
         wrong: tuple[str, ...],
     ) -> Fault | None:
-        for site, thorough in order:
+        """The first site that explains more than one value, or else the first that explains any."""
+        little: tuple[Fault, float, list[int]] | None = None
+        for site, thorough in group:
             fault, gain = self._best_at(site, judgement, overrides, wrong, thorough)
-            if fault is not None:
-                behind = around.sources.get(site, [])
-                while True:
-                    deeper, more = self._source(fault, gain, behind, judgement, overrides, wrong)
-                    if deeper is None:
-                        return fault
-                    fault, gain = deeper, more
-                    behind = sources(judgement, self.program.sites, self.forward, next(iter(fault.expected))[0])
-            if thorough and site in around.tainted:
-                fault = self._exchanged(around.sources.get(site, []), judgement, overrides, wrong)
+            behind = around.sources.get(site, [])
+            if fault is not None and gain > 1:
+                return self._deepest(fault, gain, behind, judgement, overrides, wrong)
+            if fault is not None and little is None:
+                little = fault, gain, behind
+            if thorough and site in around.tainted and fault is None:
+                fault = self._exchanged(behind, judgement, overrides, wrong)
                 if fault is not None:
                     return fault
-        return None
+        return self._deepest(*little, judgement, overrides, wrong) if little else None
+
+    def _deepest(
+        self,
+        fault: Fault,
+        gain: float,
+        behind: list[int],
+        judgement: Judgement,
+        overrides: Overrides,
+        wrong: tuple[str, ...],
+    ) -> Fault:
+        """The earliest site that explains the fault as well; those on the way to it are its rivals."""
+        while True:
+            deeper, more = self._source(fault, gain, behind, judgement, overrides, wrong)
+            if deeper is None:
+                return fault
+            deeper.rivals.append(fault)
+            fault, gain = deeper, more
+            behind = sources(judgement, self.program.sites, self.forward, next(iter(fault.expected))[0])
 
     def _exchanged(
         self, behind: list[int], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]

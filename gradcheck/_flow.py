@@ -64,6 +64,8 @@ def _is_whole(site: Site, event: Event) -> bool:
     """Whether the value is all that a statement computes: no reading, and no buffer that is filled bit by bit."""
     if site.kind == "load":
         return site.top and bool(event.inputs)  # a slice
+    if site.kind == "value" and "empty" in site.text.partition("(")[0]:
+        return False  # to be filled
     partly_filled = site.kind == "after" and not isinstance(site.statement.node, ast.AugAssign)
     return site.top and site.kind != "touch" and not partly_filled
 
@@ -153,8 +155,8 @@ def _zeros(result: Judgement, sites: list[Site], forward: Collection[int]) -> li
     found: dict[int, bool] = {}
     for event in result.recording.events:
         site = sites[event.site]
-        made = "zeros" in site.text or "empty" in site.text  # to be filled
-        if site.top and not made and site.kind in ("value", "load") and isinstance(site.statement.node, ast.Assign):
+        assigned = site.top and site.kind in ("value", "load") and isinstance(site.statement.node, ast.Assign)
+        if assigned and "zeros" not in site.text:
             found[event.site] = found.get(event.site, True) and not np.any(event.value)
     return [number for number, zero in found.items() if zero and number not in forward]
 

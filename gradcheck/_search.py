@@ -48,6 +48,8 @@ class Place:
     statement: Statement
     node: ast.stmt
     scope: Scope
+    #: 0: where it goes wrong first, as far as can be seen
+    rank: int
 
 
 @dataclass
@@ -71,8 +73,9 @@ def places(trace: Trace, judgement: Judgement) -> list[Place]:
         held = any(site in trace.forward and trace.program.sites[site].top for site in statement.sites)
         if held or not isinstance(node, _EDITABLE) or (not numeric and _may_hang(statement, trace.program)):
             continue
-        place = Place(statement, node, Scope(local, glob, helpers, items_read(source, statement.line)))
-        found[id(statement)] = (ranks.get(id(statement), 4), order, place)
+        rank = ranks.get(id(statement), 4)
+        place = Place(statement, node, Scope(local, glob, helpers, items_read(source, statement.line)), rank)
+        found[id(statement)] = rank, order, place
     return [place for _, _, place in sorted(found.values(), key=lambda one: one[:2])]
 
 
@@ -105,15 +108,17 @@ class Search:
         finally:
             self.limit = outer
 
-    def single(self) -> list[Step]:
-        """One edit that makes every gradient right, if it is a likely one."""
+    def single(self) -> Iterator[Step]:
+        """One edit that makes every gradient right, if it is a likely one; then others that do."""
         wrong = self.wrong([])
-        for families in LIKELY:
-            for place in self.places:
-                step = self._at(place, families, [], wrong, 0, whole=True)
-                if step is not None:
-                    return [step]
-        return []
+        suspects = [place for place in self.places if place.rank == 0]
+        others = [place for place in self.places if place.rank]
+        for around in (suspects, others):
+            for families in LIKELY:
+                for place in around:
+                    step = self._at(place, families, [], wrong, 0, whole=True)
+                    if step is not None:
+                        yield step
 
     def chain(self) -> list[Step]:
         """Edits that together make every gradient right; those that make some of them right if there are no others."""

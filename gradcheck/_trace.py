@@ -27,6 +27,7 @@ class NoSourceError(TargetError):
 def computed(target: Target) -> int:
     """How many values the backward of a target computes."""
     with target.preserved():
+        target.begin(np.random.default_rng(0))
         base = target.values()
         program = rewrite(observed(lambda: target.grads_at(base)))
         with instrumented(program):
