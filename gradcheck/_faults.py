@@ -128,7 +128,7 @@ class _Search:
         aliases = around.aliases if wrong else []
         groups = [
             [(site, False) for site in [*(around.zeros if wrong else []), *suspects]],
-            [(site, True) for site in [*aliases, *suspects]],
+            [(site, site in around.tainted) for site in aliases] + [(site, True) for site in suspects],
             [(site, thorough) for site in around.feeders for thorough in (False, True)],
             [(site, False) for site in handed_on],  # values of the forward, which should not be derivatives
         ]
@@ -312,8 +312,8 @@ class _Search:
             events = [event for event in judgement.recording.events if event.site == site]
             if any((site, event.execution) in overrides for event in events):
                 continue
-            if all(event.same and not judgement.tainted[event.index] for event in events):
-                continue  # a value of the forward that is handed on: it should not be a derivative
+            if sites[site].kind == "bind" and not any(judgement.tainted[event.index] for event in events):
+                continue  # a value of the forward that is taken from a cache: it should not be a derivative
             for series in self.fitting([event.value for event in events], thorough=False):
                 if self.exhausted:
                     break

@@ -95,7 +95,7 @@ class Around:
     feeders: list[int]
     #: for each suspect: right values that it was computed from, and the names they came under
     sources: dict[int, list[int]]
-    #: the suspects that a derivative flows into
+    #: the suspects and aliases that a derivative flows into
     tainted: set[int]
     #: statements that only hand a value on: what they leave out cannot be seen in what they compute
     aliases: list[int]
@@ -129,14 +129,16 @@ def candidates(result: Judgement, sites: list[Site], wrong: Collection[str], for
             for site, i in found.items():
                 feeders[site] = i
                 _add_sources(result, sites, forward, i, sources.setdefault(site, {}))
+    aliases = _aliases(result, sites, forward)
+    tainted = {events[i].site for i in range(len(events)) if result.tainted[i]}
     # what a statement computes before what only hands it on; the last first
     last_first = sorted(feeders, key=lambda site: (events[feeders[site]].same, -feeders[site]))
     return Around(
         sorted(suspects, key=lambda site: suspects[site]),
         [site for site in last_first if site not in suspects],
         {site: sorted(found, key=lambda one: found[one]) for site, found in sources.items()},
-        {site for site, i in suspects.items() if result.tainted[i]},
-        _aliases(result, sites, forward),
+        {site for site, i in suspects.items() if result.tainted[i]} | (tainted & set(aliases)),
+        aliases,
         _zeros(result, sites, forward),
     )
 
@@ -146,7 +148,7 @@ def _aliases(result: Judgement, sites: list[Site], forward: Collection[int]) -> 
     for event in result.recording.events:
         site = sites[event.site]
         handed_on = event.same and site.top and site.kind == "load" and isinstance(site.statement.node, ast.Assign)
-        if handed_on and result.tainted[event.index] and site.number not in forward:
+        if handed_on and site.number not in forward:
             found.setdefault(site.number)
     return list(found)
 

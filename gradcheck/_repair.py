@@ -281,10 +281,12 @@ class _ByValue:
                     continue
 
     def _gives(self, code: CodeType, local: dict[str, Any], glob: dict[str, Any], expected: dict[int, Array]) -> bool:
+        display = getattr(self.node, "value", None)
+        assert isinstance(display, ast.expr)
         try:
             value = eval(code, glob, dict(local))
             for position, right in expected.items():
-                part = value if position < 0 else _leaves(value)[position]
+                part = value if position < 0 else _leaves(value, display)[position]
                 if np.shape(part) != right.shape or not self.trace.library.equal(np.asarray(part, dtype=float), right):
                     return False
         except Exception:  # whatever an edited expression may raise: it is not the right one
@@ -292,11 +294,15 @@ class _ByValue:
         return True
 
 
-def _leaves(value: Any) -> list[Any]:
+def _leaves(value: Any, node: ast.expr) -> list[Any]:
     """The values in a nest of displays, in the order in which they are written."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [leaf for part in value for leaf in _leaves(part)] if isinstance(value, (tuple, list)) else [value]
+    if isinstance(node, ast.Dict):
+        value, inner = list(value.values()), node.values
+    elif isinstance(node, (ast.Tuple, ast.List)):
+        inner = node.elts
+    else:
+        return [value]
+    return [leaf for part, one in zip(value, inner, strict=True) for leaf in _leaves(part, one)]
 
 
 def _leaves_of(node: ast.expr) -> list[ast.expr]:
