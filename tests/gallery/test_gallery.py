@@ -37,12 +37,38 @@ def test_a_correct_cell_is_right(cell, seed):
 )
 def test_a_spoiled_line_is_named_and_mended(tmp_path, cell, right, wrong):
     """A bug in code of another style would be found on another line, or not be mended."""
+    report, lines = _spoiled(tmp_path, cell, [(right, wrong)])
+    assert [finding.line for finding in report.findings if finding.line] == lines
+    assert report.patch
+
+
+@pytest.mark.parametrize(
+    ("cell", "bugs"),
+    [
+        # neither of two halves that are put side by side makes anything right by itself
+        ("layer_norm.py::layer_norm", [("dh * (h - g)", "dh * (h + g)"), ("* (1 - u) * (1 - g", "* (1 + u) * (1 - g")]),
+        # what is carried back is wrong as well, so that no edit of the first line is right at every step
+        ("layer_norm.py::layer_norm", [("(1 - g * g)", "(1 - t * g)"), ("dh * u + draw @ self.U.T", "dh * u")]),
+        ("layer_norm.py::layer_norm", [("dU += h.T", "dU = h.T"), ("dstates[t] + carried", "dstates[t] + h")]),
+        ("peephole.py::peephole", [("dc * c * f * (1 - f)", "c * f * (1 - f)"), ('+ dzo * w["po"]', "")]),
+    ],
+)
+def test_two_spoiled_lines_are_both_named_and_mended(tmp_path, cell, bugs):
+    """Of two bugs at once one would be blamed for both, or hide the other."""
+    report, lines = _spoiled(tmp_path, cell, bugs)
+    assert sorted(finding.line for finding in report.findings if finding.line) == sorted(lines)
+    assert all(finding.fix is not None for finding in report.findings if finding.line)
+
+
+def _spoiled(folder, cell, bugs):
+    """The report on a cell with some of its text replaced, and the lines on which that is."""
     file, name = cell.split("::")
     source = (HERE / file).read_text(encoding="utf-8")
-    assert source.count(right) == 1
-    path = tmp_path / f"spoiled_{file}"
-    path.write_text(source.replace(right, wrong), encoding="utf-8")
-    report = gradcheck.check(getattr(load(path), name))
-    line = source[: source.index(right)].count("\n") + 1
-    assert [finding.line for finding in report.findings if finding.line] == [line]
-    assert report.patch
+    spoiled, lines = source, []
+    for right, wrong in bugs:
+        assert source.count(right) == 1
+        lines.append(source[: source.index(right)].count("\n") + 1)
+        spoiled = spoiled.replace(right, wrong)
+    path = folder / f"spoiled_{file}"
+    path.write_text(spoiled, encoding="utf-8")
+    return gradcheck.check(getattr(load(path), name)), lines
