@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from gradcheck._audit import Audit
-from gradcheck._patterns import factor, pattern
+from gradcheck._patterns import NO_PATTERN, factor, pattern
 from gradcheck._report import Finding, Law, Trial, Worst
 from gradcheck._sizes import Sizes
 
@@ -96,7 +96,7 @@ def findings(
 
 def _right_where(trials: Sequence[Trial], names: Sequence[str]) -> str:
     """At which sizes of one, and at those alone, these gradients come out right: a path along that axis is wrong."""
-    told = []
+    told: list[str] = []
     judged = [trial for trial in trials if trial.verdict == "right" or trial.wrong]
     for size in judged[0].sizes if judged else ():
         outcomes = {
@@ -105,7 +105,10 @@ def _right_where(trials: Sequence[Trial], names: Sequence[str]) -> str:
         }
         if outcomes == {True: {False}, False: {True}}:
             told.append(f"{size}=1")
-    return f"; right wherever {' or '.join(told)}, wrong wherever it is larger" if told else ""
+    if not told:
+        return ""
+    first = f"only from {told[0].removesuffix('1')}2: " if len(told) == 1 else ""
+    return f"; {first}right wherever {' or '.join(told)}, wrong wherever it is larger"
 
 
 def _subject(names: list[str]) -> str:
@@ -143,9 +146,10 @@ def _pattern(audit: Audit, name: str) -> tuple[str, str]:
     if name not in audit.gradients:
         return "structure", f"cannot be compared: {block.message}"
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)
-    if numerical is None:
-        return "gradient", "not the slope of the loss"
-    return pattern(name, analytic, audit.numerical)
+    kind, said = ("gradient", NO_PATTERN) if numerical is None else pattern(name, analytic, audit.numerical)
+    if kind == "gradient" and name in audit.places:
+        return audit.places[name].kind, audit.places[name].words
+    return kind, said
 
 
 def _label(k: float, sizes: Sizes) -> str | None:

@@ -28,7 +28,19 @@ from gradcheck._trace import Trace
 
 #: findings that a line explains; laws that a clip inside the backward breaks
 PATTERNS = frozenset(
-    {"gradient", "factor", "sign", "transposed", "missing", "phantom", "exchanged", "permuted", "reduced", "partly"}
+    {
+        "gradient",
+        "factor",
+        "sign",
+        "transposed",
+        "missing",
+        "phantom",
+        "exchanged",
+        "permuted",
+        "reduced",
+        "partly",
+        "entries",
+    }
 )
 STATEFUL = frozenset({"statelessness", "repeatability", "purity"})
 HIDDEN = frozenset({"scale", "linearity"})
@@ -245,6 +257,7 @@ class _Run:
             main.gradients.pop(name, None)  # it may have none at these sizes: missing, or of another shape
         main.gradients |= found.gradients
         main.numerical |= found.numerical
+        main.places |= found.places
 
     def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
@@ -309,7 +322,9 @@ class _Run:
             replace(
                 one,
                 kind=_kind(one, explained) if one.kind == "line" else one.kind,
-                message=one.message + ("" if number else at),
+                message=one.message
+                + (_where(report, one) if len(found.findings) == 1 else "")
+                + ("" if number else at),
             )
             for number, one in enumerate(found.findings)
         ]
@@ -388,6 +403,11 @@ def _wrong(report: Report) -> set[str]:
 
 def _broken(report: Report) -> set[str]:
     return {name for name, law in report.laws.items() if not law.holds}
+
+
+def _where(report: Report, line: Finding) -> str:
+    """Which entries are wrong, if one line is to blame for all of them."""
+    return "".join(f"; {name} is {report.blocks[name].where}" for name in line.blocks if report.blocks[name].where)
 
 
 def _kind(line: Finding, explained: list[Finding]) -> str:

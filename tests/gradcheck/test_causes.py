@@ -186,7 +186,7 @@ def test_a_factor_that_does_not_follow_the_size_is_no_reduction() -> None:
         ("transposed", "transposed", ["U"]),
         ("missing", "missing", ["b"]),
         ("scalar bias", "reduced", ["b"]),
-        ("one entry", "partly", ["W"]),
+        ("one entry", "entries", ["W"]),
         ("assigned", "gradient", ["W"]),
         ("applied twice", "gradient", ["h0", "W", "U", "b"]),
         ("not transposed", "gradient", ["h0", "W", "U", "b"]),
