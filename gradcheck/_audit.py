@@ -14,6 +14,7 @@ from gradcheck._evaluate import Evaluator, number
 from gradcheck._locate import Entries, difference_entries, find_wrong
 from gradcheck._places import Places, Setting, places
 from gradcheck._report import Block, Law
+from gradcheck._shares import share
 from gradcheck._stress import scale
 from gradcheck._target import Array, Target, Values
 from gradcheck._verdict import Verdict, overall
@@ -176,11 +177,12 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> 
 
 
 def _say_where(result: Audit, comparer: Comparer, name: str, off: Array) -> None:
-    target, gradient = comparer.evaluator.target, comparer.gradients[name]
-    setting = Setting(
-        {other: array.shape for other, array in comparer.evaluator.base.items()}, target.gates, target.inputs()
-    )
-    found = places(off, gradient, result.numerical.get(name), setting)
+    base, target = comparer.evaluator.base, comparer.evaluator.target
+    gradient, true = comparer.gradients[name], result.numerical.get(name)
+    setting = Setting({other: array.shape for other, array in base.items()}, target.gates, target.inputs())
+    sources = {**{other: array for other, array in base.items() if array.ndim == 3}, **target.inputs()}
+    made = "" if true is None else share(gradient, true, sources)
+    found = Places("share", made) if made else places(off, gradient, true, setting)
     if found is not None:
         result.places[name] = found
         result.blocks[name] = replace(result.blocks[name], where=found.words)

@@ -48,7 +48,7 @@ def pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> tuple
     if k is not None and not math.isclose(k, 1.0, rel_tol=1e-5):
         return "factor", f"{k:.6g} times the true one"
     found = next(_rearranged(name, analytic, numerical), None)
-    return found or _reduced(analytic, true) or ("gradient", NO_PATTERN)
+    return found or _reduced(analytic, true) or _clipped(analytic, true) or ("gradient", NO_PATTERN)
 
 
 def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
@@ -81,6 +81,19 @@ def _reduced(analytic: Array, true: Array) -> tuple[str, str] | None:
         return None
     summed = f", their sum {np.sum(true):.6g}" if math.isclose(analytic.flat[0], np.sum(true), rel_tol=FITS) else ""
     return "reduced", f"one number everywhere, and the true ones differ{summed}: it is summed over too many axes"
+
+
+def _clipped(analytic: Array, true: Array) -> tuple[str, str] | None:
+    """The true one with its largest entries cut off at one number: two entries at least, since one is always there."""
+    bound = float(np.max(np.abs(analytic)))
+    there = int(np.count_nonzero(np.abs(analytic) >= bound * (1 - FITS)))
+    cut = np.clip(true, -bound, bound)
+    if there < 2 or not _same(analytic, cut):
+        return None
+    return (
+        "clipped",
+        f"the true one cut off at ±{bound:.6g}, where {there} of {true.size} entries are{_left(analytic, cut)}",
+    )
 
 
 def _same(a: Array, b: Array) -> bool:

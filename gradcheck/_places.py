@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,10 +30,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a gradient is wrong that is right elsewhere; `kind` is that of the finding."""
+    """Where a gradient is wrong that is right elsewhere; `kind` is that of the finding.
+
+    `last` is the length of an axis along which it is right at the last index alone; 0 if there is none.
+    """
 
     kind: str
     words: str
+    last: int = 0
 
 
 def places(off: Array, analytic: Array, true: Array | None, setting: Setting) -> Places | None:
@@ -48,14 +52,18 @@ def places(off: Array, analytic: Array, true: Array | None, setting: Setting) ->
     telling = off | (analytic != 0)
     if not off.any() or np.array_equal(off, telling):
         return None
-    said = _slices(off, telling, setting)
-    kind = "partly" if said else "entries"
-    said = said or _entries(off, telling)
-    return Places(kind, said + _law(off, analytic, true)) if said else None
+    found = _slices(off, telling, setting) or _entries(off, telling)
+    return found and replace(found, words=found.words + _law(off, analytic, true))
 
 
-def _slices(off: Array, telling: Array, setting: Setting) -> str:
-    """Whole rows, columns or slices of any axis; empty where the wrong entries do not fill them."""
+def listed(indices: Sequence[int], length: int, setting: Setting) -> str:
+    """Indices of a vector: entries 4..7 of 16 (gate f, 2 of 4)."""
+    some = np.array(indices)
+    return _Axis(0, (length,), some, some, setting).named(some)
+
+
+def _slices(off: Array, telling: Array, setting: Setting) -> Places | None:
+    """Whole rows, columns or slices of any axis; None where the wrong entries do not fill them."""
     axes = [_Axis(axis, off.shape, _along(off, axis), _along(telling, axis), setting) for axis in range(off.ndim)]
     box = np.zeros_like(off)
     box[np.ix_(*(axis.wrong for axis in axes))] = True
@@ -63,11 +71,13 @@ def _slices(off: Array, telling: Array, setting: Setting) -> str:
     filled = count >= FILLED * inside
     bounded = [axis for axis in axes if len(axis.wrong) < len(axis.told) and len(_runs(axis.wrong)) <= NAMED]
     if not bounded or (count <= MOST_ENTRIES and not (filled and _whole(axes))):
-        return ""
-    if len(bounded) == 1 and filled and bounded[0].mostly:
-        return f"wrong everywhere but at {bounded[0].named(bounded[0].right)}"
+        return None
+    if len(bounded) == 1 and filled and (bounded[0].last or bounded[0].mostly):
+        words = f"wrong everywhere but at {bounded[0].named(bounded[0].right)}"
+        return Places("partly", words + bounded[0].last * ", the last", bounded[0].last * bounded[0].length)
     within = "" if filled else f", in {count} of {inside} entries there"
-    return f"right but at {', '.join(axis.said() for axis in bounded)}{within}"
+    kind = "repeated" if any(axis.repeated for axis in bounded) else "partly"
+    return Places(kind, f"right but at {', '.join(axis.said() for axis in bounded)}{within}")
 
 
 def _along(mask: Array, axis: int) -> Array:
@@ -109,12 +119,17 @@ class _Axis:
         return np.setdiff1d(self.told, self.wrong)
 
     @property
+    def last(self) -> bool:
+        """Whether it is right at the last index alone, along an axis of more than a matrix: time, it may be."""
+        return len(self.shape) > 2 and self.axis < 2 and self.right.tolist() == [self.length - 1]
+
+    @property
     def mostly(self) -> bool:
         """Whether the right indices are quicker said than the wrong ones."""
-        return 2 * len(self.wrong) > len(self.told) and len(_runs(self.right)) <= NAMED and not self._repeated()
+        return 2 * len(self.wrong) > len(self.told) and len(_runs(self.right)) <= NAMED and not self.repeated
 
     def said(self) -> str:
-        return self.named(self.wrong) + self._repeated()
+        return self.named(self.wrong) + self.repeated
 
     def named(self, indices: Array) -> str:
         """Columns 4..7 of 16 (part 2 of 4)."""
@@ -154,7 +169,8 @@ class _Axis:
         """How many weights lead from as many hidden units as a part has to all parts."""
         return sum(sorted(shape) == [width, self.length] for shape in self.setting.shapes.values())
 
-    def _repeated(self) -> str:
+    @property
+    def repeated(self) -> str:
         """Whether the wrong indices are just those that an array of integers holds more than once."""
         for name, array in self.setting.inputs.items():
             if array.dtype.kind not in "iu" or not array.size or array.min() < 0 or array.max() >= self.length:
@@ -171,14 +187,14 @@ def _joined(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _entries(off: Array, telling: Array) -> str:
-    """Single entries, with the first of their indices; empty if most are wrong."""
+def _entries(off: Array, telling: Array) -> Places | None:
+    """Single entries, with the first of their indices; None if most are wrong."""
     count = int(np.count_nonzero(off))
     if 2 * count > np.count_nonzero(telling):
-        return ""
+        return None
     named = ", ".join(str([int(i) for i in index]) for index in np.argwhere(off)[:NAMED])
     more = f" and {count - NAMED} others" if count > NAMED else ""
-    return f"right but at {count} of {off.size} entries: {named}{more}"
+    return Places("entries", f"right but at {count} of {off.size} entries: {named}{more}")
 
 
 def _law(off: Array, analytic: Array, true: Array | None) -> str:
