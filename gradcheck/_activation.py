@@ -51,26 +51,28 @@ def _d_tanh(a: Array) -> Array:
 
 
 MISTAKES = (
-    Mistake("σ' is applied twice", "σ'(a)", _d_sigma),
-    Mistake("σ' is left out", "1 / σ'(a)", lambda a: 1 / _d_sigma(a)),
+    Mistake("σ' was applied twice", "σ'(a)", _d_sigma),
+    Mistake("σ' was left out", "1 / σ'(a)", lambda a: 1 / _d_sigma(a)),
     Mistake(
-        "σ' is taken of σ(a), which is activated already",
+        "σ' was taken of σ(a), which is activated already",
         "σ'(σ(a)) / σ'(a)",
         lambda a: _d_sigma(_sigma(a)) / _d_sigma(a),
     ),
-    Mistake("σ stands where σ' should", "σ(a) / σ'(a)", lambda a: _sigma(a) / _d_sigma(a)),
-    Mistake("the derivative of tanh stands where σ' should", "tanh'(a) / σ'(a)", lambda a: _d_tanh(a) / _d_sigma(a)),
-    Mistake("1 - y² stands where y (1 - y) should, y = σ(a)", "(1 + y) / y", lambda a: 1 + 1 / _sigma(a)),
-    Mistake("tanh' is applied twice", "tanh'(a)", _d_tanh),
-    Mistake("tanh' is left out", "1 / tanh'(a)", lambda a: 1 / _d_tanh(a)),
+    # (1 + y) / (1 - y) is the same at another a: 1 + 2 exp(a)
+    Mistake("σ stood where σ' should, or 1 + y where 1 - y should, y = σ(a)", "1 + exp(a)", lambda a: 1 + np.exp(a)),
+    Mistake("the derivative of tanh stood where σ' should", "tanh'(a) / σ'(a)", lambda a: _d_tanh(a) / _d_sigma(a)),
+    Mistake("1 - y² stood where y (1 - y) should, y = σ(a)", "(1 + y) / y", lambda a: 1 + 1 / _sigma(a)),
+    Mistake("tanh' was applied twice", "tanh'(a)", _d_tanh),
+    Mistake("tanh' was left out", "1 / tanh'(a)", lambda a: 1 / _d_tanh(a)),
     Mistake(
-        "tanh' is taken of tanh(a), which is activated already",
+        "tanh' was taken of tanh(a), which is activated already",
         "tanh'(tanh(a)) / tanh'(a)",
         lambda a: _d_tanh(np.tanh(a)) / _d_tanh(a),
     ),
-    Mistake("tanh stands where tanh' should", "tanh(a) / tanh'(a)", lambda a: np.tanh(a) / _d_tanh(a)),
-    Mistake("σ' stands where tanh' should", "σ'(a) / tanh'(a)", lambda a: _d_sigma(a) / _d_tanh(a)),
-    Mistake("y (1 - y) stands where 1 - y² should, y = tanh(a)", "y / (1 + y)", lambda a: -np.expm1(-2 * a) / 2),
+    Mistake("tanh stood where tanh' should", "tanh(a) / tanh'(a)", lambda a: np.tanh(a) / _d_tanh(a)),
+    Mistake("1 + y² stood where 1 - y² should, y = tanh(a)", "(1 + y²) / (1 - y²)", lambda a: np.cosh(2 * a)),
+    Mistake("σ' stood where tanh' should", "σ'(a) / tanh'(a)", lambda a: _d_sigma(a) / _d_tanh(a)),
+    Mistake("y (1 - y) stood where 1 - y² should, y = tanh(a)", "y / (1 + y)", lambda a: -np.expm1(-2 * a) / 2),
 )
 
 
@@ -113,7 +115,7 @@ def words(target: Target, name: str, seed: int, divisor: float, tick: Callable[[
 def _said(one: Activation, name: str, size: int, setting: Setting) -> str:
     at = "" if len(one.units) == size else f", at {listed(one.units, size, setting)},"
     fits = f"{len(one.units)} of its entries, {len(SHIFTS)} values of each, to within {one.misfit:.0e}"
-    return f"the gradient of {name}{at} is {one.mistake.formula} times the true one ({fits}): {one.mistake.said}"
+    return f"the gradient of {name}{at} is {one.mistake.formula} times the true one ({fits}), as if {one.mistake.said}"
 
 
 def fit(ratios: Array) -> tuple[Mistake, float] | None:
@@ -149,7 +151,7 @@ def _ratios(evaluator: Evaluator, name: str, unit: int, divisor: float) -> Array
             true = there.at(name, index)
         except UserCodeError:
             return None
-        if gradient is None or not true.error <= PRECISE * abs(true.value):
+        if gradient is None or not true.value or not true.error <= PRECISE * abs(true.value):
             return None
         ratios.append(float(gradient[index]) / divisor / true.value)
         if abs(ratios[0] - 1) <= PRECISE:

@@ -98,24 +98,31 @@ def findings(
 def _of_blocks(
     audit: Audit, kind: str, message: str, names: list[str], smallest: Sizes | None, trials: Sequence[Trial]
 ) -> Finding:
-    carried, clipped = _carried(audit, names, trials), _norm_clipped(audit, kind, names)
-    kind = "carried" if carried and trials else "clipped" if clipped else kind
-    told = f"{_subject(names)} {message}{carried}{clipped}{_example(audit, names)}"
     ones = _sizes_of_one(trials, names)
+    steps = _steps(audit, names, ones, trials)
+    clipped = _norm_clipped(audit, kind, names)
+    kind = "carried" if steps else "clipped" if clipped else kind
+    carried = _carried(audit, names, steps)
+    told = f"{_subject(names)} {message}{carried}{clipped}{_example(audit, names)}"
     # where these are right at the smallest size that fails, it is others that fail there
     at = f"; smallest failing size: {shown(smallest)}" if smallest and all(smallest[size] > 1 for size in ones) else ""
     return Finding(kind, told + at + _right_where(ones), tuple(names))
 
 
-def _carried(audit: Audit, names: Sequence[str], trials: Sequence[Trial]) -> str:
-    """What it means that a gradient is right at the last time step alone, if that is what the axis is."""
-    lengths = {audit.places[name].last for name in names if name in audit.places} - {0}
-    if not lengths:
-        return ""
-    if not trials:
-        return ": if this is the last time step, what comes back from later ones is dropped or wrong"
-    steps = [size for size in _sizes_of_one(trials, names) if lengths & {trial.sizes[size] for trial in trials}]
-    return f" of {steps[0]}: what comes back from later ones is dropped or wrong" if len(steps) == 1 else ""
+def _steps(audit: Audit, names: Sequence[str], ones: Sequence[str], trials: Sequence[Trial]) -> str:
+    """The size that is the number of time steps, if a gradient is right at the last of them alone."""
+    lengths = {audit.places[name].last for name in names if name in audit.places}
+    found = [size for size in ones if lengths & {trial.sizes[size] for trial in trials}]
+    return found[0] if len(found) == 1 else ""
+
+
+def _carried(audit: Audit, names: Sequence[str], steps: str) -> str:
+    """What it means that a gradient is right at the last index alone, if that is the last time step."""
+    if steps:
+        return f": what comes back from later steps of {steps} is dropped or wrong"
+    if any(audit.places[name].last for name in names if name in audit.places):
+        return ": if this is the last time step, what comes back from later steps is dropped or wrong"
+    return ""
 
 
 def _norm_clipped(audit: Audit, kind: str, names: Sequence[str]) -> str:

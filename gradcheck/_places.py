@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -72,9 +72,10 @@ def _slices(off: Array, telling: Array, setting: Setting) -> Places | None:
     bounded = [axis for axis in axes if len(axis.wrong) < len(axis.told) and len(_runs(axis.wrong)) <= NAMED]
     if not bounded or (count <= MOST_ENTRIES and not (filled and _whole(axes))):
         return None
-    if len(bounded) == 1 and filled and (bounded[0].last or bounded[0].mostly):
-        words = f"wrong everywhere but at {bounded[0].named(bounded[0].right)}"
-        return Places("partly", words + bounded[0].last * ", the last", bounded[0].last * bounded[0].length)
+    if len(bounded) == 1 and filled:
+        steps, last = bounded[0].last
+        if steps or bounded[0].mostly:
+            return Places("partly", f"wrong everywhere but at {bounded[0].named(bounded[0].right)}{last}", steps)
     within = "" if filled else f", in {count} of {inside} entries there"
     kind = "repeated" if any(axis.repeated for axis in bounded) else "partly"
     return Places(kind, f"right but at {', '.join(axis.said() for axis in bounded)}{within}")
@@ -119,9 +120,16 @@ class _Axis:
         return np.setdiff1d(self.told, self.wrong)
 
     @property
-    def last(self) -> bool:
-        """Whether it is right at the last index alone, along an axis of more than a matrix: time, it may be."""
-        return len(self.shape) > 2 and self.axis < 2 and self.right.tolist() == [self.length - 1]
+    def last(self) -> tuple[int, str]:
+        """How many time steps there may be, if it is right at the last alone, and what says so; 0 if it is not."""
+        right = self.right.tolist()
+        if len(self.shape) > 2 and self.axis < 2 and right == [self.length - 1]:
+            return self.length, ", the last"
+        for name, array in self._indices():
+            at_last = np.setdiff1d(array[-1], array[:-1])
+            if len(array) > 1 and right == at_last.tolist() and np.all(np.isin(self.wrong, array)):
+                return len(array), f", which {name} holds at its last index alone"
+        return 0, ""
 
     @property
     def mostly(self) -> bool:
@@ -172,14 +180,24 @@ class _Axis:
     @property
     def repeated(self) -> str:
         """Whether the wrong indices are just those that an array of integers holds more than once."""
-        for name, array in self.setting.inputs.items():
-            if array.dtype.kind not in "iu" or not array.size or array.min() < 0 or array.max() >= self.length:
-                continue
+        for name, array in self._indices():
             values, counts = np.unique(array, return_counts=True)
             once = values[counts == 1]
             if len(once) and np.array_equal(values[counts > 1], self.wrong) and np.all(np.isin(once, self.right)):
                 return f", which {name} holds more than once (what it holds once is right: = where += should be?)"
         return ""
+
+    def _indices(self) -> Iterator[tuple[str, Array]]:
+        """The arrays of integers that may be indices of this axis."""
+        for name, array in self.setting.inputs.items():
+            if (
+                array.ndim
+                and array.size
+                and array.dtype.kind in "iu"
+                and array.min() >= 0
+                and array.max() < self.length
+            ):
+                yield name, array
 
 
 def _joined(words: Iterable[str]) -> str:

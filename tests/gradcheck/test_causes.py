@@ -240,10 +240,10 @@ def told(report: Any, kind: str) -> list[str]:
     ("model", "bug", "said"),
     [
         ("Rnn", "applied twice", "the gradient of b is tanh'(a) times the true one (4 of its entries"),
-        ("Rnn", "tanh left out", "tanh' is left out"),
-        ("Rnn", "tanh of tanh", "tanh' is taken of tanh(a), which is activated already"),
+        ("Rnn", "tanh left out", "as if tanh' was left out"),
+        ("Rnn", "tanh of tanh", "as if tanh' was taken of tanh(a), which is activated already"),
         ("Lstm", "forget gate", "at entries 4..7 of 16 (gate 2 of 4), is 1 / σ'(a) times the true one"),
-        ("Lstm", "forget gate", "σ' is left out"),
+        ("Lstm", "forget gate", "as if σ' was left out"),
     ],
 )
 def test_an_activation_is_named_without_source(nowhere: dict[str, Any], model: str, bug: str, said: str) -> None:
@@ -253,6 +253,15 @@ def test_an_activation_is_named_without_source(nowhere: dict[str, Any], model: s
     assert said in message
     assert "at T=1, B=1, D=1, H=4 the gradient of b" in message
     assert report.notes == ("no line can be named: the source of the functions that ran is not at hand",)
+
+
+def test_a_bias_that_is_zero_in_the_loss_is_passed_over() -> None:
+    """A check would end in a division by zero where the loss does not depend on a bias."""
+    params = {"b": np.ones(3)}
+    space = {"np": np, "b": params, "k": np.array([1.0, 2.0, 0.0]), "dk": np.array([1.0, 2.0, 3.0])}
+    exec("def loss(): return k @ np.tanh(b['b'])\ndef grads(): return {'b': dk.copy()}", space)
+    report = check(Target(params, space["loss"], space["grads"]))
+    assert "the gradient of b, at entries 0..1 of 3, is 1 / tanh'(a)" in "".join(told(report, "activation"))
 
 
 @pytest.mark.parametrize(
@@ -275,11 +284,14 @@ def test_no_activation_is_named_where_another_thing_is_wrong(nowhere: dict[str, 
 def test_what_is_right_at_the_last_step_alone(nowhere: dict[str, Any]) -> None:
     """That nothing comes back from later steps would not be told from the gradient of the inputs."""
     (message,) = told(check(recurrence(nowhere, "no carry")), "carried")
-    assert "x is wrong everywhere but at [3] of 4 along axis 0, the last of T: what comes back" in message
+    assert (
+        "x is wrong everywhere but at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
+        in message
+    )
     assert "; only from T=2: right wherever T=1, wrong wherever it is larger" in message
     assert "smallest failing size" not in message
     (single,) = told(check(nowhere["vjp_target"]("no carry")), "partly")
-    assert "the last: if this is the last time step, what comes back from later ones" in single
+    assert "the last: if this is the last time step, what comes back from later steps" in single
 
 
 @pytest.mark.parametrize("bug", ["assigned", "applied twice", "clip", ""])

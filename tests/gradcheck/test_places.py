@@ -126,6 +126,27 @@ def test_tokens_that_occur_twice(tokens: list[int], rows: list[int], named: bool
     assert (found is not None and "which x holds more than once" in found[1]) is named
 
 
+@pytest.mark.parametrize(
+    ("tokens", "rows", "steps"),
+    [
+        ([3, 1, 0, 4], [0, 1, 3], 4),
+        ([[3, 1], [0, 1], [4, 5]], [0, 1, 3], 3),
+        ([[3, 1], [0, 1], [4, 1]], [0, 1, 3], 3),
+        ([[3, 1], [0, 1], [4, 1]], [0, 3], 0),
+        ([3, 4, 0, 4], [0, 3], 0),
+    ],
+)
+def test_tokens_of_the_last_step(tokens: list[Any], rows: list[int], steps: int) -> None:
+    """That only the last step is right would not be seen in the gradient of an embedding; or be made up."""
+    true = np.zeros((8, 5))
+    true[np.unique(tokens)] = 1.0
+    analytic = true.copy()
+    analytic[rows] *= 2
+    found = places(analytic != true, analytic, None, Setting({"w": (8, 5)}, (), {"x": np.array(tokens)}))
+    assert found.last == steps
+    assert ("which x holds at its last index alone" in found.words) is bool(steps)
+
+
 @pytest.mark.parametrize(("factor", "told"), [(0.0, "there it is zero"), (-1.0, "wrong sign"), (2.5, "2.5 times the")])
 def test_what_the_wrong_part_is_of_the_true_one(factor: float, told: str) -> None:
     """That a gate has the wrong sign would be left to the reader."""
