@@ -34,6 +34,7 @@ def char_lstm(rng: np.random.Generator, *, T: int = 4, B: int = 2, V: int = 7, H
         lambda: model.loss(tokens, targets, state),
         lambda: model.loss_and_grads(tokens, targets, state)[1],
         inputs={"tokens": tokens, "targets": targets},
+        gates="ifgo",
     )
 
 
@@ -51,4 +52,4 @@ def lstm_sequence(rng: np.random.Generator, *, T: int = 4, B: int = 2, D: int = 
 
     shapes = {"x": (T, B, D), "h0": (B, H), "c0": (B, H), "W": (D, 4 * H), "U": (H, 4 * H), "b": (4 * H,)}
     inputs = {name: rng.standard_normal(shape) / 2 for name, shape in shapes.items()}
-    return gradcheck.Target.from_vjp(forward, backward, inputs)
+    return gradcheck.Target.from_vjp(forward, backward, inputs, gates="ifgo")

@@ -11,10 +11,12 @@ import numpy as np
 from gradcheck import _laws
 from gradcheck._compare import Comparer
 from gradcheck._evaluate import Evaluator, number
-from gradcheck._locate import Entries, difference_entries, find_entries
+from gradcheck._locate import Entries, difference_entries, find_wrong
+from gradcheck._places import Places, Setting, places
 from gradcheck._report import Block, Law
+from gradcheck._shares import share
 from gradcheck._stress import scale
-from gradcheck._target import Target, Values
+from gradcheck._target import Array, Target, Values
 from gradcheck._verdict import Verdict, overall
 
 #: wrong blocks up to this size are differenced entry by entry
@@ -27,12 +29,17 @@ RANDOM = "the loss is not the same when asked twice: no difference of it means a
 
 @dataclass
 class Audit:
-    """What was found at one point. `gradients` are the analytic ones, `numerical` those of blocks differenced whole."""
+    """What was found at one point.
+
+    `gradients` are the analytic ones, `numerical` those of blocks differenced whole; `places` say which entries are
+    wrong of blocks that are right elsewhere.
+    """
 
     blocks: dict[str, Block] = field(default_factory=dict)
     laws: dict[str, Law] = field(default_factory=dict)
     gradients: Values = field(default_factory=dict)
     numerical: Values = field(default_factory=dict)
+    places: dict[str, Places] = field(default_factory=dict)
     scheme: str = ""
     evaluations: int = 0
 
@@ -159,12 +166,26 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> 
     if not size:
         return
     if not depth.full and size > EVERY_ENTRY:
-        worst = find_entries(comparer.evaluator, comparer.gradients[name], name, comparer.rng(name))
-        result.blocks[name] = replace(block, worst=worst)
-        return
-    entries = depth.difference(comparer.evaluator, name)
-    result.numerical[name] = entries.values
-    result.blocks[name] = comparer.by_entries(block, entries)
+        wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.rng(name))
+        result.blocks[name], off = replace(block, worst=wrong.worst), wrong.off
+    else:
+        entries = depth.difference(comparer.evaluator, name)
+        result.numerical[name] = entries.values
+        result.blocks[name], off = comparer.by_entries(block, entries), comparer.off(name, entries)
+    if result.blocks[name].verdict == "wrong":
+        _say_where(result, comparer, name, off)
+
+
+def _say_where(result: Audit, comparer: Comparer, name: str, off: Array) -> None:
+    base, target = comparer.evaluator.base, comparer.evaluator.target
+    gradient, true = comparer.gradients[name], result.numerical.get(name)
+    setting = Setting({other: array.shape for other, array in base.items()}, target.gates, target.inputs())
+    sources = {**{other: array for other, array in base.items() if array.ndim == 3}, **target.inputs()}
+    made = "" if true is None else share(gradient, true, sources)
+    found = Places("share", made) if made else places(off, gradient, true, setting)
+    if found is not None:
+        result.places[name] = found
+        result.blocks[name] = replace(result.blocks[name], where=found.words)
 
 
 def _all_undecided(result: Audit, evaluator: Evaluator, message: str) -> None:

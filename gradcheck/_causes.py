@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from gradcheck._audit import Audit
-from gradcheck._patterns import factor, pattern
+from gradcheck._evaluate import norm
+from gradcheck._patterns import NO_PATTERN, factor, pattern
 from gradcheck._report import Finding, Law, Trial, Worst
 from gradcheck._sizes import Sizes
+
+#: how near a norm must be to a round number to be one: clipping code adds 1e-6 to what it divides by
+ROUND = 2e-6
 
 
 @dataclass(frozen=True)
@@ -87,16 +91,69 @@ def findings(
     grouped: dict[tuple[str, str], list[str]] = {}
     for name in remaining:
         grouped.setdefault(_pattern(audit, name), []).append(name)
-    at = f"; smallest failing size: {shown(smallest)}" if smallest else ""
-    for (kind, message), names in grouped.items():
-        where = _right_where(trials, names)
-        result.append(Finding(kind, f"{_subject(names)} {message}{_example(audit, names)}{at}{where}", tuple(names)))
+    result += [_of_blocks(audit, kind, message, names, smallest, trials) for (kind, message), names in grouped.items()]
     return tuple(result)
 
 
-def _right_where(trials: Sequence[Trial], names: Sequence[str]) -> str:
-    """At which sizes of one, and at those alone, these gradients come out right: a path along that axis is wrong."""
-    told = []
+def _of_blocks(
+    audit: Audit, kind: str, message: str, names: list[str], smallest: Sizes | None, trials: Sequence[Trial]
+) -> Finding:
+    ones = _sizes_of_one(trials, names)
+    steps = _steps(audit, names, ones, trials)
+    clipped = _norm_clipped(audit, kind, names)
+    kind = "carried" if steps else "clipped" if clipped else kind
+    carried = _carried(audit, names, steps)
+    told = f"{_subject(names)} {message}{carried}{clipped}{_example(audit, names)}"
+    # where these are right at the smallest size that fails, it is others that fail there
+    at = f"; smallest failing size: {shown(smallest)}" if smallest and all(smallest[size] > 1 for size in ones) else ""
+    return Finding(kind, told + at + _right_where(ones), tuple(names))
+
+
+def _steps(audit: Audit, names: Sequence[str], ones: Sequence[str], trials: Sequence[Trial]) -> str:
+    """The size that is the number of time steps, if a gradient is right at the last of them alone."""
+    lengths = {audit.places[name].last for name in names if name in audit.places}
+    found = [size for size in ones if lengths & {trial.sizes[size] for trial in trials}]
+    return found[0] if len(found) == 1 else ""
+
+
+def _carried(audit: Audit, names: Sequence[str], steps: str) -> str:
+    """What it means that a gradient is right at the last index alone, if that is the last time step."""
+    if steps:
+        return f": what comes back from later steps of {steps} is dropped or wrong"
+    if any(audit.places[name].last for name in names if name in audit.places):
+        return ": if this is the last time step, what comes back from later steps is dropped or wrong"
+    return ""
+
+
+def _norm_clipped(audit: Audit, kind: str, names: Sequence[str]) -> str:
+    """Whether all gradients are too small by one factor, and their norm is a round number."""
+    if (
+        kind != "factor"
+        or any(block.verdict == "right" for block in audit.blocks.values())
+        or set(names) < {*audit.wrong}
+    ):
+        return ""
+    size = math.hypot(*(norm(gradient) for gradient in audit.gradients.values()))
+    limit = float(f"{size:.2g}")
+    true = math.hypot(*(norm(audit.numerical[name]) for name in names))
+    if true <= size or abs(size - limit) > ROUND * max(limit, 1.0):
+        return ""
+    told = "together they have" if len(names) > 1 else "it has"
+    fits = f"the norm {limit:g} (to within {abs(size - limit):.0e}), where {true:.6g} is true"
+    return f"; {told} {fits}: clipped to that norm?"
+
+
+def _right_where(ones: list[str]) -> str:
+    """That gradients are right wherever one of these sizes is one, in words."""
+    if not ones:
+        return ""
+    first = f"only from {ones[0]}=2: " if len(ones) == 1 else ""
+    return f"; {first}right wherever {' or '.join(f'{size}=1' for size in ones)}, wrong wherever it is larger"
+
+
+def _sizes_of_one(trials: Sequence[Trial], names: Sequence[str]) -> list[str]:
+    """The sizes for which these gradients are right at one and wrong beyond: a path along that axis is wrong."""
+    told: list[str] = []
     judged = [trial for trial in trials if trial.verdict == "right" or trial.wrong]
     for size in judged[0].sizes if judged else ():
         outcomes = {
@@ -104,8 +161,8 @@ def _right_where(trials: Sequence[Trial], names: Sequence[str]) -> str:
             for one in (True, False)
         }
         if outcomes == {True: {False}, False: {True}}:
-            told.append(f"{size}=1")
-    return f"; right wherever {' or '.join(told)}, wrong wherever it is larger" if told else ""
+            told.append(size)
+    return told
 
 
 def _subject(names: list[str]) -> str:
@@ -143,9 +200,10 @@ def _pattern(audit: Audit, name: str) -> tuple[str, str]:
     if name not in audit.gradients:
         return "structure", f"cannot be compared: {block.message}"
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)
-    if numerical is None:
-        return "gradient", "not the slope of the loss"
-    return pattern(name, analytic, audit.numerical)
+    kind, said = ("gradient", NO_PATTERN) if numerical is None else pattern(name, analytic, audit.numerical)
+    if kind == "gradient" and name in audit.places:
+        return audit.places[name].kind, audit.places[name].words
+    return kind, said
 
 
 def _label(k: float, sizes: Sizes) -> str | None:

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from gradcheck import _activation
 from gradcheck._audit import Audit, Depth, audit
 from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
 from gradcheck._errors import GradientError, TargetError
@@ -26,10 +27,11 @@ from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target
 from gradcheck._trace import Trace
 
-#: findings that a line explains; laws that a clip inside the backward breaks
-PATTERNS = frozenset(
-    {"gradient", "factor", "sign", "transposed", "missing", "phantom", "exchanged", "permuted", "reduced", "partly"}
-)
+#: findings that leave open what is wrong; all that a line explains
+UNNAMED = frozenset({"gradient", "partly", "entries"})
+PATTERNS = UNNAMED | {"factor", "sign", "transposed", "missing", "phantom", "exchanged", "permuted", "reduced"}
+PATTERNS |= {"carried", "clipped", "repeated", "share"}
+#: laws that tell of state; laws that a clip inside the backward breaks
 STATEFUL = frozenset({"statelessness", "repeatability", "purity"})
 HIDDEN = frozenset({"scale", "linearity"})
 #: set by the tests: an error in the trace is an error
@@ -131,7 +133,7 @@ class _Run:
 
     def _of_target(self, target: Target) -> Report:
         main = self._audit_target(target, Depth(full=self.full), "checking")
-        return self._explained(self._assembled(target.name, "", main, {}, None, []))
+        return self._named(self._explained(self._assembled(target.name, "", main, {}, None, [])))
 
     # -- a factory -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ class _Run:
                 trials += self._tried(factory, other)
         self._learn_from(main, trials)
         main, smallest = self._smallest(factory, sizes, main, trials)
-        return self._explained(self._assembled(factory.name, factory.doc, main, sizes, smallest, trials))
+        return self._named(self._explained(self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)))
 
     def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
         """The default sizes; or, if the code raises there, the first others at which it does not."""
@@ -245,6 +247,7 @@ class _Run:
             main.gradients.pop(name, None)  # it may have none at these sizes: missing, or of another shape
         main.gradients |= found.gradients
         main.numerical |= found.numerical
+        main.places |= found.places
 
     def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
@@ -266,6 +269,11 @@ class _Run:
         return self._audit_target(factory.build(self.seed, sizes), depth, stage)
 
     def _audit_target(self, target: Target, depth: Depth, stage: str) -> Audit:
+        found = audit(target, self.seed, depth, self._ticker(stage))
+        self.evaluations += found.evaluations
+        return found
+
+    def _ticker(self, stage: str) -> Callable[[], None]:
         ticks = 0
 
         def tick() -> None:
@@ -273,9 +281,7 @@ class _Run:
             ticks += 1
             self.progress(stage, self.evaluations + ticks)
 
-        found = audit(target, self.seed, depth, tick)
-        self.evaluations += found.evaluations
-        return found
+        return tick
 
     def _explained(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and a trace finds them."""
@@ -309,7 +315,9 @@ class _Run:
             replace(
                 one,
                 kind=_kind(one, explained) if one.kind == "line" else one.kind,
-                message=one.message + ("" if number else at),
+                message=one.message
+                + (_where(report, one) if len(found.findings) == 1 else "")
+                + ("" if number else at),
             )
             for number, one in enumerate(found.findings)
         ]
@@ -322,6 +330,36 @@ class _Run:
             evaluations=self.evaluations,
             patch=found.patch.plain() if found.patch else {},
         )
+
+    def _named(self, report: Report) -> Report:
+        """The report with the mistakes in the derivatives of activations that biases show, where no line is known."""
+        if not self.explain or _broken(report) & STATEFUL:
+            return report
+        found = [self._with_activations(one, report) for one in report.findings]
+        return replace(report, findings=tuple(found), evaluations=self.evaluations)
+
+    def _with_activations(self, finding: Finding, report: Report) -> Finding:
+        if finding.kind not in UNNAMED or finding.line is not None:
+            return finding
+        vectors = [name for name in finding.blocks if _is_vector(report.blocks[name].shape)]
+        said = [words for name in vectors if (words := self._activations(name))]
+        return replace(finding, kind="activation", message="; ".join([finding.message, *said])) if said else finding
+
+    def _activations(self, name: str) -> str:
+        """What the gradient of a bias shows where there is one time step and one example, as far as that is known."""
+        subject, at = self.subject, ""
+        try:
+            if isinstance(subject, TargetFactory):
+                sizes = subject.single(self.seed, name)
+                subject, at = subject.build(self.seed, sizes), f"at {shown(sizes)} "
+                divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
+            else:
+                divisor = 1.0
+            said, evaluations = _activation.words(subject, name, self.seed, divisor, self._ticker("looking closer"))
+        except TargetError:  # the code need not run at such sizes
+            return ""
+        self.evaluations += evaluations
+        return at + said if said else ""
 
     def _known(self, report: Report) -> set[str]:
         """The gradients that are wrong at some sizes."""
@@ -386,8 +424,17 @@ def _wrong(report: Report) -> set[str]:
     return {name for name, block in report.blocks.items() if block.verdict == "wrong"}
 
 
+def _is_vector(shape: tuple[int, ...]) -> bool:
+    return 0 < math.prod(shape) == max(shape, default=0)
+
+
 def _broken(report: Report) -> set[str]:
     return {name for name, law in report.laws.items() if not law.holds}
+
+
+def _where(report: Report, line: Finding) -> str:
+    """Which entries are wrong, if one line is to blame for all of them."""
+    return "".join(f"; {name} is {report.blocks[name].where}" for name in line.blocks if report.blocks[name].where)
 
 
 def _kind(line: Finding, explained: list[Finding]) -> str:

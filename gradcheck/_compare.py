@@ -19,7 +19,7 @@ from gradcheck import _laws
 from gradcheck._difference import Derivative
 from gradcheck._errors import UserCodeError
 from gradcheck._evaluate import Evaluator, inner, norm, typical
-from gradcheck._locate import Entries
+from gradcheck._locate import Entries, Probe
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
 from gradcheck._verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
@@ -104,6 +104,25 @@ class Comparer:
         # An entry's error may hide behind that of its difference: two bars cannot.
         seen = min(2 * bar, block.sensitivity or math.inf) if verdict == "right" else 2 * bar
         return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
+
+    def off(self, name: str, entries: Entries) -> Array:
+        """Which entries are wrong beyond doubt."""
+        bars = self._entry_bars(name, entries)
+        return np.asarray(np.abs(self.gradients[name] - entries.values) > BEYOND_DOUBT * bars)
+
+    def probe(self, name: str) -> Probe:
+        """Compares along directions over parts of a block; a part has its share of the block's rounding error."""
+        gradient = self.gradients[name]
+        rounding = DEVIATIONS * self._rounding(name) / math.sqrt(gradient.size)
+
+        def along(direction: Array) -> tuple[float, float]:
+            derivative = self.evaluator.derivative({name: direction})
+            part = direction != 0
+            own = ROUNDING_OWN * self.epsilon * norm(gradient[part])
+            bar = derivative.error + rounding * math.sqrt(np.count_nonzero(part)) + own
+            return inner(self.gradients, {name: direction}) - derivative.value, bar
+
+        return along
 
     def compare(self, names: list[str], count: int = DIRECTIONS) -> list[Comparison]:
         """Comparisons along Gaussian directions over these blocks; the same names have the same directions."""

@@ -26,7 +26,8 @@ class Block:
     `error` is |analytic - numerical| relative to the norm of the block's gradient, `error_bar` what the comparison
     could resolve, `sensitivity` the size of an error that would have been missed with a probability of at most 1e-6,
     all in the same measure. `worst` is None where no single entry was differenced. `factor` is a factor common to
-    every block (see the law "reduction") that was divided out before judging; 1.0 otherwise.
+    every block (see the law "reduction") that was divided out before judging; 1.0 otherwise. `where` says which part of
+    a wrong gradient is wrong, if it is right elsewhere.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Block:
     worst: Worst | None = None
     message: str = ""
     factor: float = 1.0
+    where: str = ""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,15 @@ class TargetFactory:
                 )
             yield larger
 
+    def single(self, seed: int, name: str) -> Sizes:
+        """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
+        shape = self.build(seed, self.sizes).values()[name].shape
+        sizes = dict(self.sizes)
+        for size in sizes:
+            if size not in self.pinned and self.build(seed, {**self.sizes, size: 1}).values()[name].shape == shape:
+                sizes[size] = 1
+        return sizes
+
     def shrink(self, sizes: Sizes, fails: Callable[[Sizes], bool]) -> Sizes:
         """The smallest sizes at which `fails` still holds: one size at a time, down to a fixed point."""
         smallest = dict(sizes)

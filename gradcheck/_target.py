@@ -35,6 +35,8 @@ class Target:
             sequence or one array. They are changed in place to see whether the loss follows, and put back.
         reset: Called before each ``loss()`` and before each ``loss()``-then-``grads()``: brings hidden state back.
         name: Shown in the report.
+        gates: The names of gates that stand side by side in one array, in their order: "ifgo", or a list of names.
+            Reports then name the gate that is wrong.
 
     Raises:
         TargetError: If a parameter cannot be perturbed: not an ndarray, not floating point, read-only, not finite, or
@@ -53,6 +55,7 @@ class Target:
         inputs: Any = None,
         reset: Callable[[], object] | None = None,
         name: str | None = None,
+        gates: Sequence[str] = (),
     ) -> None:
         if not (callable(loss) and callable(grads)):
             bad = "loss" if not callable(loss) else "grads"
@@ -68,14 +71,19 @@ class Target:
         self._reset = reset
         self._inputs = _named_inputs(inputs)
         self._given: Values = {}
+        self.gates = _named_gates(gates)
         self._check_params()
 
     @staticmethod
     def from_function(
-        f: Callable[[Values], tuple[Any, Mapping[str, Any]]], params: Mapping[str, Any], *, name: str | None = None
+        f: Callable[[Values], tuple[Any, Mapping[str, Any]]],
+        params: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        gates: Sequence[str] = (),
     ) -> Target:
         """A target from ``f(params) -> (loss, grads)``, which never mutates `params` (JAX style)."""
-        return _FunctionTarget(f, params, name=name)
+        return _FunctionTarget(f, params, name=name, gates=gates)
 
     @staticmethod
     def from_vjp(
@@ -84,6 +92,7 @@ class Target:
         inputs: Mapping[str, Any] | Sequence[Any],
         *,
         name: str | None = None,
+        gates: Sequence[str] = (),
     ) -> Target:
         """A target from a forward and a backward: the vector-Jacobian product itself, with no loss around it.
 
@@ -94,7 +103,7 @@ class Target:
                 Integer inputs (tokens) have no gradient: their place may hold None or be left out.
             inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
         """
-        return _VjpTarget(forward, backward, inputs, name=name)
+        return _VjpTarget(forward, backward, inputs, name=name, gates=gates)
 
     # -- what the checker asks for ---------------------------------------------------------------------------------
 
@@ -208,7 +217,9 @@ class _FunctionTarget(Target):
 
     takes_complex = True
 
-    def __init__(self, f: Callable[[Values], Any], params: Mapping[str, Any], *, name: str | None) -> None:
+    def __init__(
+        self, f: Callable[[Values], Any], params: Mapping[str, Any], *, name: str | None, gates: Sequence[str]
+    ) -> None:
         if not callable(f):
             raise TargetError(f"f must be a function f(params) -> (loss, grads), got {_describe(f)}")
         if not isinstance(params, Mapping):
@@ -218,7 +229,7 @@ class _FunctionTarget(Target):
         arrays: dict[str, Any] = {
             str(key): value if isinstance(value, list) else np.array(value) for key, value in params.items()
         }
-        super().__init__(arrays, lambda: None, lambda: None, name=name or getattr(f, "__name__", None))
+        super().__init__(arrays, lambda: None, lambda: None, name=name or getattr(f, "__name__", None), gates=gates)
 
     def changed(self) -> list[str]:
         return _differing(self._handed, self._given)
@@ -245,7 +256,13 @@ class _VjpTarget(Target):
     has_cotangent = True
 
     def __init__(
-        self, forward: Callable[..., Any], backward: Callable[[Any, Any], Any], inputs: Any, *, name: str | None
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[[Any, Any], Any],
+        inputs: Any,
+        *,
+        name: str | None,
+        gates: Sequence[str],
     ) -> None:
         if not (callable(forward) and callable(backward)):
             raise TargetError(
@@ -268,9 +285,8 @@ class _VjpTarget(Target):
         floats: dict[str, Any] = {key: array for key, array in arrays.items() if key not in integers}
         self.cotangents: list[Array] = []
         self._handed: Values = {}
-        super().__init__(
-            floats, lambda: None, lambda: None, inputs=integers, name=name or getattr(forward, "__name__", None)
-        )
+        name = name or getattr(forward, "__name__", None)
+        super().__init__(floats, lambda: None, lambda: None, inputs=integers, name=name, gates=gates)
 
     def begin(self, rng: np.random.Generator) -> None:
         outputs, _ = self.run_forward(self.values())
@@ -375,6 +391,12 @@ def _named_inputs(inputs: Any) -> Values:
     if isinstance(inputs, (tuple, list)) and any(isinstance(part, np.ndarray) for part in inputs):
         return {f"inputs[{i}]": array for i, array in enumerate(inputs)}
     return {"inputs": inputs}
+
+
+def _named_gates(gates: Any) -> tuple[str, ...]:
+    if not isinstance(gates, Sequence) or not all(isinstance(gate, str) for gate in gates):
+        raise TargetError(f'gates must be the names of the gates in their order, as in "ifgo", got {_describe(gates)}')
+    return tuple(gates)
 
 
 def _check_floating(what: str, array: object) -> None:

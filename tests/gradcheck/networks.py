@@ -30,8 +30,13 @@ def rnn_backward(cotangents: Any, cache: Any, bug: str = "") -> tuple[Any, ...]:
         dz = (dh + dhs[t]) * (1 - hs[t + 1] ** 2)
         if bug == "clip":
             dz = np.clip(dz, -20, 20)
-        if bug == "applied twice":
-            dz = dz * (1 - hs[t + 1] ** 2)
+        match bug:
+            case "applied twice":
+                dz = dz * (1 - hs[t + 1] ** 2)
+            case "tanh left out":
+                dz = dh + dhs[t]
+            case "tanh of tanh":
+                dz = (dh + dhs[t]) * (1 - np.tanh(hs[t + 1]) ** 2)
         dW = x[t].T @ dz + (0 if bug == "assigned" else dW)
         dU, db, dx[t] = dU + hs[t].T @ dz, db + dz.sum(0), dz @ W.T
         dh = np.zeros_like(dhT) if bug == "no carry" else dz @ (U if bug == "not transposed" else U.T)
@@ -145,7 +150,8 @@ class Lstm(Rnn):
             dh = dh + dy[t] @ p["V"].T
             dc = dc + dh * o * (1 - tanh_c**2)
             forget = np.ones_like(f) if self.bug == "forget gate" else f * (1 - f)
-            dz = np.hstack([dc * g * i * (1 - i), dc * c * forget, dh * tanh_c * o * (1 - o), dc * i * (1 - g**2)])
+            di = dc * (i if self.bug == "i for g" else g) * i * (1 - i)
+            dz = np.hstack([di, dc * c * forget, dh * tanh_c * o * (1 - o), dc * i * (1 - g**2)])
             grads["W"] += x.T @ dz
             grads["U"] += h.T @ dz
             grads["b"] += dz.sum(0)
@@ -170,6 +176,11 @@ def spoil(grads: Arrays, bug: str, sizes: dict[str, int]) -> Arrays:
             grads["W"][1, 2] *= 1.001
         case "sum over B":
             grads = {name: sizes["B"] * grad for name, grad in grads.items()}
+        case "norm clip":
+            size = np.sqrt(sum((grad**2).sum() for grad in grads.values()))
+            grads = {name: grad * min(1, 0.5 / (size + 1e-6)) for name, grad in grads.items()}
+        case "all too small":
+            grads = {name: grad * 0.37 for name, grad in grads.items()}
         case "mean over T, and sign":
             grads = {name: grad / sizes["T"] for name, grad in grads.items()}
             grads["U"] = -grads["U"]

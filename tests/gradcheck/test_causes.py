@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gradcheck
 from gradcheck import Block, Target, Worst, check
 from gradcheck._audit import Audit
 from gradcheck._causes import common_factor, factor_at, findings, shown, told_apart
 from gradcheck._patterns import factor
 from gradcheck._report import Trial
+from tests.gradcheck import networks
 from tests.gradcheck.networks import Lstm, Rnn, factory
 
 
@@ -186,8 +189,8 @@ def test_a_factor_that_does_not_follow_the_size_is_no_reduction() -> None:
         ("transposed", "transposed", ["U"]),
         ("missing", "missing", ["b"]),
         ("scalar bias", "reduced", ["b"]),
-        ("one entry", "partly", ["W"]),
-        ("assigned", "gradient", ["W"]),
+        ("one entry", "entries", ["W"]),
+        ("assigned", "share", ["W"]),
         ("applied twice", "gradient", ["h0", "W", "U", "b"]),
         ("not transposed", "gradient", ["h0", "W", "U", "b"]),
     ],
@@ -205,6 +208,116 @@ def test_broken_laws_come_first() -> None:
     w = np.ones(2)
     report = check(Target({"w": w}, lambda: np.sin(w).sum(), lambda: {"w": 2 * np.cos(w), "v": 0}))
     assert [found.kind for found in report.findings] == ["law:names", "factor"]
+
+
+# -- without source ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nowhere() -> dict[str, Any]:
+    """The networks of these tests as a REPL would hold them: no line of theirs can be read."""
+    space: dict[str, Any] = {"__name__": "nowhere"}
+    exec(compile(inspect.getsource(networks), "<nowhere>", "exec"), space)
+    return space
+
+
+def recurrence(nowhere: dict[str, Any], bug: str) -> Any:
+    """A factory of a forward and a backward, with the inputs among what has a gradient."""
+
+    @gradcheck.target
+    def vjp(_: Any, *, T: int = 4, B: int = 2, D: int = 3, H: int = 5) -> Target:
+        return nowhere["vjp_target"](bug, T, B, D, H)
+
+    return vjp
+
+
+def told(report: Any, kind: str) -> list[str]:
+    """The messages of one kind."""
+    return [found.message for found in report.findings if found.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("model", "bug", "said"),
+    [
+        ("Rnn", "applied twice", "the gradient of b is tanh'(a) times the true one (4 of its entries"),
+        ("Rnn", "tanh left out", "as if tanh' was left out"),
+        ("Rnn", "tanh of tanh", "as if tanh' was taken of tanh(a), which is activated already"),
+        ("Lstm", "forget gate", "at entries 4..7 of 16 (gate 2 of 4), is 1 / σ'(a) times the true one"),
+        ("Lstm", "forget gate", "as if σ' was left out"),
+    ],
+)
+def test_an_activation_is_named_without_source(nowhere: dict[str, Any], model: str, bug: str, said: str) -> None:
+    """A derivative applied twice or left out would be no more than wrong where no line can be read."""
+    report = check(nowhere["factory"](nowhere[model], bug))
+    (message,) = told(report, "activation")
+    assert said in message
+    assert "at T=1, B=1, D=1, H=4 the gradient of b" in message
+    assert report.notes == ("no line can be named: the source of the functions that ran is not at hand",)
+
+
+def test_a_bias_that_is_zero_in_the_loss_is_passed_over() -> None:
+    """A check would end in a division by zero where the loss does not depend on a bias."""
+    params = {"b": np.ones(3)}
+    space = {"np": np, "b": params, "k": np.array([1.0, 2.0, 0.0]), "dk": np.array([1.0, 2.0, 3.0])}
+    exec("def loss(): return k @ np.tanh(b['b'])\ndef grads(): return {'b': dk.copy()}", space)
+    report = check(Target(params, space["loss"], space["grads"]))
+    assert "the gradient of b, at entries 0..1 of 3, is 1 / tanh'(a)" in "".join(told(report, "activation"))
+
+
+@pytest.mark.parametrize(
+    ("model", "bug"),
+    [
+        ("Rnn", "not transposed"),
+        ("Rnn", "no carry"),
+        ("Rnn", "factor"),
+        ("Lstm", "cell not carried"),
+        ("Lstm", "i for g"),
+    ],
+)
+def test_no_activation_is_named_where_another_thing_is_wrong(nowhere: dict[str, Any], model: str, bug: str) -> None:
+    """Somebody would look for a mistake in an activation that is right."""
+    report = check(nowhere["factory"](nowhere[model], bug))
+    assert report.verdict == "wrong"
+    assert not told(report, "activation")
+
+
+def test_what_is_right_at_the_last_step_alone(nowhere: dict[str, Any]) -> None:
+    """That nothing comes back from later steps would not be told from the gradient of the inputs."""
+    (message,) = told(check(recurrence(nowhere, "no carry")), "carried")
+    assert (
+        "x is wrong everywhere but at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
+        in message
+    )
+    assert "; only from T=2: right wherever T=1, wrong wherever it is larger" in message
+    assert "smallest failing size" not in message
+    (single,) = told(check(nowhere["vjp_target"]("no carry")), "partly")
+    assert "the last: if this is the last time step, what comes back from later steps" in single
+
+
+@pytest.mark.parametrize("bug", ["assigned", "applied twice", "clip", ""])
+def test_no_carry_is_missed_where_another_thing_is_wrong(nowhere: dict[str, Any], bug: str) -> None:
+    """Somebody would look for a mistake between time steps where there is none."""
+    report = check(recurrence(nowhere, bug))
+    assert not told(report, "carried")
+    assert not any("comes back" in found.message for found in report.findings)
+
+
+def test_the_share_of_one_step_is_named(nowhere: dict[str, Any]) -> None:
+    """A gradient that is assigned at every step would be no more than wrong."""
+    for target in (recurrence(nowhere, "assigned"), nowhere["factory"](nowhere["Rnn"], "assigned")):
+        (message,) = told(check(target), "share")
+        assert "the gradient of W is made of x[0] alone" in message
+    for bug in ("applied twice", "no carry"):
+        assert not told(check(recurrence(nowhere, bug)), "share")
+
+
+def test_a_clip_to_a_norm(nowhere: dict[str, Any]) -> None:
+    """Gradients that are clipped before they are handed out would be too small by a factor that nobody knows."""
+    (message,) = told(check(nowhere["factory"](nowhere["Rnn"], "norm clip")), "clipped")
+    assert "together they have the norm 0.5 (to within" in message
+    report = check(nowhere["factory"](nowhere["Rnn"], "all too small"))
+    assert not told(report, "clipped")
+    assert told(report, "factor")
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

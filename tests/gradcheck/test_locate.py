@@ -1,16 +1,18 @@
-"""Single entries: all of a block, or the worst one of a block too large for that."""
+"""Single entries: all of a block, or the wrong ones of a block too large for that."""
 
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gradcheck import Target, check
+from gradcheck._compare import Comparer
 from gradcheck._evaluate import Evaluator
-from gradcheck._locate import assemble, difference_entries, find_entries
+from gradcheck._locate import Wrong, assemble, difference_entries, extent, failing, find_wrong
 from tests.gradcheck.networks import Rnn
 
 
@@ -60,41 +62,116 @@ def test_the_worst_entry_and_both_its_values(index: tuple[int, int], full: bool)
     assert worst.numerical == pytest.approx(true[index], rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_one_wrong_entry_of_thousands_is_found_by_halving(seed: int) -> None:
-    """A wrong entry in a large block would not be named, or cost as many losses as there are entries."""
-    index = tuple(int(i) for i in np.random.default_rng(seed).integers(0, 64, 2))
-    target, _ = bowl((64, 64), {index: 1e-3})
-    asked = evaluator(target)
-    worst = find_entries(asked, target.grads_at(target.values())["w"], "w", np.random.default_rng(seed))
-    assert worst.index == index
-    assert worst.analytic - worst.numerical == pytest.approx(1e-3, rel=1e-6)
-    assert asked.evaluations < 30 * math.log2(64 * 64)
+def found(target: Target, seed: int = 0) -> tuple[Wrong, int]:
+    """What splitting finds, and the derivatives that it took."""
+    comparer = Comparer(evaluator(target), {"w": target.grads_at(target.values())["w"]}, seed)
+    probe, asked = comparer.probe("w"), []
+    wrong = find_wrong(
+        lambda direction: asked.append(1) or probe(direction), comparer.gradients["w"], np.random.default_rng(seed)
+    )
+    return wrong, len(asked)
 
 
-def test_a_check_halves_where_a_block_is_too_large() -> None:
+def scattered(shape: tuple[int, ...], count: int, seed: int) -> dict[tuple[int, ...], float]:
+    """Errors of several sizes at random entries."""
+    rng = np.random.default_rng(seed)
+    flats = rng.choice(math.prod(shape), count, replace=False)
+    return {tuple(map(int, np.unravel_index(flat, shape))): 10.0 ** -rng.uniform(0, 4) for flat in flats}
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [*product([(10, 10), (100, 100)], [1, 2, 4, 8, 16]), ((1000, 1000), 1)],
+)
+def test_all_wrong_entries_of_many_are_found_by_splitting(shape: tuple[int, int], count: int) -> None:
+    """Wrong entries in a large block would not be named, or cost as many losses as there are entries."""
+    spoil = scattered(shape, count, seed=count)
+    wrong, asked = found(bowl(shape, spoil)[0])
+    assert {tuple(map(int, index)) for index in np.argwhere(wrong.off)} == set(spoil)
+    assert asked <= 2 * count * (math.ceil(math.log2(math.prod(shape) / count)) + 1)
+    assert wrong.worst.index == max(spoil, key=spoil.__getitem__)
+    assert wrong.worst.analytic - wrong.worst.numerical == pytest.approx(max(spoil.values()), rel=1e-6)
+
+
+def test_splitting_works_where_only_real_numbers_do() -> None:
+    """The bar of a real difference would be taken for an error, or hide one."""
+    spoil = scattered((40, 50), 3, seed=1)
+    target, _ = bowl((40, 50), spoil)
+    real = Target({"w": lambda: target.values()["w"]}, target._loss, target._grads)
+    real._params = lambda: target._params
+    assert not real.takes_complex
+    assert {tuple(map(int, index)) for index in np.argwhere(found(real)[0].off)} == set(spoil)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        np.s_[7],
+        np.s_[:, 5],
+        np.s_[[3, 40, 41]],
+        np.s_[:, 16:32],
+        np.s_[:, 64:],
+        np.s_[2:30, 48:],
+        np.s_[:, [*range(16), *range(32, 48)]],
+        np.s_[:],
+    ],
+)
+def test_slices_of_an_axis_are_found(part: Any) -> None:
+    """Many wrong entries would go by the name of one, though they are a row, or a gate."""
+    shape, expected = (60, 80), np.zeros((60, 80), dtype=bool)
+    expected[part] = True
+    spoil = {tuple(map(int, index)): 0.1 + 0.01 * k for k, index in enumerate(np.argwhere(expected))}
+    wrong, asked = found(bowl(shape, spoil)[0])
+    assert np.array_equal(wrong.off, expected)
+    assert wrong.worst.index in spoil
+    assert asked < 250
+
+
+def test_a_check_splits_where_a_block_is_too_large() -> None:
     """A large wrong block would be differenced entry by entry."""
     target, _ = bowl((2, 1024), {(1, 7): -0.5})
     report = check(target, explain=False)
     assert report.blocks["w"].verdict == "wrong"
     assert report.blocks["w"].worst.index == (1, 7)
-    assert report.evaluations < 300
+    assert report.blocks["w"].where == "right but at 1 of 2048 entries: [1, 7]"
+    assert report.evaluations < 150
 
 
-def test_of_several_wrong_entries_a_large_one_is_found() -> None:
-    """Halving would follow the small errors."""
+def test_a_full_check_splits_nothing() -> None:
+    """What every entry's difference tells already would be asked for again."""
+    wrong, right = (check(bowl((30, 50), spoil)[0], full=True) for spoil in ({(2, 3): 1.0}, {}))
+    assert wrong.evaluations <= right.evaluations + 30
+    assert "[2, 3]" in wrong.blocks["w"].where
+
+
+def test_of_many_wrong_entries_a_large_one_is_found() -> None:
+    """Where there are too many to name, a small error would be shown as the worst."""
     spoil = {(k, 3 * k): 1e-3 for k in range(20)} | {(40, 5): 0.5}
-    target, _ = bowl((64, 64), spoil)
-    gradient = target.grads_at(target.values())["w"]
-    assert find_entries(evaluator(target), gradient, "w", np.random.default_rng(0)).index == (40, 5)
+    assert found(bowl((64, 64), spoil)[0])[0].worst.index == (40, 5)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_errors_that_cancel_are_told_apart_by_halving(seed: int) -> None:
-    """Two large errors side by side, which hide each other under half of all signs, would lose to a small one."""
-    target, _ = bowl((64, 64), {(3, 8): 1.0, (3, 9): -0.99, (50, 1): 0.1})
-    gradient = target.grads_at(target.values())["w"]
-    assert find_entries(evaluator(target), gradient, "w", np.random.default_rng(seed)).index == (3, 8)
+def test_errors_that_cancel_are_told_apart_by_splitting(seed: int) -> None:
+    """Two large errors side by side, which hide each other under half of all signs, would not be found."""
+    spoil = {(3, 8): 1.0, (3, 9): -1.0, (50, 1): 0.1}
+    wrong, _ = found(bowl((64, 64), spoil)[0], seed)
+    assert {tuple(map(int, index)) for index in np.argwhere(wrong.off)} == set(spoil)
+
+
+def test_an_error_within_the_bar_is_not_named() -> None:
+    """Entries would be accused that nobody can tell from right ones."""
+    assert failing(lambda span: 3.0 if span[0] <= 5 < span[1] else 0.5, [(0, 8)]) == []
+    assert failing(lambda span: 9.0 if span[0] <= 5 < span[1] else 0.5, [(0, 8)]) == [(5, 6)]
+
+
+@pytest.mark.parametrize("wrong", [[], [0], [9], [4], [0, 9], [2, 3, 7], list(range(10))])
+def test_the_extent_of_what_fails(wrong: list[int]) -> None:
+    """A range would leave out its first or last index, or take in one too many."""
+
+    def ratio(span: tuple[int, int]) -> float:
+        return 10.0 * any(span[0] <= k < span[1] for k in wrong)
+
+    assert extent(ratio, (0, 10)) == ([(min(wrong), max(wrong) + 1)] if wrong else [])
 
 
 @pytest.mark.parametrize("full", [False, True])

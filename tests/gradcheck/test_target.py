@@ -290,6 +290,8 @@ def test_unflatten_is_the_way_back(tree: Any) -> None:
         lambda: Target.from_vjp(rnn_forward, rnn_backward, np.ones(1)),
         lambda: Target.from_vjp(rnn_forward, rnn_backward, []),
         lambda: sine(np.ones(1), inputs=[1, 2]),
+        lambda: sine(np.ones(1), gates=4),
+        lambda: sine(np.ones(1), gates=[1, 2]),
         lambda: sine(np.ones(1), inputs={"x": np.broadcast_to(1.0, 3)}),
     ],
 )
