@@ -101,8 +101,10 @@ def _operands(old: ast.expr, new: ast.expr) -> str:
     """A factor or a term that is missing, or too much; another operator."""
     derivative = _activation(new)
     if isinstance(old, ast.Call) and derivative and len(old.args) == 1:
-        argument = ast.unparse(old.args[0])
-        return f"{argument} is activated already, and {ast.unparse(old.func)}() takes it for a pre-activation"
+        argument, function = ast.unparse(old.args[0]), ast.unparse(old.func)
+        if not function.startswith(("np.", "numpy.")):
+            return f"{argument} is activated already, and {function}() takes it for a pre-activation"
+        return f"the derivative of {derivative} is missing"
     for inner, outer, words in ((old, new, "is missing"), (new, old, "is too much")):
         if isinstance(outer, ast.BinOp) and type(outer.op) in _OPERATORS:
             for one, other in ((outer.left, outer.right), (outer.right, outer.left)):

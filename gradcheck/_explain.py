@@ -475,7 +475,7 @@ def _traced(fault: Fault) -> str:
     if ratio is not None:
         gave = "the same with the wrong sign" if abs(ratio + 1) < 1e-9 else f"{ratio:.6g} times that"
         gave = "zero" if abs(ratio) < 1e-12 else gave
-    inputs = [f"{name}, which is dL/d({_inner(label)})" for name, label in list(fault.inputs.items())[:3]]
+    inputs = [f"{name}, which is {_plain(label)}" for name, label in list(fault.inputs.items())[:3]]
     given = f" from {' and '.join(inputs)}" if inputs else ""
     return f"this should give dL/d({fault.label}), and gives {gave}{given}"
 
@@ -486,9 +486,3 @@ def _because(blocks: tuple[str, ...]) -> str:
 
 def _plain(label: str) -> str:
     return label.partition(" at execution ")[0]
-
-
-def _inner(label: str) -> str:
-    """What a label is the derivative with respect to."""
-    plain = _plain(label)
-    return plain[5:-1] if plain.startswith("dL/d(") and plain.endswith(")") else plain

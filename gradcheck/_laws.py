@@ -154,7 +154,8 @@ def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
         text for name, array in inputs.items() if array.size for text in _ignored(evaluator, name, array, rng)
     ]
     if complaints:
-        return Law("dependence", False, "; ".join(complaints) + ": is the input read at all, and by the right name?")
+        mend = "read it in loss(), if it is meant to be read; if not, leave it out of inputs="
+        return Law("dependence", False, f"{'; '.join(complaints)}: {mend}")
     told = f"the loss depends on {_listed(list(inputs))}" if inputs else "no inputs were declared"
     return Law("dependence", True, told)
 
