@@ -268,8 +268,9 @@ class Comparer:
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
             )
         error = _rms([c.discrepancy for c in comparisons])
-        noisy = error <= BEYOND_DOUBT * self._noise(name)
-        if error < SUSPICIOUS * scale and (noisy or not self._persists(name, comparisons)):
+        if error < SUSPICIOUS * scale and (
+            error <= BEYOND_DOUBT * self._noise(name) or not self._persists(name, comparisons)
+        ):
             noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
             return f"{noise}; look for float32 in the backward"
         return ""
@@ -287,8 +288,9 @@ class Comparer:
         if not self._seen_by_real({name: unit}):
             return True
         apart = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
-        noisy = abs(apart) <= BEYOND_DOUBT * self._noise(name)
-        if error < SUSPICIOUS and (noisy or not self._persists_at(name, index)):
+        if error < SUSPICIOUS and (
+            abs(apart) <= BEYOND_DOUBT * self._noise(name) or not self._persists_at(name, index)
+        ):
             return True
         return self.borne_out({name: unit}, apart)
 
