@@ -257,6 +257,8 @@ def through(change: Callable[[Any], Any]) -> Target:
         (lambda dy: np.clip(dy, -5, 5), "look for a clip"),
         (lambda dy: dy * min(1.0, 10 / np.linalg.norm(dy)), "look for a clip"),
         (lambda dy: np.where(np.abs(dy) > 1e-2, dy, 0), "look for a clip"),
+        (lambda dy: np.clip(dy, -1e5, 1e5), "look for a clip"),
+        (lambda dy: np.where(np.abs(dy) > 1e-6, dy, 0), "look for a clip"),
         (lambda dy: dy / np.linalg.norm(dy), "normalisation"),
         (lambda dy: np.abs(dy), "B(v + w) is not B(v) + B(w)"),
     ],
@@ -272,6 +274,20 @@ def test_a_backward_that_is_not_linear(change: Callable[[Any], Any], told: str) 
 def test_a_linear_backward_is_linear_even_when_it_is_wrong(change: Callable[[Any], Any]) -> None:
     """A wrong factor would be blamed on a clip."""
     assert check(through(change)).laws["linearity"].holds
+
+
+def test_low_precision_is_linear() -> None:
+    """Products in single precision, in a backward of float64 arrays, would be called a term that does not belong."""
+
+    def single(dy: Any) -> Any:
+        return (dy.astype(np.float32) @ np.full((4, 4), 0.3, np.float32)).astype(float)
+
+    report = check(through(single))
+    assert report.laws["linearity"].holds
+    half = Target.from_vjp(
+        lambda x: (np.sin(x), x), lambda dy, x: (dy * np.cos(x),), {"x": np.linspace(0.1, 1.0, 12, dtype=np.float16)}
+    )
+    assert check(half).laws["linearity"].holds
 
 
 # -- dependence --------------------------------------------------------------------------------------------------------
