@@ -332,6 +332,17 @@ def test_a_saturated_gate_reads_its_input() -> None:
     assert reading(lambda x: float(np.tanh(100 * x).sum()), np.array([1.0, 2.0, 3.0, 4.0])).ok
 
 
+def test_an_output_layer_of_zeros_hides_the_inputs() -> None:
+    """Weights that begin at zero, as those of output layers do, would be called inputs that are not read."""
+    rnn = Rnn(np.random.default_rng(0))
+    rnn.params["V"][...] = 0
+    before = {name: array.copy() for name, array in rnn.params.items()}
+    report = check(rnn.target())
+    assert broken(report) == []
+    assert report.verdict == "vacuous"
+    assert all(np.array_equal(rnn.params[name], array) for name, array in before.items())
+
+
 def test_early_steps_may_fade() -> None:
     """A forget gate that is shut would be taken for an input that is not read."""
     assert reading(lambda x: float(x[2]), np.array([0.5, 1.0, 2.0])).ok
