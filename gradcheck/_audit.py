@@ -11,6 +11,7 @@ import numpy as np
 from gradcheck import _laws
 from gradcheck._compare import Comparer
 from gradcheck._evaluate import Evaluator, number
+from gradcheck._independence import independence
 from gradcheck._locate import Entries, difference_entries, find_entries
 from gradcheck._report import Block, Law
 from gradcheck._stress import scale
@@ -152,6 +153,7 @@ def _ask_laws(result: Audit, comparer: Comparer) -> None:
         result.note(_laws.dependence(evaluator, rng))
     if evaluator.target.has_cotangent:
         result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
+    result.note(independence(evaluator))
 
 
 def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> None:
