@@ -106,7 +106,9 @@ class Evaluator:
         exact = self._tried_complex(direction)
         if exact is not None and (self.is_complex and not confirm):
             return exact
-        agreed = None if exact is None else self._confirmed(exact, direction)
+        agreed, real = (None, None) if exact is None else self._confirmed(exact, direction)
+        if real is not None and agreed is None and real.kink:
+            return real  # a complex step sees one side of a kink
         if exact is not None and (agreed or (agreed is None and self.is_complex)):
             self.is_complex = True
             return exact
@@ -151,16 +153,19 @@ class Evaluator:
         step = max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
         return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
 
-    def _confirmed(self, exact: Derivative, direction: Values) -> bool | None:
-        """Whether real differences agree with a complex step; None where they are too coarse to say."""
+    def _confirmed(self, exact: Derivative, direction: Values) -> tuple[bool | None, Derivative]:
+        """Whether a real difference agrees with a complex step, None where it cannot say; and that difference."""
         if self.epsilon > DOUBLE:
             self.measure_noise()
-            return self._confirmed_wide(exact, direction) if _agree(exact, self.real(direction), ROUGH) else False
-        agreed = _agree(exact, self.real(direction), STRICT)
+            real = self.real(direction)
+            return (self._confirmed_wide(exact, direction) if _agree(exact, real, ROUGH) else False), real
+        real = self.real(direction)
+        agreed = _agree(exact, real, STRICT)
         if agreed or self._noise is not None:
-            return agreed
+            return agreed, real
         self.measure_noise()  # before differences are believed, their noise is measured
-        return _agree(exact, self.real(direction), STRICT)
+        real = self.real(direction)
+        return _agree(exact, real, STRICT), real
 
     def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
         """The same with float64 copies in the place of float32 parameters."""
