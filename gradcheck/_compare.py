@@ -34,6 +34,8 @@ ROUNDING_OWN, ROUNDING_LARGEST = 64.0, 8.0
 DEVIATIONS = 3.0
 #: a discrepancy below this part of the gradient is asked once more at a point nearby
 SUSPICIOUS = 1e-3
+#: one below this part may be the rounding of what is constant, in single precision: it is the same at every point
+SINGLE = 2 * float(np.finfo(np.float32).eps)
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby
@@ -59,7 +61,10 @@ class Comparer:
         self.evaluator = evaluator
         self.seed = seed
         self.divisor = divisor
-        self.epsilon = max([evaluator.epsilon, *(_roundoff(gradient) for gradient in gradients.values())])
+        roundoffs = {name: _roundoff(gradient) for name, gradient in gradients.items()}
+        self.epsilon = max([evaluator.epsilon, *roundoffs.values()])
+        #: the names of gradients that are less precise than the parameters
+        self.coarse = [name for name, roundoff in roundoffs.items() if roundoff > evaluator.epsilon]
         self.gradients = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
         self.norms = {name: norm(gradient) for name, gradient in self.gradients.items()}
         #: whether complex steps are checked against real ones, once for every group of blocks
@@ -268,6 +273,8 @@ class Comparer:
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
             )
         error = _rms([c.discrepancy for c in comparisons])
+        if error < SINGLE * scale:
+            return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
         if error < SUSPICIOUS * scale and (
             error <= BEYOND_DOUBT * self._noise(name) or not self._persists(name, comparisons)
         ):
@@ -285,7 +292,7 @@ class Comparer:
         """Whether an entry that is wrong in a block that is not may be so by noise, or by steepness."""
         unit = np.zeros(self.gradients[name].shape)
         unit[index] = 1.0
-        if not self._seen_by_real({name: unit}):
+        if error < SINGLE or not self._seen_by_real({name: unit}):
             return True
         apart = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
         if error < SUSPICIOUS and (

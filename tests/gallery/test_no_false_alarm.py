@@ -67,7 +67,8 @@ def test_a_kink_within_the_step(distance, seed):
         dz = (x @ params["W"] + params["b"] > 0) * np.arange(1, 6)
         return {"W": x.T @ dz, "b": dz.sum(axis=0)}
 
-    right(Target(params, loss, grads), seed)
+    report = not_accused(Target(params, loss, grads), seed)
+    assert report.ok or (distance < 1e-5 and "kink" in str(report)), str(report)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -85,8 +86,8 @@ ZERO_CANDIDATE = (
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_hard_sigmoids(seed):
-    """Gates that are flat outside of a range would be called wrong near its ends."""
-    right(correct("hard"), seed)
+    """Gates that are flat outside of a range would be called wrong near its ends, or imprecise."""
+    assert right(correct("hard"), seed).notes == ()
     narrow = plant("hard", "steep", ("0.2 * zu + 0.5", "20 * zu + 0.5"), ("dzu = 0.2 * du", "dzu = 20 * du"))
     not_accused(narrow, seed)
 
@@ -169,7 +170,7 @@ def test_float32_weights_and_a_float64_loss(seed):
 def test_float32_inside_of_float64(wide, narrow, seed):
     """Buffers and products in single precision would be called wrong; that precision is low must be said."""
     report = not_accused(plant("vanilla_rnn", "low precision", (wide, narrow)), seed)
-    assert any(word in str(report) for word in ("float32", "noise")), str(report)
+    assert "float32" in str(report), str(report)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
