@@ -176,8 +176,8 @@ class Evaluator:
     def measure_noise(self) -> None:
         """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973).
 
-        Where that is zero, the loss moves in jumps that are larger than a hair, or of one size: the distance grows until
-        it moves. A loss that never does has cancelled to its last bit, in terms that are taken to be of size one. The
+        Where that is zero, the loss moves in jumps that are larger than a hair, or of one size: the distance grows. A
+        loss that never moves has cancelled to its last bit, in terms that are taken to be of size one. The
         direction is one over all parameters, since a single block may not move the loss at all; and all losses are on
         one side of the point, since a kink at the point is no noise.
         """

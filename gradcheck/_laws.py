@@ -181,7 +181,7 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
         finally:
             array[...] = original
 
-    # An output layer of zeros hides its inputs, a saturated gate one step. That nothing is verified so is said of blocks.
+    # An output layer of zeros hides its inputs, a saturated gate one step: nothing is verified then, and blocks say so.
     if not noticed(...):
         if _noticed_elsewhere(evaluator, array, ..., others[0], rng):
             return []
@@ -199,7 +199,7 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
 
 
 def _noticed_elsewhere(evaluator: Evaluator, array: Array, part: Any, other: Array, rng: np.random.Generator) -> bool:
-    """Whether the loss follows an input where the parameters are other ones: none of them zero, or all of them small."""
+    """Whether the loss follows an input where the parameters are other ones: none of them zero, or all small."""
     moves = {name: rng.uniform(0.25, 0.75, value.shape) for name, value in evaluator.base.items()}
     original = array.copy()
     for point in (
