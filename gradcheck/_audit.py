@@ -10,7 +10,8 @@ import numpy as np
 
 from gradcheck import _laws
 from gradcheck._compare import Comparer
-from gradcheck._evaluate import Evaluator, number
+from gradcheck._evaluate import DOUBLE, Evaluator, number
+from gradcheck._independence import independence
 from gradcheck._locate import Entries, difference_entries, find_wrong
 from gradcheck._places import Places, Setting, places
 from gradcheck._report import Block, Law
@@ -23,6 +24,8 @@ from gradcheck._verdict import Verdict, overall
 EVERY_ENTRY = 1024
 #: losses asked for once more where the gradients are not the same when asked twice
 MORE = 8
+#: the noise of a float64 loss, as a part of its value, that is worth a word
+NOISY = 1e-9
 #: what is said of the blocks where the loss is not the same
 RANDOM = "the loss is not the same when asked twice: no difference of it means a thing"
 
@@ -42,6 +45,7 @@ class Audit:
     places: dict[str, Places] = field(default_factory=dict)
     scheme: str = ""
     evaluations: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -133,6 +137,7 @@ def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.has_cotangent:
         result.note(scale(comparer))
+    result.notes = _notes(comparer)
     for name in comparer.gradients:
         if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
             _ask_entries(result, comparer, name, depth)
@@ -152,6 +157,20 @@ def _ask_again(result: Audit, comparer: Comparer) -> None:
         result.note(law)
 
 
+def _notes(comparer: Comparer) -> tuple[str, ...]:
+    """What is to be said of the precision, even if everything is right."""
+    evaluator, notes = comparer.evaluator, []
+    if comparer.coarse:
+        low = f"low precision: {', '.join(comparer.coarse)} held in float32 or less, and the parameters in more"
+        notes.append(f"{low}; what an error bar of that precision hides is not seen")
+    if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISY * abs(evaluator.loss_value) > 0:
+        part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
+        notes.append(
+            f"low precision: the loss changes at random by {part} of its value; float32 in it, or cancellation"
+        )
+    return tuple(notes)
+
+
 def _ask_laws(result: Audit, comparer: Comparer) -> None:
     evaluator = comparer.evaluator
     rng = np.random.default_rng([comparer.seed, 2])
@@ -159,6 +178,7 @@ def _ask_laws(result: Audit, comparer: Comparer) -> None:
         result.note(_laws.dependence(evaluator, rng))
     if evaluator.target.has_cotangent:
         result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
+    result.note(independence(evaluator))
 
 
 def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> None:

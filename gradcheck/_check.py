@@ -417,6 +417,7 @@ class _Run:
             full=self.full,
             evaluations=self.evaluations,
             doc=doc,
+            notes=main.notes,
         )
 
 

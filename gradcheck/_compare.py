@@ -34,6 +34,8 @@ ROUNDING_OWN, ROUNDING_LARGEST = 64.0, 8.0
 DEVIATIONS = 3.0
 #: a discrepancy below this part of the gradient is asked once more at a point nearby
 SUSPICIOUS = 1e-3
+#: one below this part may be the rounding of what is constant, in single precision: it is the same at every point
+SINGLE = 2 * float(np.finfo(np.float32).eps)
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby
@@ -59,7 +61,10 @@ class Comparer:
         self.evaluator = evaluator
         self.seed = seed
         self.divisor = divisor
-        self.epsilon = max([evaluator.epsilon, *(_roundoff(gradient) for gradient in gradients.values())])
+        roundoffs = {name: _roundoff(gradient) for name, gradient in gradients.items()}
+        self.epsilon = max([evaluator.epsilon, *roundoffs.values()])
+        #: the names of gradients that are less precise than the parameters
+        self.coarse = [name for name, roundoff in roundoffs.items() if roundoff > evaluator.epsilon]
         self.gradients = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
         self.norms = {name: norm(gradient) for name, gradient in self.gradients.items()}
         #: whether complex steps are checked against real ones, once for every group of blocks
@@ -195,13 +200,13 @@ class Comparer:
     def _unseen(self, name: str, comparisons: list[Comparison]) -> Block:
         """A block of which neither gradient rises above the error bar."""
         shape = self.gradients[name].shape
-        if self.norms[name] == 0:
+        kinked = any(c.derivative.kink for c in comparisons)
+        if self.norms[name] == 0 and not kinked:
             message = "both gradients are zero: the loss does not depend on it here, so nothing was verified"
             return Block(name, shape, "vacuous", message=message)
         if _bar(comparisons) <= 1e-6 * max(self.norms.values()):
             message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
             return Block(name, shape, "vacuous", message=message)
-        kinked = any(c.derivative.kink for c in comparisons)
         message = why_undecided(kinked, math.inf if math.isinf(_bar(comparisons)) else 1.0)
         return Block(name, shape, "inconclusive", message=message)
 
@@ -278,6 +283,8 @@ class Comparer:
 
     def _excuse(self, name: str, comparisons: list[Comparison], scale: float) -> str:
         """Why discrepancies beyond their bars are nobody's mistake all the same; empty if they are one."""
+        if any(c.derivative.kink for c in comparisons) and not self._persists(name, comparisons):
+            return why_undecided(True, math.inf)
         plain = [c for c in comparisons if abs(c.discrepancy) > BEYOND_DOUBT * c.bar]
         if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
             steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
@@ -287,8 +294,11 @@ class Comparer:
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
             )
         error = _rms([c.discrepancy for c in comparisons])
-        noisy = error <= BEYOND_DOUBT * self._noise(name)
-        if error < SUSPICIOUS * scale and (noisy or not self._persists(name, comparisons)):
+        if error < SINGLE * scale:
+            return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
+        if error < SUSPICIOUS * scale and (
+            error <= BEYOND_DOUBT * self._noise(name) or not self._persists(name, comparisons)
+        ):
             noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
             return f"{noise}; look for float32 in the backward"
         return ""
@@ -303,11 +313,15 @@ class Comparer:
         """Whether an entry that is wrong in a block that is not may be so by noise, or by steepness."""
         unit = np.zeros(self.gradients[name].shape)
         unit[index] = 1.0
-        if not self._seen_by_real({name: unit}):
+        if error < SINGLE or not self._seen_by_real({name: unit}):
             return True
-        apart = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
-        noisy = abs(apart) <= BEYOND_DOUBT * self._noise(name)
-        if error < SUSPICIOUS and (noisy or not self._persists_at(name, index)):
+        derivative = self.evaluator.at(name, index)
+        if derivative.kink and not self._persists_at(name, index):
+            return True
+        apart = float(self.gradients[name][index]) - derivative.value
+        if error < SUSPICIOUS and (
+            abs(apart) <= BEYOND_DOUBT * self._noise(name) or not self._persists_at(name, index)
+        ):
             return True
         return self.borne_out({name: unit}, apart)
 

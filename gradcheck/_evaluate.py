@@ -106,7 +106,9 @@ class Evaluator:
         exact = self._tried_complex(direction)
         if exact is not None and (self.is_complex and not confirm):
             return exact
-        agreed = None if exact is None else self._confirmed(exact, direction)
+        agreed, real = (None, None) if exact is None else self._confirmed(exact, direction)
+        if real is not None and agreed is None and real.kink:
+            return real  # a complex step sees one side of a kink
         if exact is not None and (agreed or (agreed is None and self.is_complex)):
             self.is_complex = True
             return exact
@@ -151,16 +153,19 @@ class Evaluator:
         step = max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
         return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
 
-    def _confirmed(self, exact: Derivative, direction: Values) -> bool | None:
-        """Whether real differences agree with a complex step; None where they are too coarse to say."""
+    def _confirmed(self, exact: Derivative, direction: Values) -> tuple[bool | None, Derivative]:
+        """Whether a real difference agrees with a complex step, None where it cannot say; and that difference."""
         if self.epsilon > DOUBLE:
             self.measure_noise()
-            return self._confirmed_wide(exact, direction) if _agree(exact, self.real(direction), ROUGH) else False
-        agreed = _agree(exact, self.real(direction), STRICT)
+            real = self.real(direction)
+            return (self._confirmed_wide(exact, direction) if _agree(exact, real, ROUGH) else False), real
+        real = self.real(direction)
+        agreed = _agree(exact, real, STRICT)
         if agreed or self._noise is not None:
-            return agreed
+            return agreed, real
         self.measure_noise()  # before differences are believed, their noise is measured
-        return _agree(exact, self.real(direction), STRICT)
+        real = self.real(direction)
+        return _agree(exact, real, STRICT), real
 
     def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
         """The same with float64 copies in the place of float32 parameters."""
@@ -171,9 +176,10 @@ class Evaluator:
     def measure_noise(self) -> None:
         """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973).
 
-        Where they are all the same, the loss moves in jumps that are larger than a hair: the distance grows until it
-        moves. A loss that never does has cancelled to its last bit, in terms that are taken to be of size one. The
-        direction is one over all parameters, since a single block may not move the loss at all.
+        Where that is zero, the loss moves in jumps that are larger than a hair, or of one size: the distance grows. A
+        loss that never moves has cancelled to its last bit, in terms that are taken to be of size one. The
+        direction is one over all parameters, since a single block may not move the loss at all; and all losses are on
+        one side of the point, since a kink at the point is no noise.
         """
         if self._noise is not None:
             return
@@ -182,11 +188,12 @@ class Evaluator:
         self._noise = 2 * self.epsilon
         for hair in HAIRS:
             distance = self._step(self.epsilon, direction) * hair
-            values = [value for k in range(-4, 4) if math.isfinite(value := self._beside(direction, k * distance))]
+            values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
             if len(set(values)) > 1:
                 # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
                 self._noise = 3 * float(np.sqrt(np.mean(np.diff(values, n=4) ** 2) / 70)) if len(values) > 4 else 0.0
-                return
+                if self._noise or len(values) < 5:
+                    return
 
     def _step(self, epsilon: float, direction: Values) -> float:
         reach = self._reach(direction)

@@ -13,6 +13,7 @@ import linecache
 import sys
 import sysconfig
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,13 +58,29 @@ def observed(run: Callable[[], object]) -> list[CodeType]:
         if event == "call":
             seen.setdefault(frame.f_code)
 
+    _profiled(run, watch)
+    return [code for code in seen if _is_users(code)]
+
+
+def counted(run: Callable[[], object], counts: Callable[[Any], bool]) -> Counter[CodeType]:
+    """How often each of the user's code objects returns a value that counts."""
+    seen: Counter[CodeType] = Counter()
+
+    def watch(frame: FrameType, event: str, value: Any) -> None:
+        if event == "return" and _is_users(frame.f_code) and counts(value):
+            seen[frame.f_code] += 1
+
+    _profiled(run, watch)
+    return seen
+
+
+def _profiled(run: Callable[[], object], watch: Callable[[FrameType, str, Any], None]) -> None:
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
         run()
     finally:
         _resume(before)
-    return [code for code in seen if _is_users(code)]
 
 
 def _resume(profile: Any) -> None:

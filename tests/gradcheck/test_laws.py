@@ -11,7 +11,7 @@ import pytest
 from gradcheck import Target, check
 from gradcheck._laws import finite_loss, repeatability, scalar, statelessness, structure
 from gradcheck._report import Law, Report
-from tests.gradcheck.networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
+from tests.gradcheck.networks import Lstm, Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 
 def rng() -> np.random.Generator:
@@ -257,6 +257,8 @@ def through(change: Callable[[Any], Any]) -> Target:
         (lambda dy: np.clip(dy, -5, 5), "look for a clip"),
         (lambda dy: dy * min(1.0, 10 / np.linalg.norm(dy)), "look for a clip"),
         (lambda dy: np.where(np.abs(dy) > 1e-2, dy, 0), "look for a clip"),
+        (lambda dy: np.clip(dy, -1e5, 1e5), "look for a clip"),
+        (lambda dy: np.where(np.abs(dy) > 1e-6, dy, 0), "look for a clip"),
         (lambda dy: dy / np.linalg.norm(dy), "normalisation"),
         (lambda dy: np.abs(dy), "B(v + w) is not B(v) + B(w)"),
     ],
@@ -272,6 +274,20 @@ def test_a_backward_that_is_not_linear(change: Callable[[Any], Any], told: str) 
 def test_a_linear_backward_is_linear_even_when_it_is_wrong(change: Callable[[Any], Any]) -> None:
     """A wrong factor would be blamed on a clip."""
     assert check(through(change)).laws["linearity"].holds
+
+
+def test_low_precision_is_linear() -> None:
+    """Products in single precision, in a backward of float64 arrays, would be called a term that does not belong."""
+
+    def single(dy: Any) -> Any:
+        return (dy.astype(np.float32) @ np.full((4, 4), 0.3, np.float32)).astype(float)
+
+    report = check(through(single))
+    assert report.laws["linearity"].holds
+    half = Target.from_vjp(
+        lambda x: (np.sin(x), x), lambda dy, x: (dy * np.cos(x),), {"x": np.linspace(0.1, 1.0, 12, dtype=np.float16)}
+    )
+    assert check(half).laws["linearity"].holds
 
 
 # -- dependence --------------------------------------------------------------------------------------------------------
@@ -314,6 +330,23 @@ def test_a_loop_that_returns_at_the_first_step() -> None:
 def test_a_saturated_gate_reads_its_input() -> None:
     """An input that moves nothing nearby, as behind a saturated gate, would be called one that is not read."""
     assert reading(lambda x: float(np.tanh(100 * x).sum()), np.array([1.0, 2.0, 3.0, 4.0])).ok
+
+
+def test_an_output_layer_of_zeros_hides_the_inputs() -> None:
+    """Weights that begin at zero, as those of output layers do, would be called inputs that are not read."""
+    rnn = Rnn(np.random.default_rng(0))
+    rnn.params["V"][...] = 0
+    before = {name: array.copy() for name, array in rnn.params.items()}
+    report = check(rnn.target())
+    assert broken(report) == []
+    assert report.verdict == "vacuous"
+    assert all(np.array_equal(rnn.params[name], array) for name, array in before.items())
+
+
+def test_a_saturated_step_hides_its_input() -> None:
+    """The last step of a network whose gates are shut there would be called one that is not read."""
+    lstm = Lstm(np.random.default_rng(42), scale=1000.0)
+    assert broken(check(lstm.target())) == []
 
 
 def test_early_steps_may_fade() -> None:
