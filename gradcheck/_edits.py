@@ -205,7 +205,8 @@ def _other_indices(part: ast.expr, scope: Scope) -> Iterator[str]:
 
 
 def _sized(text: str) -> list[str]:
-    return [text, *(f"{k} * {text}" for k in (2, 3)), f"({text}) + 1", f"({text}) - 1"] if text else []
+    opposite = text.removeprefix("-") if text.startswith("-") else f"-{text}"
+    return [text, opposite, *(f"{k} * {text}" for k in (2, 3)), f"({text}) + 1", f"({text}) - 1"] if text else []
 
 
 def _multiples(node: ast.AST, _: Scope) -> Iterator[Edit]:
@@ -280,5 +281,7 @@ TIERS: tuple[tuple[Family, ...], ...] = (
     (shapes, factors, terms),
 )
 LIKELY = TIERS[:2]
+#: one mistake that may look like two
+EXCHANGES: tuple[tuple[Family, ...], ...] = ((_exchanged, _targets),)
 #: mistakes of the hand rather than of the head: a sign, an operator, a number
 SLIPS: tuple[tuple[Family, ...], ...] = ((_operators, _numbers),)

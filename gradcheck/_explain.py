@@ -13,7 +13,7 @@ import numpy as np
 from gradcheck._adjoints import TooMuchError
 from gradcheck._causes import CommonFactor, factor_at
 from gradcheck._diagnosis import cause
-from gradcheck._edits import LIKELY, SLIPS
+from gradcheck._edits import EXCHANGES, LIKELY, SLIPS
 from gradcheck._errors import TargetError
 from gradcheck._faults import Fault, faults
 from gradcheck._patch import Edit, Patch, RebindError
@@ -275,6 +275,8 @@ class _Mended:
     def of(self, traced: list[Mend]) -> None:
         """What the trace found, mended; or what the search finds by running, where that explains more."""
         self.found = traced
+        if len(traced) == 2 and self._exchanged(traced):
+            return
         if traced and all(mend.alternatives for mend in traced):
             for chosen in _either(traced):
                 if self._verified(self._shared(chosen)):
@@ -307,6 +309,12 @@ class _Mended:
             return False
         self.found = traced
         return True
+
+    def _exchanged(self, traced: list[Mend]) -> bool:
+        """Whether an exchange in one statement explains what looks like two faults."""
+        with self.search.at_most(FEW_RUNS):
+            steps = self.search.single(EXCHANGES)
+            return any(self._verified(self._searched(traced, [step])) for step in islice(steps, MOST_SINGLES))
 
     def scaled(self, divisor: float) -> None:
         """Take out the factor that all gradients have in common, on top of the other mends."""

@@ -83,6 +83,13 @@ def hidden(trace: Trace, fault: Fault, overrides: Overrides) -> Iterator[Fault]:
             yield search.fault(judgement, site, events, series)
 
 
+def further(trace: Trace, fault: Fault, overrides: Overrides) -> Iterator[Fault]:
+    """Earlier statements that would explain a fault."""
+    search = _Search(trace)
+    without = {key: value for key, value in overrides.items() if key not in fault.expected}
+    return search.further(search.judgement(without), fault, without)
+
+
 class _Search:
     def __init__(self, trace: Trace) -> None:
         self.target, self.base, self.program = trace.target, trace.base, trace.program
@@ -304,31 +311,73 @@ class _Search:
         wrong: tuple[str, ...],
     ) -> tuple[Fault | None, float]:
         """An earlier site that explains the fault as well: a derivative of another thing than what it is used for."""
-        sites = self.program.sites
         found: tuple[float, Fault] | None = None
+        for more, other, alias in self._explaining(fault, behind, judgement, overrides, wrong):
+            if more > gain and (found is None or more > found[0] or (alias and more == found[0])):
+                found = more, other
+            elif more == gain and not alias:
+                fault.rivals.append(other)
+        return (found[1], found[0]) if found else (None, 0)
+
+    def _explaining(
+        self, fault: Fault, behind: list[int], judgement: Judgement, overrides: Overrides, wrong: tuple[str, ...]
+    ) -> Iterator[tuple[float, Fault, bool]]:
+        """Faults of earlier sites that make the same right: how much more that is, and whether it is only an alias."""
         for site in behind:
-            if sites[site].statement is fault.statement:
+            if self.program.sites[site].statement is fault.statement:
                 continue
             events = [event for event in judgement.recording.events if event.site == site]
             if any((site, event.execution) in overrides for event in events):
                 continue
-            if sites[site].kind == "bind" and not any(judgement.tainted[event.index] for event in events):
+            if self.program.sites[site].kind == "bind" and not any(judgement.tainted[event.index] for event in events):
                 continue  # a value of the forward that is taken from a cache: it should not be a derivative
             for series in self.fitting([event.value for event in events], thorough=False):
                 if self.exhausted:
-                    break
+                    return
                 expected = _by_execution(site, events, series)
                 more, seen = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
-                right = all(
+                if all(
                     key in seen.values and self.library.equal(seen.values[key], value)
                     for key, value in fault.expected.items()
-                )
-                alias = all(event.same for event in events)
-                if right and more > gain and (found is None or more > found[0] or (alias and more == found[0])):
-                    found = more, self.fault(judgement, site, events, series)
-                elif right and more == gain and not alias:
-                    fault.rivals.append(self.fault(judgement, site, events, series))
-        return (found[1], found[0]) if found else (None, 0)
+                ):
+                    yield more, self.fault(judgement, site, events, series), all(event.same for event in events)
+
+    def further(self, judgement: Judgement, fault: Fault, overrides: Overrides) -> Iterator[Fault]:
+        """What a faulty value came through, statement by statement, as far back as that explains the fault."""
+        wrong = self.wrong(judgement.recording.gradients)
+        seen = {id(fault.statement)}
+        for other in self._handed_on(judgement, fault):
+            if id(other.statement) not in seen:
+                seen.add(id(other.statement))
+                yield other
+        waiting = [fault, *fault.rivals]
+        while waiting:
+            one = waiting.pop(0)
+            behind = sources(judgement, self.program.sites, self.forward, next(iter(one.expected))[0])
+            for gain, other, _ in self._explaining(one, behind, judgement, overrides, wrong):
+                if gain > 0 and id(other.statement) not in seen:
+                    seen.add(id(other.statement))
+                    waiting.append(other)
+                    yield other
+
+    def _handed_on(self, judgement: Judgement, fault: Fault) -> Iterator[Fault]:
+        """Later statements that hand on what a faulty one gives: what is missing may be missing there."""
+        events, sites = judgement.recording.events, self.program.sites
+        expected = {
+            event.index: fault.expected[event.site, event.execution]
+            for event in events
+            if (event.site, event.execution) in fault.expected
+        }
+        later: dict[int, dict[tuple[int, int], int]] = {}
+        for event in events:
+            if event.same and event.inputs and event.inputs[0] in expected:
+                expected[event.index] = expected[event.inputs[0]]
+                if sites[event.site].top and sites[event.site].kind == "load":
+                    later.setdefault(event.site, {})[event.site, event.execution] = event.index
+        for site, keys in later.items():
+            values = {key: expected[index] for key, index in keys.items()}
+            given = {key: events[index].value for key, index in keys.items()}
+            yield Fault(sites[site].statement, values, given, fault.label, inputs=self._inputs(judgement, site))
 
     def fault(self, judgement: Judgement, site: int, events: list[Event], series: Series) -> Fault:
         given = {(site, event.execution): event.value for event in events}

@@ -20,7 +20,7 @@ import numpy as np
 
 from gradcheck._edits import edits
 from gradcheck._errors import TargetError
-from gradcheck._faults import Fault, hidden
+from gradcheck._faults import Fault, further, hidden
 from gradcheck._patch import Edit, Patch, applied, moved, shown_path
 from gradcheck._record import Overrides, record
 from gradcheck._rewrite import Statement
@@ -35,6 +35,8 @@ from gradcheck._trace import Trace
 MOST_CHAINS = 6
 #: places that are compared with one that explains as much
 MOST_RIVALS = 4
+#: earlier statements that are tried where a faulty one has no mend
+MOST_FURTHER = 8
 #: what may be wrong behind a fault that has no mend
 MOST_HIDDEN = 24
 #: edits of one statement that are judged by value
@@ -89,9 +91,16 @@ def _best(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
     """The mend of a fault, or of another that explains as much, whichever is the shorter edit."""
     others = {key: value for key, value in overrides.items() if key not in fault.expected}
     found = [_mend(trace, fault, overrides)]
-    for rival in fault.rivals[:MOST_RIVALS]:
+
+    def add(rival: Fault) -> bool:
         rival.blocks = fault.blocks
         found.append(_mend(trace, rival, {**others, **rival.expected}))
+        return bool(found[-1].alternatives)
+
+    for rival in fault.rivals[:MOST_RIVALS]:
+        add(rival)
+    if not any(mend.alternatives for mend in found):
+        any(add(rival) for rival in itertools.islice(further(trace, fault, overrides), MOST_FURTHER))
     best, *rest = sorted([mend for mend in found if mend.alternatives], key=lambda mend: mend.longer) or found[:1]
     best.instead = rest
     return best

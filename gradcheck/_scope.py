@@ -146,8 +146,16 @@ def _is_array(value: Any) -> bool:
 def _members(name: str, owner: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(owner, Mapping):
         yield from ((f"{name}[{key!r}]", value) for key, value in list(owner.items()) if _is_array(value))
-    elif not isinstance(owner, (np.ndarray, type)) and hasattr(owner, "__dict__") and not callable(owner):
-        yield from ((f"{name}.{key}", value) for key, value in list(vars(owner).items()) if _is_array(value))
+    elif _is_object(owner):
+        for key, value in list(vars(owner).items()):
+            if _is_array(value):
+                yield f"{name}.{key}", value
+            elif _is_object(value):  # a parameter that holds its value and its gradient
+                yield from ((f"{name}.{key}.{one}", array) for one, array in vars(value).items() if _is_array(array))
+
+
+def _is_object(value: Any) -> bool:
+    return not isinstance(value, (np.ndarray, type)) and hasattr(value, "__dict__") and not callable(value)
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

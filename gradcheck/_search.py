@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import FrameType
@@ -71,6 +71,9 @@ def places(trace: Trace, judgement: Judgement) -> list[Place]:
         source = trace.program.sources[statement.file]
         node = original(statement, source)
         held = any(site in trace.forward and trace.program.sites[site].top for site in statement.sites)
+        if held:  # a backward that is written as a lambda is part of the forward's statement
+            inside = next((one for one in ast.walk(node) if isinstance(one, ast.Lambda)), None)
+            node, held = (ast.Expr(inside.body), False) if inside is not None else (node, held)
         if held or not isinstance(node, _EDITABLE) or (not numeric and _may_hang(statement, trace.program)):
             continue
         rank = ranks.get(id(statement), 4)
@@ -99,22 +102,26 @@ class Search:
         """Whether enough has been tried."""
         return self.runs >= self.limit
 
-    @contextmanager
-    def within(self, share: float) -> Iterator[None]:
+    def within(self, share: float) -> AbstractContextManager[None]:
         """Try at most this share of what is left."""
-        outer, self.limit = self.limit, self.runs + int(share * (self.limit - self.runs))
+        return self.at_most(int(share * (self.limit - self.runs)))
+
+    @contextmanager
+    def at_most(self, runs: int) -> Iterator[None]:
+        """Try no more than this."""
+        outer, self.limit = self.limit, min(self.limit, self.runs + runs)
         try:
             yield
         finally:
             self.limit = outer
 
-    def single(self) -> Iterator[Step]:
+    def single(self, tiers: Sequence[tuple[Family, ...]] = LIKELY) -> Iterator[Step]:
         """One edit that makes every gradient right, if it is a likely one; then others that do."""
         wrong = self.wrong([])
         suspects = [place for place in self.places if place.rank == 0]
         others = [place for place in self.places if place.rank]
         for around in (suspects, others):
-            for families in LIKELY:
+            for families in tiers:
                 for place in around:
                     step = self._at(place, families, [], wrong, 0, whole=True)
                     if step is not None:
@@ -238,13 +245,18 @@ def _frames(trace: Trace) -> list[tuple[Statement, dict[str, Any], dict[str, Any
     """Every statement that runs, in order, with the names that it could use when it first ran."""
     sites = trace.program.sites
     seen: dict[int, tuple[Statement, dict[str, Any], dict[str, Any], bool]] = {}
+    around: dict[str, dict[str, Any]] = {}
 
     def tap(site: int, value: Any) -> Any:
         statement = sites[site].statement
+        frame = sys._getframe(DEPTH)
+        name = frame.f_code.co_qualname
+        if frame.f_code.co_cellvars:
+            around[name] = dict(frame.f_locals)
         if id(statement) not in seen:
-            frame = sys._getframe(DEPTH)
             numeric = isinstance(value, (np.ndarray, np.floating, float))
-            seen[id(statement)] = statement, _visible(frame), frame.f_globals, numeric
+            outer = around.get(name.rpartition(".<locals>.")[0], {})
+            seen[id(statement)] = statement, {**outer, **_visible(frame)}, frame.f_globals, numeric
         return value
 
     with tapped(trace.program, tap):
