@@ -73,9 +73,11 @@ def richardson(
         else:
             later.append(candidate)
         settled = len(later) >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
-        if len(rows) < FIRST_LEVELS or _unclear(bends, 4 * noise / h, best.value):
-            pass
-        elif settled or best.error <= 16 * noise / best.step or _good_enough(best):
+        if (
+            len(rows) >= FIRST_LEVELS
+            and (settled or best.error <= 16 * noise / best.step or _good_enough(best))
+            and not _unclear(bends, 4 * noise / h, best.value)
+        ):
             break
         h /= 2
     # An estimate may be small by luck: then the shorter steps after it disagree.
