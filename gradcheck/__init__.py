@@ -14,6 +14,7 @@ from gradcheck._version import __version__
 if TYPE_CHECKING:
     from gradcheck._check import assert_gradients, check
     from gradcheck._errors import GradientError, TargetError, UserCodeError
+    from gradcheck._mutate import Mutation, MutationReport, mutate
     from gradcheck._report import Block, Finding, Fix, Law, Report, Trial, Worst
     from gradcheck._sizes import TargetFactory, target
     from gradcheck._target import Target
@@ -24,6 +25,8 @@ _HOMES = {
     "Fix": "_report",
     "GradientError": "_errors",
     "Law": "_report",
+    "Mutation": "_mutate",
+    "MutationReport": "_mutate",
     "Report": "_report",
     "Target": "_target",
     "TargetError": "_errors",
@@ -33,6 +36,7 @@ _HOMES = {
     "Worst": "_report",
     "assert_gradients": "_check",
     "check": "_check",
+    "mutate": "_mutate",
     "target": "_sizes",
 }
 
@@ -42,6 +46,8 @@ __all__ = [
     "Fix",
     "GradientError",
     "Law",
+    "Mutation",
+    "MutationReport",
     "Report",
     "Target",
     "TargetError",
@@ -52,6 +58,7 @@ __all__ = [
     "__version__",
     "assert_gradients",
     "check",
+    "mutate",
     "target",
 ]
 

@@ -1,10 +1,14 @@
-"""Single entries shared out to any `concurrent.futures.Executor`, each worker with a target of its own."""
+"""Worker processes; single entries shared out to any `concurrent.futures.Executor`, a target for each worker."""
 
 from __future__ import annotations
 
+import os
 import pickle
-from collections.abc import Callable
-from concurrent.futures import Executor
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from threading import Lock
 
 import numpy as np
@@ -18,6 +22,25 @@ from gradcheck._sizes import Sizes, TargetFactory
 CHUNK = 64
 #: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
 TURNS = Lock()
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of so many processes, ended at once where something is raised."""
+    # Spawned, not forked: BLAS threads of the parent do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for worker in active_children():  # or the pool would wait for what they are at
+                worker.terminate()
+            raise
+
+
+def _become_worker() -> None:
+    """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def entries_by(

@@ -10,17 +10,15 @@ import contextlib
 import io
 import json
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -29,6 +27,7 @@ from gradcheck._version import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gradcheck._mutate import MutationReport
     from gradcheck._report import Report
     from gradcheck._sizes import TargetFactory
     from gradcheck._target import Target
@@ -41,6 +40,14 @@ exit status:
   3    nothing wrong, but not all verified
   130  interrupted
 Of several targets the worst counts: 2 before 1, 1 before 3, 3 before 0.
+"""
+MUTATE_EPILOG = """\
+exit status:
+  0    every bug that changes a gradient was seen
+  1    some were not
+  2    bad usage, or gradients that are not right as they stand
+  3    there was nothing to plant, or no time
+  130  interrupted
 """
 #: seconds before a progress line appears
 PATIENCE = 2.0
@@ -108,6 +115,26 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="share the entries of --full out to N processes (default: 1)"
     )
+    mutate = commands.add_parser(
+        "mutate",
+        help="plant bugs in the backward, and see whether the check finds them",
+        description="Plant bugs in the backward of every @gradcheck.target of the files, one at a time, and tell which "
+        "of them its check does not see, and what would make it see them.",
+        epilog=MUTATE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    mutate.add_argument("files", nargs="+", metavar="FILE[::NAME]", help="a Python file, or one factory of it")
+    mutate.add_argument("--full", action="store_true", help="check each mutant in full")
+    mutate.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the checks (default: 0)")
+    mutate.add_argument("--size", type=_size, action="append", default=[], metavar="NAME=N", help="pin a size")
+    mutate.add_argument("--json", action="store_true", help="print one JSON object a factory, each on a line")
+    mutate.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="processes that share the mutants (default: 1)"
+    )
+    mutate.add_argument(
+        "--budget", type=_seconds, metavar="SECONDS", help="leave untried what is not begun by then (default: try all)"
+    )
+    mutate.set_defaults(html=None, fix=False, patch=None)
     trace = commands.add_parser(
         "trace",
         help="show the backward's source with the derivative that each line holds",
@@ -134,6 +161,16 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: expected a number of seconds above 0")
+    return seconds
+
+
 def _size(text: str) -> tuple[str, int]:
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals and value.removeprefix("-").isdecimal()):
@@ -157,7 +194,7 @@ def _check_files(options: argparse.Namespace, out: TextIO) -> int:
     from rich.console import Console
 
     session = _Session(options, out, Console(file=out, highlight=False), Console(stderr=True, highlight=False))
-    if options.jobs > 1 and not options.full:
+    if options.command == "check" and options.jobs > 1 and not options.full:
         session.say("--jobs shares out the entries of --full; without --full it changes nothing", "yellow")
     for argument in options.files:
         session.run_file(argument)
@@ -173,6 +210,7 @@ class _Session:
     console: Console
     errors: Console
     reports: list[Report] = field(default_factory=list)
+    audits: list[MutationReport] = field(default_factory=list)
     #: how many files or targets could not be run
     failed: int = 0
 
@@ -190,6 +228,9 @@ class _Session:
             try:
                 if self.options.command == "trace":
                     self._trace(where, subject)
+                    continue
+                if self.options.command == "mutate":
+                    self._mutate(subject)
                     continue
                 report = self._checked(subject)
             except TargetError as error:
@@ -214,6 +255,9 @@ class _Session:
                 return 2
         if not self._write_fixes():
             return 2
+        if self.options.command == "mutate":
+            statuses = {report.exit_status for report in self.audits}
+            return 2 if self.failed else 1 if 1 in statuses else 3 if 3 in statuses else 0
         counts = Counter[str](report.verdict for report in self.reports)
         if len(self.reports) + self.failed > 1 and not self.options.json:
             parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
@@ -228,6 +272,24 @@ class _Session:
         from gradcheck._view import view
 
         print(f"{where}\n{view(subject, self.options.seed)}", file=self.out)
+
+    def _mutate(self, subject: Target | TargetFactory) -> None:
+        from gradcheck._mutate import mutate
+
+        options = self.options
+        with self._progress("planting bugs", "mutants") as progress:
+            report = mutate(
+                subject,  # type: ignore[arg-type]  # a Target is refused, with the reason
+                full=options.full,
+                seed=options.seed,
+                budget=options.budget,
+                jobs=options.jobs,
+                progress=None
+                if progress is None
+                else lambda done, total: progress(f"planting bugs: {total} in all", done),
+            )
+        print(report.to_json(indent=None) if options.json else report, file=self.out, flush=True)
+        self.audits.append(report)
 
     def _write_fixes(self) -> bool:
         """Write what --fix and --patch ask for; whether that went well."""
@@ -309,14 +371,16 @@ class _Session:
         self.say(message, "red")
 
     @contextlib.contextmanager
-    def _progress(self) -> Iterator[Callable[[str, int], None] | None]:
+    def _progress(
+        self, stage: str = "checking", counted: str = "evaluations"
+    ) -> Iterator[Callable[[str, int], None] | None]:
         """A line on the terminal, once a check has taken a while; nothing where there is no terminal."""
         if not (self.errors.is_interactive and sys.stderr.isatty()):
             yield None
             return
         from rich.live import Live
 
-        line = _ProgressLine()
+        line = _ProgressLine(stage, counted)
         # Standard output and error stay as they are: the evaluator silences the user's code by exchanging them too.
         live = Live(
             line,
@@ -340,14 +404,14 @@ class _Session:
 class _ProgressLine:
     """What is being done, drawn anew a few times a second."""
 
-    def __init__(self) -> None:
-        self.stage, self.evaluations, self.started = "checking", 0, time.monotonic()
+    def __init__(self, stage: str, counted: str) -> None:
+        self.stage, self.counted, self.count, self.started = stage, counted, 0, time.monotonic()
 
-    def update(self, stage: str, evaluations: int) -> None:
-        self.stage, self.evaluations = stage, evaluations
+    def update(self, stage: str, count: int) -> None:
+        self.stage, self.count = stage, count
 
     def __rich__(self) -> str:
-        return f"{self.stage} · {self.evaluations} evaluations · {time.monotonic() - self.started:.0f} s"
+        return f"{self.stage} · {self.count} {self.counted} · {time.monotonic() - self.started:.0f} s"
 
 
 def _subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
@@ -379,20 +443,10 @@ def _subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
 
 @contextlib.contextmanager
 def _pool(jobs: int) -> Iterator[Executor | None]:
+    from gradcheck._parallel import workers
+
     if jobs == 1:
         yield None
         return
-    # Spawned, not forked: BLAS threads of the parent do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker) as pool:
-        try:
-            yield pool
-        except BaseException:
-            for worker in active_children():  # or the pool would wait for what they are at
-                worker.terminate()
-            raise
-
-
-def _become_worker() -> None:
-    """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
-    os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with workers(jobs) as pool:
+        yield pool

@@ -30,6 +30,7 @@ _unmatched = pytest.StashKey[set[str]]()
 _misused = pytest.StashKey[str]()
 _REASON = "needs --gradcheck"
 _PROPERTY = "gradcheck"
+_MUTANTS = "gradcheck-mutants"
 _MARKER_OPTIONS = ("full", "seed")
 
 
@@ -51,6 +52,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gradcheck-full", action="store_true", default=None, help="difference every entry, not only directions"
     )
+    group.addoption(
+        "--gradcheck-mutate",
+        action="store_true",
+        default=False,
+        help="plant bugs in the backward of every collected factory; its check has to find them (implies --gradcheck)",
+    )
+    group.addoption(
+        "--gradcheck-budget", type=float, default=None, metavar="SECONDS", help="time for the bugs of each factory"
+    )
     group.addoption("--gradcheck-seed", type=_seed, default=None, metavar="N", help="seed of every check (default: 0)")
     parser.addini(
         "gradcheck_files", "glob patterns of files whose @gradcheck.target factories are collected", "args", default=[]
@@ -64,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "gradcheck(full=False, seed=0): a gradient audit; skipped unless pytest is run with --gradcheck"
     )
+    config.option.gradcheck = config.option.gradcheck or config.option.gradcheck_mutate
     config.stash[_unmatched] = set(config.getini("gradcheck_files"))
     _option(config, None, "seed")
 
@@ -96,7 +107,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
         return None
     if not (_holds_targets(collector.config, collector.path) and obj.__module__ == collector.obj.__name__):
         return []
-    return [TargetItem.from_parent(collector, name=name, factory=obj)]
+    return list(_items(collector, name, obj))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -200,7 +211,13 @@ class TargetFile(pytest.File):
             raise self.CollectError(f"{error.traceback_text}\n{error}") from None
         for name, value in vars(module).items():
             if _is_factory(value) and value.__module__ == module.__name__:
-                yield TargetItem.from_parent(self, name=name, factory=value)
+                yield from _items(self, name, value)
+
+
+def _items(parent: pytest.Collector, name: str, factory: Any) -> Iterator[pytest.Item]:
+    yield TargetItem.from_parent(parent, name=name, factory=factory)
+    if parent.config.getoption("gradcheck_mutate"):
+        yield MutationItem.from_parent(parent, name=f"{name}[mutants]", factory=factory)
 
 
 class TargetItem(pytest.Item):
@@ -234,6 +251,30 @@ class TargetItem(pytest.Item):
         """Where the factory is defined."""
         code = getattr(self.factory.make, "__code__", None)
         return self.path, code and code.co_firstlineno - 1, f"gradcheck {self.name}"
+
+
+class MutationItem(TargetItem):
+    """How strong the check of one factory is, as a test: bugs are planted, and it has to find them."""
+
+    def runtest(self) -> None:
+        """Plant the bugs; fail with those that were not found."""
+        from gradcheck._mutate import mutate
+
+        options = {name: _option(self.config, self, name) for name in _MARKER_OPTIONS}
+        report = mutate(self.factory, budget=self.config.getoption("gradcheck_budget"), **options)
+        self.user_properties.append((_MUTANTS, report.summary))
+        if report.survived:
+            raise MutantsSurvivedError(str(report))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The mutants that were not found, instead of a traceback."""
+        if isinstance(excinfo.value, MutantsSurvivedError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+
+class MutantsSurvivedError(AssertionError):
+    """A check called gradients right in which a bug was planted."""
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
