@@ -181,13 +181,13 @@ class Comparer:
     def _unseen(self, name: str, comparisons: list[Comparison]) -> Block:
         """A block of which neither gradient rises above the error bar."""
         shape = self.gradients[name].shape
-        if self.norms[name] == 0:
+        kinked = any(c.derivative.kink for c in comparisons)
+        if self.norms[name] == 0 and not kinked:
             message = "both gradients are zero: the loss does not depend on it here, so nothing was verified"
             return Block(name, shape, "vacuous", message=message)
         if _bar(comparisons) <= 1e-6 * max(self.norms.values()):
             message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
             return Block(name, shape, "vacuous", message=message)
-        kinked = any(c.derivative.kink for c in comparisons)
         message = why_undecided(kinked, math.inf if math.isinf(_bar(comparisons)) else 1.0)
         return Block(name, shape, "inconclusive", message=message)
 
@@ -264,6 +264,8 @@ class Comparer:
 
     def _excuse(self, name: str, comparisons: list[Comparison], scale: float) -> str:
         """Why discrepancies beyond their bars are nobody's mistake all the same; empty if they are one."""
+        if any(c.derivative.kink for c in comparisons) and not self._persists(name, comparisons):
+            return why_undecided(True, math.inf)
         plain = [c for c in comparisons if abs(c.discrepancy) > BEYOND_DOUBT * c.bar]
         if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
             steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
@@ -294,7 +296,10 @@ class Comparer:
         unit[index] = 1.0
         if error < SINGLE or not self._seen_by_real({name: unit}):
             return True
-        apart = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
+        derivative = self.evaluator.at(name, index)
+        if derivative.kink and not self._persists_at(name, index):
+            return True
+        apart = float(self.gradients[name][index]) - derivative.value
         if error < SUSPICIOUS and (
             abs(apart) <= BEYOND_DOUBT * self._noise(name) or not self._persists_at(name, index)
         ):

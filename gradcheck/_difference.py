@@ -20,6 +20,8 @@ COMPLEX_STEP = 1e-30
 FIRST_LEVELS, MOST_LEVELS = 3, 16
 #: estimates from neighbours in a tableau are themselves uncertain; the bar is this many times the estimate
 SAFETY = 4.0
+#: how well two estimates of a jump of the derivative must agree: kinks close to the point are none at it
+CERTAIN = 1e-3
 #: an estimate within this part of the value is not one from across a kink
 CONVERGED = 1e-4
 
@@ -71,13 +73,18 @@ def richardson(
         else:
             later.append(candidate)
         settled = len(later) >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
-        if len(rows) >= FIRST_LEVELS and (settled or best.error <= 16 * noise / best.step or _good_enough(best)):
+        if (
+            len(rows) >= FIRST_LEVELS
+            and (settled or best.error <= 16 * noise / best.step or _good_enough(best))
+            and not _unclear(bends, 4 * noise / h, best.value)
+        ):
             break
         h /= 2
     # An estimate may be small by luck: then the shorter steps after it disagree.
     error = max([best.error, *(abs(other.value - best.value) - other.error for other in later)])
     kink = _jump(bends, 4 * noise / h)
-    return Derivative(best.value, error + abs(kink) / 2, kink, best.step)
+    across = _limit(bends) if _unclear(bends, 4 * noise / h, best.value) else kink
+    return Derivative(best.value, error + abs(across) / 2, kink, best.step)
 
 
 def _extrapolated(first: float, above: list[float]) -> list[float]:
@@ -100,11 +107,24 @@ def _good_enough(best: Derivative) -> bool:
     return best.error <= 1e-11 * abs(best.value)
 
 
+def _unclear(bends: list[float], rounding: float, value: float) -> bool:
+    """Whether the one-sided slopes differ, and by another amount at each step: there are kinks within the step."""
+    if len(bends) < FIRST_LEVELS or _jump(bends, rounding):
+        return False
+    return abs(_limit(bends)) > CONVERGED * abs(value) + 4 * rounding
+
+
+def _limit(bends: list[float]) -> float:
+    """The second difference over h as h vanishes: it is odd in h, but for a jump of the derivative."""
+    first, middle, last = bends[-3:]
+    return (8 * (2 * last - middle) - (2 * middle - first)) / 7
+
+
 def _jump(bends: list[float], rounding: float) -> float:
     """phi'(0+) - phi'(0-), if the second difference over h does not vanish with h."""
     if len(bends) < FIRST_LEVELS:
         return 0.0
-    first, middle, last = bends[-3:]
-    limit, before = 2 * last - middle, 2 * middle - first
-    uncertain = SAFETY * abs(limit - before) + 4 * rounding
-    return limit if abs(limit) > 4 * uncertain and abs(limit) > abs(last) / 2 else 0.0
+    _, middle, last = bends[-3:]
+    limit, before = _limit(bends), 2 * last - middle
+    certain = abs(limit - before) <= CERTAIN * abs(limit) and abs(limit) > 16 * rounding
+    return limit if certain and abs(limit) > abs(last) / 2 else 0.0

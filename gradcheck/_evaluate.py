@@ -176,9 +176,10 @@ class Evaluator:
     def measure_noise(self) -> None:
         """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973).
 
-        Where they are all the same, the loss moves in jumps that are larger than a hair: the distance grows until it
-        moves. A loss that never does has cancelled to its last bit, in terms that are taken to be of size one. The
-        direction is one over all parameters, since a single block may not move the loss at all.
+        Where that is zero, the loss moves in jumps that are larger than a hair, or of one size: the distance grows. A
+        loss that never moves has cancelled to its last bit, in terms that are taken to be of size one. The
+        direction is one over all parameters, since a single block may not move the loss at all; and all losses are on
+        one side of the point, since a kink at the point is no noise.
         """
         if self._noise is not None:
             return
@@ -187,11 +188,12 @@ class Evaluator:
         self._noise = 2 * self.epsilon
         for hair in HAIRS:
             distance = self._step(self.epsilon, direction) * hair
-            values = [value for k in range(-4, 4) if math.isfinite(value := self._beside(direction, k * distance))]
+            values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
             if len(set(values)) > 1:
                 # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
                 self._noise = 3 * float(np.sqrt(np.mean(np.diff(values, n=4) ** 2) / 70)) if len(values) > 4 else 0.0
-                return
+                if self._noise or len(values) < 5:
+                    return
 
     def _step(self, epsilon: float, direction: Values) -> float:
         reach = self._reach(direction)

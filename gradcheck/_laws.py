@@ -181,33 +181,42 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
         finally:
             array[...] = original
 
+    # An output layer of zeros hides its inputs, a saturated gate one step: nothing is verified then, and blocks say so.
     if not noticed(...):
-        if _noticed_elsewhere(evaluator, array, others[0], rng):
-            return []  # an output layer of zeros hides its inputs; that nothing is verified so is said of the blocks
+        if _noticed_elsewhere(evaluator, array, ..., others[0], rng):
+            return []
         return [f"the loss stays {evaluator.loss_value:.9g} whatever {name!r} holds"]
     if array.ndim == 0 or not 2 <= len(array) <= EVERY_SLICE:
         return []
     seen = [noticed(slice(k, k + 1)) for k in range(len(array))]
     # The influence of early steps may fade below rounding; that of late ones cannot fade while early ones are seen.
-    unread = [k for k in range(len(array)) if not seen[k] and any(seen[:k])]
+    unread = [
+        k
+        for k in range(len(array))
+        if not seen[k] and any(seen[:k]) and not _noticed_elsewhere(evaluator, array, slice(k, k + 1), others[0], rng)
+    ]
     return [f"the loss does not change with {name!r}[{', '.join(map(str, unread))}]"] if unread else []
 
 
-def _noticed_elsewhere(evaluator: Evaluator, array: Array, other: Array, rng: np.random.Generator) -> bool:
-    """Whether the loss follows an input where all parameters are other ones, none of them zero."""
-    moved = {
-        name: np.asarray(value + typical(value) * rng.uniform(0.25, 0.75, value.shape), dtype=value.dtype)
-        for name, value in evaluator.base.items()
-    }
+def _noticed_elsewhere(evaluator: Evaluator, array: Array, part: Any, other: Array, rng: np.random.Generator) -> bool:
+    """Whether the loss follows an input where the parameters are other ones: none of them zero, or all small."""
+    moves = {name: rng.uniform(0.25, 0.75, value.shape) for name, value in evaluator.base.items()}
     original = array.copy()
-    try:
-        before = number(evaluator.raw_loss(moved))
-        array[...] = other
-        return math.isfinite(before.real) and number(evaluator.raw_loss(moved)) != before
-    except UserCodeError:
-        return False  # the code need not run there
-    finally:
-        array[...] = original
+    for point in (
+        {name: value + typical(value) * moves[name] for name, value in evaluator.base.items()},
+        {name: np.copysign(moves[name], value) / math.sqrt(value.size or 1) for name, value in evaluator.base.items()},
+    ):
+        values = {name: np.asarray(point[name], dtype=value.dtype) for name, value in evaluator.base.items()}
+        try:
+            before = number(evaluator.raw_loss(values))
+            array[part] = other[part]
+            if math.isfinite(before.real) and number(evaluator.raw_loss(values)) != before:
+                return True
+        except UserCodeError:
+            continue  # the code need not run there
+        finally:
+            array[...] = original
+    return False
 
 
 def _different(array: Array, rng: np.random.Generator) -> Array:

@@ -104,6 +104,22 @@ def test_a_kink_is_recognised(left: float, right: float) -> None:
     assert found.error >= abs(right - left) / 2 * (1 - 1e-6)
 
 
+@pytest.mark.parametrize("beside", [3e-2, 7e-3, 1.3e-3, 2e-4])
+def test_a_kink_is_recognised_though_others_are_beside_it(beside: float) -> None:
+    """Other kinks within the first steps would hide that at the point, whose mean slope converges at once."""
+    found = differenced(lambda t: max(t, 0.0) + 0.3 * max(t - beside, 0.0), noise=EPSILON)
+    assert found.kink == pytest.approx(1.0, rel=1e-3)
+    assert found.error >= 0.5 * (1 - 1e-3)
+
+
+@pytest.mark.parametrize("beside", [7e-3, 1.3e-3, 2e-4])
+def test_kinks_that_balance_are_passed(beside: float) -> None:
+    """One kink on each side, as far away, would make a mean slope that converges before the steps are shorter."""
+    found = differenced(lambda t: t + max(t - beside, 0.0) + max(-beside - t, 0.0), noise=EPSILON)
+    assert found.kink == 0.0
+    assert abs(found.value - 1.0) <= found.error < 1e-6
+
+
 @given(smooth)
 @settings(deadline=None)
 def test_a_smooth_function_has_no_kink(drawn: tuple[str, float, float]) -> None:

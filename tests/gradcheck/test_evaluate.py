@@ -128,6 +128,13 @@ def test_code_that_raises_for_another_reason_is_heard() -> None:
         evaluator(loss, np.array([0.5])).derivative({"w": np.ones(1)})
 
 
+def test_a_kink_at_the_point_is_no_noise() -> None:
+    """A kink would be measured as noise, and differences across it be believed."""
+    found = evaluator(lambda w: float(np.abs(w).sum()), np.array([0.0, 0.5, -1.0]))
+    found.measure_noise()
+    assert found.noise() < 1e-14
+
+
 def test_every_loss_is_counted() -> None:
     """The report's evaluations would not be what the check costs."""
     asked, ticks = [], []

@@ -11,7 +11,7 @@ import pytest
 from gradcheck import Target, check
 from gradcheck._laws import finite_loss, repeatability, scalar, statelessness, structure
 from gradcheck._report import Law, Report
-from tests.gradcheck.networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
+from tests.gradcheck.networks import Lstm, Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 
 def rng() -> np.random.Generator:
@@ -341,6 +341,12 @@ def test_an_output_layer_of_zeros_hides_the_inputs() -> None:
     assert broken(report) == []
     assert report.verdict == "vacuous"
     assert all(np.array_equal(rnn.params[name], array) for name, array in before.items())
+
+
+def test_a_saturated_step_hides_its_input() -> None:
+    """The last step of a network whose gates are shut there would be called one that is not read."""
+    lstm = Lstm(np.random.default_rng(42), scale=1000.0)
+    assert broken(check(lstm.target())) == []
 
 
 def test_early_steps_may_fade() -> None:
