@@ -20,6 +20,9 @@ from gradcheck._target import Array, Target, Values
 STEP_FACTOR = 4.0
 #: distances at which losses differ by noise alone, in first steps
 HAIRS = (1e-4, 1e-3, 1e-2, 1e-1)
+#: noise that is so many times as large as rounding is measured again, so many times as close: what is smooth falls
+#: with the fourth power of the distance, noise stays as it is
+LOUD, SHORTER = 64.0, 16.0
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: how precise a real difference must be, relative to its value, before it can confirm a complex step
@@ -188,12 +191,32 @@ class Evaluator:
         self._noise = 2 * self.epsilon
         for hair in HAIRS:
             distance = self._step(self.epsilon, direction) * hair
-            values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
-            if len(set(values)) > 1:
-                # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
-                self._noise = 3 * float(np.sqrt(np.mean(np.diff(values, n=4) ** 2) / 70)) if len(values) > 4 else 0.0
-                if self._noise or len(values) < 5:
-                    return
+            found = self._noise_at(direction, distance)
+            if found is not None:
+                self._noise = self._without_shape(found, direction, distance)
+                return
+
+    def _noise_at(self, direction: Values, distance: float) -> float | None:
+        """The noise of losses so far apart; None if they do not show any."""
+        values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
+        if len(set(values)) <= 1:
+            return None
+        if len(values) < 5:
+            return 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            differences = np.diff(values, n=4)
+        # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
+        return 3 * norm(differences) / math.sqrt(70 * len(differences)) or None
+
+    def _without_shape(self, found: float, direction: Values, distance: float) -> float:
+        """The same at shorter distances, if it falls there: near the edge of a domain it is the shape of the loss."""
+        while found > LOUD * self._rounding():
+            distance /= SHORTER
+            finer = self._noise_at(direction, distance)
+            if finer is None or finer > found / SHORTER:
+                break
+            found = finer
+        return found
 
     def _step(self, epsilon: float, direction: Values) -> float:
         reach = self._reach(direction)

@@ -128,6 +128,28 @@ def test_code_that_raises_for_another_reason_is_heard() -> None:
         evaluator(loss, np.array([0.5])).derivative({"w": np.ones(1)})
 
 
+def test_the_edge_of_a_domain_is_no_noise() -> None:
+    """Beside the edge of a domain the shape of the loss would be measured as noise, and hide every small error."""
+    found = evaluator(lambda w: -np.log(w - 1).sum(), 1 + np.array([1e-4, 0.5, 2.0]))
+    found.measure_noise()
+    assert found.noise() < 1e-11
+
+
+def test_the_noise_of_single_precision_is_measured() -> None:
+    """Noise that losses so close together do not show would be taken for the shape of the loss."""
+    found = evaluator(lambda w: float(np.sin(w.astype(np.float32)).sum()) - 2.0)
+    found.measure_noise()
+    assert found.noise() > 1e-8
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_noise_of_a_very_large_loss_is_measured() -> None:
+    """The square of a large difference would overflow: a warning, and an endless bar."""
+    found = evaluator(lambda w: 1e200 * np.sin(w).sum())
+    found.measure_noise()
+    assert 0 < found.noise() < 1e187
+
+
 def test_a_kink_at_the_point_is_no_noise() -> None:
     """A kink would be measured as noise, and differences across it be believed."""
     found = evaluator(lambda w: float(np.abs(w).sum()), np.array([0.0, 0.5, -1.0]))
