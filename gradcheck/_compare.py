@@ -151,7 +151,10 @@ class Comparer:
 
     def nearby(self) -> Comparer | None:
         """The same at a point so near that a formula's error is the same there, and noise is not."""
-        return self.elsewhere(self._jittered(NEARBY))
+        other = self.elsewhere(self._jittered(NEARBY))
+        if other is not None:
+            other.evaluator.room = self.evaluator.room
+        return other
 
     def borne_out(self, direction: Values, discrepancy: float) -> bool:
         """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
