@@ -56,7 +56,7 @@ class Case(NamedTuple):
         return not IMPRECISE.intersection(self.awkward)
 
 
-# -- cells: a state of `width` times H columns, of which the first H are its output --------------------------------------
+# -- cells: a state of `width` times H columns, of which the first H are its output ------------------------------------
 
 
 class Cell(NamedTuple):
@@ -174,7 +174,7 @@ KINKED = {
 }
 
 
-# -- losses: of the outputs and of what they should be; and the slope of the same ----------------------------------------
+# -- losses: of the outputs and of what they should be; and the slope of the same --------------------------------------
 
 
 class Loss(NamedTuple):
@@ -230,14 +230,10 @@ LOSSES = {
     "mean of squares": Loss(lambda o, y: np.mean((o - y) ** 2), lambda o, y: 2 * (o - y) / o.size, _normal),
     "cross-entropy": Loss(_of_class, _of_class_slope, _classes),
     "Poisson": Loss(lambda o, y: np.sum(np.exp(o) - y * o), lambda o, y: np.exp(o) - y, _normal),
-    "logistic": Loss(
-        lambda o, y: np.sum(np.log(1 + np.exp(-o * y))), lambda o, y: -y / (1 + np.exp(o * y)), _signs
-    ),
+    "logistic": Loss(lambda o, y: np.sum(np.log(1 + np.exp(-o * y))), lambda o, y: -y / (1 + np.exp(o * y)), _signs),
 }
 KINKED_LOSSES = {
-    "hinge": Loss(
-        lambda o, y: np.sum(np.maximum(1 - y * o, 0)), lambda o, y: np.where(y * o < 1, -y, 0 * y), _signs
-    ),
+    "hinge": Loss(lambda o, y: np.sum(np.maximum(1 - y * o, 0)), lambda o, y: np.where(y * o < 1, -y, 0 * y), _signs),
     "absolute": Loss(lambda o, y: np.sum(np.abs(o - y)), lambda o, y: np.sign(o - y), _normal),
     "Huber": Loss(
         lambda o, y: np.sum(np.where(np.abs(o - y) < 1, (o - y) ** 2 / 2, np.abs(o - y) - o.dtype.type(0.5))),
@@ -248,7 +244,7 @@ KINKED_LOSSES = {
 DOMAIN = Loss(_in_domain, lambda o, y: -1 / (o - y), _edge)
 
 
-# -- a network -----------------------------------------------------------------------------------------------------------
+# -- a network ---------------------------------------------------------------------------------------------------------
 
 
 class Network:
@@ -285,7 +281,9 @@ class Network:
             lengths[0] = T  # a batch is padded to its longest sequence, and no further
             constants["mask"] = (np.arange(T)[:, None] < lengths).astype(float)[:, :, None]
         if "dropout" in self.awkward:
-            constants["kept"] = (rng.random((T, B, H)) < 0.75) / 0.75
+            drawn = rng.random((T, B, H))
+            drawn[:, :, 0] = 0  # a step of which nothing is kept is not read
+            constants["kept"] = (drawn < 0.75) / 0.75
         return constants
 
     def _parameters(self, rng: Rng) -> Arrays:
@@ -318,7 +316,7 @@ class Network:
 
     def forward(self, p: Arrays, constants: Arrays) -> tuple[Any, Any]:
         """The outputs (T, B, K), and what the backward needs."""
-        rows = p["E"][constants["tokens"]] if "E" in p else p.get("x", constants.get("x"))
+        rows = p["E"][constants["tokens"]] if "E" in p else p["x"] if "x" in p else constants["x"]
         tapes = []
         for layer in range(self.layers):
             own = self._of_layer(p, layer)
@@ -454,7 +452,8 @@ class Objective:
             return outputs, (params, tape)
 
         def backward(cotangents: Any, cache: Any) -> Arrays:
-            grads = self._pulled(*cache, cotangents)
+            params, tape = cache
+            grads = self._pulled(params, tape, cotangents)
             return {name: gradient.astype(self.of_grads) for name, gradient in grads.items()}
 
         return Target.from_vjp(forward, backward, self.params)

@@ -9,8 +9,8 @@ hours; naming parts runs these alone. The parts:
 - correct: random right targets, most of them in an awkward place (`corpus.py`).
 - cost: losses asked for by a check of a right LSTM, as its parameters grow.
 
-A rate of trials is printed with its 95% interval (Wilson 1927). Of a peer, "seen" means that it does not pass; ours has to
-say what a kind is, and of an entry that it is not right.
+A rate of trials is printed with its 95% interval (Wilson 1927). Of a peer, "seen" means that it does not pass; ours has
+to say what a kind is, and of an entry that it is not right.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import trials
-from checkers import OURS, TOLERANCES, checkers
+from checkers import OURS, STEP, TOLERANCES, checkers
 
 #: relative sizes of a wrong entry
 SIZES = tuple(10.0**-k for k in range(1, 9))
@@ -42,10 +42,10 @@ ORDERS = (2, 3, 4, 5, 6)
 def main() -> None:
     """Run the parts that were asked for, print their tables."""
     options = _options()
-    os.environ |= {"ASKER_DEFECTS": "none", "GUIDE_DEFECTS": "none", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     found, missing = checkers()
     names = tuple(name for name in found if name in (options.checkers or found))
-    print(f"tight: {', '.join(f'{peer} {tolerance:g}' for peer, tolerance in TOLERANCES.items())}")
+    print(f"tight: {', '.join(f'{peer} {tolerance:g}' for peer, tolerance in TOLERANCES.items())}; JAX steps {STEP:g}")
     print(f"not installed, left out: {', '.join(missing) or 'none'}")
     result: dict[str, Any] = {"checkers": names, "missing": missing, "tolerances": TOLERANCES}
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
@@ -80,7 +80,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-# -- the parts: each runs its trials, prints its table, and returns what it counted --------------------------------------
+# -- the parts: each runs its trials, prints its table, and returns what it counted ------------------------------------
 
 
 def kinds(pool: Any, options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
@@ -104,7 +104,8 @@ def kinds(pool: Any, options: argparse.Namespace, names: tuple[str, ...]) -> dic
         }
     beside = sorted({kind.name for kind in gallery.KINDS if kind.verdicts != ("wrong",)})
     number, some = len(gallery.KINDS), len(gallery.KINDS) - len(beside)
-    print(f"\nkinds: {number} planted bugs, {some} of them wrong gradients; {options.seeds} seeds, {options.sizes} sizes")
+    tried = f"{options.seeds} seeds, {options.sizes} sizes"
+    print(f"\nkinds: {number} planted bugs, {some} of them wrong gradients; {tried}")
     _table(
         ["checker", "wrong gradients seen", "all kinds seen", "right cells accused", "evaluations", "seconds"],
         [
@@ -222,7 +223,8 @@ def cost(pool: Any, options: argparse.Namespace, names: tuple[str, ...]) -> dict
     """Losses asked for, as the number of parameters grows."""
     top = ORDERS if options.full else ORDERS[:-1]
     jobs = [(order, tuple(name for name in names if name not in SLOW or order <= 3 + options.full)) for order in top]
-    done, counted = _run(pool, trials.of_cost, jobs), {}
+    done = _run(pool, trials.of_cost, jobs)
+    counted: dict[str, dict[int, tuple[int, float]]] = {}
     sizes = sorted({one.parameters for one in done})
     for one in done:
         told = f"{one.checker}, {one.way}" if one.checker in OURS else one.checker
@@ -242,7 +244,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-# -- figures -------------------------------------------------------------------------------------------------------------
+# -- figures -----------------------------------------------------------------------------------------------------------
 
 
 def interval(seen: int, of: int) -> tuple[float, float]:
@@ -265,11 +267,14 @@ def readme(result: dict[str, Any]) -> str:
     heads = ["checker", "planted bugs", "1e-2", "1e-4", "1e-6", "right code accused", "evaluations"]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for name, of_kinds in result["kinds"]["by"].items():
-        of_entries = next(rates for told, rates in result["entries"].items() if told.startswith((name, *heads[1:1])))
+        ways = [f"{name}, {way}" for way in trials.WAYS] if name in OURS else [name]
+        of_entries = [
+            " / ".join(_percent(result["entries"][way][f"{float(size):.0e}"]["seen"]) for way in ways)
+            for size in heads[2:5]
+        ]
         of_correct = result["correct"][f"{name}, smooth float64"]
-        found = [of_kinds["wrong gradients"], *(of_entries[f"{size:.0e}"]["seen"] for size in (1e-2, 1e-4, 1e-6))]
-        cells = [*map(_percent, found), _percent(of_correct["accused"]), f"{of_correct['evaluations']:.0f}"]
-        lines.append([name, *cells])
+        cells = [_percent(of_kinds["wrong gradients"]), *of_entries, _percent(of_correct["accused"])]
+        lines.append([name, *cells, f"{of_correct['evaluations']:.0f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""The trials of `detection.py`, each a function that a worker process runs: what is checked, and what counts as seen."""
+"""The trials of `detection.py`, each a function that a worker process runs: what is checked, what counts as seen."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def gallery() -> Any:
     return importlib.import_module("tests.gallery.kinds")
 
 
-# -- planted bugs --------------------------------------------------------------------------------------------------------
+# -- planted bugs ------------------------------------------------------------------------------------------------------
 
 
 def of_kind(number: int, seed: int, larger: int, names: tuple[str, ...]) -> list[KindTrial]:
@@ -134,7 +134,7 @@ def _asked(factory: Any, seed: int, larger: int, names: tuple[str, ...]) -> list
     return [(name, installed()[name](factory.build(seed, sizes), seed)) for name in names]
 
 
-# -- one wrong entry -----------------------------------------------------------------------------------------------------
+# -- one wrong entry ---------------------------------------------------------------------------------------------------
 
 
 def lstm(seed: int, way: str, vocab: int = VOCAB, hidden: int = HIDDEN) -> Target:
@@ -187,7 +187,7 @@ def _plant(target: Target, name: str, error: Any) -> None:
     target.grads_at = grads_at  # type: ignore[method-assign]  # every way into a target goes through it
 
 
-# -- the promise ---------------------------------------------------------------------------------------------------------
+# -- the promise -------------------------------------------------------------------------------------------------------
 
 
 def of_promise(seed: int, full: bool) -> list[PromiseTrial]:
@@ -216,7 +216,7 @@ def of_promise(seed: int, full: bool) -> list[PromiseTrial]:
     return trials
 
 
-# -- right targets -------------------------------------------------------------------------------------------------------
+# -- right targets -----------------------------------------------------------------------------------------------------
 
 
 def of_corpus(seed: int, names: tuple[str, ...]) -> list[CorrectTrial]:
@@ -230,7 +230,7 @@ def of_corpus(seed: int, names: tuple[str, ...]) -> list[CorrectTrial]:
     return trials
 
 
-# -- cost ----------------------------------------------------------------------------------------------------------------
+# -- cost --------------------------------------------------------------------------------------------------------------
 
 
 def of_cost(order: int, names: tuple[str, ...]) -> list[CostTrial]:

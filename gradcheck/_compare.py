@@ -42,6 +42,8 @@ MANY, PART = 16, 0.1
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby
 STEADY = 0.3
+#: bars above this part of the gradient may be those of steps across kinks: then these steps are tried, so much shorter
+ROUGH, OTHERS = 1e-4, (3.0, 1 / 3)
 #: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from; how many
 HAIR, HAIRS = 1e-6, 8
 
@@ -160,6 +162,12 @@ class Comparer:
         """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
         slope = self.evaluator.shortest(direction, discrepancy)
         return abs(slope - inner(self.gradients, direction)) <= STEADY * abs(discrepancy)
+
+    def _steady(self, direction: Values, discrepancy: float) -> bool:
+        """Whether it is the same by other first steps: across kinks beside the point each step has another one."""
+        slopes = [self.evaluator.real(direction, shorter).value for shorter in OTHERS]
+        apart = [inner(self.gradients, direction) - slope - discrepancy for slope in slopes]
+        return max(map(abs, apart)) <= STEADY * abs(discrepancy)
 
     # -- one block -----------------------------------------------------------------------------------------------------
 
@@ -280,6 +288,8 @@ class Comparer:
         if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
             steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
             return f"{steep}: check at a point where it is smoother"
+        if _bar(comparisons) > ROUGH * scale and not any(self._steady(c.direction, c.discrepancy) for c in plain):
+            return "differences of the loss change with their step: kinks beside this point; check at another one"
         if not any(self._seen_by_real(c.direction) for c in plain):
             return (
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
