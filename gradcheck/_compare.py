@@ -19,7 +19,7 @@ from gradcheck import _laws
 from gradcheck._difference import Derivative
 from gradcheck._errors import UserCodeError
 from gradcheck._evaluate import Evaluator, inner, norm, typical
-from gradcheck._locate import Entries, Probe
+from gradcheck._locate import Entries, Probe, find_wrong
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
 from gradcheck._verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
@@ -36,10 +36,14 @@ DEVIATIONS = 3.0
 SUSPICIOUS = 1e-3
 #: one below this part may be the rounding of what is constant, in single precision: it is the same at every point
 SINGLE = 2 * float(np.finfo(np.float32).eps)
+#: noise is in many entries: what one entry of so many explains, but for this part, is none
+MANY, PART = 16, 0.1
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby
 STEADY = 0.3
+#: bars above this part of the gradient may be those of steps across kinks: then these steps are tried, so much shorter
+ROUGH, OTHERS = 1e-4, (3.0, 1 / 3)
 #: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from; how many
 HAIR, HAIRS = 1e-6, 8
 
@@ -95,13 +99,15 @@ class Comparer:
             return block  # no entry is larger than its error: directions, which add entries up, have the last word
         bars = self._entry_bars(block.name, entries)
         at = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), gradient.shape))
-        block = replace(block, worst=Worst(at, float(gradient[at]), float(entries.values[at])))
+        worst = Worst(at, float(gradient[at]), float(entries.values[at]))
+        block = replace(block, worst=worst)
         verdict = judge(apart.ravel().tolist(), bars.ravel().tolist())
         if verdict == "right" and block.verdict == "wrong":
             return block  # directions add up what is too small to see in one entry
         error, bar = norm(apart) / scale, norm(bars) / scale
         if verdict == "wrong" and block.verdict != "wrong" and self._doubtful(block.name, at, error):
-            verdict = "inconclusive"
+            alone = apart.size >= MANY and np.count_nonzero(apart > bars) == 1
+            verdict = "wrong" if alone and self._plainly_wrong(block.name, worst) else "inconclusive"
         if verdict == "right" and bar > COARSE and block.verdict != "right":
             verdict = "inconclusive"
         reason = block.message or why_undecided(bool(np.any(entries.kinks)), bar)
@@ -166,12 +172,21 @@ class Comparer:
 
     def nearby(self) -> Comparer | None:
         """The same at a point so near that a formula's error is the same there, and noise is not."""
-        return self.elsewhere(self._jittered(NEARBY))
+        other = self.elsewhere(self._jittered(NEARBY))
+        if other is not None:
+            other.evaluator.room = self.evaluator.room
+        return other
 
     def borne_out(self, direction: Values, discrepancy: float) -> bool:
         """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
         slope = self.evaluator.shortest(direction, discrepancy)
         return abs(slope - inner(self.gradients, direction)) <= STEADY * abs(discrepancy)
+
+    def _steady(self, direction: Values, discrepancy: float) -> bool:
+        """Whether it is the same by other first steps: across kinks beside the point each step has another one."""
+        slopes = [self.evaluator.real(direction, shorter).value for shorter in OTHERS]
+        apart = [inner(self.gradients, direction) - slope - discrepancy for slope in slopes]
+        return max(map(abs, apart)) <= STEADY * abs(discrepancy)
 
     # -- one block -----------------------------------------------------------------------------------------------------
 
@@ -285,15 +300,19 @@ class Comparer:
         """Why discrepancies beyond their bars are nobody's mistake all the same; empty if they are one."""
         if any(c.derivative.kink for c in comparisons) and not self._persists(name, comparisons):
             return why_undecided(True, math.inf)
+        error = _rms([c.discrepancy for c in comparisons])
+        if error < SINGLE * scale and self._in_one_entry(name, comparisons):
+            return ""
         plain = [c for c in comparisons if abs(c.discrepancy) > BEYOND_DOUBT * c.bar]
         if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
             steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
             return f"{steep}: check at a point where it is smoother"
+        if _bar(comparisons) > ROUGH * scale and not any(self._steady(c.direction, c.discrepancy) for c in plain):
+            return "differences of the loss change with their step: kinks beside this point; check at another one"
         if not any(self._seen_by_real(c.direction) for c in plain):
             return (
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
             )
-        error = _rms([c.discrepancy for c in comparisons])
         if error < SINGLE * scale:
             return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
         if error < SUSPICIOUS * scale and (
@@ -302,6 +321,24 @@ class Comparer:
             noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
             return f"{noise}; look for float32 in the backward"
         return ""
+
+    def _in_one_entry(self, name: str, comparisons: list[Comparison]) -> bool:
+        """Whether one entry of many explains the discrepancies, by more than single precision rounds it: no noise."""
+        gradient = self.gradients[name]
+        if gradient.size < MANY:
+            return False
+        worst = find_wrong(self.probe(name), gradient, self.rng(name)).worst
+        apart = worst.analytic - worst.numerical
+        rest = [c.discrepancy - apart * float(c.direction[name][worst.index]) for c in comparisons]
+        explained = _rms(rest) <= max(_bar(comparisons), PART * _rms([c.discrepancy for c in comparisons]))
+        return explained and self._plainly_wrong(name, worst)
+
+    def _plainly_wrong(self, name: str, worst: Worst) -> bool:
+        """Whether an entry is off by more than single precision rounds it, in real differences too, and nearby."""
+        unit = np.zeros(self.gradients[name].shape)
+        unit[worst.index] = 1.0
+        off = abs(worst.analytic - worst.numerical) > 2 * SINGLE * abs(worst.numerical)
+        return off and self._seen_by_real({name: unit}) and self._persists_at(name, worst.index)
 
     def _seen_by_real(self, direction: Values) -> bool:
         """Whether real differences call the gradient wrong along a direction, too."""

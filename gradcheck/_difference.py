@@ -75,7 +75,7 @@ def richardson(
         settled = len(later) >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
         if (
             len(rows) >= FIRST_LEVELS
-            and (settled or best.error <= 16 * noise / best.step or _good_enough(best))
+            and (settled or best.error * best.step <= 16 * noise or _good_enough(best))
             and not _unclear(bends, 4 * noise / h, best.value)
         ):
             break

@@ -20,6 +20,12 @@ from gradcheck._target import Array, Target, Values
 STEP_FACTOR = 4.0
 #: distances at which losses differ by noise alone, in first steps
 HAIRS = (1e-4, 1e-3, 1e-2, 1e-1)
+#: the part of a slope that may change over the first step; how many times as long as usual that may make it; for
+#: directions over more than so many entries
+BENT, MOST_ROOM, FEW = 5e-3, 32.0, 16
+#: noise that is so many times as large as rounding is measured again, so many times as close: what is smooth falls
+#: with the fourth power of the distance, noise stays as it is
+LOUD, SHORTER = 64.0, 16.0
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: how precise a real difference must be, relative to its value, before it can confirm a complex step
@@ -44,6 +50,8 @@ class Evaluator:
         self._spoken = False
         #: the measured noise of the loss; None: not measured yet
         self._noise: float | None = None
+        #: how many times as long first steps over many entries may be; None: not measured yet
+        self.room: float | None = None
         self.asked = False
 
     @property
@@ -88,6 +96,7 @@ class Evaluator:
         """The same target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
+        other.room = 1.0
         other.loss_value = number(other.raw_loss()).real
         return other
 
@@ -145,6 +154,8 @@ class Evaluator:
         step = self._step(self.epsilon, direction) / shorter
         if not step:
             return Derivative(0.0, 0.0)
+        if self._noise is not None and sum(np.count_nonzero(part) for part in direction.values()) > FEW:
+            step *= self._measured_room()
         return richardson(lambda t: self._beside(direction, t), self.loss_value, step, self.noise(), self.epsilon)
 
     def shortest(self, direction: Values, change: float) -> float:
@@ -183,17 +194,52 @@ class Evaluator:
         """
         if self._noise is not None:
             return
-        rng = np.random.default_rng(0)
-        direction = {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
+        direction = self._over_all()
         self._noise = 2 * self.epsilon
         for hair in HAIRS:
             distance = self._step(self.epsilon, direction) * hair
-            values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
-            if len(set(values)) > 1:
-                # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
-                self._noise = 3 * float(np.sqrt(np.mean(np.diff(values, n=4) ** 2) / 70)) if len(values) > 4 else 0.0
-                if self._noise or len(values) < 5:
-                    return
+            found = self._noise_at(direction, distance)
+            if found is not None:
+                self._noise = self._without_shape(found, direction, distance)
+                return
+
+    def _noise_at(self, direction: Values, distance: float) -> float | None:
+        """The noise of losses so far apart; None if they do not show any."""
+        values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
+        if len(set(values)) <= 1:
+            return None
+        if len(values) < 5:
+            return 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            differences = np.diff(values, n=4)
+        # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
+        return 3 * norm(differences) / math.sqrt(70 * len(differences)) or None
+
+    def _without_shape(self, found: float, direction: Values, distance: float) -> float:
+        """The same at shorter distances, if it falls there: near the edge of a domain it is the shape of the loss."""
+        while found > LOUD * self._rounding():
+            distance /= SHORTER
+            finer = self._noise_at(direction, distance)
+            if finer is None or finer > found / SHORTER:
+                break
+            found = finer
+        return found
+
+    def _measured_room(self) -> float:
+        """By how straight the loss is along a direction over all parameters: their sizes alone do not tell."""
+        if self.room is None:
+            direction = self._over_all()
+            step = self._step(self.epsilon, direction)
+            ends = [self._beside(direction, part * step) for part in (1.0, -1.0, 0.5, -0.5)]
+            change = abs((ends[0] - ends[1]) / 2 - (ends[2] - ends[3])) + self.noise()
+            room = math.sqrt(BENT * abs(ends[2] - ends[3]) / change) if change > 0 else 1.0
+            self.room = min(max(room, 1.0), MOST_ROOM) if math.isfinite(room) else 1.0
+        return self.room
+
+    def _over_all(self) -> Values:
+        """A direction over all parameters, always the same, since a single block may not move the loss at all."""
+        rng = np.random.default_rng(0)
+        return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
 
     def _step(self, epsilon: float, direction: Values) -> float:
         reach = self._reach(direction)

@@ -124,6 +124,32 @@ def test_any_slope_at_a_kink(chosen, seed):
     assert report.ok or "kink" in str(report)
 
 
+@pytest.mark.parametrize("seed", [16, 208, 233, 391])
+def test_kinks_within_the_long_steps_of_single_precision(seed):
+    """Kinks on both sides of the point, no nearer than a step, would be called wrong where that step is a long one."""
+    for factor, said in ((1.0, "inconclusive"), (1.5, "wrong")):
+        report = gradcheck.check(near_kinks(seed, factor), explain=False, seed=seed)
+        assert report.verdict == said, str(report)
+
+
+def near_kinks(seed: int, factor: float) -> Target:
+    """Absolute errors, many of them small, of weights in float32; one gradient is so many times what it should be."""
+    rng = np.random.default_rng(seed)
+    params = {"c": rng.normal(size=5).astype(np.float32), "V": rng.normal(size=(2, 5)).astype(np.float32)}
+    h = rng.normal(size=(12, 2))
+
+    def outputs() -> Any:
+        return h @ params["V"].astype(float) + params["c"]
+
+    goal = outputs() + rng.choice([-1, 1], (12, 5)) * 10.0 ** rng.uniform(-3, 0.5, (12, 5))
+
+    def grads() -> dict[str, Any]:
+        signs = np.sign(outputs() - goal)
+        return {"c": signs.sum(axis=0).astype(np.float32), "V": factor * (h.T @ signs).astype(np.float32)}
+
+    return Target(params, lambda: float(np.abs(outputs() - goal).sum()), grads)
+
+
 # -- precision ---------------------------------------------------------------------------------------------------------
 
 

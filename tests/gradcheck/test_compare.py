@@ -106,6 +106,25 @@ def test_one_wrong_entry(kind: str, relative: float) -> None:
         assert set(verdicts.values()) == {"right"}
 
 
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("kind", ["target", "real_target"])
+def test_one_wrong_entry_is_no_rounding(kind: str, full: bool) -> None:
+    """An error below the rounding of float32 would be put down to that, though all the other entries are exact."""
+    rnn = Rnn(np.random.default_rng(0), D=6, H=12)
+    right = rnn.grads
+
+    def grads() -> Arrays:
+        found = right()
+        found["U"][3, 4] *= 1 + 2e-6
+        return found
+
+    rnn.grads = grads
+    blocks = judged(getattr(rnn, kind)(), full=full)
+    assert blocks["U"].error < 2e-7
+    assert {name for name, block in blocks.items() if block.verdict != "right"} == {"U"}
+    assert blocks["U"].verdict == "wrong"
+
+
 @pytest.mark.parametrize("size", [1e-4, 0.5, 3.0])
 def test_the_error_is_told_in_its_measure(size: float) -> None:
     """The report's error would not be |analytic - numerical| over the norm of the gradient."""

@@ -184,3 +184,9 @@ def test_evaluations_are_few_for_what_is_smooth(power: int) -> None:
 
     richardson(phi, 1.0, 0.02, EPSILON)
     assert 2 * 3 <= len(asked) <= 2 * 8
+
+
+def test_a_difference_that_overflows_has_an_endless_bar() -> None:
+    """A loss near the largest float would end the check with a division by zero."""
+    found = richardson(lambda t: math.copysign(1.7e308, t), 0.0, 0.5, EPSILON)
+    assert found.error == math.inf

@@ -128,6 +128,54 @@ def test_code_that_raises_for_another_reason_is_heard() -> None:
         evaluator(loss, np.array([0.5])).derivative({"w": np.ones(1)})
 
 
+def small_weights(bend: Callable[[Any], Any] = np.tanh) -> Evaluator:
+    """A loss that many small weights bend much less than their sizes tell."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 400))
+    return evaluator(lambda w: 2 + bend(x @ w).sum() / 100, 1e-2 * rng.normal(size=400))
+
+
+def test_steps_over_many_entries_are_as_long_as_the_loss_allows() -> None:
+    """Differences of a loss that is almost straight would drown in its rounding, and hide small errors."""
+    short, long = small_weights(), small_weights()
+    for found in (short, long):
+        found.measure_noise()
+    short.room = 1.0
+    assert 0 < long.real(along(long)).error < short.real(along(short)).error / 4
+
+
+def test_steps_are_no_longer_where_the_loss_bends() -> None:
+    """Long steps into what bends would cost evaluations, and be believed."""
+    found = small_weights(lambda z: np.sin(300 * z))
+    found.measure_noise()
+    before = found.evaluations
+    found.real(along(found))
+    assert found.room == 1.0
+    assert found.evaluations - before < 20
+
+
+def test_the_edge_of_a_domain_is_no_noise() -> None:
+    """Beside the edge of a domain the shape of the loss would be measured as noise, and hide every small error."""
+    found = evaluator(lambda w: -np.log(w - 1).sum(), 1 + np.array([1e-4, 0.5, 2.0]))
+    found.measure_noise()
+    assert found.noise() < 1e-11
+
+
+def test_the_noise_of_single_precision_is_measured() -> None:
+    """Noise that losses so close together do not show would be taken for the shape of the loss."""
+    found = evaluator(lambda w: float(np.sin(w.astype(np.float32)).sum()) - 2.0)
+    found.measure_noise()
+    assert found.noise() > 1e-8
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_noise_of_a_very_large_loss_is_measured() -> None:
+    """The square of a large difference would overflow: a warning, and an endless bar."""
+    found = evaluator(lambda w: 1e200 * np.sin(w).sum())
+    found.measure_noise()
+    assert 0 < found.noise() < 1e187
+
+
 def test_a_kink_at_the_point_is_no_noise() -> None:
     """A kink would be measured as noise, and differences across it be believed."""
     found = evaluator(lambda w: float(np.abs(w).sum()), np.array([0.0, 0.5, -1.0]))
