@@ -34,6 +34,8 @@ PATTERNS |= {"carried", "clipped", "repeated", "share"}
 #: laws that tell of state; laws that a clip inside the backward breaks
 STATEFUL = frozenset({"statelessness", "repeatability", "purity"})
 HIDDEN = frozenset({"scale", "linearity"})
+#: seeds that are asked where a part of an input is not read
+OTHER_SEEDS = 3
 #: set by the tests: an error in the trace is an error
 TRACE_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
@@ -144,6 +146,7 @@ class _Run:
             if all(trial.sizes != other for trial in trials):
                 trials += self._tried(factory, other)
         self._learn_from(main, trials)
+        self._padding_out(factory, sizes, main)
         main, smallest = self._smallest(factory, sizes, main, trials)
         return self._named(self._explained(self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)))
 
@@ -249,6 +252,19 @@ class _Run:
         main.numerical |= found.numerical
         main.places |= found.places
 
+    def _padding_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
+        """A part of an input that is not read with this seed may be padding: with another it is read."""
+        law = main.laws.get("dependence")
+        if law is None or law.holds:
+            return
+        for seed in range(self.seed + 1, self.seed + 1 + OTHER_SEEDS):
+            with contextlib.suppress(TargetError):
+                depth = Depth(entries=False)
+                other = self._audit_target(factory.build(seed, sizes), depth, "asking another seed").laws
+                if "dependence" in other and other["dependence"].holds:
+                    main.laws["dependence"] = replace(other["dependence"], message=f"with seed {seed}; {law.message}")
+                    return
+
     def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
         raised = [trial for trial in trials if trial.message]
@@ -303,6 +319,10 @@ class _Run:
         if broken & STATEFUL and not found.patch:
             # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
             found.findings = found.findings[:1]
+        # where sizes set how many parameters there are, a trace at another size knows of others
+        found.findings = [
+            replace(one, blocks=tuple(name for name in one.blocks if name in report.blocks)) for one in found.findings
+        ]
         named = {name for finding in found.findings for name in finding.blocks}
         replaced = HIDDEN if hidden and found.findings else set()
         explained = [one for one in report.findings if one.kind in PATTERNS and set(one.blocks) <= named]

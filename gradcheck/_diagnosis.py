@@ -109,6 +109,8 @@ def _operands(old: ast.expr, new: ast.expr) -> str:
         if isinstance(outer, ast.BinOp) and type(outer.op) in _OPERATORS:
             for one, other in ((outer.left, outer.right), (outer.right, outer.left)):
                 if _same(one, inner):
+                    if isinstance(outer.op, ast.Pow):
+                        return f"the power {ast.unparse(other)} {words}"
                     if isinstance(outer.op, ast.Div):
                         return f"a division by {ast.unparse(other)} {words}"
                     kind = "term" if isinstance(outer.op, (ast.Add, ast.Sub)) else "factor"

@@ -29,6 +29,8 @@ from gradcheck._trace import NoSourceError, Trace, computed
 LARGER = (64.0, 1024.0)
 #: edits that are tried where it is not likely that one mends anything
 FEW_RUNS = 300
+#: faults that are told of where no edit mends any
+MOST_UNMENDED = 3
 #: statements around a fault that are tried with it
 MOST_NEAR = 8
 #: statements of which one edit seems to be enough, that are verified
@@ -201,6 +203,7 @@ def _at(
                             note="no line is looked for: traced, other gradients are wrong than in the check, as "
                             "they are where code calculates in less than double precision"
                         )
+                    trace.held = trace.forward_functions(plain)
                     found = mends(trace, faults(trace))
                     around = places(trace, plain)
             except NoSourceError as error:
@@ -218,6 +221,8 @@ def _at(
                 mended.of(found)
             if divisor != 1.0:
                 mended.scaled(divisor)
+            if mended.found and mended.patch is None:
+                mended.found = mended.found[:MOST_UNMENDED]  # what comes later may only follow from these
             if mended.found:
                 findings = [_finding(mend, trace, mended.patch) for mend in mended.found]
                 return Explanation(findings, mended.patch, trace.evaluations, rest=mended.rest)

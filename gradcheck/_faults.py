@@ -34,7 +34,7 @@ MOST_FAULTS = 24
 #: values that one statement serves in turn, such as gates
 MOST_IN_TURN = 4
 #: how much may be tried: values that the backward computes, summed over its runs
-MOST_WORK = 3_000_000
+MOST_WORK = 1_500_000
 
 
 @dataclass

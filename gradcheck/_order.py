@@ -28,6 +28,11 @@ def aligned(series: Series, count: int) -> Iterator[tuple[bool, Series]]:
             break
         for start in range(every):
             yield made(len(values) != count * every, backwards[start::every][:count])
+    for parts in range(2, 6):  # several sequences, one after the other: directions, layers, examples
+        length = count // parts
+        if len(values) == count == parts * length and length > 1:
+            chunks = [values[k * length : (k + 1) * length][::-1] for k in range(parts)]
+            yield made(False, [value for chunk in chunks for value in chunk])
     if len(values) >= count > 1:
         yield made(True, values[:count])
         yield made(True, backwards[len(values) - count :])

@@ -123,7 +123,8 @@ def _with_hidden(trace: Trace, mend: Mend, overrides: Overrides) -> list[Mend]:
 
 def _mend(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
     judge = _ByValue(trace, fault)
-    return Mend(judge.run(overrides) if judge.can else [], fault.blocks, fault)
+    held = (fault.statement.file, fault.statement.function) in trace.held
+    return Mend(judge.run(overrides) if judge.can and not held else [], fault.blocks, fault)
 
 
 def chains(found: list[Mend]) -> Iterator[list[tuple[Statement, Edit]]]:

@@ -30,7 +30,7 @@ from gradcheck._target import Target
 from gradcheck._trace import Trace
 
 #: how much may be run: values that pass through taps, summed over the runs; and runs
-MOST_WORK, MOST_RUNS = 5_000_000, 5000
+MOST_WORK, MOST_RUNS = 2_000_000, 2500
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
 #: edits that are put together for several faults
@@ -74,6 +74,7 @@ def places(trace: Trace, judgement: Judgement) -> list[Place]:
         if held:  # a backward that is written as a lambda is part of the forward's statement
             inside = next((one for one in ast.walk(node) if isinstance(one, ast.Lambda)), None)
             node, held = (ast.Expr(inside.body), False) if inside is not None else (node, held)
+        held = held or (statement.file, statement.function) in trace.held
         if held or not isinstance(node, _EDITABLE) or (not numeric and _may_hang(statement, trace.program)):
             continue
         rank = ranks.get(id(statement), 4)

@@ -52,6 +52,7 @@ class Trace:
         self.target = target
         self.base: Values = target.values() if base is None else base
         codes = observed(lambda: target.grads_at(self.base))
+        self._of_loss = {(code.co_filename, code.co_qualname) for code in observed(lambda: target.loss_at(self.base))}
         self.program: Program = rewrite(codes)
         if not self.program.codes:
             raise NoSourceError("no line can be named: the source of the functions that ran is not at hand")
@@ -60,6 +61,8 @@ class Trace:
         self.divisor = divisor
         #: how many values the backward computes
         self.passed = 0
+        #: the functions that are the forward alone, which is held: by file and name
+        self.held: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
         self._live.enter_context(instrumented(self.program))
@@ -97,6 +100,13 @@ class Trace:
         recording = record(self.target, self.base, self.program, overrides)
         self.passed = max(self.passed, len(recording.events))
         return judge(recording, self.library, self.program.sites)
+
+    def forward_functions(self, judgement: Judgement) -> set[tuple[str, str]]:
+        """The functions, by file and name, that run in the loss and hold no derivative: what they keep is held, too."""
+        sites = self.program.sites
+        statements = [sites[event.site].statement for event in judgement.recording.events]
+        back = {(one.file, one.function) for one, tainted in zip(statements, judgement.tainted, strict=True) if tainted}
+        return self._of_loss - back
 
     def wrong(self, gradients: Values) -> tuple[str, ...]:
         """The gradients that are not the slope of the loss."""
