@@ -47,13 +47,16 @@ def main() -> None:
     names = tuple(name for name in found if name in (options.checkers or found))
     print(f"tight: {', '.join(f'{peer} {tolerance:g}' for peer, tolerance in TOLERANCES.items())}; JAX steps {STEP:g}")
     print(f"not installed, left out: {', '.join(missing) or 'none'}")
-    result: dict[str, Any] = {"checkers": names, "missing": missing, "tolerances": TOLERANCES}
+    result: dict[str, Any] = {}
+    if options.json and options.json.exists():
+        result = json.loads(options.json.read_text(encoding="utf-8"))
+    result |= {"checkers": names, "missing": missing, "tolerances": TOLERANCES}
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         for part in options.parts:
             result[part] = PARTS[part](pool, options, names)
             if options.json:
                 options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    if set(result) >= {"kinds", "entries", "correct"}:
+    if result.keys() >= {"kinds", "entries", "correct"}:
         print(f"\n{readme(result)}")
 
 
@@ -69,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the number of the first right target (default: 0)")
     parser.add_argument("--checkers", nargs="+", help="these alone, by the names in the tables")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, help="write every figure to this file")
+    parser.add_argument("--json", type=Path, help="write every figure to this file, beside those of other parts")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}: expected some of {', '.join(PARTS)}")
