@@ -53,8 +53,8 @@ def ours(target: Target, seed: int, *, full: bool = False) -> Said:
     except gradcheck.TargetError as error:
         return Said("raises", 0, time.perf_counter() - started, str(error))
     law = report.verdict == "wrong" and all(block.verdict != "wrong" for block in report.blocks.values())
-    told = [law.message for law in report.laws.values() if not law.holds]
-    told += [block.message for block in report.blocks.values() if block.verdict == report.verdict]
+    told = [block.message for block in report.blocks.values() if block.verdict == report.verdict]
+    told += [law.message for law in report.laws.values() if not law.holds]
     word = "law" if law else report.verdict
     return Said(word, report.evaluations, report.seconds, "; ".join(dict.fromkeys(filter(None, told))))
 

@@ -44,6 +44,8 @@ NEARBY = 1e-5
 STEADY = 0.3
 #: bars above this part of the gradient may be those of steps across kinks: then these steps are tried, so much shorter
 ROUGH, OTHERS = 1e-4, (3.0, 1 / 3)
+#: how many times as long steps may be where the usual ones resolve too little
+LONGER = 32.0
 #: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from; how many
 HAIR, HAIRS = 1e-6, 8
 
@@ -135,14 +137,14 @@ class Comparer:
 
         return along
 
-    def compare(self, names: list[str], count: int = DIRECTIONS) -> list[Comparison]:
+    def compare(self, names: list[str], count: int = DIRECTIONS, shorter: float = 1.0) -> list[Comparison]:
         """Comparisons along Gaussian directions over these blocks; the same names have the same directions."""
         rng = self.rng(*names)
         rounding = DEVIATIONS * math.hypot(*(self._rounding(name) for name in names))
         result = []
         for k in range(count):
             direction = self.direction(names, rng)
-            derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing)
+            derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing, shorter=shorter)
             apart = inner(self.gradients, direction) - derivative.value
             result.append(Comparison(direction, apart, derivative.error + rounding, derivative))
         return result
@@ -193,7 +195,7 @@ class Comparer:
     def _alone(self, name: str) -> Block:
         if not self.gradients[name].size:
             return self._empty(name)
-        comparisons = self.compare([name])
+        comparisons = self._as_sharp_as_can_be(name)
         numerical, bar = _rms([c.derivative.value for c in comparisons]), _bar(comparisons)
         scale = max(self.norms[name], numerical)
         if scale <= bar:
@@ -207,6 +209,14 @@ class Comparer:
             kinked = any(c.derivative.kink for c in comparisons)
             return replace(block, verdict="inconclusive", message=why_undecided(kinked, bar / scale))
         return block
+
+    def _as_sharp_as_can_be(self, name: str) -> list[Comparison]:
+        """Comparisons of a block; by longer steps where the loss is too flat for the usual ones to resolve it."""
+        comparisons = self.compare([name])
+        resolved = self.evaluator.is_complex or _bar(comparisons) <= COARSE * self.norms[name]
+        if resolved or any(c.derivative.kink for c in comparisons):
+            return comparisons
+        return min(comparisons, self.compare([name], shorter=1 / LONGER), key=_bar)
 
     def _empty(self, name: str) -> Block:
         shape = self.gradients[name].shape

@@ -102,7 +102,7 @@ class Evaluator:
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
-    def derivative(self, direction: Values, *, confirm: bool = False) -> Derivative:
+    def derivative(self, direction: Values, *, confirm: bool = False, shorter: float = 1.0) -> Derivative:
         """d/dt loss(x + t direction) at 0; `direction` holds the blocks that move.
 
         With `confirm` a complex step is believed only if a real difference along the same direction agrees; where it
@@ -111,7 +111,7 @@ class Evaluator:
         self.asked = True
         if self.is_complex is False:
             self.measure_noise()
-            return self.real(direction)
+            return self.real(direction, shorter)
         exact = self._tried_complex(direction)
         if exact is not None and (self.is_complex and not confirm):
             return exact
@@ -124,7 +124,7 @@ class Evaluator:
         if exact is None or agreed is False:
             self.is_complex = False
         self.measure_noise()
-        return self.real(direction)
+        return self.real(direction, shorter)
 
     def at(self, name: str, index: tuple[int, ...]) -> Derivative:
         """The derivative with respect to one entry."""

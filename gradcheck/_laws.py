@@ -206,6 +206,7 @@ def _noticed_elsewhere(evaluator: Evaluator, array: Array, part: Any, other: Arr
     for point in (
         {name: value + typical(value) * moves[name] for name, value in evaluator.base.items()},
         {name: np.copysign(moves[name], value) / math.sqrt(value.size or 1) for name, value in evaluator.base.items()},
+        {name: moves[name] / math.sqrt(value.size or 1) for name, value in evaluator.base.items()},
     ):
         values = {name: np.asarray(point[name], dtype=value.dtype) for name, value in evaluator.base.items()}
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import io
 import json
@@ -519,13 +520,15 @@ def test_sign_that_the_encoding_lacks() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-@pytest.mark.parametrize(("arguments", "busy"), [([], 1), (["--full", "--jobs", "2"], 2)])
+@pytest.mark.parametrize(("arguments", "busy"), [([], 1), (["--full", "--jobs", "2"], 3)])
 def test_interrupt_is_one_line(arguments: list[str], busy: int) -> None:
     """Ctrl-C would print a traceback, leave workers behind, wait for them to finish, or end with another status."""
-    process = run("check", "slow.py", *arguments, start_new_session=True)
+    # a shell lets what it runs in the background ignore Ctrl-C
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = run("check", "slow.py", *arguments, start_new_session=True, preexec_fn=heeding)
     assert process.stderr is not None
     seen = set()
-    while len(seen) < busy:  # the process, and with --jobs a worker too, is in the user's code
+    while len(seen) < busy:  # the process, and with --jobs both workers too, are in the user's code
         seen.add(process.stderr.readline())
     started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)

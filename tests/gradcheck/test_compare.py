@@ -424,3 +424,15 @@ def test_blocks_of_very_different_gradients(spread: float) -> None:
     assert verdicts[0] == "right"
     assert "wrong" not in verdicts
     assert spread < 1e-4 or verdicts == ["right"] * 3
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1.0, "right"), (1.2, "wrong")])
+def test_a_slope_far_below_its_loss_is_resolved_by_longer_steps(factor: float, said: str) -> None:
+    """A small slope would be inconclusive, though the loss is straight enough to be differenced more widely."""
+    params = {"w": np.linspace(0.1, 0.9, 5)}
+    target = Target(
+        params,
+        lambda: 1e6 + float(np.sin(params["w"]).sum()) / 1e5,
+        lambda: {"w": factor * np.cos(params["w"]) / 1e5},
+    )
+    assert judged(target)["w"].verdict == said

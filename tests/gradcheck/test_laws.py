@@ -349,6 +349,19 @@ def test_a_saturated_step_hides_its_input() -> None:
     assert broken(check(lstm.target())) == []
 
 
+@pytest.mark.parametrize("scale", [0.1, 10.0])
+def test_dead_units_hide_their_inputs(scale: float) -> None:
+    """An input behind rectified units that are all dead would be called one that is not read."""
+    params, x = {"w": -scale * np.ones(3), "b": -scale * np.ones(3)}, np.array([1.0, 2.0])
+
+    def loss() -> float:
+        return float(np.maximum(np.maximum(np.outer(x, params["w"]), 0) * params["w"] + params["b"], 0).sum())
+
+    report = check(Target(params, loss, lambda: {"w": np.zeros(3), "b": np.zeros(3)}, inputs={"x": x}))
+    assert broken(report) == []
+    assert report.verdict == "vacuous"
+
+
 def test_early_steps_may_fade() -> None:
     """A forget gate that is shut would be taken for an input that is not read."""
     assert reading(lambda x: float(x[2]), np.array([0.5, 1.0, 2.0])).ok
