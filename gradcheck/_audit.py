@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck import _laws
 from gradcheck._compare import Comparer
 from gradcheck._evaluate import DOUBLE, Evaluator, number
-from gradcheck._independence import independence
+from gradcheck._independence import Runs
 from gradcheck._locate import Entries, difference_entries, find_wrong
 from gradcheck._places import Places, Setting, places
 from gradcheck._report import Block, Law
@@ -91,17 +91,19 @@ def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | No
     with target.preserved():
         target.begin(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target, tick)
-        comparer = _prepared(result, evaluator, seed, depth)
+        runs = Runs(evaluator, counting=depth.laws)
+        comparer = _prepared(result, runs, seed, depth)
         if comparer is not None:
-            _judge(result, comparer, depth)
+            _judge(result, comparer, runs, depth)
         result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
         result.evaluations = evaluator.evaluations
         result.scheme = evaluator.scheme
     return result
 
 
-def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> Comparer | None:
+def _prepared(result: Audit, runs: Runs, seed: int, depth: Depth) -> Comparer | None:
     """The laws that must hold before anything can be compared; None if one of them does not."""
+    evaluator = runs.evaluator
     raw_loss = evaluator.raw_loss()
     changed_by_loss = evaluator.target.changed()
     value = number(raw_loss)
@@ -113,7 +115,7 @@ def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> C
     raw_grads = evaluator.raw_grads()
     result.note(_laws.purity(changed_by_loss, evaluator.target.changed()))
     laws, gradients, faults = _laws.structure(raw_grads, evaluator.base)
-    result.note(*laws, _laws.repeatability(value, number(evaluator.raw_loss()), evaluator.epsilon))
+    result.note(*laws, _laws.repeatability(value, number(runs.raw_loss()), evaluator.epsilon))
     if not result.laws["repeatability"].holds:
         _all_undecided(result, evaluator, RANDOM)
     shapes = {name: array.shape for name, array in evaluator.base.items()}
@@ -123,13 +125,14 @@ def _prepared(result: Audit, evaluator: Evaluator, seed: int, depth: Depth) -> C
     return Comparer(evaluator, gradients, seed, depth.divisor)
 
 
-def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
-    _ask_again(result, comparer)
+def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
+    _ask_again(result, comparer, runs)
     if not result.laws["repeatability"].holds:
         _all_undecided(result, comparer.evaluator, RANDOM)
         return
     if depth.laws:
         _ask_laws(result, comparer)
+        result.note(runs.independence())
     result.gradients = comparer.gradients
     for block in comparer.blocks():
         result.blocks[block.name] = block
@@ -143,10 +146,10 @@ def _judge(result: Audit, comparer: Comparer, depth: Depth) -> None:
             _ask_entries(result, comparer, name, depth)
 
 
-def _ask_again(result: Audit, comparer: Comparer) -> None:
+def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
     """Statelessness, at every depth: a comparer must know whether it may ask for gradients more than once."""
     evaluator = comparer.evaluator
-    _, again, _ = _laws.structure(evaluator.raw_grads(), evaluator.base)
+    _, again, _ = _laws.structure(runs.raw_grads(), evaluator.base)
     first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
     law = _laws.statelessness(first, again, comparer.epsilon)
     comparer.stateless = law.holds
@@ -178,7 +181,6 @@ def _ask_laws(result: Audit, comparer: Comparer) -> None:
         result.note(_laws.dependence(evaluator, rng))
     if evaluator.target.has_cotangent:
         result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
-    result.note(independence(evaluator))
 
 
 def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -48,6 +49,8 @@ ROUGH, OTHERS = 1e-4, (3.0, 1 / 3)
 LONGER = 32.0
 #: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from; how many
 HAIR, HAIRS = 1e-6, 8
+#: so many entries of a gradient tell mostly that it is in double precision
+FIRST = 64
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,16 @@ class Comparer:
         #: the names of gradients that are less precise than the parameters
         self.coarse = [name for name, roundoff in roundoffs.items() if roundoff > evaluator.epsilon]
         self.gradients = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
-        self.norms = {name: norm(gradient) for name, gradient in self.gradients.items()}
         #: whether complex steps are checked against real ones, once for every group of blocks
         self.probing = True
         #: whether the gradients may be asked for again: not those of a backward that carries state from call to call
         self.stateless = True
         self._measured: dict[str, float] | None = None
+
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """Those of the gradients."""
+        return {name: norm(gradient) for name, gradient in self.gradients.items()}
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
@@ -158,11 +165,9 @@ class Comparer:
         return np.random.default_rng([self.seed, 3, *(byte for name in names for byte in name.encode())])
 
     def elsewhere(self, values: Values) -> Comparer | None:
-        """The same at another point; None where the target has no finite loss or gradients there."""
+        """The same at another point; None where the target has no finite gradients there."""
         try:
             evaluator = self.evaluator.based_at(values)
-            if not math.isfinite(evaluator.loss_value):
-                return None
             _, gradients, faults = _laws.structure(evaluator.raw_grads(), evaluator.base)
         except UserCodeError:
             return None  # the code need not run anywhere but where the user put it
@@ -175,9 +180,13 @@ class Comparer:
     def nearby(self) -> Comparer | None:
         """The same at a point so near that a formula's error is the same there, and noise is not."""
         other = self.elsewhere(self._jittered(NEARBY))
-        if other is not None:
-            other.evaluator.room = self.evaluator.room
-        return other
+        if other is None:
+            return None
+        other.evaluator.room = self.evaluator.room
+        try:
+            return other if math.isfinite(other.evaluator.loss_value) else None
+        except UserCodeError:
+            return None
 
     def borne_out(self, direction: Values, discrepancy: float) -> bool:
         """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
@@ -392,12 +401,19 @@ class Comparer:
 
 def _roundoff(gradient: Array) -> float:
     """The unit roundoff of the precision a gradient was computed in, also if it was widened afterwards."""
+    own = float(np.finfo(gradient.dtype).eps)
+    # most are told by their first entries
+    if gradient.dtype != np.float64 or not (_fits_single(gradient.ravel()[:FIRST]) and _fits_single(gradient)):
+        return own
     with np.errstate(over="ignore"):
-        single = np.array_equal(gradient.astype(np.float32), gradient)
         half = np.array_equal(gradient.astype(np.float16), gradient)
     # Counts and simple fractions fit into half precision as well, whatever they were computed in: they tell nothing.
-    widened = single and not half and gradient.dtype == np.float64
-    return float(np.finfo(np.float32 if widened else gradient.dtype).eps)
+    return own if half else float(np.finfo(np.float32).eps)
+
+
+def _fits_single(array: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return np.array_equal(array.astype(np.float32), array)
 
 
 def _judged(comparisons: list[Comparison]) -> Verdict:

@@ -26,6 +26,8 @@ BENT, MOST_ROOM, FEW = 5e-3, 32.0, 16
 #: noise that is so many times as large as rounding is measured again, so many times as close: what is smooth falls
 #: with the fourth power of the distance, noise stays as it is
 LOUD, SHORTER = 64.0, 16.0
+#: the step that a complex one is confirmed by, for an entry of size one
+CLOSE = 2.0**-20
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: how precise a real difference must be, relative to its value, before it can confirm a complex step
@@ -44,7 +46,7 @@ class Evaluator:
         self._counter = [0]
         #: None: not probed yet
         self.is_complex: bool | None = None if target.takes_complex else False
-        self.loss_value = math.nan
+        self._loss_value: float | None = None
         self.epsilon = max(float(np.finfo(array.dtype).eps) for array in self.base.values())
         self._tick = tick or (lambda: None)
         self._spoken = False
@@ -53,6 +55,17 @@ class Evaluator:
         #: how many times as long first steps over many entries may be; None: not measured yet
         self.room: float | None = None
         self.asked = False
+
+    @property
+    def loss_value(self) -> float:
+        """The loss at the base point; asked for when it is first needed."""
+        if self._loss_value is None:
+            self._loss_value = number(self.raw_loss()).real
+        return self._loss_value
+
+    @loss_value.setter
+    def loss_value(self, value: float) -> None:
+        self._loss_value = value
 
     @property
     def evaluations(self) -> int:
@@ -97,7 +110,7 @@ class Evaluator:
         other = copy.copy(self)
         other.base = values
         other.room = 1.0
-        other.loss_value = number(other.raw_loss()).real
+        other._loss_value = None
         return other
 
     # -- derivatives -----------------------------------------------------------------------------------------------
@@ -164,12 +177,19 @@ class Evaluator:
         step = max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
         return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
 
+    def roughly(self, direction: Values, change: float) -> float:
+        """A slope in as few losses as tell it from one that differs by `change`."""
+        exact = self._tried_complex(direction) if self.is_complex else None
+        return self.shortest(direction, change) if exact is None else exact.value
+
     def _confirmed(self, exact: Derivative, direction: Values) -> tuple[bool | None, Derivative]:
         """Whether a real difference agrees with a complex step, None where it cannot say; and that difference."""
         if self.epsilon > DOUBLE:
             self.measure_noise()
             real = self.real(direction)
             return (self._confirmed_wide(exact, direction) if _agree(exact, real, ROUGH) else False), real
+        if self._sides_with(exact, direction):
+            return True, exact
         real = self.real(direction)
         agreed = _agree(exact, real, STRICT)
         if agreed or self._noise is not None:
@@ -177,6 +197,16 @@ class Evaluator:
         self.measure_noise()  # before differences are believed, their noise is measured
         real = self.real(direction)
         return _agree(exact, real, STRICT), real
+
+    def _sides_with(self, exact: Derivative, direction: Values) -> bool:
+        """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
+        reach, margin = self._reach(direction), STRICT * abs(exact.value)
+        if not reach:
+            return False
+        step = CLOSE / reach
+        plus, minus = self._beside(direction, step), self._beside(direction, -step)
+        slopes = (plus - self.loss_value) / step, (self.loss_value - minus) / step
+        return 8 * self._rounding() / step <= margin and all(abs(slope - exact.value) <= margin for slope in slopes)
 
     def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
         """The same with float64 copies in the place of float32 parameters."""

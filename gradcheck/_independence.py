@@ -6,6 +6,7 @@ known by what it runs: the function that returns the loss, or the forward, as of
 
 from __future__ import annotations
 
+from collections import Counter
 from types import CodeType
 from typing import Any
 
@@ -19,21 +20,40 @@ from gradcheck._report import Law
 LEAST = 16
 
 
-def independence(evaluator: Evaluator) -> Law:
-    """Compare how often the functions that return the loss run in it, and in the gradients."""
-    entries = sum(array.size for array in evaluator.base.values())
+class Runs:
+    """Asks for a loss and for gradients as the evaluator does, and counts what runs in them where that is wanted."""
 
-    def returned(value: Any) -> bool:
-        if evaluator.target.has_cotangent:
+    def __init__(self, evaluator: Evaluator, counting: bool) -> None:
+        self.evaluator, self.counting = evaluator, counting
+        self._of_loss: Counter[CodeType] = Counter()
+        self._of_grads: Counter[CodeType] = Counter()
+
+    def raw_loss(self) -> Any:
+        """What the user's loss returns; its value must be known already."""
+        if not self.counting:
+            return self.evaluator.raw_loss()
+        raw, self._of_loss = counted(self.evaluator.raw_loss, self._is_the_loss)
+        return raw
+
+    def raw_grads(self) -> Any:
+        """What the user's grads returns."""
+        if not self.counting:
+            return self.evaluator.raw_grads()
+        raw, self._of_grads = counted(self.evaluator.raw_grads, lambda _: True)
+        return raw
+
+    def independence(self) -> Law:
+        """Compare how often the functions that return the loss ran in it, and in the gradients."""
+        entries = sum(array.size for array in self.evaluator.base.values())
+        for code, calls in self._of_loss.items():
+            if self._of_grads[code] >= calls * max(entries, LEAST):
+                return _broken(code, self._of_grads[code], entries)
+        return Law("independence", True, "the gradients are not made from the loss")
+
+    def _is_the_loss(self, value: Any) -> bool:
+        if self.evaluator.target.has_cotangent:
             return isinstance(value, tuple)
-        return isinstance(value, (float, np.generic, np.ndarray)) and number(value) == evaluator.loss_value
-
-    of_loss = counted(evaluator.raw_loss, returned)
-    of_grads = counted(evaluator.raw_grads, lambda _: True)
-    for code, calls in of_loss.items():
-        if of_grads[code] >= calls * max(entries, LEAST):
-            return _broken(code, of_grads[code], entries)
-    return Law("independence", True, "the gradients are not made from the loss")
+        return isinstance(value, (float, np.generic, np.ndarray)) and number(value) == self.evaluator.loss_value
 
 
 def _broken(code: CodeType, calls: int, entries: int) -> Law:

@@ -62,23 +62,22 @@ def observed(run: Callable[[], object]) -> list[CodeType]:
     return [code for code in seen if _is_users(code)]
 
 
-def counted(run: Callable[[], object], counts: Callable[[Any], bool]) -> Counter[CodeType]:
-    """How often each of the user's code objects returns a value that counts."""
+def counted(run: Callable[[], Any], counts: Callable[[Any], bool]) -> tuple[Any, Counter[CodeType]]:
+    """What it returns, and how often each of the user's code objects returns a value that counts."""
     seen: Counter[CodeType] = Counter()
 
     def watch(frame: FrameType, event: str, value: Any) -> None:
         if event == "return" and _is_users(frame.f_code) and counts(value):
             seen[frame.f_code] += 1
 
-    _profiled(run, watch)
-    return seen
+    return _profiled(run, watch), seen
 
 
-def _profiled(run: Callable[[], object], watch: Callable[[FrameType, str, Any], None]) -> None:
+def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        run()
+        return run()
     finally:
         _resume(before)
 
@@ -226,7 +225,11 @@ def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
 
 
 def _is_users(code: CodeType) -> bool:
-    file = code.co_filename
+    return _is_users_file(code.co_filename)
+
+
+@lru_cache(maxsize=1024)
+def _is_users_file(file: str) -> bool:
     return not (
         file.startswith((_HERE, *_LIBRARIES, "<frozen"))
         or "site-packages" in file

@@ -248,8 +248,9 @@ def _as_gradient(grad: Any, parameter: Array) -> tuple[Array | None, str]:
     if array.shape != parameter.shape:
         return None, f"its gradient has shape {array.shape}, expected {parameter.shape} as the parameter"
     array = array if array.dtype.kind == "f" else array.astype(np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = np.argwhere(~finite)
         index = tuple(int(i) for i in bad[0])
         return array, f"its gradient holds {len(bad)} values that are not finite, the first {array[index]} at {index}"
     return array, ""

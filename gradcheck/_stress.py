@@ -8,18 +8,19 @@ way to the loss makes the cotangents behind it large.
 from __future__ import annotations
 
 import math
-from contextlib import suppress
-from itertools import product
+from typing import Literal
 
 import numpy as np
 
 from gradcheck._compare import Comparer, Comparison
 from gradcheck._errors import UserCodeError
+from gradcheck._evaluate import inner
 from gradcheck._report import Law
+from gradcheck._target import Values
 from gradcheck._verdict import BEYOND_DOUBT
 
-#: powers of two, so that no rounding comes with them
-FACTORS = (64.0, 1024.0)
+#: powers of two, so that no rounding comes with them; the second only where the first saturates
+FACTORS = (1024.0, 64.0)
 #: the part of a slope that an error must make up before it counts, so far from where the user put the parameters
 PLAIN = 0.01
 #: how much shorter the second step is, and how well the two must agree
@@ -29,41 +30,63 @@ STEADY = 0.1
 
 
 def scale(comparer: Comparer) -> Law:
-    """Try each weight matrix at each factor, with one direction over all blocks."""
+    """Try each weight matrix at each factor that tells something, with one direction over all blocks."""
     base = comparer.evaluator.base
-    matrices = [name for name, array in base.items() if array.ndim >= 2 and array.size]
+    for name in (name for name, array in base.items() if array.ndim >= 2 and array.size):
+        for factor in FACTORS:
+            found = _at({**base, name: np.asarray(base[name] * factor, dtype=base[name].dtype)}, comparer)
+            if found == "wrong":
+                told = f"the gradients are right here, but wrong where {name} is {factor:g} times as large"
+                return Law("scale", False, f"{told}: look for a clip or a threshold inside the backward")
+            if found == "right":
+                break
+    return Law("scale", True, f"the gradients stay right where a weight matrix is {FACTORS[0]:g} times as large")
+
+
+def _at(values: Values, comparer: Comparer) -> Literal["right", "wrong", "unknown"]:
+    """What the gradients are there; wrong if they are so at two steps and two points: no noise, saturation, chaos."""
+    # a gradient that is zero there, and was not, is asked for as well
+    names = [name for name, norm in comparer.norms.items() if norm > 0]
     usual = math.hypot(*comparer.norms.values())
-    for name, factor in product(matrices, FACTORS):
-        there = comparer.elsewhere({**base, name: np.asarray(base[name] * factor, dtype=base[name].dtype)})
-        with suppress(UserCodeError):  # the code need not run so far from where the user put the parameters
-            if there is not None and _plainly_wrong(there, usual):
-                found = f"the gradients are right here, but wrong where {name} is {factor:g} times as large"
-                return Law("scale", False, f"{found}: look for a clip or a threshold inside the backward")
-    return Law("scale", True, f"the gradients stay right where a weight matrix is {FACTORS[-1]:g} times as large")
+    try:  # the code need not run so far from where the user put the parameters
+        there = comparer.elsewhere(values)
+        if there is None or not names:
+            return "unknown"
+        if _looks_right(there, names, usual):
+            return "right"
+        return "wrong" if _plainly_wrong(there, names, usual) else "unknown"
+    except UserCodeError:
+        return "unknown"
 
 
-def _plainly_wrong(comparer: Comparer, usual: float) -> bool:
-    """Whether the error is there at two steps and at two points: no noise, no saturation, no chaos."""
-    here = _plain(comparer, usual)
+def _looks_right(comparer: Comparer, names: list[str], usual: float) -> bool:
+    """Whether one slope, which is no smaller than the usual ones, is what the gradients say."""
+    direction = comparer.direction(names, comparer.rng("scale"))
+    expected = inner(comparer.gradients, direction)
+    if not 0 < usual <= abs(expected) < math.inf:
+        return False
+    slope = comparer.evaluator.roughly(direction, PLAIN * expected)
+    return abs(slope - expected) <= PLAIN * abs(expected)
+
+
+def _plainly_wrong(comparer: Comparer, names: list[str], usual: float) -> bool:
+    here = _plain(comparer, names, usual)
     if here is None:
         return False
     nearby = comparer.nearby()
-    there = _plain(nearby, usual) if nearby is not None else None
+    there = _plain(nearby, names, usual) if nearby is not None else None
     if there is None:
         return False
     slopes_agree = abs(here.derivative.value - there.derivative.value) <= PLAIN * abs(here.discrepancy)
     return slopes_agree and abs(here.discrepancy - there.discrepancy) <= STEADY * abs(here.discrepancy)
 
 
-def _plain(comparer: Comparer, usual: float) -> Comparison | None:
+def _plain(comparer: Comparer, names: list[str], usual: float) -> Comparison | None:
     """A comparison that is off by more than a percent, if differences from two steps agree on the slope.
 
     Only where slopes are at least the usual ones: a saturated network's are small and mostly rounding error, while what
     is looked for here needs large cotangents.
     """
-    names = [name for name in comparer.gradients if comparer.norms[name] > 0]
-    if not names:
-        return None
     found = comparer.compare(names, count=1)[0]
     size = abs(found.derivative.value) + abs(found.discrepancy)
     if size < usual or not abs(found.discrepancy) > max(PLAIN * size, BEYOND_DOUBT * found.bar):
