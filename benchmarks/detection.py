@@ -23,11 +23,14 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trials
 from checkers import OURS, STEP, TOLERANCES, checkers
+from rich.console import Console
+from rich.progress import track
 
 #: relative sizes of a wrong entry
 SIZES = tuple(10.0**-k for k in range(1, 9))
@@ -35,6 +38,8 @@ SIZES = tuple(10.0**-k for k in range(1, 9))
 USUAL = 1e-6
 #: checkers that difference every entry: they have a twentieth of the trials, and no more than 1e4 parameters
 SLOW = (OURS[1], "torch slow", "torch slow, tight")
+#: tasks after which a worker starts anew: JAX keeps all that it has compiled
+FRESH = 500
 #: powers of ten of parameters
 ORDERS = (2, 3, 4, 5, 6)
 
@@ -51,7 +56,7 @@ def main() -> None:
     if options.json and options.json.exists():
         result = json.loads(options.json.read_text(encoding="utf-8"))
     result |= {"checkers": names, "missing": missing, "tolerances": TOLERANCES}
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=FRESH) as pool:
         for part in options.parts:
             result[part] = PARTS[part](pool, options, names)
             if options.json:
@@ -310,7 +315,14 @@ def _briefly(reason: str) -> str:
 
 
 def _run(pool: Any, function: Callable[..., list[Any]], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
-    return [one for found in pool.starmap(function, jobs, chunksize=1) for one in found]
+    done = pool.imap(partial(_called, function), jobs)
+    console = Console(stderr=True)
+    shown = track(done, function.__name__, len(jobs), console=console, disable=not console.is_terminal)
+    return [one for found in shown for one in found]
+
+
+def _called(function: Callable[..., list[Any]], arguments: tuple[Any, ...]) -> list[Any]:
+    return function(*arguments)
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> None:
