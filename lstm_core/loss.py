@@ -42,11 +42,12 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, LossCac
     """
     _check_loss(logits, targets)
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    total = exponentials.sum(axis=-1, keepdims=True)
     at_target = np.take_along_axis(shifted, targets[..., np.newaxis], axis=-1)
+    exponentials = np.exp(shifted, out=shifted)
+    total = exponentials.sum(axis=-1, keepdims=True)
     loss: float = np.mean(np.log(total) - at_target).item()
-    return loss, LossCache(exponentials / total, targets.copy())
+    exponentials /= total
+    return loss, LossCache(exponentials, targets.copy())
 
 
 def softmax_cross_entropy_backward(cache: LossCache) -> Array:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_core._checks import Array, require_rank, require_tokens
+from lstm_core._loop import Pullback, Spare, Tape
 from lstm_core.cell import cell_forward
 from lstm_core.loss import LossCache, softmax_cross_entropy, softmax_cross_entropy_backward
-from lstm_core.sequence import SequenceCache, lstm_backward, lstm_forward
+from lstm_core.sequence import SequenceCache, backward, check_sequence, forward, tape_sizes
 
 State = tuple[Array, Array]
 
@@ -59,6 +60,7 @@ class CharLSTM:
             "by": np.zeros(vocab),
         }
         self.params: dict[str, Array] = {name: array.astype(dtype) for name, array in drawn.items()}
+        self._spare = Spare()
 
     @property
     def vocab(self) -> int:
@@ -82,7 +84,9 @@ class CharLSTM:
         or the state is complex, with which ``imag(loss)/h`` is the derivative along an imaginary perturbation
         h.
         """
-        return self._forward(tokens, targets, state)[0]
+        loss, _, sequence = self._forward(tokens, targets, state)
+        self._spare.give(sequence.tape)
+        return loss
 
     def loss_and_grads(
         self, tokens: Array, targets: Array, state: State | None = None
@@ -102,25 +106,31 @@ class CharLSTM:
             TypeError: tokens that are not integers, or a parameter or state that is not floating.
             ValueError: shapes that do not fit, an empty axis, or a token outside the vocabulary.
         """
-        loss, last, h, sequence, likelihood = self._forward(tokens, targets, state)
-        dlogits = softmax_cross_entropy_backward(likelihood)
-        grads = lstm_backward(dlogits @ self.params["Wy"].T, None, None, sequence)
-        rows = dlogits.reshape(-1, self.vocab)
-        grads["Wy"] = h.reshape(-1, self.hidden).T @ rows
-        grads["by"] = rows.sum(axis=0)
+        loss, likelihood, sequence = self._forward(tokens, targets, state)
+        tape, Wy = sequence.tape, self.params["Wy"]
+        T, B, H = tape.sizes
+        rows = softmax_cross_entropy_backward(likelihood).reshape(T * B, self.vocab)
+        dtype = np.result_type(tape.dtype, rows)
+        pullback = self._spare.take(Pullback, T, B, H, dtype)
+        grads = backward(pullback, (Wy @ rows.T).reshape(H, T, B), None, None, sequence)
+        # the tape holds 2h
+        grads |= {"Wy": tape.outputs @ rows * dtype.type(0.5), "by": rows.sum(axis=0)}
+        last = tape.states[T].T * tape.dtype.type(0.5), tape.gates[T, 4].T.copy()
+        self._spare.give(tape, pullback)
         return loss, {name: grads[name] for name in self.params}, last
 
-    def _forward(
-        self, tokens: Array, targets: Array, state: State | None
-    ) -> tuple[float, State, Array, SequenceCache, LossCache]:
+    def _forward(self, tokens: Array, targets: Array, state: State | None) -> tuple[float, LossCache, SequenceCache]:
+        """The loss, and what a backward needs; the tape in it is to be given back."""
         tokens, targets = np.asarray(tokens), np.asarray(targets)
         require_rank("tokens", tokens, "(T, B)")
         require_tokens("tokens", tokens, self.vocab)
         h0, c0 = self.zero_state(tokens.shape[1]) if state is None else state
         W, U, b, Wy, by = (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
-        h, last, sequence = lstm_forward(tokens, h0, c0, W, U, b)
-        loss, likelihood = softmax_cross_entropy(h @ Wy + by, targets)
-        return loss, last, h, sequence, likelihood
+        tape = self._spare.take(Tape, *tape_sizes(tokens, W, U), check_sequence(tokens, h0, c0, W, U, b))
+        sequence = forward(tape, tokens, h0, c0, W, U, b)
+        logits = tape.outputs.T @ (Wy * Wy.dtype.type(0.5)) + by  # the tape holds 2h
+        loss, likelihood = softmax_cross_entropy(logits.reshape(*tokens.shape, -1), targets)
+        return loss, likelihood, sequence
 
     def stream(
         self,

@@ -1,13 +1,11 @@
 """A whole sequence: the cell of :mod:`lstm_core.cell` through time, and its backward by few large products.
 
-Only what depends on the step before stays in the loop over time: one product with ``U`` and the gates. The
-input weights are applied to all T·B rows at once, and backpropagation through time (Werbos 1990) writes the
-cotangents of all pre-activations into one buffer, so that each weight gradient is ONE product over T·B rows.
-Arrays are time-major: (T, B, ...).
+Only what depends on the step before stays in the loops over time (:mod:`lstm_core._loop`). Backpropagation through time
+(Werbos 1990) writes the cotangents of all pre-activations into one buffer, so that the weight gradients are ONE product
+over T·B columns. Arrays are time-major here: (T, B, ...).
 
-The four gates share one tanh, because σ(z) = ½ tanh(½ z) + ½. So the computation runs on weights whose columns are
-halved for the sigmoid gates, which is exact in binary arithmetic; the result of the tanh is mapped from (-1, 1) to
-(0, 1) there; and the backward halves the finished weight gradients by the same columns.
+The loops work on weights whose columns are halved for the sigmoid gates, which is exact in binary arithmetic; the
+finished weight gradients are halved by the same columns.
 """
 
 from __future__ import annotations
@@ -25,6 +23,12 @@ from lstm_core._checks import (
     require_shape,
     require_tokens,
 )
+from lstm_core._loop import Pullback, Tape
+
+#: one-hot rows of so many tokens, or of as many as there are states, cost less in the product than sums beside it
+FEW_TOKENS = 128
+#: rows that are transposed at a time: columns of a wide matrix, one by one, are slow to read
+STRIP = 8
 
 
 class SequenceCache(NamedTuple):
@@ -34,11 +38,8 @@ class SequenceCache(NamedTuple):
     gradients.
     """
 
+    tape: Tape
     x: Array  # (T, B, D), or the tokens (T, B)
-    h: Array  # (T+1, B, H), the initial state first
-    c: Array  # (T+1, B, H), likewise
-    gates: Array  # (T, B, 4H), activated
-    tanh_c: Array  # (T, B, H)
     W: Array  # (D, 4H), scaled
     U: Array  # (H, 4H), scaled
 
@@ -67,54 +68,61 @@ def lstm_forward(
         TypeError: an array of the wrong kind of numbers.
         ValueError: shapes that do not fit each other, an empty axis, or a token that ``W`` has no row for.
     """
-    dtype = _check_sequence(x, h0, c0, W, U, b)
-    x, T, (B, H) = x.copy(), len(x), h0.shape
-    h, c = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)
-    h[0], c[0] = h0, c0
-    scale = _scale(H, dtype)
-    W, U, b = W * scale, U * scale, b * scale
-    gates, tanh_c = _input_terms(x, W, b, dtype), np.empty((T, B, H), dtype)
-    _run(gates, h, c, tanh_c, U.astype(dtype, copy=False), scale)
-    cache = SequenceCache(x, h, c, gates, tanh_c, W, U)
-    return h[1:].copy(), (h[T].copy(), c[T].copy()), cache
+    dtype = check_sequence(x, h0, c0, W, U, b)
+    tape = Tape(*tape_sizes(x, W, U), dtype)
+    cache = forward(tape, x.copy(), h0, c0, W, U, b)
+    T = tape.sizes[0]
+    h = np.ascontiguousarray(tape.states[1:].transpose(0, 2, 1)) * tape.dtype.type(0.5)
+    return h, (h[T - 1].copy(), tape.gates[T, 4].T.copy()), cache
 
 
-def _input_terms(x: Array, W: Array, b: Array, dtype: np.dtype[Any]) -> Array:
-    """The part x W + b of all pre-activations, (T, B, 4H): it waits for no earlier step."""
-    if x.ndim == 2:
-        return (W + b).astype(dtype, copy=False)[x]
-    T, B, D = x.shape
-    rows: Array = x.reshape(T * B, D).astype(dtype, copy=False) @ W.astype(dtype, copy=False)
-    rows += b
-    return rows.reshape(T, B, b.size)
+def tape_sizes(x: Array, W: Array, U: Array) -> tuple[int, int, int, int]:
+    """T, B, H, and how many rows the inputs have in the product of a step; 0 if what they add is made beforehand."""
+    (T, B), H = x.shape[:2], len(U)
+    if B == 1 or (x.ndim == 2 and len(W) > max(FEW_TOKENS, H)):
+        return T, B, H, 0
+    return T, B, H, len(W) + (x.ndim == 3)  # of dense ones, one more for the bias
+
+
+def forward(tape: Tape, x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> SequenceCache:
+    """Fill a tape of the sizes of :func:`tape_sizes`; the other arguments are those of a forward, checked."""
+    U, W, b = (_halved(array, tape.dtype) for array in (U, W, b))
+    U *= tape.dtype.type(0.5)  # since it meets 2h
+    tape.states[0] = 2 * h0.T
+    tape.gates[0, 4] = c0.T
+    if not tape.inputs.shape[1]:
+        terms = (W + b)[x] if x.ndim == 2 else x.astype(tape.dtype, copy=False) @ W + b
+        tape.run(U.T if x.shape[1] == 1 else _transposed(U), terms.transpose(0, 2, 1))
+    elif x.ndim == 3:
+        tape.inputs[:, :-1], tape.inputs[:, -1] = x.transpose(0, 2, 1), 1
+        tape.run(_transposed(U, W, b[np.newaxis]), None)
+    else:
+        tape.inputs[...] = 0
+        np.put_along_axis(tape.inputs, x[:, np.newaxis], 1, axis=1)
+        tape.run(_transposed(U, W + b), None)  # a column has a single one
+    return SequenceCache(tape, x, W, U)
+
+
+def _halved(weights: Array, dtype: np.dtype[Any]) -> Array:
+    """A copy, (..., 4H), with the columns of the three sigmoid gates halved."""
+    return np.multiply(weights, _scale(weights.shape[-1] // 4, dtype), dtype=dtype)
 
 
 def _scale(H: int, dtype: np.dtype[Any]) -> Array:
-    """The factor s of each column, (4H,), with which s·tanh(s·z) + (1 - s) activates all four gates."""
+    """What halves them, (4H,)."""
     return np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), H)
 
 
-def _run(gates: Array, h: Array, c: Array, tanh_c: Array, U: Array, scale: Array) -> None:
-    """The loop over time: fills ``h[1:]``, ``c[1:]`` and ``tanh_c``, and activates ``gates`` in place.
-
-    ``U`` and the input terms in ``gates`` come scaled. The step writes into views made once per sequence, since at
-    small sizes making arrays costs more than the arithmetic.
-    """
-    shift = 1 - scale
-    recurrent, i_g = np.empty(gates.shape[1:], gates.dtype), np.empty_like(c[0])
-    split = np.split(gates, 4, axis=2)
-    steps = zip(gates, *split, h[:-1], h[1:], c[:-1], c[1:], tanh_c, strict=True)
-    for z, i, f, g, o, h_prev, h_next, c_prev, c_next, squashed_c in steps:
-        np.dot(h_prev, U, out=recurrent)
-        z += recurrent
-        np.tanh(z, out=z)
-        z *= scale
-        z += shift
-        np.multiply(f, c_prev, out=c_next)
-        np.multiply(i, g, out=i_g)
-        c_next += i_g
-        np.tanh(c_next, out=squashed_c)
-        np.multiply(o, squashed_c, out=h_next)
+def _transposed(*weights: Array) -> Array:
+    """Matrices (..., 4H), one below the other, as (4H, ...) with each row in one piece."""
+    heights = [len(part) for part in weights]
+    turned, at = np.empty((weights[0].shape[1], sum(heights)), weights[0].dtype), 0
+    for part in weights:
+        for first in range(0, len(part), STRIP):
+            strip = part[first : first + STRIP]
+            turned[:, at : at + len(strip)] = strip.T
+            at += len(strip)
+    return turned
 
 
 def lstm_backward(dh: Array | None, dhT: Array | None, dcT: Array | None, cache: SequenceCache) -> dict[str, Array]:
@@ -138,60 +146,49 @@ def lstm_backward(dh: Array | None, dhT: Array | None, dcT: Array | None, cache:
         TypeError: a cotangent does not hold floating or complex numbers.
         ValueError: a cotangent of the wrong shape.
     """
-    T, B, H = cache.tanh_c.shape
-    dh = np.zeros((T, B, H), cache.h.dtype) if dh is None else dh
-    dhT = np.zeros((B, H), cache.h.dtype) if dhT is None else dhT
-    dcT = np.zeros((B, H), cache.h.dtype) if dcT is None else dcT
-    dtype = np.result_type(require_numbers(dh=dh, dhT=dhT, dcT=dcT), cache.h)
-    require_shape("dh", dh, (T, B, H), "(T, B, H)")
-    require_shape("dhT", dhT, (B, H), "(B, H)")
-    require_shape("dcT", dcT, (B, H), "(B, H)")
+    T, B, H = cache.tape.sizes
+    dtype = cache.tape.dtype
+    given = {name: array for name, array in (("dh", dh), ("dhT", dhT), ("dcT", dcT)) if array is not None}
+    dtype = np.result_type(require_numbers(**given), dtype) if given else dtype
+    for name, array in given.items():
+        axes = "(T, B, H)" if name == "dh" else "(B, H)"
+        require_shape(name, array, (T, B, H) if name == "dh" else (B, H), axes)
+    columns = None
+    if dh is not None:
+        columns = np.empty((H, T, B), dtype)
+        columns[...] = dh.transpose(2, 0, 1)
+    return backward(Pullback(T, B, H, dtype), columns, dhT, dcT, cache)
 
-    dz = np.empty((T, B, 4 * H), dtype)
-    dh0, dc0 = dhT.astype(dtype, order="C"), dcT.astype(dtype, order="C")
-    _run_back(dz, dh0, dc0, dh, cache)
-    rows, scale = dz.reshape(T * B, 4 * H), _scale(H, cache.h.dtype)
-    grads = {"h0": dh0, "c0": dc0, "W": _input_weight_gradient(rows, cache) * scale}
-    grads["U"] = cache.h[:-1].reshape(T * B, H).T @ rows * scale
-    grads["b"] = rows.sum(axis=0) * scale
-    if cache.x.ndim == 3:
-        grads["x"] = (rows @ cache.W.T).reshape(cache.x.shape)
+
+def backward(
+    pullback: Pullback, dh: Array | None, dhT: Array | None, dcT: Array | None, cache: SequenceCache
+) -> dict[str, Array]:
+    """The gradients of :func:`lstm_backward`; ``dh`` is (H, T, B), and all is checked."""
+    tape, x, W, U = cache
+    _, B, H = tape.sizes
+    zeros = np.zeros((H, B), pullback.dtype)
+    dh0, dc0 = pullback.run(
+        tape,
+        U.astype(pullback.dtype, copy=False),
+        None if dh is None else dh.transpose(1, 0, 2),
+        zeros if dhT is None else dhT.T,
+        zeros if dcT is None else dcT.T,
+    )
+    # the rows are 2 dL/d(½ z) for sigmoid gates and 2 dL/dz for the candidate; columns are 2h
+    rows, scale = pullback.columns.T, _scale(H, tape.dtype) * tape.dtype.type(0.5)
+    stacked = tape.columns @ rows
+    stacked *= scale
+    stacked[:H] *= tape.dtype.type(0.5)
+    grads, below = {"h0": dh0.T.copy(), "c0": dc0.T.copy(), "U": stacked[:H]}, stacked[H:]
+    if not len(below):
+        grads["W"], grads["b"] = _input_weight_gradient(rows, cache) * scale, rows.sum(axis=0) * scale
+    elif x.ndim == 3:
+        grads["W"], grads["b"] = below[:-1], below[-1]
+    else:
+        grads["W"], grads["b"] = below, below.sum(axis=0)
+    if x.ndim == 3:
+        grads["x"] = (rows @ (W.T * tape.dtype.type(0.5))).reshape(x.shape)
     return grads
-
-
-def _run_back(dz: Array, dh: Array, dc: Array, dh_loss: Array, cache: SequenceCache) -> None:
-    """The loop back through time: takes ``dh`` and ``dc`` from the last state to the first.
-
-    Fills ``dz``, the cotangents of the scaled pre-activations. Every factor that does not wait for a cotangent is
-    computed outside the loop, for all steps at once.
-    """
-    T, B, H = cache.tanh_c.shape
-    dz = dz.reshape(T, B, 4, H)
-    forget = cache.gates[:, :, H : 2 * H]
-    from_c, from_h, h_to_c = _slopes(cache)
-    U_T = cache.U.astype(dz.dtype, copy=False).T
-    through_h, every_gate = np.empty_like(dc), dc[:, np.newaxis]
-    for t in reversed(range(T)):
-        dh += dh_loss[t]
-        np.multiply(dh, h_to_c[t], out=through_h)
-        dc += through_h
-        np.multiply(every_gate, from_c[t], out=dz[t, :, :3])
-        np.multiply(dh, from_h[t], out=dz[t, :, 3])
-        dc *= forget[t]
-        np.dot(dz[t].reshape(B, 4 * H), U_T, out=dh)
-
-
-def _slopes(cache: SequenceCache) -> tuple[Array, Array, Array]:
-    """Local derivatives at all steps: of c by z_i, z_f, z_g (T, B, 3, H); of h by z_o, and by c, (T, B, H) each.
-
-    By the scaled pre-activations: the slope of a sigmoid gate is then σ(1 - σ) / ½.
-    """
-    i, f, g, o = np.split(cache.gates, 4, axis=2)
-    from_c = np.empty((*i.shape[:2], 3, i.shape[2]), i.dtype)
-    np.multiply(2 * g * i, 1 - i, out=from_c[:, :, 0])
-    np.multiply(2 * cache.c[:-1] * f, 1 - f, out=from_c[:, :, 1])
-    np.multiply(i, 1 - g * g, out=from_c[:, :, 2])
-    return from_c, 2 * cache.tanh_c * o * (1 - o), o * (1 - cache.tanh_c * cache.tanh_c)
 
 
 def _input_weight_gradient(rows: Array, cache: SequenceCache) -> Array:
@@ -207,7 +204,7 @@ def _input_weight_gradient(rows: Array, cache: SequenceCache) -> Array:
     return gradient
 
 
-def _check_sequence(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> np.dtype[Any]:
+def check_sequence(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> np.dtype[Any]:
     """Refuse what does not fit, and return the dtype of the computation."""
     dtype = require_numbers(h0=h0, c0=c0, W=W, U=U, b=b)
     require_array("x", x)

@@ -1,0 +1,137 @@
+"""The arrays that are made once: reused, never shared, never larger than what is said of them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_core import CharLSTM, lstm_backward, lstm_forward
+from lstm_core._loop import SIZES, Pullback, Spare, Tape
+from tests.lstm_core.lstm_strategies import close, normal
+
+
+def text(seed: int, T: int = 7, B: int = 3, V: int = 5) -> tuple[Any, Any]:
+    """Tokens and targets."""
+    tokens, targets = np.random.default_rng(seed).integers(0, V, (2, T, B))
+    return tokens, targets
+
+
+def fresh(model: CharLSTM) -> CharLSTM:
+    """The same parameters in a model that has no arrays yet."""
+    other = CharLSTM(model.vocab, model.hidden, rng=0)
+    other.params = {name: array.copy() for name, array in model.params.items()}
+    return other
+
+
+def same(one: Any, other: Any) -> None:
+    """Loss, gradients and states are the same to the last bit."""
+    assert one[0] == other[0]
+    for name, gradient in other[1].items():
+        np.testing.assert_array_equal(one[1][name], gradient, err_msg=name)
+    for state, expected in zip(one[2], other[2], strict=True):
+        np.testing.assert_array_equal(state, expected)
+
+
+@pytest.mark.parametrize("B", [1, 3])
+def test_two_models_in_turn(B: int) -> None:
+    """What one model computes would depend on what another, or itself, has computed before."""
+    models = [CharLSTM(5, 4, rng=seed) for seed in (0, 1)]
+    for turn in range(6):
+        model, given = models[turn % 2], text(turn, B=B)
+        same(model.loss_and_grads(*given), fresh(model).loss_and_grads(*given))
+        assert model.loss(*given) == fresh(model).loss(*given)
+
+
+@pytest.mark.parametrize("B", [1, 3])
+def test_results_stay(B: int) -> None:
+    """A later call would write over the gradients or states of an earlier one, or read what became of them."""
+    model = CharLSTM(5, 4, rng=0)
+    _, grads, states = first = model.loss_and_grads(*text(0, B=B))
+    before = copy.deepcopy(first)
+    model.loss_and_grads(*text(1, B=B))
+    same(first, before)
+    for array in (*grads.values(), *states):
+        array[...] = np.nan
+    same(model.loss_and_grads(*text(0, B=B)), before)
+
+
+def test_threads() -> None:
+    """Threads with a model each, or with one model, would write into each other's arrays."""
+    models = [CharLSTM(5, 16, rng=seed) for seed in (0, 1)]
+    given = [text(seed, T=40) for seed in range(4)]
+    expected = {(m, t): fresh(models[m]).loss_and_grads(*given[t]) for m in range(2) for t in range(4)}
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [(m, t) for _ in range(20) for m in range(2) for t in range(4)]
+        for job, found in zip(
+            jobs, pool.map(lambda job: models[job[0]].loss_and_grads(*given[job[1]]), jobs), strict=True
+        ):
+            same(found, expected[job])
+
+
+def test_arrays_are_used_again() -> None:
+    """Each step would make its arrays anew, which at small sizes takes as long as the arithmetic."""
+    spare = Spare()
+    tape = spare.take(Tape, 3, 2, 4, 0, np.float64)
+    another = spare.take(Tape, 3, 2, 4, 0, np.float64)
+    assert another is not tape
+    spare.give(tape)
+    assert spare.take(Tape, 3, 2, 4, 0, np.float32) is not tape
+    assert spare.take(Tape, 3, 2, 4, 0, np.float64) is tape
+
+
+def test_sizes_that_are_no_longer_used_are_forgotten() -> None:
+    """A model that sees many lengths would hold arrays for each of them, for good."""
+    spare, made = Spare(), []
+    for T in range(1, SIZES + 3):
+        made.append(spare.take(Pullback, T, 1, 2, np.float64))
+        spare.give(made[-1])
+    assert spare.take(Pullback, 1, 1, 2, np.float64) is not made[0]
+    assert spare.take(Pullback, SIZES + 2, 1, 2, np.float64) is made[-1]
+
+
+def test_a_copy_of_a_model_has_its_own() -> None:
+    """A model could not be copied or pickled, or its copy would take the arrays that it holds."""
+    model = CharLSTM(5, 4, rng=0)
+    expected = model.loss_and_grads(*text(0))
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert not other._spare._kept
+        same(other.loss_and_grads(*text(0)), expected)
+
+
+@pytest.mark.parametrize("B", [1, 3])
+def test_a_large_vocabulary(B: int) -> None:
+    """Where one-hot rows would cost too much, what tokens add would be something else."""
+    rng, V, H, T = np.random.default_rng(0), 300, 4, 6
+    W, U, b = normal(rng, (V, 4 * H)), normal(rng, (H, 4 * H)), normal(rng, (4 * H,))
+    h0, c0, dh = normal(rng, (B, H)), normal(rng, (B, H)), normal(rng, (T, B, H))
+    tokens = rng.integers(0, V, (T, B))
+    one_hot = np.eye(V)[tokens]
+    h, _, cache = lstm_forward(tokens, h0, c0, W, U, b)
+    dense_h, _, dense_cache = lstm_forward(one_hot, h0, c0, W, U, b)
+    close(h, dense_h)
+    grads, dense = lstm_backward(dh, None, None, cache), lstm_backward(dh, None, None, dense_cache)
+    for name, gradient in grads.items():
+        close(gradient, dense[name], factor=100, scale=10.0)
+
+
+@pytest.mark.parametrize(("B", "H"), [(1, 512), (16, 64)])
+def test_memory(B: int, H: int) -> None:
+    """A step would need more than the 16 T·B·H + 6 T·B·V numbers that the documentation states."""
+    T, V = 100, 10
+    model = CharLSTM(V, H, rng=0)
+    given = text(0, T, B, V)
+    weights = sum(array.nbytes for array in model.params.values())
+    tracemalloc.start()
+    try:
+        model.loss_and_grads(*given)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    stated = 8 * (16 * T * B * H + 6 * T * B * V)
+    assert peak < stated + 5 * weights + 3e6  # and copies of the weights, a block of slopes, views
