@@ -35,6 +35,8 @@ def char_lstm(rng: np.random.Generator, *, T: int = 4, B: int = 2, V: int = 7, H
         lambda: model.loss_and_grads(tokens, targets, state)[1],
         inputs={"tokens": tokens, "targets": targets},
         gates="ifgo",
+        # many copies of one parameter at once: what makes a full check fast
+        batched=lambda name, copies: model.losses(name, copies, tokens, targets, state),
     )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from gradcheck import _laws
 from gradcheck._compare import Comparer
+from gradcheck._entries import Entries, difference_entries
 from gradcheck._evaluate import DOUBLE, Evaluator, number
 from gradcheck._independence import Runs
-from gradcheck._locate import Entries, difference_entries, find_wrong
+from gradcheck._locate import find_wrong
 from gradcheck._places import Places, Setting, places
 from gradcheck._report import Block, Law
 from gradcheck._shares import share
@@ -140,10 +141,10 @@ def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.has_cotangent:
         result.note(scale(comparer))
-    result.notes = _notes(comparer)
     for name in comparer.gradients:
         if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
             _ask_entries(result, comparer, name, depth)
+    result.notes = _notes(comparer)
 
 
 def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
@@ -171,7 +172,7 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
         notes.append(
             f"low precision: the loss changes at random by {part} of its value; float32 in it, or cancellation"
         )
-    return tuple(notes)
+    return (*notes, *evaluator.remarks)
 
 
 def _ask_laws(result: Audit, comparer: Comparer) -> None:

@@ -1,4 +1,4 @@
-"""The order of a check; the one place where it is decided.
+"""The order of a check; the one place where it is decided. What only a failure needs is imported when it is needed.
 
 At the default sizes: laws, then blocks. A factor common to all blocks is taken out, so that other defects show. Then
 the other sizes; then, where something failed, down to the smallest size that still fails.
@@ -10,22 +10,22 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcheck import _activation
 from gradcheck._audit import Audit, Depth, audit
 from gradcheck._causes import CommonFactor, common_factor, factor_at, findings, reduction_law, shown
 from gradcheck._errors import GradientError, TargetError
-from gradcheck._explain import Content, explain
-from gradcheck._instrument import observed
-from gradcheck._parallel import entries_by
-from gradcheck._patch import Patch, Workshop
 from gradcheck._report import Block, Finding, Law, Report, Trial
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Target
-from gradcheck._trace import Trace
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from gradcheck._explain import Content
+    from gradcheck._patch import Patch
+    from gradcheck._trace import Trace
 
 #: findings that leave open what is wrong; all that a line explains
 UNNAMED = frozenset({"gradient", "partly", "entries"})
@@ -168,6 +168,8 @@ class _Run:
     def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> Depth:
         if self.executor is None or not self.full:
             return Depth(full=self.full)
+        from gradcheck._parallel import entries_by
+
         return Depth(full=True, difference=entries_by(self.executor, factory, self.seed, sizes))
 
     def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
@@ -306,6 +308,8 @@ class _Run:
         hidden = not wrong and bool(broken & HIDDEN)
         if not self.explain or not (wrong or hidden or self.common):
             return report
+        from gradcheck._explain import explain
+
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
         try:
@@ -375,6 +379,8 @@ class _Run:
                 divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
             else:
                 divisor = 1.0
+            from gradcheck import _activation
+
             said, evaluations = _activation.words(subject, name, self.seed, divisor, self._ticker("looking closer"))
         except TargetError:  # the code need not run at such sizes
             return ""
@@ -388,6 +394,9 @@ class _Run:
 
     def _content(self, broken: set[str], hidden: bool) -> Content:
         """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
+
+        from gradcheck._patch import Workshop
+        from gradcheck._running import observed
 
         subject = self.subject
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from gradcheck import _laws
 from gradcheck._difference import Derivative
+from gradcheck._entries import Entries
 from gradcheck._errors import UserCodeError
 from gradcheck._evaluate import Evaluator, inner, norm, typical
-from gradcheck._locate import Entries, Probe, find_wrong
+from gradcheck._locate import Probe, find_wrong
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
 from gradcheck._verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
@@ -393,7 +394,7 @@ class Comparer:
         rng = self.rng("jitter")
         return {
             name: np.asarray(
-                array + relative * typical(array) * rng.choice([-1.0, 1.0], array.shape), dtype=array.dtype
+                array + relative * typical(array) * (2.0 * rng.integers(0, 2, array.shape) - 1.0), dtype=array.dtype
             )
             for name, array in self.evaluator.base.items()
         }

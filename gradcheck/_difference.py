@@ -11,7 +11,7 @@ The checker reduces everything to functions of one variable, phi(t) = loss(x + t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 #: far below the point where h^2 terms matter, far above the smallest float
@@ -38,7 +38,11 @@ class Derivative:
 
 def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivative:
     """phi'(0) from one evaluation at an imaginary step. `epsilon` is the unit roundoff of the code's precision."""
-    result = complex(phi(COMPLEX_STEP * 1j))
+    return of_complex_step(complex(phi(COMPLEX_STEP * 1j)), epsilon)
+
+
+def of_complex_step(result: complex, epsilon: float) -> Derivative:
+    """phi'(0) from phi(COMPLEX_STEP i)."""
     value = result.imag / COMPLEX_STEP
     return Derivative(value, 8 * epsilon * abs(value), step=COMPLEX_STEP)
 
@@ -55,13 +59,27 @@ def richardson(
         noise: The size of the rounding error in phi(0).
         epsilon: The unit roundoff of phi: where it is larger than at 0, so is its rounding error.
     """
+    asked = tableau(at_zero, step, noise, epsilon)
+    try:
+        h = next(asked)
+        while True:
+            h = asked.send((phi(h), phi(-h)))
+    except StopIteration as end:
+        found: Derivative = end.value
+        return found
+
+
+def tableau(
+    at_zero: float, step: float, noise: float, epsilon: float = 0.0
+) -> Generator[float, tuple[float, float], Derivative]:
+    """The same for whoever evaluates phi otherwise: yields h, is sent phi(h) and phi(-h), and returns phi'(0)."""
     rows: list[list[float]] = []
     bends: list[float] = []
     best = Derivative(math.nan, math.inf)
     later: list[Derivative] = []
     h = step
     for _ in range(MOST_LEVELS):
-        plus, minus = phi(h), phi(-h)
+        plus, minus = yield h
         if not (math.isfinite(plus) and math.isfinite(minus)):
             rows, bends, h = [], [], h / 4
             continue

@@ -7,12 +7,12 @@ import copy
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 
-from gradcheck._difference import Derivative, complex_step, richardson
+from gradcheck._difference import Derivative, complex_step, richardson, tableau
 from gradcheck._errors import UserCodeError
 from gradcheck._target import Array, Target, Values
 
@@ -55,6 +55,8 @@ class Evaluator:
         #: how many times as long first steps over many entries may be; None: not measured yet
         self.room: float | None = None
         self.asked = False
+        #: what is to be said of how the numbers came about
+        self.remarks: list[str] = []
 
     @property
     def loss_value(self) -> float:
@@ -98,6 +100,13 @@ class Evaluator:
         self._tick()
         with self._quietly():
             return self.target.loss_at(self.base if values is None else values)
+
+    def raw_losses(self, name: str, copies: Array) -> Any:
+        """What the user's batched returns for these copies of a parameter, untouched."""
+        self._counter[0] += len(copies)
+        self._tick()
+        with self._quietly(), _strictly_complex():
+            return self.target.losses_at(self.base, name, copies)
 
     def raw_grads(self, values: Values | None = None) -> Any:
         """What the user's grads returns, untouched."""
@@ -145,6 +154,12 @@ class Evaluator:
         unit[index] = 1.0
         return self.derivative({name: unit})
 
+    def loss_beside(self, direction: Values, t: complex) -> complex:
+        """The loss at the base point moved by t along the direction."""
+        complex_step = t.imag != 0
+        with _strictly_complex():
+            return number(self.raw_loss(self.moved(direction, t if complex_step else t.real, wide=complex_step)))
+
     def moved(self, direction: Values, t: complex, *, wide: bool = False) -> Values:
         """The base point moved by t along the direction: in the parameters' own precision, or in float64 if `wide`."""
         values: Values = (
@@ -161,6 +176,10 @@ class Evaluator:
 
     def _rounding(self) -> float:
         return 2 * self.epsilon * abs(self.loss_value)
+
+    def tableau(self, direction: Values) -> Generator[float, tuple[float, float], Derivative]:
+        """The tableau of real differences along a direction over a single entry, for whoever asks for its losses."""
+        return tableau(self.loss_value, self._step(self.epsilon, direction), self.noise(), self.epsilon)
 
     def real(self, direction: Values, shorter: float = 1.0) -> Derivative:
         """The derivative by real differences alone, from a first step that is `shorter` times as short as usual."""
@@ -292,9 +311,7 @@ class Evaluator:
 
     def _complex(self, direction: Values) -> Derivative:
         def phi(t: complex) -> complex:
-            with warnings.catch_warnings():
-                # Casting a complex number to a float drops the derivative: an error here, not a warning.
-                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            with _strictly_complex():
                 return number(self.raw_loss(self.moved(direction, t, wide=True)))
 
         return complex_step(phi, self.epsilon)
@@ -315,6 +332,14 @@ class Evaluator:
             return
         with contextlib.redirect_stdout(_Nowhere()):
             yield
+
+
+@contextlib.contextmanager
+def _strictly_complex() -> Iterator[None]:
+    """Casting a complex number to a float drops the derivative: an error here, not a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        yield
 
 
 class _Nowhere(io.TextIOBase):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck._evaluate import Evaluator, number
-from gradcheck._instrument import counted
 from gradcheck._report import Law
+from gradcheck._running import counted
 
 #: a backward may run its forward once more for each step; with fewer parameters than this that is as often
 LEAST = 16

@@ -1,8 +1,8 @@
 """Puts taps into the user's running functions, for the time of a with-block.
 
-The functions that run are found with a profiler. The file each stands in is rewritten and compiled as a whole, so that
-closures, `super()` and nested functions come out as the compiler makes them; then the code objects are taken out of
-the compiled module and put into the functions that exist. Nothing else of the user's modules is touched.
+The file each stands in is rewritten and compiled as a whole, so that closures, `super()` and nested functions come out
+as the compiler makes them; then the code objects are taken out of the compiled module and put into the functions that
+exist. Nothing else of the user's modules is touched.
 """
 
 from __future__ import annotations
@@ -10,26 +10,17 @@ from __future__ import annotations
 import ast
 import gc
 import linecache
-import sys
-import sysconfig
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
 from gradcheck._rewrite import TAP, Rewriter, Site
 
 Tap: TypeAlias = Callable[[int, Any], Any]
-
-_HERE = str(Path(__file__).parent)
-_LIBRARIES = tuple(
-    {path for key in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(key))}
-)
 
 
 @dataclass
@@ -48,47 +39,6 @@ class Program:
     def helpers(self) -> list[str]:
         """The names of the functions of modules that ran."""
         return [code.co_name for code in self.codes if code.co_qualname == code.co_name]
-
-
-def observed(run: Callable[[], object]) -> list[CodeType]:
-    """The code objects of the user's that run, in the order of their first call."""
-    seen: dict[CodeType, None] = {}
-
-    def watch(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            seen.setdefault(frame.f_code)
-
-    _profiled(run, watch)
-    return [code for code in seen if _is_users(code)]
-
-
-def counted(run: Callable[[], Any], counts: Callable[[Any], bool]) -> tuple[Any, Counter[CodeType]]:
-    """What it returns, and how often each of the user's code objects returns a value that counts."""
-    seen: Counter[CodeType] = Counter()
-
-    def watch(frame: FrameType, event: str, value: Any) -> None:
-        if event == "return" and _is_users(frame.f_code) and counts(value):
-            seen[frame.f_code] += 1
-
-    return _profiled(run, watch), seen
-
-
-def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
-    before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        return run()
-    finally:
-        _resume(before)
-
-
-def _resume(profile: Any) -> None:
-    """Go on with the profile that was running: a function, or an object such as cProfile's."""
-    sys.setprofile(None)
-    if callable(profile):
-        sys.setprofile(profile)
-    elif profile is not None:
-        profile.enable()
 
 
 def rewrite(codes: list[CodeType]) -> Program:
@@ -222,16 +172,3 @@ def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
     for function in _functions_of(originals):
         if function.__code__.co_freevars == originals[function.__code__].co_freevars:
             function.__code__ = originals[function.__code__]
-
-
-def _is_users(code: CodeType) -> bool:
-    return _is_users_file(code.co_filename)
-
-
-@lru_cache(maxsize=1024)
-def _is_users_file(file: str) -> bool:
-    return not (
-        file.startswith((_HERE, *_LIBRARIES, "<frozen"))
-        or "site-packages" in file
-        or file == "<__array_function__ internals>"
-    )

@@ -1,4 +1,4 @@
-"""Where in a block: every entry by itself, or the wrong ones of many found by splitting.
+"""Where in a block: the wrong entries of many, found by splitting.
 
 Splitting is group testing with disjoint supports: a part of the entries is moved along one direction, and split in two
 for as long as gradient and slope disagree along it by more than the error bar. k wrong entries of n take about
@@ -7,13 +7,12 @@ for as long as gradient and slope disagree along it by more than the error bar. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from gradcheck._evaluate import Evaluator
 from gradcheck._report import Worst
 from gradcheck._target import Array
 from gradcheck._verdict import BEYOND_DOUBT
@@ -33,39 +32,11 @@ Ratio: TypeAlias = Callable[[Span], float]
 
 
 @dataclass(frozen=True)
-class Entries:
-    """A numerical gradient with an error bar for each entry."""
-
-    values: Array
-    errors: Array
-    kinks: Array
-
-
-@dataclass(frozen=True)
 class Wrong:
     """The entries of a block that are wrong, or the smallest box found that holds them; and one of the worst."""
 
     off: Array
     worst: Worst
-
-
-def difference_entries(evaluator: Evaluator, name: str) -> Entries:
-    """The derivative with respect to every entry of a block."""
-    shape = evaluator.base[name].shape
-    return assemble(shape, [difference_one(evaluator, name, i) for i in range(int(np.prod(shape, dtype=int)))])
-
-
-def difference_one(evaluator: Evaluator, name: str, flat: int) -> tuple[float, float, float]:
-    """(value, error, kink) for the entry with this flat index."""
-    index = tuple(int(i) for i in np.unravel_index(flat, evaluator.base[name].shape))
-    derivative = evaluator.at(name, index)
-    return derivative.value, derivative.error, derivative.kink
-
-
-def assemble(shape: tuple[int, ...], rows: Sequence[tuple[float, float, float]]) -> Entries:
-    """Entries from their values in flat order."""
-    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return Entries(*(table[:, k].reshape(shape) for k in range(3)))
 
 
 def find_wrong(probe: Probe, gradient: Array, rng: np.random.Generator) -> Wrong:

@@ -27,11 +27,12 @@ import numpy as np
 from gradcheck._check import as_subject, check
 from gradcheck._errors import TargetError, UserCodeError
 from gradcheck._evaluate import number
-from gradcheck._instrument import observed, rewrite
+from gradcheck._instrument import rewrite
 from gradcheck._mutants import Mutant, frames, mutants
 from gradcheck._parallel import workers
 from gradcheck._patch import Patch, RebindError, Workshop, applied, shown_path
 from gradcheck._report import Report
+from gradcheck._running import observed
 from gradcheck._sizes import Sizes, TargetFactory
 from gradcheck._target import Array, Target, Values
 

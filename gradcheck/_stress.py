@@ -32,9 +32,13 @@ STEADY = 0.1
 def scale(comparer: Comparer) -> Law:
     """Try each weight matrix at each factor that tells something, with one direction over all blocks."""
     base = comparer.evaluator.base
+    # a gradient that is zero there, and was not, is asked for as well
+    names = [name for name, norm in comparer.norms.items() if norm > 0]
+    direction = comparer.direction(names, comparer.rng("scale"))
     for name in (name for name, array in base.items() if array.ndim >= 2 and array.size):
         for factor in FACTORS:
-            found = _at({**base, name: np.asarray(base[name] * factor, dtype=base[name].dtype)}, comparer)
+            values = {**base, name: np.asarray(base[name] * factor, dtype=base[name].dtype)}
+            found = _at(values, comparer, direction)
             if found == "wrong":
                 told = f"the gradients are right here, but wrong where {name} is {factor:g} times as large"
                 return Law("scale", False, f"{told}: look for a clip or a threshold inside the backward")
@@ -43,25 +47,22 @@ def scale(comparer: Comparer) -> Law:
     return Law("scale", True, f"the gradients stay right where a weight matrix is {FACTORS[0]:g} times as large")
 
 
-def _at(values: Values, comparer: Comparer) -> Literal["right", "wrong", "unknown"]:
+def _at(values: Values, comparer: Comparer, direction: Values) -> Literal["right", "wrong", "unknown"]:
     """What the gradients are there; wrong if they are so at two steps and two points: no noise, saturation, chaos."""
-    # a gradient that is zero there, and was not, is asked for as well
-    names = [name for name, norm in comparer.norms.items() if norm > 0]
-    usual = math.hypot(*comparer.norms.values())
+    names, usual = list(direction), math.hypot(*comparer.norms.values())
     try:  # the code need not run so far from where the user put the parameters
         there = comparer.elsewhere(values)
         if there is None or not names:
             return "unknown"
-        if _looks_right(there, names, usual):
+        if _looks_right(there, direction, usual):
             return "right"
         return "wrong" if _plainly_wrong(there, names, usual) else "unknown"
     except UserCodeError:
         return "unknown"
 
 
-def _looks_right(comparer: Comparer, names: list[str], usual: float) -> bool:
+def _looks_right(comparer: Comparer, direction: Values, usual: float) -> bool:
     """Whether one slope, which is no smaller than the usual ones, is what the gradients say."""
-    direction = comparer.direction(names, comparer.rng("scale"))
     expected = inner(comparer.gradients, direction)
     if not 0 < usual <= abs(expected) < math.inf:
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Literal, TypeAlias
 
 #: a discrepancy is an error beyond doubt at this many error bars; between one and this many it is undecided
@@ -35,6 +34,8 @@ def sensitivity(bar: float, directions: int) -> float:
     Along a Gaussian direction an error vector e shows as N(0, |e|^2); it is missed where it shows as less than
     the bar, with probability erf(bar / (sqrt(2) |e|)); independent directions multiply.
     """
+    from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
+
     missed_once = MISS ** (1 / directions)
     return bar / NormalDist().inv_cdf((1 + missed_once) / 2)
 

@@ -17,7 +17,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -334,17 +333,11 @@ class _Session:
 
     def _checked(self, subject: Target | TargetFactory) -> Report:
         from gradcheck._check import check
-        from gradcheck._errors import TargetError
         from gradcheck._sizes import TargetFactory
 
         jobs = self.options.jobs if isinstance(subject, TargetFactory) and self.options.full else 1
-        try:
-            with _pool(jobs) as executor, self._progress() as progress:
-                return check(
-                    subject, full=self.options.full, seed=self.options.seed, executor=executor, progress=progress
-                )
-        except BrokenProcessPool:
-            raise TargetError("a worker process died; without --jobs the same code may say why") from None
+        with _pool(jobs) as executor, self._progress() as progress:
+            return check(subject, full=self.options.full, seed=self.options.seed, executor=executor, progress=progress)
 
     def _show(self, report: Report) -> None:
         if self.options.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from typing import Any
 
 import numpy as np
@@ -245,7 +246,7 @@ turns: list[bool] = []
 @gradcheck.target
 def watched(rng: np.random.Generator) -> Target:
     """Notes at each loss whether another thread could be in one as well."""
-    w = rng.normal(size=3)
+    w = rng.normal(size=20)
     return Target({"w": w}, lambda: turns.append(TURNS.locked()) or float(np.sin(w).sum()), lambda: {"w": np.cos(w)})
 
 
@@ -265,11 +266,24 @@ class CustomError(Exception):
 @gradcheck.target
 def raising(rng: np.random.Generator) -> Target:
     """Raises in a worker alone."""
-    w = rng.normal(size=3)
+    w = rng.normal(size=20)
 
     def loss() -> float:
         if multiprocessing.parent_process() is not None:
             raise CustomError("in a worker", 3)
+        return float(np.sin(w).sum())
+
+    return Target({"w": w}, loss, lambda: {"w": np.cos(w)})
+
+
+@gradcheck.target
+def deadly(rng: np.random.Generator) -> Target:
+    """Ends the process, if that is a worker."""
+    w = rng.normal(size=20)
+
+    def loss() -> float:
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
         return float(np.sin(w).sum())
 
     return Target({"w": w}, loss, lambda: {"w": np.cos(w)})

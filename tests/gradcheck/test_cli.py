@@ -399,7 +399,7 @@ def test_jobs_change_nothing_but_the_time(capsys: pytest.CaptureFixture[str], fo
 def test_workers_print_to_standard_error(folder: Path) -> None:
     """What the user's code prints in a worker would stand among the JSON."""
     (folder / "loud.py").write_text("print('hello')\n" + HEAD + RIGHT)
-    process = run("check", "loud.py", "--full", "--json", "--jobs", "2")
+    process = run("check", "loud.py", "--full", "--size", "N=30", "--json", "--jobs", "2")
     out, err = process.communicate()
     assert [one["verdict"] for one in objects(out)] == ["right"]
     assert err.count("hello") >= 2
@@ -413,25 +413,30 @@ def test_jobs_without_full_are_pointed_out(capsys: pytest.CaptureFixture[str]) -
     )
 
 
-@pytest.mark.parametrize(
-    ("act", "message"),
-    [
-        ("os._exit(3)", "a worker process died; without --jobs the same code may say why"),
-        (
-            "raise RuntimeError('only here')",
-            "importing *guarded.py raised RuntimeError: only here (*guarded.py:5, in *)",
-        ),
-    ],
-)
-def test_workers_that_fail(capsys: pytest.CaptureFixture[str], folder: Path, act: str, message: str) -> None:
+GUARDED = """
+import multiprocessing
+import os
+if multiprocessing.parent_process() is not None:
+    {act}
+"""
+
+
+def test_workers_that_fail(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """A file that runs in the main process only would end in a traceback through concurrent.futures."""
-    guard = f"import multiprocessing\nimport os\nif multiprocessing.parent_process() is not None:\n    {act}\n"
-    (folder / "guarded.py").write_text("\n" + guard + HEAD + RIGHT)
-    assert cli.main(["check", "guarded.py", "--full", "--jobs", "2"]) == 2
+    (folder / "guarded.py").write_text(GUARDED.format(act="raise RuntimeError('only here')") + HEAD + RIGHT)
+    assert cli.main(["check", "guarded.py", "--full", "--size", "N=30", "--jobs", "2"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "concurrent" not in err
+    message = "importing *guarded.py raised RuntimeError: only here (*guarded.py:5, in *)"
     pytest.LineMatcher(err.splitlines()[-1:]).fnmatch_lines([f"gradcheck: guarded.py::right: {message}"])
+
+
+def test_workers_that_die(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """A worker that is killed would end the check, or its entries be left out in silence."""
+    (folder / "guarded.py").write_text(GUARDED.format(act="os._exit(3)") + HEAD + RIGHT)
+    assert cli.main(["check", "guarded.py", "--full", "--size", "N=30", "--jobs", "2"]) == 0
+    assert "the executor lost 1 task of 1, which were made in this process" in capsys.readouterr().out
 
 
 # -- html --------------------------------------------------------------------------------------------------------------

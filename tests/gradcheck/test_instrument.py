@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gradcheck._files import load
-from gradcheck._instrument import Program, instrumented, observed, rewrite, tapped
+from gradcheck._instrument import Program, instrumented, rewrite, tapped
+from gradcheck._running import observed
 
 SOURCE = '''
 import functools

@@ -11,8 +11,9 @@ import pytest
 
 from gradcheck import Target, check
 from gradcheck._compare import Comparer
+from gradcheck._entries import assemble, difference_entries
 from gradcheck._evaluate import Evaluator
-from gradcheck._locate import Wrong, assemble, difference_entries, extent, failing, find_wrong
+from gradcheck._locate import Wrong, extent, failing, find_wrong
 from tests.gradcheck.networks import Rnn
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from gradcheck import GradientError, Target, TargetError, TargetFactory, UserCodeError, check
-from gradcheck._parallel import CHUNK
+from gradcheck._parallel import FIRST, MOST
 from tests.gradcheck import networks
 
 
@@ -55,10 +55,9 @@ def test_the_report_is_the_same(factory: TargetFactory) -> None:
     """A check would find something else when it is shared out."""
     executor = Recording()
     assert timeless(check(factory, full=True, executor=executor)) == timeless(check(factory, full=True))
-    assert max(len(task[4]) for task in executor.tasks) <= CHUNK
-    assert sum(len(task[4]) for task in executor.tasks) == sum(
-        math.prod(b.shape) for b in check(factory).blocks.values()
-    )
+    assert max(len(task[4]) for task in executor.tasks) <= MOST
+    sizes = [math.prod(b.shape) for b in check(factory).blocks.values()]
+    assert sum(len(task[4]) for task in executor.tasks) == sum(max(size - FIRST, 0) for size in sizes)
 
 
 def test_other_processes(processes: Executor) -> None:
@@ -98,6 +97,64 @@ def test_an_error_in_a_worker_comes_back_whole(processes: Executor) -> None:
     ) as caught:
         check(networks.raising, full=True, executor=processes)
     assert "raise CustomError" in caught.value.traceback_text
+
+
+def test_a_dead_worker_does_not_lose_the_check() -> None:
+    """A worker that is killed, for want of memory say, would take with it all that was computed."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        report = check(networks.deadly, full=True, executor=executor)
+    alone = check(networks.deadly, full=True)
+    assert timeless(replace(report, notes=())) == timeless(replace(alone, notes=()))
+    assert "the executor lost 1 task of 1, which were made in this process" in report.notes
+
+
+class Forgetful(Recording):
+    """Loses every other task in a way of its own."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
+        """Run it, or fail."""
+        future = super().submit(function, *arguments, **keywords)
+        if len(self.tasks) % 2:
+            future = Future()
+            future.set_exception(KilledWorker("gone"))
+        return future
+
+
+class KilledWorker(Exception):  # noqa: N818 - the name is what matters
+    """As Dask calls it, which is not installed here."""
+
+
+def test_executors_that_lose_tasks_in_their_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask tells of a worker that is gone by an exception that knows nothing of `concurrent.futures`."""
+    monkeypatch.setattr("gradcheck._parallel.MOST", 3)
+    executor = Forgetful()
+    report = check(networks.right_rnn, full=True, executor=executor)
+    assert len(executor.tasks) > 4
+    assert timeless(replace(report, notes=())) == timeless(check(networks.right_rnn, full=True))
+    assert "the executor lost" in report.notes[0]
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")
+def test_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a Dask cluster would find something else, or one that is killed lose the check."""
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'gradcheck[dask]'")
+    monkeypatch.setattr("gradcheck._parallel.MOST", 16)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    with cluster, distributed.Client(cluster) as client, client.get_executor() as executor:
+        for factory in (networks.right_rnn, networks.wrong_rnn, networks.real_rnn):
+            assert timeless(check(factory, full=True, executor=executor)) == timeless(check(factory, full=True))
+        report = check(networks.deadly, full=True, executor=executor)
+        assert timeless(replace(report, notes=())) == timeless(check(networks.deadly, full=True))
+        assert "the executor lost 1 task of 1, which were made in this process" in report.notes
+
+
+def test_an_executor_that_was_shut_down_is_refused() -> None:
+    """A mistake of the caller's would look like a worker that is gone, and everything be made here in silence."""
+    with ProcessPoolExecutor(1) as executor:
+        executor.shutdown()
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            check(networks.right_rnn, full=True, executor=executor)
 
 
 def test_only_a_full_check_is_shared_out() -> None:

@@ -217,3 +217,43 @@ def test_samples_that_cannot_be_drawn_are_refused(options: dict, error: type[Exc
     """A mistake in the call would show as an endless or a senseless text."""
     with pytest.raises(error, match=message):
         CharLSTM(4, 3).sample(5, **options)
+
+
+@settings(deadline=None)
+@given(cases(), seeds, st.sampled_from(["W", "U", "b", "Wy", "by"]), st.booleans())
+def test_losses_of_copies_are_the_loss(
+    case: tuple[CharLSTM, Array, Array, tuple[Array, Array]], seed: int, name: str, imaginary: bool
+) -> None:
+    """A full check of all entries at once would check another loss than the model's."""
+    model, tokens, targets, state = case
+    rng, base = np.random.default_rng(seed), model.params[name]
+    copies = np.repeat(base[np.newaxis], 5, axis=0).astype(np.complex128 if imaginary else base.dtype)
+    for copy in copies[1:]:  # the first stays as it is
+        copy.flat[rng.integers(copy.size)] += 1j * H_STEP if imaginary else rng.normal()
+    found = model.losses(name, copies, tokens, targets, state)
+    expected = []
+    for copy in copies:
+        model.params[name] = copy
+        expected.append(model.loss(tokens, targets, state))
+    model.params[name] = base
+    scale = 1 + float(max(np.abs(param).max() for param in model.params.values()))
+    close(found.real, np.real(expected), 1e4, scale)
+    if imaginary:
+        close(found.imag / H_STEP, np.imag(expected) / H_STEP, 1e5, scale)
+        assert found.imag[0] == 0
+
+
+def test_copies_that_differ_in_more_than_one_entry() -> None:
+    """Copies would be taken for such that differ in one entry, and the others ignored."""
+    rng = np.random.default_rng(0)
+    model = CharLSTM(4, 3, rng=rng)
+    tokens, targets = rng.integers(0, 4, (2, 5, 2))
+    copies = rng.normal(size=(3, 3, 12))
+    found = model.losses("U", copies, tokens, targets)
+    for loss, copy in zip(found, copies, strict=True):
+        model.params["U"] = copy
+        assert loss == model.loss(tokens, targets)
+    with pytest.raises(ValueError, match=r"copies of U has shape \(3, 12\), expected \(3, 3, 12\)"):
+        model.losses("U", copies[0], tokens, targets)
+    with pytest.raises(TypeError, match="copies has dtype int64"):
+        model.losses("U", np.ones((3, 3, 12), int), tokens, targets)

@@ -1,0 +1,71 @@
+"""Which of the user's functions run, found with a profiler."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+_HERE = str(Path(__file__).parent)
+_LIBRARIES = tuple(
+    {path for key in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(key))}
+)
+
+
+def observed(run: Callable[[], object]) -> list[CodeType]:
+    """The code objects of the user's that run, in the order of their first call."""
+    seen: dict[CodeType, None] = {}
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            seen.setdefault(frame.f_code)
+
+    _profiled(run, watch)
+    return [code for code in seen if _is_users(code)]
+
+
+def counted(run: Callable[[], Any], counts: Callable[[Any], bool]) -> tuple[Any, Counter[CodeType]]:
+    """What it returns, and how often each of the user's code objects returns a value that counts."""
+    seen: Counter[CodeType] = Counter()
+
+    def watch(frame: FrameType, event: str, value: Any) -> None:
+        if event == "return" and _is_users(frame.f_code) and counts(value):
+            seen[frame.f_code] += 1
+
+    return _profiled(run, watch), seen
+
+
+def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        return run()
+    finally:
+        _resume(before)
+
+
+def _resume(profile: Any) -> None:
+    """Go on with the profile that was running: a function, or an object such as cProfile's."""
+    sys.setprofile(None)
+    if callable(profile):
+        sys.setprofile(profile)
+    elif profile is not None:
+        profile.enable()
+
+
+def _is_users(code: CodeType) -> bool:
+    return _is_users_file(code.co_filename)
+
+
+@lru_cache(maxsize=1024)
+def _is_users_file(file: str) -> bool:
+    return not (
+        file.startswith((_HERE, *_LIBRARIES, "<frozen"))
+        or "site-packages" in file
+        or file == "<__array_function__ internals>"
+    )
