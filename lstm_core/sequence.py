@@ -212,7 +212,7 @@ def check_sequence(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array)
     require_rank("W", W, "(D, 4H)")
     require_shape("W", W, (len(W), 4 * H), "(D, 4H)")
     require_shape("b", b, (4 * H,), "(4H,)")
-    if np.issubdtype(x.dtype, np.integer):
+    if x.dtype.kind in "iu":
         require_rank("x", x, "(T, B)")
         require_tokens("x", x, len(W))
     else:

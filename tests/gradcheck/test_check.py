@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradcheck
+import lstm_core
 from gradcheck import GradientError, Target, TargetError, assert_gradients, check
 from tests.gradcheck import networks
 from tests.gradcheck.networks import Lstm, Rnn, factory, sine
@@ -185,6 +186,19 @@ def test_progress_is_told() -> None:
     assert {stage for stage, _ in told} >= {"checking", "trying T=1", "trying T=2"}
     assert told[0] == ("checking", 1)
     assert max(count for _, count in told) >= report.evaluations
+
+
+@pytest.mark.parametrize(("H", "V"), [(8, 5), (32, 16), (64, 40)])
+def test_a_default_check_is_cheap(H: int, V: int) -> None:
+    """People would leave checks out: of code that takes complex steps it asks for a dozen losses, whatever its size."""
+    rng = np.random.default_rng(0)
+    model = lstm_core.CharLSTM(V, H, rng=rng)
+    tokens, targets = rng.integers(0, V, (2, 6, 4))
+    arguments = model.params, lambda: model.loss(tokens, targets), lambda: model.loss_and_grads(tokens, targets)[1]
+    report = check(Target(*arguments))
+    assert report.ok, str(report)
+    assert report.scheme == "complex step"
+    assert report.evaluations <= 12
 
 
 @pytest.mark.parametrize("full", [False, True])
