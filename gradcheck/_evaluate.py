@@ -196,6 +196,11 @@ class Evaluator:
         step = max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
         return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
 
+    def usual_change(self, direction: Values) -> tuple[float, float]:
+        """What the loss changes by from one usual step before the point to one after it, and that step."""
+        step = self._step(self.epsilon, direction)
+        return self._beside(direction, step) - self._beside(direction, -step), step
+
     def roughly(self, direction: Values, change: float) -> float:
         """A slope in as few losses as tell it from one that differs by `change`."""
         exact = self._tried_complex(direction) if self.is_complex else None
