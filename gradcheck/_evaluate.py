@@ -371,7 +371,10 @@ def typical(array: Array) -> Array:
 
 def inner(gradient: Values, direction: Values) -> float:
     """<gradient, direction> over the blocks of the direction."""
-    return float(sum(np.sum(gradient[name] * step) for name, step in direction.items()))
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # far from the user's point gradients may be near the largest float
+        return float(sum(np.sum(gradient[name] * step) for name, step in direction.items()))
 
 
 def norm(array: Array) -> float:

@@ -271,3 +271,9 @@ def test_the_shortest_step_is_long_enough_for_rounding() -> None:
     slope = float(np.cos([0.3, 1.0]).sum())
     for change in (1e-3 * slope, slope, 1e3 * slope):
         assert abs(found.shortest({"w": np.ones(2)}, change) - slope) < 0.1 * change
+
+
+def test_a_product_near_the_largest_float_raises_no_warning() -> None:
+    """Where warnings are errors, a check of large gradients would end in one of NumPy's."""
+    large = {"a": np.full(2, 1e308), "b": np.full(2, -1e308)}
+    assert math.isnan(inner(large, {"a": np.full(2, 2.0), "b": np.full(2, 2.0)}))
