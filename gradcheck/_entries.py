@@ -41,15 +41,15 @@ def difference_entries(evaluator: Evaluator, name: str) -> Entries:
     return assemble(shape, difference_some(evaluator, name, range(int(np.prod(shape, dtype=int)))))
 
 
-def difference_some(evaluator: Evaluator, name: str, flats: Sequence[int]) -> list[Row]:
-    """Those of the entries with these flat indices."""
+def difference_some(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool = True) -> list[Row]:
+    """Those of the entries with these flat indices. To `confirm` is to compare one loss of `batched` with `loss`."""
     if evaluator.target.batched is None or evaluator.is_complex is None or not flats:
         return [_alone(evaluator, name, flat) for flat in flats]
     rows: list[Row] = []
     most = max(1, min(COPIES, MEMORY // (16 * evaluator.base[name].size)))
     for start in range(0, len(flats), most):
         some = flats[start : start + most]
-        together = _together(evaluator, name, some, confirm=not rows)
+        together = _together(evaluator, name, some, confirm=confirm and not rows)
         rows += [_alone(evaluator, name, flat) for flat in some] if together is None else together
     return rows
 

@@ -142,4 +142,5 @@ def _entries(
         target.begin(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target)
         evaluator.learned = learned
-        return difference_some(evaluator, name, flats), evaluator.evaluations
+        # the first entries were confirmed where the check is made
+        return difference_some(evaluator, name, flats, confirm=False), evaluator.evaluations

@@ -276,6 +276,28 @@ def raising(rng: np.random.Generator) -> Target:
     return Target({"w": w}, loss, lambda: {"w": np.cos(w)})
 
 
+def _batched(rng: np.random.Generator, N: int, real: bool) -> Target:
+    params = {"w": rng.normal(size=N)}
+
+    def losses(_: str, copies: Any) -> Any:
+        return np.sin(copies).sum(axis=1)
+
+    read = (lambda: params) if real else params
+    return Target(read, lambda: np.sin(params["w"]).sum(), lambda: {"w": np.cos(params["w"])}, batched=losses)
+
+
+@gradcheck.target
+def batched(rng: np.random.Generator, *, N: int = 30) -> Target:
+    """Many copies at once, by complex step."""
+    return _batched(rng, N, real=False)
+
+
+@gradcheck.target
+def batched_real(rng: np.random.Generator, *, N: int = 30) -> Target:
+    """The same by real differences."""
+    return _batched(rng, N, real=True)
+
+
 @gradcheck.target
 def deadly(rng: np.random.Generator) -> Target:
     """Ends the process, if that is a worker."""

@@ -50,7 +50,17 @@ def timeless(report: Any) -> Any:
     return replace(report, seconds=0.0)
 
 
-@pytest.mark.parametrize("factory", [networks.right_rnn, networks.wrong_rnn, networks.real_rnn, networks.right_vjp])
+@pytest.mark.parametrize(
+    "factory",
+    [
+        networks.right_rnn,
+        networks.wrong_rnn,
+        networks.real_rnn,
+        networks.right_vjp,
+        networks.batched,
+        networks.batched_real,
+    ],
+)
 def test_the_report_is_the_same(factory: TargetFactory) -> None:
     """A check would find something else when it is shared out."""
     executor = Recording()
