@@ -355,7 +355,7 @@ class Comparer:
         if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
             steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
             return f"{steep}: check at a point where it is smoother"
-        if _bar(comparisons) > ROUGH * scale and any(self._across_kinks(c.direction, c.discrepancy) for c in plain):
+        if _bar(comparisons) > ROUGH * scale and all(self._across_kinks(c.direction, c.discrepancy) for c in plain):
             return "differences of the loss change with their step: kinks beside this point; check at another one"
         if not any(self._seen_by_real(c.direction) for c in plain):
             return (
