@@ -23,6 +23,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from contenders import CONTENDERS, LIBRARIES, problem
+
 #: what the libraries read when they start: so each number of threads has a process of its own
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 STEPS, SYMBOLS = 100, 65
@@ -72,12 +75,12 @@ def _options() -> argparse.Namespace:
 
 
 def _names() -> list[str]:
-    return ["floor", "torch", "JAX", "autograd", "naive"]
+    """Everyone but lstm_core."""
+    return [name for name in CONTENDERS if name != "lstm_core"]
 
 
 def _installed(name: str) -> bool:
-    library = {"torch": "torch", "JAX": "jax", "autograd": "autograd"}.get(name)
-    return library is None or importlib.util.find_spec(library) is not None
+    return name not in LIBRARIES or importlib.util.find_spec(LIBRARIES[name]) is not None
 
 
 def _in_a_process(threads: int) -> list[dict[str, Any]]:
@@ -105,8 +108,6 @@ def points(options: argparse.Namespace) -> list[tuple[str, int, int, str]]:
 
 def measured(point: tuple[str, int, int, str], options: argparse.Namespace) -> dict[str, Any]:
     """The seconds of each contender, round by round, once all have given the same gradients."""
-    from contenders import CONTENDERS, problem
-
     inputs, H, B, dtype = point
     _limit(options.threads[0])
     given = problem(STEPS, B, H, SYMBOLS, dtype, inputs == "dense")
@@ -140,8 +141,7 @@ def _turn(step: Any, times: int) -> float:
 
 
 def _apart(one: Any, other: Any) -> float:
-    import numpy as np
-
+    """The largest difference of losses and gradients, each beside the largest entry."""
     loss, grads = one
     other_loss, other_grads = other
     found = [abs(float(loss) - float(other_loss))]

@@ -19,7 +19,7 @@ import contenders  # noqa: E402 - found in the folder of the benchmarks
 import peers  # noqa: E402
 import regression  # noqa: E402
 
-LIBRARIES = {"naive": "numpy", "torch": "torch", "JAX": "jax", "autograd": "autograd"}
+LIBRARIES = {"naive": "numpy", **contenders.LIBRARIES}
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["tokens", "dense"])
