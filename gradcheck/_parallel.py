@@ -90,27 +90,20 @@ def _done(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterat
     """The results in the order of the tasks. Those that an executor loses are made here: no worker is worth a check."""
     futures = [_submitted(executor, task) for task in tasks]
     lost = 0
-    try:
-        for task, future in zip(tasks, futures, strict=True):
-            try:
-                result = None if future is None else future.result()
-            except TargetError:
-                raise  # by the user's code, not by the executor
-            except Exception as error:
-                if not _is_loss(error):
-                    raise
-                result = None
-            lost += result is None
-            yield _entries(*task) if result is None else result
-    finally:
-        for future in futures:
-            if future is not None:
-                future.cancel()
-        if lost:
-            noun = "task" if lost == 1 else "tasks"
-            evaluator.remarks.append(
-                f"the executor lost {lost} {noun} of {len(tasks)}, which were made in this process"
-            )
+    for task, future in zip(tasks, futures, strict=True):
+        try:
+            result = None if future is None else future.result()
+        except TargetError:
+            raise  # by the user's code, not by the executor
+        except Exception as error:
+            if not _is_loss(error):
+                raise
+            result = None
+        lost += result is None
+        yield _entries(*task) if result is None else result
+    if lost:
+        noun = "task" if lost == 1 else "tasks"
+        evaluator.remarks.append(f"the executor lost {lost} {noun} of {len(tasks)}, which were made in this process")
 
 
 def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] | None:
