@@ -22,6 +22,7 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np  # noqa: E402  the number of threads is read when it is imported
 import trials  # noqa: E402
 from checkers import Wrapped, checkers, one_thread  # noqa: E402
+from peers import turn  # noqa: E402
+from tables import markdown  # noqa: E402
 
 import gradcheck  # noqa: E402
-import lstm_core  # noqa: E402
 from gradcheck import Target  # noqa: E402
 
 #: (symbols, hidden units) of about 500, 6800, 1e5 and 1e6 parameters
@@ -61,19 +63,6 @@ def main() -> None:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
-def model(V: int, H: int, T: int = trials.STEPS, *, way: str = trials.WAYS[0], batched: bool = False) -> Target:
-    """lstm_core's character model on random text; its full check one entry at a time, or many."""
-    rng = np.random.default_rng(0)
-    made = lstm_core.CharLSTM(V, H, rng=rng)
-    tokens, targets = rng.integers(0, V, (2, T, trials.BATCH))
-    return Target(
-        made.params if way == trials.WAYS[0] else lambda: made.params,
-        lambda: made.loss(tokens, targets),
-        lambda: made.loss_and_grads(tokens, targets)[1],
-        batched=(lambda name, copies: made.losses(name, copies, tokens, targets)) if batched else None,
-    )
-
-
 # -- peers -------------------------------------------------------------------------------------------------------------
 
 
@@ -84,28 +73,20 @@ def peers(options: argparse.Namespace) -> list[dict[str, Any]]:
     print(f"not installed, left out: {', '.join(missing) or 'none'}")
     rows = [row for parameters in options.parameters for row in _at(parameters, SIZES[parameters])]
     print("\npeers: one check of a right LSTM")
-    _table(
-        ["parameters", "checker", "losses", "seconds", "/ default", "peak MB"],
-        [
-            [
-                str(row["parameters"]),
-                row["checker"],
-                *(_shown(row[what]) for what in ("losses", "seconds", "ratio", "peak")),
-            ]
-            for row in rows
-        ],
-    )
+    figures = ("losses", "seconds", "ratio", "peak")
+    cells = [[str(row["parameters"]), row["checker"], *(_shown(row[what]) for what in figures)] for row in rows]
+    print(markdown(["parameters", "checker", "losses", "seconds", "/ default", "peak MB"], cells))
     return rows
 
 
 def _at(parameters: int, sizes: tuple[int, int]) -> list[dict[str, Any]]:
     checks = _checks(parameters, sizes)
-    once = {name: _seconds(check) for name, check in checks.items()}  # warms up as well
+    once = {name: turn(check, 1) for name, check in checks.items()}  # warms up as well
     short = [name for name, seconds in once.items() if seconds < LONG]
     seconds = {name: [one] for name, one in once.items() if name not in short}
     for _ in range(ROUNDS):
         for name in short:
-            seconds.setdefault(name, []).append(_seconds(checks[name]))
+            seconds.setdefault(name, []).append(turn(checks[name], 1))
     usual = statistics.median(seconds["gradcheck"])
     rows = []
     for name, check in checks.items():
@@ -122,28 +103,28 @@ def _at(parameters: int, sizes: tuple[int, int]) -> list[dict[str, Any]]:
 def _checks(parameters: int, sizes: tuple[int, int]) -> dict[str, Check]:
     """Everyone who can be asked about so many parameters."""
     found, _ = checkers()
-    real = trials.WAYS[1]
+    complexly, really = (partial(trials.lstm, 0, way, *sizes) for way in trials.WAYS)
     checks: dict[str, Check] = {
-        "gradcheck": _ours(model(*sizes)),
-        "gradcheck, real differences": _ours(model(*sizes, way=real)),
+        "gradcheck": _ours(complexly()),
+        "gradcheck, real differences": _ours(really()),
     }
     entries = parameters <= ENTRIES
     if entries:
-        checks["gradcheck full"] = _ours(model(*sizes), full=True)
-        checks["gradcheck full, batched"] = _ours(model(*sizes, batched=True), full=True)
-        checks["gradcheck full, real differences"] = _ours(model(*sizes, way=real), full=True)
-        checks["gradcheck full, real differences, batched"] = _ours(model(*sizes, way=real, batched=True), full=True)
+        checks["gradcheck full"] = _ours(complexly(), full=True)
+        checks["gradcheck full, batched"] = _ours(complexly(batched=True), full=True)
+        checks["gradcheck full, real differences"] = _ours(really(), full=True)
+        checks["gradcheck full, real differences, batched"] = _ours(really(batched=True), full=True)
     for name, checker in found.items():
         if not name.startswith("gradcheck") and "tight" not in name and (entries or "slow" not in name):
-            checks[name] = _peer(checker, model(*sizes, way=real))
+            checks[name] = _peer(checker, really())
     if importlib.util.find_spec("torch"):
         checks["torch fast, its own LSTM"] = _torch(*sizes, fast=True)
         if entries:
             checks["torch slow, its own LSTM"] = _torch(*sizes, fast=False)
     if importlib.util.find_spec("scipy") and entries:
-        checks["scipy check_grad"] = _scipy(model(*sizes, way=real))
+        checks["scipy check_grad"] = _scipy(really())
     if importlib.util.find_spec("numdifftools") and parameters <= SLOWEST:
-        checks["numdifftools"] = _numdifftools(model(*sizes, way=real))
+        checks["numdifftools"] = _numdifftools(really())
     return checks
 
 
@@ -228,12 +209,6 @@ class _Flat:
         return [part.reshape(array.shape) for part, array in zip(parts, self.wrapped.start, strict=True)]
 
 
-def _seconds(check: Check) -> float:
-    started = time.perf_counter()
-    check()
-    return time.perf_counter() - started
-
-
 # -- growth ------------------------------------------------------------------------------------------------------------
 
 
@@ -246,15 +221,19 @@ def growth(_: argparse.Namespace) -> list[dict[str, Any]]:
     rows += [_grown(16, 32, T, full=T <= 100) for T in (10, 30, 100, 300, 1000)]
     print("\ngrowth: losses (seconds) of one check, B = 4")
     ways = [way for way in rows[0] if way not in ("P", "T")]
-    _table(["P", "T", *ways], [[str(row["P"]), str(row["T"]), *(_pair(row.get(way)) for way in ways)] for row in rows])
+    cells = [[str(row["P"]), str(row["T"]), *(_pair(row.get(way)) for way in ways)] for row in rows]
+    print(markdown(["P", "T", *ways], cells))
     return rows
 
 
 def _grown(V: int, H: int, T: int, *, full: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"P": sum(array.size for array in model(V, H).values().values()), "T": T}
+    row: dict[str, Any] = {
+        "P": sum(array.size for array in trials.lstm(0, trials.WAYS[0], V, H).values().values()),
+        "T": T,
+    }
     for way in trials.WAYS:
         for deep in (False, True)[: 1 + full]:
-            report = gradcheck.check(model(V, H, T, way=way, batched=deep), full=deep, explain=False)
+            report = gradcheck.check(trials.lstm(0, way, V, H, T, batched=deep), full=deep, explain=False)
             assert report.ok, str(report)
             row[f"{'full, batched' if deep else 'default'}, {way}"] = (report.evaluations, report.seconds)
     return row
@@ -272,21 +251,19 @@ def own(options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for parameters in options.parameters:
         for way in trials.WAYS:
-            target = model(*SIZES[parameters], way=way)
+            target = trials.lstm(0, way, *SIZES[parameters])
             inside, whole = [], []
             spent = _timed(target)
             for _ in range(ROUNDS):
                 spent[0] = 0.0
-                whole.append(_seconds(_ours(target)))
+                whole.append(turn(_ours(target), 1))
                 inside.append(spent[0])
             outside = [a - b for a, b in zip(whole, inside, strict=True)]
             medians = {"whole": statistics.median(whole), "own": statistics.median(outside)}
             rows.append({"parameters": parameters, "way": way, **medians})
     print("\nown: milliseconds of a default check, and those that are not the target's")
-    _table(
-        ["parameters", "way", "whole", "not the target's"],
-        [[str(r["parameters"]), r["way"], f"{1e3 * r['whole']:.2f}", f"{1e3 * r['own']:.2f}"] for r in rows],
-    )
+    cells = [[str(r["parameters"]), r["way"], f"{1e3 * r['whole']:.2f}", f"{1e3 * r['own']:.2f}"] for r in rows]
+    print(markdown(["parameters", "way", "whole", "not the target's"], cells))
     return rows
 
 
@@ -308,16 +285,11 @@ def _timed(target: Target) -> list[float]:
     return spent
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+# -- figures -----------------------------------------------------------------------------------------------------------
 
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3g}"
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> None:
-    for row in (heads, ["---"] * len(heads), *rows):
-        print(f"| {' | '.join(row)} |")
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {"peers": peers, "growth": growth, "own": own}

@@ -31,6 +31,7 @@ import trials
 from checkers import OURS, STEP, TOLERANCES, checkers
 from rich.console import Console
 from rich.progress import track
+from tables import markdown
 
 #: relative sizes of a wrong entry
 SIZES = tuple(10.0**-k for k in range(1, 9))
@@ -277,7 +278,7 @@ def shown(rate: dict[str, Any]) -> str:
 def readme(result: dict[str, Any]) -> str:
     """The table that the README shows."""
     heads = ["checker", "planted bugs", "1e-2", "1e-4", "1e-6", "right code accused", "evaluations"]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    lines = []
     for name, of_kinds in result["kinds"]["by"].items():
         ways = [f"{name}, {way}" for way in trials.WAYS] if name in OURS else [name]
         of_entries = [
@@ -287,7 +288,7 @@ def readme(result: dict[str, Any]) -> str:
         of_correct = result["correct"][f"{name}, smooth float64"]
         cells = [_percent(of_kinds["wrong gradients"]), *of_entries, _percent(of_correct["accused"])]
         lines.append([name, *cells, f"{of_correct['evaluations']:.0f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(heads, lines)
 
 
 def _rate(flags: Iterable[bool]) -> dict[str, Any]:

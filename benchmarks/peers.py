@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from contenders import CONTENDERS, LIBRARIES, problem
+from tables import markdown
 
 #: what the libraries read when they start: so each number of threads has a process of its own
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -123,17 +124,18 @@ def measured(point: tuple[str, int, int, str], options: argparse.Namespace) -> d
 
 def rounds(steps: dict[str, Any], budget: float) -> dict[str, list[float]]:
     """Seconds a call, for each round in which everyone has a turn; the first turns, which warm up, do not count."""
-    times = {name: max(1, math.ceil(TURN / _turn(step, 1))) for name, step in steps.items()}
-    once = sum(times[name] * _turn(step, times[name]) for name, step in steps.items())
+    times = {name: max(1, math.ceil(TURN / turn(step, 1))) for name, step in steps.items()}
+    once = sum(times[name] * turn(step, times[name]) for name, step in steps.items())
     number = min(max(int(budget / once), LEAST_ROUNDS), MOST_ROUNDS)
     found: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(number):
         for name, step in steps.items():
-            found[name].append(_turn(step, times[name]))
+            found[name].append(turn(step, times[name]))
     return found
 
 
-def _turn(step: Any, times: int) -> float:
+def turn(step: Any, times: int) -> float:
+    """Seconds of a call, the mean of so many."""
     started = time.perf_counter()
     for _ in range(times):
         step()
@@ -172,14 +174,14 @@ def table(measured_points: Sequence[dict[str, Any]]) -> str:
     """A line for each point: milliseconds of lstm_core, and the ratios."""
     beside = [name for name in measured_points[0]["seconds"] if name not in ("lstm_core", "floor")]
     heads = ["inputs", "H", "B", "dtype", "lstm_core ms", "/ floor", *(f"{name} /" for name in beside)]
-    rows = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    rows = []
     for point in measured_points:
         seconds = point["seconds"]
         row = [point["inputs"], str(point["H"]), str(point["B"]), point["dtype"]]
         row.append(f"{1e3 * statistics.median(seconds['lstm_core']):.3g}")
         row.append(_shown(ratio(seconds, "lstm_core", "floor")) if "floor" in seconds else "-")
         rows.append(row + [_shown(ratio(seconds, name, "lstm_core")) for name in beside])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(heads, rows)
 
 
 def _shown(quartiles: tuple[float, float, float]) -> str:

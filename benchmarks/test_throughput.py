@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from contenders import floor, ours, problem
 
-from lstm_core import Adam, CharLSTM, lstm_backward, lstm_forward
+from lstm_core import Adam, lstm_backward, lstm_forward
 
 Array = npt.NDArray[Any]
 Kernel = Callable[[], object]
@@ -64,25 +65,9 @@ def backward(B: int, H: int, dtype: npt.DTypeLike) -> tuple[Kernel, Kernel]:
 
 def training_step(B: int, H: int, dtype: npt.DTypeLike) -> tuple[Kernel, Kernel]:
     """Loss, gradients and an Adam update of the character model, and its products (tokens need none for W)."""
-    model, rng = CharLSTM(VOCAB, H, dtype, rng=0), np.random.default_rng(1)
-    tokens, targets = rng.integers(0, VOCAB, (2, T, B))
-    adam = Adam(model.params, lr=1e-3, clip=5.0)
-    U, Wy = model.params["U"], model.params["Wy"]
-    h, dz, dy = _arrays(dtype, (T, B, H), (T, B, 4 * H), (T * B, VOCAB))
-    z, back = np.empty((B, 4 * H), dtype), np.empty((B, H), dtype)
-    rows, dz_rows = h.reshape(T * B, H), dz.reshape(T * B, 4 * H)
-
-    def products() -> None:
-        for h_t in h:
-            np.dot(h_t, U, out=z)
-        np.dot(rows, Wy)
-        np.dot(dy, Wy.T)
-        np.dot(rows.T, dy)
-        for dz_t in dz:
-            np.dot(dz_t, U.T, out=back)
-        np.dot(rows.T, dz_rows)
-
-    return lambda: adam.step(model.loss_and_grads(tokens, targets)[1]), products
+    given = problem(T, B, H, VOCAB, dtype, dense=False)
+    step, adam = ours(given), Adam(given.params, lr=1e-3, clip=5.0)
+    return lambda: adam.step(step()[1]), floor(given)
 
 
 def _arrays(dtype: npt.DTypeLike, *shapes: tuple[int, ...]) -> list[Array]:

@@ -137,15 +137,18 @@ def _asked(factory: Any, seed: int, larger: int, names: tuple[str, ...]) -> list
 # -- one wrong entry ---------------------------------------------------------------------------------------------------
 
 
-def lstm(seed: int, way: str, vocab: int = VOCAB, hidden: int = HIDDEN) -> Target:
-    """lstm_core's character model on random text."""
+def lstm(
+    seed: int, way: str, vocab: int = VOCAB, hidden: int = HIDDEN, steps: int = STEPS, *, batched: bool = False
+) -> Target:
+    """lstm_core's character model on random text; its full check one entry at a time, or many."""
     rng = np.random.default_rng(seed)
     model = lstm_core.CharLSTM(vocab, hidden, rng=rng)
-    tokens, labels = rng.integers(0, vocab, (2, STEPS, BATCH))
+    tokens, labels = rng.integers(0, vocab, (2, steps, BATCH))
     return Target(
         model.params if way == WAYS[0] else lambda: model.params,
         lambda: model.loss(tokens, labels),
         lambda: model.loss_and_grads(tokens, labels)[1],
+        batched=(lambda name, copies: model.losses(name, copies, tokens, labels)) if batched else None,
     )
 
 
