@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import sys
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,13 +182,15 @@ def _any_entry(gradients: dict[str, Any], rng: np.random.Generator) -> tuple[str
 
 def _plant(target: Target, name: str, error: Any) -> None:
     """Add an error to one of the gradients that a target hands over."""
-    right = target.grads_at
+    right = target.both_at
 
-    def grads_at(values: Any) -> Any:
-        found = dict(right(values))
-        return found | {name: found[name] + error}
+    def both_at(values: Any) -> Any:
+        with closing(right(values)) as asked:
+            yield next(asked)
+            found = dict(next(asked))
+            yield found | {name: found[name] + error}
 
-    target.grads_at = grads_at  # type: ignore[method-assign]  # every way into a target goes through it
+    target.both_at = both_at  # type: ignore[method-assign]  # every gradient of a target comes from it
 
 
 # -- the promise -------------------------------------------------------------------------------------------------------

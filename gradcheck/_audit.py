@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from gradcheck import _laws
 from gradcheck._compare import Comparer
 from gradcheck._entries import Entries, difference_entries
-from gradcheck._evaluate import DOUBLE, Evaluator, number
+from gradcheck._errors import UserCodeError
+from gradcheck._evaluate import DOUBLE, OUTSIDE, Evaluator, number
 from gradcheck._independence import Runs
 from gradcheck._locate import find_wrong
 from gradcheck._places import Places, Setting, places
@@ -23,6 +25,8 @@ from gradcheck._verdict import Verdict, overall
 
 #: wrong blocks up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
+#: how much more than by rounding they may change where the parameters are moved by a few roundoffs
+BESIDE = 16.0
 #: losses asked for once more where the gradients are not the same when asked twice
 MORE = 8
 #: the noise of a float64 loss, as a part of its value, that is worth a word
@@ -105,32 +109,31 @@ def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | No
 def _prepared(result: Audit, runs: Runs, seed: int, depth: Depth) -> Comparer | None:
     """The laws that must hold before anything can be compared; None if one of them does not."""
     evaluator = runs.evaluator
-    raw_loss = evaluator.raw_loss()
-    changed_by_loss = evaluator.target.changed()
-    value = number(raw_loss)
-    result.note(_laws.scalar(raw_loss), _laws.finite_loss(value))
-    if np.iscomplexobj(raw_loss) or not math.isfinite(value.real):
-        _all_undecided(result, evaluator, "the loss is not one finite real number")
-        return None
-    evaluator.loss_value = value.real
-    raw_grads = evaluator.raw_grads()
-    result.note(_laws.purity(changed_by_loss, evaluator.target.changed()))
+    with closing(evaluator.raw_both()) as asked:
+        raw_loss = next(asked)
+        changed_by_loss = evaluator.target.changed()
+        value = number(raw_loss)
+        result.note(_laws.scalar(raw_loss), _laws.finite_loss(value))
+        if np.iscomplexobj(raw_loss) or not math.isfinite(value.real):
+            _all_undecided(result, evaluator, "the loss is not one finite real number")
+            return None
+        evaluator.loss_value = value.real
+        raw_grads = next(asked)
+    changed_by_both = evaluator.target.changed()
+    result.note(_laws.purity(changed_by_loss, [name for name in changed_by_both if name not in changed_by_loss]))
     laws, gradients, faults = _laws.structure(raw_grads, evaluator.base)
-    result.note(*laws, _laws.repeatability(value, number(runs.raw_loss()), evaluator.epsilon))
-    if not result.laws["repeatability"].holds:
-        _all_undecided(result, evaluator, RANDOM)
+    result.note(*laws)
     shapes = {name: array.shape for name, array in evaluator.base.items()}
     result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
-    if not gradients or not result.laws["repeatability"].holds:
+    comparer = Comparer(evaluator, gradients, seed, depth.divisor)
+    _ask_again(result, comparer, runs)
+    if not result.laws["repeatability"].holds:
+        _all_undecided(result, evaluator, RANDOM)
         return None
-    return Comparer(evaluator, gradients, seed, depth.divisor)
+    return comparer if gradients else None
 
 
 def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
-    _ask_again(result, comparer, runs)
-    if not result.laws["repeatability"].holds:
-        _all_undecided(result, comparer.evaluator, RANDOM)
-        return
     if depth.laws:
         _ask_laws(result, comparer)
         result.note(runs.independence())
@@ -148,17 +151,42 @@ def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
 
 
 def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
-    """Statelessness, at every depth: a comparer must know whether it may ask for gradients more than once."""
+    """Repeatability and statelessness, at every depth: whether losses and gradients may be asked for more than once.
+
+    They are asked for a few roundoffs away, which tells how large those of the gradients are as well; and where they
+    are not the same there, at the point itself.
+    """
     evaluator = comparer.evaluator
-    _, again, _ = _laws.structure(runs.raw_grads(), evaluator.base)
-    first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
-    law = _laws.statelessness(first, again, comparer.epsilon)
-    comparer.stateless = law.holds
-    if not law.holds:  # by chance a small mask may have been drawn alike for two losses
+    gradients: Values = {}
+    try:
+        repeatability, statelessness, gradients = _compared(comparer, runs, comparer.beside(), BESIDE)
+        again = not (repeatability.holds and statelessness.holds)
+    except UserCodeError as error:
+        if not isinstance(error.error, OUTSIDE):
+            raise
+        again = True
+    if again:
+        repeatability, here, _ = _compared(comparer, runs, evaluator.base)
+        # what was found at first says more of the cause: by now a sum that is not set to zero is three times as large
+        statelessness = here if here.holds or not gradients else statelessness
+    comparer.stateless = statelessness.holds
+    comparer.measure_rounding(gradients)
+    result.note(repeatability)
+    if not statelessness.holds:  # by chance a small mask may have been drawn alike for two losses
         losses = [number(evaluator.raw_loss()) for _ in range(MORE)]
         result.note(*(_laws.repeatability(evaluator.loss_value, loss, evaluator.epsilon) for loss in losses))
     if result.laws["repeatability"].holds:
-        result.note(law)
+        result.note(statelessness)
+
+
+def _compared(comparer: Comparer, runs: Runs, values: Values, room: float = 1.0) -> tuple[Law, Law, Values]:
+    """Whether loss and gradients are the same at these values, to so many times their rounding; and those gradients."""
+    evaluator = comparer.evaluator
+    raw_loss, raw_grads = runs.raw_both(values)
+    first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
+    again = _laws.structure(raw_grads, evaluator.base)[1]
+    repeatability = _laws.repeatability(evaluator.loss_value, number(raw_loss), room * evaluator.epsilon)
+    return repeatability, _laws.statelessness(first, again, room * comparer.epsilon), again
 
 
 def _notes(comparer: Comparer) -> tuple[str, ...]:

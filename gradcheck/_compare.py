@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,18 +21,20 @@ from gradcheck import _laws
 from gradcheck._difference import Derivative
 from gradcheck._entries import Entries
 from gradcheck._errors import UserCodeError
-from gradcheck._evaluate import Evaluator, inner, norm, typical
+from gradcheck._evaluate import Evaluator, inner, norm, number
 from gradcheck._locate import Probe, find_wrong
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
 from gradcheck._verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
 
-#: Gaussian directions for each group of blocks
-DIRECTIONS = 4
+#: Gaussian directions for each group of blocks; the second are enough where errors of so small a part are seen then
+DIRECTIONS, EXACT, FINE = 4, 2, 1e-9
 #: blocks whose gradient norms are within this factor share directions
 SIMILAR = 100.0
 #: the rounding error of a gradient, in roundoffs of its own norm and of the largest block's
 ROUNDING_OWN, ROUNDING_LARGEST = 64.0, 8.0
+#: how far the parameters are moved to measure it, in roundoffs
+ROUNDOFFS = 4.0
 #: along a Gaussian direction a rounding error shows as N(0, its norm): this many deviations are allowed for
 DEVIATIONS = 3.0
 #: a discrepancy below this part of the gradient is asked once more at a point nearby
@@ -149,17 +152,27 @@ class Comparer:
 
         return along
 
-    def compare(self, names: list[str], count: int = DIRECTIONS, shorter: float = 1.0) -> list[Comparison]:
-        """Comparisons along Gaussian directions over these blocks; the same names have the same directions."""
+    def compare(self, names: list[str], count: int | None = None, shorter: float = 1.0) -> list[Comparison]:
+        """Comparisons along Gaussian directions over these blocks; the same names have the same directions.
+
+        Without a count, as many as it takes.
+        """
         rng = self.rng(*names)
         rounding = DEVIATIONS * math.hypot(*(self._rounding(name) for name in names))
-        result = []
-        for k in range(count):
+        result: list[Comparison] = []
+        for k in range(count or DIRECTIONS):
+            if k == EXACT and count is None and self._sharp(names, result):
+                break
             direction = self.direction(names, rng)
             derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing, shorter=shorter)
             apart = inner(self.gradients, direction) - derivative.value
             result.append(Comparison(direction, apart, derivative.error + rounding, derivative))
         return result
+
+    def _sharp(self, names: list[str], comparisons: list[Comparison]) -> bool:
+        """Whether these comparisons promise as much as anyone needs, of the smallest of the blocks as well."""
+        smallest = min(self.norms[name] for name in names)
+        return bool(self.evaluator.is_complex) and sensitivity(_bar(comparisons), len(comparisons)) <= FINE * smallest
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:
         """A Gaussian direction over these blocks."""
@@ -173,7 +186,9 @@ class Comparer:
         """The same at another point; None where the target has no finite gradients there."""
         try:
             evaluator = self.evaluator.based_at(values)
-            _, gradients, faults = _laws.structure(evaluator.raw_grads(), evaluator.base)
+            with closing(evaluator.raw_both()) as asked:
+                evaluator.loss_value = number(next(asked)).real
+                _, gradients, faults = _laws.structure(next(asked), evaluator.base)
         except UserCodeError:
             return None  # the code need not run anywhere but where the user put it
         if faults:
@@ -188,10 +203,7 @@ class Comparer:
         if other is None:
             return None
         other.evaluator.room = self.evaluator.room
-        try:
-            return other if math.isfinite(other.evaluator.loss_value) else None
-        except UserCodeError:
-            return None
+        return other if math.isfinite(other.evaluator.loss_value) else None
 
     def borne_out(self, direction: Values, discrepancy: float) -> bool:
         """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
@@ -306,25 +318,34 @@ class Comparer:
     def _measured_rounding(self) -> dict[str, float]:
         """What the gradients change by when the parameters change by a few roundoffs."""
         if self._measured is None:
-            self._measured = {
-                name: 4 * norm(gradient.astype(np.float64) / self.divisor - self.gradients[name])
-                for name, gradient in self._gradients_beside(4 * self.evaluator.epsilon).items()
-            }
+            self.measure_rounding(self._gradients_at(self.beside()))
+        assert self._measured is not None
         return self._measured
+
+    def beside(self) -> Values:
+        """The parameters moved by a few roundoffs."""
+        return self._jittered(ROUNDOFFS * self.evaluator.epsilon)
+
+    def measure_rounding(self, gradients: Values) -> None:
+        """Take what the gradients change by, to those of `beside`, for their rounding error."""
+        self._measured = {
+            name: 4 * norm(gradient.astype(np.float64) / self.divisor - self.gradients[name])
+            for name, gradient in (gradients.items() if self.stateless else ())
+        }
 
     def _noise(self, name: str) -> float:
         """The norm of what changes at random in a block's gradient from point to point: float32 inside of it does."""
-        points = [self._gradients_beside(k * HAIR).get(name) for k in range(HAIRS)]
+        points = [self._gradients_at(self._jittered(k * HAIR)).get(name) for k in range(HAIRS)]
         found = [point.astype(np.float64) / self.divisor for point in points if point is not None]
         # Of fourth differences nothing smooth is left (see Evaluator); those of unit noise have the variance 70.
         return norm(np.diff(found, n=4, axis=0)) / math.sqrt(70 * (HAIRS - 4)) if len(found) == HAIRS else 0.0
 
-    def _gradients_beside(self, relative: float) -> Values:
-        """The gradients where the parameters are moved by so much; empty where there are none."""
+    def _gradients_at(self, values: Values) -> Values:
+        """The gradients of other parameters; empty where there are none."""
         if not self.stateless:
             return {}
         try:
-            raw = self.evaluator.raw_grads(self._jittered(relative))
+            raw = self.evaluator.raw_grads(values)
         except UserCodeError:
             return {}
         return _laws.structure(raw, self.evaluator.base)[1]
@@ -340,7 +361,7 @@ class Comparer:
         nearby = self.nearby()
         if nearby is None:
             return True
-        pairs = zip(comparisons, nearby.compare([name]), strict=True)
+        pairs = zip(comparisons, nearby.compare([name], count=len(comparisons)), strict=True)
         changes = [here.discrepancy - there.discrepancy for here, there in pairs]
         return _rms(changes) <= STEADY * _rms([c.discrepancy for c in comparisons])
 
@@ -424,7 +445,8 @@ class Comparer:
         rng = self.rng("jitter")
         return {
             name: np.asarray(
-                array + relative * typical(array) * (2.0 * rng.integers(0, 2, array.shape) - 1.0), dtype=array.dtype
+                array + relative * self.evaluator.typical(name) * (2.0 * rng.integers(0, 2, array.shape) - 1.0),
+                dtype=array.dtype,
             )
             for name, array in self.evaluator.base.items()
         }

@@ -8,6 +8,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ CLOSE = 2.0**-20
 DOUBLE = float(np.finfo(np.float64).eps)
 #: how precise a real difference must be, relative to its value, before it can confirm a complex step
 STRICT, ROUGH = 1e-3, 0.1
+#: sums of squares that have neither lost small entries nor overflowed
+SAFE = 1e-250, 1e300
 #: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
 OUTSIDE = (ArithmeticError, ValueError, AssertionError)
 
@@ -43,6 +46,7 @@ class Evaluator:
         self.target = target
         self.base = target.values()
         self.names = list(self.base)
+        self._typical: Values = {}
         self._counter = [0]
         #: None: not probed yet
         self.is_complex: bool | None = None if target.takes_complex else False
@@ -108,16 +112,27 @@ class Evaluator:
         with self._quietly(), _strictly_complex():
             return self.target.losses_at(self.base, name, copies)
 
-    def raw_grads(self, values: Values | None = None) -> Any:
-        """What the user's grads returns, untouched."""
+    def raw_both(self, values: Values | None = None) -> Generator[Any, None, None]:
+        """What the user's loss returns, and then what grads does, untouched; to be closed."""
+        self._counter[0] += 1
         self._tick()
-        with self._quietly():
-            return self.target.grads_at(self.base if values is None else values)
+        with closing(self.target.both_at(self.base if values is None else values)) as asked:
+            for _ in ("loss", "grads"):
+                with self._quietly():
+                    raw = next(asked)
+                yield raw
+
+    def raw_grads(self, values: Values | None = None) -> Any:
+        """What the user's grads returns, after a loss."""
+        with closing(self.raw_both(values)) as asked:
+            next(asked)
+            return next(asked)
 
     def based_at(self, values: Values) -> Evaluator:
         """The same target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
+        other._typical = {}
         other.room = 1.0
         other._loss_value = None
         return other
@@ -193,18 +208,21 @@ class Evaluator:
     def shortest(self, direction: Values, change: float) -> float:
         """The slope over the shortest step that tells slopes apart which differ by `change`."""
         # Not the measured noise: where a loss is too steep, its steepness is measured as noise.
-        step = max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
+        step = self._shortest_step(direction, change)
         return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
+
+    def roughly(self, direction: Values, change: float) -> float:
+        """The same to one side, from a single loss more."""
+        step = self._shortest_step(direction, change)
+        return (self._beside(direction, step) - self.loss_value) / step
+
+    def _shortest_step(self, direction: Values, change: float) -> float:
+        return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
 
     def usual_change(self, direction: Values) -> tuple[float, float]:
         """What the loss changes by from one usual step before the point to one after it, and that step."""
         step = self._step(self.epsilon, direction)
         return self._beside(direction, step) - self._beside(direction, -step), step
-
-    def roughly(self, direction: Values, change: float) -> float:
-        """A slope in as few losses as tell it from one that differs by `change`."""
-        exact = self._tried_complex(direction) if self.is_complex else None
-        return self.shortest(direction, change) if exact is None else exact.value
 
     def _confirmed(self, exact: Derivative, direction: Values) -> tuple[bool | None, Derivative]:
         """Whether a real difference agrees with a complex step, None where it cannot say; and that difference."""
@@ -301,9 +319,13 @@ class Evaluator:
 
     def _reach(self, direction: Values) -> float:
         """The largest part of the direction, relative to the sizes of the parameters."""
-        return max(
-            float(np.max(np.abs(step) / typical(self.base[name]), initial=0.0)) for name, step in direction.items()
-        )
+        return max(float(np.max(np.abs(step) / self.typical(name), initial=0.0)) for name, step in direction.items())
+
+    def typical(self, name: str) -> Array:
+        """The sizes of the entries of a parameter."""
+        if name not in self._typical:
+            self._typical[name] = typical(self.base[name])
+        return self._typical[name]
 
     def _beside(self, direction: Values, t: float, *, wide: bool = False) -> float:
         """The loss beside the base point; NaN where the code refuses it, as it may outside of its domain."""
@@ -379,6 +401,11 @@ def inner(gradient: Values, direction: Values) -> float:
 
 def norm(array: Array) -> float:
     """The Euclidean norm, safe for entries near the ends of the range."""
+    entries = np.asarray(array, dtype=np.float64).ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(np.dot(entries, entries))
+    if SAFE[0] < square < SAFE[1]:
+        return math.sqrt(square)
     largest = float(np.max(np.abs(array), initial=0.0))
     return largest * float(np.linalg.norm(array / largest)) if 0.0 < largest < math.inf else largest
 

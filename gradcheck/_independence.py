@@ -7,6 +7,7 @@ known by what it runs: the function that returns the loss, or the forward, as of
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from types import CodeType
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from gradcheck._evaluate import Evaluator, number
 from gradcheck._report import Law
-from gradcheck._running import counted
+from gradcheck._running import calls, counted
+from gradcheck._target import Values
 
 #: a backward may run its forward once more for each step; with fewer parameters than this that is as often
 LEAST = 16
@@ -25,35 +27,39 @@ class Runs:
 
     def __init__(self, evaluator: Evaluator, counting: bool) -> None:
         self.evaluator, self.counting = evaluator, counting
-        self._of_loss: Counter[CodeType] = Counter()
-        self._of_grads: Counter[CodeType] = Counter()
+        #: how often functions ran in a loss and its gradients
+        self._times: Counter[CodeType] = Counter()
 
-    def raw_loss(self) -> Any:
-        """What the user's loss returns; its value must be known already."""
-        if not self.counting:
-            return self.evaluator.raw_loss()
-        raw, self._of_loss = counted(self.evaluator.raw_loss, self._is_the_loss)
-        return raw
-
-    def raw_grads(self) -> Any:
-        """What the user's grads returns."""
-        if not self.counting:
-            return self.evaluator.raw_grads()
-        raw, self._of_grads = counted(self.evaluator.raw_grads, lambda _: True)
-        return raw
+    def raw_both(self, values: Values | None = None) -> tuple[Any, Any]:
+        """What the user's loss and grads return."""
+        with closing(self.evaluator.raw_both(values)) as asked:
+            if not self.counting:
+                return next(asked), next(asked)
+            found, self._times = calls(lambda: (next(asked), next(asked)))
+        raw_loss, raw_grads = found
+        return raw_loss, raw_grads
 
     def independence(self) -> Law:
-        """Compare how often the functions that return the loss ran in it, and in the gradients."""
+        """Compare how often the functions that return the loss run in it, and in it and the gradients."""
         entries = sum(array.size for array in self.evaluator.base.values())
-        for code, calls in self._of_loss.items():
-            if self._of_grads[code] >= calls * max(entries, LEAST):
-                return _broken(code, self._of_grads[code], entries)
+        often = [code for code, times in self._times.items() if times >= max(entries, LEAST)]
+        of_loss = self._of_loss() if often else Counter()
+        for code in often:
+            if 0 < of_loss[code] * max(entries, LEAST) <= self._times[code]:
+                return _broken(code, self._times[code], entries)
         return Law("independence", True, "the gradients are not made from the loss")
 
-    def _is_the_loss(self, value: Any) -> bool:
+    def _of_loss(self) -> Counter[CodeType]:
+        """How often functions return the loss in it."""
+        raw_loss, seen = counted(self.evaluator.raw_loss, self._told)
+        wanted = True if self.evaluator.target.has_cotangent else number(raw_loss)
+        return Counter({code: times for (code, told), times in seen.items() if told == wanted})
+
+    def _told(self, value: Any) -> Any:
+        """What may be the loss: a number, or the outputs and the cache of a forward."""
         if self.evaluator.target.has_cotangent:
             return isinstance(value, tuple)
-        return isinstance(value, (float, np.generic, np.ndarray)) and number(value) == self.evaluator.loss_value
+        return number(value) if isinstance(value, (float, np.generic, np.ndarray)) else None
 
 
 def _broken(code: CodeType, calls: int, entries: int) -> Law:

@@ -7,8 +7,8 @@ gradients; whether that means writing into the user's arrays (`Target`), calling
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -153,10 +153,16 @@ class Target:
 
     def grads_at(self, values: Values) -> Any:
         """What ``grads()`` returns after a ``loss()`` with the parameters at `values`."""
+        with closing(self.both_at(values)) as asked:
+            next(asked)
+            return next(asked)
+
+    def both_at(self, values: Values) -> Generator[Any, None, None]:
+        """What ``loss()`` returns with the parameters at `values`, and then what ``grads()`` does; to be closed."""
         with self._at(values):
             self._call_reset()
-            call("loss()", self._loss)
-            return call("grads()", self._grads)
+            yield call("loss()", self._loss)
+            yield call("grads()", self._grads)
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
@@ -259,12 +265,12 @@ class _FunctionTarget(Target):
         return _differing(self._handed, self._given)
 
     def loss_at(self, values: Values) -> Any:
-        return self._both(values)[0]
+        return self._called(values)[0]
 
-    def grads_at(self, values: Values) -> Any:
-        return self._both(values)[1]
+    def both_at(self, values: Values) -> Generator[Any, None, None]:
+        yield from self._called(values)
 
-    def _both(self, values: Values) -> tuple[Any, Any]:
+    def _called(self, values: Values) -> tuple[Any, Any]:
         self._given = dict(values)
         self._handed = {name: np.array(array) for name, array in values.items()}
         result = call("f(params)", self._f, dict(self._handed))
@@ -326,17 +332,24 @@ class _VjpTarget(Target):
         return _differing(self._handed, self._given)
 
     def loss_at(self, values: Values) -> Any:
-        outputs = flatten(self.run_forward(values)[0])
-        if len(outputs) != len(self.cotangents):
-            raise TargetError(f"forward returned {len(outputs)} outputs, and {len(self.cotangents)} the first time")
-        return sum(np.sum(cotangent * output) for cotangent, output in zip(self.cotangents, outputs, strict=True))
+        return self._contracted(self.run_forward(values)[0])
 
-    def grads_at(self, values: Values) -> Any:
-        return self.pull_back(values, self.cotangents)
+    def both_at(self, values: Values) -> Generator[Any, None, None]:
+        outputs, cache = self.run_forward(values)
+        yield self._contracted(outputs)
+        yield self._run_backward(outputs, cache, self.cotangents)
 
     def pull_back(self, values: Values, cotangents: Sequence[Array]) -> dict[str, Any]:
         """The vector-Jacobian product of these cotangents."""
-        outputs, cache = self.run_forward(values)
+        return self._run_backward(*self.run_forward(values), cotangents)
+
+    def _contracted(self, outputs: Any) -> Any:
+        found = flatten(outputs)
+        if len(found) != len(self.cotangents):
+            raise TargetError(f"forward returned {len(found)} outputs, and {len(self.cotangents)} the first time")
+        return sum(np.sum(cotangent * output) for cotangent, output in zip(self.cotangents, found, strict=True))
+
+    def _run_backward(self, outputs: Any, cache: Any, cotangents: Sequence[Array]) -> dict[str, Any]:
         copies = [np.array(cotangent) for cotangent in cotangents]
         for i, (copy, cotangent) in enumerate(zip(copies, cotangents, strict=True)):
             self._handed[f"cotangent[{i}]"], self._given[f"cotangent[{i}]"] = copy, cotangent

@@ -42,10 +42,10 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, LossCac
     """
     _check_loss(logits, targets)
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
-    at_target = np.take_along_axis(shifted, targets[..., np.newaxis], axis=-1)
+    at_target = shifted.reshape(-1, logits.shape[-1])[_at(targets)].reshape(targets.shape)
     exponentials = np.exp(shifted, out=shifted)
     total = exponentials.sum(axis=-1, keepdims=True)
-    loss: float = np.mean(np.log(total) - at_target).item()
+    loss: float = np.mean(np.log(total[..., 0]) - at_target).item()
     exponentials /= total
     return loss, LossCache(exponentials, targets.copy())
 
@@ -53,10 +53,14 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, LossCac
 def softmax_cross_entropy_backward(cache: LossCache) -> Array:
     """The gradient of the loss with respect to the logits, (..., V)."""
     gradient = cache.probabilities.copy()
-    entries = cache.targets[..., np.newaxis]
-    np.put_along_axis(gradient, entries, np.take_along_axis(gradient, entries, axis=-1) - 1, axis=-1)
+    gradient.reshape(-1, gradient.shape[-1])[_at(cache.targets)] -= 1
     gradient /= cache.targets.size
     return gradient
+
+
+def _at(targets: Array) -> tuple[Array, Array]:
+    """The positions of the targets among logits that are a matrix, (N, V)."""
+    return np.arange(targets.size), targets.ravel()
 
 
 def _check_loss(logits: Array, targets: Array) -> None:

@@ -98,7 +98,7 @@ def forward(tape: Tape, x: Array, h0: Array, c0: Array, W: Array, U: Array, b: A
         tape.run(_transposed(U, W, b[np.newaxis]), None)
     else:
         tape.inputs[...] = 0
-        np.put_along_axis(tape.inputs, x[:, np.newaxis], 1, axis=1)
+        tape.inputs[np.arange(len(x))[:, np.newaxis], x, np.arange(x.shape[1])] = 1
         tape.run(_transposed(U, W + b), None)  # a column has a single one
     return SequenceCache(tape, x, W, U)
 

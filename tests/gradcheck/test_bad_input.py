@@ -153,7 +153,7 @@ def test_code_that_raises_is_quoted(function: str, error: BaseException) -> None
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 15, 16])
+@pytest.mark.parametrize("call", [1, 2, 7, 15, 16])
 def test_a_loss_that_raises_in_the_middle(call: int) -> None:
     """A loss that fails at a perturbed point would leave it perturbed."""
     model = Rnn(np.random.default_rng(0))
@@ -404,7 +404,7 @@ def test_code_that_binds_its_weights_anew(call: int | None) -> None:
     assert {name: array.tobytes() for name, array in model.params.items()} == before
 
 
-@pytest.mark.parametrize("call", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("call", [1, 2, 4, 8, 12])
 def test_ctrl_c_in_a_vjp(call: int) -> None:
     """The arrays handed to from_vjp would be perturbed in place."""
     shapes = {"x": (2, 1, 3), "h0": (1, 2), "W": (3, 2), "U": (2, 2), "b": (2,)}
