@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from gradcheck._files import load
 from gradcheck._instrument import Program, instrumented, rewrite, tapped
-from gradcheck._running import observed
+from gradcheck._running import calls, counted, observed
 
 SOURCE = '''
 import functools
@@ -180,7 +181,10 @@ def test_what_rewritten_code_made_is_put_back(module: Any) -> None:
     assert made.__code__ in module.escapes.__code__.co_consts
 
 
-def test_the_profiler_is_put_back() -> None:
+@pytest.mark.parametrize(
+    "watch", [observed, lambda run: counted(run, bool), calls], ids=["observed", "counted", "calls"]
+)
+def test_the_profiler_is_put_back(watch: Any) -> None:
     """A profiler of the user's would be switched off."""
 
     def profiler(*_: object) -> None:
@@ -188,10 +192,28 @@ def test_the_profiler_is_put_back() -> None:
 
     sys.setprofile(profiler)
     try:
-        observed(lambda: None)
+        watch(lambda: None)
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(None)
+
+
+def test_calls_are_counted_in_a_run_that_is_profiled() -> None:
+    """A check under cProfile would end in an error, or end the profile."""
+
+    def twice(x: int) -> int:
+        return 2 * x
+
+    outer = cProfile.Profile()
+    outer.enable()
+    try:
+        result, times = calls(lambda: twice(1) + twice(2))
+        twice(3)
+    finally:
+        outer.disable()
+    assert result == 6
+    assert times[twice.__code__] == 2
+    assert {entry.code: entry.callcount for entry in outer.getstats()}[twice.__code__] >= 1
 
 
 def test_libraries_are_not_the_users() -> None:
