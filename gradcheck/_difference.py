@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 #: far below the point where h^2 terms matter, far above the smallest float
 COMPLEX_STEP = 1e-30
@@ -44,7 +45,12 @@ def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivativ
 def of_complex_step(result: complex, epsilon: float) -> Derivative:
     """phi'(0) from phi(COMPLEX_STEP i)."""
     value = result.imag / COMPLEX_STEP
-    return Derivative(value, 8 * epsilon * abs(value), step=COMPLEX_STEP)
+    return Derivative(value, complex_error(value, epsilon), step=COMPLEX_STEP)
+
+
+def complex_error(value: Any, epsilon: float) -> Any:
+    """The error bar of a derivative by complex step; of many, an array."""
+    return 8 * epsilon * abs(value)
 
 
 def richardson(

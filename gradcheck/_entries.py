@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._difference import COMPLEX_STEP, Derivative, of_complex_step
+from gradcheck._difference import COMPLEX_STEP, Derivative, complex_error
 from gradcheck._errors import TargetError, UserCodeError
 from gradcheck._evaluate import OUTSIDE, Evaluator
 from gradcheck._target import Array
@@ -78,7 +78,9 @@ def _together(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm:
             return None
         if confirm:
             _confirm(evaluator, name, flats[0], steps[0], losses[0])
-        return [_row(of_complex_step(complex(loss), evaluator.epsilon)) for loss in losses]
+        slopes = losses.imag / COMPLEX_STEP
+        errors = complex_error(slopes, evaluator.epsilon)
+        return [(slope, error, 0.0) for slope, error in zip(slopes.tolist(), errors.tolist(), strict=True)]
     return _by_tableau(evaluator, name, flats, confirm=confirm)
 
 
@@ -125,7 +127,8 @@ def _losses(evaluator: Evaluator, name: str, flats: Sequence[int], steps: Array)
     """The losses with one entry moved in each copy; None where the code does not take them."""
     base = evaluator.base[name]
     dtype = np.result_type(base, np.complex128) if np.iscomplexobj(steps) else base.dtype
-    copies = np.repeat(base[np.newaxis], len(flats), axis=0).astype(dtype, copy=False)
+    copies = np.empty((len(flats), *base.shape), dtype)
+    copies[...] = base
     entries = np.arange(len(flats)), np.asarray(flats)
     moved = copies.reshape(len(flats), -1)
     moved[entries] = (base.astype(np.result_type(base, np.float64)).ravel()[entries[1]] + steps).astype(dtype)

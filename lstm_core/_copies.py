@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_core._checks import Array
+from lstm_core._tanh import tanh
+
+#: imaginary parts below this have squares that are lost in rounding, also where they grow on their way
+TINY = 1e-15
 
 
 class Moved(NamedTuple):
@@ -24,12 +28,13 @@ class Moved(NamedTuple):
 
 def moved(base: Array, copies: Array) -> Moved | None:
     """How copies (K, *shape) differ from their base, (*shape); None where one does so in more than one entry."""
-    differences = (copies - base).reshape(len(copies), -1)
-    if np.any(np.count_nonzero(differences, axis=1) > 1):
+    flat_copies, at = copies.reshape(len(copies), -1), np.arange(len(copies))
+    differ = flat_copies != base.ravel()
+    flat = np.argmax(differ, axis=1)
+    if np.count_nonzero(differ) > np.count_nonzero(differ[at, flat]):
         return None
-    flat = np.argmax(differences != 0, axis=1)
     rows, columns = np.divmod(flat, base.shape[-1])
-    return Moved(rows, columns, differences[np.arange(len(copies)), flat])
+    return Moved(rows, columns, flat_copies[at, flat] - base.ravel()[flat])
 
 
 def losses(
@@ -38,7 +43,11 @@ def losses(
     """The mean loss of each copy, (K,), with one entry of a parameter changed; nothing is checked here."""
     dtype = np.result_type(*params.values(), *state, change.by)
     of_output = name in ("Wy", "by")
-    h = _states(params, tokens, state, dtype, None if of_output else (name, change))
+    tiny = not of_output and _is_tiny(change.by) and not any(map(np.iscomplexobj, (*params.values(), *state)))
+    if tiny:
+        h = _states_beside(params, tokens, state, dtype, name, change._replace(by=change.by.imag))
+    else:
+        h = _states(params, tokens, state, dtype, None if of_output else (name, change))
     T, B = tokens.shape
     logits = _product(h, params["Wy"]) + params["by"]  # (T, K, B, V), or K = 1
     if of_output:
@@ -66,20 +75,46 @@ def _states(
             _add(z, *change, h, tokens[t])
         z[..., : 2 * H] *= 0.5
         z[..., 3 * H :] *= 0.5
-        i, f, g, o = np.split(_tanh(z), 4, axis=-1)
+        tanh(z, z)
+        i, f, g, o = np.split(z, 4, axis=-1)
         c = 0.5 * ((f + 1) * c + (i + 1) * g)
-        h = result[t] = 0.5 * (o + 1) * _tanh(c)
+        h = result[t]
+        tanh(c, h)
+        h *= 0.5 * (o + 1)
     return result
 
 
-def _tanh(z: Array) -> Array:
-    """tanh(a + ib) = (t + iu) / (1 + itu) for t = tanh a and u = tan b: in real arithmetic several times as fast."""
-    if not np.iscomplexobj(z):
-        return np.asarray(np.tanh(z))
-    t, u = np.tanh(z.real), np.tan(z.imag)
-    result = np.empty_like(z)
-    below = 1 + (t * u) ** 2
-    result.real, result.imag = t * (1 + u * u) / below, u * (1 - t * t) / below
+def _is_tiny(by: Array) -> bool:
+    """Whether all changes are imaginary, and their squares lost in rounding."""
+    return np.iscomplexobj(by) and not np.any(by.real) and bool(np.abs(by.imag).max() < TINY)
+
+
+def _states_beside(
+    params: Mapping[str, Array], tokens: Array, state: tuple[Array, Array], dtype: Any, name: str, change: Moved
+) -> Array:
+    """The states for changes that are tiny imaginary numbers: their real parts are those of the base, computed once.
+
+    Imaginary parts pass through a product one at a time, and through tanh times 1 - tanh².
+    """
+    (T, B), U, K = tokens.shape, params["U"], len(change.by)
+    (h, c), H = state, len(U)
+    dh = dc = np.zeros((K, B, H), change.by.dtype)
+    terms, result = params["W"] + params["b"], np.empty((T, K, B, H), dtype)
+    halves = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], h.dtype), H)
+    for t in range(T):
+        dz = _product(dh, U)
+        _add(dz, name, change, h[np.newaxis], tokens[t])
+        tanhs = np.tanh((h @ U + terms[tokens[t]]) * halves)
+        slopes = (1 - tanhs * tanhs) * halves * halves
+        i, f, g, o = np.split(tanhs * halves + (1 - halves), 4, axis=-1)
+        by_i, by_f, by_g, by_o = np.split(slopes, 4, axis=-1)
+        dz_i, dz_f, dz_g, dz_o = np.split(dz, 4, axis=-1)
+        dc = f * dc + (g * by_i) * dz_i + (c * by_f) * dz_f + (i * by_g) * dz_g
+        c = f * c + i * g
+        tanh_c = np.tanh(c)
+        dh = (o * (1 - tanh_c * tanh_c)) * dc + (tanh_c * by_o) * dz_o
+        h = o * tanh_c
+        result[t].real, result[t].imag = h, dh
     return result
 
 
@@ -88,7 +123,7 @@ def _add(z: Array, name: str, change: Moved, h: Array, tokens: Array) -> None:
     at = np.arange(len(change.by))
     by = change.by[:, np.newaxis]
     if name == "U":
-        by = by * h[at, :, change.rows]
+        by = by * h[at if len(h) > 1 else 0, :, change.rows]
     elif name == "W":
         by = by * (tokens == change.rows[:, np.newaxis])
     z[at, :, change.columns] += by

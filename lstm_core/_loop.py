@@ -19,9 +19,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy import add, dot, multiply, subtract, tanh
+from numpy import add, dot, multiply, subtract
 
 from lstm_core._checks import Array
+from lstm_core._tanh import tanh as complex_tanh
 
 #: bytes of one block (H, B) for as many steps as the backward takes at once
 BLOCK = 2**18
@@ -86,6 +87,7 @@ class Tape:
         half, one = self._half, self._one_where_sigmoid
         by_column = B == 1
         right = weights.T if by_column else weights
+        tanh: Any = complex_tanh if self.dtype.kind == "c" else np.tanh
         added = [None] * T if terms is None else list(terms.reshape(T, 1, -1) if by_column else terms)
         for term, (below, z, gates, i_f, g_c, c, tanh_c, o, h) in zip(added, self._views, strict=True):
             if by_column:
