@@ -12,8 +12,8 @@ import numpy.typing as npt
 from lstm_core._checks import Array, require_numbers, require_rank, require_shape, require_tokens
 from lstm_core._copies import losses, moved
 from lstm_core._loop import Pullback, Spare, Tape
+from lstm_core._readout import Readout
 from lstm_core.cell import cell_forward
-from lstm_core.loss import LossCache, softmax_cross_entropy, softmax_cross_entropy_backward
 from lstm_core.sequence import SequenceCache, backward, check_sequence, forward, tape_sizes
 
 State = tuple[Array, Array]
@@ -86,8 +86,8 @@ class CharLSTM:
         or the state is complex, with which ``imag(loss)/h`` is the derivative along an imaginary perturbation
         h.
         """
-        loss, _, sequence = self._forward(tokens, targets, state)
-        self._spare.give(sequence.tape)
+        loss, readout, sequence = self._forward(np.asarray(tokens), np.asarray(targets), state)
+        self._spare.give(sequence.tape, readout)
         return loss
 
     def losses(self, name: str, copies: Array, tokens: Array, targets: Array, state: State | None = None) -> Array:
@@ -115,11 +115,7 @@ class CharLSTM:
         base = self.params[name]
         require_shape(f"copies of {name}", copies, (len(copies), *base.shape), f"(K, *shape of {name})")
         tokens, targets = np.asarray(tokens), np.asarray(targets)
-        require_rank("tokens", tokens, "(T, B)")
-        require_tokens("tokens", tokens, self.vocab)
-        require_shape("targets", targets, tokens.shape, "(T, B)")
-        require_tokens("targets", targets, self.vocab)
-        h0, c0 = self.zero_state(tokens.shape[1]) if state is None else state
+        h0, c0 = self._checked(tokens, targets, state)
         check_sequence(tokens, h0, c0, *(self.params[one] for one in ("W", "U", "b")))
         change = moved(base, copies)
         if change is None:  # several entries at once: one copy after the other
@@ -151,31 +147,38 @@ class CharLSTM:
             TypeError: tokens that are not integers, or a parameter or state that is not floating.
             ValueError: shapes that do not fit, an empty axis, or a token outside the vocabulary.
         """
-        loss, likelihood, sequence = self._forward(tokens, targets, state)
-        tape, Wy = sequence.tape, self.params["Wy"]
+        targets = np.asarray(targets)
+        loss, readout, sequence = self._forward(np.asarray(tokens), targets, state)
+        tape = sequence.tape
         T, B, H = tape.sizes
-        rows = softmax_cross_entropy_backward(likelihood).reshape(T * B, self.vocab)
-        dtype = np.result_type(tape.dtype, rows)
-        pullback = self._spare.take(Pullback, T, B, H, dtype)
-        grads = backward(pullback, (Wy @ rows.T).reshape(H, T, B), None, None, sequence)
-        # the tape holds 2h
-        grads |= {"Wy": tape.outputs @ rows * dtype.type(0.5), "by": rows.sum(axis=0)}
+        dh, dWy, dby = readout.back(tape.outputs, self.params["Wy"], targets.ravel())
+        pullback = self._spare.take(Pullback, T, B, H, readout.dtype)
+        grads = backward(pullback, dh.reshape(H, T, B), None, None, sequence)
+        grads |= {"Wy": dWy * readout.dtype.type(0.5), "by": dby}  # the tape holds 2h
         last = tape.states[T].T * tape.dtype.type(0.5), tape.gates[T, 4].T.copy()
-        self._spare.give(tape, pullback)
+        self._spare.give(tape, pullback, readout)
         return loss, {name: grads[name] for name in self.params}, last
 
-    def _forward(self, tokens: Array, targets: Array, state: State | None) -> tuple[float, LossCache, SequenceCache]:
-        """The loss, and what a backward needs; the tape in it is to be given back."""
-        tokens, targets = np.asarray(tokens), np.asarray(targets)
+    def _forward(self, tokens: Array, targets: Array, state: State | None) -> tuple[float, Readout, SequenceCache]:
+        """The loss, and what a backward needs: the read-out, and the tape in the cache, are to be given back."""
+        h0, c0 = self._checked(tokens, targets, state)
+        W, U, b, Wy, by = (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
+        dtype = check_sequence(tokens, h0, c0, W, U, b)
+        tape = self._spare.take(Tape, *tape_sizes(tokens, W, U), dtype)
+        sequence = forward(tape, tokens, h0, c0, W, U, b)
+        dtype = np.result_type(dtype, require_numbers(Wy=Wy, by=by))
+        readout = self._spare.take(Readout, tokens.size, *Wy.shape, dtype)
+        halved = np.multiply(Wy, 0.5, dtype=dtype)  # the tape holds 2h
+        loss = readout.run(tape.outputs, halved, by, targets.ravel())
+        return loss, readout, sequence
+
+    def _checked(self, tokens: Array, targets: Array, state: State | None) -> State:
+        """The state to begin from, once tokens and targets are what they must be."""
         require_rank("tokens", tokens, "(T, B)")
         require_tokens("tokens", tokens, self.vocab)
-        h0, c0 = self.zero_state(tokens.shape[1]) if state is None else state
-        W, U, b, Wy, by = (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
-        tape = self._spare.take(Tape, *tape_sizes(tokens, W, U), check_sequence(tokens, h0, c0, W, U, b))
-        sequence = forward(tape, tokens, h0, c0, W, U, b)
-        logits = tape.outputs.T @ (Wy * Wy.dtype.type(0.5)) + by  # the tape holds 2h
-        loss, likelihood = softmax_cross_entropy(logits.reshape(*tokens.shape, -1), targets)
-        return loss, likelihood, sequence
+        require_shape("targets", targets, tokens.shape, "(T, B)")
+        require_tokens("targets", targets, self.vocab)
+        return self.zero_state(tokens.shape[1]) if state is None else state
 
     def stream(
         self,
