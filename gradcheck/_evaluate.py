@@ -117,10 +117,12 @@ class Evaluator:
         self._counter[0] += 1
         self._tick()
         with closing(self.target.both_at(self.base if values is None else values)) as asked:
-            for _ in ("loss", "grads"):
-                with self._quietly():
-                    raw = next(asked)
-                yield raw
+            with self._quietly():
+                raw_loss = next(asked)
+            yield raw_loss
+            with self._quietly():
+                raw_grads = next(asked)
+            yield raw_grads
 
     def raw_grads(self, values: Values | None = None) -> Any:
         """What the user's grads returns, after a loss."""
