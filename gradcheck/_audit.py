@@ -25,7 +25,7 @@ from gradcheck._verdict import Verdict, overall
 
 #: wrong blocks up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
-#: how much more than by rounding they may change where the parameters are moved by a few roundoffs
+#: how many times as much as by rounding losses and gradients may change where parameters are moved by a few roundoffs
 BESIDE = 16.0
 #: losses asked for once more where the gradients are not the same when asked twice
 MORE = 8
@@ -175,7 +175,7 @@ def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
     if not statelessness.holds:  # by chance a small mask may have been drawn alike for two losses
         losses = [number(evaluator.raw_loss()) for _ in range(MORE)]
         result.note(*(_laws.repeatability(evaluator.loss_value, loss, evaluator.epsilon) for loss in losses))
-    if result.laws["repeatability"].holds:
+    if result.laws["repeatability"].holds and comparer.gradients:
         result.note(statelessness)
 
 

@@ -27,7 +27,7 @@ from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
 from gradcheck._verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
 
-#: Gaussian directions for each group of blocks; the second are enough where errors of so small a part are seen then
+#: Gaussian directions for each group of blocks; the fewer ones are enough where they show errors of so small a part
 DIRECTIONS, EXACT, FINE = 4, 2, 1e-9
 #: blocks whose gradient norms are within this factor share directions
 SIMILAR = 100.0

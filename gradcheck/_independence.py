@@ -62,8 +62,8 @@ class Runs:
         return number(value) if isinstance(value, (float, np.generic, np.ndarray)) else None
 
 
-def _broken(code: CodeType, calls: int, entries: int) -> Law:
-    found = f"grads() runs {code.co_name}() {calls} times, for {entries} parameters: it takes differences of the loss"
+def _broken(code: CodeType, times: int, entries: int) -> Law:
+    found = f"grads() runs {code.co_name}() {times} times, for {entries} parameters: it takes differences of the loss"
     return Law(
         "independence",
         False,

@@ -86,7 +86,7 @@ def _states(
 
 def _is_tiny(by: Array) -> bool:
     """Whether all changes are imaginary, and their squares lost in rounding."""
-    return np.iscomplexobj(by) and not np.any(by.real) and bool(np.abs(by.imag).max() < TINY)
+    return np.iscomplexobj(by) and not np.any(by.real) and bool(np.abs(by.imag).max(initial=0) < TINY)
 
 
 def _states_beside(
