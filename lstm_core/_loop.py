@@ -16,6 +16,7 @@ and everything else works on views with the axes (T, rows, B).
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -203,34 +204,50 @@ class Pullback:
 
 
 class Spare:
-    """Tapes and pullbacks that nobody uses at the moment, for the next call of the same sizes.
+    """Tapes, pullbacks and the like that nobody uses at the moment, for the next call of the same sizes.
 
     Whoever takes one has it alone: calls in several threads, or one inside another, never share it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: int = SIZES) -> None:
+        self._sizes = sizes
         self._kept: dict[Any, list[Any]] = {}
+        self._lock = RLock()  # one may be given back while another is taken: whenever garbage is collected
 
     def take(self, kind: Any, *arguments: Any) -> Any:
         """One made with these arguments, which may have been used before."""
         key = (kind, *arguments)
-        try:
-            return self._kept[key].pop()
-        except (KeyError, IndexError):
-            made = kind(*arguments)
-            made.key = key
-            return made
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept:
+                return kept.pop()
+        made = kind(*arguments)
+        made.key = key
+        return made
 
     def give(self, *ones: Any) -> None:
         """Hand back what was taken, to be used again; the least recent sizes are forgotten."""
-        for one in ones:
-            self._kept[one.key] = [*self._kept.pop(one.key, [])[:SPARES], one]
-            while len(self._kept) > SIZES:
-                self._kept.pop(next(iter(self._kept)), None)
+        with self._lock:
+            for one in ones:
+                kept = self._kept.pop(one.key, [])
+                self._kept[one.key] = [*kept[:SPARES], one]
+            for key in list(self._kept)[: -self._sizes]:
+                self._kept.pop(key, None)
 
-    def __reduce__(self) -> tuple[type[Spare], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Spare], tuple[int]]:
         """A copy of a model makes its own."""
-        return Spare, ()
+        return Spare, (self._sizes,)
+
+
+class Lease:
+    """Gives a tape back when the last cache that holds it is gone."""
+
+    def __init__(self, spare: Spare, tape: Tape) -> None:
+        self._spare, self._tape = spare, tape
+
+    def __del__(self) -> None:
+        """Nobody can read the tape any more."""
+        self._spare.give(self._tape)
 
 
 def _steps(T: int, rows: int, B: int, dtype: Any) -> Array:

@@ -74,6 +74,53 @@ def test_threads() -> None:
             same(found, expected[job])
 
 
+def sequence(seed: int) -> tuple[Any, ...]:
+    """The arguments of `lstm_forward`."""
+    rng, T, B, D, H = np.random.default_rng(seed), 6, 3, 2, 4
+    shapes = (T, B, D), (B, H), (B, H), (D, 4 * H), (H, 4 * H), (4 * H,)
+    return tuple(normal(rng, shape) for shape in shapes)
+
+
+def gradients(cache: Any) -> Any:
+    """Those of a cotangent of ones."""
+    return lstm_backward(np.ones((6, 3, 4)), None, None, cache)
+
+
+def test_a_cache_has_its_own_tape() -> None:
+    """A sequence of the same sizes would write over what an earlier one keeps for its backward, or over its states."""
+    first_h, _, first = lstm_forward(*sequence(0))
+    expected_h, expected = first_h.copy(), gradients(first)
+    copied = copy.copy(first)
+    for seed in range(1, 4):
+        _, _, another = lstm_forward(*sequence(seed))
+        gradients(another)
+        assert another.tape is not first.tape
+    del first
+    lstm_forward(*sequence(4))
+    np.testing.assert_array_equal(first_h, expected_h)
+    for name, gradient in gradients(copied).items():
+        np.testing.assert_array_equal(gradient, expected[name], err_msg=name)
+
+
+def test_a_tape_is_used_again_when_its_cache_is_gone() -> None:
+    """Each sequence would make its arrays anew."""
+    _, _, cache = lstm_forward(*sequence(0))
+    tape = cache.tape
+    del cache
+    _, _, cache = lstm_forward(*sequence(1))
+    assert cache.tape is tape
+
+
+def test_sequences_in_threads() -> None:
+    """Sequences in several threads would write into each other's arrays."""
+    expected = [gradients(lstm_forward(*sequence(seed))[2]) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda k: gradients(lstm_forward(*sequence(k % 4))[2]), range(400))
+        for k, grads in enumerate(found):
+            for name, gradient in grads.items():
+                np.testing.assert_array_equal(gradient, expected[k % 4][name], err_msg=name)
+
+
 def test_arrays_are_used_again() -> None:
     """Each step would make its arrays anew, which at small sizes takes as long as the arithmetic."""
     spare = Spare()
