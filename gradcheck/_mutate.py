@@ -470,16 +470,20 @@ def _moved(values: Values, point: _Point) -> Values:
 
 
 def _distance(mutant: dict[str, Array], original: dict[str, Array]) -> float:
-    """The largest difference of a block, relative to its norm; infinite where names or shapes differ."""
+    """The largest difference of a block, relative to its norm; infinite where names or shapes differ.
+
+    That of a block of zeros is taken relative to the largest norm, or to one where all are zero: it may be rounding.
+    """
     if {name: one.shape for name, one in mutant.items()} != {name: one.shape for name, one in original.items()}:
         return float("inf")
     largest = 0.0
+    sizes = {name: float(np.linalg.norm(gradient)) for name, gradient in original.items()}
+    usual = max(sizes.values(), default=0.0) or 1.0
     for name, gradient in original.items():
         apart = float(np.linalg.norm(mutant[name] - gradient))
-        size = float(np.linalg.norm(gradient))
         if not np.isfinite(apart) and not (np.isnan(mutant[name]) == np.isnan(gradient)).all():
             return float("inf")
-        largest = max(largest, apart / size if size else (float("inf") if apart else 0.0))
+        largest = max(largest, apart / (sizes[name] or usual))
     return largest
 
 

@@ -97,6 +97,16 @@ def test_what_was_planted_is_taken_out(cell):
     assert path.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.parametrize("others", [0.0, 5.0])
+def test_rounding_of_a_gradient_of_zero_is_no_difference(others):
+    """An edit that changes no gradient but by rounding would count as a bug that the check does not see."""
+    original = {"w": np.zeros(3), "v": np.full(2, others)}
+    rounded = original | {"w": np.full(3, 1e-16)}
+    assert _mutate._distance(rounded, original) < _mutate.SAME
+    assert _mutate._distance(original | {"w": np.full(3, 1e-3)}, original) > _mutate.SAME
+    assert _mutate._distance(original | {"w": np.full(3, np.nan)}, original) == np.inf
+
+
 def test_a_mutant_is_shown_as_a_diff(cell):
     """A survivor could not be found in the source."""
     report = gradcheck.mutate(load(cell()).cell)
