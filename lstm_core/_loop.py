@@ -27,8 +27,8 @@ from lstm_core._tanh import tanh as complex_tanh
 
 #: bytes of one block (H, B) for as many steps as the backward takes at once
 BLOCK = 2**18
-#: how many kinds and sizes are kept for reuse, and how many of each beside the last one
-SIZES, SPARES = 6, 1
+#: how many kinds and sizes are kept for reuse (three of each size of a model), and how many of each beside the last one
+SIZES, SPARES = 9, 1
 
 
 class Tape:
