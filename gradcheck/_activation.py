@@ -147,7 +147,7 @@ def _ratios(evaluator: Evaluator, name: str, unit: int, divisor: float) -> Array
         moved[index] += shift
         try:
             there = evaluator.based_at({**evaluator.base, name: moved})
-            gradient = _laws.structure(there.raw_grads(), there.base)[1].get(name)
+            gradient = _laws.structure(there.raw_grads_here(), there.base)[1].get(name)
             true = there.at(name, index)
         except UserCodeError:
             return None

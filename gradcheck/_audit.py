@@ -25,7 +25,7 @@ from gradcheck._verdict import Verdict, overall
 
 #: wrong blocks up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
-#: how many times as much as by rounding losses and gradients may change where parameters are moved by a few roundoffs
+#: how many times as much as by rounding float64 losses and gradients may change where parameters are moved by roundoffs
 BESIDE = 16.0
 #: losses asked for once more where the gradients are not the same when asked twice
 MORE = 8
@@ -123,14 +123,14 @@ def _prepared(result: Audit, runs: Runs, seed: int, depth: Depth) -> Comparer | 
     result.note(_laws.purity(changed_by_loss, [name for name in changed_by_both if name not in changed_by_loss]))
     laws, gradients, faults = _laws.structure(raw_grads, evaluator.base)
     result.note(*laws)
-    shapes = {name: array.shape for name, array in evaluator.base.items()}
-    result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
     comparer = Comparer(evaluator, gradients, seed, depth.divisor)
     _ask_again(result, comparer, runs)
-    if not result.laws["repeatability"].holds:
+    repeatable = result.laws["repeatability"].holds
+    if not repeatable:
         _all_undecided(result, evaluator, RANDOM)
-        return None
-    return comparer if gradients else None
+    shapes = {name: array.shape for name, array in evaluator.base.items()}
+    result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
+    return comparer if gradients and repeatable else None
 
 
 def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
@@ -159,7 +159,8 @@ def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
     evaluator = comparer.evaluator
     gradients: Values = {}
     try:
-        repeatability, statelessness, gradients = _compared(comparer, runs, comparer.beside(), BESIDE)
+        room = BESIDE if comparer.epsilon <= DOUBLE else 1.0  # of less precision there is none to give away
+        repeatability, statelessness, gradients = _compared(comparer, runs, comparer.beside(), room)
         again = not (repeatability.holds and statelessness.holds)
     except UserCodeError as error:
         if not isinstance(error.error, OUTSIDE):

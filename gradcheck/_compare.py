@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,7 +20,7 @@ from gradcheck import _laws
 from gradcheck._difference import Derivative
 from gradcheck._entries import Entries
 from gradcheck._errors import UserCodeError
-from gradcheck._evaluate import Evaluator, inner, norm, number
+from gradcheck._evaluate import Evaluator, inner, norm
 from gradcheck._locate import Probe, find_wrong
 from gradcheck._report import Block, Worst
 from gradcheck._target import Array, Values
@@ -186,9 +185,7 @@ class Comparer:
         """The same at another point; None where the target has no finite gradients there."""
         try:
             evaluator = self.evaluator.based_at(values)
-            with closing(evaluator.raw_both()) as asked:
-                evaluator.loss_value = number(next(asked)).real
-                _, gradients, faults = _laws.structure(next(asked), evaluator.base)
+            _, gradients, faults = _laws.structure(evaluator.raw_grads_here(), evaluator.base)
         except UserCodeError:
             return None  # the code need not run anywhere but where the user put it
         if faults:
@@ -329,8 +326,9 @@ class Comparer:
     def measure_rounding(self, gradients: Values) -> None:
         """Take what the gradients change by, to those of `beside`, for their rounding error."""
         self._measured = {
-            name: 4 * norm(gradient.astype(np.float64) / self.divisor - self.gradients[name])
-            for name, gradient in (gradients.items() if self.stateless else ())
+            name: 4 * norm(gradients[name].astype(np.float64) / self.divisor - gradient)
+            for name, gradient in self.gradients.items()
+            if self.stateless and name in gradients
         }
 
     def _noise(self, name: str) -> float:

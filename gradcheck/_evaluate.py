@@ -130,6 +130,12 @@ class Evaluator:
             next(asked)
             return next(asked)
 
+    def raw_grads_here(self) -> Any:
+        """The same at the base point, where the loss is remembered."""
+        with closing(self.raw_both()) as asked:
+            self.loss_value = number(next(asked)).real
+            return next(asked)
+
     def based_at(self, values: Values) -> Evaluator:
         """The same target at another point; evaluations go on being counted here."""
         other = copy.copy(self)

@@ -478,7 +478,7 @@ def _distance(mutant: dict[str, Array], original: dict[str, Array]) -> float:
         return float("inf")
     largest = 0.0
     sizes = {name: float(np.linalg.norm(gradient)) for name, gradient in original.items()}
-    usual = max(sizes.values(), default=0.0) or 1.0
+    usual = max(filter(np.isfinite, sizes.values()), default=0.0) or 1.0
     for name, gradient in original.items():
         apart = float(np.linalg.norm(mutant[name] - gradient))
         if not np.isfinite(apart) and not (np.isnan(mutant[name]) == np.isnan(gradient)).all():

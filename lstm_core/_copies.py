@@ -28,7 +28,7 @@ class Moved(NamedTuple):
 
 def moved(base: Array, copies: Array) -> Moved | None:
     """How copies (K, *shape) differ from their base, (*shape); None where one does so in more than one entry."""
-    flat_copies, at = copies.reshape(len(copies), -1), np.arange(len(copies))
+    flat_copies, at = copies.reshape(len(copies), base.size), np.arange(len(copies))
     differ = flat_copies != base.ravel()
     flat = np.argmax(differ, axis=1)
     if np.count_nonzero(differ) > np.count_nonzero(differ[at, flat]):
@@ -123,7 +123,7 @@ def _add(z: Array, name: str, change: Moved, h: Array, tokens: Array) -> None:
     at = np.arange(len(change.by))
     by = change.by[:, np.newaxis]
     if name == "U":
-        by = by * h[at if len(h) > 1 else 0, :, change.rows]
+        by = by * h[0 if len(h) == 1 else at, :, change.rows]
     elif name == "W":
         by = by * (tokens == change.rows[:, np.newaxis])
     z[at, :, change.columns] += by
@@ -137,4 +137,4 @@ def _product(states: Array, weights: Array) -> Array:
         product.real, product.imag = rows.real @ weights, rows.imag @ weights
     else:
         product = rows @ weights
-    return product.reshape(*states.shape[:-1], -1)
+    return product.reshape(*states.shape[:-1], weights.shape[1])

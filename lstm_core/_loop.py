@@ -16,6 +16,7 @@ and everything else works on views with the axes (T, rows, B).
 
 from __future__ import annotations
 
+import math
 from threading import RLock
 from typing import Any
 
@@ -48,6 +49,7 @@ class Tape:
         self.stacked = _steps(T + 1, H + D, B, dtype)
         self.states, self.inputs = self.stacked[:, :H], self.stacked[:T, H:]
         self._sum = np.empty((2, H, B), dtype)
+        self.nbytes = self.gates.nbytes + self.tanh_c.nbytes + self.stacked.nbytes
         self._half, self._one_where_sigmoid = np.array(0.5, dtype), _column([1, 1, 0, 1], dtype)
         gates, states = self.gates, self.states
         #: for each step: [h; x], pre-activations, the same gate by gate, i f, g c, c after, tanh c, o, h after
@@ -119,6 +121,7 @@ class Pullback:
         self._block = max(1, min(T, BLOCK // (H * B * self.dtype.itemsize)))
         #: by these its c and its h multiply: c before, z_i, z_f, z_g; z_o, c
         self._slopes = np.empty((self._block, 6, H, B), dtype)
+        self.nbytes = self._rows.nbytes + self._slopes.nbytes
         self._half, self._one, self._two = (np.array(value, dtype) for value in (0.5, 1, 2))
         rows, slopes = self._rows.reshape(T, 6, H, B), self._slopes
         #: for each step: slopes by c, what they give, slopes by h, what they give, to c, from c before, pre-activations
@@ -209,10 +212,10 @@ class Spare:
     Whoever takes one has it alone: calls in several threads, or one inside another, never share it.
     """
 
-    def __init__(self, sizes: int = SIZES) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: int = SIZES, most: float = math.inf) -> None:
+        self._sizes, self._most = sizes, most
         self._kept: dict[Any, list[Any]] = {}
-        self._lock = RLock()  # one may be given back while another is taken: whenever garbage is collected
+        self._lock = RLock()  # one may be given back while another is taken: where garbage is collected, in one thread
 
     def take(self, kind: Any, *arguments: Any) -> Any:
         """One made with these arguments, which may have been used before."""
@@ -226,17 +229,22 @@ class Spare:
         return made
 
     def give(self, *ones: Any) -> None:
-        """Hand back what was taken, to be used again; the least recent sizes are forgotten."""
+        """Hand back what was taken, to be used again; what is too much, in sizes or bytes, is forgotten."""
         with self._lock:
             for one in ones:
                 kept = self._kept.pop(one.key, [])
-                self._kept[one.key] = [*kept[:SPARES], one]
-            for key in list(self._kept)[: -self._sizes]:
-                self._kept.pop(key, None)
+                kept[SPARES:] = [one]  # the same list, which `take` may be about to take from
+                self._kept[one.key] = kept
+            for key in list(self._kept):
+                if len(self._kept) > self._sizes or self._bytes() > self._most:
+                    self._kept.pop(key, None)
 
-    def __reduce__(self) -> tuple[type[Spare], tuple[int]]:
+    def _bytes(self) -> int:
+        return sum(one.nbytes for kept in list(self._kept.values()) for one in kept)
+
+    def __reduce__(self) -> tuple[type[Spare], tuple[int, float]]:
         """A copy of a model makes its own."""
-        return Spare, (self._sizes,)
+        return Spare, (self._sizes, self._most)
 
 
 class Lease:

@@ -12,6 +12,9 @@ import numpy as np
 
 from lstm_core._checks import Array
 
+#: logits that are added up one after the other: sums of these are added then, so that rounding does not grow with V
+TOGETHER = 128
+
 
 class Readout:
     """What a forward writes and its backward reads, for N positions, V logits and H hidden units: N (V + H) numbers."""
@@ -23,6 +26,9 @@ class Readout:
         #: exp of the logits less their maximum, (V, N); their sum; after the backward the cotangents of the logits
         self._columns, self._total = np.empty((V, N), dtype), np.empty(N, dtype)
         self._cotangent = np.empty((H, N), dtype)
+        self.nbytes = self._columns.nbytes + self._cotangent.nbytes
+        self._starts = np.arange(0, V, TOGETHER)
+        self._wide = np.result_type(dtype, np.float32)  # what half precision is summed in
         self._positions = np.arange(N)
 
     def run(self, outputs: Array, Wy: Array, by: Array, targets: Array) -> Any:
@@ -33,7 +39,7 @@ class Readout:
         columns -= columns.real.max(axis=0)
         at_target = columns[targets, self._positions]
         np.exp(columns, out=columns)
-        np.sum(columns, axis=0, out=self._total)
+        self._total[...] = np.add.reduceat(columns, self._starts, axis=0, dtype=self._wide).sum(axis=0)
         return np.mean(np.log(self._total) - at_target).item()
 
     def back(self, outputs: Array, Wy: Array, targets: Array) -> tuple[Array, Array, Array]:

@@ -30,8 +30,9 @@ FEW_TOKENS = 128
 #: rows that are transposed at a time: columns of a wide matrix, one by one, are slow to read
 STRIP = 8
 
-#: what the last sequences of two sizes used, for the next: making arrays anew costs up to a third of the time
-_SPARE = Spare(sizes=4)
+#: what the last sequences of three sizes used, half a gigabyte at most, for the next: making arrays anew costs up to a
+#: third of the time
+_SPARE = Spare(sizes=6, most=2**29)
 
 
 class SequenceCache(NamedTuple):

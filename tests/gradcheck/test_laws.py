@@ -233,6 +233,56 @@ def test_accumulators_that_are_not_set_to_zero() -> None:
     assert check(accumulating(reset=True)).ok
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_accumulators_of_any_precision(dtype: type) -> None:
+    """What is allowed for rounding would hide a gradient that is twice as large."""
+    w, kept = np.array([0.3, 0.7], dtype), np.zeros(2, dtype)
+
+    def grads() -> dict[str, Any]:
+        kept[:] += np.cos(w)
+        return {"w": kept.copy()}
+
+    report = check(Target({"w": w}, lambda: np.sin(w).sum(), grads), explain=False)
+    assert "statelessness" in broken(report)
+
+
+def test_a_loss_that_is_random_in_single_precision() -> None:
+    """Noise that is larger than rounding would pass for rounding, and the check say that all is right."""
+    w, rng = np.array([0.3, 0.7], np.float32), np.random.default_rng(0)
+    target = Target({"w": w}, lambda: np.sin(w).sum() * (1 + 5e-5 * rng.normal()), lambda: {"w": np.cos(w)})
+    report = check(target, explain=False)
+    assert broken(report) == ["repeatability"]
+    assert not report.ok
+
+
+def test_what_is_missing_is_said_of_a_random_loss_as_well() -> None:
+    """The user would mend the noise first, and be told of the missing gradient only then."""
+    w, v, rng = np.ones(2), np.ones(2), np.random.default_rng(0)
+    target = Target({"w": w, "v": v}, lambda: float(w.sum() + v.sum() + rng.normal()), lambda: {"v": np.ones(2)})
+    report = check(target, explain=False)
+    assert report.blocks["w"].verdict == "wrong"
+    assert report.blocks["w"].message == "grads() has no entry of this name"
+    assert report.blocks["v"].verdict == "inconclusive"
+
+
+def test_a_gradient_that_is_undefined_at_the_point_alone() -> None:
+    """The check would end in an error of its own, since a little beside the point the gradient is there."""
+    w, v = np.zeros(2), np.ones(2)
+
+    def grads() -> dict[str, Any]:
+        return {"w": w / np.linalg.norm(w), "v": np.cos(v)}
+
+    for params in ({"w": w}, {"w": w, "v": v}):
+        target = Target(
+            params,
+            lambda: float(np.linalg.norm(w) + np.sin(v).sum()),
+            lambda names=tuple(params): {name: gradient for name, gradient in grads().items() if name in names},
+        )
+        report = check(target, explain=False)
+        assert report.blocks["w"].verdict == "wrong"
+        assert "not finite" in report.blocks["w"].message
+
+
 def test_state_of_another_kind() -> None:
     """A gradient carried over would be taken for an accumulator."""
     first, second = {"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2), "b": np.full(2, 3.0)}

@@ -105,6 +105,8 @@ def test_rounding_of_a_gradient_of_zero_is_no_difference(others):
     assert _mutate._distance(rounded, original) < _mutate.SAME
     assert _mutate._distance(original | {"w": np.full(3, 1e-3)}, original) > _mutate.SAME
     assert _mutate._distance(original | {"w": np.full(3, np.nan)}, original) == np.inf
+    undefined = {"u": np.full(2, np.nan)}
+    assert _mutate._distance(undefined | original | {"w": np.full(3, 1e-3)}, undefined | original) > _mutate.SAME
 
 
 def test_a_mutant_is_shown_as_a_diff(cell):

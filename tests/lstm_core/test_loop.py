@@ -132,6 +132,37 @@ def test_arrays_are_used_again() -> None:
     assert spare.take(Tape, 3, 2, 4, 0, np.float64) is tape
 
 
+def test_what_is_given_back_while_another_is_taken() -> None:
+    """A garbage collection in between would leave in the pool what was just handed out: two users of one array."""
+    spare = Spare()
+    first, second = (spare.take(Tape, 3, 2, 4, 0, np.float64) for _ in range(2))
+    spare.give(first)
+
+    class Collecting(dict[Any, Any]):
+        """Gives the second back as soon as it has been asked."""
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            found = super().get(key, default)
+            spare._kept = dict(self)
+            spare.give(second)
+            return found
+
+    spare._kept = Collecting(spare._kept)
+    taken = [spare.take(Tape, 3, 2, 4, 0, np.float64) for _ in range(3)]
+    assert len({id(tape) for tape in taken}) == 3
+
+
+def test_what_takes_too_much_memory_is_not_kept() -> None:
+    """A process would hold the arrays of its longest sequence for good."""
+    tape = Tape(3, 2, 4, 0, np.float64)
+    spare = Spare(most=1.5 * tape.nbytes)
+    first, second = (spare.take(Tape, 3, 2, 4, 0, np.float64) for _ in range(2))
+    spare.give(first)
+    assert spare.take(Tape, 3, 2, 4, 0, np.float64) is first
+    spare.give(first, second)
+    assert spare._bytes() <= spare._most
+
+
 def test_sizes_that_are_no_longer_used_are_forgotten() -> None:
     """A model that sees many lengths would hold arrays for each of them, for good."""
     spare, made = Spare(), []

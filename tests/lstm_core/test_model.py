@@ -247,6 +247,15 @@ def test_losses_of_copies_are_the_loss(
         assert found.imag[0] == 0
 
 
+@pytest.mark.parametrize("name", ["U", "Wy"])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_no_copies_have_no_losses(name: str, dtype: type) -> None:
+    """The last of many chunks, with nothing in it, would end in an error about shapes."""
+    model = CharLSTM(4, 3, rng=0)
+    tokens = np.zeros((5, 2), int)
+    assert model.losses(name, np.empty((0, *model.params[name].shape), dtype), tokens, tokens).shape == (0,)
+
+
 def test_copies_that_differ_in_more_than_one_entry() -> None:
     """Copies would be taken for such that differ in one entry, and the others ignored."""
     rng = np.random.default_rng(0)

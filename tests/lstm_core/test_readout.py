@@ -34,6 +34,17 @@ def test_it_is_the_loss_of_the_logits(
     close(of_by, rows.sum(axis=0), scale=scale)
 
 
+@pytest.mark.parametrize(("V", "dtype", "within"), [(20_000, np.float32, 3e-7), (4000, np.float16, 2e-3)])
+def test_many_logits_are_added_up_precisely(V: int, dtype: type, within: float) -> None:
+    """The softmax of a large vocabulary would not add up to one, and every gradient be off by as much."""
+    rng = np.random.default_rng(0)
+    outputs, Wy = normal(rng, (3, 5), dtype), 0.1 * normal(rng, (3, V), dtype)
+    readout, targets = Readout(5, 3, V, dtype), rng.integers(0, V, 5)
+    readout.run(outputs, Wy.astype(dtype), np.zeros(V, dtype), targets)
+    exact = readout._columns.astype(np.float64).sum(axis=0)
+    np.testing.assert_allclose(readout._total, exact, rtol=within)
+
+
 @pytest.mark.parametrize("large", [1e4, -1e4])
 def test_large_logits_do_not_overflow(large: float) -> None:
     """The loss of a confident model would be infinite or not a number."""
