@@ -27,8 +27,6 @@ class Readout:
         self._columns, self._total = np.empty((V, N), dtype), np.empty(N, dtype)
         self._cotangent = np.empty((H, N), dtype)
         self.nbytes = self._columns.nbytes + self._cotangent.nbytes
-        self._starts = np.arange(0, V, TOGETHER)
-        self._wide = np.result_type(dtype, np.float32)  # what half precision is summed in
         self._positions = np.arange(N)
 
     def run(self, outputs: Array, Wy: Array, by: Array, targets: Array) -> Any:
@@ -39,7 +37,7 @@ class Readout:
         columns -= columns.real.max(axis=0)
         at_target = columns[targets, self._positions]
         np.exp(columns, out=columns)
-        self._total[...] = np.add.reduceat(columns, self._starts, axis=0, dtype=self._wide).sum(axis=0)
+        self._total[...] = _added(columns)
         return np.mean(np.log(self._total) - at_target).item()
 
     def back(self, outputs: Array, Wy: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -52,3 +50,12 @@ class Readout:
         columns[targets, self._positions] -= share
         np.dot(Wy, columns, out=self._cotangent)
         return self._cotangent, outputs @ columns.T, columns.sum(axis=1)
+
+
+def _added(columns: Array) -> Array:
+    """The sum of each column, (N,); half precision is added up in single."""
+    wide = np.result_type(columns, np.float32)
+    total = np.zeros(columns.shape[1], wide)
+    for first in range(0, len(columns), TOGETHER):
+        total += columns[first : first + TOGETHER].sum(axis=0, dtype=wide)
+    return total

@@ -283,6 +283,18 @@ def test_a_gradient_that_is_undefined_at_the_point_alone() -> None:
         assert "not finite" in report.blocks["w"].message
 
 
+def test_a_gradient_that_is_undefined_but_at_the_point() -> None:
+    """The check would end in an error of its own where it measures how the gradient is rounded."""
+    w = np.array([0.3, 0.7])
+    before = w.copy()
+    target = Target(
+        {"w": w},
+        lambda: float(np.sin(w).sum()),
+        lambda: {"w": np.cos(w) if np.array_equal(w, before) else np.full(2, np.nan)},
+    )
+    assert check(target, explain=False).blocks["w"].verdict == "right"
+
+
 def test_state_of_another_kind() -> None:
     """A gradient carried over would be taken for an accumulator."""
     first, second = {"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2), "b": np.full(2, 3.0)}

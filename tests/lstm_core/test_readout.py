@@ -34,7 +34,7 @@ def test_it_is_the_loss_of_the_logits(
     close(of_by, rows.sum(axis=0), scale=scale)
 
 
-@pytest.mark.parametrize(("V", "dtype", "within"), [(20_000, np.float32, 3e-7), (4000, np.float16, 2e-3)])
+@pytest.mark.parametrize(("V", "dtype", "within"), [(20_000, np.float32, 5e-7), (4000, np.float16, 5e-4)])
 def test_many_logits_are_added_up_precisely(V: int, dtype: type, within: float) -> None:
     """The softmax of a large vocabulary would not add up to one, and every gradient be off by as much."""
     rng = np.random.default_rng(0)
