@@ -13,10 +13,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcheck._compare import Comparer
-from gradcheck._evaluate import Evaluator
-from gradcheck._locate import find_wrong
-from gradcheck._target import Target
+from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.wrong_entries import find_wrong
+from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._targets.target import Target
 
 
 def derivatives(n: int, k: int, seed: int) -> tuple[int, bool]:

@@ -200,7 +200,7 @@ def gradients(name: str, text: str) -> bytes:
 
 def load(folder: str, cell: Cell) -> Any:
     """The module with the target, from a folder with the spoiled file."""
-    from gradcheck._files import load
+    from gradcheck._common.files import load
 
     return load(Path(folder, cell.file or cell.spoiled))
 
@@ -222,7 +222,7 @@ def _planted(cell: Cell, text: str) -> Iterator[str]:
 
 def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outcome:
     import gradcheck
-    from gradcheck import _check
+    from gradcheck._checking import check as _check
 
     _check.TRACE_ERRORS_RAISE = True
     try:
@@ -247,7 +247,7 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
 
 def _patched(patch: dict[str, Any], cell: Cell, folder: str) -> str:
     """The spoiled file with the verified fixes; nothing if there are none."""
-    from gradcheck._patch import Edit, applied
+    from gradcheck._usercode.patching import Edit, applied
 
     place = Path(folder, cell.spoiled)
     edits = [Edit((a, b), (c, d), new) for a, b, c, d, new in patch.get(str(place), ())]

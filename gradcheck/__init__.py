@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING, Any
 from gradcheck._version import __version__
 
 if TYPE_CHECKING:
-    from gradcheck._check import assert_gradients, check
-    from gradcheck._errors import GradientError, TargetError, UserCodeError
-    from gradcheck._mutate import Mutation, MutationReport, mutate
-    from gradcheck._report import Block, Finding, Fix, Law, Report, Trial, Worst
-    from gradcheck._sizes import TargetFactory, target
-    from gradcheck._target import Target
+    from gradcheck._checking.check import assert_gradients, check
+    from gradcheck._common.errors import TargetError, UserCodeError
+    from gradcheck._mutation.mutation_audit import Mutation, MutationReport, mutate
+    from gradcheck._targets.factory import TargetFactory, target
+    from gradcheck._targets.target import Target
+    from gradcheck.report.records import Block, Finding, Fix, Law, Trial, Worst
+    from gradcheck.report.report import GradientError, Report
 
 _HOMES = {
-    "Block": "_report",
-    "Finding": "_report",
-    "Fix": "_report",
-    "GradientError": "_errors",
-    "Law": "_report",
-    "Mutation": "_mutate",
-    "MutationReport": "_mutate",
-    "Report": "_report",
-    "Target": "_target",
-    "TargetError": "_errors",
-    "TargetFactory": "_sizes",
-    "Trial": "_report",
-    "UserCodeError": "_errors",
-    "Worst": "_report",
-    "assert_gradients": "_check",
-    "check": "_check",
-    "mutate": "_mutate",
-    "target": "_sizes",
+    "Block": "report.records",
+    "Finding": "report.records",
+    "Fix": "report.records",
+    "GradientError": "report.report",
+    "Law": "report.records",
+    "Mutation": "_mutation.mutation_audit",
+    "MutationReport": "_mutation.mutation_audit",
+    "Report": "report.report",
+    "Target": "_targets.target",
+    "TargetError": "_common.errors",
+    "TargetFactory": "_targets.factory",
+    "Trial": "report.records",
+    "UserCodeError": "_common.errors",
+    "Worst": "report.records",
+    "assert_gradients": "_checking.check",
+    "check": "_checking.check",
+    "mutate": "_mutation.mutation_audit",
+    "target": "_targets.factory",
 }
 
 __all__ = [

@@ -26,10 +26,10 @@ from gradcheck._version import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gradcheck._mutate import MutationReport
-    from gradcheck._report import Report
-    from gradcheck._sizes import TargetFactory
-    from gradcheck._target import Target
+    from gradcheck._mutation.mutation_audit import MutationReport
+    from gradcheck._targets.factory import TargetFactory
+    from gradcheck._targets.target import Target
+    from gradcheck.report.report import Report
 
 EPILOG = """\
 exit status:
@@ -214,7 +214,7 @@ class _Session:
     failed: int = 0
 
     def run_file(self, argument: str) -> None:
-        from gradcheck._errors import TargetError
+        from gradcheck._common.errors import TargetError
 
         path, _, name = argument.partition("::")
         try:
@@ -268,12 +268,12 @@ class _Session:
         return 1 if 1 in statuses else 3 if 3 in statuses else 0
 
     def _trace(self, where: str, subject: Target | TargetFactory) -> None:
-        from gradcheck._view import view
+        from gradcheck._tracing.annotated_source import view
 
         print(f"{where}\n{view(subject, self.options.seed)}", file=self.out)
 
     def _mutate(self, subject: Target | TargetFactory) -> None:
-        from gradcheck._mutate import mutate
+        from gradcheck._mutation.mutation_audit import mutate
 
         options = self.options
         with self._progress("planting bugs", "mutants") as progress:
@@ -294,7 +294,7 @@ class _Session:
         """Write what --fix and --patch ask for; whether that went well."""
         if not (self.options.fix or self.options.patch):
             return True
-        from gradcheck._write import patch, together, write
+        from gradcheck._usercode.fix_files import patch, together, write
 
         edits = together(self.reports)
         try:
@@ -317,8 +317,8 @@ class _Session:
 
     def _pinned(self, subjects: dict[str, Target | TargetFactory], path: str) -> dict[str, Target | TargetFactory]:
         """The subjects with --size applied where a factory has a size of that name; one of them must."""
-        from gradcheck._errors import TargetError
-        from gradcheck._sizes import TargetFactory
+        from gradcheck._common.errors import TargetError
+        from gradcheck._targets.factory import TargetFactory
 
         factories = {key: one for key, one in subjects.items() if isinstance(one, TargetFactory)}
         known = sorted({size for one in factories.values() for size in one.defaults})
@@ -332,8 +332,8 @@ class _Session:
         return {**subjects, **factories}
 
     def _checked(self, subject: Target | TargetFactory) -> Report:
-        from gradcheck._check import check
-        from gradcheck._sizes import TargetFactory
+        from gradcheck._checking.check import check
+        from gradcheck._targets.factory import TargetFactory
 
         jobs = self.options.jobs if isinstance(subject, TargetFactory) and self.options.full else 1
         with _pool(jobs) as executor, self._progress() as progress:
@@ -354,7 +354,7 @@ class _Session:
         self.reports.append(report)
 
     def _complain(self, where: str, message: str, error: Exception | None = None) -> None:
-        from gradcheck._errors import UserCodeError
+        from gradcheck._common.errors import UserCodeError
 
         self.failed += 1
         if self.options.json:
@@ -409,10 +409,10 @@ class _ProgressLine:
 
 def _subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
     """The targets of a file by name, in the order in which they stand; or only the one of this name."""
-    from gradcheck._errors import TargetError
-    from gradcheck._files import load
-    from gradcheck._sizes import TargetFactory
-    from gradcheck._target import Target
+    from gradcheck._common.errors import TargetError
+    from gradcheck._common.files import load
+    from gradcheck._targets.factory import TargetFactory
+    from gradcheck._targets.target import Target
 
     module = load(path)
     found: dict[str, Target | TargetFactory] = {
@@ -436,7 +436,7 @@ def _subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
 
 @contextlib.contextmanager
 def _pool(jobs: int) -> Iterator[Executor | None]:
-    from gradcheck._parallel import workers
+    from gradcheck._common.workers import workers
 
     if jobs == 1:
         yield None

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from gradcheck._report import Report
-    from gradcheck._sizes import TargetFactory
+    from gradcheck._targets.factory import TargetFactory
+    from gradcheck.report.report import Report
 
 #: the test that is running, for the session-scoped fixture
 _running = pytest.StashKey[pytest.Item]()
@@ -173,7 +173,8 @@ class Audit:
         __tracebackhide__ = True
         from hypothesis import currently_in_test_context
 
-        from gradcheck._errors import GradientError, TargetError
+        from gradcheck._common.errors import TargetError
+        from gradcheck.report.report import GradientError
 
         item = self._config.stash[_running]
         given = {name: _option(self._config, item, name) for name in _MARKER_OPTIONS}
@@ -202,8 +203,8 @@ class TargetFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """One test for each factory."""
-        from gradcheck._errors import UserCodeError
-        from gradcheck._files import load
+        from gradcheck._common.errors import UserCodeError
+        from gradcheck._common.files import load
 
         try:
             module = load(self.path)
@@ -231,7 +232,7 @@ class TargetItem(pytest.Item):
 
     def runtest(self) -> None:
         """Check the factory."""
-        from gradcheck._errors import GradientError
+        from gradcheck.report.report import GradientError
 
         report = _audited(self, self.factory, {name: _option(self.config, self, name) for name in _MARKER_OPTIONS})
         if not report.ok:
@@ -239,7 +240,8 @@ class TargetItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report, or the user's own traceback, instead of ours."""
-        from gradcheck._errors import GradientError, TargetError, UserCodeError
+        from gradcheck._common.errors import TargetError, UserCodeError
+        from gradcheck.report.report import GradientError
 
         if isinstance(excinfo.value, UserCodeError):
             return f"{excinfo.value.traceback_text}\n{excinfo.value}"
@@ -258,7 +260,7 @@ class MutationItem(TargetItem):
 
     def runtest(self) -> None:
         """Plant the bugs; fail with those that were not found."""
-        from gradcheck._mutate import mutate
+        from gradcheck._mutation.mutation_audit import mutate
 
         options = {name: _option(self.config, self, name) for name in _MARKER_OPTIONS}
         report = mutate(self.factory, budget=self.config.getoption("gradcheck_budget"), **options)
@@ -303,7 +305,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def _audited(item: pytest.Item, subject: Any, options: dict[str, Any]) -> Report:
     """Run the check; leave its outcome on the item, in builtins, where reports, JUnit and xdist find it."""
-    from gradcheck._check import check
+    from gradcheck._checking.check import check
 
     report = check(subject, **options)
     gradients = f"{len(report.blocks)} gradient{'s' * (len(report.blocks) != 1)}"
@@ -366,7 +368,7 @@ def _looks_inside(collector: pytest.Collector) -> bool:
 
 def _is_factory(value: object) -> bool:
     """Without importing anything: where nobody has imported the class, nobody has made one."""
-    sizes = sys.modules.get("gradcheck._sizes")
+    sizes = sys.modules.get("gradcheck._targets.factory")
     return sizes is not None and isinstance(value, sizes.TargetFactory)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from gradcheck._sizes import TargetFactory
-from gradcheck._target import Array, Target, Values
+from gradcheck._common.arrays import Array, Values
+from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.target import Target
 
 #: zeros; small; usual; so large that every gate is saturated
 SCALES = (0.0, 1e-3, 0.3, 1.0, 30.0)

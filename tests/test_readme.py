@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import gradcheck
-from gradcheck import _laws
-from gradcheck._files import load
+from gradcheck._common.files import load
+from gradcheck._laws import laws as _laws
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import NewType
 
-from gradcheck._causes import shown
-from gradcheck._report import Block, Finding, Fix, Law, Report, Trial
-from gradcheck._verdict import MISS, Verdict
+from gradcheck._common.verdict import MISS, Verdict
+from gradcheck._common.wording import shown
 from gradcheck._version import __version__
-from gradcheck.report._words import SEVERITY, SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.phrases import SEVERITY, SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.records import Block, Finding, Fix, Law, ReportRecord, Trial
 
 #: markup, with everything in it escaped
 Html = NewType("Html", str)
@@ -40,7 +40,7 @@ _ROW, _TOP = 24.0, 8.0
 _LABEL = 18
 
 
-def to_html(reports: Sequence[Report]) -> str:
+def to_html(reports: Sequence[ReportRecord]) -> str:
     """The reports as one page; several get a table of contents."""
     several = len(reports) != 1
     heading = 2 if several else 1
@@ -125,20 +125,20 @@ def _sign(verdict: Verdict) -> Html:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def _title(reports: Sequence[Report]) -> str:
+def _title(reports: Sequence[ReportRecord]) -> str:
     if len(reports) == 1:
         return f"{SIGNS[reports[0].verdict]} {reports[0].name}: {reports[0].verdict} · gradcheck"
     return f"{_outcome(reports)} · gradcheck"
 
 
-def _outcome(reports: Sequence[Report]) -> str:
+def _outcome(reports: Sequence[ReportRecord]) -> str:
     """How many targets came out how, the worst first."""
     counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in SEVERITY}
     parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
     return f"{len(reports)} targets: {', '.join(parts)}" if parts else "no targets were checked"
 
 
-def _contents(reports: Sequence[Report]) -> Html:
+def _contents(reports: Sequence[ReportRecord]) -> Html:
     rows = [
         _tag(
             "tr",
@@ -156,7 +156,7 @@ def _contents(reports: Sequence[Report]) -> Html:
 # -- one report --------------------------------------------------------------------------------------------------------
 
 
-def _report(report: Report, number: int, level: int) -> Html:
+def _report(report: ReportRecord, number: int, level: int) -> Html:
     below = level + 1
     parts = [
         _banner(report, number, level),
@@ -170,19 +170,19 @@ def _report(report: Report, number: int, level: int) -> Html:
     return _tag("article", *parts, id=f"r{number}", class_=report.verdict, aria_labelledby=f"r{number}-name")
 
 
-def _footer(report: Report) -> Html:
+def _footer(report: ReportRecord) -> Html:
     parts = [footer(report), *(["every entry"] if report.full else []), f"gradcheck {__version__}"]
     return _tag("footer", _paragraph(" · ".join(parts), "dim small"))
 
 
-def _banner(report: Report, number: int, level: int) -> Html:
+def _banner(report: ReportRecord, number: int, level: int) -> Html:
     name = _inline("span", _text(report.name), class_="name")
     title = _tag(f"h{level}", name, _text(" "), _verdict(report.verdict), id=f"r{number}-name")
     doc = _paragraph(report.doc, "dim") if report.doc else _NOTHING
     return _tag("header", title, _paragraph(headline(report), "headline"), doc, class_="banner")
 
 
-def _what_is_wrong(report: Report, level: int) -> Html:
+def _what_is_wrong(report: ReportRecord, level: int) -> Html:
     """The findings; why some gradients are not judged; or, where all is well, what that is worth."""
     parts = []
     if report.findings:
@@ -231,7 +231,7 @@ def _diff_line(line: str) -> Html:
     return _inline("span", _text(line), class_=kind)
 
 
-def _reasons(report: Report) -> list[Html]:
+def _reasons(report: ReportRecord) -> list[Html]:
     """Why gradients are not judged."""
     return [_tag("li", _names(blocks), _text(f": {reason}")) for reason, blocks in reasons(report).items()]
 
@@ -240,7 +240,7 @@ def _names(blocks: Sequence[Block]) -> Html:
     return Html(", ".join(_inline("b", _text(f"{SIGNS[block.verdict]} {block.name}")) for block in blocks))
 
 
-def _smallest(report: Report, level: int) -> Html:
+def _smallest(report: ReportRecord, level: int) -> Html:
     """The smallest size that fails, and how to go there."""
     if not report.smallest:
         return _NOTHING
@@ -256,7 +256,7 @@ def _smallest(report: Report, level: int) -> Html:
 # -- gradients ---------------------------------------------------------------------------------------------------------
 
 
-def _gradients(report: Report, level: int) -> Html:
+def _gradients(report: ReportRecord, level: int) -> Html:
     blocks = worst_first(report)
     if not blocks:
         return _NOTHING
@@ -371,7 +371,7 @@ def _swatch(shape: Html) -> Html:
 # -- laws, sizes -------------------------------------------------------------------------------------------------------
 
 
-def _laws(report: Report, level: int) -> Html:
+def _laws(report: ReportRecord, level: int) -> Html:
     if not report.laws:
         return _NOTHING
     broken_first = sorted(report.laws.values(), key=lambda law: law.holds)
@@ -386,7 +386,7 @@ def _law(law: Law) -> Html:
     return _tag("tr", *cells)
 
 
-def _trials(report: Report, level: int) -> Html:
+def _trials(report: ReportRecord, level: int) -> Html:
     """A grid of the sizes that were changed one at a time; what is said of these and of all others below it."""
     if not report.trials:
         return _NOTHING
@@ -416,7 +416,7 @@ def _size(name: str, values: Sequence[int], singly: dict[tuple[str, int], Verdic
     return _tag("tr", _tag("th", _text(name), scope="row"), *cells)
 
 
-def _trial_notes(report: Report) -> list[Html]:
+def _trial_notes(report: ReportRecord) -> list[Html]:
     """What came out where: outcomes that are alike together, the worst first."""
     alike: dict[tuple[Verdict, tuple[str, ...], str], list[Trial]] = {}
     for trial in report.trials:
@@ -429,7 +429,7 @@ def _trial_notes(report: Report) -> list[Html]:
     return notes
 
 
-def _places(report: Report, trials: Sequence[Trial]) -> str:
+def _places(report: ReportRecord, trials: Sequence[Trial]) -> str:
     """Sizes in short: as given; T=1, 2, 3; B=1; all that differ in several written out."""
     singly: dict[str, list[str]] = {}
     others = []
@@ -443,6 +443,6 @@ def _places(report: Report, trials: Sequence[Trial]) -> str:
     return " · ".join([*sorted(others, key=len), *(f"{name}={', '.join(values)}" for name, values in singly.items())])
 
 
-def _changed(report: Report, trial: Trial) -> dict[str, int]:
+def _changed(report: ReportRecord, trial: Trial) -> dict[str, int]:
     """The sizes of a trial that are not the report's."""
     return {name: value for name, value in trial.sizes.items() if report.sizes.get(name) != value}

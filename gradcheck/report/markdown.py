@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from gradcheck._report import Finding, Report
-from gradcheck.report._words import SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.phrases import SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.records import Finding, ReportRecord
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: ReportRecord) -> str:
     """A heading, the findings as a numbered list, what is not decided, and the table of gradients."""
     lines = [f"### {SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
     for number, finding in enumerate(report.findings, 1):

@@ -9,23 +9,23 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradcheck._report import Block, Finding, Report
-from gradcheck._verdict import Verdict
-from gradcheck.report._words import SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck._common.verdict import Verdict
+from gradcheck.report.phrases import SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.records import Block, Finding, ReportRecord
 
 STYLES: dict[Verdict, str] = {"right": "green", "wrong": "bold red", "inconclusive": "yellow", "vacuous": "yellow"}
 #: of a report as a string, where there is no terminal to ask
 WIDTH = 118
 
 
-def to_text(report: Report) -> str:
+def to_text(report: ReportRecord) -> str:
     """The report as plain text."""
     out = io.StringIO()
     Console(file=out, width=WIDTH, force_terminal=False, highlight=False, legacy_windows=False).print(to_rich(report))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def to_rich(report: Report) -> RenderableType:
+def to_rich(report: ReportRecord) -> RenderableType:
     """The report for `rich.print`."""
     title = Text.assemble(
         (f"{SIGNS[report.verdict]} {report.name}: {report.verdict}", STYLES[report.verdict]), f" · {headline(report)}"
@@ -59,7 +59,7 @@ def _finding(number: int, finding: Finding) -> RenderableType:
     return grid
 
 
-def _table(report: Report) -> Table:
+def _table(report: ReportRecord) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("gradient", overflow="fold")
     table.add_column("shape", overflow="fold")

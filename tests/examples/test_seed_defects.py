@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gradcheck
-from gradcheck._files import load
+from gradcheck._common.files import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GATES = {f"{kind}{gate}" for kind in "Wb" for gate in "ifoc"}

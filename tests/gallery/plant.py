@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gradcheck._files import load
+from gradcheck._common.files import load
 
 ROOT = Path(__file__).parents[2]
 #: the cells: their names are those of their targets; each is in a file of its own name, but for those of the examples

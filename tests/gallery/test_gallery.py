@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import gradcheck
-from gradcheck._files import load
+from gradcheck._common.files import load
 
 HERE = Path(__file__).parent
 CELLS = ["peephole.py::peephole", "layer_norm.py::layer_norm", "columns.py::columns", "fused.py::cell"]

@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 import gradcheck
-from gradcheck import _check
+from gradcheck._checking import check as _check
 from tests.gallery.kinds import CORRECT, KINDS, outcome
 from tests.gallery.plant import plant
 

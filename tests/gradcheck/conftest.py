@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck import _check
+from gradcheck._checking import check as _check
 
 #: about lines, or about what a user sees
-WITH_LINES = {"test_trace", "test_repair", "test_causes", "test_plugin", "test_cli"}
+WITH_LINES = {"test_trace", "test_repair", "test_findings", "test_plugin", "test_cli"}
 
 
 @pytest.fixture(autouse=True)

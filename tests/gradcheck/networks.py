@@ -10,7 +10,7 @@ import numpy as np
 
 import gradcheck
 from gradcheck import Target
-from gradcheck._parallel import TURNS
+from gradcheck._numeric.shared_entries import TURNS
 
 Arrays = dict[str, Any]
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from gradcheck import _check, cli
+from gradcheck import cli
+from gradcheck._checking import check as _check
 
 HEAD = """
 import os

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gradcheck._report import Block, Finding, Fix, Law, Report, Trial, Worst
+from gradcheck.report.records import Block, Finding, Fix, Law, Trial, Worst
+from gradcheck.report.report import Report
 
 WRONG = Report(
     name="lstm",

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradcheck
-from gradcheck._report import Block, Report, Worst
-from gradcheck._verdict import Verdict
-from gradcheck.report._words import SIGNS
+from gradcheck._common.verdict import Verdict
 from gradcheck.report.html import to_html
+from gradcheck.report.phrases import SIGNS
+from gradcheck.report.records import Block, Worst
+from gradcheck.report.report import Report
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "inconclusive", "vacuous")

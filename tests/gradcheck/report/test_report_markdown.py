@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._report import Report
-from gradcheck.report._words import SIGNS
 from gradcheck.report.markdown import to_markdown
+from gradcheck.report.phrases import SIGNS
+from gradcheck.report.report import Report
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
 

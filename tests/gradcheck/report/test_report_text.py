@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from gradcheck._report import Report
-from gradcheck.report._words import SIGNS
+from gradcheck.report.phrases import SIGNS
+from gradcheck.report.report import Report
 from gradcheck.report.text import WIDTH, to_rich, to_text
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 

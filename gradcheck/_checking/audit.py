@@ -1,0 +1,247 @@
+"""One target at one point: its laws, then its blocks, then single entries of what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from gradcheck._common.arrays import Array, Values, number
+from gradcheck._common.errors import UserCodeError
+from gradcheck._common.verdict import Verdict, overall
+from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.wrong_entries import find_wrong
+from gradcheck._laws import laws as _laws
+from gradcheck._laws.independence import Runs
+from gradcheck._laws.scale import scale
+from gradcheck._numeric.entries import Entries, difference_entries
+from gradcheck._numeric.evaluator import DOUBLE, OUTSIDE, Evaluator
+from gradcheck._numeric.gradients import structure
+from gradcheck._symptoms.lost_shares import share
+from gradcheck._symptoms.wrong_regions import Places, Setting, places
+from gradcheck._targets.target import Target
+from gradcheck.report.records import Block, Law
+
+#: wrong blocks up to this size are differenced entry by entry
+EVERY_ENTRY = 1024
+#: how many times as much as by rounding float64 losses and gradients may change where parameters are moved by roundoffs
+BESIDE = 16.0
+#: losses asked for once more where the gradients are not the same when asked twice
+MORE = 8
+#: the noise of a float64 loss, as a part of its value, that is worth a word
+NOISY = 1e-9
+#: what is said of the blocks where the loss is not the same
+RANDOM = "the loss is not the same when asked twice: no difference of it means a thing"
+
+
+@dataclass
+class Audit:
+    """What was found at one point.
+
+    `gradients` are the analytic ones, `numerical` those of blocks differenced whole; `places` say which entries are
+    wrong of blocks that are right elsewhere.
+    """
+
+    blocks: dict[str, Block] = field(default_factory=dict)
+    laws: dict[str, Law] = field(default_factory=dict)
+    gradients: Values = field(default_factory=dict)
+    numerical: Values = field(default_factory=dict)
+    places: dict[str, Places] = field(default_factory=dict)
+    scheme: str = ""
+    evaluations: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the blocks and the broken laws."""
+        parts = [block.verdict for block in self.blocks.values()]
+        return overall(parts + [law.breach for law in self.laws.values() if not law.holds])
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """The names of the wrong blocks."""
+        return tuple(name for name, block in self.blocks.items() if block.verdict == "wrong")
+
+    def note(self, *laws: Law) -> None:
+        """Add laws; a broken one stays broken, whatever a later law of its name says."""
+        for law in laws:
+            if law.name not in self.laws or self.laws[law.name].holds:
+                self.laws[law.name] = law
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How far an audit goes.
+
+    `laws`: also those that cost evaluations; `entries`: of wrong blocks; `full`: of all; `stop`: at the first wrong
+    block. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
+    """
+
+    laws: bool = True
+    entries: bool = True
+    full: bool = False
+    stop: bool = False
+    divisor: float = 1.0
+    difference: Callable[[Evaluator, str], Entries] = difference_entries
+
+
+def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | None = None) -> Audit:
+    """Check one target at the point where it stands, and leave it there.
+
+    Raises:
+        TargetError: If the target cannot be run; `UserCodeError` if it is the user's code that raises.
+    """
+    result = Audit()
+    with target.preserved():
+        target.begin(np.random.default_rng([seed, 1]))
+        evaluator = Evaluator(target, tick)
+        runs = Runs(evaluator, counting=depth.laws)
+        comparer = _prepared(result, runs, seed, depth)
+        if comparer is not None:
+            _judge(result, comparer, runs, depth)
+        result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
+        result.evaluations = evaluator.evaluations
+        result.scheme = evaluator.scheme
+    return result
+
+
+def _prepared(result: Audit, runs: Runs, seed: int, depth: Depth) -> Comparer | None:
+    """The laws that must hold before anything can be compared; None if one of them does not."""
+    evaluator = runs.evaluator
+    with closing(evaluator.raw_both()) as asked:
+        raw_loss = next(asked)
+        changed_by_loss = evaluator.target.changed()
+        value = number(raw_loss)
+        result.note(_laws.scalar(raw_loss), _laws.finite_loss(value))
+        if np.iscomplexobj(raw_loss) or not math.isfinite(value.real):
+            _all_undecided(result, evaluator, "the loss is not one finite real number")
+            return None
+        evaluator.loss_value = value.real
+        raw_grads = next(asked)
+    changed_by_both = evaluator.target.changed()
+    result.note(_laws.purity(changed_by_loss, [name for name in changed_by_both if name not in changed_by_loss]))
+    laws, gradients, faults = structure(raw_grads, evaluator.base)
+    result.note(*laws)
+    comparer = Comparer(evaluator, gradients, seed, depth.divisor)
+    _ask_again(result, comparer, runs)
+    repeatable = result.laws["repeatability"].holds
+    if not repeatable:
+        _all_undecided(result, evaluator, RANDOM)
+    shapes = {name: array.shape for name, array in evaluator.base.items()}
+    result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
+    return comparer if gradients and repeatable else None
+
+
+def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
+    if depth.laws:
+        _ask_laws(result, comparer)
+        result.note(runs.independence())
+    result.gradients = comparer.gradients
+    for block in comparer.blocks():
+        result.blocks[block.name] = block
+        if depth.stop and block.verdict == "wrong":
+            return
+    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.has_cotangent:
+        result.note(scale(comparer))
+    for name in comparer.gradients:
+        if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
+            _ask_entries(result, comparer, name, depth)
+    result.notes = _notes(comparer)
+
+
+def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
+    """Repeatability and statelessness, at every depth: whether losses and gradients may be asked for more than once.
+
+    They are asked for a few roundoffs away, which tells how large those of the gradients are as well; and where they
+    are not the same there, at the point itself.
+    """
+    evaluator = comparer.evaluator
+    gradients: Values = {}
+    try:
+        room = BESIDE if comparer.epsilon <= DOUBLE else 1.0  # of less precision there is none to give away
+        repeatability, statelessness, gradients = _compared(comparer, runs, comparer.beside(), room)
+        again = not (repeatability.holds and statelessness.holds)
+    except UserCodeError as error:
+        if not isinstance(error.error, OUTSIDE):
+            raise
+        again = True
+    if again:
+        repeatability, here, _ = _compared(comparer, runs, evaluator.base)
+        # what was found at first says more of the cause: by now a sum that is not set to zero is three times as large
+        statelessness = here if here.holds or not gradients else statelessness
+    comparer.stateless = statelessness.holds
+    comparer.measure_rounding(gradients)
+    result.note(repeatability)
+    if not statelessness.holds:  # by chance a small mask may have been drawn alike for two losses
+        losses = [number(evaluator.raw_loss()) for _ in range(MORE)]
+        result.note(*(_laws.repeatability(evaluator.loss_value, loss, evaluator.epsilon) for loss in losses))
+    if result.laws["repeatability"].holds and comparer.gradients:
+        result.note(statelessness)
+
+
+def _compared(comparer: Comparer, runs: Runs, values: Values, room: float = 1.0) -> tuple[Law, Law, Values]:
+    """Whether loss and gradients are the same at these values, to so many times their rounding; and those gradients."""
+    evaluator = comparer.evaluator
+    raw_loss, raw_grads = runs.raw_both(values)
+    first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
+    again = structure(raw_grads, evaluator.base)[1]
+    repeatability = _laws.repeatability(evaluator.loss_value, number(raw_loss), room * evaluator.epsilon)
+    return repeatability, _laws.statelessness(first, again, room * comparer.epsilon), again
+
+
+def _notes(comparer: Comparer) -> tuple[str, ...]:
+    """What is to be said of the precision, even if everything is right."""
+    evaluator, notes = comparer.evaluator, []
+    if comparer.coarse:
+        low = f"low precision: {', '.join(comparer.coarse)} held in float32 or less, and the parameters in more"
+        notes.append(f"{low}; what an error bar of that precision hides is not seen")
+    if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISY * abs(evaluator.loss_value) > 0:
+        part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
+        notes.append(
+            f"low precision: the loss changes at random by {part} of its value; float32 in it, or cancellation"
+        )
+    return (*notes, *evaluator.remarks)
+
+
+def _ask_laws(result: Audit, comparer: Comparer) -> None:
+    evaluator = comparer.evaluator
+    rng = np.random.default_rng([comparer.seed, 2])
+    if evaluator.target.inputs():
+        result.note(_laws.dependence(evaluator, rng))
+    if evaluator.target.has_cotangent:
+        result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
+
+
+def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> None:
+    block, size = result.blocks[name], comparer.gradients[name].size
+    if not size:
+        return
+    if not depth.full and size > EVERY_ENTRY:
+        wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.rng(name))
+        result.blocks[name], off = replace(block, worst=wrong.worst), wrong.off
+    else:
+        entries = depth.difference(comparer.evaluator, name)
+        result.numerical[name] = entries.values
+        result.blocks[name], off = comparer.by_entries(block, entries), comparer.off(name, entries)
+    if result.blocks[name].verdict == "wrong":
+        _say_where(result, comparer, name, off)
+
+
+def _say_where(result: Audit, comparer: Comparer, name: str, off: Array) -> None:
+    base, target = comparer.evaluator.base, comparer.evaluator.target
+    gradient, true = comparer.gradients[name], result.numerical.get(name)
+    setting = Setting({other: array.shape for other, array in base.items()}, target.gates, target.inputs())
+    sources = {**{other: array for other, array in base.items() if array.ndim == 3}, **target.inputs()}
+    made = "" if true is None else share(gradient, true, sources)
+    found = Places("share", made) if made else places(off, gradient, true, setting)
+    if found is not None:
+        result.places[name] = found
+        result.blocks[name] = replace(result.blocks[name], where=found.words)
+
+
+def _all_undecided(result: Audit, evaluator: Evaluator, message: str) -> None:
+    for name, array in evaluator.base.items():
+        result.blocks[name] = Block(name, array.shape, "inconclusive", message=message)

@@ -1,0 +1,477 @@
+"""The order of a check; the one place where it is decided. What only a failure needs is imported when it is needed.
+
+At the default sizes: laws, then blocks. A factor common to all blocks is taken out, so that other defects show. Then
+the other sizes; then, where something failed, down to the smallest size that still fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gradcheck._checking.audit import Audit, Depth, audit
+from gradcheck._checking.findings import common_factor, findings
+from gradcheck._common.arrays import Sizes
+from gradcheck._common.errors import TargetError
+from gradcheck._common.wording import shown
+from gradcheck._symptoms.common_factor import CommonFactor, factor_at, reduction_law
+from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.target import Target
+from gradcheck.report.records import Block, Finding, Law, Trial
+from gradcheck.report.report import GradientError, Report
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from gradcheck._repair.explain import Content
+    from gradcheck._tracing.trace import Trace
+    from gradcheck._usercode.patching import Patch
+
+#: findings that leave open what is wrong; all that a line explains
+UNNAMED = frozenset({"gradient", "partly", "entries"})
+PATTERNS = UNNAMED | {"factor", "sign", "transposed", "missing", "phantom", "exchanged", "permuted", "reduced"}
+PATTERNS |= {"carried", "clipped", "repeated", "share"}
+#: laws that tell of state; laws that a clip inside the backward breaks
+STATEFUL = frozenset({"statelessness", "repeatability", "purity"})
+HIDDEN = frozenset({"scale", "linearity"})
+#: seeds that are asked where a part of an input is not read
+OTHER_SEEDS = 3
+#: set by the tests: an error in the trace is an error
+TRACE_ERRORS_RAISE = False
+#: progress(stage, evaluations so far)
+Progress: TypeAlias = Callable[[str, int], None]
+
+
+def check(
+    target_or_factory: Target | TargetFactory | Callable[..., Target],
+    *,
+    full: bool = False,
+    explain: bool = True,
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare hand-written gradients with the slope of their loss.
+
+    Args:
+        target_or_factory: A `Target`, checked where it stands; or a factory (``@gradcheck.target``), checked at its
+            default sizes, at smaller and at larger ones.
+        full: Difference every entry of every block, not only directions through them.
+        explain: Shrink a failure to the smallest size that fails, and look for its cause.
+        seed: Seeds the factory's generator and every random direction. The same seed gives the same report.
+        executor: Any `concurrent.futures.Executor`; the entries of a full check are shared out to it. The factory
+            must be importable by the workers.
+        progress: Called as ``progress(stage, evaluations)`` while the check runs.
+
+    Raises:
+        TargetError: If the target cannot be run. Its arrays are put back first, as they are after Ctrl-C.
+    """
+    started = time.perf_counter()
+    subject = as_subject(target_or_factory)
+    if executor is not None and not isinstance(subject, TargetFactory):
+        raise TargetError(
+            "executor= needs a factory (@gradcheck.target) that workers can import; a Target lives in one process"
+        )
+    if not hasattr(seed, "__index__") or seed < 0:
+        raise TargetError(f"seed {seed!r}: expected an integer of at least 0")
+    run = _Run(subject, int(seed), full, explain, executor, progress or (lambda *_: None))
+    return replace(run.report(), seconds=time.perf_counter() - started)
+
+
+def assert_gradients(
+    target_or_factory: Target | TargetFactory | Callable[..., Target],
+    *,
+    full: bool = False,
+    explain: bool = True,
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """`check`, and raise unless everything is right.
+
+    Raises:
+        GradientError: An AssertionError whose text is the report's, unless ``report.ok``.
+        TargetError: As `check` does.
+    """
+    report = check(target_or_factory, full=full, explain=explain, seed=seed, executor=executor, progress=progress)
+    if not report.ok:
+        raise GradientError(report)
+    return report
+
+
+def as_subject(value: Any) -> Target | TargetFactory:
+    """A target or a factory; a plain function is taken for a factory."""
+    if isinstance(value, (Target, TargetFactory)):
+        return value
+    if callable(value):
+        return TargetFactory(value)
+    raise TargetError(
+        f"expected a gradcheck.Target or a factory made with @gradcheck.target, got {type(value).__name__}"
+    )
+
+
+@dataclass
+class _Run:
+    """One check under way."""
+
+    subject: Target | TargetFactory
+    seed: int
+    full: bool
+    explain: bool
+    executor: Executor | None
+    progress: Progress
+    evaluations: int = 0
+    common: CommonFactor | None = None
+    divided: bool = False
+    right_at: dict[str, tuple[Sizes, Block]] = field(default_factory=dict)
+    broken_at: dict[str, Law] = field(default_factory=dict)
+
+    def report(self) -> Report:
+        if isinstance(self.subject, Target):
+            return self._of_target(self.subject)
+        return self._of_factory(self.subject)
+
+    # -- a target ------------------------------------------------------------------------------------------------------
+
+    def _of_target(self, target: Target) -> Report:
+        main = self._audit_target(target, Depth(full=self.full), "checking")
+        return self._named(self._explained(self._assembled(target.name, "", main, {}, None, [])))
+
+    # -- a factory -----------------------------------------------------------------------------------------------------
+
+    def _of_factory(self, factory: TargetFactory) -> Report:
+        sizes, main, trials = self._first_that_runs(factory)
+        main = self._common_factor_out(factory, sizes, main)
+        for other in factory.sweep():
+            if all(trial.sizes != other for trial in trials):
+                trials += self._tried(factory, other)
+        self._learn_from(main, trials)
+        self._padding_out(factory, sizes, main)
+        main, smallest = self._smallest(factory, sizes, main, trials)
+        return self._named(self._explained(self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)))
+
+    def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
+        """The default sizes; or, if the code raises there, the first others at which it does not."""
+        trials: list[Trial] = []
+        first: TargetError | None = None
+        for sizes in [factory.sizes, *factory.sweep()]:
+            try:
+                main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking")
+            except TargetError as error:
+                first = first or error
+                trials.append(Trial(sizes, "wrong", message=str(error)))
+            else:
+                return sizes, main, [*trials, Trial(sizes, main.verdict, main.wrong)]
+        assert first is not None
+        raise first
+
+    def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> Depth:
+        if self.executor is None or not self.full:
+            return Depth(full=self.full)
+        from gradcheck._numeric.shared_entries import entries_by
+
+        return Depth(full=True, difference=entries_by(self.executor, factory, self.seed, sizes))
+
+    def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
+        """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
+        common = common_factor(main, sizes)
+        if common is None or not self._follows(factory, sizes, common):
+            if main.gradients:
+                main.laws["reduction"] = reduction_law(None)
+            return main
+        self.common = common
+        judged = {name for name, block in main.blocks.items() if block.verdict != "vacuous"}
+        if judged - set(common.blocks):
+            self.divided = True
+            main = self._audit(
+                factory, sizes, replace(self._main_depth(factory, sizes), divisor=common.value), "checking again"
+            )
+            main.blocks = {name: replace(block, factor=common.value) for name, block in main.blocks.items()}
+        main.laws["reduction"] = reduction_law(common)
+        return main
+
+    def _follows(self, factory: TargetFactory, sizes: Sizes, common: CommonFactor) -> bool:
+        """Whether the factor changes with the sizes it is named by."""
+        names = common.label.removeprefix("1/").split("*")
+        if any(name in factory.pinned for name in names):
+            return True
+        for step in (1, 2, 3, -1):
+            other = {name: value + step if name in names else value for name, value in sizes.items()}
+            with contextlib.suppress(TargetError):  # code that raises at this size may run at the next
+                found = common_factor(self._audit(factory, other, Depth(laws=False), "comparing sizes"), other)
+                return found is not None and math.isclose(found.value, factor_at(common.label, other), rel_tol=1e-6)
+        return False
+
+    def _tried(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
+        """The trial at these sizes; none if the factory refuses them with a ValueError, as it may."""
+        try:
+            found = self._audit(factory, sizes, replace(self._quick(sizes), stop=stop), f"trying {shown(sizes)}")
+        except TargetError as error:
+            return [] if factory.refused(error) else [Trial(sizes, "wrong", message=str(error))]
+        for name, block in found.blocks.items():
+            if block.verdict == "right":
+                self.right_at.setdefault(name, (sizes, block))
+        for law in found.laws.values():
+            if not law.holds:
+                self.broken_at.setdefault(law.name, replace(law, message=f"at {shown(sizes)}: {law.message}"))
+        return [Trial(sizes, found.verdict, found.wrong)]
+
+    def _quick(self, sizes: Sizes) -> Depth:
+        divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
+        return Depth(laws=False, entries=False, divisor=divisor)
+
+    def _smallest(
+        self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]
+    ) -> tuple[Audit, Sizes | None]:
+        """What to report from, and the smallest sizes at which gradients are wrong; or else, at which code raises."""
+        raised = [trial for trial in trials if trial.message]
+        wrong = [trial for trial in trials if trial.wrong]
+        if not (main.wrong or wrong or raised):
+            return main, None
+        start = sizes if main.wrong else (wrong or raised)[0].sizes
+        if wrong and not main.wrong:
+            # Right at the default sizes: the blocks are reported as they are where they are wrong.
+            self._take_wrong_blocks(factory, start, main)
+        if not self.explain:
+            return main, None
+
+        def fails(smaller: Sizes) -> bool:
+            return any(
+                bool(trial.wrong if main.wrong else trial.message) for trial in self._tried(factory, smaller, stop=True)
+            )
+
+        return main, factory.shrink(start, fails)
+
+    def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
+        found = self._audit(factory, sizes, replace(self._quick(sizes), entries=True), "looking closer")
+        for name in found.wrong:
+            reason = found.blocks[name].message or "wrong"
+            main.blocks[name] = replace(
+                found.blocks[name], message=f"{reason} at {shown(sizes)}; right at the default sizes"
+            )
+            main.gradients.pop(name, None)  # it may have none at these sizes: missing, or of another shape
+        main.gradients |= found.gradients
+        main.numerical |= found.numerical
+        main.places |= found.places
+
+    def _padding_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
+        """A part of an input that is not read with this seed may be padding: with another it is read."""
+        law = main.laws.get("dependence")
+        if law is None or law.holds:
+            return
+        for seed in range(self.seed + 1, self.seed + 1 + OTHER_SEEDS):
+            with contextlib.suppress(TargetError):
+                depth = Depth(entries=False)
+                other = self._audit_target(factory.build(seed, sizes), depth, "asking another seed").laws
+                if "dependence" in other and other["dependence"].holds:
+                    main.laws["dependence"] = replace(other["dependence"], message=f"with seed {seed}; {law.message}")
+                    return
+
+    def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
+        """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
+        raised = [trial for trial in trials if trial.message]
+        if raised:
+            more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
+            main.laws["sizes"] = Law("sizes", False, f"at {shown(raised[0].sizes)}{more}: {raised[0].message}")
+        elif len(trials) > 1:
+            main.laws["sizes"] = Law("sizes", True, f"tried at {len(trials)} sets of sizes")
+        main.note(*self.broken_at.values())
+        for name, block in main.blocks.items():
+            if block.verdict == "vacuous" and name in self.right_at:
+                sizes, right = self.right_at[name]
+                main.blocks[name] = replace(right, message=f"both gradients are zero here; judged at {shown(sizes)}")
+
+    # -- both ----------------------------------------------------------------------------------------------------------
+
+    def _audit(self, factory: TargetFactory, sizes: Sizes, depth: Depth, stage: str) -> Audit:
+        return self._audit_target(factory.build(self.seed, sizes), depth, stage)
+
+    def _audit_target(self, target: Target, depth: Depth, stage: str) -> Audit:
+        found = audit(target, self.seed, depth, self._ticker(stage))
+        self.evaluations += found.evaluations
+        return found
+
+    def _ticker(self, stage: str) -> Callable[[], None]:
+        ticks = 0
+
+        def tick() -> None:
+            nonlocal ticks
+            ticks += 1
+            self.progress(stage, self.evaluations + ticks)
+
+        return tick
+
+    def _explained(self, report: Report) -> Report:
+        """The report with the lines that are at fault, where source is at hand and a trace finds them."""
+        wrong, broken = _wrong(report), _broken(report)
+        wrong -= set(self.common.blocks) if self.common and not self.divided else set()
+        hidden = not wrong and bool(broken & HIDDEN)
+        if not self.explain or not (wrong or hidden or self.common):
+            return report
+        from gradcheck._repair.explain import explain
+
+        self.progress("tracing the backward", self.evaluations)
+        failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
+        try:
+            known = None if hidden else {*wrong, *self._known(report)}
+            content, briefly = self._content(broken, hidden), bool(broken & STATEFUL)
+            found = explain(self.subject, self.seed, self.common, failing, known, content, briefly=briefly)
+        except Exception as error:  # a trace that fails must not take the verdict with it
+            if TRACE_ERRORS_RAISE:
+                raise
+            return replace(report, notes=(*report.notes, f"the backward could not be traced: {error}"))
+        if broken & STATEFUL and not found.patch:
+            # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
+            found.findings = found.findings[:1]
+        # where sizes set how many parameters there are, a trace at another size knows of others
+        found.findings = [
+            replace(one, blocks=tuple(name for name in one.blocks if name in report.blocks)) for one in found.findings
+        ]
+        named = {name for finding in found.findings for name in finding.blocks}
+        replaced = HIDDEN if hidden and found.findings else set()
+        explained = [one for one in report.findings if one.kind in PATTERNS and set(one.blocks) <= named]
+        kept = [
+            one for one in report.findings if one not in explained and one.kind.removeprefix("law:") not in replaced
+        ]
+        laws = [one for one in kept if one.kind.startswith("law:")]
+        at = f"; smallest failing size: {shown(report.smallest)}" if report.smallest else ""
+        lines = [
+            replace(
+                one,
+                kind=_kind(one, explained) if one.kind == "line" else one.kind,
+                message=one.message
+                + (_where(report, one) if len(found.findings) == 1 else "")
+                + ("" if number else at),
+            )
+            for number, one in enumerate(found.findings)
+        ]
+        self.evaluations += found.evaluations
+        self.progress("tracing the backward", self.evaluations)
+        return replace(
+            report,
+            findings=(*laws, *lines, *(one for one in kept if one not in laws)),
+            notes=(*report.notes, *([found.note] if found.note else [])),
+            evaluations=self.evaluations,
+            patch=found.patch.plain() if found.patch else {},
+        )
+
+    def _named(self, report: Report) -> Report:
+        """The report with the mistakes in the derivatives of activations that biases show, where no line is known."""
+        if not self.explain or _broken(report) & STATEFUL:
+            return report
+        found = [self._with_activations(one, report) for one in report.findings]
+        return replace(report, findings=tuple(found), evaluations=self.evaluations)
+
+    def _with_activations(self, finding: Finding, report: Report) -> Finding:
+        if finding.kind not in UNNAMED or finding.line is not None:
+            return finding
+        vectors = [name for name in finding.blocks if _is_vector(report.blocks[name].shape)]
+        said = [words for name in vectors if (words := self._activations(name))]
+        return replace(finding, kind="activation", message="; ".join([finding.message, *said])) if said else finding
+
+    def _activations(self, name: str) -> str:
+        """What the gradient of a bias shows where there is one time step and one example, as far as that is known."""
+        subject, at = self.subject, ""
+        try:
+            if isinstance(subject, TargetFactory):
+                sizes = subject.single(self.seed, name)
+                subject, at = subject.build(self.seed, sizes), f"at {shown(sizes)} "
+                divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
+            else:
+                divisor = 1.0
+            from gradcheck._symptoms import activations as _activation
+
+            said, evaluations = _activation.words(subject, name, self.seed, divisor, self._ticker("looking closer"))
+        except TargetError:  # the code need not run at such sizes
+            return ""
+        self.evaluations += evaluations
+        return at + said if said else ""
+
+    def _known(self, report: Report) -> set[str]:
+        """The gradients that are wrong at some sizes."""
+        common = set(self.common.blocks) if self.common else set()
+        return common.union(*(trial.wrong for trial in report.trials))
+
+    def _content(self, broken: set[str], hidden: bool) -> Content:
+        """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
+
+        from gradcheck._usercode.patching import Workshop
+        from gradcheck._usercode.profiling import observed
+
+        subject = self.subject
+
+        def content(patch: Patch, trace: Trace, rest: tuple[str, ...], mended: frozenset[str]) -> bool:
+            codes = list(trace.program.codes)
+            anew = isinstance(subject, TargetFactory)
+            if isinstance(subject, TargetFactory):
+                # functions made by the factory are made anew for each size, from the code of what makes them
+                codes += observed(lambda: self._built(subject))
+            with Workshop(codes, trace.program.sources).edited(patch, anew=anew):
+                for seed, part in ((self.seed, subject), (self.seed + 1, self._one_size())):
+                    run = _Run(part, seed, False, False, None, lambda *_: None)
+                    report = run.report()
+                    self.evaluations += run.evaluations
+                    known = set(run.common.blocks) if run.common and self.common else set()
+                    if _wrong(report) - known - set(rest) or _broken(report) - (
+                        broken - mended - (HIDDEN if hidden else set())
+                    ):
+                        return False
+            return True
+
+        return content
+
+    def _one_size(self) -> Target | TargetFactory:
+        """What is checked with another seed: one size is enough then."""
+        subject = self.subject
+        return subject.at(**subject.sizes) if isinstance(subject, TargetFactory) else subject
+
+    def _built(self, factory: TargetFactory) -> None:
+        with contextlib.suppress(TargetError):  # code may need its backward to be made, and that may fail
+            factory.build(self.seed, factory.sizes)
+
+    def _assembled(
+        self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]
+    ) -> Report:
+        return Report(
+            name=name,
+            verdict=main.verdict,
+            blocks=main.blocks,
+            laws=main.laws,
+            findings=findings(main, smallest, self.common, trials) if self.explain else (),
+            sizes=dict(sizes),
+            smallest=smallest,
+            trials=tuple(trials),
+            scheme=main.scheme,
+            seed=self.seed,
+            full=self.full,
+            evaluations=self.evaluations,
+            doc=doc,
+            notes=main.notes,
+        )
+
+
+def _wrong(report: Report) -> set[str]:
+    return {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+
+
+def _is_vector(shape: tuple[int, ...]) -> bool:
+    return 0 < math.prod(shape) == max(shape, default=0)
+
+
+def _broken(report: Report) -> set[str]:
+    return {name for name, law in report.laws.items() if not law.holds}
+
+
+def _where(report: Report, line: Finding) -> str:
+    """Which entries are wrong, if one line is to blame for all of them."""
+    return "".join(f"; {name} is {report.blocks[name].where}" for name in line.blocks if report.blocks[name].where)
+
+
+def _kind(line: Finding, explained: list[Finding]) -> str:
+    """The pattern that all the gradients show which are wrong because of a line."""
+    kinds = {one.kind for one in explained if set(one.blocks) & set(line.blocks)}
+    return kinds.pop() if len(kinds) == 1 else "gradient"

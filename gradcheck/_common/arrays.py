@@ -1,0 +1,61 @@
+"""What numbers are called here: arrays, values by name, sizes; norms, inner products and typical magnitudes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+Values: TypeAlias = dict[str, Array]
+
+Sizes: TypeAlias = dict[str, int]
+
+#: sums of squares that have neither lost small entries nor overflowed
+SAFE = 1e-250, 1e300
+
+
+def number(raw: Any) -> complex:
+    """A loss as a Python number; NaN for what is not one number."""
+    try:
+        array = np.asarray(raw.detach() if hasattr(raw, "detach") else raw)
+        return (
+            complex(array.reshape(()).item()) if array.size == 1 and array.dtype.kind in "fciub" else complex(math.nan)
+        )
+    except (TypeError, ValueError):
+        return complex(math.nan)
+
+
+def typical(array: Array) -> Array:
+    """The size of each entry; where it is small beside the others, theirs; of a block of zeros, one."""
+    rms = norm(array) / math.sqrt(array.size) if array.size else 0.0
+    return np.maximum(np.abs(array), min(rms, 1.0) or 1.0)
+
+
+def inner(gradient: Values, direction: Values) -> float:
+    """<gradient, direction> over the blocks of the direction."""
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # far from the user's point gradients may be near the largest float
+        return float(sum(np.sum(gradient[name] * step) for name, step in direction.items()))
+
+
+def norm(array: Array) -> float:
+    """The Euclidean norm, safe for entries near the ends of the range."""
+    entries = np.asarray(array, dtype=np.float64).ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(np.dot(entries, entries))
+    if SAFE[0] < square < SAFE[1]:
+        return math.sqrt(square)
+    largest = float(np.max(np.abs(array), initial=0.0))
+    return largest * float(np.linalg.norm(array / largest)) if 0.0 < largest < math.inf else largest
+
+
+def is_float(value: Any) -> bool:
+    """Whether a value has a derivative that is looked for."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and value.size > 0
+    return isinstance(value, (float, np.floating))

@@ -1,0 +1,49 @@
+"""The errors this package raises: one for a target that cannot be run, one for a gradient that is wrong."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+#: files whose frames say nothing to a user: ours, and the import system's
+_NOT_THEIRS = (str(Path(__file__).parents[1]) + os.sep, "<frozen importlib")
+
+
+class TargetError(Exception):
+    """A target that cannot be run: bad parameters, a bad argument, or (`UserCodeError`) code that raises."""
+
+
+class UserCodeError(TargetError):
+    """The user's own code raised. `place` says where, `traceback_text` is their traceback, without our frames."""
+
+    def __init__(self, what: str, error: BaseException) -> None:
+        self.what = what
+        self.error = error
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THEIRS)
+        ]
+        self.place = f"{frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name}" if frames else ""
+        self.traceback_text = "".join(
+            [
+                "Traceback (most recent call last):\n",
+                *traceback.format_list(frames),
+                *traceback.format_exception_only(error),
+            ]
+        )
+        summary = f"{type(error).__name__}: {error}".rstrip(": ")
+        super().__init__(f"{what} raised {summary}" + (f" ({self.place})" if self.place else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # From a worker as text: not every error of a user's own can be pickled.
+        return _from_text, (str(self), {"what": self.what, "place": self.place, "traceback_text": self.traceback_text})
+
+
+def _from_text(message: str, state: dict[str, str]) -> UserCodeError:
+    error = UserCodeError.__new__(UserCodeError, message)
+    error.__dict__.update(state, error=RuntimeError(message))
+    return error

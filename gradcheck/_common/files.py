@@ -1,0 +1,71 @@
+"""Python files as modules: how a file named on the command line, or in a worker, is run."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from gradcheck._common.errors import TargetError, UserCodeError
+
+
+def load(path: str | Path) -> ModuleType:
+    """Import the file, with its folder on the import path, as ``python FILE`` does.
+
+    A file of a package (a folder with an ``__init__.py``) is imported as a part of it, so that relative imports work.
+
+    Raises:
+        TargetError: If there is no such Python file; `UserCodeError` if it raises while it is imported.
+    """
+    file = Path(path).resolve()
+    if not file.exists():
+        raise TargetError(f"{path}: no such file")
+    if file.is_dir() or file.suffix != ".py":
+        raise TargetError(f"{path}: expected a Python file (.py)")
+    try:
+        return _of_package(file) or _alone(file)
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(f"importing {path}", error) from error
+
+
+def _alone(file: Path) -> ModuleType:
+    """The file as a module of its own, under a name that no other module has."""
+    name = f"_gradcheck_{file.stem}_{hashlib.sha1(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None  # a .py file has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    _on_import_path(file.parent)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _of_package(file: Path) -> ModuleType | None:
+    """The file as a part of its package; None if it is in none, or if another package goes by that name."""
+    names = [] if file.stem == "__init__" else [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").exists() and folder.name.isidentifier():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    if folder == file.parent:
+        return None
+    _on_import_path(folder)
+    package = importlib.util.find_spec(names[0])
+    if package is None or package.origin != str(folder / names[0] / "__init__.py"):
+        return None
+    return importlib.import_module(".".join(names))
+
+
+def _on_import_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))

@@ -1,0 +1,34 @@
+"""How sizes, names, numbers and paths are written, wherever they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+
+from gradcheck._common.arrays import Sizes
+
+
+def comma_separated(names: list[str]) -> str:
+    """Names as a reader writes them: W, U, b."""
+    return ", ".join(names)
+
+
+def told_apart(analytic: float, numerical: float) -> tuple[str, str]:
+    """The two values with as many digits as it takes to tell them apart."""
+    for digits in range(6, 18):
+        pair = f"{analytic:.{digits}g}", f"{numerical:.{digits}g}"
+        if pair[0] != pair[1]:
+            break
+    return pair
+
+
+def shown(sizes: Sizes) -> str:
+    """Sizes as a reader writes them: T=2, B=1."""
+    return ", ".join(f"{name}={value}" for name, value in sizes.items())
+
+
+def shown_path(file: str) -> str:
+    """The file's path from here, if it lies here; else the whole path without its root, as patches have it."""
+    path = PurePath(file)
+    here = PurePath(os.getcwd())
+    return str(path.relative_to(here) if path.is_relative_to(here) else path.relative_to(path.anchor))

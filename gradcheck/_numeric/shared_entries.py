@@ -1,0 +1,117 @@
+"""Worker processes; single entries shared out to any `concurrent.futures.Executor`, a target for each worker."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from threading import Lock
+from typing import TypeAlias
+
+import numpy as np
+
+from gradcheck._common.arrays import Sizes
+from gradcheck._common.errors import TargetError
+from gradcheck._numeric.entries import Entries, Row, assemble, difference_some
+from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._targets.factory import TargetFactory
+
+#: the seconds a task should take: enough to outweigh building the target, few enough to keep every worker busy
+SECONDS = 1.0
+#: entries that tell how long one takes; the most in a task, so that small blocks are shared out as well
+FIRST, MOST = 8, 1024
+#: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
+TURNS = Lock()
+
+Learned: TypeAlias = tuple[bool | None, float, float | None]
+#: what `_entries` is called with
+Task: TypeAlias = tuple[bytes, int, Sizes, str, range, Learned]
+
+
+def entries_by(
+    executor: Executor, factory: TargetFactory, seed: int, sizes: Sizes
+) -> Callable[[Evaluator, str], Entries]:
+    """A replacement of `difference_entries` that runs in the executor; the results are the same."""
+    try:
+        pickled = pickle.dumps(factory)
+    except Exception as error:
+        raise TargetError(
+            f"the factory {factory.name} cannot be sent to workers ({error}): "
+            "define it at the top of a module that they can import"
+        ) from error
+
+    def difference(evaluator: Evaluator, name: str) -> Entries:
+        shape = evaluator.base[name].shape
+        total = int(np.prod(shape, dtype=int))
+        rows, size = _first(evaluator, name, min(FIRST, total))
+        learned = evaluator.learned
+        chunks = [range(start, min(start + size, total)) for start in range(len(rows), total, size)]
+        tasks = [(pickled, seed, sizes, name, chunk, learned) for chunk in chunks]
+        for found, asked in _done(executor, tasks, evaluator):
+            rows += found
+            evaluator.count(asked)
+        return assemble(shape, rows)
+
+    return difference
+
+
+def _first(evaluator: Evaluator, name: str, count: int) -> tuple[list[Row], int]:
+    """The first few entries; and how many make a task of about a second, by the time that these took."""
+    started = time.perf_counter()
+    rows = difference_some(evaluator, name, range(count))
+    each = (time.perf_counter() - started) / max(count, 1)
+    return rows, min(max(int(SECONDS / max(each, 1e-9)), 1), MOST)
+
+
+def _done(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterator[tuple[list[Row], int]]:
+    """The results in the order of the tasks. Those that an executor loses are made here: no worker is worth a check."""
+    futures = [_submitted(executor, task) for task in tasks]
+    lost = 0
+    for task, future in zip(tasks, futures, strict=True):
+        try:
+            result = None if future is None else future.result()
+        except TargetError:
+            raise  # by the user's code, not by the executor
+        except Exception as error:
+            if not _is_loss(error):
+                raise
+            result = None
+        lost += result is None
+        yield _entries(*task) if result is None else result
+    if lost:
+        noun = "task" if lost == 1 else "tasks"
+        evaluator.remarks.append(f"the executor lost {lost} {noun} of {len(tasks)}, which were made in this process")
+
+
+def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] | None:
+    try:
+        return executor.submit(_entries, *task)
+    except BrokenExecutor:
+        return None
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether it tells of a worker that is gone. Dask has an exception of its own for that."""
+    gone = isinstance(error, (BrokenExecutor, CancelledError, EOFError, ConnectionError))
+    return gone or any(kind.__name__ == "KilledWorker" for kind in type(error).__mro__)
+
+
+def _entries(
+    pickled: bytes,
+    seed: int,
+    sizes: Sizes,
+    name: str,
+    flats: range,
+    learned: Learned,
+) -> tuple[list[Row], int]:
+    """(value, error, kink) of these entries, and the losses asked for. Runs in a worker."""
+    # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
+    factory: TargetFactory = pickle.loads(pickled)
+    target = factory.build(seed, sizes)
+    with TURNS, target.preserved():
+        target.begin(np.random.default_rng([seed, 1]))
+        evaluator = Evaluator(target)
+        evaluator.learned = learned
+        # the first entries were confirmed where the check is made
+        return difference_some(evaluator, name, flats, confirm=False), evaluator.evaluations

@@ -1,0 +1,170 @@
+"""Derivatives of activations that are applied twice, left out or taken of the wrong value, told without any source.
+
+With one time step and one example, the gradient of a bias is wrong by a factor that depends on its pre-activation a
+alone: f'(a) where f' is applied twice, 1/f'(a) where it is left out. Moving the bias by b makes that the factor at
+a + b. So a is the only unknown, and several values of the bias give as many equations. What fits all is the mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._common.arrays import Array, number
+from gradcheck._common.errors import UserCodeError
+from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._numeric.gradients import structure
+from gradcheck._symptoms.patterns import FITS
+from gradcheck._symptoms.wrong_regions import Setting, listed
+from gradcheck._targets.target import Target
+
+#: what a bias is moved by
+SHIFTS = np.array([0.0, -1.0, -0.4, 0.5, 1.1])
+#: the pre-activations that are tried: in steps of a hundredth, then closer and closer
+RANGE, STEPS, CLOSER, ZOOMS = 12.0, 2401, 21, 8
+#: entries of a bias that are tried; as many must show a mistake, unless all do
+MOST_UNITS, UNITS = 16, 3
+#: how precise a ratio must be; how much ratios must change with the bias
+PRECISE, VARIED = 1e-6, 1e-3
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """analytic / true as a function of the pre-activation."""
+
+    said: str
+    formula: str
+    ratio: Callable[[Array], Array]
+
+
+def _sigma(a: Array) -> Array:
+    return np.asarray(0.5 + 0.5 * np.tanh(a / 2))
+
+
+def _d_sigma(a: Array) -> Array:
+    return np.asarray(0.25 / np.cosh(a / 2) ** 2)
+
+
+def _d_tanh(a: Array) -> Array:
+    return np.asarray(1 / np.cosh(a) ** 2)
+
+
+MISTAKES = (
+    Mistake("σ' was applied twice", "σ'(a)", _d_sigma),
+    Mistake("σ' was left out", "1 / σ'(a)", lambda a: 1 / _d_sigma(a)),
+    Mistake(
+        "σ' was taken of σ(a), which is activated already",
+        "σ'(σ(a)) / σ'(a)",
+        lambda a: _d_sigma(_sigma(a)) / _d_sigma(a),
+    ),
+    # (1 + y) / (1 - y) is the same at another a: 1 + 2 exp(a)
+    Mistake("σ stood where σ' should, or 1 + y where 1 - y should, y = σ(a)", "1 + exp(a)", lambda a: 1 + np.exp(a)),
+    Mistake("the derivative of tanh stood where σ' should", "tanh'(a) / σ'(a)", lambda a: _d_tanh(a) / _d_sigma(a)),
+    Mistake("1 - y² stood where y (1 - y) should, y = σ(a)", "(1 + y) / y", lambda a: 1 + 1 / _sigma(a)),
+    Mistake("tanh' was applied twice", "tanh'(a)", _d_tanh),
+    Mistake("tanh' was left out", "1 / tanh'(a)", lambda a: 1 / _d_tanh(a)),
+    Mistake(
+        "tanh' was taken of tanh(a), which is activated already",
+        "tanh'(tanh(a)) / tanh'(a)",
+        lambda a: _d_tanh(np.tanh(a)) / _d_tanh(a),
+    ),
+    Mistake("tanh stood where tanh' should", "tanh(a) / tanh'(a)", lambda a: np.tanh(a) / _d_tanh(a)),
+    Mistake("1 + y² stood where 1 - y² should, y = tanh(a)", "(1 + y²) / (1 - y²)", lambda a: np.cosh(2 * a)),
+    Mistake("σ' stood where tanh' should", "σ'(a) / tanh'(a)", lambda a: _d_sigma(a) / _d_tanh(a)),
+    Mistake("y (1 - y) stood where 1 - y² should, y = tanh(a)", "y / (1 + y)", lambda a: -np.expm1(-2 * a) / 2),
+)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What entries of a bias's gradient show; `misfit` is the largest part left unexplained."""
+
+    mistake: Mistake
+    units: tuple[int, ...]
+    misfit: float
+
+
+def activations(evaluator: Evaluator, name: str, divisor: float) -> list[Activation]:
+    """The mistakes that entries of a bias's gradient show, at the point where the evaluator stands."""
+    fitted: dict[int, tuple[Mistake, float]] = {}
+    tried = 0
+    for unit in _spread(evaluator.base[name].size):
+        ratios = _ratios(evaluator, name, unit, divisor)
+        if ratios is None or np.ptp(ratios) <= VARIED * np.max(np.abs(ratios)):
+            continue
+        tried += 1
+        found = fit(ratios)
+        if found is not None:
+            fitted[unit] = found
+    return _named(fitted, tried)
+
+
+def words(target: Target, name: str, seed: int, divisor: float, tick: Callable[[], None]) -> tuple[str, int]:
+    """What `activations` finds in a target, in words, and the evaluations that it took."""
+    with target.preserved():
+        target.begin(np.random.default_rng([seed, 1]))
+        evaluator = Evaluator(target, tick)
+        evaluator.loss_value = number(evaluator.raw_loss()).real
+        found = activations(evaluator, name, divisor)
+        setting = Setting({other: array.shape for other, array in evaluator.base.items()}, target.gates)
+        said = "; ".join(_said(one, name, evaluator.base[name].size, setting) for one in found)
+        return said, evaluator.evaluations
+
+
+def _said(one: Activation, name: str, size: int, setting: Setting) -> str:
+    at = "" if len(one.units) == size else f", at {listed(one.units, size, setting)},"
+    fits = f"{len(one.units)} of its entries, {len(SHIFTS)} values of each, to within {one.misfit:.0e}"
+    return f"the gradient of {name}{at} is {one.mistake.formula} times the true one ({fits}), as if {one.mistake.said}"
+
+
+def fit(ratios: Array) -> tuple[Mistake, float] | None:
+    """The mistake that leads to these ratios at the `SHIFTS`, and how well; None if none does, or more than one."""
+    fits = [(mistake, misfit) for mistake in MISTAKES if (misfit := _misfit(mistake, ratios)) <= FITS]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _misfit(mistake: Mistake, ratios: Array) -> float:
+    """The largest part of a ratio that is left unexplained, at the pre-activation where that is least."""
+    grid = np.linspace(-RANGE, RANGE, STEPS)
+    for _ in range(ZOOMS):
+        apart = np.max(np.abs(mistake.ratio(grid[:, None] + SHIFTS) - ratios), axis=1) / np.max(np.abs(ratios))
+        best = int(np.argmin(apart))
+        grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], CLOSER)
+    return float(np.min(apart))
+
+
+def _spread(size: int) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, size - 1, min(size, MOST_UNITS))})
+
+
+def _ratios(evaluator: Evaluator, name: str, unit: int, divisor: float) -> Array | None:
+    """analytic / true of one entry with the entry moved; None where it is right, or that cannot be said precisely."""
+    index = tuple(int(i) for i in np.unravel_index(unit, evaluator.base[name].shape))
+    ratios = []
+    for shift in SHIFTS:
+        moved = evaluator.base[name].copy()
+        moved[index] += shift
+        try:
+            there = evaluator.based_at({**evaluator.base, name: moved})
+            gradient = structure(there.raw_grads_here(), there.base)[1].get(name)
+            true = there.at(name, index)
+        except UserCodeError:
+            return None
+        if gradient is None or not true.value or not true.error <= PRECISE * abs(true.value):
+            return None
+        ratios.append(float(gradient[index]) / divisor / true.value)
+        if abs(ratios[0] - 1) <= PRECISE:
+            return None
+    return np.array(ratios) if np.all(np.isfinite(ratios)) else None
+
+
+def _named(fitted: dict[int, tuple[Mistake, float]], tried: int) -> list[Activation]:
+    """What at least a few entries show, or all that were tried."""
+    result = []
+    for mistake in MISTAKES:
+        units = tuple(unit for unit, (one, _) in fitted.items() if one is mistake)
+        if len(units) >= UNITS or 0 < len(units) == tried:
+            result.append(Activation(mistake, units, max(fitted[unit][1] for unit in units)))
+    return result

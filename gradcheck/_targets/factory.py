@@ -1,0 +1,180 @@
+"""Factories of targets, the sizes they are tried at, and the way down to the smallest size that fails."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gradcheck._common.arrays import Sizes
+from gradcheck._common.errors import TargetError, UserCodeError
+from gradcheck._common.files import load
+from gradcheck._targets.target import Target, call
+
+
+class TargetFactory:
+    """A function ``make(rng, *, T=4, ...) -> Target`` whose keyword-only ints are sizes the checker may vary.
+
+    Made by the decorator `target`. Calling it calls the function. `sizes` are the defaults; `pinned` sizes (the
+    command line's ``--size T=7``) are not varied.
+    """
+
+    def __init__(self, make: Callable[..., Target], *, pinned: Sizes | None = None) -> None:
+        self.make = make
+        self.name: str = getattr(make, "__name__", "target")
+        self.doc = (inspect.getdoc(make) or "").partition("\n\n")[0].replace("\n", " ")
+        self.__doc__ = make.__doc__
+        self.__name__ = self.name
+        self.__module__ = make.__module__
+        self.__wrapped__ = make
+        self.defaults = _sizes_of(make)
+        self.pinned = dict(pinned or {})
+        self.sizes: Sizes = {**self.defaults, **self.pinned}
+
+    def __call__(self, rng: np.random.Generator, **sizes: int) -> Target:
+        return self.make(rng, **sizes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By name, since the module's attribute of that name is this factory, not the function inside it.
+        return find_factory, (self.__module__, inspect.getsourcefile(self.make), self._attribute(), self.pinned)
+
+    def _attribute(self) -> str:
+        """The name under which the module holds this factory (pinned or not), or the function inside it."""
+        for name, value in vars(sys.modules[self.__module__]).items():
+            if value is self.make or (isinstance(value, TargetFactory) and value.make is self.make):
+                return name
+        raise pickle.PicklingError(f"{self.__module__} has no such name at its top")
+
+    def build(self, seed: int, sizes: Sizes) -> Target:
+        """The target at these sizes; the same seed gives the same one."""
+        where = f"{self.name}({', '.join(['rng', *(f'{name}={value}' for name, value in sizes.items())])})"
+        made = call(where, self.make, np.random.default_rng(seed), **sizes)
+        if not isinstance(made, Target):
+            raise TargetError(f"{self.name} must return a gradcheck.Target, got {type(made).__name__}")
+        if made.name == "target":
+            made.name = self.name
+        return made
+
+    def refused(self, error: TargetError) -> bool:
+        """Whether it was this factory that raised a ValueError: its way to say that it is not made at such sizes."""
+        if not isinstance(error, UserCodeError) or not isinstance(error.error, ValueError):
+            return False
+        return error.what.startswith(f"{self.name}(")
+
+    def at(self, **sizes: int) -> TargetFactory:
+        """The same factory with these sizes pinned.
+
+        Raises:
+            TargetError: For a name that is not among the sizes, or a size below 1.
+        """
+        for name, value in sizes.items():
+            if name not in self.defaults:
+                known = ", ".join(self.defaults) or "none at all"
+                raise TargetError(f"{self.name} has no size {name!r}; its sizes are {known}")
+            if not hasattr(value, "__index__") or value < 1:
+                raise TargetError(f"size {name}={value}: expected an integer of at least 1")
+        return TargetFactory(self.make, pinned={**self.pinned, **{name: int(value) for name, value in sizes.items()}})
+
+    def sweep(self) -> Iterator[Sizes]:
+        """The sizes besides the defaults: 1, 2 and 3 for one size at a time, then all larger and all different."""
+        free = [name for name in self.sizes if name not in self.pinned]
+        for name in free:
+            for value in (1, 2, 3):
+                if value != self.sizes[name]:
+                    yield {**self.sizes, name: value}
+        if free:
+            larger = dict(self.sizes)
+            for name in free:
+                larger[name] = _next_unused(
+                    self.sizes[name] + 1, {larger[other] for other in self.sizes if other != name}
+                )
+            yield larger
+
+    def single(self, seed: int, name: str) -> Sizes:
+        """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
+        shape = self.build(seed, self.sizes).values()[name].shape
+        sizes = dict(self.sizes)
+        for size in sizes:
+            if size not in self.pinned and self.build(seed, {**self.sizes, size: 1}).values()[name].shape == shape:
+                sizes[size] = 1
+        return sizes
+
+    def shrink(self, sizes: Sizes, fails: Callable[[Sizes], bool]) -> Sizes:
+        """The smallest sizes at which `fails` still holds: one size at a time, down to a fixed point."""
+        smallest = dict(sizes)
+        for _ in range(len(smallest)):
+            before = dict(smallest)
+            for name in [name for name in smallest if name not in self.pinned]:
+                for value in range(1, smallest[name]):
+                    if fails({**smallest, name: value}):
+                        smallest[name] = value
+                        break
+            if smallest == before:
+                break
+        return smallest
+
+
+def target(make: Callable[..., Target]) -> TargetFactory:
+    """Decorator: mark ``make(rng, *, T=4, B=2, ...) -> Target`` as something to check.
+
+    The first argument is a `numpy.random.Generator`, seeded by the checker. The keyword-only arguments with integer
+    defaults are sizes: the check is made at the defaults and at smaller and larger ones, and a failure is shrunk.
+    """
+    return TargetFactory(make)
+
+
+def find_factory(module: str, file: str | None, name: str, pinned: Sizes) -> TargetFactory:
+    """The factory of this name, imported or loaded from its file: how a worker process gets it."""
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ImportError:
+        if file is None:
+            raise
+        found = getattr(load(file), name)
+    return TargetFactory(found.make if isinstance(found, TargetFactory) else found, pinned=pinned)
+
+
+def _sizes_of(make: Callable[..., Any]) -> Sizes:
+    parameters = list(inspect.signature(make).parameters.values())
+    if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
+        raise TargetError(f"{getattr(make, '__name__', make)}: a target factory takes rng as its first argument")
+    sizes = {}
+    for parameter in parameters[1:]:
+        if parameter.kind is parameter.KEYWORD_ONLY and type(parameter.default) is int:
+            sizes[parameter.name] = parameter.default
+        elif parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        ):
+            raise TargetError(
+                f"{getattr(make, '__name__', make)}: argument {parameter.name!r} has no default; "
+                "sizes are keyword-only integers with defaults, as in (rng, *, T=4, B=2)"
+            )
+    return sizes
+
+
+def _next_unused(value: int, used: set[int]) -> int:
+    while value in used:
+        value += 1
+    return value
+
+
+def sizes_to_trace(factory: TargetFactory) -> Iterator[Sizes]:
+    """Small sizes, no two of them equal; then the defaults."""
+    small = dict(factory.sizes)
+    free = sorted((name for name in small if name not in factory.pinned), key=lambda name: small[name])
+    taken = {small[name] for name in factory.pinned}
+    value = 2
+    for name in free:
+        while value in taken:
+            value += 1
+        small[name] = value
+        value += 1
+    yield small
+    if factory.sizes != small:
+        yield dict(factory.sizes)

@@ -1,0 +1,174 @@
+"""Puts taps into the user's running functions, for the time of a with-block.
+
+The file each stands in is rewritten and compiled as a whole, so that closures, `super()` and nested functions come out
+as the compiler makes them; then the code objects are taken out of the compiled module and put into the functions that
+exist. Nothing else of the user's modules is touched.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import linecache
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType, FunctionType
+from typing import Any, TypeAlias
+
+from gradcheck._usercode.rewriting import TAP, Rewriter, Site
+
+Tap: TypeAlias = Callable[[int, Any], Any]
+
+
+@dataclass
+class Program:
+    """The user's functions that ran, with their rewritten code; `hidden` are those without source."""
+
+    sites: list[Site] = field(default_factory=list)
+    #: the code that ran, and its rewritten form
+    codes: dict[CodeType, CodeType] = field(default_factory=dict)
+    hidden: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    #: what values pass through now, while the functions are rewritten (`instrumented`)
+    tap: Tap | None = None
+
+    @property
+    def helpers(self) -> list[str]:
+        """The names of the functions of modules that ran."""
+        return [code.co_name for code in self.codes if code.co_qualname == code.co_name]
+
+
+def rewrite(codes: list[CodeType]) -> Program:
+    """Rewritten copies of these code objects."""
+    program = Program()
+    by_file: dict[str, list[CodeType]] = {}
+    for code in codes:
+        by_file.setdefault(code.co_filename, []).append(code)
+    for file, of_file in by_file.items():
+        linecache.checkcache(file)  # it may have been edited and imported again
+        source = "".join(linecache.getlines(file))
+        if not source:
+            program.hidden += [code.co_qualname for code in of_file]
+            continue
+        program.sources[file] = source
+        _rewrite_file(program, file, source, of_file)
+    return program
+
+
+@contextmanager
+def instrumented(program: Program) -> Iterator[None]:
+    """The functions run rewritten; put back at the end, whatever happens. Inside, `tapped` costs nothing."""
+
+    def tap(number: int, value: Any) -> Any:
+        current = program.tap
+        return value if current is None else current(number, value)
+
+    with swapped({old: _with_tap(new, tap) for old, new in program.codes.items()}):
+        yield
+
+
+@contextmanager
+def tapped(program: Program, tap: Tap) -> Iterator[None]:
+    """Every value passes through the tap."""
+    before, program.tap = program.tap, tap
+    try:
+        yield
+    finally:
+        program.tap = before
+
+
+@contextmanager
+def swapped(codes: dict[CodeType, CodeType]) -> Iterator[None]:
+    """Functions with one of these codes run the other one instead; put back at the end."""
+    originals: list[tuple[FunctionType, CodeType]] = []
+    try:
+        for function in _functions_of(codes):
+            originals.append((function, function.__code__))
+            function.__code__ = codes[function.__code__]
+        yield
+    finally:
+        for function, code in originals:
+            function.__code__ = code
+        _restore_made_inside(codes)
+
+
+def compiled(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, CodeType]:
+    """From each code object of the file as it is on disk to the one of the same place in `tree`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # "'str' object is not callable": it will be
+        old = _as_it_is(file, source)
+        new = compile(tree, file, "exec", dont_inherit=True)
+    return dict(_side_by_side(old, new))
+
+
+@lru_cache(maxsize=8)
+def _as_it_is(file: str, source: str) -> CodeType:
+    return compile(source, file, "exec", dont_inherit=True)
+
+
+def _rewrite_file(program: Program, file: str, source: str, codes: list[CodeType]) -> None:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        program.hidden += [code.co_qualname for code in codes]
+        return
+    tree = Rewriter(file, source, program.sites, {code.co_firstlineno for code in codes}).rewritten(tree)
+    pairs = compiled(file, tree, source)
+    for code in codes:
+        if code.co_name in ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"):
+            continue  # the code around it holds them
+        new = pairs.get(code) or _by_place(code, pairs)
+        if new is None:
+            program.hidden.append(code.co_qualname)
+        else:
+            program.codes[code] = new
+
+
+def _by_place(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
+    """For code that was compiled in another way than from this source alone, as pytest does."""
+    same = [new for old, new in pairs.items() if place(old) == place(code)]
+    return same[0] if len(same) == 1 else None
+
+
+def place(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
+    """What tells code apart within its file, however it was compiled."""
+    return code.co_qualname, code.co_firstlineno, code.co_freevars
+
+
+def _side_by_side(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    yield old, new
+    inner = [[constant for constant in code.co_consts if isinstance(constant, CodeType)] for code in (old, new)]
+    for a, b in zip(*inner, strict=False):
+        if a.co_name == b.co_name:
+            yield from _side_by_side(a, b)
+
+
+def _with_tap(code: CodeType, tap: Tap) -> CodeType:
+    """The code with the callable where its name stands, also in the code inside it."""
+    constants = tuple(
+        tap
+        if constant == TAP and isinstance(constant, str)
+        else _with_tap(constant, tap)
+        if isinstance(constant, CodeType)
+        else constant
+        for constant in code.co_consts
+    )
+    return code.replace(co_consts=constants)
+
+
+def _functions_of(codes: dict[CodeType, CodeType]) -> list[FunctionType]:
+    known = {id(code) for code in codes}
+    return [one for one in gc.get_referrers(*codes) if isinstance(one, FunctionType) and id(one.__code__) in known]
+
+
+def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
+    """Functions that rewritten code made and that outlived it get back the code they would have had."""
+    originals: dict[CodeType, CodeType] = {}
+    for old, new in codes.items():
+        originals |= {b: a for a, b in _side_by_side(old, new) if a is not old}
+    for function in _functions_of(originals):
+        if function.__code__.co_freevars == originals[function.__code__].co_freevars:
+            function.__code__ = originals[function.__code__]

@@ -1,0 +1,214 @@
+"""Edits of the user's source, and functions that run as if their file had been edited."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import gc
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FunctionType
+from typing import NamedTuple, TypeAlias
+
+from gradcheck._usercode.instrument import place
+from gradcheck._usercode.rewriting import Statement
+
+
+class Edit(NamedTuple):
+    """Replace the source between two places, each (line from 1, byte in the line)."""
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    text: str
+
+
+#: where a code object stands in the one around it: its name, and how many of that name come before it
+Path: TypeAlias = tuple[tuple[str, int], ...]
+_FUTURES = {getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
+
+
+class RebindError(Exception):
+    """An edited function reads other variables of the function around it than it did, so it has to be made anew."""
+
+
+def applied(source: str, chosen: Sequence[Edit]) -> str:
+    """The source with these edits, which must not overlap."""
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    for edit in sorted(chosen, reverse=True):
+        (first, begin), (last, end) = edit.start, edit.end
+        head, tail = lines[first - 1][:begin], lines[last - 1][end:]
+        lines[first - 1 : last] = [head + edit.text.encode() + tail]
+    return b"".join(lines).decode()
+
+
+def moved(edit: Edit, by: int) -> Edit:
+    """The edit, so many lines further down."""
+    return Edit((edit.start[0] + by, edit.start[1]), (edit.end[0] + by, edit.end[1]), edit.text)
+
+
+@dataclass
+class Patch:
+    """Edits of statements, one each, of one file or several."""
+
+    chosen: list[tuple[Statement, Edit]]
+    sources: dict[str, str]
+
+    def edits(self) -> dict[str, list[Edit]]:
+        """The edits by file."""
+        result: dict[str, list[Edit]] = {}
+        for statement, edit in self.chosen:
+            result.setdefault(statement.file, []).append(edit)
+        return result
+
+    def patched(self, file: str) -> str:
+        """The file's source with the edits."""
+        return applied(self.sources[file], self.edits().get(file, []))
+
+    def plain(self) -> dict[str, list[tuple[int, int, int, int, str]]]:
+        """The edits by file, as builtins."""
+        return {
+            file: [(*edit.start, *edit.end, edit.text) for edit in of_file] for file, of_file in self.edits().items()
+        }
+
+
+class Workshop:
+    """The functions that run, ready to be run with edits; only what stands around an edit is compiled again."""
+
+    def __init__(self, codes: Collection[CodeType], sources: dict[str, str]) -> None:
+        self.sources = sources
+        self.functions: dict[CodeType, list[FunctionType]] = {code: [] for code in codes}
+        for one in gc.get_referrers(*self.functions):
+            if isinstance(one, FunctionType) and one.__code__ in self.functions:
+                self.functions[one.__code__].append(one)
+
+    @contextmanager
+    def edited(self, patch: Patch, *, anew: bool = False) -> Iterator[None]:
+        """Run functions as if the files had been edited; `anew`: functions inside others will be made again.
+
+        Raises:
+            SyntaxError: If the edited text is no code.
+            RebindError: If functions have to be made again for the edits, and will not be.
+        """
+        changed: list[tuple[FunctionType, CodeType, CodeType]] = []
+        for file, edits in patch.edits().items():
+            for old, new in self._replacements(file, edits):
+                for function in self.functions[old]:
+                    if old.co_freevars == new.co_freevars:
+                        changed.append((function, function.__code__, new))
+                    elif not anew:
+                        raise RebindError(old.co_qualname)
+        try:
+            for function, _, new in changed:
+                function.__code__ = new
+            yield
+        finally:
+            for function, old, _ in changed:
+                function.__code__ = old
+
+    def _replacements(self, file: str, edits: list[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
+        source = self.sources[file]
+        mine = [code for code in self.functions if code.co_filename == file]
+        for first, last in _roots(source):
+            inside = [edit for edit in edits if first <= edit.start[0] <= last]
+            if not inside:
+                continue
+            before, segment = _before(file, source, first, last)
+            live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
+            text = "\n" * (first - 1) + applied(segment, [moved(edit, 1 - first) for edit in inside])
+            tree = ast.parse(text)
+            after = _compiled(file, tree, live)
+            keep = {path: old for path, old in live.items() if path in after}
+            if any(old.co_freevars != after[path].co_freevars for path, old in keep.items()):
+                _keep_reading(tree, {(old.co_name, old.co_firstlineno): old.co_freevars for old in keep.values()})
+                after = _compiled(file, tree, live)
+            yield from ((old, after[path]) for path, old in keep.items())
+
+
+@lru_cache(maxsize=8)
+def _roots(source: str) -> tuple[tuple[int, int], ...]:
+    """The first and the last line of each statement of the module."""
+    return tuple(
+        (min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))]), node.end_lineno or 0)
+        for node in ast.parse(source).body
+    )
+
+
+@lru_cache(maxsize=64)
+def _before(file: str, source: str, first: int, last: int) -> tuple[dict[Path, CodeType], str]:
+    segment = "".join(source.splitlines(keepends=True)[first - 1 : last])
+    return _compiled(file, ast.parse("\n" * (first - 1) + segment), {}), segment
+
+
+def _compiled(file: str, tree: ast.Module, live: dict[Path, CodeType]) -> dict[Path, CodeType]:
+    flags = 0
+    for code in live.values():
+        flags |= code.co_flags
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # an edit need not be good style
+        future = sum(flag for flag in _FUTURES if flags & flag)
+        return dict(_inside(compile(tree, file, "exec", flags=future, dont_inherit=True), ()))
+
+
+def _inside(code: CodeType, path: Path) -> Iterator[tuple[Path, CodeType]]:
+    count: Counter[str] = Counter()
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            here = (*path, (constant.co_name, count[constant.co_name]))
+            count[constant.co_name] += 1
+            yield here, constant
+            yield from _inside(constant, here)
+
+
+def _alive(old: CodeType, mine: list[CodeType]) -> CodeType | None:
+    """The code that runs: as it was compiled from this source, or, as pytest does it, in another way."""
+    near = [code for code in mine if code == old] or [code for code in mine if place(code) == place(old)]
+    return near[0] if len(near) == 1 else None
+
+
+def _keep_reading(tree: ast.Module, names: dict[tuple[str, int], tuple[str, ...]]) -> None:
+    """Let functions go on naming the variables around them that an edit made them forget, in code that never runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            forgotten = names.get((node.name, first), ())
+            if forgotten:
+                node.body.append(ast.If(ast.Constant(value=False), [ast.Expr(_tuple(forgotten))], []))
+        elif isinstance(node, ast.Lambda):
+            forgotten = names.get(("<lambda>", node.lineno), ())
+            if forgotten:
+                node.body = ast.IfExp(ast.Constant(value=True), node.body, _tuple(forgotten))
+    ast.fix_missing_locations(tree)
+
+
+def _tuple(names: tuple[str, ...]) -> ast.Tuple:
+    return ast.Tuple([ast.Name(name, ast.Load()) for name in names], ast.Load())
+
+
+def original(statement: Statement, source: str) -> ast.stmt:
+    """The statement as it stands in the source."""
+    return _statements(source)[type(statement.node), statement.node.lineno, statement.node.col_offset]
+
+
+@lru_cache(maxsize=16)
+def _statements(source: str) -> dict[tuple[type[ast.stmt], int, int], ast.stmt]:
+    return {
+        (type(node), node.lineno, node.col_offset): node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt)
+    }
+
+
+def growth(edit: Edit) -> int:
+    """How much longer the code becomes: of equivalent edits the shortest is shown first."""
+    return len(edit.text) - (edit.end[1] - edit.start[1] if edit.start[0] == edit.end[0] else 0)
+
+
+def replace(node: ast.expr, text: str) -> Edit:
+    """The edit that puts this text in the place of the node."""
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    return Edit((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset), text)

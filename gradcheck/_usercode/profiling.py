@@ -1,0 +1,89 @@
+"""Which of the user's functions run, found with a profiler."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+_HERE = str(Path(__file__).parents[1])
+_LIBRARIES = tuple(
+    {path for key in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(key))}
+)
+
+
+def observed(run: Callable[[], object]) -> list[CodeType]:
+    """The code objects of the user's that run, in the order of their first call."""
+    seen: dict[CodeType, None] = {}
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            seen.setdefault(frame.f_code)
+
+    _profiled(run, watch)
+    return [code for code in seen if _is_users(code)]
+
+
+def counted(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[Any, Counter[tuple[CodeType, Any]]]:
+    """What it returns, and how often each of the user's code objects returns a value of which the same is told."""
+    seen: Counter[tuple[CodeType, Any]] = Counter()
+
+    def watch(frame: FrameType, event: str, value: Any) -> None:
+        if event == "return" and _is_users(frame.f_code):
+            seen[frame.f_code, told(value)] += 1
+
+    return _profiled(run, watch), seen
+
+
+def calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
+    """What it returns, and how often each of the user's code objects ran; cheap before Python 3.12."""
+    if sys.version_info >= (3, 12):  # there it counts all threads, and lets the user's code have no profiler of its own
+        result, seen = counted(run, lambda _: None)
+        return result, Counter({code: times for (code, _), times in seen.items()})
+    from cProfile import Profile  # where it is used: the import takes as long as a check
+
+    before, profile = sys.getprofile(), Profile(subcalls=False, builtins=False)
+    try:
+        profile.enable()
+        result = run()
+    finally:
+        profile.disable()
+        _resume(before)
+    stats = ((entry.code, entry.callcount) for entry in profile.getstats())
+    return result, Counter({code: times for code, times in stats if isinstance(code, CodeType) and _is_users(code)})
+
+
+def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        return run()
+    finally:
+        _resume(before)
+
+
+def _resume(profile: Any) -> None:
+    """Go on with the profile that was running: a function, or an object such as cProfile's."""
+    sys.setprofile(None)
+    if callable(profile):
+        sys.setprofile(profile)
+    elif profile is not None:
+        profile.enable()
+
+
+def _is_users(code: CodeType) -> bool:
+    return _is_users_file(code.co_filename)
+
+
+@lru_cache(maxsize=1024)
+def _is_users_file(file: str) -> bool:
+    return not (
+        file.startswith((_HERE, *_LIBRARIES, "<frozen"))
+        or "site-packages" in file
+        or file == "<__array_function__ internals>"
+    )

@@ -1,0 +1,149 @@
+"""What a check found out: plain records of builtin types, ready for JSON, a terminal or another process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from gradcheck._common.verdict import Verdict
+
+
+class Worst(NamedTuple):
+    """The entry where the two gradients are farthest apart."""
+
+    index: tuple[int, ...]  # type: ignore[assignment]  # hides tuple.index, which nobody asks a Worst for
+    analytic: float
+    numerical: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """One parameter's gradient, judged.
+
+    `error` is |analytic - numerical| relative to the norm of the block's gradient, `error_bar` what the comparison
+    could resolve, `sensitivity` the size of an error that would have been missed with a probability of at most 1e-6,
+    all in the same measure. `worst` is None where no single entry was differenced. `factor` is a factor common to
+    every block (see the law "reduction") that was divided out before judging; 1.0 otherwise. `where` says which part of
+    a wrong gradient is wrong, if it is right elsewhere.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: Verdict
+    error: float | None = None
+    error_bar: float | None = None
+    sensitivity: float | None = None
+    worst: Worst | None = None
+    message: str = ""
+    factor: float = 1.0
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Law:
+    """Something every backward obeys, whatever it computes; `breach` is the verdict that breaking it leads to."""
+
+    name: str
+    holds: bool
+    message: str
+    breach: Verdict = "wrong"
+
+
+@dataclass(frozen=True)
+class Fix:
+    """An edit of one line that makes the gradients right."""
+
+    line: int
+    before: str
+    after: str
+    diff: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what (`kind`, `message`), which blocks show it, and where it is, if that is known."""
+
+    kind: str
+    message: str
+    blocks: tuple[str, ...] = ()
+    file: str | None = None
+    line: int | None = None
+    statement: str | None = None
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The outcome at one set of sizes: its verdict, the wrong blocks, and what else is to be said."""
+
+    sizes: dict[str, int]
+    verdict: Verdict
+    wrong: tuple[str, ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ReportRecord:
+    """Everything a check found out, as data; `gradcheck.report.report.Report` adds the forms in which it is read."""
+
+    name: str
+    verdict: Verdict
+    blocks: dict[str, Block]
+    laws: dict[str, Law]
+    findings: tuple[Finding, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    smallest: dict[str, int] | None = None
+    trials: tuple[Trial, ...] = ()
+    scheme: str = ""
+    seed: int = 0
+    full: bool = False
+    evaluations: int = 0
+    seconds: float = 0.0
+    doc: str = ""
+    #: what else is to be said, a line each
+    notes: tuple[str, ...] = ()
+    #: by file, the edits that together make everything right that was found, if there are any: each replaces
+    #: the text from (line, byte) to (line, byte)
+    patch: dict[str, list[tuple[int, int, int, int, str]]] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """True only when every block is right and every law holds."""
+        return self.verdict == "right"
+
+    @property
+    def exit_status(self) -> int:
+        """0 all right, 1 something wrong, 3 nothing wrong but not all verified."""
+        return {"right": 0, "wrong": 1}.get(self.verdict, 3)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as builtins: dicts, lists, strings, numbers, booleans and None."""
+        result: dict[str, Any] = _plain({**asdict(self), "ok": self.ok})
+        for name, block in self.blocks.items():
+            result["blocks"][name]["worst"] = _plain(block.worst._asdict()) if block.worst else None
+        return result
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The report as JSON; numbers that are not finite become null."""
+        return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Builtins all the way down."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

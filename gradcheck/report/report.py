@@ -1,0 +1,43 @@
+"""The report that a user holds: its records, and each form in which it can be read."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from gradcheck.report.records import ReportRecord
+
+# Each form is imported where it is asked for: `rich` alone takes as long as a small check.
+
+
+class Report(ReportRecord):
+    """Everything a check found out. `str(report)` is the text, `report.ok` the answer."""
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report as one HTML file that needs nothing beside it."""
+        from gradcheck.report.html import to_html
+
+        Path(path).write_text(to_html([self]), encoding="utf-8")
+
+    def to_markdown(self) -> str:
+        """The report as a Markdown section, for a pull request or a job summary."""
+        from gradcheck.report.markdown import to_markdown
+
+        return to_markdown(self)
+
+    def __str__(self) -> str:
+        from gradcheck.report.text import to_text
+
+        return to_text(self)
+
+
+class GradientError(AssertionError):
+    """Raised by `assert_gradients`: its text is the report's; the report itself is in `.report`."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GradientError, (self.report,)

@@ -1,0 +1,367 @@
+"""Patterns with a name: each found where it is, none where it is not."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradcheck
+from gradcheck import Block, Target, Worst, check
+from gradcheck._checking.audit import Audit
+from gradcheck._checking.findings import common_factor, findings
+from gradcheck._common.wording import shown, told_apart
+from gradcheck._symptoms.common_factor import factor_at
+from gradcheck._symptoms.patterns import factor
+from gradcheck.report.records import Trial
+from tests.gradcheck import networks
+from tests.gradcheck.networks import Lstm, Rnn, factory
+
+
+def array(shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Any:
+    """Normal numbers."""
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def audited(gradients: dict[str, Any], numerical: dict[str, Any], verdict: Any = "wrong") -> Audit:
+    """What an audit found, all wrong unless told otherwise."""
+    blocks = {name: Block(name, np.shape(grad), verdict, error=1.0) for name, grad in gradients.items()}
+    return Audit(blocks=blocks, gradients=gradients, numerical=numerical)
+
+
+# -- single blocks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("analytic", "kind", "told"),
+    [
+        (-array(), "sign", "wrong sign"),
+        (2.5 * array(), "factor", "2.5 times the true one"),
+        (-3 * array(), "factor", "-3 times the true one"),
+        (1e-9 * array(), "missing", "zero, and the loss does depend on it"),
+        (0 * array(), "missing", "zero, and the loss does depend on it"),
+        (array() + 1e-3 * array(seed=1), "gradient", "not the slope of the loss"),
+        (array(seed=1), "gradient", "not the slope of the loss"),
+    ],
+)
+def test_a_pattern_is_named(analytic: Any, kind: str, told: str) -> None:
+    """A cause would be missed, or another one named."""
+    (found,) = findings(audited({"W": analytic}, {"W": array()}), None, None)
+    assert found.kind == kind
+    assert found.blocks == ("W",)
+    assert told in found.message
+    assert found.message.startswith("the gradient of W is ")
+
+
+def test_a_transpose_is_named() -> None:
+    """A transposed gradient would be an unexplained one."""
+    square = array((4, 4))
+    (found,) = findings(audited({"U": 0.5 * square.T}, {"U": square}), None, None)
+    assert found.kind == "transposed"
+
+
+def test_a_symmetric_matrix_is_no_transpose() -> None:
+    """A symmetric gradient with another error would be called transposed."""
+    symmetric = array((4, 4)) + array((4, 4)).T
+    spoilt = symmetric + np.eye(4)
+    assert findings(audited({"U": spoilt}, {"U": symmetric}), None, None)[0].kind == "gradient"
+
+
+def test_a_phantom_is_named() -> None:
+    """A gradient of something the loss ignores would be called wrong by an infinite factor."""
+    (found,) = findings(audited({"W": array()}, {"W": 1e-12 * array(seed=1)}), None, None)
+    assert found.kind == "phantom"
+    assert "the loss does not depend on it" in found.message
+
+
+def test_a_block_that_was_not_differenced_gets_no_cause() -> None:
+    """A cause would be guessed from a gradient alone."""
+    assert findings(audited({"W": array()}, {}), None, None)[0].kind == "gradient"
+
+
+def test_blocks_with_the_same_cause_are_told_together() -> None:
+    """Five blocks with one cause would be five findings; the smallest size or the worst entry be left out."""
+    audit = audited(
+        {"W": 2 * array(), "U": 2 * array(seed=1), "b": -array((4,))},
+        {"W": array(), "U": array(seed=1), "b": array((4,))},
+    )
+    audit.blocks["U"] = Block("U", (3, 4), "wrong", error=9.0, worst=Worst((1, 2), 2.0, 1.0))
+    two, sign = findings(audit, {"T": 2, "B": 1}, None)
+    assert two.blocks == ("W", "U")
+    assert two.message == (
+        "the gradients of W, U are each 2 times the true one; U[1, 2]: analytic 2, numerical 1; "
+        "smallest failing size: T=2, B=1"
+    )
+    assert sign.blocks == ("b",)
+
+
+@given(st.floats(1e-3, 1e3), st.sampled_from([-1.0, 1.0]), st.sampled_from([1e-150, 1.0, 1e150]))
+def test_factor_finds_the_factor_at_any_scale(k: float, sign: float, scale: float) -> None:
+    """A factor would be missed for gradients that are very small or large."""
+    assert factor(sign * k * scale * array(), scale * array()) == pytest.approx(sign * k, rel=1e-12)
+
+
+@pytest.mark.parametrize("spoil", [1e-5, 1e-2])
+def test_factor_names_no_factor_that_does_not_fit(spoil: float) -> None:
+    """A factor would be reported that is not one."""
+    other = 2 * array()
+    other[0, 0] *= 1 + spoil
+    assert factor(other, array()) is None
+    assert factor(0 * array(), array()) is None
+    assert factor(array(), 0 * array()) is None
+
+
+# -- a factor for all --------------------------------------------------------------------------------------------------
+
+SIZES = {"T": 3, "B": 2, "D": 5, "H": 7}
+TRUE = {"W": array(), "U": array((4, 4)), "b": array((4,))}
+
+
+@pytest.mark.parametrize(
+    ("k", "label"), [(3, "T"), (2, "B"), (6, "T*B"), (1 / 3, "1/T"), (1 / 6, "1/T*B"), (35, "D*H"), (1 / 14, "1/B*H")]
+)
+def test_a_factor_common_to_all_is_named_by_sizes(k: float, label: str) -> None:
+    """A mean for a sum would not be told as such."""
+    found = common_factor(audited({name: k * grad for name, grad in TRUE.items()}, TRUE), SIZES)
+    assert found.label == label
+    assert found.value == pytest.approx(k)
+    assert found.blocks == ("W", "U", "b")
+    assert factor_at(label, SIZES) == pytest.approx(k)
+
+
+@pytest.mark.parametrize("k", [1.0, 1.001, -3.0, 2.5, 4.0])
+def test_other_factors_are_not_common_ones(k: float) -> None:
+    """A factor that no size explains would be blamed on the reduction."""
+    assert common_factor(audited({name: k * grad for name, grad in TRUE.items()}, TRUE), SIZES) is None
+
+
+def test_a_factor_of_one_block_among_several_is_its_own() -> None:
+    """One block that is T times too large would be blamed on the reduction of the loss."""
+    spoilt = {**TRUE, "W": 3 * TRUE["W"], "U": array((4, 4), seed=5)}
+    assert common_factor(audited(spoilt, TRUE), SIZES) is None
+
+
+def test_a_factor_is_not_common_where_a_block_is_right_without_it() -> None:
+    """Right blocks would be divided by a factor that they do not have."""
+    audit = audited({name: 3 * grad for name, grad in TRUE.items()}, TRUE)
+    audit.blocks["b"] = Block("b", (4,), "right")
+    assert common_factor(audit, SIZES) is None
+
+
+@pytest.mark.parametrize("model", [Rnn, Lstm])
+@pytest.mark.parametrize(("bug", "told"), [("sum over B", "B times too large"), ("mean over T, and sign", "1/T times")])
+def test_a_wrong_reduction_is_one_finding_and_hides_nothing(model: type[Rnn], bug: str, told: str) -> None:
+    """A factor in all blocks would be as many findings, or hide a wrong sign beside it."""
+    report = check(factory(model, bug))
+    first, *others = report.findings
+    assert first.kind == "law:reduction"
+    assert told in report.laws["reduction"].message
+    sign = [("sign", ("U",))] if "sign" in bug else []
+    assert [(found.kind, found.blocks) for found in others] == [*sign, ("reduction", tuple(report.blocks))]
+    assert others[-1].fix.verified
+    factors = [block.factor for block in report.blocks.values()]
+    assert factors == pytest.approx([1 / 3 if "sign" in bug else 1.0] * len(factors))
+
+
+def test_a_factor_that_does_not_follow_the_size_is_no_reduction() -> None:
+    """A constant factor that happens to equal a size would be called a sum for a mean."""
+
+    class Thrice(Rnn):
+        def grads(self) -> Any:
+            return {name: 3 * grad for name, grad in super().grads().items()}
+
+    report = check(factory(Thrice))
+    assert report.laws["reduction"].holds
+    assert [found.kind for found in report.findings] == ["factor"]
+    assert "the factor 3 is too much" in report.findings[0].message
+
+
+# -- through a whole check ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bug", "kind", "blocks"),
+    [
+        ("sign", "sign", ["U"]),
+        ("factor", "factor", ["W"]),
+        ("transposed", "transposed", ["U"]),
+        ("missing", "missing", ["b"]),
+        ("scalar bias", "reduced", ["b"]),
+        ("one entry", "entries", ["W"]),
+        ("assigned", "share", ["W"]),
+        ("applied twice", "gradient", ["h0", "W", "U", "b"]),
+        ("not transposed", "gradient", ["h0", "W", "U", "b"]),
+    ],
+)
+def test_each_bug_is_found_where_it_is(bug: str, kind: str, blocks: list[str]) -> None:
+    """A planted bug would go unseen, be given another's name, or be seen in blocks that are right."""
+    report = check(Rnn(np.random.default_rng(0), bug=bug).target())
+    assert [(found.kind, found.blocks) for found in report.findings] == [(kind, tuple(blocks))]
+    assert [name for name, block in report.blocks.items() if block.verdict == "wrong"] == blocks
+    assert {block.verdict for name, block in report.blocks.items() if name not in blocks} == {"right"}
+
+
+def test_broken_laws_come_first() -> None:
+    """The reason of a failure would be below its consequences."""
+    w = np.ones(2)
+    report = check(Target({"w": w}, lambda: np.sin(w).sum(), lambda: {"w": 2 * np.cos(w), "v": 0}))
+    assert [found.kind for found in report.findings] == ["law:names", "factor"]
+
+
+# -- without source ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nowhere() -> dict[str, Any]:
+    """The networks of these tests as a REPL would hold them: no line of theirs can be read."""
+    space: dict[str, Any] = {"__name__": "nowhere"}
+    exec(compile(inspect.getsource(networks), "<nowhere>", "exec"), space)
+    return space
+
+
+def recurrence(nowhere: dict[str, Any], bug: str) -> Any:
+    """A factory of a forward and a backward, with the inputs among what has a gradient."""
+
+    @gradcheck.target
+    def vjp(_: Any, *, T: int = 4, B: int = 2, D: int = 3, H: int = 5) -> Target:
+        return nowhere["vjp_target"](bug, T, B, D, H)
+
+    return vjp
+
+
+def told(report: Any, kind: str) -> list[str]:
+    """The messages of one kind."""
+    return [found.message for found in report.findings if found.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("model", "bug", "said"),
+    [
+        ("Rnn", "applied twice", "the gradient of b is tanh'(a) times the true one (4 of its entries"),
+        ("Rnn", "tanh left out", "as if tanh' was left out"),
+        ("Rnn", "tanh of tanh", "as if tanh' was taken of tanh(a), which is activated already"),
+        ("Lstm", "forget gate", "at entries 4..7 of 16 (gate 2 of 4), is 1 / σ'(a) times the true one"),
+        ("Lstm", "forget gate", "as if σ' was left out"),
+    ],
+)
+def test_an_activation_is_named_without_source(nowhere: dict[str, Any], model: str, bug: str, said: str) -> None:
+    """A derivative applied twice or left out would be no more than wrong where no line can be read."""
+    report = check(nowhere["factory"](nowhere[model], bug))
+    (message,) = told(report, "activation")
+    assert said in message
+    assert "at T=1, B=1, D=1, H=4 the gradient of b" in message
+    assert report.notes == ("no line can be named: the source of the functions that ran is not at hand",)
+
+
+def test_a_bias_that_is_zero_in_the_loss_is_passed_over() -> None:
+    """A check would end in a division by zero where the loss does not depend on a bias."""
+    params = {"b": np.ones(3)}
+    space = {"np": np, "b": params, "k": np.array([1.0, 2.0, 0.0]), "dk": np.array([1.0, 2.0, 3.0])}
+    exec("def loss(): return k @ np.tanh(b['b'])\ndef grads(): return {'b': dk.copy()}", space)
+    report = check(Target(params, space["loss"], space["grads"]))
+    assert "the gradient of b, at entries 0..1 of 3, is 1 / tanh'(a)" in "".join(told(report, "activation"))
+
+
+@pytest.mark.parametrize(
+    ("model", "bug"),
+    [
+        ("Rnn", "not transposed"),
+        ("Rnn", "no carry"),
+        ("Rnn", "factor"),
+        ("Lstm", "cell not carried"),
+        ("Lstm", "i for g"),
+    ],
+)
+def test_no_activation_is_named_where_another_thing_is_wrong(nowhere: dict[str, Any], model: str, bug: str) -> None:
+    """Somebody would look for a mistake in an activation that is right."""
+    report = check(nowhere["factory"](nowhere[model], bug))
+    assert report.verdict == "wrong"
+    assert not told(report, "activation")
+
+
+def test_what_is_right_at_the_last_step_alone(nowhere: dict[str, Any]) -> None:
+    """That nothing comes back from later steps would not be told from the gradient of the inputs."""
+    (message,) = told(check(recurrence(nowhere, "no carry")), "carried")
+    assert (
+        "x is wrong everywhere but at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
+        in message
+    )
+    assert "; only from T=2: right wherever T=1, wrong wherever it is larger" in message
+    assert "smallest failing size" not in message
+    (single,) = told(check(nowhere["vjp_target"]("no carry")), "partly")
+    assert "the last: if this is the last time step, what comes back from later steps" in single
+
+
+@pytest.mark.parametrize("bug", ["assigned", "applied twice", "clip", ""])
+def test_no_carry_is_missed_where_another_thing_is_wrong(nowhere: dict[str, Any], bug: str) -> None:
+    """Somebody would look for a mistake between time steps where there is none."""
+    report = check(recurrence(nowhere, bug))
+    assert not told(report, "carried")
+    assert not any("comes back" in found.message for found in report.findings)
+
+
+def test_the_share_of_one_step_is_named(nowhere: dict[str, Any]) -> None:
+    """A gradient that is assigned at every step would be no more than wrong."""
+    for target in (recurrence(nowhere, "assigned"), nowhere["factory"](nowhere["Rnn"], "assigned")):
+        (message,) = told(check(target), "share")
+        assert "the gradient of W is made of x[0] alone" in message
+    for bug in ("applied twice", "no carry"):
+        assert not told(check(recurrence(nowhere, bug)), "share")
+
+
+def test_a_clip_to_a_norm(nowhere: dict[str, Any]) -> None:
+    """Gradients that are clipped before they are handed out would be too small by a factor that nobody knows."""
+    (message,) = told(check(nowhere["factory"](nowhere["Rnn"], "norm clip")), "clipped")
+    assert "together they have the norm 0.5 (to within" in message
+    report = check(nowhere["factory"](nowhere["Rnn"], "all too small"))
+    assert not told(report, "clipped")
+    assert told(report, "factor")
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("analytic", "numerical", "pair"),
+    [
+        (2.0, 1.0, ("2", "1")),
+        (0.1234561, 0.1234562, ("0.1234561", "0.1234562")),
+        (1.0, 1.0 + 2**-52, ("1", "1.0000000000000002")),
+        (1.5, 1.5, ("1.5", "1.5")),
+    ],
+)
+def test_two_values_are_told_apart(analytic: float, numerical: float, pair: tuple[str, str]) -> None:
+    """A report would show the same number twice and call one of them wrong."""
+    assert told_apart(analytic, numerical) == pair
+
+
+def test_sizes_as_a_reader_writes_them() -> None:
+    """Sizes would be shown as a Python dict."""
+    assert shown({"T": 2, "B": 1}) == "T=2, B=1"
+
+
+def outcome(wrong: tuple[str, ...] = (), **sizes: int) -> Trial:
+    """A trial at these sizes."""
+    return Trial(sizes, "wrong" if wrong else "right", wrong)
+
+
+@pytest.mark.parametrize(
+    ("trials", "told"),
+    [
+        ([outcome(T=1, B=2), outcome(T=1, B=1), outcome(("W",), T=2, B=2), outcome(("W",), T=3, B=1)], "T=1"),
+        ([outcome(("W",), T=1, B=2), outcome(T=1, B=1), outcome(("W",), T=2, B=2), outcome(T=3, B=1)], "B=1"),
+        ([outcome(T=1, B=1), outcome(T=2, B=2), outcome(("W",), T=3, B=2)], None),
+        ([outcome(("W",), T=1, B=1), outcome(("W",), T=2, B=2)], None),
+        ([outcome(("U",), T=2, B=2), outcome(T=1, B=1)], None),
+    ],
+)
+def test_an_axis_that_makes_it_wrong_is_named(trials: list[Trial], told: str | None) -> None:
+    """That all is right for a single time step, which says where to look, would be kept silent; or be made up."""
+    wrong = audited({"W": array(seed=1)}, {"W": array(seed=2)})
+    (found,) = findings(wrong, None, None, trials)
+    assert (f"right wherever {told}, wrong wherever it is larger" in found.message) is (told is not None)
+    assert ("wherever" in found.message) is (told is not None)

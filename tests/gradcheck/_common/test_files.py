@@ -1,0 +1,108 @@
+"""Python files as modules: found, run once, and their errors quoted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradcheck import TargetError, UserCodeError
+from gradcheck._common.files import load
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    """The import path and the modules are put back."""
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+def written(folder: Path, **files: str) -> Path:
+    """These files in the folder; the last of them is returned."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder / f"{name}.py"
+
+
+def test_a_file_is_run_once(tmp_path: Path) -> None:
+    """A file would be run for each of its targets."""
+    file = written(tmp_path, model="x = object()")
+    assert load(file).x is load(str(file)).x
+
+
+def test_files_of_the_same_name_are_apart(tmp_path: Path) -> None:
+    """The second of two files called model.py would be the first."""
+    files = [written(tmp_path / name, model=f"here = {name!r}") for name in "ab"]
+    assert [load(file).here for file in files] == ["a", "b"]
+
+
+def test_a_file_finds_its_neighbours(tmp_path: Path) -> None:
+    """A file that imports another beside it would not run, though `python FILE` does."""
+    file = written(tmp_path, beside_it="x = 7", model="from beside_it import x")
+    assert load(file).x == 7
+    assert sys.path.count(str(tmp_path)) == 1
+    load(written(tmp_path, other="from beside_it import x"))
+    assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_a_file_of_a_package_is_a_part_of_it(tmp_path: Path) -> None:
+    """Relative imports would fail."""
+    written(tmp_path / "pack_of_a_user", __init__="", helper="x = 7")
+    written(tmp_path / "pack_of_a_user" / "inner", __init__="")
+    file = written(tmp_path / "pack_of_a_user" / "inner", model="from ..helper import x")
+    module = load(file)
+    assert (module.x, module.__name__) == (7, "pack_of_a_user.inner.model")
+    assert load(tmp_path / "pack_of_a_user" / "__init__.py").__name__ == "pack_of_a_user"
+
+
+def test_a_package_of_a_name_that_is_taken_is_loaded_as_a_file(tmp_path: Path) -> None:
+    """A folder called json with an __init__.py would hand out the standard library's."""
+    file = written(tmp_path / "json", __init__="", model="x = 7")
+    assert load(file).x == 7
+    assert "json.model" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nothing.py", "no such file"), (".", "expected a Python file"), ("model.txt", "expected a Python file")],
+)
+def test_what_is_no_python_file_is_said(tmp_path: Path, name: str, told: str) -> None:
+    """A mistyped name would end in a traceback."""
+    (tmp_path / "model.txt").write_text("x = 1")
+    with pytest.raises(TargetError, match=told) as caught:
+        load(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("x = (", "SyntaxError"),
+        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("raise SystemExit(2)", "SystemExit: 2"),
+    ],
+)
+def test_a_file_that_raises_is_quoted_and_forgotten(tmp_path: Path, text: str, told: str) -> None:
+    """A half-run module would be handed out the second time, or the checker would exit with the file."""
+    file = written(tmp_path, model=text)
+    for _ in range(2):
+        with pytest.raises(UserCodeError, match=f"importing .*model.py raised {told}"):
+            load(file)
+    file.write_text("x = 7")
+    assert load(file).x == 7
+
+
+def test_ctrl_c_while_a_file_runs_leaves_no_half_of_it(tmp_path: Path) -> None:
+    """After Ctrl-C a notebook would be handed a module that was run half."""
+    file = written(tmp_path, model="raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load(file)
+    file.write_text("x = 7")
+    assert load(file).x == 7

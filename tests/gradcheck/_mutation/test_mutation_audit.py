@@ -1,0 +1,241 @@
+"""The mutation audit: bugs planted in correct and in weakly checked backwards."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import cli
+from gradcheck._common.files import load
+from gradcheck._mutation import mutation_audit as _mutate
+from gradcheck._mutation.operators import OF_EXPRESSIONS, OF_STATEMENTS
+
+CELL = """
+import os
+import numpy as np
+import gradcheck
+
+
+def forward(x, h, w):
+    states, inputs = [], []
+    for step in x:
+        inputs.append((step, h))
+        h = np.tanh(step @ w["W"] + h @ w["U"] + w["b"])
+        states.append(h)
+    return np.stack(states), inputs
+
+
+def backward(dstates, states, inputs, w):
+    LIMIT
+    grads = {name: np.zeros_like(array) for name, array in w.items()}
+    carried = np.zeros_like(dstates[0])
+    for t in reversed(range(len(dstates))):
+        step, h = inputs[t]
+        dz = (dstates[t] + carried) * (1 - states[t] ** 2)
+        grads["W"] += step.T @ dz
+        grads["U"] += h.T @ dz
+        grads["b"] += dz.sum(axis=0)
+        carried = dz @ w["U"].T
+        EXTRA
+    return grads
+
+
+@gradcheck.target
+def cell(rng, SIZES):
+    w = {"W": rng.standard_normal((D, H)), "U": rng.standard_normal((H, H)), "b": rng.uniform(-1, 1, H)}
+    x, h0, goal = rng.standard_normal((T, B, D)), rng.standard_normal((B, H)), rng.standard_normal((T, B, H))
+
+    def loss():
+        return float(np.sum((forward(x, h0, w)[0] - goal) ** 2))
+
+    def grads():
+        states, inputs = forward(x, h0, w)
+        return backward(2 * (states - goal), states, inputs, w)
+
+    return gradcheck.Target(w, loss, grads)
+"""
+
+
+@pytest.fixture
+def cell(tmp_path):
+    """A correct cell in a file of its own; the file."""
+
+    def write(limit="pass", extra="pass", sizes="*, T=3, B=2, D=3, H=4"):
+        path = tmp_path / "recurrent.py"
+        path.write_text(CELL.replace("LIMIT", limit).replace("EXTRA", extra).replace("SIZES", sizes), encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_every_bug_in_a_well_checked_backward_is_killed(cell):
+    """A user would be told that a strong check is weak, or the other way round."""
+    path = cell()
+    report = gradcheck.mutate(load(path).cell)
+    assert report.survived == ()
+    assert report.score == 1.0
+    assert report.ok
+    assert len(report.killed) > 60
+    assert {"wrong"} < {one.how for one in report.killed}
+    assert "mutants killed (100%)" in str(report)
+    assert {one.operator for one in report.mutations} == {*OF_EXPRESSIONS, *OF_STATEMENTS}
+
+
+def test_what_was_planted_is_taken_out(cell):
+    """The user's module would go on with a bug in it, or their file would be changed."""
+    path = cell()
+    before, module = path.read_text(encoding="utf-8"), load(path)
+    target = module.cell.build(0, module.cell.sizes)
+    right = target.grads_at(target.values())
+    gradcheck.mutate(module.cell)
+    again = module.cell.build(0, module.cell.sizes)
+    assert all(np.array_equal(right[name], gradient) for name, gradient in again.grads_at(again.values()).items())
+    assert path.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("others", [0.0, 5.0])
+def test_rounding_of_a_gradient_of_zero_is_no_difference(others):
+    """An edit that changes no gradient but by rounding would count as a bug that the check does not see."""
+    original = {"w": np.zeros(3), "v": np.full(2, others)}
+    rounded = original | {"w": np.full(3, 1e-16)}
+    assert _mutate._distance(rounded, original) < _mutate.SAME
+    assert _mutate._distance(original | {"w": np.full(3, 1e-3)}, original) > _mutate.SAME
+    assert _mutate._distance(original | {"w": np.full(3, np.nan)}, original) == np.inf
+    undefined = {"u": np.full(2, np.nan)}
+    assert _mutate._distance(undefined | original | {"w": np.full(3, 1e-3)}, undefined | original) > _mutate.SAME
+
+
+def test_a_mutant_is_shown_as_a_diff(cell):
+    """A survivor could not be found in the source."""
+    report = gradcheck.mutate(load(cell()).cell)
+    one = next(one for one in report.mutations if one.operator == "transpose" and "step.T" in one.before)
+    assert one.after == 'grads["W"] += step @ dz'
+    assert one.diff.splitlines()[0].startswith("--- a/")
+    assert '-        grads["W"] += step.T @ dz' in one.diff.splitlines()
+    assert one.line == 1 + (cell().read_text(encoding="utf-8").splitlines().index('        grads["W"] += step.T @ dz'))
+
+
+def test_what_changes_no_gradient_leaves_the_count(cell):
+    """Changes of dead code would count as bugs that the check missed."""
+    report = gradcheck.mutate(load(cell(extra="unused = dz * 2")).cell)
+    dead = [one for one in report.mutations if one.before == "unused = dz * 2"]
+    assert dead
+    assert {one.outcome for one in dead if "raises" not in one.how} == {"equivalent"}
+    assert report.survived == ()
+
+
+def test_a_bug_that_shows_at_larger_sizes_only_survives_and_it_is_said(cell):
+    """A user would not learn that their sizes are too small for what their code does at larger ones."""
+    report = gradcheck.mutate(load(cell(limit="dstates = dstates * (1.0 if len(dstates) < 6 else 1.0)")).cell)
+    survived = [one for one in report.survived if "else" in one.before]
+    assert survived
+    assert all("larger sizes would show it, such as T=7" in one.how for one in survived)
+    assert report.score < 1
+    assert not report.ok
+    assert "survived" in str(report)
+
+
+def test_a_bug_that_shows_from_other_parameters_only_is_told_so(cell):
+    """A user would not learn that what their factory draws hides a bug."""
+    limit = "dstates = dstates * (1.0 if np.abs(w['b']).max() < 1 else 1.0)"
+    report = gradcheck.mutate(load(cell(limit=limit)).cell)
+    survived = [one for one in report.survived if "else" in one.before]
+    assert survived
+    assert {one.how for one in survived} == {
+        "other parameters would show it, further from those that the factory makes"
+    }
+
+
+def test_a_mutant_that_hangs_is_counted(cell, monkeypatch):
+    """One bug that loops for ever would keep the audit from ending."""
+    monkeypatch.setattr(_mutate, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(_mutate, "PATIENCE", 0.0)
+    report = gradcheck.mutate(load(cell(limit="k = len(dstates)\n    while k > 0:\n        k -= 1")).cell)
+    assert "hangs" in Counter(one.how for one in report.killed)
+    assert report.survived == ()
+
+
+def test_a_mutant_that_ends_its_process_is_counted_and_the_others_go_on(cell):
+    """One bug that ends a worker would end the audit."""
+    limit = "if len(w) != 3:\n        os._exit(1)"
+    report = gradcheck.mutate(load(cell(limit="k = 3\n    " + limit.replace("3", "k"))).cell, jobs=2)
+    ways = Counter(one.how for one in report.killed)
+    assert ways["ends the process"] == 2
+    assert ways["wrong"] > 20
+    assert report.untried == ()
+
+
+def test_worker_processes_find_the_same(cell):
+    """The result would depend on the number of processes."""
+    factory = load(cell()).cell
+    alone, shared = gradcheck.mutate(factory), gradcheck.mutate(factory, jobs=2)
+    assert [one.outcome for one in alone.mutations] == [one.outcome for one in shared.mutations]
+
+
+def test_what_there_is_no_time_for_is_said(cell):
+    """A part of the audit would pass for the whole."""
+    report = gradcheck.mutate(load(cell()).cell, budget=0.05)
+    assert report.untried
+    assert f"{len(report.untried)} untried: the time was up" in str(report)
+
+
+def test_a_backward_that_is_wrong_is_refused(cell):
+    """A check that says wrong of everything would seem to be the strongest of all."""
+    path = cell()
+    path.write_text(path.read_text(encoding="utf-8").replace("step.T @ dz", "step.T @ dz * 2"), encoding="utf-8")
+    with pytest.raises(gradcheck.TargetError, match="cell is wrong: only of a check that says right"):
+        gradcheck.mutate(load(path).cell)
+
+
+def test_a_target_is_refused():
+    """A plain target, which cannot be made anew, would be left with a bug's traces in it."""
+    target = gradcheck.Target({"w": np.ones(2)}, lambda: 0.0, dict)
+    with pytest.raises(gradcheck.TargetError, match="needs a factory"):
+        gradcheck.mutate(target)
+
+
+def test_code_without_source_is_refused():
+    """Nothing would be planted, and nothing would survive."""
+    names = {}
+    body = CELL.replace("LIMIT", "pass").replace("EXTRA", "pass").replace("SIZES", "*, T=3, B=2, D=3, H=4")
+    exec(compile(textwrap.dedent(body), "<nowhere>", "exec"), names)
+    with pytest.raises(gradcheck.TargetError, match="source of its backward is not at hand"):
+        gradcheck.mutate(names["cell"])
+
+
+def test_the_command_tells_by_its_status(cell, capsys):
+    """CI could not fail on a check that has become weaker."""
+    path = cell()
+    assert cli.main(["mutate", str(path)]) == 0
+    assert "✓ cell:" in capsys.readouterr().out
+    weak = path.with_name("weak.py")
+    weak.write_text(cell(limit="dstates = dstates * (1.0 if len(dstates) < 6 else 1.0)").read_text(encoding="utf-8"))
+    assert cli.main(["mutate", f"{weak}::cell", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["score"] < 1
+    assert {"survived"} <= {one["outcome"] for one in found["mutations"]}
+    assert cli.main(["mutate", f"{path}::none"]) == 2
+    assert cli.main(["mutate", str(path), "--budget", "0.0001"]) == 3
+
+
+@pytest.mark.parametrize("budget", ["0", "-1", "soon"])
+def test_a_budget_that_is_none_is_refused(cell, budget, capsys):
+    """A slip would try nothing, and say so only at the end."""
+    with pytest.raises(SystemExit):
+        cli.main(["mutate", str(cell()), "--budget", budget])
+    assert "expected a number of seconds above 0" in capsys.readouterr().err
+
+
+def test_pytest_plants_bugs_too(pytester, cell):
+    """`--gradcheck-mutate` would do nothing, or fail without a word of what survived."""
+    weak = cell(limit="dstates = dstates * (1.0 if len(dstates) < 6 else 1.0)")
+    pytester.makepyfile(recurrent=weak.read_text(encoding="utf-8"))
+    pytester.makeini("[pytest]\ngradcheck_files = recurrent.py\naddopts = -p no:benchmark -p no:cacheprovider")
+    result = pytester.runpytest_subprocess("--gradcheck-mutate", "recurrent.py")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*survived (number)*larger sizes would show it*", "*mutants killed*"])

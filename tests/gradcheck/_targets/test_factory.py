@@ -1,0 +1,205 @@
+"""Factories: which sizes they are tried at, and the way down to the smallest that fails."""
+
+# ruff: noqa: ARG001, ARG005  # a factory takes rng and sizes, whether it uses them or not
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradcheck
+from gradcheck import TargetError, TargetFactory, UserCodeError
+from gradcheck._targets.factory import find_factory
+from tests.gradcheck import networks
+from tests.gradcheck.networks import factory, sine
+
+
+def of(**defaults: int) -> TargetFactory:
+    """A factory with these sizes."""
+    names = ", ".join(f"{name}={value}" for name, value in defaults.items())
+    scope: dict[str, Any] = {"sine": sine, "np": np}
+    exec(f"def made(rng, *, {names}): return sine(np.ones(2))", scope)
+    scope["made"].__module__ = __name__
+    return TargetFactory(scope["made"])
+
+
+def test_the_sizes_are_the_keyword_only_integers() -> None:
+    """Options that are no sizes would be varied, or sizes left alone."""
+
+    @gradcheck.target
+    def made(
+        rng: Any, plain: int = 3, *, T: int = 4, flag: bool = True, rate: float = 0.5, kind: str = "a", B: int = 2
+    ) -> Any:
+        """What it is.
+
+        And more.
+        """
+
+    assert made.sizes == made.defaults == {"T": 4, "B": 2}
+    assert (made.name, made.__name__, made.doc) == ("made", "made", "What it is.")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: None, "takes rng as its first argument"),
+        (lambda *, rng: None, "takes rng as its first argument"),
+        (lambda rng, T: None, "argument 'T' has no default"),
+        (lambda rng, *, T: None, "argument 'T' has no default"),
+    ],
+)
+def test_a_factory_of_another_form_is_refused_at_once(make: Any, told: str) -> None:
+    """A factory that cannot be called would be noticed at the first check."""
+    with pytest.raises(TargetError, match=told):
+        gradcheck.target(make)
+
+
+def test_a_factory_may_take_anything_else() -> None:
+    """A factory with **options would be refused."""
+    assert gradcheck.target(lambda rng, *args, T=2, **options: None).sizes == {"T": 2}
+
+
+def test_calling_the_factory_calls_the_function() -> None:
+    """The decorator would hide the user's own function."""
+    made = factory()(np.random.default_rng(0), T=2)
+    assert made.values()["W"].shape == (5, 4)
+
+
+def test_the_same_seed_builds_the_same_target() -> None:
+    """A check could not be repeated."""
+    made = factory()
+    first, again, other = (made.build(seed, made.sizes).values()["W"] for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_target_without_a_name_gets_the_factorys() -> None:
+    """The report would be of a target without a name."""
+    assert factory().build(0, factory().sizes).name == "network"
+    named = TargetFactory(lambda rng: sine(np.ones(2), name="mine"))
+    assert named.build(0, {}).name == "mine"
+
+
+def test_a_factory_that_returns_something_else() -> None:
+    """A forgotten return would end in an AttributeError of ours."""
+    with pytest.raises(TargetError, match=r"must return a gradcheck.Target, got NoneType"):
+        TargetFactory(lambda rng: None).build(0, {})
+
+
+def test_a_factory_that_raises_is_quoted_with_its_call() -> None:
+    """The user would not know at which sizes the factory failed."""
+
+    def made(rng: Any, *, T: int = 3) -> Any:
+        raise ValueError("T must be even")
+
+    with pytest.raises(UserCodeError, match=r"made\(rng, T=3\) raised ValueError: T must be even .*test_factory.py"):
+        TargetFactory(made).build(0, {"T": 3})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"Q": 3}, "network has no size 'Q'; its sizes are T, B, D, H"),
+        ({"T": 0}, "size T=0: expected an integer of at least 1"),
+        ({"T": -2}, "size T=-2: expected an integer of at least 1"),
+        ({"T": 2.5}, "size T=2.5: expected an integer of at least 1"),
+        ({"T": "3"}, "size T=3: expected an integer of at least 1"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(sizes: Any, told: str) -> None:
+    """A misspelt or impossible size would be ignored, or passed on to the user's code."""
+    with pytest.raises(TargetError) as caught:
+        factory().at(**sizes)
+    assert str(caught.value) == told
+
+
+def test_a_factory_without_sizes_says_so() -> None:
+    """The message would end in an empty list."""
+    with pytest.raises(TargetError, match="its sizes are none at all"):
+        TargetFactory(lambda rng: None).at(T=2)
+
+
+def test_pinned_sizes_are_kept() -> None:
+    """A size asked for on the command line would be varied all the same, or be a NumPy number in the report."""
+    pinned = factory().at(T=np.int64(7)).at(B=1)
+    assert pinned.sizes == {"T": 7, "B": 1, "D": 5, "H": 4}
+    assert type(pinned.sizes["T"]) is int
+    assert pinned.defaults["T"] == 3
+    assert all(sizes["T"] == 7 and sizes["B"] == 1 for sizes in pinned.sweep())
+    assert pinned.shrink({**pinned.sizes, "D": 3}, lambda _: True) == {"T": 7, "B": 1, "D": 1, "H": 1}
+
+
+def test_the_sweep() -> None:
+    """One of the small sizes at which bugs hide or show would not be tried, or one be tried twice."""
+    assert list(of(T=4, B=2).sweep()) == [
+        {"T": 1, "B": 2},
+        {"T": 2, "B": 2},
+        {"T": 3, "B": 2},
+        {"T": 4, "B": 1},
+        {"T": 4, "B": 3},
+        {"T": 5, "B": 3},
+    ]
+    assert list(TargetFactory(lambda rng: None).sweep()) == []
+
+
+@given(st.dictionaries(st.sampled_from("TBDHV"), st.integers(1, 6), min_size=1))
+def test_the_last_of_the_sweep_is_larger_and_all_different(sizes: dict[str, int]) -> None:
+    """Equal sizes would hide a transpose, and small ones everything that needs length."""
+    *_, largest = of(**sizes).sweep()
+    assert all(largest[name] > value for name, value in sizes.items())
+    assert len(set(largest.values())) == len(largest)
+
+
+@given(
+    st.dictionaries(st.sampled_from("TBD"), st.integers(1, 6), min_size=3),
+    st.dictionaries(st.sampled_from("TBD"), st.integers(1, 6), min_size=3),
+)
+def test_shrinking_ends_at_the_smallest_sizes(start: dict[str, int], limit: dict[str, int]) -> None:
+    """The smallest failing size in the report would not be the smallest, or not fail."""
+    start = {name: max(value, limit[name]) for name, value in start.items()}
+    smallest = of(**start).shrink(start, lambda sizes: all(sizes[name] >= limit[name] for name in limit))
+    assert smallest == limit
+
+
+def test_shrinking_one_size_may_need_another() -> None:
+    """Shrinking would stop after one round, though a smaller size fails once another has shrunk."""
+    smallest = of(A=4, B=4).shrink({"A": 4, "B": 4}, lambda sizes: sizes["A"] >= sizes["B"])
+    assert smallest == {"A": 1, "B": 1}
+
+
+def test_shrinking_asks_for_no_size_twice_at_the_end() -> None:
+    """A size at which nothing can shrink would be tried for as many rounds as there are sizes."""
+    asked: list[Any] = []
+    of(A=1, B=1).shrink({"A": 1, "B": 1}, lambda sizes: asked.append(sizes) or True)
+    assert asked == []
+
+
+# -- workers -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_factory_travels_by_name() -> None:
+    """Worker processes could not be sent a decorated factory, or would lose its pinned sizes."""
+    sent = pickle.loads(pickle.dumps(networks.right_rnn.at(T=3)))
+    assert sent.make is networks.right_rnn.make
+    assert sent.sizes == {"T": 3, "H": 9}
+
+
+def test_a_module_that_cannot_be_imported_is_loaded_from_its_file(tmp_path: Any) -> None:
+    """A factory in a file named on the command line could not be sent to workers."""
+    file = tmp_path / "cells_of_a_user.py"
+    file.write_text("import gradcheck\n@gradcheck.target\ndef cell(rng, *, T=2): ...\ndef plain(rng, *, B=3): ...\n")
+    assert find_factory("not_a_module", str(file), "cell", {"T": 5}).sizes == {"T": 5}
+    assert find_factory("not_a_module", str(file), "plain", {}).sizes == {"B": 3}
+    with pytest.raises(ImportError):
+        find_factory("not_a_module", None, "cell", {})
+
+
+def test_a_factory_inside_a_function_cannot_travel() -> None:
+    """A factory that workers cannot import would be sent, and fail there."""
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(factory())

@@ -1,0 +1,302 @@
+"""What a target hands to the checker, and that it hands everything back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradcheck import Target, TargetError, UserCodeError
+from gradcheck._targets.target import flatten, unflatten
+from tests.gradcheck.networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
+
+
+def rng() -> np.random.Generator:
+    """The same numbers in every test."""
+    return np.random.default_rng(0)
+
+
+def test_values_are_copies() -> None:
+    """The base point of a check would move along with the perturbations."""
+    w = np.ones(2)
+    values = sine(w).values()
+    values["w"][:] = 7.0
+    assert w.tolist() == [1.0, 1.0]
+
+
+def test_the_loss_is_asked_at_the_values_given() -> None:
+    """A perturbation would not reach the loss."""
+    target = sine(np.zeros(2))
+    assert target.loss_at({"w": np.array([0.5, 1.0])}) == np.sin([0.5, 1.0]).sum()
+    assert target.grads_at({"w": np.array([0.5, 1.0])})["w"].tolist() == np.cos([0.5, 1.0]).tolist()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_preserved_puts_everything_back(error: type[BaseException]) -> None:
+    """A check that ends early would leave perturbed weights or other inputs behind."""
+    model = Rnn(rng())
+    arrays = {**model.params, **model.inputs}
+    before = {name: array.tobytes() for name, array in arrays.items()}
+    target = model.target()
+
+    def spoilt() -> None:
+        with target.preserved():
+            target.loss_at({name: value + 1 for name, value in target.values().items()})
+            model.inputs["x"][:] = 0.0
+            raise error
+
+    with pytest.raises(error):
+        spoilt()
+    assert {name: array.tobytes() for name, array in arrays.items()} == before
+    assert all(model.params[name] is array for name, array in arrays.items() if name in model.params)
+
+
+def test_complex_values_are_in_the_mapping_for_the_call_alone() -> None:
+    """After a complex step the mapping would hold another array than before, or the loss would not have seen it."""
+    w = np.array([1.0, 2.0])
+    seen: list[Any] = []
+    params = {"w": w}
+    target = Target(params, lambda: seen.append(params["w"]) or params["w"].sum(), dict)
+    assert target.takes_complex
+    assert target.loss_at({"w": w + 1j}) == 3 + 2j
+    assert seen[0].dtype == complex
+    assert params["w"] is w
+
+
+def test_the_mapping_is_restored_when_the_loss_refuses_complex_values() -> None:
+    """Code that takes no complex numbers would be left with them."""
+    w = np.array([1.0])
+    params = {"w": w}
+    target = Target(params, lambda: math.sin(params["w"][0].item()), dict)
+    with pytest.raises(UserCodeError, match="TypeError"):
+        target.loss_at({"w": w + 1j})
+    assert params["w"] is w
+
+
+@pytest.mark.parametrize("how", ["each", "all"])
+def test_params_as_functions_follow_code_that_binds_anew(how: str) -> None:
+    """A model that rebinds its weights would be perturbed in arrays that it no longer reads."""
+
+    class Model:
+        w = np.array([1.0, 2.0])
+
+    model = Model()
+    params = {"w": lambda: model.w} if how == "each" else lambda: {"w": model.w}
+    target = Target(params, lambda: float((model.w**2).sum()), lambda: {"w": 2 * model.w})
+    first = model.w
+    assert not target.takes_complex
+    with target.preserved():
+        target.loss_at({"w": np.array([3.0, 4.0])})
+        model.w = np.zeros(2)
+        assert target.loss_at({"w": np.array([3.0, 4.0])}) == 25.0
+    assert model.w.tolist() == first.tolist() == [1.0, 2.0]
+
+
+def test_changed_names_what_a_call_overwrote() -> None:
+    """A loss that writes into its weights or inputs would go unnoticed."""
+    w, v, x = np.ones(2), np.ones(2), np.ones(3)
+
+    def loss() -> float:
+        w[0] += 1
+        x[2] = 0
+        return 0.0
+
+    target = Target({"w": w, "v": v}, loss, dict, inputs={"x": x})
+    target.loss_at({"w": np.ones(2), "v": np.ones(2)})
+    assert target.changed() == ["w", "x"]
+
+
+def test_reset_comes_before_each_loss() -> None:
+    """Hidden state would carry over from one perturbation to the next, or be gone between loss() and grads()."""
+    calls: list[str] = []
+    target = Target(
+        {"w": np.ones(1)},
+        lambda: calls.append("loss") or 0.0,
+        lambda: calls.append("grads") or {},
+        reset=lambda: calls.append("reset"),
+    )
+    target.loss_at(target.values())
+    target.grads_at(target.values())
+    assert calls == ["reset", "loss", "reset", "loss", "grads"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        (None, []),
+        (np.ones(2), ["inputs"]),
+        ([np.ones(2), np.ones(1)], ["inputs[0]", "inputs[1]"]),
+        ({"x": np.ones(2), 3: np.ones(1)}, ["x", "3"]),
+    ],
+)
+def test_inputs_in_any_form(inputs: Any, names: list[str]) -> None:
+    """Inputs handed over alone or in a list would not be looked at."""
+    assert list(sine(np.ones(2), inputs=inputs).inputs()) == names
+
+
+# -- from_function -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pure_function_gets_arrays_of_its_own() -> None:
+    """A function that mutates its argument would change the caller's parameters."""
+    given_params = {"w": np.ones(2)}
+
+    def f(params: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+        params["w"] *= 0
+        return 0.0, {}
+
+    target = Target.from_function(f, given_params)
+    target.loss_at(target.values())
+    assert target.changed() == ["w"]
+    assert given_params["w"].tolist() == [1.0, 1.0]
+    assert target.name == "f"
+
+
+@pytest.mark.parametrize("result", [1.0, (1.0,), [1.0, {}], (1.0, {}, None)])
+def test_a_function_that_returns_no_pair(result: Any) -> None:
+    """A function of another form would end in an unpacking error of ours."""
+    target = Target.from_function(lambda _: result, {"w": np.ones(2)})
+    with pytest.raises(TargetError, match=r"must return a pair \(loss, grads\), got"):
+        target.loss_at(target.values())
+
+
+# -- from_vjp ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_cotangents_are_drawn_once_for_a_check() -> None:
+    """The loss would be another function at each call, or the same one under every seed."""
+    target = vjp_target()
+    target.begin(np.random.default_rng(1))
+    first = target.loss_at(target.values())
+    assert target.loss_at(target.values()) == first
+    target.begin(np.random.default_rng(2))
+    assert target.loss_at(target.values()) != first
+
+
+def backward_results() -> dict[str, Any]:
+    """The same gradients in every form they may come in: tokens, x, y are the inputs."""
+    x, y = np.full(2, 2.0), np.full(2, 3.0)
+    return {
+        "in order, None for tokens": (None, x, y),
+        "list": [x, y],
+        "without tokens": (x, y),
+        "zeros for tokens": (np.zeros(2), x, y),
+        "mapping": {"y": y, "x": x},
+        "mapping with tokens": {"y": y, "x": x, "tokens": None},
+    }
+
+
+@pytest.mark.parametrize("form", backward_results())
+def test_gradients_in_any_form(form: str) -> None:
+    """Gradients would be assigned to other inputs than their own."""
+    inputs = {"tokens": np.array([0, 1]), "x": np.ones(2), "y": np.ones(2)}
+    target = Target.from_vjp(lambda _tokens, x, y: (x * y, None), lambda *_: backward_results()[form], inputs)
+    target.begin(rng())
+    found = target.grads_at(target.values())
+    assert {name: grad.tolist() for name, grad in found.items()} == {"x": [2.0, 2.0], "y": [3.0, 3.0]}
+    assert list(target.inputs()) == ["tokens"]
+
+
+def test_a_lone_gradient_needs_no_tuple() -> None:
+    """A backward of one input would have its gradient taken for a sequence of gradients."""
+    target = Target.from_vjp(lambda x: (x, None), lambda dy, _: dy, [np.ones(1)])
+    target.begin(rng())
+    assert list(target.grads_at(target.values())) == ["inputs[0]"]
+
+
+def test_nested_outputs_get_cotangents_of_the_same_nesting() -> None:
+    """A forward with several outputs, as (h, (hT, cT)), could not be checked."""
+    seen: list[Any] = []
+
+    def backward(cotangents: Any, _: Any) -> Any:
+        seen.append(cotangents)
+        dh, (dhT, dcT) = cotangents
+        return (dh + dhT.sum() + dcT.sum(),)
+
+    target = Target.from_vjp(lambda x: ((x, (x[:1], x[1:])), None), backward, [np.ones(3)])
+    target.begin(rng())
+    target.grads_at(target.values())
+    dh, (dhT, dcT) = seen[0]
+    assert (dh.shape, dhT.shape, dcT.shape) == ((3,), (1,), (2,))
+
+
+def test_a_backward_that_writes_into_its_cotangents_is_seen() -> None:
+    """An upstream gradient mutated in place would go unnoticed, and spoil the next comparison."""
+
+    def backward(cotangents: Any, cache: Any) -> Any:
+        grads = rnn_backward(cotangents, cache)
+        cotangents[0][:] = 0
+        return grads
+
+    inputs = {name: np.ones(shape) for name, shape in {"x": (2, 1, 3), "h0": (1, 2), "W": (3, 2), "U": (2, 2)}.items()}
+    target = Target.from_vjp(rnn_forward, backward, {**inputs, "b": np.zeros(2)})
+    target.begin(rng())
+    kept = [np.array(cotangent) for cotangent in target.cotangents]
+    target.grads_at(target.values())
+    assert target.changed() == ["cotangent[0]"]
+    assert all(np.array_equal(a, b) for a, b in zip(kept, target.cotangents, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "message"),
+    [
+        (lambda x: x, lambda dy, _: dy, r"must return a pair \(outputs, cache\), got an array"),
+        (lambda x: (x.astype(int), 0), lambda dy, _: dy, "output 0 of forward has dtype int64"),
+        (lambda x: (x, 0), lambda *_: None, "must return the gradients as a tuple or a mapping, got NoneType"),
+        (lambda x: (x, 0), lambda dy, _: (dy, dy), r"returned 2 gradients, expected 1: one for each of inputs\[0\]"),
+    ],
+)
+def test_a_forward_or_backward_of_another_form(forward: Any, backward: Any, message: str) -> None:
+    """A function of another form would end in an error of ours that says nothing."""
+    target = Target.from_vjp(forward, backward, [np.ones(2)])
+    with pytest.raises(TargetError, match=message):
+        target.begin(rng()) or target.grads_at(target.values())
+
+
+def test_a_forward_that_changes_its_number_of_outputs() -> None:
+    """Outputs without a cotangent would be left out of the loss in silence."""
+    outputs = [(np.ones(2), np.ones(1)), (np.ones(2),)]
+    target = Target.from_vjp(lambda _: (outputs.pop(0), None), lambda *_: (), [np.ones(2)])
+    target.begin(rng())
+    with pytest.raises(TargetError, match="forward returned 1 outputs, and 2 the first time"):
+        target.loss_at(target.values())
+
+
+trees = st.recursive(st.integers(), lambda part: st.lists(part, max_size=3).map(tuple), max_leaves=8)
+
+
+@given(trees)
+def test_unflatten_is_the_way_back(tree: Any) -> None:
+    """Cotangents would reach other outputs than their own."""
+    assert unflatten(tree, flatten(tree)) == tree
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Target({"w": np.ones(1)}, 3.0, dict),
+        lambda: Target({"w": np.ones(1)}, lambda: 0.0, {"w": 1}),
+        lambda: Target({"w": np.ones(1)}, lambda: 0.0, dict, reset=np.zeros(2)),
+        lambda: Target([np.ones(1)], lambda: 0.0, dict),
+        lambda: Target(lambda: np.ones(1), lambda: 0.0, dict),
+        lambda: Target({}, lambda: 0.0, dict),
+        lambda: Target.from_function(None, {"w": np.ones(1)}),
+        lambda: Target.from_function(lambda _: None, [np.ones(1)]),
+        lambda: Target.from_vjp(rnn_forward, None, [np.ones(1)]),
+        lambda: Target.from_vjp(rnn_forward, rnn_backward, np.ones(1)),
+        lambda: Target.from_vjp(rnn_forward, rnn_backward, []),
+        lambda: sine(np.ones(1), inputs=[1, 2]),
+        lambda: sine(np.ones(1), gates=4),
+        lambda: sine(np.ones(1), gates=[1, 2]),
+        lambda: sine(np.ones(1), inputs={"x": np.broadcast_to(1.0, 3)}),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_at_once(make: Any) -> None:
+    """A wrong argument would be noticed in the middle of a check, in a place that does not name it."""
+    with pytest.raises(TargetError, match=r"must|is empty|takes|read-only") as caught:
+        make()
+    assert "\n" not in str(caught.value)
