@@ -65,7 +65,7 @@ class Wrapped:
     def __init__(self, target: Target, seed: int) -> None:
         """Start where the target stands."""
         self.target = target
-        target.begin(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
         base = target.values()
         self.dtypes = {name: array.dtype for name, array in base.items()}
         self.start = [array.astype(np.float64) for array in base.values()]

@@ -39,7 +39,7 @@ def derivatives(n: int, k: int, seed: int) -> tuple[int, bool]:
     # the first complex step is confirmed by real ones, once in a check
     evaluator.is_complex = True
     wrong = find_wrong(comparer.probe("w"), comparer.gradients["w"], np.random.default_rng(seed))
-    return evaluator.evaluations - before, np.array_equal(np.flatnonzero(wrong.off), spoiled)
+    return evaluator.evaluations - before, np.array_equal(np.flatnonzero(wrong.mask), spoiled)
 
 
 def main() -> None:

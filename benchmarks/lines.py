@@ -191,7 +191,7 @@ def gradients(name: str, text: str) -> bytes:
         try:
             factory = getattr(load(folder, cell), cell.target)
             target = factory.build(0, factory.sizes)
-            target.begin(np.random.default_rng(0))
+            target.draw_cotangents(np.random.default_rng(0))
             raw = dict(target.grads_at(target.values()))
             return repr({str(one): np.asarray(raw[one], dtype=float).round(9).tolist() for one in sorted(raw)}).encode()
         except Exception:  # whatever spoiled code may raise
@@ -247,11 +247,11 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
 
 def _patched(patch: dict[str, Any], cell: Cell, folder: str) -> str:
     """The spoiled file with the verified fixes; nothing if there are none."""
-    from gradcheck._usercode.patching import Edit, applied
+    from gradcheck._usercode.patching import Edit, apply_edits
 
     place = Path(folder, cell.spoiled)
     edits = [Edit((a, b), (c, d), new) for a, b, c, d, new in patch.get(str(place), ())]
-    return applied(place.read_text(encoding="utf-8"), edits) if edits else ""
+    return apply_edits(place.read_text(encoding="utf-8"), edits) if edits else ""
 
 
 def _changes_the_loss(spoiled: Any, original: Any) -> bool:

@@ -182,15 +182,15 @@ def _any_entry(gradients: dict[str, Any], rng: np.random.Generator) -> tuple[str
 
 def _plant(target: Target, name: str, error: Any) -> None:
     """Add an error to one of the gradients that a target hands over."""
-    right = target.both_at
+    right = target.loss_then_grads_at
 
-    def both_at(values: Any) -> Any:
+    def loss_then_grads_at(values: Any) -> Any:
         with closing(right(values)) as asked:
             yield next(asked)
             found = dict(next(asked))
             yield found | {name: found[name] + error}
 
-    target.both_at = both_at  # type: ignore[method-assign]  # every gradient of a target comes from it
+    target.loss_then_grads_at = loss_then_grads_at  # type: ignore[method-assign]  # every gradient of a target comes from it
 
 
 # -- the promise -------------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def of_promise(seed: int, full: bool) -> list[PromiseTrial]:
         if block.verdict != "right" or block.sensitivity is None:
             continue
         target, single, times = corpus.draw(seed).target, bool(rng.random() < 0.5), float(rng.uniform(1, 2))
-        target.begin(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
         gradient = target.grads_at(target.values())[name]
         direction = rng.standard_normal(gradient.shape)
         if single:

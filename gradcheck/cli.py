@@ -49,7 +49,7 @@ exit status:
   130  interrupted
 """
 #: seconds before a progress line appears
-PATIENCE = 2.0
+PROGRESS_DELAY = 2.0
 #: as a shell says of a program whose reader has gone: none of the statuses above, since nobody knows
 BROKEN_PIPE = 141
 
@@ -194,7 +194,7 @@ def _check_files(options: argparse.Namespace, out: TextIO) -> int:
 
     session = _Session(options, out, Console(file=out, highlight=False), Console(stderr=True, highlight=False))
     if options.command == "check" and options.jobs > 1 and not options.full:
-        session.say("--jobs shares out the entries of --full; without --full it changes nothing", "yellow")
+        session._print_line("--jobs shares out the entries of --full; without --full it changes nothing", "yellow")
     for argument in options.files:
         session.run_file(argument)
     return session.finish()
@@ -220,7 +220,7 @@ class _Session:
         try:
             subjects = self._pinned(_subjects(path, name), path)
         except TargetError as error:
-            self._complain(argument, str(error), error)
+            self._report_failure(argument, str(error), error)
             return
         for subject_name, subject in subjects.items():
             where = f"{path}::{subject_name}"
@@ -233,12 +233,14 @@ class _Session:
                     continue
                 report = self._checked(subject)
             except TargetError as error:
-                self._complain(where, f"{where}: {error}", error)
+                self._report_failure(where, f"{where}: {error}", error)
             except (KeyboardInterrupt, BrokenPipeError):
                 raise
             except Exception:
-                self.say(traceback.format_exc().rstrip(), "dim", prefix="")
-                self._complain(where, f"{where}: the check itself failed: please report this, with the traceback above")
+                self._print_line(traceback.format_exc().rstrip(), "dim", prefix="")
+                self._report_failure(
+                    where, f"{where}: the check itself failed: please report this, with the traceback above"
+                )
             else:
                 self._show(report)
 
@@ -250,7 +252,7 @@ class _Session:
             try:
                 self.options.html.write_text(to_html(self.reports), encoding="utf-8")
             except OSError as error:
-                self.say(f"cannot write {self.options.html}: {error.strerror}", "red")
+                self._print_line(f"cannot write {self.options.html}: {error.strerror}", "red")
                 return 2
         if not self._write_fixes():
             return 2
@@ -268,9 +270,9 @@ class _Session:
         return 1 if 1 in statuses else 3 if 3 in statuses else 0
 
     def _trace(self, where: str, subject: Target | TargetFactory) -> None:
-        from gradcheck._tracing.annotated_source import view
+        from gradcheck._tracing.annotated_source import annotate_backward
 
-        print(f"{where}\n{view(subject, self.options.seed)}", file=self.out)
+        print(f"{where}\n{annotate_backward(subject, self.options.seed)}", file=self.out)
 
     def _mutate(self, subject: Target | TargetFactory) -> None:
         from gradcheck._mutation.mutation_audit import mutate
@@ -294,24 +296,24 @@ class _Session:
         """Write what --fix and --patch ask for; whether that went well."""
         if not (self.options.fix or self.options.patch):
             return True
-        from gradcheck._usercode.fix_files import patch, together, write
+        from gradcheck._usercode.fix_files import merge_patches, unified_diff, write
 
-        edits = together(self.reports)
+        edits = merge_patches(self.reports)
         try:
             if self.options.patch:
-                self.options.patch.write_text(patch(edits), encoding="utf-8")
+                self.options.patch.write_text(unified_diff(edits), encoding="utf-8")
             if self.options.fix:
                 for file, of_file in edits.items():
                     backup = write(file, of_file)
-                    self.say(f"fixed {len(of_file)} places of {file}; as it was: {backup}", "green")
+                    self._print_line(f"fixed {len(of_file)} places of {file}; as it was: {backup}", "green")
         except OSError as error:
-            self.say(f"cannot write {error.filename}: {error.strerror}", "red")
+            self._print_line(f"cannot write {error.filename}: {error.strerror}", "red")
             return False
         if not edits:
-            self.say("no verified fix to write", "yellow")
+            self._print_line("no verified fix to write", "yellow")
         return True
 
-    def say(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
+    def _print_line(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
         """To standard error, word for word."""
         self.errors.print(prefix + text, style=style, markup=False, soft_wrap=True)
 
@@ -327,7 +329,7 @@ class _Session:
                 which = path if len(subjects) > 1 else f"{path}::{next(iter(subjects))}"
                 raise TargetError(f"{which} has no size {name!r}; its sizes are {', '.join(known) or 'none at all'}")
             factories = {
-                key: one.at(**{name: value}) if name in one.defaults else one for key, one in factories.items()
+                key: one.with_sizes(**{name: value}) if name in one.defaults else one for key, one in factories.items()
             }
         return {**subjects, **factories}
 
@@ -353,15 +355,15 @@ class _Session:
                 print(report, file=self.out, flush=True)
         self.reports.append(report)
 
-    def _complain(self, where: str, message: str, error: Exception | None = None) -> None:
+    def _report_failure(self, where: str, message: str, error: Exception | None = None) -> None:
         from gradcheck._common.errors import UserCodeError
 
         self.failed += 1
         if self.options.json:
             print(json.dumps({"name": where, "ok": False, "error": message}), file=self.out, flush=True)
         if isinstance(error, UserCodeError):
-            self.say(error.traceback_text.rstrip(), "dim", prefix="")
-        self.say(message, "red")
+            self._print_line(error.traceback_text.rstrip(), "dim", prefix="")
+        self._print_line(message, "red")
 
     @contextlib.contextmanager
     def _progress(
@@ -383,7 +385,7 @@ class _Session:
             redirect_stderr=False,
             refresh_per_second=4,
         )
-        timer = threading.Timer(PATIENCE, live.start)
+        timer = threading.Timer(PROGRESS_DELAY, live.start)
         timer.daemon = True
         timer.start()
         try:

@@ -114,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what is marked, when the audits are off."""
     for item in items:
         markers = list(item.iter_markers("gradcheck"))
-        problem = next(filter(None, map(_problem, markers)), None)
+        problem = next(filter(None, map(_marker_error, markers)), None)
         if problem is not None:
             message = f"{item.nodeid}: the marker gradcheck {problem}"
             if not hasattr(config, "workerinput"):
@@ -152,16 +152,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def gradcheck(request: pytest.FixtureRequest) -> Audit:
+def gradcheck(request: pytest.FixtureRequest) -> GradcheckFixture:
     """Call it like `gradcheck.check`: ``gradcheck(target_or_factory, full=..., seed=...)``.
 
     Fails the test unless everything is right, and returns the report. Session-scoped, so that Hypothesis takes it; in
     a Hypothesis test no line is looked for unless ``explain=True`` is given.
     """
-    return Audit(request.config)
+    return GradcheckFixture(request.config)
 
 
-class Audit:
+class GradcheckFixture:
     """The fixture's value. It has the package's names too, since a test's argument `gradcheck` hides the package."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -183,7 +183,7 @@ class Audit:
         try:
             report = _audited(item, target_or_factory, {**given, **options})
         except TargetError as error:
-            cause = error.__cause__ and error.__cause__.with_traceback(_theirs(error.__cause__.__traceback__))
+            cause = error.__cause__ and error.__cause__.with_traceback(_user_frames(error.__cause__.__traceback__))
             raise error.with_traceback(None) from cause
         if not report.ok:
             raise GradientError(report)
@@ -333,7 +333,7 @@ def _option(config: pytest.Config, item: pytest.Item | None, name: str) -> Any:
         raise pytest.UsageError(f"gradcheck_seed in the ini file: {error}") from None
 
 
-def _problem(marker: pytest.Mark) -> str | None:
+def _marker_error(marker: pytest.Mark) -> str | None:
     """What is wrong with the arguments of a marker, if anything."""
     unknown = [*map(repr, marker.args), *sorted(set(marker.kwargs) - set(_MARKER_OPTIONS))]
     if unknown:
@@ -372,11 +372,11 @@ def _is_factory(value: object) -> bool:
     return sizes is not None and isinstance(value, sizes.TargetFactory)
 
 
-def _theirs(traceback: TracebackType | None) -> TracebackType | None:
+def _user_frames(traceback: TracebackType | None) -> TracebackType | None:
     """The traceback without the frames of this package."""
     if traceback is None:
         return None
-    rest = _theirs(traceback.tb_next)
+    rest = _user_frames(traceback.tb_next)
     if traceback.tb_frame.f_globals.get("__name__", "").startswith("gradcheck."):
         return rest
     return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)

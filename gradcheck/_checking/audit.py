@@ -9,32 +9,32 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, number
+from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.verdict import Verdict, overall
+from gradcheck._common.verdict import Verdict, worst_verdict
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
-from gradcheck._laws.independence import Runs
+from gradcheck._laws.independence import CallCounter
 from gradcheck._laws.scale import scale
 from gradcheck._numeric.entries import Entries, difference_entries
-from gradcheck._numeric.evaluator import DOUBLE, OUTSIDE, Evaluator
-from gradcheck._numeric.gradients import structure
-from gradcheck._symptoms.lost_shares import share
-from gradcheck._symptoms.wrong_regions import Places, Setting, places
+from gradcheck._numeric.evaluator import DOMAIN_ERRORS, DOUBLE, Evaluator
+from gradcheck._numeric.gradients import parse_gradients
+from gradcheck._symptoms.lost_shares import describe_single_slice
+from gradcheck._symptoms.wrong_regions import GradientContext, WrongRegion, describe_region
 from gradcheck._targets.target import Target
 from gradcheck.report.records import Block, Law
 
 #: wrong blocks up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
 #: how many times as much as by rounding float64 losses and gradients may change where parameters are moved by roundoffs
-BESIDE = 16.0
+ROUNDOFFS_BESIDE = 16.0
 #: losses asked for once more where the gradients are not the same when asked twice
-MORE = 8
+EXTRA_LOSSES = 8
 #: the noise of a float64 loss, as a part of its value, that is worth a word
-NOISY = 1e-9
+NOISE_WORTH_A_NOTE = 1e-9
 #: what is said of the blocks where the loss is not the same
-RANDOM = "the loss is not the same when asked twice: no difference of it means a thing"
+NOT_REPEATABLE_MESSAGE = "the loss is not the same when asked twice: no difference of it means a thing"
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Audit:
     laws: dict[str, Law] = field(default_factory=dict)
     gradients: Values = field(default_factory=dict)
     numerical: Values = field(default_factory=dict)
-    places: dict[str, Places] = field(default_factory=dict)
+    places: dict[str, WrongRegion] = field(default_factory=dict)
     scheme: str = ""
     evaluations: int = 0
     notes: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Audit:
     def verdict(self) -> Verdict:
         """The worst of the blocks and the broken laws."""
         parts = [block.verdict for block in self.blocks.values()]
-        return overall(parts + [law.breach for law in self.laws.values() if not law.holds])
+        return worst_verdict(parts + [law.breach for law in self.laws.values() if not law.holds])
 
     @property
     def wrong(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Depth:
+class AuditOptions:
     """How far an audit goes.
 
     `laws`: also those that cost evaluations; `entries`: of wrong blocks; `full`: of all; `stop`: at the first wrong
@@ -85,10 +85,10 @@ class Depth:
     full: bool = False
     stop: bool = False
     divisor: float = 1.0
-    difference: Callable[[Evaluator, str], Entries] = difference_entries
+    difference_entries: Callable[[Evaluator, str], Entries] = difference_entries
 
 
-def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | None = None) -> Audit:
+def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], None] | None = None) -> Audit:
     """Check one target at the point where it stands, and leave it there.
 
     Raises:
@@ -96,10 +96,10 @@ def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | No
     """
     result = Audit()
     with target.preserved():
-        target.begin(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target, tick)
-        runs = Runs(evaluator, counting=depth.laws)
-        comparer = _prepared(result, runs, seed, depth)
+        runs = CallCounter(evaluator, counting=depth.laws)
+        comparer = _check_preconditions(result, runs, seed, depth)
         if comparer is not None:
             _judge(result, comparer, runs, depth)
         result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
@@ -108,34 +108,34 @@ def audit(target: Target, seed: int, depth: Depth, tick: Callable[[], None] | No
     return result
 
 
-def _prepared(result: Audit, runs: Runs, seed: int, depth: Depth) -> Comparer | None:
+def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: AuditOptions) -> Comparer | None:
     """The laws that must hold before anything can be compared; None if one of them does not."""
     evaluator = runs.evaluator
-    with closing(evaluator.raw_both()) as asked:
+    with closing(evaluator.raw_loss_then_grads()) as asked:
         raw_loss = next(asked)
-        changed_by_loss = evaluator.target.changed()
-        value = number(raw_loss)
+        changed_by_loss = evaluator.target.names_changed_by_last_call()
+        value = as_complex(raw_loss)
         result.note(_laws.scalar(raw_loss), _laws.finite_loss(value))
         if np.iscomplexobj(raw_loss) or not math.isfinite(value.real):
             _all_undecided(result, evaluator, "the loss is not one finite real number")
             return None
         evaluator.loss_value = value.real
         raw_grads = next(asked)
-    changed_by_both = evaluator.target.changed()
+    changed_by_both = evaluator.target.names_changed_by_last_call()
     result.note(_laws.purity(changed_by_loss, [name for name in changed_by_both if name not in changed_by_loss]))
-    laws, gradients, faults = structure(raw_grads, evaluator.base)
+    laws, gradients, faults = parse_gradients(raw_grads, evaluator.base)
     result.note(*laws)
     comparer = Comparer(evaluator, gradients, seed, depth.divisor)
-    _ask_again(result, comparer, runs)
+    _check_determinism(result, comparer, runs)
     repeatable = result.laws["repeatability"].holds
     if not repeatable:
-        _all_undecided(result, evaluator, RANDOM)
+        _all_undecided(result, evaluator, NOT_REPEATABLE_MESSAGE)
     shapes = {name: array.shape for name, array in evaluator.base.items()}
     result.blocks |= {name: Block(name, shapes[name], "wrong", message=fault) for name, fault in faults.items()}
     return comparer if gradients and repeatable else None
 
 
-def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
+def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions) -> None:
     if depth.laws:
         _ask_laws(result, comparer)
         result.note(runs.independence())
@@ -144,7 +144,7 @@ def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
         result.blocks[block.name] = block
         if depth.stop and block.verdict == "wrong":
             return
-    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.has_cotangent:
+    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
         result.note(scale(comparer))
     for name in comparer.gradients:
         if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
@@ -152,7 +152,7 @@ def _judge(result: Audit, comparer: Comparer, runs: Runs, depth: Depth) -> None:
     result.notes = _notes(comparer)
 
 
-def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
+def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> None:
     """Repeatability and statelessness, at every depth: whether losses and gradients may be asked for more than once.
 
     They are asked for a few roundoffs away, which tells how large those of the gradients are as well; and where they
@@ -161,34 +161,38 @@ def _ask_again(result: Audit, comparer: Comparer, runs: Runs) -> None:
     evaluator = comparer.evaluator
     gradients: Values = {}
     try:
-        room = BESIDE if comparer.epsilon <= DOUBLE else 1.0  # of less precision there is none to give away
-        repeatability, statelessness, gradients = _compared(comparer, runs, comparer.beside(), room)
+        room = ROUNDOFFS_BESIDE if comparer.epsilon <= DOUBLE else 1.0  # of less precision there is none to give away
+        repeatability, statelessness, gradients = _evaluate_again(
+            comparer, runs, comparer.jittered_by_roundoffs(), room
+        )
         again = not (repeatability.holds and statelessness.holds)
     except UserCodeError as error:
-        if not isinstance(error.error, OUTSIDE):
+        if not isinstance(error.error, DOMAIN_ERRORS):
             raise
         again = True
     if again:
-        repeatability, here, _ = _compared(comparer, runs, evaluator.base)
+        repeatability, here, _ = _evaluate_again(comparer, runs, evaluator.base)
         # what was found at first says more of the cause: by now a sum that is not set to zero is three times as large
         statelessness = here if here.holds or not gradients else statelessness
     comparer.stateless = statelessness.holds
     comparer.measure_rounding(gradients)
     result.note(repeatability)
     if not statelessness.holds:  # by chance a small mask may have been drawn alike for two losses
-        losses = [number(evaluator.raw_loss()) for _ in range(MORE)]
+        losses = [as_complex(evaluator.raw_loss()) for _ in range(EXTRA_LOSSES)]
         result.note(*(_laws.repeatability(evaluator.loss_value, loss, evaluator.epsilon) for loss in losses))
     if result.laws["repeatability"].holds and comparer.gradients:
         result.note(statelessness)
 
 
-def _compared(comparer: Comparer, runs: Runs, values: Values, room: float = 1.0) -> tuple[Law, Law, Values]:
+def _evaluate_again(
+    comparer: Comparer, runs: CallCounter, values: Values, room: float = 1.0
+) -> tuple[Law, Law, Values]:
     """Whether loss and gradients are the same at these values, to so many times their rounding; and those gradients."""
     evaluator = comparer.evaluator
-    raw_loss, raw_grads = runs.raw_both(values)
+    raw_loss, raw_grads = runs.raw_loss_and_grads(values)
     first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
-    again = structure(raw_grads, evaluator.base)[1]
-    repeatability = _laws.repeatability(evaluator.loss_value, number(raw_loss), room * evaluator.epsilon)
+    again = parse_gradients(raw_grads, evaluator.base)[1]
+    repeatability = _laws.repeatability(evaluator.loss_value, as_complex(raw_loss), room * evaluator.epsilon)
     return repeatability, _laws.statelessness(first, again, room * comparer.epsilon), again
 
 
@@ -198,7 +202,7 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     if comparer.coarse:
         low = f"low precision: {', '.join(comparer.coarse)} held in float32 or less, and the parameters in more"
         notes.append(f"{low}; what an error bar of that precision hides is not seen")
-    if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISY * abs(evaluator.loss_value) > 0:
+    if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
             f"low precision: the loss changes at random by {part} of its value; float32 in it, or cancellation"
@@ -211,32 +215,35 @@ def _ask_laws(result: Audit, comparer: Comparer) -> None:
     rng = np.random.default_rng([comparer.seed, 2])
     if evaluator.target.inputs():
         result.note(_laws.dependence(evaluator, rng))
-    if evaluator.target.has_cotangent:
+    if evaluator.target.is_vjp:
         result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
 
 
-def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: Depth) -> None:
+def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptions) -> None:
     block, size = result.blocks[name], comparer.gradients[name].size
     if not size:
         return
     if not depth.full and size > EVERY_ENTRY:
         wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.rng(name))
-        result.blocks[name], off = replace(block, worst=wrong.worst), wrong.off
+        result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask
     else:
-        entries = depth.difference(comparer.evaluator, name)
+        entries = depth.difference_entries(comparer.evaluator, name)
         result.numerical[name] = entries.values
-        result.blocks[name], off = comparer.by_entries(block, entries), comparer.off(name, entries)
+        result.blocks[name], off = (
+            comparer.rejudged_by_entries(block, entries),
+            comparer.wrong_entries_mask(name, entries),
+        )
     if result.blocks[name].verdict == "wrong":
-        _say_where(result, comparer, name, off)
+        _describe_wrong_entries(result, comparer, name, off)
 
 
-def _say_where(result: Audit, comparer: Comparer, name: str, off: Array) -> None:
+def _describe_wrong_entries(result: Audit, comparer: Comparer, name: str, off: Array) -> None:
     base, target = comparer.evaluator.base, comparer.evaluator.target
     gradient, true = comparer.gradients[name], result.numerical.get(name)
-    setting = Setting({other: array.shape for other, array in base.items()}, target.gates, target.inputs())
+    setting = GradientContext({other: array.shape for other, array in base.items()}, target.gates, target.inputs())
     sources = {**{other: array for other, array in base.items() if array.ndim == 3}, **target.inputs()}
-    made = "" if true is None else share(gradient, true, sources)
-    found = Places("share", made) if made else places(off, gradient, true, setting)
+    made = "" if true is None else describe_single_slice(gradient, true, sources)
+    found = WrongRegion("share", made) if made else describe_region(off, gradient, true, setting)
     if found is not None:
         result.places[name] = found
         result.blocks[name] = replace(result.blocks[name], where=found.words)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcheck._checking.audit import Audit, Depth, audit
+from gradcheck._checking.audit import Audit, AuditOptions, audit
 from gradcheck._checking.findings import common_factor, findings
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
-from gradcheck._common.wording import shown
-from gradcheck._symptoms.common_factor import CommonFactor, factor_at, reduction_law
+from gradcheck._common.wording import format_sizes
+from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes, reduction_law
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck.report.records import Block, Finding, Law, Trial
@@ -78,7 +78,7 @@ def check(
         )
     if not hasattr(seed, "__index__") or seed < 0:
         raise TargetError(f"seed {seed!r}: expected an integer of at least 0")
-    run = _Run(subject, int(seed), full, explain, executor, progress or (lambda *_: None))
+    run = _CheckRun(subject, int(seed), full, explain, executor, progress or (lambda *_: None))
     return replace(run.report(), seconds=time.perf_counter() - started)
 
 
@@ -115,7 +115,7 @@ def as_subject(value: Any) -> Target | TargetFactory:
 
 
 @dataclass
-class _Run:
+class _CheckRun:
     """One check under way."""
 
     subject: Target | TargetFactory
@@ -138,27 +138,31 @@ class _Run:
     # -- a target ------------------------------------------------------------------------------------------------------
 
     def _of_target(self, target: Target) -> Report:
-        main = self._audit_target(target, Depth(full=self.full), "checking")
-        return self._named(self._explained(self._assembled(target.name, "", main, {}, None, [])))
+        main = self._audit_target(target, AuditOptions(full=self.full), "checking")
+        return self._with_activation_findings(
+            self._with_line_findings(self._build_report(target.name, "", main, {}, None, []))
+        )
 
     # -- a factory -----------------------------------------------------------------------------------------------------
 
     def _of_factory(self, factory: TargetFactory) -> Report:
         sizes, main, trials = self._first_that_runs(factory)
         main = self._common_factor_out(factory, sizes, main)
-        for other in factory.sweep():
+        for other in factory.other_sizes():
             if all(trial.sizes != other for trial in trials):
-                trials += self._tried(factory, other)
-        self._learn_from(main, trials)
-        self._padding_out(factory, sizes, main)
+                trials += self._try_sizes(factory, other)
+        self._merge_trials(main, trials)
+        self._excuse_padding(factory, sizes, main)
         main, smallest = self._smallest(factory, sizes, main, trials)
-        return self._named(self._explained(self._assembled(factory.name, factory.doc, main, sizes, smallest, trials)))
+        return self._with_activation_findings(
+            self._with_line_findings(self._build_report(factory.name, factory.doc, main, sizes, smallest, trials))
+        )
 
     def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
         """The default sizes; or, if the code raises there, the first others at which it does not."""
         trials: list[Trial] = []
         first: TargetError | None = None
-        for sizes in [factory.sizes, *factory.sweep()]:
+        for sizes in [factory.sizes, *factory.other_sizes()]:
             try:
                 main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking")
             except TargetError as error:
@@ -169,12 +173,12 @@ class _Run:
         assert first is not None
         raise first
 
-    def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> Depth:
+    def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> AuditOptions:
         if self.executor is None or not self.full:
-            return Depth(full=self.full)
+            return AuditOptions(full=self.full)
         from gradcheck._numeric.shared_entries import entries_by
 
-        return Depth(full=True, difference=entries_by(self.executor, factory, self.seed, sizes))
+        return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
 
     def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
         """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
@@ -202,27 +206,31 @@ class _Run:
         for step in (1, 2, 3, -1):
             other = {name: value + step if name in names else value for name, value in sizes.items()}
             with contextlib.suppress(TargetError):  # code that raises at this size may run at the next
-                found = common_factor(self._audit(factory, other, Depth(laws=False), "comparing sizes"), other)
-                return found is not None and math.isclose(found.value, factor_at(common.label, other), rel_tol=1e-6)
+                found = common_factor(self._audit(factory, other, AuditOptions(laws=False), "comparing sizes"), other)
+                return found is not None and math.isclose(
+                    found.value, factor_for_sizes(common.label, other), rel_tol=1e-6
+                )
         return False
 
-    def _tried(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
+    def _try_sizes(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
         """The trial at these sizes; none if the factory refuses them with a ValueError, as it may."""
         try:
-            found = self._audit(factory, sizes, replace(self._quick(sizes), stop=stop), f"trying {shown(sizes)}")
+            found = self._audit(
+                factory, sizes, replace(self._quick_options(sizes), stop=stop), f"trying {format_sizes(sizes)}"
+            )
         except TargetError as error:
-            return [] if factory.refused(error) else [Trial(sizes, "wrong", message=str(error))]
+            return [] if factory.refuses_sizes(error) else [Trial(sizes, "wrong", message=str(error))]
         for name, block in found.blocks.items():
             if block.verdict == "right":
                 self.right_at.setdefault(name, (sizes, block))
         for law in found.laws.values():
             if not law.holds:
-                self.broken_at.setdefault(law.name, replace(law, message=f"at {shown(sizes)}: {law.message}"))
+                self.broken_at.setdefault(law.name, replace(law, message=f"at {format_sizes(sizes)}: {law.message}"))
         return [Trial(sizes, found.verdict, found.wrong)]
 
-    def _quick(self, sizes: Sizes) -> Depth:
-        divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
-        return Depth(laws=False, entries=False, divisor=divisor)
+    def _quick_options(self, sizes: Sizes) -> AuditOptions:
+        divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
+        return AuditOptions(laws=False, entries=False, divisor=divisor)
 
     def _smallest(
         self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]
@@ -241,56 +249,59 @@ class _Run:
 
         def fails(smaller: Sizes) -> bool:
             return any(
-                bool(trial.wrong if main.wrong else trial.message) for trial in self._tried(factory, smaller, stop=True)
+                bool(trial.wrong if main.wrong else trial.message)
+                for trial in self._try_sizes(factory, smaller, stop=True)
             )
 
         return main, factory.shrink(start, fails)
 
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
-        found = self._audit(factory, sizes, replace(self._quick(sizes), entries=True), "looking closer")
+        found = self._audit(factory, sizes, replace(self._quick_options(sizes), entries=True), "looking closer")
         for name in found.wrong:
             reason = found.blocks[name].message or "wrong"
             main.blocks[name] = replace(
-                found.blocks[name], message=f"{reason} at {shown(sizes)}; right at the default sizes"
+                found.blocks[name], message=f"{reason} at {format_sizes(sizes)}; right at the default sizes"
             )
             main.gradients.pop(name, None)  # it may have none at these sizes: missing, or of another shape
         main.gradients |= found.gradients
         main.numerical |= found.numerical
         main.places |= found.places
 
-    def _padding_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
+    def _excuse_padding(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
         """A part of an input that is not read with this seed may be padding: with another it is read."""
         law = main.laws.get("dependence")
         if law is None or law.holds:
             return
         for seed in range(self.seed + 1, self.seed + 1 + OTHER_SEEDS):
             with contextlib.suppress(TargetError):
-                depth = Depth(entries=False)
+                depth = AuditOptions(entries=False)
                 other = self._audit_target(factory.build(seed, sizes), depth, "asking another seed").laws
                 if "dependence" in other and other["dependence"].holds:
                     main.laws["dependence"] = replace(other["dependence"], message=f"with seed {seed}; {law.message}")
                     return
 
-    def _learn_from(self, main: Audit, trials: list[Trial]) -> None:
+    def _merge_trials(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
         raised = [trial for trial in trials if trial.message]
         if raised:
             more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
-            main.laws["sizes"] = Law("sizes", False, f"at {shown(raised[0].sizes)}{more}: {raised[0].message}")
+            main.laws["sizes"] = Law("sizes", False, f"at {format_sizes(raised[0].sizes)}{more}: {raised[0].message}")
         elif len(trials) > 1:
             main.laws["sizes"] = Law("sizes", True, f"tried at {len(trials)} sets of sizes")
         main.note(*self.broken_at.values())
         for name, block in main.blocks.items():
             if block.verdict == "vacuous" and name in self.right_at:
                 sizes, right = self.right_at[name]
-                main.blocks[name] = replace(right, message=f"both gradients are zero here; judged at {shown(sizes)}")
+                main.blocks[name] = replace(
+                    right, message=f"both gradients are zero here; judged at {format_sizes(sizes)}"
+                )
 
     # -- both ----------------------------------------------------------------------------------------------------------
 
-    def _audit(self, factory: TargetFactory, sizes: Sizes, depth: Depth, stage: str) -> Audit:
+    def _audit(self, factory: TargetFactory, sizes: Sizes, depth: AuditOptions, stage: str) -> Audit:
         return self._audit_target(factory.build(self.seed, sizes), depth, stage)
 
-    def _audit_target(self, target: Target, depth: Depth, stage: str) -> Audit:
+    def _audit_target(self, target: Target, depth: AuditOptions, stage: str) -> Audit:
         found = audit(target, self.seed, depth, self._ticker(stage))
         self.evaluations += found.evaluations
         return found
@@ -305,7 +316,7 @@ class _Run:
 
         return tick
 
-    def _explained(self, report: Report) -> Report:
+    def _with_line_findings(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and a trace finds them."""
         wrong, broken = _wrong(report), _broken(report)
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
@@ -317,7 +328,7 @@ class _Run:
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
         try:
-            known = None if hidden else {*wrong, *self._known(report)}
+            known = None if hidden else {*wrong, *self._wrong_at_any_size(report)}
             content, briefly = self._content(broken, hidden), bool(broken & STATEFUL)
             found = explain(self.subject, self.seed, self.common, failing, known, content, briefly=briefly)
         except Exception as error:  # a trace that fails must not take the verdict with it
@@ -338,7 +349,7 @@ class _Run:
             one for one in report.findings if one not in explained and one.kind.removeprefix("law:") not in replaced
         ]
         laws = [one for one in kept if one.kind.startswith("law:")]
-        at = f"; smallest failing size: {shown(report.smallest)}" if report.smallest else ""
+        at = f"; smallest failing size: {format_sizes(report.smallest)}" if report.smallest else ""
         lines = [
             replace(
                 one,
@@ -356,10 +367,10 @@ class _Run:
             findings=(*laws, *lines, *(one for one in kept if one not in laws)),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
-            patch=found.patch.plain() if found.patch else {},
+            patch=found.patch.to_builtins() if found.patch else {},
         )
 
-    def _named(self, report: Report) -> Report:
+    def _with_activation_findings(self, report: Report) -> Report:
         """The report with the mistakes in the derivatives of activations that biases show, where no line is known."""
         if not self.explain or _broken(report) & STATEFUL:
             return report
@@ -378,20 +389,22 @@ class _Run:
         subject, at = self.subject, ""
         try:
             if isinstance(subject, TargetFactory):
-                sizes = subject.single(self.seed, name)
-                subject, at = subject.build(self.seed, sizes), f"at {shown(sizes)} "
-                divisor = factor_at(self.common.label, sizes) if self.common and self.divided else 1.0
+                sizes = subject.sizes_without_reuse_of(self.seed, name)
+                subject, at = subject.build(self.seed, sizes), f"at {format_sizes(sizes)} "
+                divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
             else:
                 divisor = 1.0
             from gradcheck._symptoms import activations as _activation
 
-            said, evaluations = _activation.words(subject, name, self.seed, divisor, self._ticker("looking closer"))
+            said, evaluations = _activation.describe_mistakes(
+                subject, name, self.seed, divisor, self._ticker("looking closer")
+            )
         except TargetError:  # the code need not run at such sizes
             return ""
         self.evaluations += evaluations
         return at + said if said else ""
 
-    def _known(self, report: Report) -> set[str]:
+    def _wrong_at_any_size(self, report: Report) -> set[str]:
         """The gradients that are wrong at some sizes."""
         common = set(self.common.blocks) if self.common else set()
         return common.union(*(trial.wrong for trial in report.trials))
@@ -399,8 +412,8 @@ class _Run:
     def _content(self, broken: set[str], hidden: bool) -> Content:
         """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
 
-        from gradcheck._usercode.patching import Workshop
-        from gradcheck._usercode.profiling import observed
+        from gradcheck._usercode.patching import EditedFunctions
+        from gradcheck._usercode.profiling import functions_run
 
         subject = self.subject
 
@@ -409,10 +422,10 @@ class _Run:
             anew = isinstance(subject, TargetFactory)
             if isinstance(subject, TargetFactory):
                 # functions made by the factory are made anew for each size, from the code of what makes them
-                codes += observed(lambda: self._built(subject))
-            with Workshop(codes, trace.program.sources).edited(patch, anew=anew):
+                codes += functions_run(lambda: self._built(subject))
+            with EditedFunctions(codes, trace.program.sources).edited(patch, anew=anew):
                 for seed, part in ((self.seed, subject), (self.seed + 1, self._one_size())):
-                    run = _Run(part, seed, False, False, None, lambda *_: None)
+                    run = _CheckRun(part, seed, False, False, None, lambda *_: None)
                     report = run.report()
                     self.evaluations += run.evaluations
                     known = set(run.common.blocks) if run.common and self.common else set()
@@ -427,13 +440,13 @@ class _Run:
     def _one_size(self) -> Target | TargetFactory:
         """What is checked with another seed: one size is enough then."""
         subject = self.subject
-        return subject.at(**subject.sizes) if isinstance(subject, TargetFactory) else subject
+        return subject.with_sizes(**subject.sizes) if isinstance(subject, TargetFactory) else subject
 
     def _built(self, factory: TargetFactory) -> None:
         with contextlib.suppress(TargetError):  # code may need its backward to be made, and that may fail
             factory.build(self.seed, factory.sizes)
 
-    def _assembled(
+    def _build_report(
         self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]
     ) -> Report:
         return Report(

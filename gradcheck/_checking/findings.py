@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from gradcheck._checking.audit import Audit
 from gradcheck._common.arrays import Sizes, norm
-from gradcheck._common.wording import shown, told_apart
-from gradcheck._symptoms.common_factor import CommonFactor, _label
-from gradcheck._symptoms.patterns import NO_PATTERN, factor, pattern
+from gradcheck._common.wording import format_apart, format_sizes
+from gradcheck._symptoms.common_factor import CommonFactor, label_of_factor
+from gradcheck._symptoms.patterns import NO_PATTERN, factor, match_pattern
 from gradcheck.report.records import Finding, Trial
 
 #: how near a norm must be to a round number to be one: clipping code adds 1e-6 to what it divides by
@@ -29,7 +29,7 @@ def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
         for name, numerical in audit.numerical.items()
         if name in audit.gradients and (k := factor(audit.gradients[name], numerical)) is not None
     }
-    labels = {name: label for name, k in factors.items() if (label := _label(k, sizes))}
+    labels = {name: label for name, k in factors.items() if (label := label_of_factor(k, sizes))}
     if not labels:
         return None
     label, count = Counter(labels.values()).most_common(1)[0]
@@ -56,11 +56,13 @@ def findings(
     grouped: dict[tuple[str, str], list[str]] = {}
     for name in remaining:
         grouped.setdefault(_pattern(audit, name), []).append(name)
-    result += [_of_blocks(audit, kind, message, names, smallest, trials) for (kind, message), names in grouped.items()]
+    result += [
+        _finding_for(audit, kind, message, names, smallest, trials) for (kind, message), names in grouped.items()
+    ]
     return tuple(result)
 
 
-def _of_blocks(
+def _finding_for(
     audit: Audit, kind: str, message: str, names: list[str], smallest: Sizes | None, trials: Sequence[Trial]
 ) -> Finding:
     ones = _sizes_of_one(trials, names)
@@ -70,8 +72,12 @@ def _of_blocks(
     carried = _carried(audit, names, steps)
     told = f"{_subject(names)} {message}{carried}{clipped}{_example(audit, names)}"
     # where these are right at the smallest size that fails, it is others that fail there
-    at = f"; smallest failing size: {shown(smallest)}" if smallest and all(smallest[size] > 1 for size in ones) else ""
-    return Finding(kind, told + at + _right_where(ones), tuple(names))
+    at = (
+        f"; smallest failing size: {format_sizes(smallest)}"
+        if smallest and all(smallest[size] > 1 for size in ones)
+        else ""
+    )
+    return Finding(kind, told + at + _sizes_note(ones), tuple(names))
 
 
 def _steps(audit: Audit, names: Sequence[str], ones: Sequence[str], trials: Sequence[Trial]) -> str:
@@ -108,7 +114,7 @@ def _norm_clipped(audit: Audit, kind: str, names: Sequence[str]) -> str:
     return f"; {told} {fits}: clipped to that norm?"
 
 
-def _right_where(ones: list[str]) -> str:
+def _sizes_note(ones: list[str]) -> str:
     """That gradients are right wherever one of these sizes is one, in words."""
     if not ones:
         return ""
@@ -140,7 +146,7 @@ def _example(audit: Audit, names: list[str]) -> str:
     for name in worst_first:
         worst = audit.blocks[name].worst
         if worst is not None:
-            analytic, numerical = told_apart(worst.analytic, worst.numerical)
+            analytic, numerical = format_apart(worst.analytic, worst.numerical)
             return f"; {name}{list(worst.index)}: analytic {analytic}, numerical {numerical}"
     return ""
 
@@ -151,7 +157,7 @@ def _pattern(audit: Audit, name: str) -> tuple[str, str]:
     if name not in audit.gradients:
         return "structure", f"cannot be compared: {block.message}"
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)
-    kind, said = ("gradient", NO_PATTERN) if numerical is None else pattern(name, analytic, audit.numerical)
+    kind, said = ("gradient", NO_PATTERN) if numerical is None else match_pattern(name, analytic, audit.numerical)
     if kind == "gradient" and name in audit.places:
         return audit.places[name].kind, audit.places[name].words
     return kind, said

@@ -15,10 +15,10 @@ Values: TypeAlias = dict[str, Array]
 Sizes: TypeAlias = dict[str, int]
 
 #: sums of squares that have neither lost small entries nor overflowed
-SAFE = 1e-250, 1e300
+SAFE_RANGE = 1e-250, 1e300
 
 
-def number(raw: Any) -> complex:
+def as_complex(raw: Any) -> complex:
     """A loss as a Python number; NaN for what is not one number."""
     try:
         array = np.asarray(raw.detach() if hasattr(raw, "detach") else raw)
@@ -29,13 +29,13 @@ def number(raw: Any) -> complex:
         return complex(math.nan)
 
 
-def typical(array: Array) -> Array:
+def entry_scale(array: Array) -> Array:
     """The size of each entry; where it is small beside the others, theirs; of a block of zeros, one."""
     rms = norm(array) / math.sqrt(array.size) if array.size else 0.0
     return np.maximum(np.abs(array), min(rms, 1.0) or 1.0)
 
 
-def inner(gradient: Values, direction: Values) -> float:
+def inner_product(gradient: Values, direction: Values) -> float:
     """<gradient, direction> over the blocks of the direction."""
     with np.errstate(
         over="ignore", invalid="ignore"
@@ -48,7 +48,7 @@ def norm(array: Array) -> float:
     entries = np.asarray(array, dtype=np.float64).ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         square = float(np.dot(entries, entries))
-    if SAFE[0] < square < SAFE[1]:
+    if SAFE_RANGE[0] < square < SAFE_RANGE[1]:
         return math.sqrt(square)
     largest = float(np.max(np.abs(array), initial=0.0))
     return largest * float(np.linalg.norm(array / largest)) if 0.0 < largest < math.inf else largest

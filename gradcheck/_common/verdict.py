@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 #: a discrepancy is an error beyond doubt at this many error bars; between one and this many it is undecided
 BEYOND_DOUBT = 5.0
 #: the probability of missing an error as large as the printed sensitivity
-MISS = 1e-6
+MISS_PROBABILITY = 1e-6
 #: above this relative error bar a block is not called right: too little was seen
-COARSE = 1e-2
+MAX_RELATIVE_BAR = 1e-2
 
 
 #: what is known of a block, or of the whole target
@@ -36,7 +36,7 @@ def sensitivity(bar: float, directions: int) -> float:
     """
     from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
 
-    missed_once = MISS ** (1 / directions)
+    missed_once = MISS_PROBABILITY ** (1 / directions)
     return bar / NormalDist().inv_cdf((1 + missed_once) / 2)
 
 
@@ -46,12 +46,12 @@ def why_undecided(kinked: bool, bar: float) -> str:
         return "the loss has a kink here, its one-sided slopes differ: check at a point beside it"
     if bar == math.inf:
         return "the loss is not finite beside this point: check at a point well inside its domain"
-    if bar > COARSE:
+    if bar > MAX_RELATIVE_BAR:
         return f"differences of the loss resolve {bar:.0e} of the gradient only: noise, or a slope far below its size"
     return "the two differ by a little more than the error bar: too much to call right, too little to call wrong"
 
 
-def overall(verdicts: Sequence[Verdict]) -> Verdict:
+def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a whole from those on its parts: the worst of them."""
     worst_first: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous")
     for verdict in worst_first:

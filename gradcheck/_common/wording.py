@@ -13,7 +13,7 @@ def comma_separated(names: list[str]) -> str:
     return ", ".join(names)
 
 
-def told_apart(analytic: float, numerical: float) -> tuple[str, str]:
+def format_apart(analytic: float, numerical: float) -> tuple[str, str]:
     """The two values with as many digits as it takes to tell them apart."""
     for digits in range(6, 18):
         pair = f"{analytic:.{digits}g}", f"{numerical:.{digits}g}"
@@ -22,7 +22,7 @@ def told_apart(analytic: float, numerical: float) -> tuple[str, str]:
     return pair
 
 
-def shown(sizes: Sizes) -> str:
+def format_sizes(sizes: Sizes) -> str:
     """Sizes as a reader writes them: T=2, B=1."""
     return ", ".join(f"{name}={value}" for name, value in sizes.items())
 

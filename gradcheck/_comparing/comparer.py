@@ -16,18 +16,18 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, inner, norm
+from gradcheck._common.arrays import Array, Values, inner_product, norm
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.verdict import BEYOND_DOUBT, COARSE, Verdict, judge, sensitivity, why_undecided
+from gradcheck._common.verdict import BEYOND_DOUBT, MAX_RELATIVE_BAR, Verdict, judge, sensitivity, why_undecided
 from gradcheck._comparing.wrong_entries import Probe, find_wrong
 from gradcheck._numeric.difference import Derivative
 from gradcheck._numeric.entries import Entries
 from gradcheck._numeric.evaluator import Evaluator
-from gradcheck._numeric.gradients import structure
+from gradcheck._numeric.gradients import parse_gradients
 from gradcheck.report.records import Block, Worst
 
 #: Gaussian directions for each group of blocks; the fewer ones are enough where they show errors of so small a part
-DIRECTIONS, EXACT, FINE = 4, 2, 1e-9
+MAX_DIRECTIONS, MIN_DIRECTIONS, SENSITIVE_ENOUGH = 4, 2, 1e-9
 #: blocks whose gradient norms are within this factor share directions
 SIMILAR = 100.0
 #: the rounding error of a gradient, in roundoffs of its own norm and of the largest block's
@@ -39,9 +39,9 @@ DEVIATIONS = 3.0
 #: a discrepancy below this part of the gradient is asked once more at a point nearby
 SUSPICIOUS = 1e-3
 #: one below this part may be the rounding of what is constant, in single precision: it is the same at every point
-SINGLE = 2 * float(np.finfo(np.float32).eps)
+FLOAT32_ROUNDING = 2 * float(np.finfo(np.float32).eps)
 #: noise is in many entries: what one entry of so many explains, but for this part, is none
-MANY, PART = 16, 0.1
+LARGE_GRADIENT, UNEXPLAINED_PART = 16, 0.1
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby
@@ -49,13 +49,13 @@ STEADY = 0.3
 #: bars above this part of the gradient may be those of steps across kinks: then these steps are tried, so much shorter
 ROUGH, OTHERS = 1e-4, (3.0, 1 / 3)
 #: points along a step at which gradients are asked for
-PIECES = 32
+QUADRATURE_POINTS = 32
 #: how many times as long steps may be where the usual ones resolve too little
-LONGER = 32.0
+FLAT_LOSS_STRETCH = 32.0
 #: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from; how many
-HAIR, HAIRS = 1e-6, 8
+NOISE_STEP, NOISE_POINTS = 1e-6, 8
 #: so many entries of a gradient tell mostly that it is in double precision
-FIRST = 64
+PRECISION_SAMPLE = 64
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ class Comparer:
             comparisons = self.compare(group)
             passed = _judged(comparisons) == "right"
             for name in group:
-                if passed and self.norms[name] and _bar(comparisons) <= COARSE * self.norms[name]:
+                if passed and self.norms[name] and _bar(comparisons) <= MAX_RELATIVE_BAR * self.norms[name]:
                     yield self._block(name, "right", comparisons, self.norms[name])
                 else:
-                    yield self._alone(name)
+                    yield self._judge_alone(name)
 
-    def by_entries(self, block: Block, entries: Entries) -> Block:
+    def rejudged_by_entries(self, block: Block, entries: Entries) -> Block:
         """The block judged again from its single entries."""
         gradient = self.gradients[block.name]
         apart = np.abs(gradient - entries.values)
@@ -119,10 +119,10 @@ class Comparer:
         if verdict == "right" and block.verdict == "wrong":
             return block  # directions add up what is too small to see in one entry
         error, bar = norm(apart) / scale, norm(bars) / scale
-        if verdict == "wrong" and block.verdict != "wrong" and self._doubtful(block.name, at, error):
-            alone = apart.size >= MANY and np.count_nonzero(apart > bars) == 1
-            verdict = "wrong" if alone and self._plainly_wrong(block.name, worst) else "inconclusive"
-        if verdict == "right" and bar > COARSE and block.verdict != "right":
+        if verdict == "wrong" and block.verdict != "wrong" and self._entry_may_be_noise(block.name, at, error):
+            alone = apart.size >= LARGE_GRADIENT and np.count_nonzero(apart > bars) == 1
+            verdict = "wrong" if alone and self._entry_clearly_wrong(block.name, worst) else "inconclusive"
+        if verdict == "right" and bar > MAX_RELATIVE_BAR and block.verdict != "right":
             if block.verdict == "vacuous":
                 return block
             verdict = "inconclusive"
@@ -132,7 +132,7 @@ class Comparer:
         seen = min(2 * bar, block.sensitivity or math.inf) if verdict == "right" else 2 * bar
         return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
 
-    def off(self, name: str, entries: Entries) -> Array:
+    def wrong_entries_mask(self, name: str, entries: Entries) -> Array:
         """Which entries are wrong beyond doubt."""
         bars = self._entry_bars(name, entries)
         return np.asarray(np.abs(self.gradients[name] - entries.values) > BEYOND_DOUBT * bars)
@@ -147,7 +147,7 @@ class Comparer:
             part = direction != 0
             own = ROUNDING_OWN * self.epsilon * norm(gradient[part])
             bar = derivative.error + rounding * math.sqrt(np.count_nonzero(part)) + own
-            return inner(self.gradients, {name: direction}) - derivative.value, bar
+            return inner_product(self.gradients, {name: direction}) - derivative.value, bar
 
         return along
 
@@ -159,19 +159,22 @@ class Comparer:
         rng = self.rng(*names)
         rounding = DEVIATIONS * math.hypot(*(self._rounding(name) for name in names))
         result: list[Comparison] = []
-        for k in range(count or DIRECTIONS):
-            if k == EXACT and count is None and self._sharp(names, result):
+        for k in range(count or MAX_DIRECTIONS):
+            if k == MIN_DIRECTIONS and count is None and self._sensitive_enough(names, result):
                 break
             direction = self.direction(names, rng)
             derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing, shorter=shorter)
-            apart = inner(self.gradients, direction) - derivative.value
+            apart = inner_product(self.gradients, direction) - derivative.value
             result.append(Comparison(direction, apart, derivative.error + rounding, derivative))
         return result
 
-    def _sharp(self, names: list[str], comparisons: list[Comparison]) -> bool:
+    def _sensitive_enough(self, names: list[str], comparisons: list[Comparison]) -> bool:
         """Whether these comparisons promise as much as anyone needs, of the smallest of the blocks as well."""
         smallest = min(self.norms[name] for name in names)
-        return bool(self.evaluator.is_complex) and sensitivity(_bar(comparisons), len(comparisons)) <= FINE * smallest
+        return (
+            bool(self.evaluator.is_complex)
+            and sensitivity(_bar(comparisons), len(comparisons)) <= SENSITIVE_ENOUGH * smallest
+        )
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:
         """A Gaussian direction over these blocks."""
@@ -181,11 +184,11 @@ class Comparer:
         """A generator of its own for each purpose, so that no verdict depends on what was asked before it."""
         return np.random.default_rng([self.seed, 3, *(byte for name in names for byte in name.encode())])
 
-    def elsewhere(self, values: Values) -> Comparer | None:
+    def at_point(self, values: Values) -> Comparer | None:
         """The same at another point; None where the target has no finite gradients there."""
         try:
-            evaluator = self.evaluator.based_at(values)
-            _, gradients, faults = structure(evaluator.raw_grads_here(), evaluator.base)
+            evaluator = self.evaluator.at_point(values)
+            _, gradients, faults = parse_gradients(evaluator.raw_grads_here(), evaluator.base)
         except UserCodeError:
             return None  # the code need not run anywhere but where the user put it
         if faults:
@@ -196,63 +199,65 @@ class Comparer:
 
     def nearby(self) -> Comparer | None:
         """The same at a point so near that a formula's error is the same there, and noise is not."""
-        other = self.elsewhere(self._jittered(NEARBY))
+        other = self.at_point(self._jittered(NEARBY))
         if other is None:
             return None
         other.evaluator.room = self.evaluator.room
         return other if math.isfinite(other.evaluator.loss_value) else None
 
-    def borne_out(self, direction: Values, discrepancy: float) -> bool:
+    def confirmed_by_shortest_step(self, direction: Values, discrepancy: float) -> bool:
         """Whether the shortest steps side with the gradient: a loss too steep for longer ones is nobody's mistake."""
-        slope = self.evaluator.shortest(direction, discrepancy)
-        return abs(slope - inner(self.gradients, direction)) <= STEADY * abs(discrepancy)
+        slope = self.evaluator.slope_at_shortest_step(direction, discrepancy)
+        return abs(slope - inner_product(self.gradients, direction)) <= STEADY * abs(discrepancy)
 
     def _across_kinks(self, direction: Values, discrepancy: float) -> bool:
         """Whether kinks beside the point make a discrepancy: it changes with the step, or is gone along the way."""
-        return not self._steady(direction, discrepancy) or self._adds_up(direction, discrepancy)
+        return not self._independent_of_step(direction, discrepancy) or self._gradients_integrate_to_change(
+            direction, discrepancy
+        )
 
-    def _adds_up(self, direction: Values, discrepancy: float) -> bool:
+    def _gradients_integrate_to_change(self, direction: Values, discrepancy: float) -> bool:
         """Whether the gradients along a step add up to what the loss changes by, as wrong ones do not.
 
         A kink may be so close that no step in single precision is shorter: then each of them goes across it.
         """
         if not self.stateless:
             return False
-        change, step = self.evaluator.usual_change(direction)
+        change, step = self.evaluator.change_over_usual_step(direction)
         slopes = []
-        for k in range(PIECES):
-            there = self.evaluator.moved(direction, step * ((2 * k + 1) / PIECES - 1))
+        for k in range(QUADRATURE_POINTS):
+            there = self.evaluator.moved(direction, step * ((2 * k + 1) / QUADRATURE_POINTS - 1))
             try:
-                gradients = structure(self.evaluator.raw_grads(there), self.evaluator.base)[1]
+                gradients = parse_gradients(self.evaluator.raw_grads(there), self.evaluator.base)[1]
             except UserCodeError:
                 return False
             if any(name not in gradients for name in direction):
                 return False
-            slopes.append(inner(gradients, direction) / self.divisor)
-        return abs(sum(slopes) / PIECES - change / (2 * step)) <= STEADY * abs(discrepancy)
+            slopes.append(inner_product(gradients, direction) / self.divisor)
+        return abs(sum(slopes) / QUADRATURE_POINTS - change / (2 * step)) <= STEADY * abs(discrepancy)
 
-    def _steady(self, direction: Values, discrepancy: float) -> bool:
+    def _independent_of_step(self, direction: Values, discrepancy: float) -> bool:
         """Whether it is the same by other first steps: across kinks beside the point each step has another one."""
-        slopes = [self.evaluator.real(direction, shorter).value for shorter in OTHERS]
-        apart = [inner(self.gradients, direction) - slope - discrepancy for slope in slopes]
+        slopes = [self.evaluator.real_difference(direction, shorter).value for shorter in OTHERS]
+        apart = [inner_product(self.gradients, direction) - slope - discrepancy for slope in slopes]
         return max(map(abs, apart)) <= STEADY * abs(discrepancy)
 
     # -- one block -----------------------------------------------------------------------------------------------------
 
-    def _alone(self, name: str) -> Block:
+    def _judge_alone(self, name: str) -> Block:
         if not self.gradients[name].size:
             return self._empty(name)
         comparisons = self._as_sharp_as_can_be(name)
         numerical, bar = _rms([c.derivative.value for c in comparisons]), _bar(comparisons)
         scale = max(self.norms[name], numerical)
         if scale <= bar:
-            return self._unseen(name, comparisons)
+            return self._below_error_bar(name, comparisons)
         verdict = _judged(comparisons)
         block = self._block(name, verdict, comparisons, scale)
-        excuse = self._excuse(name, comparisons, scale) if verdict == "wrong" else ""
+        excuse = self._benign_reason(name, comparisons, scale) if verdict == "wrong" else ""
         if excuse:
             return replace(block, verdict="inconclusive", message=excuse)
-        if verdict == "inconclusive" or (verdict == "right" and bar > COARSE * scale):
+        if verdict == "inconclusive" or (verdict == "right" and bar > MAX_RELATIVE_BAR * scale):
             kinked = any(c.derivative.kink for c in comparisons)
             return replace(block, verdict="inconclusive", message=why_undecided(kinked, bar / scale))
         return block
@@ -260,16 +265,16 @@ class Comparer:
     def _as_sharp_as_can_be(self, name: str) -> list[Comparison]:
         """Comparisons of a block; by longer steps where the loss is too flat for the usual ones to resolve it."""
         comparisons = self.compare([name])
-        resolved = self.evaluator.is_complex or _bar(comparisons) <= COARSE * self.norms[name]
+        resolved = self.evaluator.is_complex or _bar(comparisons) <= MAX_RELATIVE_BAR * self.norms[name]
         if resolved or any(c.derivative.kink for c in comparisons):
             return comparisons
-        return min(comparisons, self.compare([name], shorter=1 / LONGER), key=_bar)
+        return min(comparisons, self.compare([name], shorter=1 / FLAT_LOSS_STRETCH), key=_bar)
 
     def _empty(self, name: str) -> Block:
         shape = self.gradients[name].shape
         return Block(name, shape, "vacuous", message="the parameter has no entries: there is nothing to check")
 
-    def _unseen(self, name: str, comparisons: list[Comparison]) -> Block:
+    def _below_error_bar(self, name: str, comparisons: list[Comparison]) -> Block:
         """A block of which neither gradient rises above the error bar."""
         shape = self.gradients[name].shape
         kinked = any(c.derivative.kink for c in comparisons)
@@ -315,11 +320,11 @@ class Comparer:
     def _measured_rounding(self) -> dict[str, float]:
         """What the gradients change by when the parameters change by a few roundoffs."""
         if self._measured is None:
-            self.measure_rounding(self._gradients_at(self.beside()))
+            self.measure_rounding(self._gradients_at(self.jittered_by_roundoffs()))
         assert self._measured is not None
         return self._measured
 
-    def beside(self) -> Values:
+    def jittered_by_roundoffs(self) -> Values:
         """The parameters moved by a few roundoffs."""
         return self._jittered(ROUNDOFFS * self.evaluator.epsilon)
 
@@ -333,10 +338,14 @@ class Comparer:
 
     def _noise(self, name: str) -> float:
         """The norm of what changes at random in a block's gradient from point to point: float32 inside of it does."""
-        points = [self._gradients_at(self._jittered(k * HAIR)).get(name) for k in range(HAIRS)]
+        points = [self._gradients_at(self._jittered(k * NOISE_STEP)).get(name) for k in range(NOISE_POINTS)]
         found = [point.astype(np.float64) / self.divisor for point in points if point is not None]
         # Of fourth differences nothing smooth is left (see Evaluator); those of unit noise have the variance 70.
-        return norm(np.diff(found, n=4, axis=0)) / math.sqrt(70 * (HAIRS - 4)) if len(found) == HAIRS else 0.0
+        return (
+            norm(np.diff(found, n=4, axis=0)) / math.sqrt(70 * (NOISE_POINTS - 4))
+            if len(found) == NOISE_POINTS
+            else 0.0
+        )
 
     def _gradients_at(self, values: Values) -> Values:
         """The gradients of other parameters; empty where there are none."""
@@ -346,7 +355,7 @@ class Comparer:
             raw = self.evaluator.raw_grads(values)
         except UserCodeError:
             return {}
-        return structure(raw, self.evaluator.base)[1]
+        return parse_gradients(raw, self.evaluator.base)[1]
 
     def _entry_bars(self, name: str, entries: Entries) -> Array:
         """A bar for each entry. An error estimate may be small by luck: none counts for less than the usual one."""
@@ -354,7 +363,7 @@ class Comparer:
         spread = DEVIATIONS * self._rounding(name) / math.sqrt(entries.values.size)
         return np.asarray(errors + spread + ROUNDING_OWN * self.epsilon * np.abs(entries.values))
 
-    def _persists(self, name: str, comparisons: list[Comparison]) -> bool:
+    def _same_error_nearby(self, name: str, comparisons: list[Comparison]) -> bool:
         """Whether the discrepancies are still the same at a point nearby, as those of a wrong formula are."""
         nearby = self.nearby()
         if nearby is None:
@@ -363,15 +372,15 @@ class Comparer:
         changes = [here.discrepancy - there.discrepancy for here, there in pairs]
         return _rms(changes) <= STEADY * _rms([c.discrepancy for c in comparisons])
 
-    def _excuse(self, name: str, comparisons: list[Comparison], scale: float) -> str:
+    def _benign_reason(self, name: str, comparisons: list[Comparison], scale: float) -> str:
         """Why discrepancies beyond their bars are nobody's mistake all the same; empty if they are one."""
-        if any(c.derivative.kink for c in comparisons) and not self._persists(name, comparisons):
+        if any(c.derivative.kink for c in comparisons) and not self._same_error_nearby(name, comparisons):
             return why_undecided(True, math.inf)
         error = _rms([c.discrepancy for c in comparisons])
-        if error < SINGLE * scale and self._in_one_entry(name, comparisons):
+        if error < FLOAT32_ROUNDING * scale and self._in_one_entry(name, comparisons):
             return ""
         plain = [c for c in comparisons if abs(c.discrepancy) > BEYOND_DOUBT * c.bar]
-        if all(self.borne_out(c.direction, c.discrepancy) for c in plain):
+        if all(self.confirmed_by_shortest_step(c.direction, c.discrepancy) for c in plain):
             steep = "the loss is steeper here than differences can follow, and at the shortest step they agree"
             return f"{steep}: check at a point where it is smoother"
         if _bar(comparisons) > ROUGH * scale and all(self._across_kinks(c.direction, c.discrepancy) for c in plain):
@@ -380,10 +389,10 @@ class Comparer:
             return (
                 "only the complex step sees a difference, and it is below the rounding of the loss: saturation, mostly"
             )
-        if error < SINGLE * scale:
+        if error < FLOAT32_ROUNDING * scale:
             return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
         if error < SUSPICIOUS * scale and (
-            error <= BEYOND_DOUBT * self._noise(name) or not self._persists(name, comparisons)
+            error <= BEYOND_DOUBT * self._noise(name) or not self._same_error_nearby(name, comparisons)
         ):
             noise = "the two differ by an amount that changes at random from point to point: noise, not a formula"
             return f"{noise}; look for float32 in the backward"
@@ -392,34 +401,34 @@ class Comparer:
     def _in_one_entry(self, name: str, comparisons: list[Comparison]) -> bool:
         """Whether one entry of many explains the discrepancies, by more than single precision rounds it: no noise."""
         gradient = self.gradients[name]
-        if gradient.size < MANY:
+        if gradient.size < LARGE_GRADIENT:
             return False
         worst = find_wrong(self.probe(name), gradient, self.rng(name)).worst
         apart = worst.analytic - worst.numerical
         rest = [c.discrepancy - apart * float(c.direction[name][worst.index]) for c in comparisons]
-        explained = _rms(rest) <= max(_bar(comparisons), PART * _rms([c.discrepancy for c in comparisons]))
-        return explained and self._plainly_wrong(name, worst)
+        explained = _rms(rest) <= max(_bar(comparisons), UNEXPLAINED_PART * _rms([c.discrepancy for c in comparisons]))
+        return explained and self._entry_clearly_wrong(name, worst)
 
-    def _plainly_wrong(self, name: str, worst: Worst) -> bool:
+    def _entry_clearly_wrong(self, name: str, worst: Worst) -> bool:
         """Whether an entry is off by more than single precision rounds it, in real differences too, and nearby."""
         unit = np.zeros(self.gradients[name].shape)
         unit[worst.index] = 1.0
-        off = abs(worst.analytic - worst.numerical) > 2 * SINGLE * abs(worst.numerical)
+        off = abs(worst.analytic - worst.numerical) > 2 * FLOAT32_ROUNDING * abs(worst.numerical)
         return off and self._seen_by_real({name: unit}) and self._persists_at(name, worst.index)
 
     def _seen_by_real(self, direction: Values) -> bool:
         """Whether real differences call the gradient wrong along a direction, too."""
         self.evaluator.measure_noise()
-        real = self.evaluator.real(direction)
-        return judge([inner(self.gradients, direction) - real.value], [real.error]) == "wrong"
+        real = self.evaluator.real_difference(direction)
+        return judge([inner_product(self.gradients, direction) - real.value], [real.error]) == "wrong"
 
-    def _doubtful(self, name: str, index: tuple[int, ...], error: float) -> bool:
+    def _entry_may_be_noise(self, name: str, index: tuple[int, ...], error: float) -> bool:
         """Whether an entry that is wrong in a block that is not may be so by noise, or by steepness."""
         unit = np.zeros(self.gradients[name].shape)
         unit[index] = 1.0
-        if error < SINGLE or not self._seen_by_real({name: unit}):
+        if error < FLOAT32_ROUNDING or not self._seen_by_real({name: unit}):
             return True
-        derivative = self.evaluator.at(name, index)
+        derivative = self.evaluator.entry_derivative(name, index)
         if derivative.kink and not self._persists_at(name, index):
             return True
         apart = float(self.gradients[name][index]) - derivative.value
@@ -429,14 +438,14 @@ class Comparer:
             abs(apart) <= BEYOND_DOUBT * self._noise(name) or not self._persists_at(name, index)
         ):
             return True
-        return self.borne_out({name: unit}, apart)
+        return self.confirmed_by_shortest_step({name: unit}, apart)
 
     def _persists_at(self, name: str, index: tuple[int, ...]) -> bool:
         nearby = self.nearby()
         if nearby is None:
             return True
-        here = float(self.gradients[name][index]) - self.evaluator.at(name, index).value
-        there = float(nearby.gradients[name][index]) - nearby.evaluator.at(name, index).value
+        here = float(self.gradients[name][index]) - self.evaluator.entry_derivative(name, index).value
+        there = float(nearby.gradients[name][index]) - nearby.evaluator.entry_derivative(name, index).value
         return abs(here - there) <= STEADY * abs(here)
 
     def _jittered(self, relative: float) -> Values:
@@ -454,7 +463,9 @@ def _roundoff(gradient: Array) -> float:
     """The unit roundoff of the precision a gradient was computed in, also if it was widened afterwards."""
     own = float(np.finfo(gradient.dtype).eps)
     # most are told by their first entries
-    if gradient.dtype != np.float64 or not (_fits_single(gradient.ravel()[:FIRST]) and _fits_single(gradient)):
+    if gradient.dtype != np.float64 or not (
+        _fits_single(gradient.ravel()[:PRECISION_SAMPLE]) and _fits_single(gradient)
+    ):
         return own
     with np.errstate(over="ignore"):
         half = np.array_equal(gradient.astype(np.float16), gradient)

@@ -18,11 +18,11 @@ from gradcheck._common.verdict import BEYOND_DOUBT
 from gradcheck.report.records import Worst
 
 #: so many wrong entries, or wrong slices of one axis, are found one by one
-FEW = 16
+MAX_SINGLES = 16
 #: the worst of many entries is looked for in this many parts at a time
 BEAM = 2
 #: equal parts of an axis whose ends are tried first: gates side by side
-PARTS = (4, 3, 2, 1)
+GATE_COUNTS = (4, 3, 2, 1)
 
 #: analytic minus numerical along a direction over one block, and the bar that tells whether it means anything
 Probe: TypeAlias = Callable[[Array], tuple[float, float]]
@@ -32,30 +32,30 @@ Ratio: TypeAlias = Callable[[Span], float]
 
 
 @dataclass(frozen=True)
-class Wrong:
+class WrongEntries:
     """The entries of a block that are wrong, or the smallest box found that holds them; and one of the worst."""
 
-    off: Array
+    mask: Array
     worst: Worst
 
 
-def find_wrong(probe: Probe, gradient: Array, rng: np.random.Generator) -> Wrong:
+def find_wrong(probe: Probe, gradient: Array, rng: np.random.Generator) -> WrongEntries:
     """The wrong entries of a block too large to difference whole, if they are few; else the slices they are in."""
     search = _Search(probe, gradient, rng)
-    spans = failing(search.flat, [(0, gradient.size)])
+    spans = split_failing(search.flat, [(0, gradient.size)])
     off = np.zeros(gradient.shape, dtype=bool)
-    if len(spans) <= FEW:
+    if len(spans) <= MAX_SINGLES:
         off.flat[[first for first, _ in spans]] = True
-        return Wrong(off, search.worst(spans or [(0, gradient.size)]))
+        return WrongEntries(off, search.worst(spans or [(0, gradient.size)]))
     off[np.ix_(*(search.indices(axis) for axis in range(gradient.ndim)))] = True
-    return Wrong(off, search.worst(spans))
+    return WrongEntries(off, search.worst(spans))
 
 
-def failing(ratio: Ratio, spans: list[Span]) -> list[Span]:
+def split_failing(ratio: Ratio, spans: list[Span]) -> list[Span]:
     """The failing spans of length one; or more than `FEW` failing ones of any length, as soon as there are so many."""
     while any(stop - start > 1 for start, stop in spans):
         spans = [half for span in spans for half in _halves(ratio, span)]
-        if len(spans) > FEW:
+        if len(spans) > MAX_SINGLES:
             return spans
     return [span for span in spans if ratio(span) > BEYOND_DOUBT]
 
@@ -72,7 +72,7 @@ def _halves(ratio: Ratio, span: Span) -> list[Span]:
     return [first, second] if ratio(second) > 1.0 else [first]
 
 
-def extent(ratio: Ratio, span: Span) -> list[Span]:
+def narrow_to_failing(ratio: Ratio, span: Span) -> list[Span]:
     """From the first failing index of a span to the last; none if nothing in it fails."""
     start, stop = span
     if not ratio((start, start + 1)) > BEYOND_DOUBT:
@@ -109,17 +109,19 @@ class _Search:
     def indices(self, axis: int) -> Array:
         """The indices along an axis outside of which nothing is wrong."""
         length = self.gradient.shape[axis]
-        width = next(length // parts for parts in PARTS if length % parts == 0)
+        width = next(length // parts for parts in GATE_COUNTS if length % parts == 0)
 
         def ratio(span: Span) -> float:
             return self._ratio(axis, span)
 
         spans = [
-            found for start in range(0, length, width) for found in extent(ratio, (start, min(start + width, length)))
+            found
+            for start in range(0, length, width)
+            for found in narrow_to_failing(ratio, (start, min(start + width, length)))
         ]
         if sum(stop - start for start, stop in spans) < length:
-            single = failing(ratio, spans)
-            spans = single if 0 < len(single) <= FEW else spans
+            single = split_failing(ratio, spans)
+            spans = single if 0 < len(single) <= MAX_SINGLES else spans
         return np.concatenate([np.arange(*span) for span in spans or [(0, length)]])
 
     def worst(self, spans: list[Span]) -> Worst:
@@ -131,16 +133,16 @@ class _Search:
         worst = max(spans, key=self._apart)
         index = tuple(int(i) for i in np.unravel_index(worst[0], self.gradient.shape))
         analytic = float(self.gradient[index])
-        return Worst(index, analytic, analytic - self._asked(None, worst)[0])
+        return Worst(index, analytic, analytic - self._probe_once(None, worst)[0])
 
     def _apart(self, span: Span) -> float:
-        return abs(self._asked(None, span)[0])
+        return abs(self._probe_once(None, span)[0])
 
     def _ratio(self, axis: int | None, span: Span) -> float:
-        apart, bar = self._asked(axis, span)
+        apart, bar = self._probe_once(axis, span)
         return abs(apart) / bar if bar else float(apart != 0) * np.inf
 
-    def _asked(self, axis: int | None, span: Span) -> tuple[float, float]:
+    def _probe_once(self, axis: int | None, span: Span) -> tuple[float, float]:
         if (axis, span) not in self.known:
             self.known[axis, span] = self.probe(self._along(axis, span))
         return self.known[axis, span]

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, norm, number, typical
+from gradcheck._common.arrays import Array, Values, as_complex, entry_scale, norm
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.wording import comma_separated
 from gradcheck._numeric.evaluator import Evaluator
-from gradcheck._numeric.gradients import structure
-from gradcheck._targets.target import _VjpTarget
+from gradcheck._numeric.gradients import parse_gradients
+from gradcheck._targets.target import VjpTarget
 from gradcheck.report.records import Law
 
 #: two results of the same arithmetic may differ by this many roundoffs (threads may add in another order)
@@ -84,10 +84,10 @@ def purity(changed_by_loss: list[str], changed_by_grads: list[str]) -> Law:
 
 def statelessness(first: Values, second: Values, epsilon: float) -> Law:
     """The gradients are the same when they are asked twice."""
-    differing = _broken(second, first, epsilon)
+    differing = _names_that_differ(second, first, epsilon)
     if not differing:
         return Law("statelessness", True, "the gradients are the same when asked twice")
-    doubled = not _broken(second, {name: 2 * first[name] for name in differing}, epsilon)
+    doubled = not _names_that_differ(second, {name: 2 * first[name] for name in differing}, epsilon)
     cause = (
         "twice as large: accumulators are not set to zero before the second pass"
         if doubled
@@ -103,26 +103,28 @@ def linearity(evaluator: Evaluator, rng: np.random.Generator, epsilon: float) ->
     are rounded; they are compared to within single precision, which the backward may use where nobody sees it.
     """
     target = evaluator.target
-    assert isinstance(target, _VjpTarget)
+    assert isinstance(target, VjpTarget)
     base = evaluator.base
     v = target.cotangents
     w = [rng.standard_normal(np.shape(part)).astype(part.dtype) for part in v]
 
     def pulled(cotangents: list[Array]) -> Values:
-        return structure(target.pull_back(base, cotangents), base)[1]
+        return parse_gradients(target.pull_back(base, cotangents), base)[1]
 
     at_v = pulled(v)
     for factor in SCALES if epsilon <= SINGLE else HALF_SCALES:
         scaled = pulled([np.asarray(factor * part, dtype=part.dtype) for part in v])
         expected = {name: factor * grad.astype(np.float64) for name, grad in at_v.items()}
-        broken = _broken(scaled, expected, epsilon)
+        broken = _names_that_differ(scaled, expected, epsilon)
         if broken:
             part = norm(scaled[broken[0]]) / (norm(expected[broken[0]]) or math.inf)
             found = f"cotangents {factor:g} times as large make the gradients {part:.3g} of what that should make them"
             mend = "look for a clip, a threshold or a normalisation inside the backward"
             return Law("linearity", False, f"{found}, in {comma_separated(broken)}: {mend}")
     at_w, at_sum = pulled(w), pulled([part + more for part, more in zip(v, w, strict=True)])
-    broken = _broken(at_sum, {name: at_v[name] + at_w[name] for name in at_v}, max(epsilon, SINGLE), at_v, at_w)
+    broken = _names_that_differ(
+        at_sum, {name: at_v[name] + at_w[name] for name in at_v}, max(epsilon, SINGLE), at_v, at_w
+    )
     if broken:
         mend = "look for a term that the cotangents do not multiply, or an accumulator that is not set to zero"
         return Law("linearity", False, f"B(v + w) is not B(v) + B(w) in {comma_separated(broken)}: {mend}")
@@ -133,7 +135,7 @@ def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
     """The loss follows every declared input, and each of its slices along the first axis where there are few."""
     inputs = evaluator.target.inputs()
     complaints = [
-        text for name, array in inputs.items() if array.size for text in _ignored(evaluator, name, array, rng)
+        text for name, array in inputs.items() if array.size for text in _unread_parts(evaluator, name, array, rng)
     ]
     if complaints:
         mend = "read it in loss(), if it is meant to be read; if not, leave it out of inputs="
@@ -142,9 +144,9 @@ def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
     return Law("dependence", True, told)
 
 
-def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Generator) -> list[str]:
+def _unread_parts(evaluator: Evaluator, name: str, array: Array, rng: np.random.Generator) -> list[str]:
     original = array.copy()
-    others = [_different(original, rng)]
+    others = [_perturbed_copy(original, rng)]
     if array.dtype.kind == "f":
         others += [np.asarray(original + far * _spread(original), dtype=array.dtype) for far in FAR]
 
@@ -154,7 +156,7 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
     def noticed_as(part: Any, other: Array) -> bool:
         array[part] = other[part]
         try:
-            return number(evaluator.raw_loss()) != evaluator.loss_value
+            return as_complex(evaluator.raw_loss()) != evaluator.loss_value
         except UserCodeError:
             return True  # a value out of its range was read, and refused
         finally:
@@ -162,7 +164,7 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
 
     # An output layer of zeros hides its inputs, a saturated gate one step: nothing is verified then, and blocks say so.
     if not noticed(...):
-        if _noticed_elsewhere(evaluator, array, ..., others[0], rng):
+        if _read_at_other_parameters(evaluator, array, ..., others[0], rng):
             return []
         return [f"the loss stays {evaluator.loss_value:.9g} whatever {name!r} holds"]
     if array.ndim == 0 or not 2 <= len(array) <= EVERY_SLICE:
@@ -172,25 +174,29 @@ def _ignored(evaluator: Evaluator, name: str, array: Array, rng: np.random.Gener
     unread = [
         k
         for k in range(len(array))
-        if not seen[k] and any(seen[:k]) and not _noticed_elsewhere(evaluator, array, slice(k, k + 1), others[0], rng)
+        if not seen[k]
+        and any(seen[:k])
+        and not _read_at_other_parameters(evaluator, array, slice(k, k + 1), others[0], rng)
     ]
     return [f"the loss does not change with {name!r}[{', '.join(map(str, unread))}]"] if unread else []
 
 
-def _noticed_elsewhere(evaluator: Evaluator, array: Array, part: Any, other: Array, rng: np.random.Generator) -> bool:
+def _read_at_other_parameters(
+    evaluator: Evaluator, array: Array, part: Any, other: Array, rng: np.random.Generator
+) -> bool:
     """Whether the loss follows an input where the parameters are other ones: none of them zero, or all small."""
     moves = {name: rng.uniform(0.25, 0.75, value.shape) for name, value in evaluator.base.items()}
     original = array.copy()
     for point in (
-        {name: value + typical(value) * moves[name] for name, value in evaluator.base.items()},
+        {name: value + entry_scale(value) * moves[name] for name, value in evaluator.base.items()},
         {name: np.copysign(moves[name], value) / math.sqrt(value.size or 1) for name, value in evaluator.base.items()},
         {name: moves[name] / math.sqrt(value.size or 1) for name, value in evaluator.base.items()},
     ):
         values = {name: np.asarray(point[name], dtype=value.dtype) for name, value in evaluator.base.items()}
         try:
-            before = number(evaluator.raw_loss(values))
+            before = as_complex(evaluator.raw_loss(values))
             array[part] = other[part]
-            if math.isfinite(before.real) and number(evaluator.raw_loss(values)) != before:
+            if math.isfinite(before.real) and as_complex(evaluator.raw_loss(values)) != before:
                 return True
         except UserCodeError:
             continue  # the code need not run there
@@ -199,7 +205,7 @@ def _noticed_elsewhere(evaluator: Evaluator, array: Array, part: Any, other: Arr
     return False
 
 
-def _different(array: Array, rng: np.random.Generator) -> Array:
+def _perturbed_copy(array: Array, rng: np.random.Generator) -> Array:
     """Values of the same kind and range, different in every entry."""
     if array.dtype.kind == "b":
         return np.logical_not(array)
@@ -216,7 +222,7 @@ def _spread(array: Array) -> float:
     return float(np.std(array)) or 1.0
 
 
-def _broken(got: Values, expected: Values, epsilon: float, *terms: Values) -> list[str]:
+def _names_that_differ(got: Values, expected: Values, epsilon: float, *terms: Values) -> list[str]:
     """Names whose arrays differ by more than rounding, measured against the terms they are sums of.
 
     A gradient that cancels to zero is rounding error itself, as large as that of others: it is measured against theirs.

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from gradcheck._common.arrays import Values, inner
+from gradcheck._common.arrays import Values, inner_product
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
 from gradcheck._comparing.comparer import Comparer, Comparison
@@ -21,9 +21,9 @@ from gradcheck.report.records import Law
 #: powers of two, so that no rounding comes with them; the second only where the first saturates
 FACTORS = (1024.0, 64.0)
 #: the part of a slope that an error must make up before it counts, so far from where the user put the parameters
-PLAIN = 0.01
+CLEAR_ERROR = 0.01
 #: how much shorter the second step is, and how well the two must agree
-SHORTER, TRUSTED = 37.0, 1e-4
+SHORTER, STEPS_AGREE = 37.0, 1e-4
 #: how much a plain error may change at a point nearby
 STEADY = 0.1
 
@@ -37,7 +37,7 @@ def scale(comparer: Comparer) -> Law:
     for name in (name for name, array in base.items() if array.ndim >= 2 and array.size):
         for factor in FACTORS:
             values = {**base, name: np.asarray(base[name] * factor, dtype=base[name].dtype)}
-            found = _at(values, comparer, direction)
+            found = _verdict_at(values, comparer, direction)
             if found == "wrong":
                 told = f"the gradients are right here, but wrong where {name} is {factor:g} times as large"
                 return Law("scale", False, f"{told}: look for a clip or a threshold inside the backward")
@@ -46,11 +46,11 @@ def scale(comparer: Comparer) -> Law:
     return Law("scale", True, f"the gradients stay right where a weight matrix is {FACTORS[0]:g} times as large")
 
 
-def _at(values: Values, comparer: Comparer, direction: Values) -> Literal["right", "wrong", "unknown"]:
+def _verdict_at(values: Values, comparer: Comparer, direction: Values) -> Literal["right", "wrong", "unknown"]:
     """What the gradients are there; wrong if they are so at two steps and two points: no noise, saturation, chaos."""
     names, usual = list(direction), math.hypot(*comparer.norms.values())
     try:  # the code need not run so far from where the user put the parameters
-        there = comparer.elsewhere(values)
+        there = comparer.at_point(values)
         if there is None or not names:
             return "unknown"
         if _looks_right(there, direction, usual):
@@ -62,26 +62,26 @@ def _at(values: Values, comparer: Comparer, direction: Values) -> Literal["right
 
 def _looks_right(comparer: Comparer, direction: Values, usual: float) -> bool:
     """Whether one slope, which is no smaller than the usual ones, is what the gradients say."""
-    expected = inner(comparer.gradients, direction)
+    expected = inner_product(comparer.gradients, direction)
     if not 0 < usual <= abs(expected) < math.inf:
         return False
-    slope = comparer.evaluator.roughly(direction, PLAIN * expected)
-    return abs(slope - expected) <= PLAIN * abs(expected)
+    slope = comparer.evaluator.one_sided_slope(direction, CLEAR_ERROR * expected)
+    return abs(slope - expected) <= CLEAR_ERROR * abs(expected)
 
 
 def _plainly_wrong(comparer: Comparer, names: list[str], usual: float) -> bool:
-    here = _plain(comparer, names, usual)
+    here = _clear_error(comparer, names, usual)
     if here is None:
         return False
     nearby = comparer.nearby()
-    there = _plain(nearby, names, usual) if nearby is not None else None
+    there = _clear_error(nearby, names, usual) if nearby is not None else None
     if there is None:
         return False
-    slopes_agree = abs(here.derivative.value - there.derivative.value) <= PLAIN * abs(here.discrepancy)
+    slopes_agree = abs(here.derivative.value - there.derivative.value) <= CLEAR_ERROR * abs(here.discrepancy)
     return slopes_agree and abs(here.discrepancy - there.discrepancy) <= STEADY * abs(here.discrepancy)
 
 
-def _plain(comparer: Comparer, names: list[str], usual: float) -> Comparison | None:
+def _clear_error(comparer: Comparer, names: list[str], usual: float) -> Comparison | None:
     """A comparison that is off by more than a percent, if differences from two steps agree on the slope.
 
     Only where slopes are at least the usual ones: a saturated network's are small and mostly rounding error, while what
@@ -89,8 +89,8 @@ def _plain(comparer: Comparer, names: list[str], usual: float) -> Comparison | N
     """
     found = comparer.compare(names, count=1)[0]
     size = abs(found.derivative.value) + abs(found.discrepancy)
-    if size < usual or not abs(found.discrepancy) > max(PLAIN * size, BEYOND_DOUBT * found.bar):
+    if size < usual or not abs(found.discrepancy) > max(CLEAR_ERROR * size, BEYOND_DOUBT * found.bar):
         return None
-    slopes = [comparer.evaluator.real(found.direction, shorter).value for shorter in (1.0, SHORTER)]
-    trusted = all(abs(slope - found.derivative.value) <= TRUSTED * size for slope in slopes)
-    return found if trusted and not comparer.borne_out(found.direction, found.discrepancy) else None
+    slopes = [comparer.evaluator.real_difference(found.direction, shorter).value for shorter in (1.0, SHORTER)]
+    trusted = all(abs(slope - found.derivative.value) <= STEPS_AGREE * size for slope in slopes)
+    return found if trusted and not comparer.confirmed_by_shortest_step(found.direction, found.discrepancy) else None

@@ -25,24 +25,24 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from gradcheck._checking.check import as_subject, check
-from gradcheck._common.arrays import Array, Sizes, Values, number
+from gradcheck._common.arrays import Array, Sizes, Values, as_complex
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._common.wording import shown_path
 from gradcheck._common.workers import workers
-from gradcheck._mutation.operators import Mutant, frames, mutants
+from gradcheck._mutation.operators import Mutant, locals_at_return, mutants
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck._usercode.instrument import rewrite
-from gradcheck._usercode.patching import Patch, RebindError, Workshop, applied
-from gradcheck._usercode.profiling import observed
+from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError, apply_edits
+from gradcheck._usercode.profiling import functions_run
 from gradcheck.report.report import Report
 
 #: seeds of the factory at which a mutant's gradients are compared with the original's
 SEEDS = 3
 #: gradients that agree to this part of a block's norm are the same, but for rounding that cancellation has magnified
-SAME = 1e-9
+SAME_GRADIENT = 1e-9
 #: a mutant has this many times as long as the original, and at least so many seconds
-PATIENCE, LEAST_SECONDS = 50.0, 10.0
+TIMEOUT_FACTOR, LEAST_SECONDS = 50.0, 10.0
 
 Outcome: TypeAlias = Literal["killed", "survived", "equivalent", "forward", "untried"]
 #: what is called with the number of mutants done and of all
@@ -165,12 +165,12 @@ def mutate(
     subject = as_subject(factory)
     if not isinstance(subject, TargetFactory):
         raise TargetError("mutate() needs a factory (@gradcheck.target): a Target cannot be built anew for each mutant")
-    found = _Audit(subject, full, seed)
+    found = _MutationAudit(subject, full, seed)
     order = np.random.default_rng(seed).permutation(len(found.mutants)).tolist()
     until = None if budget is None else started + budget
     told = progress or (lambda *_: None)
     if jobs > 1:
-        results = _shared(subject, full, seed, order, jobs, until, told)
+        results = _run_in_workers(subject, full, seed, order, jobs, until, told)
     else:
         results = _in_turn(found, order, until, told)
     mutations = tuple(
@@ -184,17 +184,17 @@ def mutate(
 _Result: TypeAlias = tuple[Outcome, str]
 
 
-def _in_turn(found: _Audit, order: list[int], until: float | None, told: Progress) -> dict[int, _Result]:
+def _in_turn(found: _MutationAudit, order: list[int], until: float | None, told: Progress) -> dict[int, _Result]:
     results: dict[int, _Result] = {}
     for i in order:
         if until is not None and time.perf_counter() > until:
             break
-        results[i] = found.judged(i)
+        results[i] = found.outcome_of(i)
         told(len(results), len(order))
     return results
 
 
-def _shared(
+def _run_in_workers(
     subject: TargetFactory,
     full: bool,
     seed: int,
@@ -223,11 +223,11 @@ def _shared(
                     results[i] = "killed", "ends the process"
                 alone = False
             else:
-                alone = not _drained(pool, pickled, full, seed, waiting, results, until, told, len(order), 2 * jobs)
+                alone = not _drain_pool(pool, pickled, full, seed, waiting, results, until, told, len(order), 2 * jobs)
     return results
 
 
-def _drained(
+def _drain_pool(
     pool: ProcessPoolExecutor,
     pickled: bytes,
     full: bool,
@@ -259,12 +259,12 @@ def _drained(
 
 
 @lru_cache(maxsize=2)
-def _audit_there(pickled: bytes, full: bool, seed: int) -> _Audit:
-    return _Audit(pickle.loads(pickled), full, seed)
+def _audit_there(pickled: bytes, full: bool, seed: int) -> _MutationAudit:
+    return _MutationAudit(pickle.loads(pickled), full, seed)
 
 
 def _judged_there(pickled: bytes, full: bool, seed: int, index: int) -> _Result:
-    return _audit_there(pickled, full, seed).judged(index)
+    return _audit_there(pickled, full, seed).outcome_of(index)
 
 
 # -- one mutant --------------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class _HungError(BaseException):
 
 
 @dataclass
-class _Point:
+class _ComparisonPoint:
     """Where gradients are compared: sizes, a seed, and whether the parameters are other ones than the factory's."""
 
     sizes: Sizes
@@ -288,21 +288,21 @@ class _Point:
     gradients: dict[str, Array] = field(default_factory=dict)
 
 
-class _Audit:
+class _MutationAudit:
     """The mutants of one factory, and what the original's gradients are."""
 
     def __init__(self, factory: TargetFactory, full: bool, seed: int) -> None:
         self.factory, self.full, self.seed = factory, full, seed
         started = time.perf_counter()
         self._require_right()
-        self.patience = max(LEAST_SECONDS, PATIENCE * (time.perf_counter() - started))
+        self.patience = max(LEAST_SECONDS, TIMEOUT_FACTOR * (time.perf_counter() - started))
         target = factory.build(seed, factory.sizes)
         codes: list[CodeType] = []
         with target.preserved():
-            target.begin(np.random.default_rng([seed, 1]))
+            target.draw_cotangents(np.random.default_rng([seed, 1]))
             base = target.values()
-            codes = observed(lambda: target.grads_at(base))
-            seen = frames(lambda: target.grads_at(base), codes)
+            codes = functions_run(lambda: target.grads_at(base))
+            seen = locals_at_return(lambda: target.grads_at(base), codes)
         self.sources = rewrite(codes).sources
         if not self.sources:
             raise TargetError(
@@ -314,11 +314,11 @@ class _Audit:
             if code.co_filename in self.sources
             for one in mutants(self.sources[code.co_filename], code.co_filename, code, frame)
         ]
-        codes += observed(lambda: factory.build(seed, factory.sizes))
-        self.workshop = Workshop(codes, self.sources)
-        self.points = [point for point in _points(factory, seed, base) if self._learned(point)]
+        codes += functions_run(lambda: factory.build(seed, factory.sizes))
+        self.workshop = EditedFunctions(codes, self.sources)
+        self.points = [point for point in _points(factory, seed, base) if self._learn_reference(point)]
 
-    def judged(self, index: int) -> _Result:
+    def outcome_of(self, index: int) -> _Result:
         """What becomes of a mutant."""
         mutant = self.mutants[index]
         try:
@@ -336,18 +336,18 @@ class _Audit:
             return "equivalent", f"is no code: {error}"
 
     def _judged(self) -> _Result:
-        apart: list[tuple[_Point, float]] = []
+        apart: list[tuple[_ComparisonPoint, float]] = []
         for point in self.points:
             try:
-                loss, gradients = _asked(self.factory, point)
+                loss, gradients = _loss_and_gradients(self.factory, point)
             except UserCodeError as error:
                 return "killed", f"raises {type(error.error).__name__}"
             except TargetError:
                 return "killed", "raises"
-            if not abs(loss - point.loss) <= SAME * max(1.0, abs(point.loss)):
+            if not abs(loss - point.loss) <= SAME_GRADIENT * max(1.0, abs(point.loss)):
                 return "forward", "the loss changes"
             distance = _distance(gradients, point.gradients)
-            if not distance <= SAME:
+            if not distance <= SAME_GRADIENT:
                 apart.append((point, distance))
         if not apart:
             return "equivalent", "no gradient changes"
@@ -366,15 +366,15 @@ class _Audit:
     def _checked(self) -> Report:
         """The user's own check: the default sizes first, since that mostly settles it."""
         factory = self.factory
-        first = check(factory.at(**factory.sizes), full=self.full, explain=False, seed=self.seed)
+        first = check(factory.with_sizes(**factory.sizes), full=self.full, explain=False, seed=self.seed)
         if first.verdict == "wrong":
             return first
         return check(factory, full=self.full, explain=False, seed=self.seed)
 
-    def _advice(self, apart: list[tuple[_Point, float]]) -> str:
+    def _advice(self, apart: list[tuple[_ComparisonPoint, float]]) -> str:
         """What would kill a mutant, by where its gradients differ."""
         factory = self.factory
-        checked = [factory.sizes, *factory.sweep()]
+        checked = [factory.sizes, *factory.other_sizes()]
         point, distance = max(apart, key=lambda one: one[1])
         plain = [one for one, _ in apart if one.moved == () and one.sizes in checked]
         if any(one.seed == self.seed for one in plain):
@@ -397,9 +397,9 @@ class _Audit:
                 "it is; run gradcheck check first"
             )
 
-    def _learned(self, point: _Point) -> bool:
+    def _learn_reference(self, point: _ComparisonPoint) -> bool:
         try:
-            point.loss, point.gradients = _asked(self.factory, point)
+            point.loss, point.gradients = _loss_and_gradients(self.factory, point)
         except TargetError:
             return False  # the factory is not made at such sizes
         return True
@@ -409,7 +409,7 @@ class _Audit:
         mutant = self.mutants[index]
         file, edit = mutant.statement.file, mutant.edit
         before = self.sources[file]
-        after = applied(before, [edit])
+        after = apply_edits(before, [edit])
         name = shown_path(file)
         lines = difflib.unified_diff(
             before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}", n=1
@@ -427,32 +427,34 @@ class _Audit:
         )
 
 
-def _points(factory: TargetFactory, seed: int, base: Values) -> Iterator[_Point]:
+def _points(factory: TargetFactory, seed: int, base: Values) -> Iterator[_ComparisonPoint]:
     """At the factory's own parameters: every size that is checked, other seeds; then at others, and at larger sizes."""
-    yield from (_Point(factory.sizes, seed + k) for k in range(SEEDS))
-    yield from (_Point(sizes, seed) for sizes in factory.sweep())
+    yield from (_ComparisonPoint(factory.sizes, seed + k) for k in range(SEEDS))
+    yield from (_ComparisonPoint(sizes, seed) for sizes in factory.other_sizes())
     yield from (
-        _Point(factory.sizes, seed, (name,)) for name, array in base.items() if array.size and not np.any(array)
+        _ComparisonPoint(factory.sizes, seed, (name,))
+        for name, array in base.items()
+        if array.size and not np.any(array)
     )
-    yield _Point(factory.sizes, seed, None)
+    yield _ComparisonPoint(factory.sizes, seed, None)
     larger = {name: value if name in factory.pinned else 2 * value + 1 for name, value in factory.sizes.items()}
     if larger != factory.sizes:
-        yield _Point(larger, seed)
-        yield _Point(larger, seed, None)
+        yield _ComparisonPoint(larger, seed)
+        yield _ComparisonPoint(larger, seed, None)
     # Sizes that the user pinned, and numbers that are no sizes, are as large as they are: this is what the user checks.
     freed = {name: value + 2 for name, value in factory.sizes.items()}
     if factory.pinned:
-        yield _Point(freed, seed)
+        yield _ComparisonPoint(freed, seed)
 
 
-def _asked(factory: TargetFactory, point: _Point) -> tuple[float, dict[str, Array]]:
+def _loss_and_gradients(factory: TargetFactory, point: _ComparisonPoint) -> tuple[float, dict[str, Array]]:
     """The loss and the gradients at a point."""
     target = factory.build(point.seed, point.sizes)
     with target.preserved():
-        target.begin(np.random.default_rng([point.seed, 1]))
+        target.draw_cotangents(np.random.default_rng([point.seed, 1]))
         if not point.values:
             point.values = _moved(target.values(), point)
-        loss = number(target.loss_at(point.values)).real
+        loss = as_complex(target.loss_at(point.values)).real
         raw = target.grads_at(point.values)
         try:
             return loss, {str(name): np.array(gradient, dtype=float) for name, gradient in dict(raw).items()}
@@ -460,7 +462,7 @@ def _asked(factory: TargetFactory, point: _Point) -> tuple[float, dict[str, Arra
             raise TargetError(f"grads() returned no mapping of arrays: {error}") from error
 
 
-def _moved(values: Values, point: _Point) -> Values:
+def _moved(values: Values, point: _ComparisonPoint) -> Values:
     rng = np.random.default_rng([point.seed, 3])
     return {
         name: np.asarray(array + rng.standard_normal(array.shape), dtype=array.dtype)

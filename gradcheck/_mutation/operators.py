@@ -33,10 +33,10 @@ class Mutant(NamedTuple):
 
 #: the values of a function's variables when it last returned
 Frame: TypeAlias = Mapping[str, Any]
-_Made: TypeAlias = Iterator[tuple[ast.AST, str]]
+_Replacements: TypeAlias = Iterator[tuple[ast.AST, str]]
 
 
-def frames(run: Callable[[], object], codes: list[CodeType]) -> dict[CodeType, Frame]:
+def locals_at_return(run: Callable[[], object], codes: list[CodeType]) -> dict[CodeType, Frame]:
     """The variables of these functions as they were when each last returned."""
     found: dict[CodeType, Frame] = {}
     wanted = set(codes)
@@ -57,17 +57,17 @@ def frames(run: Callable[[], object], codes: list[CodeType]) -> dict[CodeType, F
 def mutants(source: str, file: str, code: CodeType, frame: Frame) -> Iterator[Mutant]:
     """The changes of one function, statement by statement."""
     for function in ast.walk(ast.parse(source)):
-        if isinstance(function, (ast.FunctionDef, ast.Lambda)) and _is(function, code):
+        if isinstance(function, (ast.FunctionDef, ast.Lambda)) and _has_code(function, code):
             body = function.body if isinstance(function, ast.FunctionDef) else [ast.Expr(function.body)]
             for node in _statements(body):
                 if not hasattr(node, "lineno"):
                     node.lineno = function.lineno
                 text = (ast.get_source_segment(source, node) or ast.unparse(node)).strip()
                 statement = Statement(file, node, text, code.co_qualname)
-                yield from _of_statement(statement, node, frame)
+                yield from _mutants_of(statement, node, frame)
 
 
-def _is(function: ast.FunctionDef | ast.Lambda, code: CodeType) -> bool:
+def _has_code(function: ast.FunctionDef | ast.Lambda, code: CodeType) -> bool:
     name = function.name if isinstance(function, ast.FunctionDef) else "<lambda>"
     first = min([function.lineno, *(one.lineno for one in getattr(function, "decorator_list", []))])
     return code.co_name == name and code.co_firstlineno == first
@@ -84,7 +84,7 @@ def _statements(body: list[Any]) -> Iterator[ast.stmt]:
             yield from _statements(getattr(node, inner, []))
 
 
-def _of_statement(statement: Statement, node: ast.stmt, frame: Frame) -> Iterator[Mutant]:
+def _mutants_of(statement: Statement, node: ast.stmt, frame: Frame) -> Iterator[Mutant]:
     seen: set[Edit] = set()
     value = getattr(node, "value", None)
     if value is None or (isinstance(node, ast.Expr) and isinstance(value, ast.Constant)):
@@ -145,7 +145,7 @@ def _text(node: ast.AST) -> str:
 # -- operators on expressions ------------------------------------------------------------------------------------------
 
 
-def _variables(node: ast.AST, frame: Frame) -> _Made:
+def _variables(node: ast.AST, frame: Frame) -> _Replacements:
     """Another variable, attribute or item of the same shape."""
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) or not isinstance(node.ctx, ast.Load):
         return
@@ -170,7 +170,7 @@ def _alike(node: ast.Name | ast.Attribute | ast.Subscript, value: Any, frame: Fr
     return [name for name, other in others.items() if _is_array(other) and other.shape == value.shape]
 
 
-def _dropped(node: ast.AST, _: Frame) -> _Made:
+def _dropped(node: ast.AST, _: Frame) -> _Replacements:
     """A term or a factor left out."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div)):
         yield node, _text(node.left)
@@ -178,7 +178,7 @@ def _dropped(node: ast.AST, _: Frame) -> _Made:
             yield node, f"(-{_text(node.right)})" if isinstance(node.op, ast.Sub) else _text(node.right)
 
 
-def _doubled(node: ast.AST, _: Frame) -> _Made:
+def _doubled(node: ast.AST, _: Frame) -> _Replacements:
     """A term or a factor that is there twice."""
     if not isinstance(node, ast.BinOp):
         return
@@ -191,7 +191,7 @@ def _doubled(node: ast.AST, _: Frame) -> _Made:
             yield node, f"({ast.unparse(node)} * {_text(factor)})"
 
 
-def _sign(node: ast.AST, _: Frame) -> _Made:
+def _sign(node: ast.AST, _: Frame) -> _Replacements:
     """A sign the other way round."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
         other: ast.operator = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
@@ -202,7 +202,7 @@ def _sign(node: ast.AST, _: Frame) -> _Made:
         yield node, f"(-{_text(node)})"
 
 
-def _transpose(node: ast.AST, frame: Frame) -> _Made:
+def _transpose(node: ast.AST, frame: Frame) -> _Replacements:
     """A transpose left out, or one too many on what is square."""
     if isinstance(node, ast.Attribute) and node.attr == "T":
         yield node, _text(node.value)
@@ -212,7 +212,7 @@ def _transpose(node: ast.AST, frame: Frame) -> _Made:
             yield node, f"{ast.unparse(node)}.T"
 
 
-def _reduction(node: ast.AST, _: Frame) -> _Made:
+def _reduction(node: ast.AST, _: Frame) -> _Replacements:
     """A sum that is left out, a mean, or a sum over another axis."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("sum", "mean")):
         return
@@ -226,7 +226,7 @@ def _reduction(node: ast.AST, _: Frame) -> _Made:
             yield keyword.value, str(1 - keyword.value.value)
 
 
-def _index(node: ast.AST, frame: Frame) -> _Made:
+def _index(node: ast.AST, frame: Frame) -> _Replacements:
     """A time step too early or too late; a slice of the other end."""
     if not (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)):
         return
@@ -241,7 +241,7 @@ def _index(node: ast.AST, frame: Frame) -> _Made:
             yield part, f"{ast.unparse(part)} + 1"
 
 
-def _exchanged(node: ast.AST, _: Frame) -> _Made:
+def _exchanged(node: ast.AST, _: Frame) -> _Replacements:
     """Neighbouring arguments or elements in each other's place."""
     parts = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, (ast.Tuple, ast.List)) else []
     for i in range(len(parts) - 1):
@@ -254,7 +254,7 @@ def _exchanged(node: ast.AST, _: Frame) -> _Made:
             yield node, made if made.startswith(("(", "[")) else f"({made})"
 
 
-def _activation(node: ast.AST, _: Frame) -> _Made:
+def _activation(node: ast.AST, _: Frame) -> _Replacements:
     """The derivative of another activation; a helper left out, or applied twice."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
         yield node, _text(node.args[0])
@@ -267,7 +267,7 @@ def _activation(node: ast.AST, _: Frame) -> _Made:
             yield node, f"({_text(node.left)} * (1 - {_text(a)} ** 2))"
 
 
-def _clip(node: ast.AST, frame: Frame) -> _Made:
+def _clip(node: ast.AST, frame: Frame) -> _Replacements:
     """A clip around a value."""
     if frame.get("np") is np and isinstance(node, (ast.BinOp, ast.Call)) and _is_top(node):
         yield node, f"np.clip({ast.unparse(node)}, -{CLIP}, {CLIP})"
@@ -277,7 +277,7 @@ def _is_top(node: ast.AST) -> bool:
     return not isinstance(node, ast.Call) or "zeros" not in ast.unparse(node.func)
 
 
-def _number(node: ast.AST, _: Frame) -> _Made:
+def _number(node: ast.AST, _: Frame) -> _Replacements:
     """A number that is off by one, or half as large."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         assert isinstance(node.value, (int, float))
@@ -289,19 +289,19 @@ def _number(node: ast.AST, _: Frame) -> _Made:
 # -- operators on statements -------------------------------------------------------------------------------------------
 
 
-def _assigned(node: ast.AST, _: Frame) -> _Made:
+def _assigned(node: ast.AST, _: Frame) -> _Replacements:
     """`=` where `+=` is meant."""
     if isinstance(node, ast.AugAssign):
         yield node, f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
 
 
-def _targets(node: ast.AST, frame: Frame) -> _Made:
+def _targets(node: ast.AST, frame: Frame) -> _Replacements:
     """Two names on the left in each other's place."""
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple):
         yield from _exchanged(node.targets[0], frame)
 
 
-def _forgotten(node: ast.AST, _: Frame) -> _Made:
+def _forgotten(node: ast.AST, _: Frame) -> _Replacements:
     """A statement that is left out: an accumulation, or what is assigned anew from itself."""
     if isinstance(node, ast.AugAssign):
         yield node, "pass"
@@ -311,7 +311,7 @@ def _forgotten(node: ast.AST, _: Frame) -> _Made:
             yield node, "pass"
 
 
-Operator: TypeAlias = Callable[[ast.AST, Frame], _Made]
+Operator: TypeAlias = Callable[[ast.AST, Frame], _Replacements]
 OF_EXPRESSIONS: dict[str, Operator] = {
     "another variable": _variables,
     "dropped": _dropped,

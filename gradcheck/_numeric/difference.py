@@ -80,18 +80,18 @@ def tableau(
 ) -> Generator[float, tuple[float, float], Derivative]:
     """The same for whoever evaluates phi otherwise: yields h, is sent phi(h) and phi(-h), and returns phi'(0)."""
     rows: list[list[float]] = []
-    bends: list[float] = []
+    second_differences: list[float] = []
     best = Derivative(math.nan, math.inf)
     later: list[Derivative] = []
     h = step
     for _ in range(MOST_LEVELS):
         plus, minus = yield h
         if not (math.isfinite(plus) and math.isfinite(minus)):
-            rows, bends, h = [], [], h / 4
+            rows, second_differences, h = [], [], h / 4
             continue
-        bends.append((plus - 2 * at_zero + minus) / h)
+        second_differences.append((plus - 2 * at_zero + minus) / h)
         rows.append(_extrapolated((plus - minus) / (2 * h), rows[-1] if rows else []))
-        candidate = _judged(rows, max(noise, 2 * epsilon * max(abs(plus), abs(minus))) / h, h)
+        candidate = _estimate(rows, max(noise, 2 * epsilon * max(abs(plus), abs(minus))) / h, h)
         if candidate.error < best.error:
             best, later = candidate, []
         else:
@@ -100,14 +100,18 @@ def tableau(
         if (
             len(rows) >= FIRST_LEVELS
             and (settled or best.error * best.step <= 16 * noise or _good_enough(best))
-            and not _unclear(bends, 4 * noise / h, best.value)
+            and not _kinks_within_step(second_differences, 4 * noise / h, best.value)
         ):
             break
         h /= 2
     # An estimate may be small by luck: then the shorter steps after it disagree.
     error = max([best.error, *(abs(other.value - best.value) - other.error for other in later)])
-    kink = _jump(bends, 4 * noise / h)
-    across = _limit(bends) if _unclear(bends, 4 * noise / h, best.value) else kink
+    kink = _kink_at_zero(second_differences, 4 * noise / h)
+    across = (
+        _second_difference_at_zero(second_differences)
+        if _kinks_within_step(second_differences, 4 * noise / h, best.value)
+        else kink
+    )
     return Derivative(best.value, error + abs(across) / 2, kink, best.step)
 
 
@@ -118,7 +122,7 @@ def _extrapolated(first: float, above: list[float]) -> list[float]:
     return row
 
 
-def _judged(rows: list[list[float]], rounding: float, h: float) -> Derivative:
+def _estimate(rows: list[list[float]], rounding: float, h: float) -> Derivative:
     if len(rows) < 2:
         return Derivative(rows[-1][0], math.inf, step=h)
     row, above = rows[-1], rows[-2]
@@ -131,24 +135,24 @@ def _good_enough(best: Derivative) -> bool:
     return best.error <= 1e-11 * abs(best.value)
 
 
-def _unclear(bends: list[float], rounding: float, value: float) -> bool:
+def _kinks_within_step(second_differences: list[float], rounding: float, value: float) -> bool:
     """Whether the one-sided slopes differ, and by another amount at each step: there are kinks within the step."""
-    if len(bends) < FIRST_LEVELS or _jump(bends, rounding):
+    if len(second_differences) < FIRST_LEVELS or _kink_at_zero(second_differences, rounding):
         return False
-    return abs(_limit(bends)) > CONVERGED * abs(value) + 4 * rounding
+    return abs(_second_difference_at_zero(second_differences)) > CONVERGED * abs(value) + 4 * rounding
 
 
-def _limit(bends: list[float]) -> float:
+def _second_difference_at_zero(second_differences: list[float]) -> float:
     """The second difference over h as h vanishes: it is odd in h, but for a jump of the derivative."""
-    first, middle, last = bends[-3:]
+    first, middle, last = second_differences[-3:]
     return (8 * (2 * last - middle) - (2 * middle - first)) / 7
 
 
-def _jump(bends: list[float], rounding: float) -> float:
+def _kink_at_zero(second_differences: list[float], rounding: float) -> float:
     """phi'(0+) - phi'(0-), if the second difference over h does not vanish with h."""
-    if len(bends) < FIRST_LEVELS:
+    if len(second_differences) < FIRST_LEVELS:
         return 0.0
-    _, middle, last = bends[-3:]
-    limit, before = _limit(bends), 2 * last - middle
+    _, middle, last = second_differences[-3:]
+    limit, before = _second_difference_at_zero(second_differences), 2 * last - middle
     certain = abs(limit - before) <= CERTAIN * abs(limit) and abs(limit) > 16 * rounding
     return limit if certain and abs(limit) > abs(last) / 2 else 0.0

@@ -15,12 +15,12 @@ import numpy as np
 from gradcheck._common.arrays import Array
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._numeric.difference import COMPLEX_STEP, Derivative, complex_error
-from gradcheck._numeric.evaluator import OUTSIDE, Evaluator
+from gradcheck._numeric.evaluator import DOMAIN_ERRORS, Evaluator
 
 #: copies that are evaluated at once, and the most memory they may take, in bytes
-COPIES, MEMORY = 128, 2**25
+MAX_COPIES, MAX_COPIED_NUMBERS = 128, 2**25
 #: how far a loss of `batched` may be from that of `loss`, in roundings of the loss; and its derivative, relatively
-SAME, SAME_SLOPE = 64.0, 1e-6
+LOSS_ROUNDINGS, SAME_SLOPE = 64.0, 1e-6
 
 #: (value, error, kink) of an entry
 Row: TypeAlias = tuple[float, float, float]
@@ -44,13 +44,13 @@ def difference_entries(evaluator: Evaluator, name: str) -> Entries:
 def difference_some(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool = True) -> list[Row]:
     """Those of the entries with these flat indices. To `confirm` is to compare one loss of `batched` with `loss`."""
     if evaluator.target.batched is None or evaluator.is_complex is None or not flats:
-        return [_alone(evaluator, name, flat) for flat in flats]
+        return [_one_by_one(evaluator, name, flat) for flat in flats]
     rows: list[Row] = []
-    most = max(1, min(COPIES, MEMORY // (16 * evaluator.base[name].size)))
+    most = max(1, min(MAX_COPIES, MAX_COPIED_NUMBERS // (16 * evaluator.base[name].size)))
     for start in range(0, len(flats), most):
         some = flats[start : start + most]
-        together = _together(evaluator, name, some, confirm=confirm and not rows)
-        rows += [_alone(evaluator, name, flat) for flat in some] if together is None else together
+        together = _all_at_once(evaluator, name, some, confirm=confirm and not rows)
+        rows += [_one_by_one(evaluator, name, flat) for flat in some] if together is None else together
     return rows
 
 
@@ -60,16 +60,16 @@ def assemble(shape: tuple[int, ...], rows: Sequence[Row]) -> Entries:
     return Entries(*(table[:, k].reshape(shape) for k in range(3)))
 
 
-def _alone(evaluator: Evaluator, name: str, flat: int) -> Row:
+def _one_by_one(evaluator: Evaluator, name: str, flat: int) -> Row:
     index = tuple(int(i) for i in np.unravel_index(flat, evaluator.base[name].shape))
-    return _row(evaluator.at(name, index))
+    return _row(evaluator.entry_derivative(name, index))
 
 
 def _row(derivative: Derivative) -> Row:
     return derivative.value, derivative.error, derivative.kink
 
 
-def _together(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool) -> list[Row] | None:
+def _all_at_once(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool) -> list[Row] | None:
     """The rows of these entries at once; None where `batched` does not take them: complex, or out of the domain."""
     if evaluator.is_complex:
         steps = np.full(len(flats), 1j * COMPLEX_STEP)
@@ -135,7 +135,7 @@ def _losses(evaluator: Evaluator, name: str, flats: Sequence[int], steps: Array)
     try:
         raw = evaluator.raw_losses(name, copies)
     except UserCodeError as error:
-        if np.iscomplexobj(steps) or isinstance(error.error, OUTSIDE):
+        if np.iscomplexobj(steps) or isinstance(error.error, DOMAIN_ERRORS):
             return None
         raise
     losses = np.asarray(raw.detach() if hasattr(raw, "detach") else raw)
@@ -150,9 +150,12 @@ def _losses(evaluator: Evaluator, name: str, flats: Sequence[int], steps: Array)
 
 def _confirm(evaluator: Evaluator, name: str, flat: int, step: complex, loss: complex) -> None:
     """Refuse a `batched` that is another loss: one of its values is asked for once more, of `loss`."""
-    expected = evaluator.loss_beside({name: _unit(evaluator, name, flat)}, step)
-    same = abs(loss.real - expected.real) <= SAME * evaluator.noise()
-    slopes = abs(loss.imag - expected.imag) <= SAME_SLOPE * abs(expected.imag) + SAME * evaluator.epsilon * COMPLEX_STEP
+    expected = evaluator.loss_along({name: _unit(evaluator, name, flat)}, step)
+    same = abs(loss.real - expected.real) <= LOSS_ROUNDINGS * evaluator.noise()
+    slopes = (
+        abs(loss.imag - expected.imag)
+        <= SAME_SLOPE * abs(expected.imag) + LOSS_ROUNDINGS * evaluator.epsilon * COMPLEX_STEP
+    )
     if not (same and slopes):
         raise TargetError(
             f"batched({name!r}, copies) gives {loss:.12g} where loss() gives {expected:.12g}: both must be the same "

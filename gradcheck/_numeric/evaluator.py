@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, norm, number, typical
+from gradcheck._common.arrays import Array, Values, as_complex, entry_scale, norm
 from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.difference import Derivative, complex_step, richardson, tableau
 from gradcheck._targets.target import Target
@@ -21,21 +21,21 @@ from gradcheck._targets.target import Target
 #: the first step of a real difference, for an entry of size one, in units of roundoff^(1/7): the best order-six step
 STEP_FACTOR = 4.0
 #: distances at which losses differ by noise alone, in first steps
-HAIRS = (1e-4, 1e-3, 1e-2, 1e-1)
+NOISE_DISTANCES = (1e-4, 1e-3, 1e-2, 1e-1)
 #: the part of a slope that may change over the first step; how many times as long as usual that may make it; for
 #: directions over more than so many entries
-BENT, MOST_ROOM, FEW = 5e-3, 32.0, 16
+MAX_SLOPE_CHANGE, MAX_STEP_STRETCH, LARGE_DIRECTION = 5e-3, 32.0, 16
 #: noise that is so many times as large as rounding is measured again, so many times as close: what is smooth falls
 #: with the fourth power of the distance, noise stays as it is
-LOUD, SHORTER = 64.0, 16.0
+NOISE_WORTH_REMEASURING, REMEASURE_AT = 64.0, 16.0
 #: the step that a complex one is confirmed by, for an entry of size one
-CLOSE = 2.0**-20
+CONFIRMING_STEP = 2.0**-20
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: how precise a real difference must be, relative to its value, before it can confirm a complex step
-STRICT, ROUGH = 1e-3, 0.1
+AGREEMENT_FLOAT64, AGREEMENT_FLOAT32 = 1e-3, 0.1
 #: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
-OUTSIDE = (ArithmeticError, ValueError, AssertionError)
+DOMAIN_ERRORS = (ArithmeticError, ValueError, AssertionError)
 
 
 class Evaluator:
@@ -57,7 +57,7 @@ class Evaluator:
         self._noise: float | None = None
         #: how many times as long first steps over many entries may be; None: not measured yet
         self.room: float | None = None
-        self.asked = False
+        self.has_differenced = False
         #: what is to be said of how the numbers came about
         self.remarks: list[str] = []
 
@@ -65,7 +65,7 @@ class Evaluator:
     def loss_value(self) -> float:
         """The loss at the base point; asked for when it is first needed."""
         if self._loss_value is None:
-            self._loss_value = number(self.raw_loss()).real
+            self._loss_value = as_complex(self.raw_loss()).real
         return self._loss_value
 
     @loss_value.setter
@@ -80,15 +80,15 @@ class Evaluator:
     @property
     def scheme(self) -> str:
         """The scheme of the derivatives, in words; empty before the first one."""
-        return {True: "complex step", False: "Richardson", None: ""}[self.is_complex if self.asked else None]
+        return {True: "complex step", False: "Richardson", None: ""}[self.is_complex if self.has_differenced else None]
 
     @property
-    def learned(self) -> tuple[bool | None, float, float | None]:
+    def calibration(self) -> tuple[bool | None, float, float | None]:
         """What was found out about the loss: handed to an evaluator elsewhere, so that it gives the same answers."""
         return self.is_complex, self.loss_value, self._noise
 
-    @learned.setter
-    def learned(self, value: tuple[bool | None, float, float | None]) -> None:
+    @calibration.setter
+    def calibration(self, value: tuple[bool | None, float, float | None]) -> None:
         self.is_complex, self.loss_value, self._noise = value
 
     def count(self, more: int) -> None:
@@ -101,41 +101,41 @@ class Evaluator:
         """What the user's loss returns, untouched."""
         self._counter[0] += 1
         self._tick()
-        with self._quietly():
+        with self._muted():
             return self.target.loss_at(self.base if values is None else values)
 
     def raw_losses(self, name: str, copies: Array) -> Any:
         """What the user's batched returns for these copies of a parameter, untouched."""
         self._counter[0] += len(copies)
         self._tick()
-        with self._quietly(), _strictly_complex():
+        with self._muted(), _strictly_complex():
             return self.target.losses_at(self.base, name, copies)
 
-    def raw_both(self, values: Values | None = None) -> Generator[Any, None, None]:
+    def raw_loss_then_grads(self, values: Values | None = None) -> Generator[Any, None, None]:
         """What the user's loss returns, and then what grads does, untouched; to be closed."""
         self._counter[0] += 1
         self._tick()
-        with closing(self.target.both_at(self.base if values is None else values)) as asked:
-            with self._quietly():
+        with closing(self.target.loss_then_grads_at(self.base if values is None else values)) as asked:
+            with self._muted():
                 raw_loss = next(asked)
             yield raw_loss
-            with self._quietly():
+            with self._muted():
                 raw_grads = next(asked)
             yield raw_grads
 
     def raw_grads(self, values: Values | None = None) -> Any:
         """What the user's grads returns, after a loss."""
-        with closing(self.raw_both(values)) as asked:
+        with closing(self.raw_loss_then_grads(values)) as asked:
             next(asked)
             return next(asked)
 
     def raw_grads_here(self) -> Any:
         """The same at the base point, where the loss is remembered."""
-        with closing(self.raw_both()) as asked:
-            self.loss_value = number(next(asked)).real
+        with closing(self.raw_loss_then_grads()) as asked:
+            self.loss_value = as_complex(next(asked)).real
             return next(asked)
 
-    def based_at(self, values: Values) -> Evaluator:
+    def at_point(self, values: Values) -> Evaluator:
         """The same target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
@@ -152,10 +152,10 @@ class Evaluator:
         With `confirm` a complex step is believed only if a real difference along the same direction agrees; where it
         does not, every derivative from then on is a real one.
         """
-        self.asked = True
+        self.has_differenced = True
         if self.is_complex is False:
             self.measure_noise()
-            return self.real(direction, shorter)
+            return self.real_difference(direction, shorter)
         exact = self._tried_complex(direction)
         if exact is not None and (self.is_complex and not confirm):
             return exact
@@ -168,19 +168,19 @@ class Evaluator:
         if exact is None or agreed is False:
             self.is_complex = False
         self.measure_noise()
-        return self.real(direction, shorter)
+        return self.real_difference(direction, shorter)
 
-    def at(self, name: str, index: tuple[int, ...]) -> Derivative:
+    def entry_derivative(self, name: str, index: tuple[int, ...]) -> Derivative:
         """The derivative with respect to one entry."""
         unit = np.zeros(self.base[name].shape)
         unit[index] = 1.0
         return self.derivative({name: unit})
 
-    def loss_beside(self, direction: Values, t: complex) -> complex:
+    def loss_along(self, direction: Values, t: complex) -> complex:
         """The loss at the base point moved by t along the direction."""
         complex_step = t.imag != 0
         with _strictly_complex():
-            return number(self.raw_loss(self.moved(direction, t if complex_step else t.real, wide=complex_step)))
+            return as_complex(self.raw_loss(self.moved(direction, t if complex_step else t.real, wide=complex_step)))
 
     def moved(self, direction: Values, t: complex, *, wide: bool = False) -> Values:
         """The base point moved by t along the direction: in the parameters' own precision, or in float64 if `wide`."""
@@ -203,65 +203,71 @@ class Evaluator:
         """The tableau of real differences along a direction over a single entry, for whoever asks for its losses."""
         return tableau(self.loss_value, self._step(self.epsilon, direction), self.noise(), self.epsilon)
 
-    def real(self, direction: Values, shorter: float = 1.0) -> Derivative:
+    def real_difference(self, direction: Values, shorter: float = 1.0) -> Derivative:
         """The derivative by real differences alone, from a first step that is `shorter` times as short as usual."""
         step = self._step(self.epsilon, direction) / shorter
         if not step:
             return Derivative(0.0, 0.0)
-        if self._noise is not None and sum(np.count_nonzero(part) for part in direction.values()) > FEW:
-            step *= self._measured_room()
-        return richardson(lambda t: self._beside(direction, t), self.loss_value, step, self.noise(), self.epsilon)
+        if self._noise is not None and sum(np.count_nonzero(part) for part in direction.values()) > LARGE_DIRECTION:
+            step *= self._measure_step_stretch()
+        return richardson(
+            lambda t: self._real_loss_along(direction, t), self.loss_value, step, self.noise(), self.epsilon
+        )
 
-    def shortest(self, direction: Values, change: float) -> float:
+    def slope_at_shortest_step(self, direction: Values, change: float) -> float:
         """The slope over the shortest step that tells slopes apart which differ by `change`."""
         # Not the measured noise: where a loss is too steep, its steepness is measured as noise.
         step = self._shortest_step(direction, change)
-        return (self._beside(direction, step) - self._beside(direction, -step)) / (2 * step)
+        return (self._real_loss_along(direction, step) - self._real_loss_along(direction, -step)) / (2 * step)
 
-    def roughly(self, direction: Values, change: float) -> float:
+    def one_sided_slope(self, direction: Values, change: float) -> float:
         """The same to one side, from a single loss more."""
         step = self._shortest_step(direction, change)
-        return (self._beside(direction, step) - self.loss_value) / step
+        return (self._real_loss_along(direction, step) - self.loss_value) / step
 
     def _shortest_step(self, direction: Values, change: float) -> float:
-        return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._reach(direction))
+        return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._relative_length(direction))
 
-    def usual_change(self, direction: Values) -> tuple[float, float]:
+    def change_over_usual_step(self, direction: Values) -> tuple[float, float]:
         """What the loss changes by from one usual step before the point to one after it, and that step."""
         step = self._step(self.epsilon, direction)
-        return self._beside(direction, step) - self._beside(direction, -step), step
+        return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step), step
 
     def _confirmed(self, exact: Derivative, direction: Values) -> tuple[bool | None, Derivative]:
         """Whether a real difference agrees with a complex step, None where it cannot say; and that difference."""
         if self.epsilon > DOUBLE:
             self.measure_noise()
-            real = self.real(direction)
-            return (self._confirmed_wide(exact, direction) if _agree(exact, real, ROUGH) else False), real
-        if self._sides_with(exact, direction):
+            real = self.real_difference(direction)
+            return (self._confirmed_wide(exact, direction) if _agree(exact, real, AGREEMENT_FLOAT32) else False), real
+        if self._both_sides_agree(exact, direction):
             return True, exact
-        real = self.real(direction)
-        agreed = _agree(exact, real, STRICT)
+        real = self.real_difference(direction)
+        agreed = _agree(exact, real, AGREEMENT_FLOAT64)
         if agreed or self._noise is not None:
             return agreed, real
         self.measure_noise()  # before differences are believed, their noise is measured
-        real = self.real(direction)
-        return _agree(exact, real, STRICT), real
+        real = self.real_difference(direction)
+        return _agree(exact, real, AGREEMENT_FLOAT64), real
 
-    def _sides_with(self, exact: Derivative, direction: Values) -> bool:
+    def _both_sides_agree(self, exact: Derivative, direction: Values) -> bool:
         """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
-        reach, margin = self._reach(direction), STRICT * abs(exact.value)
+        reach, margin = self._relative_length(direction), AGREEMENT_FLOAT64 * abs(exact.value)
         if not reach:
             return False
-        step = CLOSE / reach
-        plus, minus = self._beside(direction, step), self._beside(direction, -step)
+        step = CONFIRMING_STEP / reach
+        plus, minus = self._real_loss_along(direction, step), self._real_loss_along(direction, -step)
         slopes = (plus - self.loss_value) / step, (self.loss_value - minus) / step
         return 8 * self._rounding() / step <= margin and all(abs(slope - exact.value) <= margin for slope in slopes)
 
     def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
         """The same with float64 copies in the place of float32 parameters."""
-        at_zero = number(self.raw_loss(self.moved({}, 0.0, wide=True))).real
+        at_zero = as_complex(self.raw_loss(self.moved({}, 0.0, wide=True))).real
         step, noise = self._step(DOUBLE, direction), 8 * DOUBLE * abs(at_zero)
-        return _agree(exact, richardson(lambda t: self._beside(direction, t, wide=True), at_zero, step, noise), STRICT)
+        return _agree(
+            exact,
+            richardson(lambda t: self._real_loss_along(direction, t, wide=True), at_zero, step, noise),
+            AGREEMENT_FLOAT64,
+        )
 
     def measure_noise(self) -> None:
         """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973).
@@ -273,18 +279,18 @@ class Evaluator:
         """
         if self._noise is not None:
             return
-        direction = self._over_all()
+        direction = self._direction_over_all()
         self._noise = 2 * self.epsilon
-        for hair in HAIRS:
+        for hair in NOISE_DISTANCES:
             distance = self._step(self.epsilon, direction) * hair
             found = self._noise_at(direction, distance)
             if found is not None:
-                self._noise = self._without_shape(found, direction, distance)
+                self._noise = self._noise_without_curvature(found, direction, distance)
                 return
 
     def _noise_at(self, direction: Values, distance: float) -> float | None:
         """The noise of losses so far apart; None if they do not show any."""
-        values = [value for k in range(1, 9) if math.isfinite(value := self._beside(direction, k * distance))]
+        values = [value for k in range(1, 9) if math.isfinite(value := self._real_loss_along(direction, k * distance))]
         if len(set(values)) <= 1:
             return None
         if len(values) < 5:
@@ -294,59 +300,59 @@ class Evaluator:
         # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
         return 3 * norm(differences) / math.sqrt(70 * len(differences)) or None
 
-    def _without_shape(self, found: float, direction: Values, distance: float) -> float:
+    def _noise_without_curvature(self, found: float, direction: Values, distance: float) -> float:
         """The same at shorter distances, if it falls there: near the edge of a domain it is the shape of the loss."""
-        while found > LOUD * self._rounding():
-            distance /= SHORTER
+        while found > NOISE_WORTH_REMEASURING * self._rounding():
+            distance /= REMEASURE_AT
             finer = self._noise_at(direction, distance)
-            if finer is None or finer > found / SHORTER:
+            if finer is None or finer > found / REMEASURE_AT:
                 break
             found = finer
         return found
 
-    def _measured_room(self) -> float:
+    def _measure_step_stretch(self) -> float:
         """By how straight the loss is along a direction over all parameters: their sizes alone do not tell."""
         if self.room is None:
-            direction = self._over_all()
+            direction = self._direction_over_all()
             step = self._step(self.epsilon, direction)
-            ends = [self._beside(direction, part * step) for part in (1.0, -1.0, 0.5, -0.5)]
+            ends = [self._real_loss_along(direction, part * step) for part in (1.0, -1.0, 0.5, -0.5)]
             change = abs((ends[0] - ends[1]) / 2 - (ends[2] - ends[3])) + self.noise()
-            room = math.sqrt(BENT * abs(ends[2] - ends[3]) / change) if change > 0 else 1.0
-            self.room = min(max(room, 1.0), MOST_ROOM) if math.isfinite(room) else 1.0
+            room = math.sqrt(MAX_SLOPE_CHANGE * abs(ends[2] - ends[3]) / change) if change > 0 else 1.0
+            self.room = min(max(room, 1.0), MAX_STEP_STRETCH) if math.isfinite(room) else 1.0
         return self.room
 
-    def _over_all(self) -> Values:
+    def _direction_over_all(self) -> Values:
         """A direction over all parameters, always the same, since a single block may not move the loss at all."""
         rng = np.random.default_rng(0)
         return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
 
     def _step(self, epsilon: float, direction: Values) -> float:
-        reach = self._reach(direction)
+        reach = self._relative_length(direction)
         return STEP_FACTOR * epsilon ** (1 / 7) / reach if reach else 0.0
 
-    def _reach(self, direction: Values) -> float:
+    def _relative_length(self, direction: Values) -> float:
         """The largest part of the direction, relative to the sizes of the parameters."""
         return max(float(np.max(np.abs(step) / self.typical(name), initial=0.0)) for name, step in direction.items())
 
     def typical(self, name: str) -> Array:
         """The sizes of the entries of a parameter."""
         if name not in self._typical:
-            self._typical[name] = typical(self.base[name])
+            self._typical[name] = entry_scale(self.base[name])
         return self._typical[name]
 
-    def _beside(self, direction: Values, t: float, *, wide: bool = False) -> float:
+    def _real_loss_along(self, direction: Values, t: float, *, wide: bool = False) -> float:
         """The loss beside the base point; NaN where the code refuses it, as it may outside of its domain."""
         try:
-            return number(self.raw_loss(self.moved(direction, t, wide=wide))).real
+            return as_complex(self.raw_loss(self.moved(direction, t, wide=wide))).real
         except UserCodeError as error:
-            if isinstance(error.error, OUTSIDE):
+            if isinstance(error.error, DOMAIN_ERRORS):
                 return math.nan
             raise
 
     def _complex(self, direction: Values) -> Derivative:
         def phi(t: complex) -> complex:
             with _strictly_complex():
-                return number(self.raw_loss(self.moved(direction, t, wide=True)))
+                return as_complex(self.raw_loss(self.moved(direction, t, wide=True)))
 
         return complex_step(phi, self.epsilon)
 
@@ -358,13 +364,13 @@ class Evaluator:
         return exact if math.isfinite(exact.value) else None
 
     @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
+    def _muted(self) -> Iterator[None]:
         """A loss that prints is heard once, not a thousand times."""
         if not self._spoken:
             self._spoken = True
             yield
             return
-        with contextlib.redirect_stdout(_Nowhere()):
+        with contextlib.redirect_stdout(_NullStream()):
             yield
 
 
@@ -376,7 +382,7 @@ def _strictly_complex() -> Iterator[None]:
         yield
 
 
-class _Nowhere(io.TextIOBase):
+class _NullStream(io.TextIOBase):
     def write(self, text: str) -> int:
         return len(text)
 

@@ -12,7 +12,7 @@ from gradcheck._common.wording import comma_separated
 from gradcheck.report.records import Law
 
 
-def structure(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str, str]]:
+def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str, str]]:
     """The laws "names", "shapes" and "finite" of what grads() returned; what is usable; what is wrong with the rest."""
     if not isinstance(raw, Mapping):
         message = f"grads() returned {type(raw).__name__}: expected a mapping from parameter names to arrays"

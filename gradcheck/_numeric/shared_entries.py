@@ -18,15 +18,15 @@ from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._targets.factory import TargetFactory
 
 #: the seconds a task should take: enough to outweigh building the target, few enough to keep every worker busy
-SECONDS = 1.0
+TASK_SECONDS = 1.0
 #: entries that tell how long one takes; the most in a task, so that small blocks are shared out as well
-FIRST, MOST = 8, 1024
+TIMED_ENTRIES, MAX_TASK_ENTRIES = 8, 1024
 #: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
-TURNS = Lock()
+ONE_THREAD_AT_A_TIME = Lock()
 
-Learned: TypeAlias = tuple[bool | None, float, float | None]
+Calibration: TypeAlias = tuple[bool | None, float, float | None]
 #: what `_entries` is called with
-Task: TypeAlias = tuple[bytes, int, Sizes, str, range, Learned]
+Task: TypeAlias = tuple[bytes, int, Sizes, str, range, Calibration]
 
 
 def entries_by(
@@ -44,11 +44,11 @@ def entries_by(
     def difference(evaluator: Evaluator, name: str) -> Entries:
         shape = evaluator.base[name].shape
         total = int(np.prod(shape, dtype=int))
-        rows, size = _first(evaluator, name, min(FIRST, total))
-        learned = evaluator.learned
+        rows, size = _first(evaluator, name, min(TIMED_ENTRIES, total))
+        learned = evaluator.calibration
         chunks = [range(start, min(start + size, total)) for start in range(len(rows), total, size)]
         tasks = [(pickled, seed, sizes, name, chunk, learned) for chunk in chunks]
-        for found, asked in _done(executor, tasks, evaluator):
+        for found, asked in _results_in_order(executor, tasks, evaluator):
             rows += found
             evaluator.count(asked)
         return assemble(shape, rows)
@@ -61,10 +61,10 @@ def _first(evaluator: Evaluator, name: str, count: int) -> tuple[list[Row], int]
     started = time.perf_counter()
     rows = difference_some(evaluator, name, range(count))
     each = (time.perf_counter() - started) / max(count, 1)
-    return rows, min(max(int(SECONDS / max(each, 1e-9)), 1), MOST)
+    return rows, min(max(int(TASK_SECONDS / max(each, 1e-9)), 1), MAX_TASK_ENTRIES)
 
 
-def _done(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterator[tuple[list[Row], int]]:
+def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterator[tuple[list[Row], int]]:
     """The results in the order of the tasks. Those that an executor loses are made here: no worker is worth a check."""
     futures = [_submitted(executor, task) for task in tasks]
     lost = 0
@@ -74,11 +74,11 @@ def _done(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterat
         except TargetError:
             raise  # by the user's code, not by the executor
         except Exception as error:
-            if not _is_loss(error):
+            if not _worker_is_gone(error):
                 raise
             result = None
         lost += result is None
-        yield _entries(*task) if result is None else result
+        yield _difference_in_worker(*task) if result is None else result
     if lost:
         noun = "task" if lost == 1 else "tasks"
         evaluator.remarks.append(f"the executor lost {lost} {noun} of {len(tasks)}, which were made in this process")
@@ -86,32 +86,32 @@ def _done(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterat
 
 def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] | None:
     try:
-        return executor.submit(_entries, *task)
+        return executor.submit(_difference_in_worker, *task)
     except BrokenExecutor:
         return None
 
 
-def _is_loss(error: Exception) -> bool:
+def _worker_is_gone(error: Exception) -> bool:
     """Whether it tells of a worker that is gone. Dask has an exception of its own for that."""
     gone = isinstance(error, (BrokenExecutor, CancelledError, EOFError, ConnectionError))
     return gone or any(kind.__name__ == "KilledWorker" for kind in type(error).__mro__)
 
 
-def _entries(
+def _difference_in_worker(
     pickled: bytes,
     seed: int,
     sizes: Sizes,
     name: str,
     flats: range,
-    learned: Learned,
+    learned: Calibration,
 ) -> tuple[list[Row], int]:
     """(value, error, kink) of these entries, and the losses asked for. Runs in a worker."""
     # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
     factory: TargetFactory = pickle.loads(pickled)
     target = factory.build(seed, sizes)
-    with TURNS, target.preserved():
-        target.begin(np.random.default_rng([seed, 1]))
+    with ONE_THREAD_AT_A_TIME, target.preserved():
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target)
-        evaluator.learned = learned
+        evaluator.calibration = learned
         # the first entries were confirmed where the check is made
         return difference_some(evaluator, name, flats, confirm=False), evaluator.evaluations

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._common.arrays import number
-from gradcheck._repair.edits import LIKELY, TIERS, edits
-from gradcheck._repair.substitutes import Family, scalings
+from gradcheck._common.arrays import as_complex
+from gradcheck._repair.edits import EDIT_TIERS, LIKELY_TIERS, candidate_edits
+from gradcheck._repair.substitutes import Family, scale_by_size
 from gradcheck._targets.target import Target
 from gradcheck._tracing.dataflow import Judgement
 from gradcheck._tracing.recording import behind
 from gradcheck._tracing.trace import Trace
 from gradcheck._usercode.instrument import Program, tapped
-from gradcheck._usercode.patching import Edit, Patch, RebindError, Workshop, growth, original
+from gradcheck._usercode.patching import Edit, EditedFunctions, Patch, RebindError, growth_of_edit, source_node
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import Scope, items_read
 
@@ -42,7 +42,7 @@ _EDITABLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr, ast
 
 
 @dataclass
-class Place:
+class EditableStatement:
     """A statement that may be edited, as it stands in the source, and what it could name."""
 
     statement: Statement
@@ -53,24 +53,24 @@ class Place:
 
 
 @dataclass
-class Step:
+class PartialRepair:
     """Equivalent edits of one statement, and the gradients that they make right."""
 
     alternatives: list[tuple[Statement, Edit]]
     blocks: tuple[str, ...]
-    rest: tuple[str, ...]
+    still_wrong: tuple[str, ...]
 
 
-def places(trace: Trace, judgement: Judgement) -> list[Place]:
+def rank_statements(trace: Trace, judgement: Judgement) -> list[EditableStatement]:
     """The statements of the backward, the most suspect first. Call it while the trace is open."""
     frames = _frames(trace)
     ranks = _ranks(trace, judgement)
     helpers = trace.program.helpers
-    found: dict[int, tuple[int, int, Place]] = {}
+    found: dict[int, tuple[int, int, EditableStatement]] = {}
     for order, (statement, local, glob, numeric) in enumerate(frames):
         source = trace.program.sources[statement.file]
-        node = original(statement, source)
-        held = any(site in trace.forward and trace.program.sites[site].top for site in statement.sites)
+        node = source_node(statement, source)
+        held = any(site in trace.forward and trace.program.sites[site].is_statement_value for site in statement.sites)
         if held:  # a backward that is written as a lambda is part of the forward's statement
             inside = next((one for one in ast.walk(node) if isinstance(one, ast.Lambda)), None)
             node, held = (ast.Expr(inside.body), False) if inside is not None else (node, held)
@@ -78,7 +78,9 @@ def places(trace: Trace, judgement: Judgement) -> list[Place]:
         if held or not isinstance(node, _EDITABLE) or (not numeric and _may_hang(statement, trace.program)):
             continue
         rank = ranks.get(id(statement), 4)
-        place = Place(statement, node, Scope(local, glob, helpers, items_read(source, statement.line)), rank)
+        place = EditableStatement(
+            statement, node, Scope(local, glob, helpers, items_read(source, statement.line)), rank
+        )
         found[id(statement)] = rank, order, place
     return [place for _, _, place in sorted(found.values(), key=lambda one: one[:2])]
 
@@ -86,10 +88,10 @@ def places(trace: Trace, judgement: Judgement) -> list[Place]:
 class Search:
     """Runs the backward with edits, at one point."""
 
-    def __init__(self, trace: Trace, around: Sequence[Place], rebuild: Callable[[], Target] | None) -> None:
+    def __init__(self, trace: Trace, around: Sequence[EditableStatement], rebuild: Callable[[], Target] | None) -> None:
         self.trace, self.places, self.rebuild = trace, around, rebuild
         self.target, self.base = trace.target, trace.base
-        self.workshop = Workshop(trace.program.codes, trace.program.sources)
+        self.workshop = EditedFunctions(trace.program.codes, trace.program.sources)
         self.runs = 0
         self.limit = min(MOST_RUNS, max(100, MOST_WORK // max(1, trace.passed)))
 
@@ -98,12 +100,12 @@ class Search:
         """Whether enough has been tried."""
         return self.runs >= self.limit
 
-    def within(self, share: float) -> AbstractContextManager[None]:
+    def limited_to_share(self, share: float) -> AbstractContextManager[None]:
         """Try at most this share of what is left."""
-        return self.at_most(int(share * (self.limit - self.runs)))
+        return self.limited_to_runs(int(share * (self.limit - self.runs)))
 
     @contextmanager
-    def at_most(self, runs: int) -> Iterator[None]:
+    def limited_to_runs(self, runs: int) -> Iterator[None]:
         """Try no more than this."""
         outer, self.limit = self.limit, min(self.limit, self.runs + runs)
         try:
@@ -111,7 +113,7 @@ class Search:
         finally:
             self.limit = outer
 
-    def single(self, tiers: Sequence[tuple[Family, ...]] = LIKELY) -> Iterator[Step]:
+    def single(self, tiers: Sequence[tuple[Family, ...]] = LIKELY_TIERS) -> Iterator[PartialRepair]:
         """One edit that makes every gradient right, if it is a likely one; then others that do."""
         wrong = self.wrong([])
         suspects = [place for place in self.places if place.rank == 0]
@@ -123,44 +125,44 @@ class Search:
                     if step is not None:
                         yield step
 
-    def chain(self) -> list[Step]:
+    def chain(self) -> list[PartialRepair]:
         """Edits that together make every gradient right; those that make some of them right if there are no others."""
-        steps: list[Step] = []
+        steps: list[PartialRepair] = []
         wrong = self.wrong([])
         while wrong and len(steps) < MOST_EDITS and not self.exhausted:
             step = self.step([step.alternatives[0] for step in steps], wrong, self.places)
             if step is None:
                 break
             steps.append(step)
-            wrong = step.rest
+            wrong = step.still_wrong
         return steps
 
     def step(
         self,
         chosen: list[tuple[Statement, Edit]],
         wrong: tuple[str, ...],
-        around: Sequence[Place],
+        around: Sequence[EditableStatement],
         enough: int = 0,
-        tiers: Sequence[tuple[Family, ...]] = TIERS,
-    ) -> Step | None:
+        tiers: Sequence[tuple[Family, ...]] = EDIT_TIERS,
+    ) -> PartialRepair | None:
         """The edit, on top of those chosen, after which the fewest gradients are wrong; at most `enough` end it."""
-        best: Step | None = None
+        best: PartialRepair | None = None
         for families in tiers:
             for place in around:
                 if any(statement is place.statement for statement, _ in chosen):
                     continue
                 step = self._at(place, families, chosen, wrong, enough)
-                if step is not None and (best is None or len(step.rest) < len(best.rest)):
+                if step is not None and (best is None or len(step.still_wrong) < len(best.still_wrong)):
                     best = step
-                    if len(step.rest) <= enough:
+                    if len(step.still_wrong) <= enough:
                         return best
                 if self.exhausted:
                     return best
         return best
 
-    def scaling(self, chosen: list[tuple[Statement, Edit]], size: float) -> Iterator[Step]:
+    def scaling(self, chosen: list[tuple[Statement, Edit]], size: float) -> Iterator[PartialRepair]:
         """Edits that divide something by a size, after which every gradient is right."""
-        family = partial(scalings, size=size)
+        family = partial(scale_by_size, size=size)
         every = tuple(self.trace.slopes)
         for place in self.places:
             step = self._at(place, (family,), chosen, every, 0, whole=True)
@@ -174,29 +176,29 @@ class Search:
 
     def _at(
         self,
-        place: Place,
+        place: EditableStatement,
         families: Sequence[Family],
         chosen: list[tuple[Statement, Edit]],
         wrong: tuple[str, ...],
         enough: int,
         whole: bool = False,
-    ) -> Step | None:
-        best: Step | None = None
-        for edit in edits(place.node, place.scope, families):
+    ) -> PartialRepair | None:
+        best: PartialRepair | None = None
+        for edit in candidate_edits(place.node, place.scope, families):
             if self.exhausted:
                 break
             one = place.statement, edit
             rest = self._run(Patch([*chosen, one], self.trace.program.sources))
             if rest is None or not set(rest) < set(wrong) or (whole and rest):
                 continue
-            if best is None or len(rest) < len(best.rest):
-                best = Step([one], tuple(name for name in wrong if name not in rest), rest)
-            elif rest == best.rest and len(best.alternatives) < MOST_ALTERNATIVES:
+            if best is None or len(rest) < len(best.still_wrong):
+                best = PartialRepair([one], tuple(name for name in wrong if name not in rest), rest)
+            elif rest == best.still_wrong and len(best.alternatives) < MOST_ALTERNATIVES:
                 best.alternatives.append(one)
-            if best is not None and len(best.rest) <= enough and len(best.alternatives) >= MOST_ALTERNATIVES:
+            if best is not None and len(best.still_wrong) <= enough and len(best.alternatives) >= MOST_ALTERNATIVES:
                 break
         if best is not None:
-            best.alternatives.sort(key=lambda one: growth(one[1]))
+            best.alternatives.sort(key=lambda one: growth_of_edit(one[1]))
         return best
 
     def _run(self, patch: Patch) -> tuple[str, ...] | None:
@@ -205,11 +207,11 @@ class Search:
             with self.workshop.edited(patch):
                 return self._judged(self.target)
         except RebindError:
-            return self._anew(patch)
+            return self._run_rebuilt(patch)
         except Exception:  # whatever edited code may raise: it is not the right one
             return None
 
-    def _anew(self, patch: Patch) -> tuple[str, ...] | None:
+    def _run_rebuilt(self, patch: Patch) -> tuple[str, ...] | None:
         if self.rebuild is None:
             return None
         try:
@@ -225,7 +227,7 @@ class Search:
             wrong = self.trace.wrong(gradients)
             if len(wrong) == len(self.trace.slopes):
                 return wrong
-            loss = number(target.loss_at(self.base))
+            loss = as_complex(target.loss_at(self.base))
         return wrong if abs(loss - self.trace.loss) <= 1e-9 * abs(self.trace.loss) else None
 
 

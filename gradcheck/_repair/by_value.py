@@ -22,12 +22,20 @@ from gradcheck._common.arrays import Array
 from gradcheck._common.errors import TargetError
 from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import MOST_ALTERNATIVES
-from gradcheck._repair.edits import edits
-from gradcheck._repair.synthesis import rewritten
+from gradcheck._repair.edits import candidate_edits
+from gradcheck._repair.synthesis import synthesise
 from gradcheck._tracing.faults import Fault, further, hidden
 from gradcheck._tracing.recording import Overrides, record
 from gradcheck._tracing.trace import Trace
-from gradcheck._usercode.patching import Edit, Patch, applied, growth, moved, original, replace
+from gradcheck._usercode.patching import (
+    Edit,
+    Patch,
+    apply_edits,
+    growth_of_edit,
+    replace_expression,
+    shift_edit,
+    source_node,
+)
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import Scope, items_read
 
@@ -46,7 +54,7 @@ DEPTH = 3
 
 
 @dataclass
-class Mend:
+class Repair:
     """The edits that mend one fault, the best first. Each is an alternative to the others."""
 
     alternatives: list[tuple[Statement, Edit]] = field(default_factory=list)
@@ -57,27 +65,27 @@ class Mend:
     #: the finding's kind; of a line, the pattern of the gradients that it makes wrong
     kind: str = "line"
     #: mends of other lines that would explain as much
-    instead: list[Mend] = field(default_factory=list)
+    instead: list[Repair] = field(default_factory=list)
 
     @property
-    def longer(self) -> int:
+    def other_lines(self) -> int:
         """How much longer its best edit makes the code."""
-        return growth(self.alternatives[0][1])
+        return growth_of_edit(self.alternatives[0][1])
 
 
-def mends(trace: Trace, faults: list[Fault]) -> list[Mend]:
+def repairs_by_value(trace: Trace, faults: list[Fault]) -> list[Repair]:
     """Edits judged by value, for each fault. Call it while the trace is open."""
     overrides = {key: value for fault in faults for key, value in fault.expected.items()}
-    result: list[Mend] = []
+    result: list[Repair] = []
     for fault in faults:
         mend = _best(trace, fault, overrides)
         result += [mend] if mend.alternatives else _with_hidden(trace, mend, overrides)
     return _each_once(result)
 
 
-def _each_once(found: list[Mend]) -> list[Mend]:
+def _each_once(found: list[Repair]) -> list[Repair]:
     """One mend for each edit, though several faults may lead to it."""
-    result: list[Mend] = []
+    result: list[Repair] = []
     for mend in found:
         same = [one for one in result if mend.alternatives and one.alternatives[:1] == mend.alternatives[:1]]
         if same:
@@ -87,7 +95,7 @@ def _each_once(found: list[Mend]) -> list[Mend]:
     return result
 
 
-def _best(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
+def _best(trace: Trace, fault: Fault, overrides: Overrides) -> Repair:
     """The mend of a fault, or of another that explains as much, whichever is the shorter edit."""
     others = {key: value for key, value in overrides.items() if key not in fault.expected}
     found = [_mend(trace, fault, overrides)]
@@ -101,12 +109,12 @@ def _best(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
         add(rival)
     if not any(mend.alternatives for mend in found):
         any(add(rival) for rival in itertools.islice(further(trace, fault, overrides), MOST_FURTHER))
-    best, *rest = sorted([mend for mend in found if mend.alternatives], key=lambda mend: mend.longer) or found[:1]
+    best, *rest = sorted([mend for mend in found if mend.alternatives], key=lambda mend: mend.other_lines) or found[:1]
     best.instead = rest
     return best
 
 
-def _with_hidden(trace: Trace, mend: Mend, overrides: Overrides) -> list[Mend]:
+def _with_hidden(trace: Trace, mend: Repair, overrides: Overrides) -> list[Repair]:
     """A mend that works once something behind it is mended as well; the mend as it is if there is none."""
     assert mend.fault is not None
     for other in itertools.islice(hidden(trace, mend.fault, overrides), MOST_HIDDEN):
@@ -121,13 +129,13 @@ def _with_hidden(trace: Trace, mend: Mend, overrides: Overrides) -> list[Mend]:
     return [mend]
 
 
-def _mend(trace: Trace, fault: Fault, overrides: Overrides) -> Mend:
+def _mend(trace: Trace, fault: Fault, overrides: Overrides) -> Repair:
     judge = _ByValue(trace, fault)
     held = (fault.statement.file, fault.statement.function) in trace.held
-    return Mend(judge.run(overrides) if judge.can and not held else [], fault.blocks, fault)
+    return Repair(judge.run(overrides) if judge.can and not held else [], fault.blocks, fault)
 
 
-def chains(found: list[Mend]) -> Iterator[list[tuple[Statement, Edit]]]:
+def edit_combinations(found: list[Repair]) -> Iterator[list[tuple[Statement, Edit]]]:
     """Combinations with one alternative of each mend, the likeliest first."""
     choices = [mend.alternatives for mend in found]
     ordered = sorted(
@@ -148,7 +156,7 @@ def changed_lines(statement: Statement, edit: Edit, sources: dict[str, str]) -> 
     """(line, before, after): what the edit does to the lines that it touches."""
     source = sources[statement.file]
     before = source.splitlines()
-    after = applied(source, [edit]).splitlines()
+    after = apply_edits(source, [edit]).splitlines()
     first, last = edit.start[0], edit.end[0] + len(after) - len(before)
     return (
         first,
@@ -170,8 +178,12 @@ class _ByValue:
         self.trace, self.fault = trace, fault
         sites = trace.program.sites
         self.source = trace.program.sources[fault.statement.file]
-        self.node = original(fault.statement, self.source)
-        tops = [one for one in fault.statement.sites if sites[one].top and sites[one].kind in ("value", "load")]
+        self.node = source_node(fault.statement, self.source)
+        tops = [
+            one
+            for one in fault.statement.sites
+            if sites[one].is_statement_value and sites[one].kind in ("value", "load")
+        ]
         self.tops = tops
         expected = {site for site, _ in fault.expected}
         simple = isinstance(self.node, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return))
@@ -179,7 +191,7 @@ class _ByValue:
         self.after = after
         self.can = simple and bool(tops) and (expected <= set(tops) or after)
         if self.can and isinstance(self.node, ast.AugAssign) and isinstance(self.node.target, ast.Subscript) and after:
-            self.can = all(sites[one].item for one in expected)  # else it is the whole array that is expected
+            self.can = all(sites[one].is_item_update for one in expected)  # else it is the whole array that is expected
         self.at = next((one for one in tops if one in expected), tops[-1] if tops else -1)
 
     def run(self, overrides: Overrides) -> list[tuple[Statement, Edit]]:
@@ -187,14 +199,17 @@ class _ByValue:
         found = self._surviving(overrides, self._edits)
         if not found:  # the last step of a sequence, which comes first, may be like no other
             found = self._surviving(overrides, self._synthesised) or self._surviving(overrides, self._synthesised, 1)
-            found = sorted(found, key=growth)[:1]
-        found.sort(key=growth)
-        return [(self.fault.statement, tidy(self.node, edit, self.source)) for edit in found[:MOST_ALTERNATIVES]]
+            found = sorted(found, key=growth_of_edit)[:1]
+        found.sort(key=growth_of_edit)
+        return [
+            (self.fault.statement, drop_redundant_parentheses(self.node, edit, self.source))
+            for edit in found[:MOST_ALTERNATIVES]
+        ]
 
     def unedited(self, overrides: Overrides) -> bool:
         """Whether the statement gives the right value every time as it stands."""
         value = self.node.value  # type: ignore[attr-defined]  # `can` says that it has one
-        same = replace(value, ast.get_source_segment(self.source, value) or "")
+        same = replace_expression(value, ast.get_source_segment(self.source, value) or "")
         return bool(self._surviving(overrides, lambda *_: iter([same])))
 
     def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:
@@ -259,7 +274,7 @@ class _ByValue:
         return {key: eval(code, glob, {**local, "\0expected": value}) for key, value in expected.items()}
 
     def _edits(self, _: dict[int, Array], scope: Scope) -> Iterator[Edit]:
-        return edits(self.node, scope)
+        return candidate_edits(self.node, scope)
 
     def _synthesised(self, expected: dict[int, Array], scope: Scope) -> Iterator[Edit]:
         """What would have to stand in the statement, written anew."""
@@ -270,7 +285,7 @@ class _ByValue:
             needed = self._needed(right, scope)
             handed_on = position >= 0 and isinstance(parts[position], ast.Name)  # it was computed elsewhere
             if needed is not None and not handed_on:
-                yield from rewritten(parts[max(position, 0)], needed, scope)
+                yield from synthesise(parts[max(position, 0)], needed, scope)
 
     def _needed(self, right: Array, scope: Scope) -> Array | None:
         """What the expression has to be, if the statement is to leave this."""
@@ -329,7 +344,7 @@ def edited(node: ast.stmt, edit: Edit, source: str) -> ast.stmt | None:
     assert node.end_lineno is not None
     lines = source.splitlines(keepends=True)
     end = node.end_lineno
-    segment = applied("".join(lines[node.lineno - 1 : end]), [moved(edit, 1 - node.lineno)])
+    segment = apply_edits("".join(lines[node.lineno - 1 : end]), [shift_edit(edit, 1 - node.lineno)])
     text = segment.encode()[node.col_offset :].decode().rstrip()
     try:
         body = ast.parse(text).body
@@ -338,7 +353,7 @@ def edited(node: ast.stmt, edit: Edit, source: str) -> ast.stmt | None:
     return body[0] if len(body) == 1 else None
 
 
-def tidy(node: ast.stmt, edit: Edit, source: str) -> Edit:
+def drop_redundant_parentheses(node: ast.stmt, edit: Edit, source: str) -> Edit:
     """The edit without parentheses that do nothing."""
     if not (edit.text.startswith("(") and edit.text.endswith(")")):
         return edit

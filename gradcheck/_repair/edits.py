@@ -14,33 +14,33 @@ import numpy as np
 
 from gradcheck._repair.substitutes import (
     Family,
-    activated,
-    factors,
-    helpers,
+    add_factor,
+    add_term,
+    call_other_helper,
     other_arrays,
     other_names,
-    shapes,
-    terms,
     text_of,
-    wrapped,
+    transpose_sum_or_scale,
+    use_activation_derivative,
+    wrap_in_helper,
 )
-from gradcheck._usercode.patching import Edit, replace
+from gradcheck._usercode.patching import Edit, replace_expression
 from gradcheck._usercode.scope import Scope
 
 #: arguments or elements that are exchanged, two by two
 MOST_EXCHANGED = 12
 
 
-def edits(statement: ast.stmt, scope: Scope, families: Sequence[Family] | None = None) -> Iterator[Edit]:
+def candidate_edits(statement: ast.stmt, scope: Scope, families: Sequence[Family] | None = None) -> Iterator[Edit]:
     """Single edits of the statement, each once; of all families, if none are named."""
-    chosen = [family for tier in TIERS for family in tier] if families is None else families
+    chosen = [family for tier in EDIT_TIERS for family in tier] if families is None else families
     nodes = _values(statement)
     seen: set[Edit] = set()
     for family in chosen:
         if family in OF_STATEMENTS:
             where: Sequence[ast.AST] = [statement]
         else:
-            where = _outside(nodes, WHOLE[family]) if family in WHOLE else nodes
+            where = _outside(nodes, ON_WHOLE_EXPRESSIONS[family]) if family in ON_WHOLE_EXPRESSIONS else nodes
         for node in where:
             for edit in family(node, scope):
                 if edit not in seen:
@@ -93,16 +93,16 @@ def _exchanged(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Arguments, elements or operands exchanged."""
     if isinstance(node, ast.Call):
         for args in _swaps(node.args):
-            yield replace(node, ast.unparse(ast.Call(node.func, args, node.keywords)))
+            yield replace_expression(node, ast.unparse(ast.Call(node.func, args, node.keywords)))
     elif isinstance(node, (ast.Tuple, ast.List)):
         for parts in _swaps(node.elts):
             inner = ", ".join(ast.unparse(part) for part in parts)
-            yield Edit(replace(node.elts[0], "").start, replace(node.elts[-1], "").end, inner)
+            yield Edit(replace_expression(node.elts[0], "").start, replace_expression(node.elts[-1], "").end, inner)
     elif isinstance(node, ast.Dict):
         for values in _swaps(node.values):
-            yield replace(node, ast.unparse(ast.Dict(node.keys, values)))
+            yield replace_expression(node, ast.unparse(ast.Dict(node.keys, values)))
     elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.MatMult, ast.Sub, ast.Div)):
-        yield replace(node, f"({ast.unparse(ast.BinOp(node.right, node.op, node.left))})")
+        yield replace_expression(node, f"({ast.unparse(ast.BinOp(node.right, node.op, node.left))})")
 
 
 def _swaps(parts: list[ast.expr]) -> Iterator[list[ast.expr]]:
@@ -133,30 +133,32 @@ def _operators(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Another operator; another sign."""
     if isinstance(node, ast.BinOp):
         for op in _OPERATORS.get(type(node.op), ()):
-            yield replace(node, f"({ast.unparse(ast.BinOp(node.left, op, node.right))})")
+            yield replace_expression(node, f"({ast.unparse(ast.BinOp(node.left, op, node.right))})")
     if isinstance(node, (ast.BinOp, ast.Call)):
-        yield replace(node, f"(1 - {text_of(node)})")
+        yield replace_expression(node, f"(1 - {text_of(node)})")
     if isinstance(node, ast.Compare):
         for comparison in _COMPARISONS.get(type(node.ops[0]), ()):
-            yield replace(node, ast.unparse(ast.Compare(node.left, [comparison, *node.ops[1:]], node.comparators)))
+            yield replace_expression(
+                node, ast.unparse(ast.Compare(node.left, [comparison, *node.ops[1:]], node.comparators))
+            )
     elif isinstance(node, ast.UnaryOp):
-        yield replace(node, text_of(node.operand))
+        yield replace_expression(node, text_of(node.operand))
     elif isinstance(node, ast.expr) and not isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
-        yield replace(node, f"(-{text_of(node)})")
+        yield replace_expression(node, f"(-{text_of(node)})")
 
 
 def _dropped(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """An operand, a call, an attribute or an index left out."""
     if isinstance(node, ast.BinOp):
-        yield replace(node, text_of(node.left))
-        yield replace(node, text_of(node.right))
+        yield replace_expression(node, text_of(node.left))
+        yield replace_expression(node, text_of(node.right))
     elif isinstance(node, ast.Call):
         if node.args:
-            yield replace(node, text_of(node.args[0]))
+            yield replace_expression(node, text_of(node.args[0]))
         if isinstance(node.func, ast.Attribute):
-            yield replace(node, ast.unparse(node.func.value))
+            yield replace_expression(node, ast.unparse(node.func.value))
     elif isinstance(node, (ast.Attribute, ast.Subscript)):
-        yield replace(node, ast.unparse(node.value))
+        yield replace_expression(node, ast.unparse(node.value))
 
 
 def _indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
@@ -169,7 +171,7 @@ def _indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
         for new in [*rows, *_other_indices(part, scope)]:
             inner = [ast.unparse(one) for one in parts]
             inner[i] = new
-            yield replace(node, f"{ast.unparse(node.value)}[{', '.join(inner)}]")
+            yield replace_expression(node, f"{ast.unparse(node.value)}[{', '.join(inner)}]")
 
 
 def _target_indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
@@ -211,22 +213,22 @@ def _sized(text: str) -> list[str]:
 def _multiples(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Twice, or half, as much."""
     if isinstance(node, (ast.BinOp, ast.Call)):
-        yield replace(node, f"(2 * {text_of(node)})")
-        yield replace(node, f"({text_of(node)} / 2)")
+        yield replace_expression(node, f"(2 * {text_of(node)})")
+        yield replace_expression(node, f"({text_of(node)} / 2)")
 
 
 def _numbers(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Another constant, another flag."""
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield replace(node, repr(not node.value))
+        yield replace_expression(node, repr(not node.value))
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
         v = node.value
         for new in dict.fromkeys((v + 1, v - 1, -v, 2 * v, v / 2, 0, 1, 2)):
             if new != v:
-                yield replace(node, repr(type(v)(new) if new == int(new) else new))
+                yield replace_expression(node, repr(type(v)(new) if new == int(new) else new))
 
 
-def _bound_names(node: ast.AST, _: Scope) -> Iterator[Edit]:
+def _use_other_loop_variable(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """Another variable of the comprehension."""
     for part in ast.walk(node):
         if isinstance(part, (ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)):
@@ -234,53 +236,70 @@ def _bound_names(node: ast.AST, _: Scope) -> Iterator[Edit]:
             names = [one.id for one in targets if isinstance(one, ast.Name)]
             for one in ast.walk(part.value if isinstance(part, ast.DictComp) else part.elt):
                 if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load):
-                    yield from (replace(one, name) for name in names if name != one.id)
+                    yield from (replace_expression(one, name) for name in names if name != one.id)
 
 
-def _loops(node: ast.AST, _: Scope) -> Iterator[Edit]:
+def _change_loop(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """A loop in the other direction, or with one round more or less."""
     if not isinstance(node, ast.For):
         return
     text, whole = ast.unparse(node.iter), node.iter
-    yield replace(whole, f"reversed({text})")
+    yield replace_expression(whole, f"reversed({text})")
     if isinstance(whole, ast.Call):
         for call in [one for one in ast.walk(whole) if isinstance(one, ast.Call)]:
             if isinstance(call.func, ast.Name) and call.func.id == "range" and call.args:
                 last = text_of(call.args[0 if len(call.args) == 1 else 1])
                 for form in (f"range({last})", f"range(1, {last})", f"range({last} - 1)", f"range({last} + 1)"):
-                    yield replace(call, form)
-    yield replace(whole, f"{text}[::-1]")
+                    yield replace_expression(call, form)
+    yield replace_expression(whole, f"{text}[::-1]")
 
 
 def _assignment(node: ast.AST, _: Scope) -> Iterator[Edit]:
     """= for += and the other way round."""
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         for sign in ("+=", "-="):
-            yield Edit(replace(node.targets[0], "").end, replace(node.value, "").start, f" {sign} ")
+            yield Edit(
+                replace_expression(node.targets[0], "").end, replace_expression(node.value, "").start, f" {sign} "
+            )
     elif isinstance(node, ast.AugAssign):
         for sign in ("=", "-=", "+=", "*=", "/="):
-            yield Edit(replace(node.target, "").end, replace(node.value, "").start, f" {sign} ")
+            yield Edit(replace_expression(node.target, "").end, replace_expression(node.value, "").start, f" {sign} ")
 
 
-def _targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def _swap_targets(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Elements of a tuple on the left exchanged."""
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
         yield from _exchanged(node.targets[0], scope)
 
 
-OF_STATEMENTS: tuple[Family, ...] = (_assignment, _targets, _bound_names, _loops, _target_indices)
-WHOLE: dict[Family, tuple[type[ast.operator], ...]] = {
-    _multiples: (ast.Mult, ast.Div),
-    factors: (ast.Mult, ast.Div),
-    terms: (ast.Add, ast.Sub),
-}
-TIERS: tuple[tuple[Family, ...], ...] = (
-    (_exchanged, activated, _dropped, _operators, _assignment, _targets, _bound_names, other_names),
-    (_indices, _target_indices, _numbers, _multiples, _loops, wrapped, helpers, other_arrays),
-    (shapes, factors, terms),
+OF_STATEMENTS: tuple[Family, ...] = (
+    _assignment,
+    _swap_targets,
+    _use_other_loop_variable,
+    _change_loop,
+    _target_indices,
 )
-LIKELY = TIERS[:2]
+ON_WHOLE_EXPRESSIONS: dict[Family, tuple[type[ast.operator], ...]] = {
+    _multiples: (ast.Mult, ast.Div),
+    add_factor: (ast.Mult, ast.Div),
+    add_term: (ast.Add, ast.Sub),
+}
+EDIT_TIERS: tuple[tuple[Family, ...], ...] = (
+    (
+        _exchanged,
+        use_activation_derivative,
+        _dropped,
+        _operators,
+        _assignment,
+        _swap_targets,
+        _use_other_loop_variable,
+        other_names,
+    ),
+    (_indices, _target_indices, _numbers, _multiples, _change_loop, wrap_in_helper, call_other_helper, other_arrays),
+    (transpose_sum_or_scale, add_factor, add_term),
+)
+LIKELY_TIERS = EDIT_TIERS[:2]
 #: one mistake that may look like two
-EXCHANGES: tuple[tuple[Family, ...], ...] = ((_exchanged, _targets),)
+EXCHANGES: tuple[tuple[Family, ...], ...] = ((_exchanged, _swap_targets),)
 #: mistakes of the hand rather than of the head: a sign, an operator, a number
-SLIPS: tuple[tuple[Family, ...], ...] = ((_operators, _numbers),)
+SLIP_TIERS: tuple[tuple[Family, ...], ...] = ((_operators, _numbers),)

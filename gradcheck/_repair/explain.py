@@ -12,17 +12,24 @@ import numpy as np
 
 from gradcheck._common.arrays import Sizes, Values
 from gradcheck._common.errors import TargetError
-from gradcheck._repair.by_running import Place, Search, Step, places
-from gradcheck._repair.by_value import Mend, chains, changed_lines, diff, mends, tidy
-from gradcheck._repair.edits import EXCHANGES, LIKELY, SLIPS
-from gradcheck._repair.mistake_names import cause
-from gradcheck._symptoms.common_factor import CommonFactor, factor_at
+from gradcheck._repair.by_running import EditableStatement, PartialRepair, Search, rank_statements
+from gradcheck._repair.by_value import (
+    Repair,
+    changed_lines,
+    diff,
+    drop_redundant_parentheses,
+    edit_combinations,
+    repairs_by_value,
+)
+from gradcheck._repair.edits import EXCHANGES, LIKELY_TIERS, SLIP_TIERS
+from gradcheck._repair.mistake_names import name_mistake
+from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
-from gradcheck._targets.target import Target, _VjpTarget
+from gradcheck._targets.target import Target, VjpTarget
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import Fault, faults
-from gradcheck._tracing.trace import NoSourceError, Trace, computed
-from gradcheck._usercode.patching import Edit, Patch, RebindError, growth, original
+from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
+from gradcheck._usercode.patching import Edit, Patch, RebindError, growth_of_edit, source_node
 from gradcheck._usercode.rewriting import Statement
 from gradcheck.report.records import Finding, Fix
 
@@ -80,12 +87,12 @@ def explain(
         content: Whether a whole check of patched code is content.
         briefly: Try few edits, since it is not a line of the backward that is known to be wrong.
     """
-    with _no_leftovers():
+    with _nan_filled_np_empty():
         return _explained(subject, seed, common, failing, known, content, briefly)
 
 
 @contextmanager
-def _no_leftovers() -> Iterator[None]:
+def _nan_filled_np_empty() -> Iterator[None]:
     """Let np.empty() give no numbers: with what lay in memory before, a wrong edit may seem to be right."""
     numpy: Any = np  # its functions are not meant to be put aside
     plain = np.empty, np.empty_like
@@ -123,13 +130,13 @@ def _explained(
     def at(sizes: Sizes) -> Explanation:
         def rebuild() -> Target:
             again = subject.build(seed, sizes)
-            again.begin(np.random.default_rng([seed, 1]))
+            again.draw_cotangents(np.random.default_rng([seed, 1]))
             return again
 
         tried.append(sizes)
         try:
             target = subject.build(seed, sizes)
-            divisor = 1.0 if common is None else factor_at(common.label, sizes)
+            divisor = 1.0 if common is None else factor_for_sizes(common.label, sizes)
         except (TargetError, StopIteration):
             return Explanation()
         return _at(target, seed, divisor, known, content, rebuild, briefly)
@@ -155,7 +162,7 @@ def _one_step(subject: TargetFactory, seed: int, sizes: Sizes) -> Sizes | None:
     for name in sizes:
         if name not in subject.pinned and sizes[name] > 1:
             try:
-                counts.append((computed(subject.build(seed, {**sizes, name: 1})), name))
+                counts.append((count_backward_values(subject.build(seed, {**sizes, name: 1})), name))
             except TargetError:
                 continue
     return {**sizes, min(counts)[1]: 1} if counts else None
@@ -171,8 +178,8 @@ def _at(
     briefly: bool,
 ) -> Explanation:
     with target.preserved():
-        target.begin(np.random.default_rng([seed, 1]))
-        if not _fine(target):
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
+        if not _is_double_precision(target):
             return Explanation(
                 note="no line is looked for in float32: its rounding hides which value is which derivative"
             )
@@ -189,8 +196,8 @@ def _at(
                             "they are where code calculates in less than double precision"
                         )
                     trace.held = trace.forward_functions(plain)
-                    found = mends(trace, faults(trace))
-                    around = places(trace, plain)
+                    found = repairs_by_value(trace, faults(trace))
+                    around = rank_statements(trace, plain)
             except NoSourceError as error:
                 return Explanation(note=str(error))
             except TooMuchError:
@@ -211,10 +218,10 @@ def _at(
             if mended.found:
                 findings = [_finding(mend, trace, mended.patch) for mend in mended.found]
                 return Explanation(findings, mended.patch, trace.evaluations, rest=mended.rest)
-    return Explanation(note=_hidden(trace))
+    return Explanation(note=_no_source_note(trace))
 
 
-def _fine(target: Target) -> bool:
+def _is_double_precision(target: Target) -> bool:
     """Whether values can be told apart: parameters in double precision, or such as can be replaced by wider ones."""
     return target.takes_complex or all(array.dtype.itemsize >= 8 for array in target.values().values())
 
@@ -225,7 +232,7 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
     if not hidden:
         yield base
         return
-    if isinstance(target, _VjpTarget):
+    if isinstance(target, VjpTarget):
         cotangents = target.cotangents
         try:
             for factor in LARGER:
@@ -240,10 +247,10 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
                 yield {**base, name: array * factor}
 
 
-def _hidden(trace: Trace) -> str:
-    if not trace.program.hidden:
+def _no_source_note(trace: Trace) -> str:
+    if not trace.program.without_source:
         return ""
-    return f"no line can be named in {', '.join(trace.program.hidden)}: the source is not at hand"
+    return f"no line can be named in {', '.join(trace.program.without_source)}: the source is not at hand"
 
 
 # -- what mends it -----------------------------------------------------------------------------------------------------
@@ -257,36 +264,36 @@ class _Mended:
     search: Search
     content: Content
     wrong: tuple[str, ...]
-    found: list[Mend] = field(default_factory=list)
+    found: list[Repair] = field(default_factory=list)
     patch: Patch | None = None
     #: what is still wrong with it
     rest: tuple[str, ...] = ()
 
-    def of(self, traced: list[Mend]) -> None:
+    def of(self, traced: list[Repair]) -> None:
         """What the trace found, mended; or what the search finds by running, where that explains more."""
         self.found = traced
         if len(traced) == 2 and self._exchanged(traced):
             return
         if traced and all(mend.alternatives for mend in traced):
-            for chosen in _either(traced):
+            for chosen in _with_other_lines(traced):
                 if self._verified(self._shared(chosen)):
                     return
         if any(mend.alternatives for mend in traced) and self._completed(traced, 1 / 4):
             return
-        with self.search.within(1 / 2):
+        with self.search.limited_to_share(1 / 2):
             for step in islice(self.search.single(), MOST_SINGLES):
                 if self._verified(self._searched(traced, [step])):
                     return
         if traced and self._completed(traced, 1 / 2):
             return
         steps = self.search.chain()
-        rest = steps[-1].rest if steps else self.wrong
+        rest = steps[-1].still_wrong if steps else self.wrong
         if rest and self._in_part(traced, rest):
             return
         if steps:
             self._verified(self._searched(traced, steps), rest)
 
-    def _in_part(self, traced: list[Mend], rest: tuple[str, ...]) -> bool:
+    def _in_part(self, traced: list[Repair], rest: tuple[str, ...]) -> bool:
         """Whether the edits that the trace found, for some of the faults, leave no more gradients wrong than these."""
         with_edit = [mend for mend in traced if mend.alternatives]
         left = self.search.wrong([mend.alternatives[0] for mend in with_edit])
@@ -300,9 +307,9 @@ class _Mended:
         self.found = traced
         return True
 
-    def _exchanged(self, traced: list[Mend]) -> bool:
+    def _exchanged(self, traced: list[Repair]) -> bool:
         """Whether an exchange in one statement explains what looks like two faults."""
-        with self.search.at_most(FEW_RUNS):
+        with self.search.limited_to_runs(FEW_RUNS):
             steps = self.search.single(EXCHANGES)
             return any(self._verified(self._searched(traced, [step])) for step in islice(steps, MOST_SINGLES))
 
@@ -311,34 +318,34 @@ class _Mended:
         if self.wrong and self.patch is None:
             return
         chosen = self.patch.chosen if self.patch else []
-        self.trace.whole()
+        self.trace.stop_dividing()
         for step in islice(self.search.scaling(chosen, divisor), MOST_SCALINGS):
             for one in step.alternatives:
                 one = self._tidy(one)
                 patch = Patch([*chosen, one], self.trace.program.sources)
                 if self._content(patch, (), frozenset({"reduction"})):
-                    self.found.append(Mend([one], step.blocks, kind="reduction"))
+                    self.found.append(Repair([one], step.blocks, kind="reduction"))
                     self.patch = patch
                     return
 
-    def _completed(self, traced: list[Mend], share: float) -> bool:
+    def _completed(self, traced: list[Repair], share: float) -> bool:
         """Whether what the trace left without an edit gets one by running, and all of it is verified."""
-        with self.search.within(share):
+        with self.search.limited_to_share(share):
             return self._filled(traced) and self._verified(self._shared(traced))
 
-    def _searched(self, traced: list[Mend], steps: list[Step]) -> list[Mend]:
+    def _searched(self, traced: list[Repair], steps: list[PartialRepair]) -> list[Repair]:
         """What the search found, with what the trace says of the same statements."""
         return [
-            Mend([self._tidy(one) for one in step.alternatives], step.blocks, _same_place(traced, step.alternatives))
+            Repair([self._tidy(one) for one in step.alternatives], step.blocks, _same_place(traced, step.alternatives))
             for step in steps
         ]
 
     def _tidy(self, one: tuple[Statement, Edit]) -> tuple[Statement, Edit]:
         statement, edit = one
         source = self.trace.program.sources[statement.file]
-        return statement, tidy(original(statement, source), edit, source)
+        return statement, drop_redundant_parentheses(source_node(statement, source), edit, source)
 
-    def _filled(self, found: list[Mend]) -> bool:
+    def _filled(self, found: list[Repair]) -> bool:
         """Whether every fault has an edit; what has none by value is looked for by running."""
         for mend in found:
             if mend.alternatives or mend.fault is None:
@@ -347,12 +354,12 @@ class _Mended:
             around = self._near(mend.fault)
             before = self.search.wrong(chosen)
             step = self.search.step(chosen, before, around, len(set(before) - set(mend.blocks)))
-            if step is None or set(step.rest) & set(mend.blocks):
+            if step is None or set(step.still_wrong) & set(mend.blocks):
                 return False
             mend.alternatives = step.alternatives
         return True
 
-    def _near(self, fault: Fault) -> list[Place]:
+    def _near(self, fault: Fault) -> list[EditableStatement]:
         """The statement at fault, what its values came through, and the calls of its function."""
         statements = [fault.statement, *fault.through[:MOST_NEAR]]
         called = f"{fault.statement.function.rpartition('.')[2]}("
@@ -360,7 +367,7 @@ class _Mended:
         calls = [place for place in self.search.places if called in place.statement.text and place not in near]
         return [*near, *calls[:MOST_NEAR]]
 
-    def _shared(self, found: list[Mend]) -> list[Mend]:
+    def _shared(self, found: list[Repair]) -> list[Repair]:
         """One edit of a helper in the place of those of the lines that call it, if that does as well."""
         for name in sorted({place.statement.function.rpartition(".")[2] for place in self.search.places}):
             calling = [mend for mend in found if f"{name}(" in mend.alternatives[0][0].text]
@@ -380,37 +387,41 @@ class _Mended:
                 return [helper, *others]
         return found
 
-    def _inside(self, name: str, sharing: list[Mend], others: list[Mend]) -> Mend | None:
+    def _inside(self, name: str, sharing: list[Repair], others: list[Repair]) -> Repair | None:
         """The edit of a helper that, on top of the others, does what those of the lines that share it do."""
         chosen = [mend.alternatives[0] for mend in others]
         inside = [one for one in self.search.places if one.statement.function.rpartition(".")[2] == name]
         before = self.search.wrong(chosen)
         step = None
         if len(sharing) == 1:
-            step = self.search.step(chosen, before, inside, tiers=SLIPS)
-        if (step is None or step.rest) and (len(sharing) > 1 or len(inside) == 1):
-            step = self.search.step(chosen, before, inside, tiers=LIKELY)
-            if len(sharing) == 1 and step is not None and growth(step.alternatives[0][1]) >= sharing[0].longer:
+            step = self.search.step(chosen, before, inside, tiers=SLIP_TIERS)
+        if (step is None or step.still_wrong) and (len(sharing) > 1 or len(inside) == 1):
+            step = self.search.step(chosen, before, inside, tiers=LIKELY_TIERS)
+            if (
+                len(sharing) == 1
+                and step is not None
+                and growth_of_edit(step.alternatives[0][1]) >= sharing[0].other_lines
+            ):
                 return None
-        if step is None or step.rest:
+        if step is None or step.still_wrong:
             return None
         blocks = {one for mend in sharing for one in mend.blocks}
         alternatives = [self._tidy(one) for one in step.alternatives]
-        return Mend(alternatives, tuple(one for one in self.wrong if one in blocks))
+        return Repair(alternatives, tuple(one for one in self.wrong if one in blocks))
 
-    def _again(self, mend: Mend, found: list[Mend]) -> Mend:
+    def _again(self, mend: Repair, found: list[Repair]) -> Repair:
         """The mend of a line that calls a helper as it is once the helper is mended."""
         statement = mend.alternatives[0][0]
         around = [place for place in self.search.places if place.statement is statement]
         chosen = [one.alternatives[0] for one in found if one is not mend]
         step = self.search.step(chosen, self.wrong, around)
-        if step is None or step.rest:
+        if step is None or step.still_wrong:
             return mend
-        return Mend([self._tidy(one) for one in step.alternatives], mend.blocks, mend.fault)
+        return Repair([self._tidy(one) for one in step.alternatives], mend.blocks, mend.fault)
 
-    def _verified(self, found: Sequence[Mend], rest: tuple[str, ...] = ()) -> bool:
+    def _verified(self, found: Sequence[Repair], rest: tuple[str, ...] = ()) -> bool:
         """Whether the whole check is content with one of the chains; then it is what is reported."""
-        for chosen in chains(list(found)) if found else ():
+        for chosen in edit_combinations(list(found)) if found else ():
             patch = Patch(chosen, self.trace.program.sources)
             if self._content(patch, rest, frozenset()):
                 self.found, self.patch, self.rest = list(found), patch, rest
@@ -424,7 +435,7 @@ class _Mended:
             return False
 
 
-def _either(found: list[Mend]) -> Iterator[list[Mend]]:
+def _with_other_lines(found: list[Repair]) -> Iterator[list[Repair]]:
     """The mends, and then with one of them in turn in another line that explains as much."""
     yield found
     for i, mend in enumerate(found):
@@ -432,7 +443,7 @@ def _either(found: list[Mend]) -> Iterator[list[Mend]]:
             yield [*found[:i], other, *found[i + 1 :]]
 
 
-def _same_place(traced: list[Mend], alternatives: list[tuple[Statement, Edit]]) -> Fault | None:
+def _same_place(traced: list[Repair], alternatives: list[tuple[Statement, Edit]]) -> Fault | None:
     """What the trace said of the statement that the search found."""
     statements = [statement for statement, _ in alternatives]
     return next((mend.fault for mend in traced if mend.fault and mend.fault.statement in statements), None)
@@ -441,7 +452,7 @@ def _same_place(traced: list[Mend], alternatives: list[tuple[Statement, Edit]]) 
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 
-def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
+def _finding(mend: Repair, trace: Trace, patch: Patch | None) -> Finding:
     fault, sources = mend.fault, trace.program.sources
     if patch is None or not mend.alternatives:
         assert fault is not None  # what the search found is there only with a patch
@@ -452,7 +463,7 @@ def _finding(mend: Mend, trace: Trace, patch: Patch | None) -> Finding:
     statement, edit = chosen
     line, before, after = changed_lines(*chosen, sources)
     fix = Fix(line, before, after, diff(Patch([chosen], sources), statement.file), verified=True)
-    said = [cause(sources[statement.file], edit)]
+    said = [name_mistake(sources[statement.file], edit)]
     if fault is not None and fault.statement is statement:
         said.append(_traced(fault))
     what = "; ".join(one for one in said if one) or "the statement is at fault"

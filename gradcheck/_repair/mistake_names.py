@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from gradcheck._usercode.patching import Edit, applied
+from gradcheck._usercode.patching import Edit, apply_edits
 
 _SIGNS = {
     ("=", "+="): "it overwrites what it should add to",
@@ -15,7 +15,7 @@ _SIGNS = {
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
 
 
-def cause(source: str, edit: Edit) -> str:
+def name_mistake(source: str, edit: Edit) -> str:
     """The mistake in words; empty where the diff says as much."""
     was, now = _between(source, edit).strip(), edit.text.strip()
     if (was, now) in _SIGNS:
@@ -29,7 +29,7 @@ def cause(source: str, edit: Edit) -> str:
 def _between(source: str, edit: Edit) -> str:
     lines = source.splitlines(keepends=True)
     (first, begin), (last, end) = edit.start, edit.end
-    text = applied("".join(lines[first - 1 : last]), []).encode()
+    text = apply_edits("".join(lines[first - 1 : last]), []).encode()
     tail = len(lines[last - 1].encode()) - end
     return text[begin : len(text) - tail].decode()
 

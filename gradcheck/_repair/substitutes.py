@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gradcheck._common.arrays import is_float
-from gradcheck._usercode.patching import Edit, replace
+from gradcheck._usercode.patching import Edit, replace_expression
 from gradcheck._usercode.scope import Scope
 
 #: edits of one node, an expression or a whole statement
@@ -33,8 +33,8 @@ def other_names(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     value = scope.value(node)
     if not is_float(value) or (np.ndim(value) == 0 and not isinstance(node, ast.Name)):
         return
-    for name in scope.like(value):
-        yield replace(node, name)
+    for name in scope.same_shape(value):
+        yield replace_expression(node, name)
     if isinstance(node, ast.Name):
         return
     owner = scope.value(node.value)
@@ -45,82 +45,82 @@ def other_names(node: ast.AST, scope: Scope) -> Iterator[Edit]:
         members = {f"{base}[{key!r}]": other for key, other in owner.items()} if isinstance(owner, Mapping) else {}
     for text, other in members.items():
         if is_float(other) and np.shape(other) == np.shape(value):
-            yield replace(node, text)
+            yield replace_expression(node, text)
 
 
 def other_arrays(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Any other array; an array for a number."""
     if isinstance(node, _NAMED):
         value = scope.value(node)
-        for name in scope.arrays if type(value) is int else scope.unlike(value):
-            yield replace(node, name)
+        for name in scope.arrays if type(value) is int else scope.other_shape(value):
+            yield replace_expression(node, name)
 
 
-def activated(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def use_activation_derivative(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """f'(a) written for an activated a; and the other way round."""
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
         argument = node.args[0]
         for form in _derivatives(text_of(argument)):
-            yield replace(node, form)
-        for name in scope.like(scope.value(argument)):
+            yield replace_expression(node, form)
+        for name in scope.same_shape(scope.value(argument)):
             for form in _derivatives(name):
-                yield replace(node, form)
+                yield replace_expression(node, form)
     elif isinstance(node, ast.BinOp):
         names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} - {"np", "numpy"}
         for name in names if len(names) == 1 else ():
             for form in (*_derivatives(name), f"(1 - np.tanh({name}) ** 2)"):
-                yield replace(node, form)
+                yield replace_expression(node, form)
 
 
 def _derivatives(a: str) -> tuple[str, str]:
     return f"({a} * (1 - {a}))", f"(1 - {a} ** 2)"
 
 
-def wrapped(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def wrap_in_helper(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """A helper called on a value; a derivative of an activation in the place of its argument; a copy; a square."""
     if isinstance(node, ast.Call):
-        yield replace(node, f"{ast.unparse(node)} ** 2")
+        yield replace_expression(node, f"{ast.unparse(node)} ** 2")
     elif isinstance(node, _NAMED):
         value = scope.value(node)
         if value is not None and not is_float(value):
             return
         text = ast.unparse(node)
         for name in scope.functions:
-            yield replace(node, f"{name}({text})")
+            yield replace_expression(node, f"{name}({text})")
         for form in (*_derivatives(text), f"(1 - {text})", f"np.tanh({text})", f"{text}.copy()", f"{text} ** 2"):
-            yield replace(node, form)
+            yield replace_expression(node, form)
 
 
-def helpers(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def call_other_helper(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Another function of the file called."""
     if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
         for name in scope.functions:
-            yield replace(node.func, name)
+            yield replace_expression(node.func, name)
 
 
-def shapes(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def transpose_sum_or_scale(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """Transposed; summed over an axis; divided by a size."""
     if not isinstance(node, ast.expr) or isinstance(node, _DISPLAYS):
         return
     text = text_of(node)
-    yield replace(node, f"{text}.T")
+    yield replace_expression(node, f"{text}.T")
     for axis in ("0", "1", "(0, 1)"):
-        yield replace(node, f"{text}.sum({axis})")
-        yield replace(node, f"{text}.sum({axis}, keepdims=True)")
+        yield replace_expression(node, f"{text}.sum({axis})")
+        yield replace_expression(node, f"{text}.sum({axis}, keepdims=True)")
     for name in scope.numbers[:12]:
-        yield replace(node, f"({text} / {name})")
-        yield replace(node, f"({text} * {name})")
+        yield replace_expression(node, f"({text} / {name})")
+        yield replace_expression(node, f"({text} * {name})")
 
 
-def scalings(node: ast.AST, scope: Scope, *, size: float) -> Iterator[Edit]:
+def scale_by_size(node: ast.AST, scope: Scope, *, size: float) -> Iterator[Edit]:
     """Divided by what is this size, or multiplied by what is its inverse."""
     if not isinstance(node, ast.expr) or isinstance(node, _DISPLAYS):
         return
     for text, value in scope.sizes.items():
         if value > 1 and math.isclose(value, size):
-            yield replace(node, f"({text_of(node)} / {text})")
+            yield replace_expression(node, f"({text_of(node)} / {text})")
         elif value > 1 and math.isclose(value * size, 1.0):
-            yield replace(node, f"({text_of(node)} * {text})")
+            yield replace_expression(node, f"({text_of(node)} * {text})")
 
 
 _FACTORS: tuple[str, ...] = (
@@ -132,12 +132,12 @@ _FACTORS: tuple[str, ...] = (
 )
 
 
-def factors(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def add_factor(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """A factor more."""
     yield from _extended(node, scope, _FACTORS)
 
 
-def terms(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+def add_term(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     """A term more."""
     yield from _extended(node, scope, ("({x} + {v})", "({x} - {v})"))
 
@@ -145,7 +145,7 @@ def terms(node: ast.AST, scope: Scope) -> Iterator[Edit]:
 def _extended(node: ast.AST, scope: Scope, forms: tuple[str, ...]) -> Iterator[Edit]:
     if not isinstance(node, (*_NAMED, ast.BinOp, ast.Call, ast.UnaryOp)):
         return
-    names = scope.fitting(scope.value(node))
+    names = scope.broadcastable(scope.value(node))
     for form in forms:
         for name in names:
-            yield replace(node, form.format(x=text_of(node), v=name))
+            yield replace_expression(node, form.format(x=text_of(node), v=name))

@@ -10,7 +10,7 @@ from itertools import combinations, islice, permutations, product
 import numpy as np
 
 from gradcheck._common.arrays import Array
-from gradcheck._usercode.patching import Edit, replace
+from gradcheck._usercode.patching import Edit, replace_expression
 from gradcheck._usercode.scope import Scope
 
 #: how well the numbers agree; what is found is judged again, by the derivatives at every execution
@@ -24,7 +24,7 @@ MOST_PRODUCTS = 4096
 _FORMS = ("{a}", "(1 - {a})", "(1 - {a} ** 2)", "{a} * (1 - {a})")
 
 
-def rewritten(node: ast.expr, needed: Array, scope: Scope) -> Iterator[Edit]:
+def synthesise(node: ast.expr, needed: Array, scope: Scope) -> Iterator[Edit]:
     """Edits after which the expression has the needed value: a term, a factor or the whole of it written anew.
 
     Args:
@@ -35,14 +35,14 @@ def rewritten(node: ast.expr, needed: Array, scope: Scope) -> Iterator[Edit]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for part, value in [(node, needed), *_parts(node, needed, scope)]:
-            for text in islice(products(value, scope), MOST_TEXTS):
-                yield replace(part, text if part is node else f"({text})")
+            for text in islice(expressions_with_value(value, scope), MOST_TEXTS):
+                yield replace_expression(part, text if part is node else f"({text})")
             given = scope.value_with_calls(part)
             if given is None or np.shape(given) != value.shape:
                 continue
             for sign, rest in (("+", value - given), ("-", given - value)):
-                for text in islice(products(rest, scope), MOST_TEXTS):
-                    yield replace(part, f"({ast.unparse(part)} {sign} {text})")
+                for text in islice(expressions_with_value(rest, scope), MOST_TEXTS):
+                    yield replace_expression(part, f"({ast.unparse(part)} {sign} {text})")
 
 
 def _parts(node: ast.expr, needed: Array, scope: Scope) -> Iterator[tuple[ast.expr, Array]]:
@@ -67,7 +67,7 @@ def _parts(node: ast.expr, needed: Array, scope: Scope) -> Iterator[tuple[ast.ex
             yield from _parts(part, np.asarray(value, dtype=float), scope)
 
 
-def products(value: Array, scope: Scope) -> Iterator[str]:
+def expressions_with_value(value: Array, scope: Scope) -> Iterator[str]:
     """Expressions with this value: matrix products of two arrays, then products of up to three by entry."""
     if value.size > 1 and np.max(np.abs(value)) > 0:
         yield from _matrix_products(value, scope)
@@ -95,13 +95,13 @@ def _equal(a: Array, b: Array) -> bool:
 
 
 def _by_entry(value: Array, scope: Scope) -> Iterator[str]:
-    names = [name for name in scope.fitting(value) if np.any(scope.arrays[name])][:MOST_ARRAYS]
+    names = [name for name in scope.broadcastable(value) if np.any(scope.arrays[name])][:MOST_ARRAYS]
     if not names:
         return
     arrays = [_spread(scope.arrays[name], value) for name in names]
     texts = [form.format(a=name) for form in _FORMS for name in names]
     rows = [*arrays, *(1 - a for a in arrays), *(1 - a**2 for a in arrays), *(a * (1 - a) for a in arrays)]
-    for text, made in _called(names, scope, value):
+    for text, made in _through_helpers(names, scope, value):
         texts.append(text)
         rows.append(made)
     several = list(combinations(range(len(rows)), 2))
@@ -112,12 +112,12 @@ def _by_entry(value: Array, scope: Scope) -> Iterator[str]:
         texts.append(f"({names[a]} + {names[b]})")
         rows.append(arrays[a] + arrays[b])
     factors, wanted = np.array(rows), value.ravel()
-    yield from (texts[j] for _, j in _found(factors, wanted[None]))
-    for i, j in _found(factors, wanted / factors):
+    yield from (texts[j] for _, j in _matching_pairs(factors, wanted[None]))
+    for i, j in _matching_pairs(factors, wanted / factors):
         if i <= j:
             yield f"{texts[i]} * {texts[j]}"
     first, second = np.array(several).T
-    for i, j in _found(factors, wanted / (factors[first] * factors[second])):
+    for i, j in _matching_pairs(factors, wanted / (factors[first] * factors[second])):
         if second[i] <= j:
             yield f"{texts[first[i]]} * {texts[second[i]]} * {texts[j]}"
 
@@ -126,7 +126,7 @@ def _spread(array: Array, over: Array) -> Array:
     return np.broadcast_to(np.asarray(array, dtype=float), over.shape).ravel()
 
 
-def _called(names: list[str], scope: Scope, value: Array) -> Iterator[tuple[str, Array]]:
+def _through_helpers(names: list[str], scope: Scope, value: Array) -> Iterator[tuple[str, Array]]:
     """tanh of arrays, and what the helpers of the file make of them."""
     for name in names:
         for form in ("np.tanh({a})", "(1 - np.tanh({a}) ** 2)", *(f"{helper}({{a}})" for helper in scope.functions)):
@@ -136,7 +136,7 @@ def _called(names: list[str], scope: Scope, value: Array) -> Iterator[tuple[str,
                 yield text, made.ravel()
 
 
-def _found(factors: Array, wanted: Array) -> Iterator[tuple[int, int]]:
+def _matching_pairs(factors: Array, wanted: Array) -> Iterator[tuple[int, int]]:
     """The pairs (i, j) for which row i of `wanted` is row j of `factors`; found along one direction, then compared."""
     direction = np.random.default_rng(0).uniform(0.5, 1.5, factors.shape[1])
     places = factors @ direction

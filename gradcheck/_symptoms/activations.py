@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, number
+from gradcheck._common.arrays import Array, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.evaluator import Evaluator
-from gradcheck._numeric.gradients import structure
-from gradcheck._symptoms.patterns import FITS
-from gradcheck._symptoms.wrong_regions import Setting, listed
+from gradcheck._numeric.gradients import parse_gradients
+from gradcheck._symptoms.patterns import MAX_RESIDUAL
+from gradcheck._symptoms.wrong_regions import GradientContext, describe_indices
 from gradcheck._targets.target import Target
 
 #: what a bias is moved by
 SHIFTS = np.array([0.0, -1.0, -0.4, 0.5, 1.1])
 #: the pre-activations that are tried: in steps of a hundredth, then closer and closer
-RANGE, STEPS, CLOSER, ZOOMS = 12.0, 2401, 21, 8
+RANGE, STEPS, POINTS_PER_ZOOM, ZOOM_COUNT = 12.0, 2401, 21, 8
 #: entries of a bias that are tried; as many must show a mistake, unless all do
 MOST_UNITS, UNITS = 16, 3
 #: how precise a ratio must be; how much ratios must change with the bias
@@ -34,7 +34,7 @@ PRECISE, VARIED = 1e-6, 1e-3
 class Mistake:
     """analytic / true as a function of the pre-activation."""
 
-    said: str
+    description: str
     formula: str
     ratio: Callable[[Array], Array]
 
@@ -90,7 +90,7 @@ def activations(evaluator: Evaluator, name: str, divisor: float) -> list[Activat
     """The mistakes that entries of a bias's gradient show, at the point where the evaluator stands."""
     fitted: dict[int, tuple[Mistake, float]] = {}
     tried = 0
-    for unit in _spread(evaluator.base[name].size):
+    for unit in _sample_units(evaluator.base[name].size):
         ratios = _ratios(evaluator, name, unit, divisor)
         if ratios is None or np.ptp(ratios) <= VARIED * np.max(np.abs(ratios)):
             continue
@@ -98,44 +98,47 @@ def activations(evaluator: Evaluator, name: str, divisor: float) -> list[Activat
         found = fit(ratios)
         if found is not None:
             fitted[unit] = found
-    return _named(fitted, tried)
+    return _supported_by_units(fitted, tried)
 
 
-def words(target: Target, name: str, seed: int, divisor: float, tick: Callable[[], None]) -> tuple[str, int]:
+def describe_mistakes(
+    target: Target, name: str, seed: int, divisor: float, tick: Callable[[], None]
+) -> tuple[str, int]:
     """What `activations` finds in a target, in words, and the evaluations that it took."""
     with target.preserved():
-        target.begin(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target, tick)
-        evaluator.loss_value = number(evaluator.raw_loss()).real
+        evaluator.loss_value = as_complex(evaluator.raw_loss()).real
         found = activations(evaluator, name, divisor)
-        setting = Setting({other: array.shape for other, array in evaluator.base.items()}, target.gates)
-        said = "; ".join(_said(one, name, evaluator.base[name].size, setting) for one in found)
+        setting = GradientContext({other: array.shape for other, array in evaluator.base.items()}, target.gates)
+        said = "; ".join(_describe(one, name, evaluator.base[name].size, setting) for one in found)
         return said, evaluator.evaluations
 
 
-def _said(one: Activation, name: str, size: int, setting: Setting) -> str:
-    at = "" if len(one.units) == size else f", at {listed(one.units, size, setting)},"
+def _describe(one: Activation, name: str, size: int, setting: GradientContext) -> str:
+    at = "" if len(one.units) == size else f", at {describe_indices(one.units, size, setting)},"
     fits = f"{len(one.units)} of its entries, {len(SHIFTS)} values of each, to within {one.misfit:.0e}"
-    return f"the gradient of {name}{at} is {one.mistake.formula} times the true one ({fits}), as if {one.mistake.said}"
+    factor = f"{one.mistake.formula} times the true one ({fits})"
+    return f"the gradient of {name}{at} is {factor}, as if {one.mistake.description}"
 
 
 def fit(ratios: Array) -> tuple[Mistake, float] | None:
     """The mistake that leads to these ratios at the `SHIFTS`, and how well; None if none does, or more than one."""
-    fits = [(mistake, misfit) for mistake in MISTAKES if (misfit := _misfit(mistake, ratios)) <= FITS]
+    fits = [(mistake, misfit) for mistake in MISTAKES if (misfit := _misfit(mistake, ratios)) <= MAX_RESIDUAL]
     return fits[0] if len(fits) == 1 else None
 
 
 def _misfit(mistake: Mistake, ratios: Array) -> float:
     """The largest part of a ratio that is left unexplained, at the pre-activation where that is least."""
     grid = np.linspace(-RANGE, RANGE, STEPS)
-    for _ in range(ZOOMS):
+    for _ in range(ZOOM_COUNT):
         apart = np.max(np.abs(mistake.ratio(grid[:, None] + SHIFTS) - ratios), axis=1) / np.max(np.abs(ratios))
         best = int(np.argmin(apart))
-        grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], CLOSER)
+        grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], POINTS_PER_ZOOM)
     return float(np.min(apart))
 
 
-def _spread(size: int) -> list[int]:
+def _sample_units(size: int) -> list[int]:
     return sorted({int(i) for i in np.linspace(0, size - 1, min(size, MOST_UNITS))})
 
 
@@ -147,9 +150,9 @@ def _ratios(evaluator: Evaluator, name: str, unit: int, divisor: float) -> Array
         moved = evaluator.base[name].copy()
         moved[index] += shift
         try:
-            there = evaluator.based_at({**evaluator.base, name: moved})
-            gradient = structure(there.raw_grads_here(), there.base)[1].get(name)
-            true = there.at(name, index)
+            there = evaluator.at_point({**evaluator.base, name: moved})
+            gradient = parse_gradients(there.raw_grads_here(), there.base)[1].get(name)
+            true = there.entry_derivative(name, index)
         except UserCodeError:
             return None
         if gradient is None or not true.value or not true.error <= PRECISE * abs(true.value):
@@ -160,7 +163,7 @@ def _ratios(evaluator: Evaluator, name: str, unit: int, divisor: float) -> Array
     return np.array(ratios) if np.all(np.isfinite(ratios)) else None
 
 
-def _named(fitted: dict[int, tuple[Mistake, float]], tried: int) -> list[Activation]:
+def _supported_by_units(fitted: dict[int, tuple[Mistake, float]], tried: int) -> list[Activation]:
     """What at least a few entries show, or all that were tried."""
     result = []
     for mistake in MISTAKES:

@@ -20,12 +20,12 @@ class CommonFactor:
     blocks: tuple[str, ...]
 
 
-def factor_at(label: str, sizes: Sizes) -> float:
+def factor_for_sizes(label: str, sizes: Sizes) -> float:
     """The value of a label like "T", "T*B" or "1/B" at these sizes."""
-    return next((value for name, value in _candidates(sizes) if name == label), 1.0)
+    return next((value for name, value in _labelled_factors(sizes) if name == label), 1.0)
 
 
-def _candidates(sizes: Sizes) -> Iterator[tuple[str, float]]:
+def _labelled_factors(sizes: Sizes) -> Iterator[tuple[str, float]]:
     """Sizes, their pairwise products, and the inverses of all these; ones explain nothing."""
     products = {name: float(value) for name, value in sizes.items()}
     products |= {f"{a}*{b}": float(sizes[a] * sizes[b]) for a, b in combinations(sizes, 2)}
@@ -37,8 +37,8 @@ def _candidates(sizes: Sizes) -> Iterator[tuple[str, float]]:
             yield f"1/{name}", 1 / value
 
 
-def _label(k: float, sizes: Sizes) -> str | None:
-    return next((name for name, value in _candidates(sizes) if math.isclose(k, value, rel_tol=1e-6)), None)
+def label_of_factor(k: float, sizes: Sizes) -> str | None:
+    return next((name for name, value in _labelled_factors(sizes) if math.isclose(k, value, rel_tol=1e-6)), None)
 
 
 def reduction_law(common: CommonFactor | None) -> Law:

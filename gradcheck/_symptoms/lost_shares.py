@@ -12,30 +12,30 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from gradcheck._common.arrays import Array, norm
-from gradcheck._symptoms.patterns import FITS
+from gradcheck._symptoms.patterns import MAX_RESIDUAL
 
 #: the part of the true gradient that must lie outside of a slice's span
-OUTSIDE = 1e-3
+MIN_PART_OUTSIDE = 1e-3
 
 
-def share(analytic: Array, true: Array, arrays: Mapping[str, Array]) -> str:
+def describe_single_slice(analytic: Array, true: Array, arrays: Mapping[str, Array]) -> str:
     """The slice of an array that a matrix is made of alone, in words; empty if there is none."""
     if analytic.ndim != 2 or not np.any(analytic):
         return ""
     for axis in (0, 1):
         mine, whole = (analytic, true) if axis == 0 else (analytic.T, true.T)
         for label, rows in _slices(arrays, len(mine)):
-            left = _outside(mine, rows)
-            if left <= FITS and _outside(whole, rows) > OUTSIDE:
+            left = _part_outside_span(mine, rows)
+            if left <= MAX_RESIDUAL and _part_outside_span(whole, rows) > MIN_PART_OUTSIDE:
                 fits = f"made of {label} alone (to within {left:.0e}), as the true one is not"
                 return f"{fits}: is it assigned where it should be added to, or does a loop end early?"
     return ""
 
 
-def _outside(matrix: Array, rows: Array) -> float:
+def _part_outside_span(matrix: Array, rows: Array) -> float:
     """The part of a matrix whose columns leave the span of these rows."""
     _, sizes, basis = np.linalg.svd(rows, full_matrices=False)
-    basis = basis[sizes > FITS * max(sizes, default=0.0)]
+    basis = basis[sizes > MAX_RESIDUAL * max(sizes, default=0.0)]
     return norm(matrix - basis.T @ (basis @ matrix)) / norm(matrix) if np.any(matrix) else 0.0
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from gradcheck._common.arrays import Array, norm
 
 #: how well a pattern must fit: the part of a gradient that it leaves unexplained
-FITS = 1e-7
+MAX_RESIDUAL = 1e-7
 #: equal parts along an axis, such as gates side by side
 MOST_PARTS = 4
 #: what is said where none fits
 NO_PATTERN = "not the slope of the loss"
 
 
-def factor(analytic: Array, numerical: Array, tolerance: float = FITS) -> float | None:
+def factor(analytic: Array, numerical: Array, tolerance: float = MAX_RESIDUAL) -> float | None:
     """k if analytic = k * numerical to within the tolerance, else None."""
     size = norm(numerical)
     if not size or not norm(analytic):
@@ -27,7 +27,7 @@ def factor(analytic: Array, numerical: Array, tolerance: float = FITS) -> float 
     return k if norm(analytic - k * numerical) <= tolerance * norm(analytic) else None
 
 
-def pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> tuple[str, str]:
+def match_pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> tuple[str, str]:
     """(kind, what is said of the gradient); ``("gradient", ...)`` if no pattern fits.
 
     Args:
@@ -36,7 +36,7 @@ def pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> tuple
         numerical: The true gradients that are known, by name; this one's among them.
     """
     true = numerical[name]
-    floor = FITS * max(norm(analytic), norm(true))
+    floor = MAX_RESIDUAL * max(norm(analytic), norm(true))
     if norm(true) <= floor:
         return "phantom", "not zero, as it should be: the loss does not depend on it"
     if norm(analytic) <= floor:
@@ -47,7 +47,7 @@ def pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> tuple
     if k is not None and not math.isclose(k, 1.0, rel_tol=1e-5):
         return "factor", f"{k:.6g} times the true one"
     found = next(_rearranged(name, analytic, numerical), None)
-    return found or _reduced(analytic, true) or _clipped(analytic, true) or ("gradient", NO_PATTERN)
+    return found or _one_number(analytic, true) or _clipped(analytic, true) or ("gradient", NO_PATTERN)
 
 
 def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
@@ -57,7 +57,7 @@ def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> I
         yield "transposed", "the transpose of the true one"
     for other, array in numerical.items():
         if other != name and array.shape == analytic.shape and _same(analytic, array):
-            yield "exchanged", f"that of {other}{_left(analytic, array)}"
+            yield "exchanged", f"that of {other}{_residual_note(analytic, array)}"
     for axis, length in enumerate(true.shape):
         for count in range(2, MOST_PARTS + 1):
             if length % count:
@@ -70,34 +70,34 @@ def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> I
                     yield (
                         "permuted",
                         f"the true one with its {count} parts along axis {axis} in the order {told}: "
-                        + (f"gates laid out in another order than in the forward{_left(analytic, moved)}"),
+                        + (f"gates laid out in another order than in the forward{_residual_note(analytic, moved)}"),
                     )
 
 
-def _reduced(analytic: Array, true: Array) -> tuple[str, str] | None:
+def _one_number(analytic: Array, true: Array) -> tuple[str, str] | None:
     """One number everywhere."""
     if analytic.size == 1 or not _same(analytic, np.full(analytic.shape, analytic.flat[0])):
         return None
-    summed = f", their sum {np.sum(true):.6g}" if math.isclose(analytic.flat[0], np.sum(true), rel_tol=FITS) else ""
+    summed = (
+        f", their sum {np.sum(true):.6g}" if math.isclose(analytic.flat[0], np.sum(true), rel_tol=MAX_RESIDUAL) else ""
+    )
     return "reduced", f"one number everywhere, and the true ones differ{summed}: it is summed over too many axes"
 
 
 def _clipped(analytic: Array, true: Array) -> tuple[str, str] | None:
     """The true one with its largest entries cut off at one number: two entries at least, since one is always there."""
     bound = float(np.max(np.abs(analytic)))
-    there = int(np.count_nonzero(np.abs(analytic) >= bound * (1 - FITS)))
+    there = int(np.count_nonzero(np.abs(analytic) >= bound * (1 - MAX_RESIDUAL)))
     cut = np.clip(true, -bound, bound)
     if there < 2 or not _same(analytic, cut):
         return None
-    return (
-        "clipped",
-        f"the true one cut off at ±{bound:.6g}, where {there} of {true.size} entries are{_left(analytic, cut)}",
-    )
+    left = _residual_note(analytic, cut)
+    return "clipped", f"the true one cut off at ±{bound:.6g}, where {there} of {true.size} entries are{left}"
 
 
 def _same(a: Array, b: Array) -> bool:
-    return norm(a - b) <= FITS * norm(b)
+    return norm(a - b) <= MAX_RESIDUAL * norm(b)
 
 
-def _left(analytic: Array, fitted: Array) -> str:
+def _residual_note(analytic: Array, fitted: Array) -> str:
     return f" (to within {norm(analytic - fitted) / norm(fitted):.0e})"

@@ -20,7 +20,7 @@ FILLED = 0.9
 
 
 @dataclass(frozen=True)
-class Setting:
+class GradientContext:
     """What stands around a block: the shapes of all blocks, the names of the gates, the arrays that are no blocks."""
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -29,7 +29,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Places:
+class WrongRegion:
     """Where a gradient is wrong that is right elsewhere; `kind` is that of the finding.
 
     `last` is the length of an axis along which it is right at the last index alone; 0 if there is none.
@@ -40,7 +40,7 @@ class Places:
     last: int = 0
 
 
-def places(off: Array, analytic: Array, true: Array | None, setting: Setting) -> Places | None:
+def describe_region(off: Array, analytic: Array, true: Array | None, setting: GradientContext) -> WrongRegion | None:
     """The wrong entries in words; None if they are all of those that tell something, or scattered.
 
     Args:
@@ -53,16 +53,16 @@ def places(off: Array, analytic: Array, true: Array | None, setting: Setting) ->
     if not off.any() or np.array_equal(off, telling):
         return None
     found = _slices(off, telling, setting) or _entries(off, telling)
-    return found and replace(found, words=found.words + _law(off, analytic, true))
+    return found and replace(found, words=found.words + _describe_ratio(off, analytic, true))
 
 
-def listed(indices: Sequence[int], length: int, setting: Setting) -> str:
+def describe_indices(indices: Sequence[int], length: int, setting: GradientContext) -> str:
     """Indices of a vector: entries 4..7 of 16 (gate f, 2 of 4)."""
     some = np.array(indices)
-    return _Axis(0, (length,), some, some, setting).named(some)
+    return _Axis(0, (length,), some, some, setting).describe_axis(some)
 
 
-def _slices(off: Array, telling: Array, setting: Setting) -> Places | None:
+def _slices(off: Array, telling: Array, setting: GradientContext) -> WrongRegion | None:
     """Whole rows, columns or slices of any axis; None where the wrong entries do not fill them."""
     axes = [_Axis(axis, off.shape, _along(off, axis), _along(telling, axis), setting) for axis in range(off.ndim)]
     box = np.zeros_like(off)
@@ -74,11 +74,13 @@ def _slices(off: Array, telling: Array, setting: Setting) -> Places | None:
         return None
     if len(bounded) == 1 and filled:
         steps, last = bounded[0].last
-        if steps or bounded[0].mostly:
-            return Places("partly", f"wrong everywhere but at {bounded[0].named(bounded[0].right)}{last}", steps)
+        if steps or bounded[0].mostly_wrong:
+            return WrongRegion(
+                "partly", f"wrong everywhere but at {bounded[0].describe_axis(bounded[0].right)}{last}", steps
+            )
     within = "" if filled else f", in {count} of {inside} entries there"
     kind = "repeated" if any(axis.repeated for axis in bounded) else "partly"
-    return Places(kind, f"right but at {', '.join(axis.said() for axis in bounded)}{within}")
+    return WrongRegion(kind, f"right but at {', '.join(axis.describe() for axis in bounded)}{within}")
 
 
 def _along(mask: Array, axis: int) -> Array:
@@ -89,7 +91,7 @@ def _whole(axes: list[_Axis]) -> bool:
     """Whether few wrong entries are more than that: all of a slice, or several side by side."""
     if any(1 < len(axis.wrong) == len(axis.told) for axis in axes):
         return True
-    return any(len(axis.wrong) > 1 and (axis.part(axis.wrong) or _side_by_side(axis.wrong)) for axis in axes)
+    return any(len(axis.wrong) > 1 and (axis.part_name(axis.wrong) or _side_by_side(axis.wrong)) for axis in axes)
 
 
 def _side_by_side(indices: Array) -> bool:
@@ -109,7 +111,7 @@ class _Axis:
     shape: tuple[int, ...]
     wrong: Array
     told: Array
-    setting: Setting
+    setting: GradientContext
 
     @property
     def length(self) -> int:
@@ -132,24 +134,24 @@ class _Axis:
         return 0, ""
 
     @property
-    def mostly(self) -> bool:
+    def mostly_wrong(self) -> bool:
         """Whether the right indices are quicker said than the wrong ones."""
         return 2 * len(self.wrong) > len(self.told) and len(_runs(self.right)) <= NAMED and not self.repeated
 
-    def said(self) -> str:
-        return self.named(self.wrong) + self.repeated
+    def describe(self) -> str:
+        return self.describe_axis(self.wrong) + self.repeated
 
-    def named(self, indices: Array) -> str:
+    def describe_axis(self, indices: Array) -> str:
         """Columns 4..7 of 16 (part 2 of 4)."""
         listed = ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in _runs(indices))
         if len(self.shape) > 2:
-            return f"[{listed}] of {self.length} along axis {self.axis}{self.part(indices)}"
+            return f"[{listed}] of {self.length} along axis {self.axis}{self.part_name(indices)}"
         one, several = ("row", "rows") if self.axis == 0 else ("column", "columns")
         if len(self.shape) == 1:
             one, several = "entry", "entries"
-        return f"{one if len(indices) == 1 else several} {listed} of {self.length}{self.part(indices)}"
+        return f"{one if len(indices) == 1 else several} {listed} of {self.length}{self.part_name(indices)}"
 
-    def part(self, indices: Array) -> str:
+    def part_name(self, indices: Array) -> str:
         """The part of at most `MOST_PARTS` equal ones, or the parts, that the indices are; empty if they are none."""
         mask = np.zeros(self.length, dtype=bool)
         mask[indices] = True
@@ -205,17 +207,17 @@ def _joined(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _entries(off: Array, telling: Array) -> Places | None:
+def _entries(off: Array, telling: Array) -> WrongRegion | None:
     """Single entries, with the first of their indices; None if most are wrong."""
     count = int(np.count_nonzero(off))
     if 2 * count > np.count_nonzero(telling):
         return None
     named = ", ".join(str([int(i) for i in index]) for index in np.argwhere(off)[:NAMED])
     more = f" and {count - NAMED} others" if count > NAMED else ""
-    return Places("entries", f"right but at {count} of {off.size} entries: {named}{more}")
+    return WrongRegion("entries", f"right but at {count} of {off.size} entries: {named}{more}")
 
 
-def _law(off: Array, analytic: Array, true: Array | None) -> str:
+def _describe_ratio(off: Array, analytic: Array, true: Array | None) -> str:
     """What the wrong part is of the true one: zero, or a multiple; empty where it is neither, or a single number."""
     if true is None or np.count_nonzero(off) < 2:
         return ""

@@ -14,7 +14,7 @@ import numpy as np
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._common.files import load
-from gradcheck._targets.target import Target, call
+from gradcheck._targets.target import Target, call_user_code
 
 
 class TargetFactory:
@@ -53,20 +53,20 @@ class TargetFactory:
     def build(self, seed: int, sizes: Sizes) -> Target:
         """The target at these sizes; the same seed gives the same one."""
         where = f"{self.name}({', '.join(['rng', *(f'{name}={value}' for name, value in sizes.items())])})"
-        made = call(where, self.make, np.random.default_rng(seed), **sizes)
+        made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
         if not isinstance(made, Target):
             raise TargetError(f"{self.name} must return a gradcheck.Target, got {type(made).__name__}")
         if made.name == "target":
             made.name = self.name
         return made
 
-    def refused(self, error: TargetError) -> bool:
+    def refuses_sizes(self, error: TargetError) -> bool:
         """Whether it was this factory that raised a ValueError: its way to say that it is not made at such sizes."""
         if not isinstance(error, UserCodeError) or not isinstance(error.error, ValueError):
             return False
         return error.what.startswith(f"{self.name}(")
 
-    def at(self, **sizes: int) -> TargetFactory:
+    def with_sizes(self, **sizes: int) -> TargetFactory:
         """The same factory with these sizes pinned.
 
         Raises:
@@ -80,7 +80,7 @@ class TargetFactory:
                 raise TargetError(f"size {name}={value}: expected an integer of at least 1")
         return TargetFactory(self.make, pinned={**self.pinned, **{name: int(value) for name, value in sizes.items()}})
 
-    def sweep(self) -> Iterator[Sizes]:
+    def other_sizes(self) -> Iterator[Sizes]:
         """The sizes besides the defaults: 1, 2 and 3 for one size at a time, then all larger and all different."""
         free = [name for name in self.sizes if name not in self.pinned]
         for name in free:
@@ -95,7 +95,7 @@ class TargetFactory:
                 )
             yield larger
 
-    def single(self, seed: int, name: str) -> Sizes:
+    def sizes_without_reuse_of(self, seed: int, name: str) -> Sizes:
         """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
         shape = self.build(seed, self.sizes).values()[name].shape
         sizes = dict(self.sizes)

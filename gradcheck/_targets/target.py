@@ -47,7 +47,7 @@ class Target:
     """
 
     #: whether there is an upstream gradient that the checker draws itself (`from_vjp`)
-    has_cotangent = False
+    is_vjp = False
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Target:
         self._grads = grads
         self._reset = reset
         self._inputs = _named_inputs(inputs)
-        self._given: Values = {}
+        self._expected: Values = {}
         self.gates = _named_gates(gates)
         self.batched = batched
         self._check_params()
@@ -91,7 +91,7 @@ class Target:
         batched: Batched | None = None,
     ) -> Target:
         """A target from ``f(params) -> (loss, grads)``, which never mutates `params` (JAX style)."""
-        return _FunctionTarget(f, params, name=name, gates=gates, batched=batched)
+        return FunctionTarget(f, params, name=name, gates=gates, batched=batched)
 
     @staticmethod
     def from_vjp(
@@ -111,7 +111,7 @@ class Target:
                 Integer inputs (tokens) have no gradient: their place may hold None or be left out.
             inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
         """
-        return _VjpTarget(forward, backward, inputs, name=name, gates=gates)
+        return VjpTarget(forward, backward, inputs, name=name, gates=gates)
 
     # -- what the checker asks for ---------------------------------------------------------------------------------
 
@@ -120,52 +120,52 @@ class Target:
         """Whether complex values can reach the loss at all; whether it then behaves is found out by a probe."""
         return isinstance(self._params, MutableMapping) and not any(callable(value) for value in self._params.values())
 
-    def begin(self, rng: np.random.Generator) -> None:
+    def draw_cotangents(self, rng: np.random.Generator) -> None:
         """Called once before a check; draws what has to stay fixed through it."""
 
     def values(self) -> Values:
         """Copies of the parameters as they are now."""
-        return {name: np.array(array) for name, array in self._live().items()}
+        return {name: np.array(array) for name, array in self._current_arrays().items()}
 
     def inputs(self) -> Values:
         """The live arrays that have no gradient but should matter."""
         return self._inputs
 
-    def changed(self) -> list[str]:
+    def names_changed_by_last_call(self) -> list[str]:
         """The names of the user's arrays that the last call did not leave as they were handed to it."""
-        live = {**self._live(), **self._inputs}
-        return _differing(live, self._given)
+        live = {**self._current_arrays(), **self._inputs}
+        return _names_that_differ(live, self._expected)
 
     def loss_at(self, values: Values) -> Any:
         """What ``loss()`` returns with the parameters at `values`; those of a wider dtype replace the entries."""
-        with self._at(values):
+        with self._placed_at(values):
             self._call_reset()
-            return call("loss()", self._loss)
+            return call_user_code("loss()", self._loss)
 
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:
         """What ``batched(name, copies)`` returns with the parameters at `values`."""
         assert self.batched is not None
-        with self._at(values):
+        with self._placed_at(values):
             self._call_reset()
-            return call(f"batched({name!r}, copies)", self.batched, name, copies)
+            return call_user_code(f"batched({name!r}, copies)", self.batched, name, copies)
 
     def grads_at(self, values: Values) -> Any:
         """What ``grads()`` returns after a ``loss()`` with the parameters at `values`."""
-        with closing(self.both_at(values)) as asked:
+        with closing(self.loss_then_grads_at(values)) as asked:
             next(asked)
             return next(asked)
 
-    def both_at(self, values: Values) -> Generator[Any, None, None]:
+    def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
         """What ``loss()`` returns with the parameters at `values`, and then what ``grads()`` does; to be closed."""
-        with self._at(values):
+        with self._placed_at(values):
             self._call_reset()
-            yield call("loss()", self._loss)
-            yield call("grads()", self._grads)
+            yield call_user_code("loss()", self._loss)
+            yield call_user_code("grads()", self._grads)
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Put every array back at the end, whatever happens in between."""
-        live = self._live()
+        live = self._current_arrays()
         before = {name: np.array(array) for name, array in live.items()}
         inputs = {name: np.array(array) for name, array in self._inputs.items()}
         try:
@@ -179,24 +179,24 @@ class Target:
 
     # -- the arrays themselves -------------------------------------------------------------------------------------
 
-    def _live(self) -> Values:
+    def _current_arrays(self) -> Values:
         params = self._params
-        mapping = call("params()", params) if callable(params) else params
+        mapping = call_user_code("params()", params) if callable(params) else params
         if not isinstance(mapping, Mapping):
             raise TargetError(f"params must be a mapping from names to arrays, got {_describe(mapping)}")
         return {
-            str(name): call(f"params[{name!r}]()", value) if callable(value) else value
+            str(name): call_user_code(f"params[{name!r}]()", value) if callable(value) else value
             for name, value in mapping.items()
         }
 
     def _write(self, values: Values) -> None:
-        for name, array in self._live().items():
+        for name, array in self._current_arrays().items():
             array[...] = values[name]
 
     @contextmanager
-    def _at(self, values: Values) -> Iterator[None]:
-        self._given = {**values, **{name: np.array(array) for name, array in self._inputs.items()}}
-        live = self._live()
+    def _placed_at(self, values: Values) -> Iterator[None]:
+        self._expected = {**values, **{name: np.array(array) for name, array in self._inputs.items()}}
+        live = self._current_arrays()
         if all(array.dtype == live[name].dtype for name, array in values.items()):
             self._write(values)
             yield
@@ -212,10 +212,10 @@ class Target:
 
     def _call_reset(self) -> None:
         if self._reset is not None:
-            call("reset()", self._reset)
+            call_user_code("reset()", self._reset)
 
     def _check_params(self) -> None:
-        live = self._live()
+        live = self._current_arrays()
         if not live:
             raise TargetError("params is empty: name at least one array to check")
         for name, array in live.items():
@@ -233,7 +233,7 @@ class Target:
                 raise TargetError(f"{name} is read-only, and the checker changes it in place: pass a writable array")
 
 
-class _FunctionTarget(Target):
+class FunctionTarget(Target):
     """f(params) -> (loss, grads): nothing to restore, since f is handed fresh arrays."""
 
     takes_complex = True
@@ -252,36 +252,36 @@ class _FunctionTarget(Target):
         if not isinstance(params, Mapping):
             raise TargetError(f"params must be a mapping from names to arrays, got {_describe(params)}")
         self._f = f
-        self._handed: Values = {}
+        self._passed: Values = {}
         arrays: dict[str, Any] = {
             str(key): value if isinstance(value, list) else np.array(value) for key, value in params.items()
         }
         name = name or getattr(f, "__name__", None)
         super().__init__(arrays, lambda: None, lambda: None, name=name, gates=gates, batched=batched)
 
-    def changed(self) -> list[str]:
-        return _differing(self._handed, self._given)
+    def names_changed_by_last_call(self) -> list[str]:
+        return _names_that_differ(self._passed, self._expected)
 
     def loss_at(self, values: Values) -> Any:
-        return self._called(values)[0]
+        return self._loss_and_grads(values)[0]
 
-    def both_at(self, values: Values) -> Generator[Any, None, None]:
-        yield from self._called(values)
+    def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
+        yield from self._loss_and_grads(values)
 
-    def _called(self, values: Values) -> tuple[Any, Any]:
-        self._given = dict(values)
-        self._handed = {name: np.array(array) for name, array in values.items()}
-        result = call("f(params)", self._f, dict(self._handed))
+    def _loss_and_grads(self, values: Values) -> tuple[Any, Any]:
+        self._expected = dict(values)
+        self._passed = {name: np.array(array) for name, array in values.items()}
+        result = call_user_code("f(params)", self._f, dict(self._passed))
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TargetError(f"f(params) must return a pair (loss, grads), got {_describe(result)}")
         return result
 
 
-class _VjpTarget(Target):
+class VjpTarget(Target):
     """forward and backward: the loss is the outputs contracted with cotangents that stay fixed through a check."""
 
     takes_complex = True
-    has_cotangent = True
+    is_vjp = True
 
     def __init__(
         self,
@@ -312,11 +312,11 @@ class _VjpTarget(Target):
         }
         floats: dict[str, Any] = {key: array for key, array in arrays.items() if key not in integers}
         self.cotangents: list[Array] = []
-        self._handed: Values = {}
+        self._passed: Values = {}
         name = name or getattr(forward, "__name__", None)
         super().__init__(floats, lambda: None, lambda: None, inputs=integers, name=name, gates=gates)
 
-    def begin(self, rng: np.random.Generator) -> None:
+    def draw_cotangents(self, rng: np.random.Generator) -> None:
         outputs, _ = self.run_forward(self.values())
         self.cotangents = []
         for i, output in enumerate(flatten(outputs)):
@@ -326,22 +326,22 @@ class _VjpTarget(Target):
                 )
             self.cotangents.append(np.asarray(rng.standard_normal(np.shape(output)), dtype=np.asarray(output).dtype))
 
-    def changed(self) -> list[str]:
-        return _differing(self._handed, self._given)
+    def names_changed_by_last_call(self) -> list[str]:
+        return _names_that_differ(self._passed, self._expected)
 
     def loss_at(self, values: Values) -> Any:
-        return self._contracted(self.run_forward(values)[0])
+        return self._dot_cotangents(self.run_forward(values)[0])
 
-    def both_at(self, values: Values) -> Generator[Any, None, None]:
+    def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
         outputs, cache = self.run_forward(values)
-        yield self._contracted(outputs)
+        yield self._dot_cotangents(outputs)
         yield self._run_backward(outputs, cache, self.cotangents)
 
     def pull_back(self, values: Values, cotangents: Sequence[Array]) -> dict[str, Any]:
         """The vector-Jacobian product of these cotangents."""
         return self._run_backward(*self.run_forward(values), cotangents)
 
-    def _contracted(self, outputs: Any) -> Any:
+    def _dot_cotangents(self, outputs: Any) -> Any:
         found = flatten(outputs)
         if len(found) != len(self.cotangents):
             raise TargetError(f"forward returned {len(found)} outputs, and {len(self.cotangents)} the first time")
@@ -350,19 +350,21 @@ class _VjpTarget(Target):
     def _run_backward(self, outputs: Any, cache: Any, cotangents: Sequence[Array]) -> dict[str, Any]:
         copies = [np.array(cotangent) for cotangent in cotangents]
         for i, (copy, cotangent) in enumerate(zip(copies, cotangents, strict=True)):
-            self._handed[f"cotangent[{i}]"], self._given[f"cotangent[{i}]"] = copy, cotangent
-        return self._named(call("backward(cotangents, cache)", self._backward, unflatten(outputs, copies), cache))
+            self._passed[f"cotangent[{i}]"], self._expected[f"cotangent[{i}]"] = copy, cotangent
+        return self._gradients_by_name(
+            call_user_code("backward(cotangents, cache)", self._backward, unflatten(outputs, copies), cache)
+        )
 
     def run_forward(self, values: Values) -> tuple[Any, Any]:
         """(outputs, cache) at these values."""
-        self._given = {name: np.array(values.get(name, self._inputs.get(name))) for name in self._order}
-        self._handed = {name: np.array(array) for name, array in self._given.items()}
-        result = call("forward(*inputs)", self._forward, *self._handed.values())
+        self._expected = {name: np.array(values.get(name, self._inputs.get(name))) for name in self._order}
+        self._passed = {name: np.array(array) for name, array in self._expected.items()}
+        result = call_user_code("forward(*inputs)", self._forward, *self._passed.values())
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TargetError(f"forward must return a pair (outputs, cache), got {_describe(result)}")
         return result
 
-    def _named(self, grads: Any) -> dict[str, Any]:
+    def _gradients_by_name(self, grads: Any) -> dict[str, Any]:
         if isinstance(grads, Mapping):
             return {
                 str(name): grad for name, grad in grads.items() if str(name) not in self._inputs or grad is not None
@@ -382,7 +384,7 @@ class _VjpTarget(Target):
         return {name: grad for name, grad in pairs if grad is not None and name not in self._inputs}
 
 
-def call(what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+def call_user_code(what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """Call the user's code; what it raises is reported as theirs."""
     try:
         with np.errstate(all="ignore"):
@@ -410,7 +412,7 @@ def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
     return build(structure)
 
 
-def _differing(arrays: Values, expected: Values) -> list[str]:
+def _names_that_differ(arrays: Values, expected: Values) -> list[str]:
     return [
         name
         for name, array in arrays.items()

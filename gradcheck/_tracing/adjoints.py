@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, is_float, number
+from gradcheck._common.arrays import Array, Values, as_complex, is_float
 from gradcheck._common.errors import TargetError
 from gradcheck._targets.target import Target
 from gradcheck._usercode.instrument import Program, tapped
@@ -43,7 +43,7 @@ class Adjoint:
     def name(self) -> str:
         """The name that the value is bound to, if its statement does nothing else."""
         node = self.site.statement.node
-        if self.site.top and isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        if self.site.is_statement_value and isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             return node.targets[0].id
         return ""
 
@@ -70,7 +70,7 @@ def adjoints(target: Target, base: Values, program: Program) -> tuple[list[Adjoi
         TooMuchError: If there are too many.
     """
     passings = _passings(target, base, program)
-    entries = sum(one.value.size for one in passings if not one.site.derived and one.site.plus is None)
+    entries = sum(one.value.size for one in passings if not one.site.derivative_follows and one.site.summand_of is None)
     if passings and entries * passings[-1].order > MOST_WORK:
         raise TooMuchError
     return _Perturber(target, base, program).all(passings)
@@ -116,7 +116,7 @@ class _Perturber:
             # backwards, so that a sum's derivative is known before its summands'
             for passing in reversed(passings):
                 site = passing.site
-                if site.derived or site.kind == "touch":
+                if site.derivative_follows or site.kind == "touch":
                     continue
                 value = self._of_sum(passing, found)
                 if value is None:
@@ -128,9 +128,9 @@ class _Perturber:
         return list(reversed(found.values())), self.evaluations
 
     def _of_sum(self, passing: _Passing, found: dict[tuple[int, int], Adjoint]) -> Array | None:
-        if passing.site.plus is None:
+        if passing.site.summand_of is None:
             return None
-        total = found.get((passing.site.plus, passing.execution))
+        total = found.get((passing.site.summand_of, passing.execution))
         return total.value if total is not None and total.value.shape == passing.value.shape else None
 
     def _derivative(self, passing: _Passing, zero: float, rng: np.random.Generator) -> Array | None:
@@ -177,7 +177,7 @@ class _Perturber:
         self.at, self.step, self.count = at, step, 0
         self.evaluations += 1
         try:
-            return number(self.target.loss_at(self.base))
+            return as_complex(self.target.loss_at(self.base))
         finally:
             for array, before in self.undo:
                 array[...] = before

@@ -14,7 +14,7 @@ from gradcheck._tracing.trace import Trace
 COLUMN = 72
 
 
-def view(subject: Target | TargetFactory, seed: int) -> str:
+def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
     """The annotated source.
 
     Raises:
@@ -28,7 +28,7 @@ def view(subject: Target | TargetFactory, seed: int) -> str:
             target = subject.build(seed, subject.sizes)
     assert isinstance(target, Target)
     with target.preserved():
-        target.begin(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(np.random.default_rng([seed, 1]))
         with Trace(target) as trace:
             judgement = trace.judgement({})
             return _annotated(trace, judgement)

@@ -63,11 +63,11 @@ def judge(recording: Recording, library: Library, sites: list[Site]) -> Judgemen
 def _is_whole(site: Site, event: Event) -> bool:
     """Whether the value is all that a statement computes: no reading, and no buffer that is filled bit by bit."""
     if site.kind == "load":
-        return site.top and bool(event.inputs)  # a slice
+        return site.is_statement_value and bool(event.inputs)  # a slice
     if site.kind == "value" and "empty" in site.text.partition("(")[0]:
         return False  # to be filled
     partly_filled = site.kind == "after" and not isinstance(site.statement.node, ast.AugAssign)
-    return site.top and site.kind != "touch" and not partly_filled
+    return site.is_statement_value and site.kind != "touch" and not partly_filled
 
 
 def _follow(result: Judgement) -> None:
@@ -147,7 +147,12 @@ def _aliases(result: Judgement, sites: list[Site], forward: Collection[int]) -> 
     found: dict[int, None] = {}
     for event in result.recording.events:
         site = sites[event.site]
-        handed_on = event.same and site.top and site.kind == "load" and isinstance(site.statement.node, ast.Assign)
+        handed_on = (
+            event.same
+            and site.is_statement_value
+            and site.kind == "load"
+            and isinstance(site.statement.node, ast.Assign)
+        )
         if handed_on and site.number not in forward:
             found.setdefault(site.number)
     return list(found)
@@ -157,7 +162,9 @@ def _zeros(result: Judgement, sites: list[Site], forward: Collection[int]) -> li
     found: dict[int, bool] = {}
     for event in result.recording.events:
         site = sites[event.site]
-        assigned = site.top and site.kind in ("value", "load") and isinstance(site.statement.node, ast.Assign)
+        assigned = (
+            site.is_statement_value and site.kind in ("value", "load") and isinstance(site.statement.node, ast.Assign)
+        )
         if assigned and "zeros" not in site.text:
             found[event.site] = found.get(event.site, True) and not np.any(event.value)
     return [number for number, zero in found.items() if zero and number not in forward]
@@ -191,7 +198,7 @@ def _add_sources(
         seen.add(i)
         site = sites[events[i].site]
         whole = result.judged[i] and site.kind != "bind"
-        usable = result.tainted[i] or untainted or (site.top and events[i].same)
+        usable = result.tainted[i] or untainted or (site.is_statement_value and events[i].same)
         if usable and site.number not in forward and (whole or site.kind in ("load", "bind", "after")):
             found.setdefault(site.number, i)
         if not whole:

@@ -21,7 +21,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._tracing.dataflow import Around, Judgement, candidates, sources
 from gradcheck._tracing.matching import Series
 from gradcheck._tracing.orders import aligned, shaped
-from gradcheck._tracing.recording import Event, Glimpse, Overrides, Recording, behind, glimpse
+from gradcheck._tracing.recording import Event, Overrides, PartialRun, Recording, behind, run_with_overrides
 from gradcheck._tracing.trace import Trace
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import innermost_loop
@@ -196,7 +196,7 @@ class _Search:
         together = {id(sites[site].statement) for site in behind}
         for event in events:
             site = sites[event.site]
-            usable = event.same and site.top and id(site.statement) in together
+            usable = event.same and site.is_statement_value and id(site.statement) in together
             if usable and (event.site, event.execution) not in overrides:
                 aliases.setdefault(event.site, []).append(event)
         best: tuple[float, Fault] | None = None
@@ -372,7 +372,7 @@ class _Search:
         for event in events:
             if event.same and event.inputs and event.inputs[0] in expected:
                 expected[event.index] = expected[event.inputs[0]]
-                if sites[event.site].top and sites[event.site].kind == "load":
+                if sites[event.site].is_statement_value and sites[event.site].kind == "load":
                     later.setdefault(event.site, {})[event.site, event.execution] = event.index
         for site, keys in later.items():
             values = {key: expected[index] for key, index in keys.items()}
@@ -391,7 +391,7 @@ class _Search:
 
     def _gain(
         self, judgement: Judgement, overrides: Overrides, own: set[tuple[int, int]], wrong: tuple[str, ...]
-    ) -> tuple[float, Glimpse]:
+    ) -> tuple[float, PartialRun]:
         """How much more is right with the overrides, the overridden values themselves not counted; and what came."""
         events = judgement.recording.events
         before = {
@@ -401,9 +401,9 @@ class _Search:
         }
         self.work += self.trace.passed
         try:
-            seen = glimpse(self.target, self.base, self.program, overrides, {site for site, _ in before})
+            seen = run_with_overrides(self.target, self.base, self.program, overrides, {site for site, _ in before})
         except TargetError:
-            return 0, Glimpse()
+            return 0, PartialRun()
         gain: float = GRADIENT * (len(wrong) - len(self.wrong(seen.gradients)))
         changed: list[tuple[Array, bool]] = []
         for key, (value, right) in before.items():
@@ -422,7 +422,7 @@ class _Search:
             gain -= LOSS * (right and not is_right)
         return gain + (self._in_part(before, seen) if self.finely else 0), seen
 
-    def _in_part(self, before: dict[tuple[int, int], tuple[Array, bool]], seen: Glimpse) -> float:
+    def _in_part(self, before: dict[tuple[int, int], tuple[Array, bool]], seen: PartialRun) -> float:
         """How much more of what was not right stands as it does in a derivative."""
         more = 0.0
         for key, (value, right) in before.items():
@@ -510,7 +510,12 @@ class _Search:
             seen.add(i)
             site = sites[events[i].site]
             other = site.statement
-            if other is not statement and other not in found and site.top and site.number not in self.forward:
+            if (
+                other is not statement
+                and other not in found
+                and site.is_statement_value
+                and site.number not in self.forward
+            ):
                 found.append(other)
             if not (judgement.judged[i] and judgement.right(i) and not events[i].same):
                 waiting += events[i].inputs

@@ -202,7 +202,7 @@ def _series(adjoints: Sequence[Adjoint]) -> list[Series]:
     """By site, in the order of the forward; executions without a derivative are zero."""
     by_site: dict[int, list[Adjoint]] = {}
     for adjoint in adjoints:
-        if adjoint.site.negated:
+        if adjoint.site.is_negation:
             continue  # whatever has the wrong sign would be right as the derivative of this
         by_site.setdefault(adjoint.site.number, []).append(adjoint)
     result = []

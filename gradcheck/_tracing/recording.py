@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values, is_float
-from gradcheck._targets.target import Target, _VjpTarget
+from gradcheck._targets.target import Target, VjpTarget
 from gradcheck._usercode.instrument import Program, tapped
 from gradcheck._usercode.rewriting import Site
 
@@ -72,7 +72,7 @@ def behind(recording: Recording, event: int | None) -> set[int]:
 
 
 @dataclass
-class Glimpse:
+class PartialRun:
     """What one run with overrides gave: the values at some sites, and the gradients."""
 
     values: dict[tuple[int, int], Array] = field(default_factory=dict)
@@ -80,9 +80,11 @@ class Glimpse:
     on: bool = False
 
 
-def glimpse(target: Target, base: Values, program: Program, overrides: Overrides, wanted: Collection[int]) -> Glimpse:
+def run_with_overrides(
+    target: Target, base: Values, program: Program, overrides: Overrides, wanted: Collection[int]
+) -> PartialRun:
     """The values at the wanted sites with these overrides: a recording without the data flow, and so much faster."""
-    result = Glimpse()
+    result = PartialRun()
     executions = [0] * len(program.sites)
     interesting = [False] * len(program.sites)
     for number in wanted:
@@ -119,9 +121,9 @@ def _gradients(raw: Any) -> dict[str, Array]:
 
 
 @contextmanager
-def _switched_on(target: Target, recorder: _Recorder | Glimpse) -> Iterator[None]:
+def _switched_on(target: Target, recorder: _Recorder | PartialRun) -> Iterator[None]:
     """Record while the backward runs, where that can be told from the forward."""
-    name = "_backward" if isinstance(target, _VjpTarget) else "_grads" if type(target) is Target else None
+    name = "_backward" if isinstance(target, VjpTarget) else "_grads" if type(target) is Target else None
     if name is None:
         recorder.on = True
         yield
@@ -174,7 +176,7 @@ class _Recorder:
             return value
         override = self.overrides.get((number, execution))
         site = self.program.sites[number]
-        if site.item and not (isinstance(value, np.ndarray) and value.base is None):
+        if site.is_item_update and not (isinstance(value, np.ndarray) and value.base is None):
             self.last[number] = None
             return value
         if site.kind == "touch" and not self._changed(value):
@@ -226,7 +228,7 @@ class _Recorder:
 
 
 def _whole(numbers: list[int], sites: list[Site]) -> list[int]:
-    return [one for one in numbers if sites[one].top]
+    return [one for one in numbers if sites[one].is_statement_value]
 
 
 def _owner(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, number
+from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import TargetError
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import REAL, adjoints
@@ -15,7 +15,7 @@ from gradcheck._tracing.dataflow import Judgement, judge
 from gradcheck._tracing.matching import RELATIVE, Library
 from gradcheck._tracing.recording import Overrides, record
 from gradcheck._usercode.instrument import Program, instrumented, rewrite
-from gradcheck._usercode.profiling import observed
+from gradcheck._usercode.profiling import functions_run
 
 #: directions along which each gradient is compared, while edits are tried
 DIRECTIONS = 4
@@ -25,12 +25,12 @@ class NoSourceError(TargetError):
     """None of the functions that ran has its source on disk."""
 
 
-def computed(target: Target) -> int:
+def count_backward_values(target: Target) -> int:
     """How many values the backward of a target computes."""
     with target.preserved():
-        target.begin(np.random.default_rng(0))
+        target.draw_cotangents(np.random.default_rng(0))
         base = target.values()
-        program = rewrite(observed(lambda: target.grads_at(base)))
+        program = rewrite(functions_run(lambda: target.grads_at(base)))
         with instrumented(program):
             return len(record(target, base, program, {}).events)
 
@@ -45,15 +45,17 @@ class Slopes(NamedTuple):
 class Trace:
     """One target at one point, with the derivatives of everything that its forward computes.
 
-    Use it as a context manager, inside ``target.preserved()`` and after ``target.begin()``. `divisor` is a factor
+    Use it as a context manager, inside ``target.preserved()`` and after ``target.draw_cotangents()``. `divisor` is a factor
     that all gradients are too large by, which is another matter.
     """
 
     def __init__(self, target: Target, divisor: float = 1.0, base: Values | None = None) -> None:
         self.target = target
         self.base: Values = target.values() if base is None else base
-        codes = observed(lambda: target.grads_at(self.base))
-        self._of_loss = {(code.co_filename, code.co_qualname) for code in observed(lambda: target.loss_at(self.base))}
+        codes = functions_run(lambda: target.grads_at(self.base))
+        self._of_loss = {
+            (code.co_filename, code.co_qualname) for code in functions_run(lambda: target.loss_at(self.base))
+        }
         self.program: Program = rewrite(codes)
         if not self.program.codes:
             raise NoSourceError("no line can be named: the source of the functions that ran is not at hand")
@@ -79,7 +81,7 @@ class Trace:
 
     def _prepare(self) -> None:
         target, divisor = self.target, self.divisor
-        self.loss = number(target.loss_at(self.base)).real
+        self.loss = as_complex(target.loss_at(self.base)).real
         loss = abs(self.loss)
         found, self.evaluations = adjoints(target, self.base, self.program)
         for adjoint in found:
@@ -89,7 +91,7 @@ class Trace:
         self.slopes = {name: self._slopes(name) for name in self.base}
         self.library = Library(found, loss * divisor)
 
-    def whole(self) -> None:
+    def stop_dividing(self) -> None:
         """From now on gradients are compared with what the factor that they have in common is part of."""
         self.slopes = {
             name: slopes._replace(values=slopes.values / self.divisor) for name, slopes in self.slopes.items()
@@ -127,7 +129,9 @@ class Trace:
         step = REAL * max(1.0, float(np.max(np.abs(array), initial=0.0)))
         for k, direction in enumerate(directions):
             ends = [
-                number(self.target.loss_at({**self.base, name: array + (sign * step * direction).reshape(array.shape)}))
+                as_complex(
+                    self.target.loss_at({**self.base, name: array + (sign * step * direction).reshape(array.shape)})
+                )
                 for sign in (1, -1)
             ]
             slopes[k] = (ends[0] - ends[1]).real / (2 * step)

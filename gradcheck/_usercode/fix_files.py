@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gradcheck._common.wording import shown_path
-from gradcheck._usercode.patching import Edit, applied
+from gradcheck._usercode.patching import Edit, apply_edits
 from gradcheck.report.report import Report
 
 
-def together(reports: Iterable[Report]) -> dict[str, list[Edit]]:
+def merge_patches(reports: Iterable[Report]) -> dict[str, list[Edit]]:
     """The edits of all reports by file; of two that overlap the first."""
     result: dict[str, list[Edit]] = {}
     for report in reports:
@@ -24,16 +24,16 @@ def together(reports: Iterable[Report]) -> dict[str, list[Edit]]:
     return {file: edits for file, edits in result.items() if edits}
 
 
-def fixed(file: str, edits: Sequence[Edit]) -> tuple[str, str]:
+def before_and_after(file: str, edits: Sequence[Edit]) -> tuple[str, str]:
     """The file's source as it is, and with the edits."""
     with open(file, encoding="utf-8", newline="") as stream:
         source = stream.read()
-    return source, applied(source, edits)
+    return source, apply_edits(source, edits)
 
 
 def write(file: str, edits: Sequence[Edit]) -> Path:
     """Write the fixed file; the file as it was is kept beside it. The backup's path."""
-    before, after = fixed(file, edits)
+    before, after = before_and_after(file, edits)
     backup = Path(file + ".orig")
     number = 1
     while backup.exists():
@@ -45,11 +45,11 @@ def write(file: str, edits: Sequence[Edit]) -> Path:
     return backup
 
 
-def patch(edits: dict[str, list[Edit]]) -> str:
+def unified_diff(edits: dict[str, list[Edit]]) -> str:
     """One unified diff of all files, as ``patch -p1`` and ``git apply`` read it, with paths from here."""
     parts = []
     for file, of_file in edits.items():
-        before, after = fixed(file, of_file)
+        before, after = before_and_after(file, of_file)
         name = shown_path(file)
         lines = difflib.unified_diff(
             before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"

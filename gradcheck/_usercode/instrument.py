@@ -30,7 +30,7 @@ class Program:
     sites: list[Site] = field(default_factory=list)
     #: the code that ran, and its rewritten form
     codes: dict[CodeType, CodeType] = field(default_factory=dict)
-    hidden: list[str] = field(default_factory=list)
+    without_source: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     #: what values pass through now, while the functions are rewritten (`instrumented`)
     tap: Tap | None = None
@@ -51,7 +51,7 @@ def rewrite(codes: list[CodeType]) -> Program:
         linecache.checkcache(file)  # it may have been edited and imported again
         source = "".join(linecache.getlines(file))
         if not source:
-            program.hidden += [code.co_qualname for code in of_file]
+            program.without_source += [code.co_qualname for code in of_file]
             continue
         program.sources[file] = source
         _rewrite_file(program, file, source, of_file)
@@ -66,7 +66,7 @@ def instrumented(program: Program) -> Iterator[None]:
         current = program.tap
         return value if current is None else current(number, value)
 
-    with swapped({old: _with_tap(new, tap) for old, new in program.codes.items()}):
+    with code_replaced({old: _with_tap(new, tap) for old, new in program.codes.items()}):
         yield
 
 
@@ -81,7 +81,7 @@ def tapped(program: Program, tap: Tap) -> Iterator[None]:
 
 
 @contextmanager
-def swapped(codes: dict[CodeType, CodeType]) -> Iterator[None]:
+def code_replaced(codes: dict[CodeType, CodeType]) -> Iterator[None]:
     """Functions with one of these codes run the other one instead; put back at the end."""
     originals: list[tuple[FunctionType, CodeType]] = []
     try:
@@ -95,7 +95,7 @@ def swapped(codes: dict[CodeType, CodeType]) -> Iterator[None]:
         _restore_made_inside(codes)
 
 
-def compiled(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, CodeType]:
+def matching_code_objects(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, CodeType]:
     """From each code object of the file as it is on disk to the one of the same place in `tree`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "'str' object is not callable": it will be
@@ -113,27 +113,27 @@ def _rewrite_file(program: Program, file: str, source: str, codes: list[CodeType
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        program.hidden += [code.co_qualname for code in codes]
+        program.without_source += [code.co_qualname for code in codes]
         return
     tree = Rewriter(file, source, program.sites, {code.co_firstlineno for code in codes}).rewritten(tree)
-    pairs = compiled(file, tree, source)
+    pairs = matching_code_objects(file, tree, source)
     for code in codes:
         if code.co_name in ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"):
             continue  # the code around it holds them
-        new = pairs.get(code) or _by_place(code, pairs)
+        new = pairs.get(code) or _by_code_key(code, pairs)
         if new is None:
-            program.hidden.append(code.co_qualname)
+            program.without_source.append(code.co_qualname)
         else:
             program.codes[code] = new
 
 
-def _by_place(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
+def _by_code_key(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
     """For code that was compiled in another way than from this source alone, as pytest does."""
-    same = [new for old, new in pairs.items() if place(old) == place(code)]
+    same = [new for old, new in pairs.items() if code_key(old) == code_key(code)]
     return same[0] if len(same) == 1 else None
 
 
-def place(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
+def code_key(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
     """What tells code apart within its file, however it was compiled."""
     return code.co_qualname, code.co_firstlineno, code.co_freevars
 

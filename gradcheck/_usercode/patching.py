@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import NamedTuple, TypeAlias
 
-from gradcheck._usercode.instrument import place
+from gradcheck._usercode.instrument import code_key
 from gradcheck._usercode.rewriting import Statement
 
 
@@ -27,7 +27,7 @@ class Edit(NamedTuple):
 
 
 #: where a code object stands in the one around it: its name, and how many of that name come before it
-Path: TypeAlias = tuple[tuple[str, int], ...]
+NestingPath: TypeAlias = tuple[tuple[str, int], ...]
 _FUTURES = {getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 
 
@@ -35,7 +35,7 @@ class RebindError(Exception):
     """An edited function reads other variables of the function around it than it did, so it has to be made anew."""
 
 
-def applied(source: str, chosen: Sequence[Edit]) -> str:
+def apply_edits(source: str, chosen: Sequence[Edit]) -> str:
     """The source with these edits, which must not overlap."""
     lines = [line.encode() for line in source.splitlines(keepends=True)]
     for edit in sorted(chosen, reverse=True):
@@ -45,7 +45,7 @@ def applied(source: str, chosen: Sequence[Edit]) -> str:
     return b"".join(lines).decode()
 
 
-def moved(edit: Edit, by: int) -> Edit:
+def shift_edit(edit: Edit, by: int) -> Edit:
     """The edit, so many lines further down."""
     return Edit((edit.start[0] + by, edit.start[1]), (edit.end[0] + by, edit.end[1]), edit.text)
 
@@ -66,16 +66,16 @@ class Patch:
 
     def patched(self, file: str) -> str:
         """The file's source with the edits."""
-        return applied(self.sources[file], self.edits().get(file, []))
+        return apply_edits(self.sources[file], self.edits().get(file, []))
 
-    def plain(self) -> dict[str, list[tuple[int, int, int, int, str]]]:
+    def to_builtins(self) -> dict[str, list[tuple[int, int, int, int, str]]]:
         """The edits by file, as builtins."""
         return {
             file: [(*edit.start, *edit.end, edit.text) for edit in of_file] for file, of_file in self.edits().items()
         }
 
 
-class Workshop:
+class EditedFunctions:
     """The functions that run, ready to be run with edits; only what stands around an edit is compiled again."""
 
     def __init__(self, codes: Collection[CodeType], sources: dict[str, str]) -> None:
@@ -112,13 +112,13 @@ class Workshop:
     def _replacements(self, file: str, edits: list[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
         source = self.sources[file]
         mine = [code for code in self.functions if code.co_filename == file]
-        for first, last in _roots(source):
+        for first, last in _toplevel_spans(source):
             inside = [edit for edit in edits if first <= edit.start[0] <= last]
             if not inside:
                 continue
             before, segment = _before(file, source, first, last)
             live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
-            text = "\n" * (first - 1) + applied(segment, [moved(edit, 1 - first) for edit in inside])
+            text = "\n" * (first - 1) + apply_edits(segment, [shift_edit(edit, 1 - first) for edit in inside])
             tree = ast.parse(text)
             after = _compiled(file, tree, live)
             keep = {path: old for path, old in live.items() if path in after}
@@ -129,7 +129,7 @@ class Workshop:
 
 
 @lru_cache(maxsize=8)
-def _roots(source: str) -> tuple[tuple[int, int], ...]:
+def _toplevel_spans(source: str) -> tuple[tuple[int, int], ...]:
     """The first and the last line of each statement of the module."""
     return tuple(
         (min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))]), node.end_lineno or 0)
@@ -138,12 +138,12 @@ def _roots(source: str) -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=64)
-def _before(file: str, source: str, first: int, last: int) -> tuple[dict[Path, CodeType], str]:
+def _before(file: str, source: str, first: int, last: int) -> tuple[dict[NestingPath, CodeType], str]:
     segment = "".join(source.splitlines(keepends=True)[first - 1 : last])
     return _compiled(file, ast.parse("\n" * (first - 1) + segment), {}), segment
 
 
-def _compiled(file: str, tree: ast.Module, live: dict[Path, CodeType]) -> dict[Path, CodeType]:
+def _compiled(file: str, tree: ast.Module, live: dict[NestingPath, CodeType]) -> dict[NestingPath, CodeType]:
     flags = 0
     for code in live.values():
         flags |= code.co_flags
@@ -153,7 +153,7 @@ def _compiled(file: str, tree: ast.Module, live: dict[Path, CodeType]) -> dict[P
         return dict(_inside(compile(tree, file, "exec", flags=future, dont_inherit=True), ()))
 
 
-def _inside(code: CodeType, path: Path) -> Iterator[tuple[Path, CodeType]]:
+def _inside(code: CodeType, path: NestingPath) -> Iterator[tuple[NestingPath, CodeType]]:
     count: Counter[str] = Counter()
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -165,7 +165,7 @@ def _inside(code: CodeType, path: Path) -> Iterator[tuple[Path, CodeType]]:
 
 def _alive(old: CodeType, mine: list[CodeType]) -> CodeType | None:
     """The code that runs: as it was compiled from this source, or, as pytest does it, in another way."""
-    near = [code for code in mine if code == old] or [code for code in mine if place(code) == place(old)]
+    near = [code for code in mine if code == old] or [code for code in mine if code_key(code) == code_key(old)]
     return near[0] if len(near) == 1 else None
 
 
@@ -188,7 +188,7 @@ def _tuple(names: tuple[str, ...]) -> ast.Tuple:
     return ast.Tuple([ast.Name(name, ast.Load()) for name in names], ast.Load())
 
 
-def original(statement: Statement, source: str) -> ast.stmt:
+def source_node(statement: Statement, source: str) -> ast.stmt:
     """The statement as it stands in the source."""
     return _statements(source)[type(statement.node), statement.node.lineno, statement.node.col_offset]
 
@@ -202,12 +202,12 @@ def _statements(source: str) -> dict[tuple[type[ast.stmt], int, int], ast.stmt]:
     }
 
 
-def growth(edit: Edit) -> int:
+def growth_of_edit(edit: Edit) -> int:
     """How much longer the code becomes: of equivalent edits the shortest is shown first."""
     return len(edit.text) - (edit.end[1] - edit.start[1] if edit.start[0] == edit.end[0] else 0)
 
 
-def replace(node: ast.expr, text: str) -> Edit:
+def replace_expression(node: ast.expr, text: str) -> Edit:
     """The edit that puts this text in the place of the node."""
     assert node.end_lineno is not None
     assert node.end_col_offset is not None

@@ -17,7 +17,7 @@ _LIBRARIES = tuple(
 )
 
 
-def observed(run: Callable[[], object]) -> list[CodeType]:
+def functions_run(run: Callable[[], object]) -> list[CodeType]:
     """The code objects of the user's that run, in the order of their first call."""
     seen: dict[CodeType, None] = {}
 
@@ -29,7 +29,7 @@ def observed(run: Callable[[], object]) -> list[CodeType]:
     return [code for code in seen if _is_users(code)]
 
 
-def counted(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[Any, Counter[tuple[CodeType, Any]]]:
+def count_returns(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[Any, Counter[tuple[CodeType, Any]]]:
     """What it returns, and how often each of the user's code objects returns a value of which the same is told."""
     seen: Counter[tuple[CodeType, Any]] = Counter()
 
@@ -40,10 +40,10 @@ def counted(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[Any, Co
     return _profiled(run, watch), seen
 
 
-def calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
+def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
     """What it returns, and how often each of the user's code objects ran; cheap before Python 3.12."""
     if sys.version_info >= (3, 12):  # there it counts all threads, and lets the user's code have no profiler of its own
-        result, seen = counted(run, lambda _: None)
+        result, seen = count_returns(run, lambda _: None)
         return result, Counter({code: times for (code, _), times in seen.items()})
     from cProfile import Profile  # where it is used: the import takes as long as a check
 
@@ -53,7 +53,7 @@ def calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
         result = run()
     finally:
         profile.disable()
-        _resume(before)
+        _restore_profiler(before)
     stats = ((entry.code, entry.callcount) for entry in profile.getstats())
     return result, Counter({code: times for code, times in stats if isinstance(code, CodeType) and _is_users(code)})
 
@@ -64,10 +64,10 @@ def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], Non
     try:
         return run()
     finally:
-        _resume(before)
+        _restore_profiler(before)
 
 
-def _resume(profile: Any) -> None:
+def _restore_profiler(profile: Any) -> None:
     """Go on with the profile that was running: a function, or an object such as cProfile's."""
     sys.setprofile(None)
     if callable(profile):

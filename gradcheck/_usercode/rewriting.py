@@ -56,14 +56,14 @@ class Site:
     statement: Statement
     inputs: tuple[int, ...] = ()
     #: the value is the statement's: what it assigns, adds, returns or hands on
-    top: bool = False
+    is_statement_value: bool = False
     #: its derivative follows from that of another tap, so it need not be perturbed
-    derived: bool = False
+    derivative_follows: bool = False
     #: an item just updated in place, which counts only if it is an array of its own, as those of a dict are
-    item: bool = False
+    is_item_update: bool = False
     #: it is another value with its sign changed
-    negated: bool = False
-    plus: int | None = None
+    is_negation: bool = False
+    summand_of: int | None = None
 
 
 class Rewriter(ast.NodeTransformer):
@@ -216,7 +216,7 @@ class Rewriter(ast.NodeTransformer):
         result = [self._statement_of(self._call("after", _loaded(whole), ast.unparse(whole)), node)]
         if whole is not node.target:
             result.append(self._statement_of(self._call("after", _loaded(node.target), ast.unparse(node.target)), node))
-            self.sites[-1].item = self.sites[-1].derived = True
+            self.sites[-1].is_item_update = self.sites[-1].derivative_follows = True
         return result
 
     def _touched(self, node: ast.Expr) -> list[ast.stmt]:
@@ -291,13 +291,13 @@ class Rewriter(ast.NodeTransformer):
                 self._call_parts(node)
         inner = tuple(self.found.pop())
         site = self._site("value", text, node, inner, top)
-        site.negated = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+        site.is_negation = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
             summands = [node.left, node.right] if isinstance(node.op, ast.Add) else [node.left]
             for summand in summands:
                 number = _number(summand)
                 if number is not None:
-                    self.sites[number].plus = site.number
+                    self.sites[number].summand_of = site.number
         return self._tapped(site, node)
 
     def _call_parts(self, node: ast.Call) -> None:
@@ -331,7 +331,7 @@ class Rewriter(ast.NodeTransformer):
                 node.value = self._value(base)
         inner = tuple(self.found.pop())
         site = self._site("value" if view else "load", text, node, inner, top)
-        site.derived = view or (isinstance(node, ast.Name) and bool(self.once) and node.id in self.once[-1])
+        site.derivative_follows = view or (isinstance(node, ast.Name) and bool(self.once) and node.id in self.once[-1])
         return self._tapped(site, node)
 
     def _is_module(self, node: ast.expr) -> bool:

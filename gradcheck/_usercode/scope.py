@@ -23,14 +23,14 @@ class Scope:
     def __init__(
         self,
         local: Mapping[str, Any],
-        glob: Mapping[str, Any],
+        globals_: Mapping[str, Any],
         helpers: Collection[str] = (),
         items: Collection[str] = (),
     ) -> None:
-        self.local, self.glob, self.items = local, glob, items
+        self.local, self.glob, self.items = local, globals_, items
         self.numbers = [name for name, value in local.items() if type(value) is int and value > 1]
         #: functions that run anyway, so that calling them does no harm
-        self.functions = [name for name in helpers if callable(glob.get(name))][:20]
+        self.functions = [name for name in helpers if callable(globals_.get(name))][:20]
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
@@ -87,19 +87,19 @@ class Scope:
         except Exception:  # the statement may come before what it names exists
             return None
 
-    def like(self, value: Any) -> list[str]:
+    def same_shape(self, value: Any) -> list[str]:
         """What reads arrays of the same shape."""
         if not is_float(value):
             return []
         return [name for name, other in self.arrays.items() if np.shape(other) == np.shape(value)][:MOST_NAMES]
 
-    def unlike(self, value: Any) -> list[str]:
+    def other_shape(self, value: Any) -> list[str]:
         """What reads arrays of other shapes."""
         if not is_float(value):
             return []
         return [name for name, other in self.arrays.items() if np.shape(other) != np.shape(value)][:MOST_NAMES]
 
-    def fitting(self, value: Any) -> list[str]:
+    def broadcastable(self, value: Any) -> list[str]:
         """What reads arrays that broadcast to its shape; any array, if there is no telling its shape."""
         if not is_float(value):
             return list(self.arrays)[:MOST_NAMES]

@@ -12,10 +12,20 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import NewType
 
-from gradcheck._common.verdict import MISS, Verdict
-from gradcheck._common.wording import shown
+from gradcheck._common.verdict import MISS_PROBABILITY, Verdict
+from gradcheck._common.wording import format_sizes
 from gradcheck._version import __version__
-from gradcheck.report.phrases import SEVERITY, SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.phrases import (
+    SORT_ORDER,
+    VERDICT_SIGNS,
+    footer,
+    format_location,
+    format_small,
+    format_worst_entry,
+    headline,
+    reasons,
+    worst_first,
+)
 from gradcheck.report.records import Block, Finding, Fix, Law, ReportRecord, Trial
 
 #: markup, with everything in it escaped
@@ -113,12 +123,12 @@ def _column(text: str, class_: str | None = None) -> Html:
 
 def _verdict(verdict: Verdict, more: str = "") -> Html:
     """A sign and a word; the colour only repeats them."""
-    return _inline("span", _text(f"{SIGNS[verdict]} {verdict}{more}"), class_=f"verdict {verdict}")
+    return _inline("span", _text(f"{VERDICT_SIGNS[verdict]} {verdict}{more}"), class_=f"verdict {verdict}")
 
 
 def _sign(verdict: Verdict) -> Html:
     """A sign alone, and the word for those who are read to."""
-    sign = _inline("span", _text(SIGNS[verdict]), aria_hidden="true")
+    sign = _inline("span", _text(VERDICT_SIGNS[verdict]), aria_hidden="true")
     return _joined(sign, _inline("span", _text(verdict), class_="unseen"))
 
 
@@ -127,13 +137,13 @@ def _sign(verdict: Verdict) -> Html:
 
 def _title(reports: Sequence[ReportRecord]) -> str:
     if len(reports) == 1:
-        return f"{SIGNS[reports[0].verdict]} {reports[0].name}: {reports[0].verdict} · gradcheck"
+        return f"{VERDICT_SIGNS[reports[0].verdict]} {reports[0].name}: {reports[0].verdict} · gradcheck"
     return f"{_outcome(reports)} · gradcheck"
 
 
 def _outcome(reports: Sequence[ReportRecord]) -> str:
     """How many targets came out how, the worst first."""
-    counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in SEVERITY}
+    counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in SORT_ORDER}
     parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
     return f"{len(reports)} targets: {', '.join(parts)}" if parts else "no targets were checked"
 
@@ -192,12 +202,14 @@ def _what_is_wrong(report: ReportRecord, level: int) -> Html:
         parts += [_heading(level, "What could not be decided"), _tag("ul", *undecided)]
     seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
     if report.ok and seen and all(map(math.isfinite, seen)):
-        parts += [_paragraph(f"An error of {small(max(seen))} of a gradient, or more, in any of them {_PROMISE}.")]
+        parts += [
+            _paragraph(f"An error of {format_small(max(seen))} of a gradient, or more, in any of them {_PROMISE}.")
+        ]
     return _joined(*parts)
 
 
 #: of an error as large as the sensitivity
-_PROMISE = f"would have been missed with a probability of at most 1e{round(math.log10(MISS))}"
+_PROMISE = f"would have been missed with a probability of at most 1e{round(math.log10(MISS_PROBABILITY))}"
 
 
 def _finding(finding: Finding) -> Html:
@@ -209,8 +221,8 @@ def _finding(finding: Finding) -> Html:
 def _where(finding: Finding) -> Html:
     """The line at fault; the statement on it, unless the fix shows it anyway."""
     parts = []
-    if place(finding):
-        parts.append(_tag("p", _text("in "), _inline("code", _text(place(finding)))))
+    if format_location(finding):
+        parts.append(_tag("p", _text("in "), _inline("code", _text(format_location(finding)))))
     if finding.statement is not None and finding.fix is None:
         parts.append(_tag("pre", _inline("code", _text(finding.statement))))
     return _joined(*parts)
@@ -237,7 +249,7 @@ def _reasons(report: ReportRecord) -> list[Html]:
 
 
 def _names(blocks: Sequence[Block]) -> Html:
-    return Html(", ".join(_inline("b", _text(f"{SIGNS[block.verdict]} {block.name}")) for block in blocks))
+    return Html(", ".join(_inline("b", _text(f"{VERDICT_SIGNS[block.verdict]} {block.name}")) for block in blocks))
 
 
 def _smallest(report: ReportRecord, level: int) -> Html:
@@ -248,7 +260,7 @@ def _smallest(report: ReportRecord, level: int) -> Html:
     command = f"gradcheck check FILE::{report.name}{options}" + (f" --seed {report.seed}" if report.seed else "")
     return _joined(
         _heading(level, "Smallest size that fails"),
-        _tag("p", _inline("strong", _text(shown(report.smallest)))),
+        _tag("p", _inline("strong", _text(format_sizes(report.smallest)))),
         _tag("pre", _inline("code", _text(command))),
     )
 
@@ -283,7 +295,12 @@ def _block(block: Block) -> Html:
         _tag("td", _text(shape)),
         _tag("td", _verdict(block.verdict, f" (÷ {block.factor:g})" if block.factor != 1.0 else "")),
     ]
-    numbers = [small(block.error), small(block.error_bar), small(block.sensitivity), *entry(block)]
+    numbers = [
+        format_small(block.error),
+        format_small(block.error_bar),
+        format_small(block.sensitivity),
+        *format_worst_entry(block),
+    ]
     cells += [_tag("td", _text(number) if number else _MISSING, class_="number") for number in numbers]
     return _tag("tr", *cells)
 
@@ -318,14 +335,16 @@ def _bar(block: Block, y: float) -> Html:
     if (seen := _drawable(block.sensitivity)) is not None:
         parts.append(_line(_x(seen), y - 9, _x(seen), y + 9, "seen"))
     if error is None:
-        parts.append(_label(_LEFT + 8, y + 4, f"{SIGNS[block.verdict]} no number", f"value {block.verdict}", "start"))
+        parts.append(
+            _label(_LEFT + 8, y + 4, f"{VERDICT_SIGNS[block.verdict]} no number", f"value {block.verdict}", "start")
+        )
         return _tag("g", *parts)
     if bar is None or error > bar:
         start = _LEFT if bar is None else _x(bar)
         parts.append(_box(start, y - 3, _x(error) - start, 6, f"beyond {block.verdict}"))
     parts.append(_tag("circle", cx=f"{_x(error):.1f}", cy=f"{y:.1f}", r=8, class_=f"mark {block.verdict}"))
-    parts.append(_label(_x(error), y + 4, SIGNS[block.verdict], f"sign {block.verdict}", "middle"))
-    parts.append(_label(_WIDTH - 4, y + 4, small(block.error), f"value {block.verdict}", "end"))
+    parts.append(_label(_x(error), y + 4, VERDICT_SIGNS[block.verdict], f"sign {block.verdict}", "middle"))
+    parts.append(_label(_WIDTH - 4, y + 4, format_small(block.error), f"value {block.verdict}", "end"))
     return _tag("g", *parts)
 
 
@@ -380,7 +399,7 @@ def _laws(report: ReportRecord, level: int) -> Html:
 
 
 def _law(law: Law) -> Html:
-    sign, word = (SIGNS["right"], "holds") if law.holds else (SIGNS["wrong"], "broken")
+    sign, word = (VERDICT_SIGNS["right"], "holds") if law.holds else (VERDICT_SIGNS["wrong"], "broken")
     outcome = _inline("span", _text(f"{sign} {word}"), class_=f"verdict {'right' if law.holds else law.breach}")
     cells = [_tag("th", _text(law.name), scope="row"), _tag("td", outcome), _tag("td", _text(law.message))]
     return _tag("tr", *cells)
@@ -422,7 +441,7 @@ def _trial_notes(report: ReportRecord) -> list[Html]:
     for trial in report.trials:
         alike.setdefault((trial.verdict, trial.wrong, trial.message), []).append(trial)
     notes = []
-    for (verdict, wrong, message), trials in sorted(alike.items(), key=lambda item: SEVERITY[item[0][0]]):
+    for (verdict, wrong, message), trials in sorted(alike.items(), key=lambda item: SORT_ORDER[item[0][0]]):
         where = "at all of them" if len(alike) == 1 else _places(report, trials)
         said = [*([", ".join(wrong)] if wrong else []), where, *([message] if message else [])]
         notes.append(_tag("li", _verdict(verdict), _text(f" {': '.join(said)}")))
@@ -439,7 +458,7 @@ def _places(report: ReportRecord, trials: Sequence[Trial]) -> str:
             name, value = next(iter(changed.items()))
             singly.setdefault(name, []).append(str(value))
         else:
-            others.append(shown(changed) or "as given")
+            others.append(format_sizes(changed) or "as given")
     return " · ".join([*sorted(others, key=len), *(f"{name}={', '.join(values)}" for name, values in singly.items())])
 
 

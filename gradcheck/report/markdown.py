@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 
-from gradcheck.report.phrases import SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.phrases import (
+    VERDICT_SIGNS,
+    footer,
+    format_location,
+    format_small,
+    format_worst_entry,
+    headline,
+    reasons,
+    worst_first,
+)
 from gradcheck.report.records import Finding, ReportRecord
 
 
 def to_markdown(report: ReportRecord) -> str:
     """A heading, the findings as a numbered list, what is not decided, and the table of gradients."""
-    lines = [f"### {SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
+    lines = [f"### {VERDICT_SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
     for number, finding in enumerate(report.findings, 1):
         lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]
     lines += [f"- {_escaped(note)}" for note in report.notes]
@@ -22,8 +31,13 @@ def to_markdown(report: ReportRecord) -> str:
         "|---|---|---:|---:|---:|---|---:|---:|",
     ]
     for block in worst_first(report):
-        numbers = [small(block.error), small(block.error_bar), small(block.sensitivity), *entry(block)]
-        cells = [_code(block.name), f"{SIGNS[block.verdict]} {block.verdict}", *numbers]
+        numbers = [
+            format_small(block.error),
+            format_small(block.error_bar),
+            format_small(block.sensitivity),
+            *format_worst_entry(block),
+        ]
+        cells = [_code(block.name), f"{VERDICT_SIGNS[block.verdict]} {block.verdict}", *numbers]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", footer(report), ""])
 
@@ -31,8 +45,8 @@ def to_markdown(report: ReportRecord) -> str:
 def _place(finding: Finding) -> list[str]:
     """The line, and the diff that mends it, inside the list's item."""
     lines = []
-    if place(finding):
-        lines += ["", f"   `{place(finding)}`"]
+    if format_location(finding):
+        lines += ["", f"   `{format_location(finding)}`"]
     if finding.fix is not None:
         lines += ["", "   ```diff", *(f"   {line}" for line in finding.fix.diff.splitlines()), "   ```", ""]
     return lines

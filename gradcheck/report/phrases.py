@@ -6,21 +6,21 @@ import os
 from pathlib import PurePath
 
 from gradcheck._common.verdict import Verdict
-from gradcheck._common.wording import shown, told_apart
+from gradcheck._common.wording import format_apart, format_sizes
 from gradcheck.report.records import Block, Finding, ReportRecord
 
 #: a sign that is read without colour
-SIGNS: dict[Verdict, str] = {"right": "✓", "wrong": "✗", "inconclusive": "?", "vacuous": "∅"}
+VERDICT_SIGNS: dict[Verdict, str] = {"right": "✓", "wrong": "✗", "inconclusive": "?", "vacuous": "∅"}
 #: the order in which a reader wants them
-SEVERITY: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "right": 3}
+SORT_ORDER: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "right": 3}
 
 
 def worst_first(report: ReportRecord) -> list[Block]:
     """The blocks in the order in which a reader wants them."""
-    return sorted(report.blocks.values(), key=lambda block: (SEVERITY[block.verdict], -(block.error or 0.0)))
+    return sorted(report.blocks.values(), key=lambda block: (SORT_ORDER[block.verdict], -(block.error or 0.0)))
 
 
-def place(finding: Finding) -> str:
+def format_location(finding: Finding) -> str:
     """``file:line``, the file as it is named from here; empty where no line is known."""
     if finding.file is None or finding.line is None:
         return ""
@@ -33,7 +33,7 @@ def headline(report: ReportRecord) -> str:
     """The outcome in one line, without the name."""
     total = len(report.blocks)
     broken = [law.name for law in report.laws.values() if not law.holds]
-    counts = {verdict: sum(block.verdict == verdict for block in report.blocks.values()) for verdict in SEVERITY}
+    counts = {verdict: sum(block.verdict == verdict for block in report.blocks.values()) for verdict in SORT_ORDER}
     parts = [f"{count} of {total} gradients {verdict}" for verdict, count in counts.items() if count]
     laws = f"{'law' if len(broken) == 1 else 'laws'} broken: {', '.join(broken)}" if broken else ""
     # Where no gradient is wrong, the broken laws are what is.
@@ -52,7 +52,7 @@ def reasons(report: ReportRecord) -> dict[str, list[Block]]:
 
 def footer(report: ReportRecord) -> str:
     """How it was found out, and what it cost."""
-    parts = [f"sizes {shown(report.sizes)}"] if report.sizes else []
+    parts = [f"sizes {format_sizes(report.sizes)}"] if report.sizes else []
     if len(report.trials) > 1:
         parts.append(f"and {len(report.trials) - 1} others")
     cost = f"{report.evaluations} evaluations of the loss in {report.seconds:.2f} s"
@@ -61,16 +61,16 @@ def footer(report: ReportRecord) -> str:
     )
 
 
-def small(value: float | None) -> str:
+def format_small(value: float | None) -> str:
     """A number where its size is what matters: 3.1e-13."""
     return "" if value is None else f"{value:.1e}"
 
 
-def entry(block: Block) -> tuple[str, str, str]:
+def format_worst_entry(block: Block) -> tuple[str, str, str]:
     """The worst entry's index and its two values, or blanks."""
     if block.worst is None:
         return "", "", ""
     index, analytic, numerical = block.worst
     if block.verdict == "right":
         return str(list(index)), f"{analytic:.6g}", f"{numerical:.6g}"
-    return str(list(index)), *told_apart(analytic, numerical)
+    return str(list(index)), *format_apart(analytic, numerical)

@@ -27,6 +27,7 @@ class Report(ReportRecord):
         return to_markdown(self)
 
     def __str__(self) -> str:
+        """The report as text."""
         from gradcheck.report.text import to_text
 
         return to_text(self)
@@ -36,8 +37,10 @@ class GradientError(AssertionError):
     """Raised by `assert_gradients`: its text is the report's; the report itself is in `.report`."""
 
     def __init__(self, report: Report) -> None:
+        """The report whose text is the message."""
         super().__init__(str(report))
         self.report = report
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """From a worker as its report."""
         return GradientError, (self.report,)

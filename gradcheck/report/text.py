@@ -10,7 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcheck._common.verdict import Verdict
-from gradcheck.report.phrases import SIGNS, entry, footer, headline, place, reasons, small, worst_first
+from gradcheck.report.phrases import (
+    VERDICT_SIGNS,
+    footer,
+    format_location,
+    format_small,
+    format_worst_entry,
+    headline,
+    reasons,
+    worst_first,
+)
 from gradcheck.report.records import Block, Finding, ReportRecord
 
 STYLES: dict[Verdict, str] = {"right": "green", "wrong": "bold red", "inconclusive": "yellow", "vacuous": "yellow"}
@@ -28,7 +37,8 @@ def to_text(report: ReportRecord) -> str:
 def to_rich(report: ReportRecord) -> RenderableType:
     """The report for `rich.print`."""
     title = Text.assemble(
-        (f"{SIGNS[report.verdict]} {report.name}: {report.verdict}", STYLES[report.verdict]), f" · {headline(report)}"
+        (f"{VERDICT_SIGNS[report.verdict]} {report.name}: {report.verdict}", STYLES[report.verdict]),
+        f" · {headline(report)}",
     )
     parts: list[RenderableType] = [title]
     if report.doc:
@@ -48,8 +58,8 @@ def to_rich(report: ReportRecord) -> RenderableType:
 def _finding(number: int, finding: Finding) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     grid.add_row(Text(f"{number}.", style="bold red"), Text(finding.message))
-    if place(finding):
-        grid.add_row("", Text(place(finding), style="cyan"))
+    if format_location(finding):
+        grid.add_row("", Text(format_location(finding), style="cyan"))
     if finding.fix is not None:
         for sign, lines, style in (("-", finding.fix.before, "red"), ("+", finding.fix.after, "green")):
             for line in lines.splitlines():
@@ -75,8 +85,15 @@ def _table(report: ReportRecord) -> Table:
 def _row(block: Block) -> list[tuple[str, str]]:
     """The cells and their styles."""
     shape = "×".join(map(str, block.shape)) or "scalar"
-    verdict = f"{SIGNS[block.verdict]} {block.verdict}" + (f" (÷ {block.factor:g})" if block.factor != 1.0 else "")
-    numbers = [small(block.error), small(block.error_bar), small(block.sensitivity), *entry(block)]
+    verdict = f"{VERDICT_SIGNS[block.verdict]} {block.verdict}" + (
+        f" (÷ {block.factor:g})" if block.factor != 1.0 else ""
+    )
+    numbers = [
+        format_small(block.error),
+        format_small(block.error_bar),
+        format_small(block.sensitivity),
+        *format_worst_entry(block),
+    ]
     return [(block.name, ""), (shape, ""), (verdict, STYLES[block.verdict]), *((number, "") for number in numbers)]
 
 

@@ -21,7 +21,7 @@ IDS = [f"{kind.cell}: {kind.name}" for kind in KINDS]
 @pytest.fixture(autouse=True)
 def without_lines(monkeypatch):
     """Verdicts and sizes are what is tested here; the search for lines cannot change them, and takes seconds."""
-    monkeypatch.setattr(_check._Run, "_explained", lambda _, report: report)
+    monkeypatch.setattr(_check._CheckRun, "_with_line_findings", lambda _, report: report)
 
 
 @cache

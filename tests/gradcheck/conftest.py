@@ -15,4 +15,4 @@ def lines_only_where_they_matter(request, monkeypatch):
     """Let verdicts be tested without the search for lines: it cannot change them, and takes seconds."""
     monkeypatch.setattr(_check, "TRACE_ERRORS_RAISE", True)
     if request.module.__name__.rpartition(".")[2] not in WITH_LINES:
-        monkeypatch.setattr(_check._Run, "_explained", lambda _, report: report)
+        monkeypatch.setattr(_check._CheckRun, "_with_line_findings", lambda _, report: report)

@@ -10,7 +10,7 @@ import numpy as np
 
 import gradcheck
 from gradcheck import Target
-from gradcheck._numeric.shared_entries import TURNS
+from gradcheck._numeric.shared_entries import ONE_THREAD_AT_A_TIME
 
 Arrays = dict[str, Any]
 
@@ -247,7 +247,11 @@ turns: list[bool] = []
 def watched(rng: np.random.Generator) -> Target:
     """Notes at each loss whether another thread could be in one as well."""
     w = rng.normal(size=20)
-    return Target({"w": w}, lambda: turns.append(TURNS.locked()) or float(np.sin(w).sum()), lambda: {"w": np.cos(w)})
+    return Target(
+        {"w": w},
+        lambda: turns.append(ONE_THREAD_AT_A_TIME.locked()) or float(np.sin(w).sum()),
+        lambda: {"w": np.cos(w)},
+    )
 
 
 class CustomError(Exception):

@@ -221,7 +221,7 @@ def test_one_bad_gradient_leaves_the_others_judged() -> None:
 def test_sizes_that_cannot_be(sizes: Any, told: str) -> None:
     """An unknown or negative size would be ignored, or end in the user's own code."""
     with pytest.raises(TargetError, match=told) as caught:
-        factory().at(**sizes)
+        factory().with_sizes(**sizes)
     assert "\n" not in str(caught.value)
 
 

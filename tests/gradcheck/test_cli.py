@@ -507,7 +507,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(("patience", "shown"), [(0.05, True), (60.0, False)])
 def test_progress_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch, patience: float, shown: bool) -> None:
     """A long check would look as if it hung, or a short one flicker."""
-    monkeypatch.setattr(cli, "PATIENCE", patience)
+    monkeypatch.setattr(cli, "PROGRESS_DELAY", patience)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     assert cli.main(["check", "slow.py", "--size", "N=60"]) == 0
     assert ("checking · " in terminal.getvalue()) == shown

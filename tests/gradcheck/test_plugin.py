@@ -667,4 +667,4 @@ def test_factory_without_a_code_object_has_a_place(pytester: pytest.Pytester) ->
 
 def test_traceback_without_frames_of_ours() -> None:
     """Where there is no traceback at all, showing the error would fail itself."""
-    assert plugin._theirs(None) is None
+    assert plugin._user_frames(None) is None

@@ -50,7 +50,7 @@ def test_the_smallest_size_that_fails(model: type[Rnn], bug: str) -> None:
     report = check(factory(model, bug))
     assert report.verdict == "wrong"
     assert report.smallest == SMALLEST[model, bug]
-    assert check(factory(model, bug).at(**report.smallest), explain=False).verdict == "wrong"
+    assert check(factory(model, bug).with_sizes(**report.smallest), explain=False).verdict == "wrong"
 
 
 def weights(bug: str) -> gradcheck.TargetFactory:
@@ -160,12 +160,12 @@ def test_what_is_vacuous_here_is_judged_elsewhere() -> None:
     report = check(masked)
     assert report.ok
     assert report.blocks["u"].message == "both gradients are zero here; judged at T=3"
-    assert check(masked.at(T=1)).verdict == "vacuous"
+    assert check(masked.with_sizes(T=1)).verdict == "vacuous"
 
 
 def test_pinned_sizes_are_not_varied() -> None:
     """A check of one size would be made at others."""
-    report = check(weights("T == 1").at(T=3))
+    report = check(weights("T == 1").with_sizes(T=3))
     assert report.ok
     assert [trial.sizes for trial in report.trials] == [{"T": 3}]
 

@@ -14,8 +14,8 @@ import gradcheck
 from gradcheck import Block, Target, Worst, check
 from gradcheck._checking.audit import Audit
 from gradcheck._checking.findings import common_factor, findings
-from gradcheck._common.wording import shown, told_apart
-from gradcheck._symptoms.common_factor import factor_at
+from gradcheck._common.wording import format_apart, format_sizes
+from gradcheck._symptoms.common_factor import factor_for_sizes
 from gradcheck._symptoms.patterns import factor
 from gradcheck.report.records import Trial
 from tests.gradcheck import networks
@@ -130,7 +130,7 @@ def test_a_factor_common_to_all_is_named_by_sizes(k: float, label: str) -> None:
     assert found.label == label
     assert found.value == pytest.approx(k)
     assert found.blocks == ("W", "U", "b")
-    assert factor_at(label, SIZES) == pytest.approx(k)
+    assert factor_for_sizes(label, SIZES) == pytest.approx(k)
 
 
 @pytest.mark.parametrize("k", [1.0, 1.001, -3.0, 2.5, 4.0])
@@ -336,12 +336,12 @@ def test_a_clip_to_a_norm(nowhere: dict[str, Any]) -> None:
 )
 def test_two_values_are_told_apart(analytic: float, numerical: float, pair: tuple[str, str]) -> None:
     """A report would show the same number twice and call one of them wrong."""
-    assert told_apart(analytic, numerical) == pair
+    assert format_apart(analytic, numerical) == pair
 
 
 def test_sizes_as_a_reader_writes_them() -> None:
     """Sizes would be shown as a Python dict."""
-    assert shown({"T": 2, "B": 1}) == "T=2, B=1"
+    assert format_sizes({"T": 2, "B": 1}) == "T=2, B=1"
 
 
 def outcome(wrong: tuple[str, ...] = (), **sizes: int) -> Trial:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck._common.verdict import BEYOND_DOUBT, MISS, judge, overall, sensitivity, why_undecided
+from gradcheck._common.verdict import BEYOND_DOUBT, MISS_PROBABILITY, judge, sensitivity, why_undecided, worst_verdict
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_judge_knows_no_scale(discrepancy: float, bar: float, scale: float) -> N
 def test_sensitivity_is_the_error_that_is_missed_once_in_a_million(directions: int, bar: float) -> None:
     """The printed sensitivity would not be what it is said to be."""
     missed = math.erf(bar / (math.sqrt(2) * sensitivity(bar, directions))) ** directions
-    assert missed == pytest.approx(MISS, rel=1e-3)
+    assert missed == pytest.approx(MISS_PROBABILITY, rel=1e-3)
 
 
 def test_sensitivity_against_counting() -> None:
@@ -80,7 +80,7 @@ def test_more_directions_see_more() -> None:
 )
 def test_the_whole_is_as_bad_as_its_worst_part(verdicts: list, expected: str) -> None:
     """One bad block would be outvoted by good ones."""
-    assert overall(verdicts) == expected
+    assert worst_verdict(verdicts) == expected
 
 
 @pytest.mark.parametrize(

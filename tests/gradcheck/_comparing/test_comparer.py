@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradcheck import Block, Target, check
-from gradcheck._checking.audit import Depth, audit
+from gradcheck._checking.audit import AuditOptions, audit
 from gradcheck._common.arrays import norm
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._numeric.evaluator import Evaluator
@@ -21,7 +21,7 @@ Arrays = dict[str, Any]
 
 def judged(target: Target, *, full: bool = False, seed: int = 0) -> dict[str, Block]:
     """The blocks of a target, without the laws."""
-    return audit(target, seed, Depth(laws=False, full=full, entries=full)).blocks
+    return audit(target, seed, AuditOptions(laws=False, full=full, entries=full)).blocks
 
 
 class Planted:

@@ -11,7 +11,7 @@ import pytest
 
 from gradcheck import Target, check
 from gradcheck._comparing.comparer import Comparer
-from gradcheck._comparing.wrong_entries import Wrong, extent, failing, find_wrong
+from gradcheck._comparing.wrong_entries import WrongEntries, find_wrong, narrow_to_failing, split_failing
 from gradcheck._numeric.entries import assemble, difference_entries
 from gradcheck._numeric.evaluator import Evaluator
 from tests.gradcheck.networks import Rnn
@@ -63,7 +63,7 @@ def test_the_worst_entry_and_both_its_values(index: tuple[int, int], full: bool)
     assert worst.numerical == pytest.approx(true[index], rel=1e-12)
 
 
-def found(target: Target, seed: int = 0) -> tuple[Wrong, int]:
+def found(target: Target, seed: int = 0) -> tuple[WrongEntries, int]:
     """What splitting finds, and the derivatives that it took."""
     comparer = Comparer(evaluator(target), {"w": target.grads_at(target.values())["w"]}, seed)
     probe, asked = comparer.probe("w"), []
@@ -88,7 +88,7 @@ def test_all_wrong_entries_of_many_are_found_by_splitting(shape: tuple[int, int]
     """Wrong entries in a large block would not be named, or cost as many losses as there are entries."""
     spoil = scattered(shape, count, seed=count)
     wrong, asked = found(bowl(shape, spoil)[0])
-    assert {tuple(map(int, index)) for index in np.argwhere(wrong.off)} == set(spoil)
+    assert {tuple(map(int, index)) for index in np.argwhere(wrong.mask)} == set(spoil)
     assert asked <= 2 * count * (math.ceil(math.log2(math.prod(shape) / count)) + 1)
     assert wrong.worst.index == max(spoil, key=spoil.__getitem__)
     assert wrong.worst.analytic - wrong.worst.numerical == pytest.approx(max(spoil.values()), rel=1e-6)
@@ -101,7 +101,7 @@ def test_splitting_works_where_only_real_numbers_do() -> None:
     real = Target({"w": lambda: target.values()["w"]}, target._loss, target._grads)
     real._params = lambda: target._params
     assert not real.takes_complex
-    assert {tuple(map(int, index)) for index in np.argwhere(found(real)[0].off)} == set(spoil)
+    assert {tuple(map(int, index)) for index in np.argwhere(found(real)[0].mask)} == set(spoil)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_slices_of_an_axis_are_found(part: Any) -> None:
     expected[part] = True
     spoil = {tuple(map(int, index)): 0.1 + 0.01 * k for k, index in enumerate(np.argwhere(expected))}
     wrong, asked = found(bowl(shape, spoil)[0])
-    assert np.array_equal(wrong.off, expected)
+    assert np.array_equal(wrong.mask, expected)
     assert wrong.worst.index in spoil
     assert asked < 250
 
@@ -156,13 +156,13 @@ def test_errors_that_cancel_are_told_apart_by_splitting(seed: int) -> None:
     """Two large errors side by side, which hide each other under half of all signs, would not be found."""
     spoil = {(3, 8): 1.0, (3, 9): -1.0, (50, 1): 0.1}
     wrong, _ = found(bowl((64, 64), spoil)[0], seed)
-    assert {tuple(map(int, index)) for index in np.argwhere(wrong.off)} == set(spoil)
+    assert {tuple(map(int, index)) for index in np.argwhere(wrong.mask)} == set(spoil)
 
 
 def test_an_error_within_the_bar_is_not_named() -> None:
     """Entries would be accused that nobody can tell from right ones."""
-    assert failing(lambda span: 3.0 if span[0] <= 5 < span[1] else 0.5, [(0, 8)]) == []
-    assert failing(lambda span: 9.0 if span[0] <= 5 < span[1] else 0.5, [(0, 8)]) == [(5, 6)]
+    assert split_failing(lambda span: 3.0 if span[0] <= 5 < span[1] else 0.5, [(0, 8)]) == []
+    assert split_failing(lambda span: 9.0 if span[0] <= 5 < span[1] else 0.5, [(0, 8)]) == [(5, 6)]
 
 
 @pytest.mark.parametrize("wrong", [[], [0], [9], [4], [0, 9], [2, 3, 7], list(range(10))])
@@ -172,7 +172,7 @@ def test_the_extent_of_what_fails(wrong: list[int]) -> None:
     def ratio(span: tuple[int, int]) -> float:
         return 10.0 * any(span[0] <= k < span[1] for k in wrong)
 
-    assert extent(ratio, (0, 10)) == ([(min(wrong), max(wrong) + 1)] if wrong else [])
+    assert narrow_to_failing(ratio, (0, 10)) == ([(min(wrong), max(wrong) + 1)] if wrong else [])
 
 
 @pytest.mark.parametrize("full", [False, True])

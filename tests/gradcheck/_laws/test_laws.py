@@ -10,7 +10,7 @@ import pytest
 
 from gradcheck import Target, check
 from gradcheck._laws.laws import finite_loss, repeatability, scalar, statelessness
-from gradcheck._numeric.gradients import structure
+from gradcheck._numeric.gradients import parse_gradients
 from gradcheck.report.records import Law
 from gradcheck.report.report import Report
 from tests.gradcheck.networks import Lstm, Rnn, rnn_backward, rnn_forward, sine, vjp_target
@@ -134,7 +134,7 @@ BASE = {"a": np.ones(2), "b": np.ones((2, 3))}
 
 def judged(raw: Any) -> tuple[dict[str, Law], dict[str, Any], dict[str, str]]:
     """What becomes of gradients of this structure."""
-    laws, usable, faults = structure(raw, BASE)
+    laws, usable, faults = parse_gradients(raw, BASE)
     return {law.name: law for law in laws}, usable, faults
 
 

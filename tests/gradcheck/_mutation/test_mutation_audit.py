@@ -103,11 +103,13 @@ def test_rounding_of_a_gradient_of_zero_is_no_difference(others):
     """An edit that changes no gradient but by rounding would count as a bug that the check does not see."""
     original = {"w": np.zeros(3), "v": np.full(2, others)}
     rounded = original | {"w": np.full(3, 1e-16)}
-    assert _mutate._distance(rounded, original) < _mutate.SAME
-    assert _mutate._distance(original | {"w": np.full(3, 1e-3)}, original) > _mutate.SAME
+    assert _mutate._distance(rounded, original) < _mutate.SAME_GRADIENT
+    assert _mutate._distance(original | {"w": np.full(3, 1e-3)}, original) > _mutate.SAME_GRADIENT
     assert _mutate._distance(original | {"w": np.full(3, np.nan)}, original) == np.inf
     undefined = {"u": np.full(2, np.nan)}
-    assert _mutate._distance(undefined | original | {"w": np.full(3, 1e-3)}, undefined | original) > _mutate.SAME
+    assert (
+        _mutate._distance(undefined | original | {"w": np.full(3, 1e-3)}, undefined | original) > _mutate.SAME_GRADIENT
+    )
 
 
 def test_a_mutant_is_shown_as_a_diff(cell):
@@ -154,7 +156,7 @@ def test_a_bug_that_shows_from_other_parameters_only_is_told_so(cell):
 def test_a_mutant_that_hangs_is_counted(cell, monkeypatch):
     """One bug that loops for ever would keep the audit from ending."""
     monkeypatch.setattr(_mutate, "LEAST_SECONDS", 1.0)
-    monkeypatch.setattr(_mutate, "PATIENCE", 0.0)
+    monkeypatch.setattr(_mutate, "TIMEOUT_FACTOR", 0.0)
     report = gradcheck.mutate(load(cell(limit="k = len(dstates)\n    while k > 0:\n        k -= 1")).cell)
     assert "hangs" in Counter(one.how for one in report.killed)
     assert report.survived == ()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck import Target, UserCodeError
-from gradcheck._common.arrays import inner, norm, number
+from gradcheck._common.arrays import as_complex, inner_product, norm
 from gradcheck._numeric.evaluator import Evaluator
 from tests.gradcheck.networks import Rnn, sine
 
@@ -21,7 +21,7 @@ def evaluator(loss: Callable[[Any], Any], w: Any = None) -> Evaluator:
     """An evaluator of this loss of three numbers."""
     params = {"w": np.array([0.3, -0.4, 0.8]) if w is None else w}
     made = Evaluator(Target(params, lambda: loss(params["w"]), dict))
-    made.loss_value = number(made.raw_loss()).real
+    made.loss_value = as_complex(made.raw_loss()).real
     return made
 
 
@@ -58,7 +58,7 @@ def test_analytic_code_gets_complex_steps(name: str) -> None:
     exact = found.derivative(along(found), confirm=True)
     assert found.is_complex
     assert found.scheme == "complex step"
-    real = found.real(along(found))
+    real = found.real_difference(along(found))
     assert abs(exact.value - real.value) <= real.error
 
 
@@ -79,8 +79,8 @@ def test_a_complex_step_that_fails_later_falls_back() -> None:
     found = evaluator(lambda w: float((w * w).sum()) if w[0].real > 1 else (w * w).sum())
     found.derivative(along(found), confirm=True)
     assert found.is_complex
-    far = found.based_at({"w": found.base["w"] + 5.0})
-    assert far.derivative(along(found)).value == pytest.approx(2 * inner(far.base, along(found)), rel=1e-9)
+    far = found.at_point({"w": found.base["w"] + 5.0})
+    assert far.derivative(along(found)).value == pytest.approx(2 * inner_product(far.base, along(found)), rel=1e-9)
 
 
 def test_params_that_the_loss_does_not_read_through_the_mapping() -> None:
@@ -100,7 +100,7 @@ def test_the_three_ways_in_agree(kind: str) -> None:
     found = Evaluator(getattr(model, kind)())
     found.loss_value = float(model.loss())
     with found.target.preserved():
-        assert found.at("U", (1, 2)).value == pytest.approx(expected, rel=1e-9)
+        assert found.entry_derivative("U", (1, 2)).value == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("error", [ValueError("math domain error"), ZeroDivisionError(), AssertionError("p > 0")])
@@ -142,7 +142,7 @@ def test_steps_over_many_entries_are_as_long_as_the_loss_allows() -> None:
     for found in (short, long):
         found.measure_noise()
     short.room = 1.0
-    assert 0 < long.real(along(long)).error < short.real(along(short)).error / 4
+    assert 0 < long.real_difference(along(long)).error < short.real_difference(along(short)).error / 4
 
 
 def test_steps_are_no_longer_where_the_loss_bends() -> None:
@@ -150,7 +150,7 @@ def test_steps_are_no_longer_where_the_loss_bends() -> None:
     found = small_weights(lambda z: np.sin(300 * z))
     found.measure_noise()
     before = found.evaluations
-    found.real(along(found))
+    found.real_difference(along(found))
     assert found.room == 1.0
     assert found.evaluations - before < 20
 
@@ -192,7 +192,7 @@ def test_every_loss_is_counted() -> None:
     found = Evaluator(target, lambda: ticks.append(0))
     found.loss_value = 2.0
     found.derivative({"w": np.ones(2)}, confirm=True)
-    far = found.based_at({"w": np.zeros(2)})
+    far = found.at_point({"w": np.zeros(2)})
     far.raw_loss()
     assert found.evaluations == far.evaluations == len(asked) == len(ticks) > 6
 
@@ -212,7 +212,7 @@ def test_a_step_is_taken_in_the_parameters_own_precision() -> None:
     target = Target({"w": w}, lambda: seen.append(w.dtype) or float((w * w).sum()), dict)
     found = Evaluator(target)
     found.loss_value = 5.0
-    derivative = found.real({"w": np.ones(2)})
+    derivative = found.real_difference({"w": np.ones(2)})
     assert set(seen) == {np.dtype(np.float32)}
     assert abs(derivative.value - 6.0) <= derivative.error < 1e-3
 
@@ -221,7 +221,7 @@ def test_a_direction_of_zeros_costs_nothing() -> None:
     """A division by zero would end the check of a direction that does not move."""
     found = evaluator(lambda w: w.sum())
     before = found.evaluations
-    assert found.real({"w": np.zeros(3)}).value == 0.0
+    assert found.real_difference({"w": np.zeros(3)}).value == 0.0
     assert found.evaluations == before
 
 
@@ -239,13 +239,13 @@ class Tensor:
 )
 def test_number(raw: Any, expected: complex) -> None:
     """A loss in a common form would be refused."""
-    assert number(raw) == expected
+    assert as_complex(raw) == expected
 
 
 @pytest.mark.parametrize("raw", [None, "1.0", [1.0, 2.0], np.zeros((2, 2)), {}, np.array(["a"]), [[1.0], [1.0, 2.0]]])
 def test_what_is_no_number(raw: Any) -> None:
     """Something that is not one number would be taken for a loss."""
-    assert math.isnan(number(raw).real)
+    assert math.isnan(as_complex(raw).real)
 
 
 @given(
@@ -261,7 +261,7 @@ def test_norm_is_safe_at_the_ends_of_the_range(values: list[float], scale: float
 def test_inner_takes_the_blocks_of_the_direction() -> None:
     """Blocks that do not move would count."""
     gradient = {"a": np.array([1.0, 2.0]), "b": np.array(3.0)}
-    assert inner(gradient, {"a": np.array([10.0, 100.0])}) == 210.0
+    assert inner_product(gradient, {"a": np.array([10.0, 100.0])}) == 210.0
 
 
 def test_the_shortest_step_is_long_enough_for_rounding() -> None:
@@ -271,10 +271,10 @@ def test_the_shortest_step_is_long_enough_for_rounding() -> None:
     found.loss_value = float(np.sin([0.3, 1.0]).sum())
     slope = float(np.cos([0.3, 1.0]).sum())
     for change in (1e-3 * slope, slope, 1e3 * slope):
-        assert abs(found.shortest({"w": np.ones(2)}, change) - slope) < 0.1 * change
+        assert abs(found.slope_at_shortest_step({"w": np.ones(2)}, change) - slope) < 0.1 * change
 
 
 def test_a_product_near_the_largest_float_raises_no_warning() -> None:
     """Where warnings are errors, a check of large gradients would end in one of NumPy's."""
     large = {"a": np.full(2, 1e308), "b": np.full(2, -1e308)}
-    assert math.isnan(inner(large, {"a": np.full(2, 2.0), "b": np.full(2, 2.0)}))
+    assert math.isnan(inner_product(large, {"a": np.full(2, 2.0), "b": np.full(2, 2.0)}))

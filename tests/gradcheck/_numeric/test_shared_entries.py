@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from gradcheck import GradientError, Target, TargetError, TargetFactory, UserCodeError, check
-from gradcheck._numeric.shared_entries import FIRST, MOST
+from gradcheck._numeric.shared_entries import MAX_TASK_ENTRIES, TIMED_ENTRIES
 from tests.gradcheck import networks
 
 
@@ -65,9 +65,9 @@ def test_the_report_is_the_same(factory: TargetFactory) -> None:
     """A check would find something else when it is shared out."""
     executor = Recording()
     assert timeless(check(factory, full=True, executor=executor)) == timeless(check(factory, full=True))
-    assert max(len(task[4]) for task in executor.tasks) <= MOST
+    assert max(len(task[4]) for task in executor.tasks) <= MAX_TASK_ENTRIES
     sizes = [math.prod(b.shape) for b in check(factory).blocks.values()]
-    assert sum(len(task[4]) for task in executor.tasks) == sum(max(size - FIRST, 0) for size in sizes)
+    assert sum(len(task[4]) for task in executor.tasks) == sum(max(size - TIMED_ENTRIES, 0) for size in sizes)
 
 
 def test_other_processes(processes: Executor) -> None:
@@ -136,7 +136,7 @@ class KilledWorker(Exception):  # noqa: N818 - the name is what matters
 
 def test_executors_that_lose_tasks_in_their_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask tells of a worker that is gone by an exception that knows nothing of `concurrent.futures`."""
-    monkeypatch.setattr("gradcheck._numeric.shared_entries.MOST", 3)
+    monkeypatch.setattr("gradcheck._numeric.shared_entries.MAX_TASK_ENTRIES", 3)
     executor = Forgetful()
     report = check(networks.right_rnn, full=True, executor=executor)
     assert len(executor.tasks) > 4
@@ -149,7 +149,7 @@ def test_executors_that_lose_tasks_in_their_own_way(monkeypatch: pytest.MonkeyPa
 def test_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers of a Dask cluster would find something else, or one that is killed lose the check."""
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'gradcheck[dask]'")
-    monkeypatch.setattr("gradcheck._numeric.shared_entries.MOST", 16)
+    monkeypatch.setattr("gradcheck._numeric.shared_entries.MAX_TASK_ENTRIES", 16)
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
     with cluster, distributed.Client(cluster) as client, client.get_executor() as executor:
         for factory in (networks.right_rnn, networks.wrong_rnn, networks.real_rnn):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcheck._repair.edits import edits
-from gradcheck._usercode.patching import Edit, applied
+from gradcheck._repair.edits import candidate_edits
+from gradcheck._usercode.patching import Edit, apply_edits
 from gradcheck._usercode.scope import Scope
 from gradcheck.cli import main
 
@@ -43,7 +43,7 @@ def layer(rng, *, B=2, D=3, H=4):
 def outcomes(statement: str, scope: Scope) -> set[str]:
     """What the statement can become."""
     node = ast.parse(statement).body[0]
-    return {applied(statement, [edit]) for edit in edits(node, scope)}
+    return {apply_edits(statement, [edit]) for edit in candidate_edits(node, scope)}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_edits_count_bytes() -> None:
     """A letter that is not ASCII would shift every edit after it."""
     source = "s = 'ä'; y = a\n"
     begin = source.encode().index(b"a\n")
-    assert applied(source, [Edit((1, begin), (1, begin + 1), "b")]) == "s = 'ä'; y = b\n"
+    assert apply_edits(source, [Edit((1, begin), (1, begin + 1), "b")]) == "s = 'ä'; y = b\n"
 
 
 def test_fix_writes_the_file_and_keeps_the_old_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,6 @@ def test_sizes_that_a_parameter_has_no_part_in_are_one() -> None:
     def made(rng, *, T=3, B=2, D=5, H=4):
         return Rnn(rng, T, B, D, H).target()
 
-    assert made.single(0, "b") == {"T": 1, "B": 1, "D": 1, "H": 4}
-    assert made.single(0, "h0") == {"T": 1, "B": 2, "D": 1, "H": 4}
-    assert TargetFactory(made.make, pinned={"T": 2}).single(0, "b")["T"] == 2
+    assert made.sizes_without_reuse_of(0, "b") == {"T": 1, "B": 1, "D": 1, "H": 4}
+    assert made.sizes_without_reuse_of(0, "h0") == {"T": 1, "B": 2, "D": 1, "H": 4}
+    assert TargetFactory(made.make, pinned={"T": 2}).sizes_without_reuse_of(0, "b")["T"] == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradcheck._symptoms.patterns import pattern
+from gradcheck._symptoms.patterns import match_pattern
 
 RNG = np.random.default_rng(0)
 TRUE = {"W": RNG.standard_normal((3, 8)), "V": RNG.standard_normal((3, 8)), "b": RNG.standard_normal(6)}
@@ -27,7 +27,7 @@ IN, FORGET, CELL, OUT = np.split(TRUE["W"], 4, axis=1)
 )
 def test_what_fits_is_named(name, analytic, kind, said):
     """A wrong gradient would go by another name, or by none."""
-    found = pattern(name, analytic, TRUE)
+    found = match_pattern(name, analytic, TRUE)
     assert found[0] == kind
     assert said in found[1]
 
@@ -36,20 +36,20 @@ def test_what_fits_is_named(name, analytic, kind, said):
 def test_what_does_not_fit_is_not_named(seed):
     """A pattern would be seen in noise."""
     rng = np.random.default_rng(seed)
-    assert pattern("W", rng.standard_normal((3, 8)), TRUE)[0] == "gradient"
+    assert match_pattern("W", rng.standard_normal((3, 8)), TRUE)[0] == "gradient"
     near = np.hstack([IN, FORGET, OUT, CELL]) * (1 + 1e-4 * rng.standard_normal((3, 8)))
-    assert pattern("W", near, TRUE)[0] == "gradient"
+    assert match_pattern("W", near, TRUE)[0] == "gradient"
 
 
 def test_the_evidence_is_given():
     """Nobody could tell how well a pattern fits."""
-    assert "to within" in pattern("W", TRUE["V"] * (1 + 1e-12), TRUE)[1]
+    assert "to within" in match_pattern("W", TRUE["V"] * (1 + 1e-12), TRUE)[1]
 
 
 def test_one_entry_at_a_bound_is_no_clip():
     """Any gradient whose largest entry is too small would be called clipped."""
     bound = np.sort(np.abs(TRUE["W"]).ravel())[-2] * 1.01
-    assert pattern("W", np.clip(TRUE["W"], -bound, bound), TRUE)[0] == "gradient"
+    assert match_pattern("W", np.clip(TRUE["W"], -bound, bound), TRUE)[0] == "gradient"
     two = np.clip(TRUE["W"], -0.5, 0.5)
     two[0, 0] *= 0.9
-    assert pattern("W", two, TRUE)[0] == "gradient"
+    assert match_pattern("W", two, TRUE)[0] == "gradient"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradcheck import Target, check
-from gradcheck._symptoms.wrong_regions import Setting, places
+from gradcheck._symptoms.wrong_regions import GradientContext, describe_region
 from tests.gradcheck.networks import Lstm, factory
 
 #: an LSTM of width 4, and what else it is made of
@@ -17,14 +17,18 @@ GRU = {"W": (5, 12), "U": (4, 12), "b": (12,)}
 
 
 def said(
-    shape: tuple[int, ...], part: Any, setting: Setting | None = None, factor: float = 2.0, zero: Any = np.s_[:0]
+    shape: tuple[int, ...],
+    part: Any,
+    setting: GradientContext | None = None,
+    factor: float = 2.0,
+    zero: Any = np.s_[:0],
 ) -> Any:
     """The words where this part of a gradient is multiplied, and another part of it is zero and right."""
     true = np.random.default_rng(0).normal(size=shape)
     true[zero] = 0
     analytic = true.copy()
     analytic[part] *= factor
-    found = places(analytic != true, analytic, None, setting or Setting({"w": shape}))
+    found = describe_region(analytic != true, analytic, None, setting or GradientContext({"w": shape}))
     return found and (found.kind, found.words)
 
 
@@ -103,7 +107,7 @@ def test_where_most_of_a_part_is_wrong_the_count_is_said() -> None:
 )
 def test_gates_are_known_by_the_shapes(name: str, shapes: Any, gates: Any, part: Any, told: str) -> None:
     """A gate would not be named; or something would be called a gate that is none."""
-    setting = Setting(shapes, gates)
+    setting = GradientContext(shapes, gates)
     assert said(shapes[name], part, setting)[1].endswith(told)
 
 
@@ -120,7 +124,7 @@ def test_gates_are_known_by_the_shapes(name: str, shapes: Any, gates: Any, part:
 )
 def test_tokens_that_occur_twice(tokens: list[int], rows: list[int], named: bool) -> None:
     """A gradient that is assigned where tokens repeat would not be told as such; or another one would."""
-    setting = Setting({"w": (8, 5)}, (), {"x": np.array(tokens), "y": np.ones(3)})
+    setting = GradientContext({"w": (8, 5)}, (), {"x": np.array(tokens), "y": np.ones(3)})
     unused = np.setdiff1d(np.arange(8), tokens[:6])
     found = said((8, 5), rows, setting, zero=np.s_[unused])
     assert (found is not None and "which x holds more than once" in found[1]) is named
@@ -142,7 +146,9 @@ def test_tokens_of_the_last_step(tokens: list[Any], rows: list[int], steps: int)
     true[np.unique(tokens)] = 1.0
     analytic = true.copy()
     analytic[rows] *= 2
-    found = places(analytic != true, analytic, None, Setting({"w": (8, 5)}, (), {"x": np.array(tokens)}))
+    found = describe_region(
+        analytic != true, analytic, None, GradientContext({"w": (8, 5)}, (), {"x": np.array(tokens)})
+    )
     assert found.last == steps
     assert ("which x holds at its last index alone" in found.words) is bool(steps)
 
@@ -153,10 +159,10 @@ def test_what_the_wrong_part_is_of_the_true_one(factor: float, told: str) -> Non
     true = np.random.default_rng(0).normal(size=(4, 6))
     analytic = true.copy()
     analytic[1] *= factor
-    found = places(analytic != true, analytic, true, Setting({"w": (4, 6)}))
+    found = describe_region(analytic != true, analytic, true, GradientContext({"w": (4, 6)}))
     assert told in found.words.partition("; ")[2]
     analytic[1, 1] += 1
-    assert "; " not in places(analytic != true, analytic, true, Setting({"w": (4, 6)})).words
+    assert "; " not in describe_region(analytic != true, analytic, true, GradientContext({"w": (4, 6)})).words
 
 
 # -- through a whole check ---------------------------------------------------------------------------------------------
@@ -189,7 +195,7 @@ def test_a_table_whose_rows_are_assigned() -> None:
 @pytest.mark.parametrize("full", [False, True])
 def test_a_gate_of_a_network_is_named_at_one_time_step(full: bool) -> None:
     """Which gate is wrong would have to be counted out by hand."""
-    network = factory(Lstm, "forget gate").at(T=1)
+    network = factory(Lstm, "forget gate").with_sizes(T=1)
     report = check(network, full=full)
     assert report.blocks["W"].where == "right but at columns 4..7 of 16 (gate 2 of 4)"
     assert report.blocks["b"].where == "right but at entries 4..7 of 16 (gate 2 of 4)"

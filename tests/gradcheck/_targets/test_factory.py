@@ -114,29 +114,29 @@ def test_a_factory_that_raises_is_quoted_with_its_call() -> None:
 def test_sizes_that_cannot_be_are_refused(sizes: Any, told: str) -> None:
     """A misspelt or impossible size would be ignored, or passed on to the user's code."""
     with pytest.raises(TargetError) as caught:
-        factory().at(**sizes)
+        factory().with_sizes(**sizes)
     assert str(caught.value) == told
 
 
 def test_a_factory_without_sizes_says_so() -> None:
     """The message would end in an empty list."""
     with pytest.raises(TargetError, match="its sizes are none at all"):
-        TargetFactory(lambda rng: None).at(T=2)
+        TargetFactory(lambda rng: None).with_sizes(T=2)
 
 
 def test_pinned_sizes_are_kept() -> None:
     """A size asked for on the command line would be varied all the same, or be a NumPy number in the report."""
-    pinned = factory().at(T=np.int64(7)).at(B=1)
+    pinned = factory().with_sizes(T=np.int64(7)).with_sizes(B=1)
     assert pinned.sizes == {"T": 7, "B": 1, "D": 5, "H": 4}
     assert type(pinned.sizes["T"]) is int
     assert pinned.defaults["T"] == 3
-    assert all(sizes["T"] == 7 and sizes["B"] == 1 for sizes in pinned.sweep())
+    assert all(sizes["T"] == 7 and sizes["B"] == 1 for sizes in pinned.other_sizes())
     assert pinned.shrink({**pinned.sizes, "D": 3}, lambda _: True) == {"T": 7, "B": 1, "D": 1, "H": 1}
 
 
 def test_the_sweep() -> None:
     """One of the small sizes at which bugs hide or show would not be tried, or one be tried twice."""
-    assert list(of(T=4, B=2).sweep()) == [
+    assert list(of(T=4, B=2).other_sizes()) == [
         {"T": 1, "B": 2},
         {"T": 2, "B": 2},
         {"T": 3, "B": 2},
@@ -144,13 +144,13 @@ def test_the_sweep() -> None:
         {"T": 4, "B": 3},
         {"T": 5, "B": 3},
     ]
-    assert list(TargetFactory(lambda rng: None).sweep()) == []
+    assert list(TargetFactory(lambda rng: None).other_sizes()) == []
 
 
 @given(st.dictionaries(st.sampled_from("TBDHV"), st.integers(1, 6), min_size=1))
 def test_the_last_of_the_sweep_is_larger_and_all_different(sizes: dict[str, int]) -> None:
     """Equal sizes would hide a transpose, and small ones everything that needs length."""
-    *_, largest = of(**sizes).sweep()
+    *_, largest = of(**sizes).other_sizes()
     assert all(largest[name] > value for name, value in sizes.items())
     assert len(set(largest.values())) == len(largest)
 
@@ -184,7 +184,7 @@ def test_shrinking_asks_for_no_size_twice_at_the_end() -> None:
 
 def test_a_factory_travels_by_name() -> None:
     """Worker processes could not be sent a decorated factory, or would lose its pinned sizes."""
-    sent = pickle.loads(pickle.dumps(networks.right_rnn.at(T=3)))
+    sent = pickle.loads(pickle.dumps(networks.right_rnn.with_sizes(T=3)))
     assert sent.make is networks.right_rnn.make
     assert sent.sizes == {"T": 3, "H": 9}
 

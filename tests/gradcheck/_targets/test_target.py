@@ -107,7 +107,7 @@ def test_changed_names_what_a_call_overwrote() -> None:
 
     target = Target({"w": w, "v": v}, loss, dict, inputs={"x": x})
     target.loss_at({"w": np.ones(2), "v": np.ones(2)})
-    assert target.changed() == ["w", "x"]
+    assert target.names_changed_by_last_call() == ["w", "x"]
 
 
 def test_reset_comes_before_each_loss() -> None:
@@ -151,7 +151,7 @@ def test_a_pure_function_gets_arrays_of_its_own() -> None:
 
     target = Target.from_function(f, given_params)
     target.loss_at(target.values())
-    assert target.changed() == ["w"]
+    assert target.names_changed_by_last_call() == ["w"]
     assert given_params["w"].tolist() == [1.0, 1.0]
     assert target.name == "f"
 
@@ -170,10 +170,10 @@ def test_a_function_that_returns_no_pair(result: Any) -> None:
 def test_the_cotangents_are_drawn_once_for_a_check() -> None:
     """The loss would be another function at each call, or the same one under every seed."""
     target = vjp_target()
-    target.begin(np.random.default_rng(1))
+    target.draw_cotangents(np.random.default_rng(1))
     first = target.loss_at(target.values())
     assert target.loss_at(target.values()) == first
-    target.begin(np.random.default_rng(2))
+    target.draw_cotangents(np.random.default_rng(2))
     assert target.loss_at(target.values()) != first
 
 
@@ -195,7 +195,7 @@ def test_gradients_in_any_form(form: str) -> None:
     """Gradients would be assigned to other inputs than their own."""
     inputs = {"tokens": np.array([0, 1]), "x": np.ones(2), "y": np.ones(2)}
     target = Target.from_vjp(lambda _tokens, x, y: (x * y, None), lambda *_: backward_results()[form], inputs)
-    target.begin(rng())
+    target.draw_cotangents(rng())
     found = target.grads_at(target.values())
     assert {name: grad.tolist() for name, grad in found.items()} == {"x": [2.0, 2.0], "y": [3.0, 3.0]}
     assert list(target.inputs()) == ["tokens"]
@@ -204,7 +204,7 @@ def test_gradients_in_any_form(form: str) -> None:
 def test_a_lone_gradient_needs_no_tuple() -> None:
     """A backward of one input would have its gradient taken for a sequence of gradients."""
     target = Target.from_vjp(lambda x: (x, None), lambda dy, _: dy, [np.ones(1)])
-    target.begin(rng())
+    target.draw_cotangents(rng())
     assert list(target.grads_at(target.values())) == ["inputs[0]"]
 
 
@@ -218,7 +218,7 @@ def test_nested_outputs_get_cotangents_of_the_same_nesting() -> None:
         return (dh + dhT.sum() + dcT.sum(),)
 
     target = Target.from_vjp(lambda x: ((x, (x[:1], x[1:])), None), backward, [np.ones(3)])
-    target.begin(rng())
+    target.draw_cotangents(rng())
     target.grads_at(target.values())
     dh, (dhT, dcT) = seen[0]
     assert (dh.shape, dhT.shape, dcT.shape) == ((3,), (1,), (2,))
@@ -234,10 +234,10 @@ def test_a_backward_that_writes_into_its_cotangents_is_seen() -> None:
 
     inputs = {name: np.ones(shape) for name, shape in {"x": (2, 1, 3), "h0": (1, 2), "W": (3, 2), "U": (2, 2)}.items()}
     target = Target.from_vjp(rnn_forward, backward, {**inputs, "b": np.zeros(2)})
-    target.begin(rng())
+    target.draw_cotangents(rng())
     kept = [np.array(cotangent) for cotangent in target.cotangents]
     target.grads_at(target.values())
-    assert target.changed() == ["cotangent[0]"]
+    assert target.names_changed_by_last_call() == ["cotangent[0]"]
     assert all(np.array_equal(a, b) for a, b in zip(kept, target.cotangents, strict=True))
 
 
@@ -254,14 +254,14 @@ def test_a_forward_or_backward_of_another_form(forward: Any, backward: Any, mess
     """A function of another form would end in an error of ours that says nothing."""
     target = Target.from_vjp(forward, backward, [np.ones(2)])
     with pytest.raises(TargetError, match=message):
-        target.begin(rng()) or target.grads_at(target.values())
+        target.draw_cotangents(rng()) or target.grads_at(target.values())
 
 
 def test_a_forward_that_changes_its_number_of_outputs() -> None:
     """Outputs without a cotangent would be left out of the loss in silence."""
     outputs = [(np.ones(2), np.ones(1)), (np.ones(2),)]
     target = Target.from_vjp(lambda _: (outputs.pop(0), None), lambda *_: (), [np.ones(2)])
-    target.begin(rng())
+    target.draw_cotangents(rng())
     with pytest.raises(TargetError, match="forward returned 1 outputs, and 2 the first time"):
         target.loss_at(target.values())
 

@@ -147,7 +147,7 @@ def test_correct_code_has_no_fault(style: str, tmp_path: Path) -> None:
     """A right line would be accused."""
     make = module(tmp_path, STYLES[style]).make
     target = make.build(0, make.sizes)
-    target.begin(np.random.default_rng(0))
+    target.draw_cotangents(np.random.default_rng(0))
     with Trace(target) as trace:
         assert faults(trace) == []
         assert trace.wrong(trace.judgement({}).recording.gradients) == ()

@@ -13,7 +13,7 @@ import pytest
 
 from gradcheck._common.files import load
 from gradcheck._usercode.instrument import Program, instrumented, rewrite, tapped
-from gradcheck._usercode.profiling import calls, counted, observed
+from gradcheck._usercode.profiling import count_calls, count_returns, functions_run
 
 SOURCE = '''
 import functools
@@ -96,7 +96,7 @@ def module(tmp_path: Path) -> Any:
 
 def program_of(run: Callable[[], object]) -> Program:
     """The rewritten functions that run."""
-    return rewrite(observed(run))
+    return rewrite(functions_run(run))
 
 
 @pytest.mark.parametrize("name", ["plain", "updates", "lazy", "decorated", "method"])
@@ -107,7 +107,7 @@ def test_rewritten_functions_compute_the_same(name: str, module: Any) -> None:
     function, x = getattr(module, name), np.array([0.5, -1.5])
     expected = function(x)
     program = program_of(lambda: function(x))
-    assert not program.hidden
+    assert not program.without_source
     seen: list[int] = []
 
     def tap(site: int, value: Any) -> Any:
@@ -182,7 +182,7 @@ def test_what_rewritten_code_made_is_put_back(module: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "watch", [observed, lambda run: counted(run, bool), calls], ids=["observed", "counted", "calls"]
+    "watch", [functions_run, lambda run: count_returns(run, bool), count_calls], ids=["observed", "counted", "calls"]
 )
 def test_the_profiler_is_put_back(watch: Any) -> None:
     """A profiler of the user's would be switched off."""
@@ -207,7 +207,7 @@ def test_calls_are_counted_in_a_run_that_is_profiled() -> None:
     outer = cProfile.Profile()
     outer.enable()
     try:
-        result, times = calls(lambda: twice(1) + twice(2))
+        result, times = count_calls(lambda: twice(1) + twice(2))
         twice(3)
     finally:
         outer.disable()
@@ -226,7 +226,7 @@ def test_libraries_are_not_the_users() -> None:
         json.dumps({})
         np.linalg.norm(np.ones(2))
 
-    assert [code.co_name for code in observed(run)] == ["run"]
+    assert [code.co_name for code in functions_run(run)] == ["run"]
 
 
 def test_code_without_source_is_said() -> None:
@@ -234,4 +234,4 @@ def test_code_without_source_is_said() -> None:
     space: dict[str, Any] = {}
     exec("def nowhere(): return 1.0", space)  # as in a REPL
     program = program_of(space["nowhere"])
-    assert program.hidden == ["nowhere"]
+    assert program.without_source == ["nowhere"]

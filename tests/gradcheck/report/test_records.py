@@ -47,7 +47,7 @@ REPORTS: dict[str, Any] = {
     "kinked": kinked,
     "outside": outside,
     "misshapen": misshapen,
-    "pinned": lambda: factory().at(T=np.int32(2)),
+    "pinned": lambda: factory().with_sizes(T=np.int32(2)),
 }
 
 

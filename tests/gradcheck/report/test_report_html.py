@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import gradcheck
 from gradcheck._common.verdict import Verdict
 from gradcheck.report.html import to_html
-from gradcheck.report.phrases import SIGNS
+from gradcheck.report.phrases import VERDICT_SIGNS
 from gradcheck.report.records import Block, Worst
 from gradcheck.report.report import Report
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
@@ -109,7 +109,10 @@ def test_page_is_well_formed(report: Report) -> None:
     """A browser would have to guess where elements end."""
     root = page(report)
     assert root.one("html").attributes["lang"] == "en"
-    assert root.one("head").one("title").text == f"{SIGNS[report.verdict]} {report.name}: {report.verdict} · gradcheck"
+    assert (
+        root.one("head").one("title").text
+        == f"{VERDICT_SIGNS[report.verdict]} {report.name}: {report.verdict} · gradcheck"
+    )
     assert len(root.all("h1")) == 1
 
 
@@ -173,11 +176,11 @@ def test_verdict_is_said_without_colour(verdict: Verdict) -> None:
     """Who sees no red and green, or listens, would not know what came out."""
     report = Report("x", verdict, {"W": Block("W", (1,), verdict, 0.5, 0.1, 0.1)}, {})
     root = page(report, report)
-    told = f"{SIGNS[verdict]} {verdict}"
+    told = f"{VERDICT_SIGNS[verdict]} {verdict}"
     assert [row[1] for row in rows(root.one("table", "contents"))] == [told, told]
     assert [row[2] for row in rows(root.all("table", "gradients")[0])] == [told]
     assert all(heading.text == f"x {told}" for heading in root.all("h2"))
-    assert root.all("svg", "picture")[0].one("text", "sign").text == SIGNS[verdict]
+    assert root.all("svg", "picture")[0].one("text", "sign").text == VERDICT_SIGNS[verdict]
 
 
 @pytest.mark.parametrize("table", ["contents", "gradients", "laws", "sizes"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck.report.markdown import to_markdown
-from gradcheck.report.phrases import SIGNS
+from gradcheck.report.phrases import VERDICT_SIGNS
 from gradcheck.report.report import Report
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
@@ -19,7 +19,7 @@ def table(report: Report) -> list[list[str]]:
 @pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
 def test_heading_is_the_outcome(report: Report) -> None:
     """A comment on a pull request would not say in its first line what came out."""
-    assert to_markdown(report).startswith(f"### {SIGNS[report.verdict]} `{report.name}`: {report.verdict}\n\n")
+    assert to_markdown(report).startswith(f"### {VERDICT_SIGNS[report.verdict]} `{report.name}`: {report.verdict}\n\n")
 
 
 @pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from gradcheck.report.phrases import SIGNS
+from gradcheck.report.phrases import VERDICT_SIGNS
 from gradcheck.report.report import Report
 from gradcheck.report.text import WIDTH, to_rich, to_text
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
@@ -16,7 +16,7 @@ from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, R
 @pytest.mark.parametrize("report", EVERY_VERDICT, ids=lambda report: report.name)
 def test_first_line_is_the_outcome(report: Report) -> None:
     """A log would have to be read to its end to know what came out."""
-    assert to_text(report).startswith(f"{SIGNS[report.verdict]} {report.name}: {report.verdict} · ")
+    assert to_text(report).startswith(f"{VERDICT_SIGNS[report.verdict]} {report.name}: {report.verdict} · ")
     assert str(report) == to_text(report)
 
 
