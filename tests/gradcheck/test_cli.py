@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gradcheck import cli
+from gradcheck import cli, cli_session
 from gradcheck._checking import check as _check
 
 HEAD = """
@@ -410,7 +410,7 @@ def test_jobs_without_full_are_pointed_out(capsys: pytest.CaptureFixture[str]) -
     """A user would wait for processes that have nothing to do."""
     assert cli.main(["check", "right.py", "--jobs", "2"]) == 0
     assert capsys.readouterr().err == (
-        "gradcheck: --jobs shares out the entries of --full; without --full it changes nothing\n"
+        "gradcheck: --jobs divides the entries of --full; without --full it has no effect\n"
     )
 
 
@@ -507,7 +507,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(("patience", "shown"), [(0.05, True), (60.0, False)])
 def test_progress_on_a_terminal_after_a_while(monkeypatch: pytest.MonkeyPatch, patience: float, shown: bool) -> None:
     """A long check would look as if it hung, or a short one flicker."""
-    monkeypatch.setattr(cli, "PROGRESS_DELAY", patience)
+    monkeypatch.setattr(cli_session, "PROGRESS_DELAY", patience)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     assert cli.main(["check", "slow.py", "--size", "N=60"]) == 0
     assert ("checking · " in terminal.getvalue()) == shown

@@ -294,9 +294,9 @@ def test_smallest_size_can_be_run() -> None:
     """The command on the page would check something else, or not exist."""
     command = next(code.text for code in page(WRONG).all("code") if code.text.startswith("gradcheck"))
     assert command == "gradcheck check FILE::lstm --size T=2 --size H=1 --seed 3"
-    from gradcheck.cli import _parser
+    from gradcheck.cli_parser import build_parser
 
-    options = _parser().parse_args(command.split()[1:])
+    options = build_parser().parse_args(command.split()[1:])
     assert options.size == [("T", 2), ("H", 1)]
     assert options.seed == 3
     assert "Smallest" not in page(RIGHT).text

@@ -1,0 +1,162 @@
+"""The arguments of the command: what can be given, and what is refused at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gradcheck._version import __version__
+
+CHECK_EPILOG = """\
+exit status:
+  0    all right
+  1    something wrong
+  2    bad usage, or a target that cannot be run
+  3    nothing wrong, but not all verified
+  130  interrupted
+Of several targets the worst counts: 2 before 1, 1 before 3, 3 before 0.
+"""
+MUTATE_EPILOG = """\
+exit status:
+  0    the check saw every bug that changes a gradient
+  1    the check missed some of them
+  2    bad usage, or the check does not pass without a planted bug
+  3    there was nothing to plant, or no time
+  130  interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``gradcheck`` with all its commands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="gradcheck",
+        description="Verifies hand-written gradients, and says what is wrong where.",
+        epilog=CHECK_EPILOG,
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"gradcheck {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subjects = _subject_options()
+    reports = _report_options(subjects)
+    check = commands.add_parser(
+        "check",
+        parents=[reports],
+        help="check the targets of a file",
+        description="Check every @gradcheck.target (and every Target) of the files, or only those that are named.",
+        epilog=CHECK_EPILOG,
+        formatter_class=raw,
+    )
+    _add_check_options(check)
+    mutate = commands.add_parser(
+        "mutate",
+        parents=[reports],
+        help="plant bugs in the backward, and see whether the check finds them",
+        description="Plant bugs in the backward of every @gradcheck.target of the files, one at a time. Show the bugs "
+        "that the check misses, and what would make it see them.",
+        epilog=MUTATE_EPILOG,
+        formatter_class=raw,
+    )
+    _add_mutate_options(mutate)
+    commands.add_parser(
+        "trace",
+        parents=[subjects],
+        help="show the backward's source with the derivative that each line holds",
+        description="Show the source of the backward and, beside each line, the derivative of the loss that it holds.",
+    ).set_defaults(json=False)
+    return parser
+
+
+def parse_seed(text: str) -> int:
+    """A seed, also for pytest's option and ini key."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: expected an integer of at least 0")
+    return int(text)
+
+
+def _subject_options() -> argparse.ArgumentParser:
+    """What every command takes: files, a seed, sizes."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument("files", nargs="+", metavar="FILE[::NAME]", help="a Python file, or one target of it")
+    parent.add_argument(
+        "--seed", type=parse_seed, default=0, metavar="N", help="seed of parameters and directions (default: 0)"
+    )
+    parent.add_argument(
+        "--size",
+        type=_parse_size,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="pin a size, as in --size T=7; repeatable",
+    )
+    return parent
+
+
+def _report_options(subjects: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What the commands that report on a target take as well."""
+    parent = argparse.ArgumentParser(add_help=False, parents=[subjects])
+    parent.add_argument("--full", action="store_true", help="difference every entry of every gradient")
+    parent.add_argument("--json", action="store_true", help="print one JSON object per target, each on its own line")
+    return parent
+
+
+def _add_check_options(check: argparse.ArgumentParser) -> None:
+    check.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write the reports to one HTML file")
+    check.add_argument(
+        "--fix", action="store_true", help="write the verified fixes to the files; each original is kept as FILE.orig"
+    )
+    check.add_argument("--patch", metavar="PATH", type=_parse_writable, help="write the verified fixes to a patch file")
+    check.add_argument(
+        "--jobs",
+        type=_parse_jobs,
+        default=1,
+        metavar="N",
+        help="divide the entries of --full among N processes (default: 1)",
+    )
+
+
+def _add_mutate_options(mutate: argparse.ArgumentParser) -> None:
+    mutate.add_argument(
+        "--jobs", type=_parse_jobs, default=1, metavar="N", help="divide the bugs among N processes (default: 1)"
+    )
+    mutate.add_argument(
+        "--budget",
+        type=_parse_seconds,
+        metavar="SECONDS",
+        help="begin no new bug after this time (default: try all)",
+    )
+
+
+def _parse_jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: expected an integer of at least 1")
+    return int(text)
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: expected a number of seconds above 0")
+    return seconds
+
+
+def _parse_size(text: str) -> tuple[str, int]:
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals and value.removeprefix("-").isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: expected NAME=N, as in T=7")
+    if int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a size is at least 1")
+    return name, int(value)
+
+
+def _parse_writable(text: str) -> Path:
+    """Refused at once where it can be, since a check may take an hour."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: expected a file to write")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no folder {str(path.parent)!r}")
+    return path
