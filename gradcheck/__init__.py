@@ -2,24 +2,36 @@
 
     report = gradcheck.check(gradcheck.Target(params, loss, grads))
 
-The names are handed out lazily, so that pytest, which imports the plugin in every run, does not pay for NumPy.
+A name is imported when it is first used, so that pytest, which imports the plugin in every run, does not pay for NumPy.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcheck._version import __version__
+from gradcheck._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from gradcheck._checking.check import assert_gradients, check
-    from gradcheck._common.errors import TargetError, UserCodeError
-    from gradcheck._mutation.mutation_audit import Mutation, MutationReport, mutate
-    from gradcheck._targets.factory import TargetFactory, target
-    from gradcheck._targets.target import Target
-    from gradcheck.report.records import Block, Finding, Fix, Law, Trial, Worst
-    from gradcheck.report.report import GradientError, Report
+if TYPE_CHECKING:  # for type checkers, which do not read the table
+    from gradcheck._checking.check import assert_gradients as assert_gradients
+    from gradcheck._checking.check import check as check
+    from gradcheck._common.errors import TargetError as TargetError
+    from gradcheck._common.errors import UserCodeError as UserCodeError
+    from gradcheck._mutation.mutation_audit import Mutation as Mutation
+    from gradcheck._mutation.mutation_audit import MutationReport as MutationReport
+    from gradcheck._mutation.mutation_audit import mutate as mutate
+    from gradcheck._targets.factory import TargetFactory as TargetFactory
+    from gradcheck._targets.factory import target as target
+    from gradcheck._targets.target import Target as Target
+    from gradcheck.report.records import Block as Block
+    from gradcheck.report.records import Finding as Finding
+    from gradcheck.report.records import Fix as Fix
+    from gradcheck.report.records import Law as Law
+    from gradcheck.report.records import Trial as Trial
+    from gradcheck.report.records import Worst as Worst
+    from gradcheck.report.report import GradientError as GradientError
+    from gradcheck.report.report import Report as Report
 
+#: the module that each public name comes from
 _HOMES = {
     "Block": "report.records",
     "Finding": "report.records",
@@ -41,27 +53,7 @@ _HOMES = {
     "target": "_targets.factory",
 }
 
-__all__ = [
-    "Block",
-    "Finding",
-    "Fix",
-    "GradientError",
-    "Law",
-    "Mutation",
-    "MutationReport",
-    "Report",
-    "Target",
-    "TargetError",
-    "TargetFactory",
-    "Trial",
-    "UserCodeError",
-    "Worst",
-    "__version__",
-    "assert_gradients",
-    "check",
-    "mutate",
-    "target",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

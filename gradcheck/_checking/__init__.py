@@ -1,1 +1,20 @@
-"""To be written."""
+"""The order of a check: START HERE. Everything else is called from this room.
+
+What enters: a `Target` or a factory, a seed, and how thorough the check should be.
+What leaves: a `Report`: a verdict for each gradient, the laws, the findings, the verified fixes.
+
+A check takes these steps:
+
+1. Build the target at its default sizes and audit it: first the laws, then the gradients, then the entries of what
+   is wrong. An audit is one target at one point.
+2. If all gradients are wrong by one factor that the sizes name (T, 1/B), divide by it and audit again.
+3. Audit the other sizes. Shrink a failure to the smallest sizes that still fail.
+4. Turn what was seen into findings. If something is wrong, trace the backward, name the line and try edits.
+5. Verify the edits: a whole check of the edited code at every size, and one with another seed at the default sizes.
+
+The steps from the trace on are imported only when something is wrong, so a check of right code does not pay for
+them.
+
+Read `check.py` (the order), then `audit.py` (one target at one point), then `findings.py` (what is reported where no
+line is known).
+"""

@@ -1,1 +1,11 @@
-"""To be written."""
+"""How strong a check is: bugs are planted in the user's own backward, and the check must find them.
+
+What enters: a factory whose check passes.
+What leaves: a `MutationReport`: for each planted bug whether the check saw it, and if not, what would show it.
+
+A mutant that changes no gradient at any size, seed or point that is tried is equivalent and is not counted. The
+mutants are written apart from the edits of `_repair`, so that repairs are not tested against themselves.
+
+Read `operators.py` first: the kinds of bugs. Then `mutation_audit.py`: what becomes of one mutant, in turn and in
+worker processes.
+"""

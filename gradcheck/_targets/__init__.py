@@ -1,1 +1,14 @@
-"""To be written."""
+"""What is checked: a target, and the factory that builds it at any size.
+
+What enters: the user's parameters, loss and gradients; or a function that builds them from a random generator and
+sizes.
+What leaves: answers to three questions. What are the parameters? What is the loss at other values? What are the
+gradients there? Whether the values are written into the user's arrays, passed to a pure function, or passed to a
+forward and a backward is settled here.
+
+The promise of this room: every array is put back, also after an exception or Ctrl-C. The user's functions are called
+here, so an error in them is reported as theirs.
+
+Read `target.py` first. `factory.py` says which sizes are tried, how a failure is shrunk, and how a worker process
+finds the factory again.
+"""

@@ -1,1 +1,12 @@
-"""To be written."""
+"""The user's functions and files: which functions run, how they are rewritten, edited and put back.
+
+What enters: code objects of the user's, or edits of the user's source.
+What leaves: functions that run with taps (each expression passes its value through a hook) or with edits, for the
+time of a `with` block; or fixed files and patches. Afterwards every function is as it was.
+
+This room knows nothing of derivatives. Nothing is written to a file unless the user asks for it.
+
+Read `profiling.py` first: which functions run. Then `rewriting.py`, which puts taps into a syntax tree, and
+`instrument.py`, which puts the rewritten code into live functions. `patching.py` does the same with edits.
+`scope.py` says what a statement could name. `fix_files.py` writes verified fixes.
+"""
