@@ -6,7 +6,7 @@ What leaves: a name for what is seen (a factor, a sign, a transpose, exchanged g
 derivative of an activation applied twice), or which entries are wrong, in words; or nothing. A name is given only if
 it fits to within rounding.
 
-The files do not depend on each other. Read `patterns.py` first: one gradient beside the true one. Then
-`common_factor.py` (one factor in all gradients), `wrong_regions.py` (which rows, columns, gates or entries),
-`lost_shares.py` (the share of one time step alone), `activations.py` (the derivative of an activation).
+Read `patterns.py` first: one gradient beside the true one. Then `common_factor.py` (one factor in all gradients),
+`wrong_regions.py` (which rows, columns, gates or entries), `lost_shares.py` (the share of one time step alone),
+`activations.py` (the derivative of an activation).
 """

@@ -1,0 +1,58 @@
+"""The plugin's tests of factories: which options hold, what is left on a test. See also test_plugin.py."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck.plugin_items import OUTCOME_PROPERTY, check_item, is_factory, read_options
+
+
+@gradcheck.target
+def square(rng, *, N=3):
+    """A right target."""
+    w = rng.standard_normal(N)
+    return gradcheck.Target({"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": 2 * w}, name="square")
+
+
+def config(given: dict[str, Any], ini: dict[str, Any]) -> Any:
+    """A pytest config with these command-line options and ini keys."""
+    return SimpleNamespace(getoption=given.get, getini=ini.__getitem__)
+
+
+INI = {"gradcheck_full": False, "gradcheck_seed": "8"}
+
+
+def test_ini_file_then_command_line_then_marker() -> None:
+    """A setting would lose to one that is less specific."""
+    assert read_options(config({}, INI), None) == {"full": False, "seed": 8}
+    assert read_options(config({"gradcheck_seed": 0}, INI), None) == {"full": False, "seed": 0}
+    item: Any = SimpleNamespace(iter_markers=lambda _: [pytest.mark.gradcheck(full=True).mark])
+    assert read_options(config({"gradcheck_seed": 0}, INI), item) == {"full": True, "seed": 0}
+
+
+def test_seed_of_the_ini_file_that_is_none() -> None:
+    """A bad ini file would end in a traceback."""
+    with pytest.raises(pytest.UsageError, match="gradcheck_seed in the ini file: 'x' is not a seed"):
+        read_options(config({}, {**INI, "gradcheck_seed": "x"}), None)
+
+
+def test_a_check_leaves_its_last_outcome_on_the_test() -> None:
+    """The summary would count every example that Hypothesis tries, or none."""
+    item: Any = SimpleNamespace(user_properties=[("other", "1")])
+    for _ in range(2):
+        check_item(item, square.build(0, {"N": 3}), {"seed": 0})
+    (other, (name, value)) = item.user_properties
+    assert other == ("other", "1")
+    assert name == OUTCOME_PROPERTY
+    assert value.startswith("right: square, 1 gradient, ")
+
+
+def test_factories_are_told_from_other_functions() -> None:
+    """pytest would call a factory as a test function, or the plugin audit a plain function."""
+    assert is_factory(square)
+    assert not is_factory(square.make)
