@@ -6,6 +6,5 @@ What leaves: a `MutationReport`: for each planted bug whether the check saw it, 
 A mutant that changes no gradient at any size, seed or point that is tried is equivalent and is not counted. The
 mutants are written apart from the edits of `_repair`, so that repairs are not tested against themselves.
 
-Read `operators.py` first: the kinds of bugs. Then `mutation_audit.py`: what becomes of one mutant, in turn and in
-worker processes.
+Read `operators.py` first: the kinds of bugs. Then `mutation_audit.py`: what becomes of one mutant.
 """
