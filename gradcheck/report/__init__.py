@@ -5,6 +5,5 @@ What leaves: a `Report`, and its text, HTML, Markdown, JSON and plain dict. All 
 can be sent to another process.
 
 Start with `records.py`: every field of a report. Then `text.py`, the report on a terminal. `markdown.py` and the
-HTML page show the same records; `phrases.py` holds the words that they share. A record knows nothing of how it is
-shown.
+HTML page show the same records; `phrases.py` holds the words that they share.
 """
