@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-_HERE = str(Path(__file__).parents[1])
-_LIBRARIES = tuple(
-    {path for key in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(key))}
-)
+from gradcheck._common.user_files import is_user_file
 
 
 def functions_run(run: Callable[[], object]) -> list[CodeType]:
@@ -77,13 +71,4 @@ def _restore_profiler(profile: Any) -> None:
 
 
 def _is_users(code: CodeType) -> bool:
-    return _is_users_file(code.co_filename)
-
-
-@lru_cache(maxsize=1024)
-def _is_users_file(file: str) -> bool:
-    return not (
-        file.startswith((_HERE, *_LIBRARIES, "<frozen"))
-        or "site-packages" in file
-        or file == "<__array_function__ internals>"
-    )
+    return is_user_file(code.co_filename)
