@@ -186,6 +186,10 @@ class Target:
             self._is_open, self._open_state = before
             outside.restore_values(installed=self.built_state)
 
+    def move_to(self, values: Values) -> None:
+        """Set the parameters, until `preserved` puts them back."""
+        self._write(values)
+
     def restore_state(self, *, if_complex: bool = False) -> None:
         """Bring hidden state back to where `preserved` found it; `if_complex`: only where some of it is complex now."""
         state = self._open_state

@@ -52,6 +52,26 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
     return result, Counter({code: times for code, times in stats if isinstance(code, CodeType) and _is_users(code)})
 
 
+def lines_run(run: Callable[[], object]) -> frozenset[tuple[str, int]]:
+    """The lines of the user's that run, by file. A debugger or a coverage tool goes on after it."""
+    seen: set[tuple[str, int]] = set()
+
+    def watch(frame: FrameType, event: str, _: object) -> Any:
+        if not _is_users(frame.f_code):
+            return None
+        if event == "line":
+            seen.add((frame.f_code.co_filename, frame.f_lineno))
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return frozenset(seen)
+
+
 def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
     before = sys.getprofile()
     sys.setprofile(watch)
