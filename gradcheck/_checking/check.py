@@ -6,6 +6,7 @@ the other sizes; then, where something failed, down to the smallest size that st
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import math
 import time
@@ -13,10 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from gradcheck._checking.audit import Audit, AuditOptions, audit
 from gradcheck._checking.findings import common_factor, findings
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
+from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes, reduction_law
 from gradcheck._targets.factory import TargetFactory
@@ -27,6 +31,7 @@ from gradcheck.report.report import GradientError, Report
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from gradcheck._checking.verifier import Outcome
     from gradcheck._repair.explain import Content
     from gradcheck._tracing.trace import Trace
     from gradcheck._usercode.patching import Patch
@@ -129,6 +134,8 @@ class _CheckRun:
     divided: bool = False
     right_at: dict[str, tuple[Sizes, Block]] = field(default_factory=dict)
     broken_at: dict[str, Law] = field(default_factory=dict)
+    #: the verdicts at other sizes than the defaults
+    verdicts_at: dict[str, dict[str, Verdict]] = field(default_factory=dict)
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -220,6 +227,7 @@ class _CheckRun:
             )
         except TargetError as error:
             return [] if factory.refuses_sizes(error) else [Trial(sizes, "wrong", message=str(error))]
+        self.verdicts_at[format_sizes(sizes)] = {name: block.verdict for name, block in found.blocks.items()}
         for name, block in found.blocks.items():
             if block.verdict == "right":
                 self.right_at.setdefault(name, (sizes, block))
@@ -410,32 +418,75 @@ class _CheckRun:
         return common.union(*(trial.wrong for trial in report.trials))
 
     def _content(self, broken: set[str], hidden: bool) -> Content:
-        """Whether nothing is wrong with a patch that was not known before: at every size, and with another seed."""
-
+        """Whether an edit mends what it claims, by the whole check of the edited code."""
+        from gradcheck._checking.verifier import Claim, Verifier, behaviour
         from gradcheck._usercode.patching import EditedFunctions
         from gradcheck._usercode.profiling import functions_run
 
         subject = self.subject
+        verifier = Verifier((self._outcome_with_another_seed, self._outcome, self._outcome_at_other_parameters))
+        laws = frozenset(broken & HIDDEN) if hidden else frozenset()
+        factor = self.common.label if self.common else ""
+        before = behaviour(self._run_once)
 
         def content(patch: Patch, trace: Trace, rest: tuple[str, ...], mended: frozenset[str]) -> bool:
+            verifier.learn()
             codes = list(trace.program.codes)
             anew = isinstance(subject, TargetFactory)
             if isinstance(subject, TargetFactory):
                 # functions made by the factory are made anew for each size, from the code of what makes them
                 codes += functions_run(lambda: self._built(subject))
+            edited = _lines_of(patch)
+            claim = Claim(verifier.wrong() - set(rest), laws | mended, "" if "reduction" in mended else factor)
             with EditedFunctions(codes, trace.program.sources).edited(patch, anew=anew):
-                for seed, part in ((self.seed, subject), (self.seed + 1, self._one_size())):
-                    run = _CheckRun(part, seed, False, False, None, lambda *_: None)
-                    report = run.report()
-                    self.evaluations += run.evaluations
-                    known = set(run.common.blocks) if run.common and self.common else set()
-                    if _wrong(report) - known - set(rest) or _broken(report) - (
-                        broken - mended - (HIDDEN if hidden else set())
-                    ):
-                        return False
-            return True
+                if edited is not None and before.objections(behaviour(self._run_once), edited):
+                    return False
+                return not verifier.objections(claim)
 
         return content
+
+    def _run_once(self) -> None:
+        subject = self.subject
+        target = subject.build(self.seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+        with target.preserved():
+            target.draw_cotangents(np.random.default_rng([self.seed, 1]))
+            target.grads_at(target.values())
+
+    def _outcome(self) -> Outcome:
+        return self._outcome_of(self.subject, self.seed)
+
+    def _outcome_with_another_seed(self) -> Outcome:
+        return self._outcome_of(self._one_size(), self.seed + 1)
+
+    def _outcome_at_other_parameters(self) -> Outcome:
+        """What is found at the default sizes where all parameters are others."""
+        from gradcheck._checking.verifier import at_other_parameters
+
+        subject, seed = self.subject, self.seed + 2
+        target = subject.build(seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+        with at_other_parameters(target, seed):
+            return self._outcome_of(target, seed)
+
+    def _outcome_of(self, subject: Target | TargetFactory, seed: int) -> Outcome:
+        """What a check without lines finds; gradients that only have a common factor wrong count as right beside it."""
+        from gradcheck._checking.verifier import Outcome
+
+        run = _CheckRun(subject, seed, False, False, None, lambda *_: None)
+        report = run.report()
+        self.evaluations += run.evaluations
+        excused: dict[str, Verdict] = {}
+        if run.common and not run.divided:
+            excused = dict.fromkeys(run.common.blocks, "right")
+        verdicts: dict[str, Verdict] = {name: block.verdict for name, block in report.blocks.items()}
+        return Outcome(
+            verdicts | excused,
+            {
+                at: found | {name: excused[name] for name in excused if name in found}
+                for at, found in run.verdicts_at.items()
+            },
+            {law.name: law.holds for law in report.laws.values()},
+            run.common.label if run.common else "",
+        )
 
     def _one_size(self) -> Target | TargetFactory:
         """What is checked with another seed: one size is enough then."""
@@ -469,6 +520,20 @@ class _CheckRun:
 
 def _wrong(report: Report) -> set[str]:
     return {name for name, block in report.blocks.items() if block.verdict == "wrong"}
+
+
+def _lines_of(patch: Patch) -> frozenset[tuple[str, int]] | None:
+    """The lines that a patch edits; None if it edits what decides which lines run, or how many lines there are."""
+    lines: set[tuple[str, int]] = set()
+    for statement, edit in patch.chosen:
+        if (
+            isinstance(statement.node, (ast.For, ast.While, ast.If))
+            or "\n" in edit.text
+            or edit.start[0] != edit.end[0]
+        ):
+            return None
+        lines.update((statement.file, line) for line in range(statement.line, (statement.node.end_lineno or 0) + 1))
+    return frozenset(lines)
 
 
 def _is_vector(shape: tuple[int, ...]) -> bool:

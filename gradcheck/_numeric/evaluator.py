@@ -361,6 +361,8 @@ class Evaluator:
             exact = self._complex(direction)
         except UserCodeError:
             return None  # the code does not take complex numbers: no fault of its own
+        finally:
+            self.target.restore_state(if_complex=True)  # what the loss keeps may have become complex
         return exact if math.isfinite(exact.value) else None
 
     @contextlib.contextmanager

@@ -15,6 +15,7 @@ from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._common.files import load
 from gradcheck._targets.target import Target, call_user_code
+from gradcheck._targets.user_state import UserState
 
 
 class TargetFactory:
@@ -53,7 +54,13 @@ class TargetFactory:
     def build(self, seed: int, sizes: Sizes) -> Target:
         """The target at these sizes; the same seed gives the same one."""
         where = f"{self.name}({', '.join(['rng', *(f'{name}={value}' for name, value in sizes.items())])})"
-        made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
+        before, made = UserState([self.make]), None
+        try:
+            made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
+            if isinstance(made, Target):
+                made.keep_state()
+        finally:
+            before.restore_values(installed=made.built_state if isinstance(made, Target) else None)
         if not isinstance(made, Target):
             raise TargetError(f"{self.name} must return a gradcheck.Target, got {type(made).__name__}")
         if made.name == "target":
@@ -97,12 +104,17 @@ class TargetFactory:
 
     def sizes_without_reuse_of(self, seed: int, name: str) -> Sizes:
         """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
-        shape = self.build(seed, self.sizes).values()[name].shape
+        shape = self._shape_of(name, seed, self.sizes)
         sizes = dict(self.sizes)
         for size in sizes:
-            if size not in self.pinned and self.build(seed, {**self.sizes, size: 1}).values()[name].shape == shape:
+            if size not in self.pinned and self._shape_of(name, seed, {**self.sizes, size: 1}) == shape:
                 sizes[size] = 1
         return sizes
+
+    def _shape_of(self, name: str, seed: int, sizes: Sizes) -> tuple[int, ...]:
+        target = self.build(seed, sizes)
+        with target.preserved():
+            return target.values()[name].shape
 
     def shrink(self, sizes: Sizes, fails: Callable[[Sizes], bool]) -> Sizes:
         """The smallest sizes at which `fails` still holds: one size at a time, down to a fixed point."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, UserCodeError
+from gradcheck._targets.user_state import UserState
 
 #: the loss for many copies of the parameter of this name
 Batched: TypeAlias = Callable[[str, Array], Any]
@@ -79,6 +80,10 @@ class Target:
         self._expected: Values = {}
         self.gates = _named_gates(gates)
         self.batched = batched
+        #: what its functions reached when a factory had just built it
+        self.built_state: UserState | None = None
+        self._is_open = False
+        self._open_state: UserState | None = None
         self._check_params()
 
     @staticmethod
@@ -164,7 +169,37 @@ class Target:
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
-        """Put every array back at the end, whatever happens in between."""
+        """Put everything that the user's functions can change back at the end, whatever happens in between.
+
+        A target that a factory built brings its own state along: the module variables, say, that a later call of the
+        factory has bound anew.
+        """
+        outside = UserState(self._functions())
+        if self.built_state is not None and not self._is_open:
+            self.built_state.restore()
+        before = self._is_open, self._open_state
+        self._is_open, self._open_state = True, UserState(self._functions()) if self.built_state else outside
+        try:
+            with self._arrays_preserved():
+                yield
+        finally:
+            self._is_open, self._open_state = before
+            outside.restore_values(installed=self.built_state)
+
+    def move_to(self, values: Values) -> None:
+        """Set the parameters, until `preserved` puts them back."""
+        self._write(values)
+
+    def restore_state(self, *, if_complex: bool = False) -> None:
+        """Bring hidden state back to where `preserved` found it; `if_complex`: only where some of it is complex now."""
+        state = self._open_state
+        if state is not None and not (
+            if_complex and UserState(self._functions()).complex_arrays <= state.complex_arrays
+        ):
+            state.restore_values()
+
+    @contextmanager
+    def _arrays_preserved(self) -> Iterator[None]:
         live = self._current_arrays()
         before = {name: np.array(array) for name, array in live.items()}
         inputs = {name: np.array(array) for name, array in self._inputs.items()}
@@ -176,6 +211,16 @@ class Target:
             for name, array in live.items():  # code may have bound its weights anew since then
                 array[...] = before[name]
             self._write(before)
+
+    def keep_state(self) -> None:
+        """Bring the state along that its functions reach now; `preserved` puts it in place."""
+        self.built_state = UserState(self._functions())
+
+    def _functions(self) -> list[object]:
+        """The user's functions, and what else of theirs is called."""
+        params = self._params
+        callables = [params] if callable(params) else [value for value in params.values() if callable(value)]
+        return [self._loss, self._grads, self._reset, self.batched, *callables]
 
     # -- the arrays themselves -------------------------------------------------------------------------------------
 
@@ -238,6 +283,9 @@ class FunctionTarget(Target):
 
     takes_complex = True
 
+    def _functions(self) -> list[object]:
+        return [self._f, self.batched]
+
     def __init__(
         self,
         f: Callable[[Values], Any],
@@ -282,6 +330,9 @@ class VjpTarget(Target):
 
     takes_complex = True
     is_vjp = True
+
+    def _functions(self) -> list[object]:
+        return [self._forward, self._backward]
 
     def __init__(
         self,

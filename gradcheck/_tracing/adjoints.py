@@ -172,6 +172,8 @@ class _Perturber:
                 return self._loss(passing.order, direction * (COMPLEX * 1j)).imag / COMPLEX
         except TargetError:
             return None
+        finally:
+            self.target.restore_state()  # what the loss keeps has become complex
 
     def _loss(self, at: int, step: Any) -> complex:
         self.at, self.step, self.count = at, step, 0

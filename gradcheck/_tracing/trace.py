@@ -45,7 +45,8 @@ class Slopes(NamedTuple):
 class Trace:
     """One target at one point, with the derivatives of everything that its forward computes.
 
-    Use it as a context manager, inside ``target.preserved()`` and after ``target.draw_cotangents()``. `divisor` is a factor
+    Use it as a context manager, inside ``target.preserved()`` and after
+    ``target.draw_cotangents()``. `divisor` is a factor
     that all gradients are too large by, which is another matter.
     """
 

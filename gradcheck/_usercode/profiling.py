@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-_HERE = str(Path(__file__).parents[1])
-_LIBRARIES = tuple(
-    {path for key in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(key))}
-)
+from gradcheck._common.user_files import is_user_file
 
 
 def functions_run(run: Callable[[], object]) -> list[CodeType]:
@@ -58,6 +52,26 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
     return result, Counter({code: times for code, times in stats if isinstance(code, CodeType) and _is_users(code)})
 
 
+def lines_run(run: Callable[[], object]) -> frozenset[tuple[str, int]]:
+    """The lines of the user's that run, by file. A debugger or a coverage tool goes on after it."""
+    seen: set[tuple[str, int]] = set()
+
+    def watch(frame: FrameType, event: str, _: object) -> Any:
+        if not _is_users(frame.f_code):
+            return None
+        if event == "line":
+            seen.add((frame.f_code.co_filename, frame.f_lineno))
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return frozenset(seen)
+
+
 def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
     before = sys.getprofile()
     sys.setprofile(watch)
@@ -77,13 +91,4 @@ def _restore_profiler(profile: Any) -> None:
 
 
 def _is_users(code: CodeType) -> bool:
-    return _is_users_file(code.co_filename)
-
-
-@lru_cache(maxsize=1024)
-def _is_users_file(file: str) -> bool:
-    return not (
-        file.startswith((_HERE, *_LIBRARIES, "<frozen"))
-        or "site-packages" in file
-        or file == "<__array_function__ internals>"
-    )
+    return is_user_file(code.co_filename)

@@ -1,0 +1,229 @@
+"""What the user's functions can reach and change, kept so that it can be put back.
+
+A loss keeps caches in attributes, a notebook keeps its weights in variables of the module, a closure keeps a list of
+states. `UserState` follows the user's functions to all of these: the variables of closures, the module variables that
+they name, attributes of objects of the user's classes, items of containers, the contents of arrays, random generators.
+
+`restore` puts all of it back. `restore_values` leaves out what only counts or notes: numbers, strings, and lists that
+hold no arrays. A user who counts the calls of a loss wants to know how often it was called.
+
+Values are followed by reference, so that the objects stay the same ones. Contents of arrays are copied up to
+`MAX_COPIED_BYTES` each: larger ones are caches, which the next forward writes anew, or parameters, which `Target`
+keeps itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from gradcheck._common.user_files import is_user_file
+
+#: arrays of more bytes than this keep their identity, not their contents
+MAX_COPIED_BYTES = 2**19
+#: objects that are followed: a program that reaches more holds data, not state
+MAX_OBJECTS = 20_000
+
+_MISSING = object()
+_COUNTS = (str, bytes, int, float, bool)
+_LEAVES = (*_COUNTS, complex, type(None), np.generic, range, slice)
+_CODE = (FunctionType, BuiltinFunctionType, type, np.ufunc)
+
+
+@dataclass(frozen=True)
+class _Variable:
+    """A name and what it is bound to: in a module, an object, a class or a closure."""
+
+    owner: object
+    name: str
+    value: object
+    get: Callable[[], object]
+    put: Callable[[object], None]
+
+    def restore(self, *, counts: bool) -> None:
+        """Bind it again; unless both values only count, and counts are left."""
+        now = self.get()
+        if now is not self.value and (counts or not (isinstance(now, _COUNTS) and isinstance(self.value, _COUNTS))):
+            self.put(self.value)
+
+
+class UserState:
+    """The state that these functions reach, as it is now."""
+
+    def __init__(self, functions: Iterable[object]) -> None:
+        #: the identities of complex arrays
+        self.complex_arrays: set[int] = set()
+        self._seen: dict[int, object] = {}
+        self._variables: list[_Variable] = []
+        self._containers: list[tuple[Any, Any]] = []
+        self._arrays: list[tuple[Any, Any]] = []
+        self._generators: list[tuple[Any, Any]] = []
+        self._waiting: deque[object] = deque(functions)
+        while self._waiting and len(self._seen) < MAX_OBJECTS:
+            value = self._waiting.popleft()
+            if isinstance(value, _LEAVES) or id(value) in self._seen:
+                continue
+            self._seen[id(value)] = value  # kept alive, so that no other object gets its id
+            self._keep(value)
+        self._waiting.clear()
+
+    def restore(self) -> None:
+        """Put everything back as it was when this was made."""
+        self._put_back(counts=True)
+
+    def restore_values(self, installed: UserState | None = None) -> None:
+        """Put everything back but what only counts; of that, what differs in the state `installed` meanwhile."""
+        self._put_back(counts=False)
+        if installed is not None:
+            meanwhile = {(id(one.owner), one.name): one.value for one in installed._variables}
+            for one in self._variables:
+                if meanwhile.get((id(one.owner), one.name), one.value) is not one.value:
+                    one.restore(counts=True)
+
+    def _put_back(self, *, counts: bool) -> None:
+        for one in self._variables:
+            one.restore(counts=counts)
+        for container, before in self._containers:
+            if counts or _holds_values(container) or _holds_values(before):
+                container.clear()
+                (container.extend if isinstance(container, (list, deque)) else container.update)(before)
+        for array, contents in self._arrays:
+            np.copyto(array, contents)
+        for generator, state in self._generators:
+            generator.state = state
+
+    # -- what is followed, and how -------------------------------------------------------------------------------------
+
+    def _keep(self, value: object) -> None:
+        if isinstance(value, np.ndarray):
+            self._keep_array(value)
+        elif isinstance(value, FunctionType):
+            self._keep_function(value)
+        elif isinstance(value, MethodType):
+            self._waiting += [value.__self__, value.__func__]
+        elif isinstance(value, functools.partial):
+            self._waiting += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, (list, dict, set, deque)):
+            self._containers.append((value, value.copy()))
+            self._waiting += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, (tuple, frozenset)):
+            self._waiting += value
+        elif isinstance(value, np.random.Generator):
+            self._generators.append((value.bit_generator, value.bit_generator.state))
+        elif isinstance(value, type):
+            self._keep_class(value)
+        elif _is_users_class(type(value)):
+            self._keep_object(value)
+
+    def _keep_array(self, array: Any) -> None:
+        if array.dtype.kind == "c":
+            self.complex_arrays.add(id(array))
+        if array.dtype != object and array.flags.writeable and array.nbytes <= MAX_COPIED_BYTES:
+            self._arrays.append((array, array.copy()))
+
+    def _keep_function(self, function: FunctionType) -> None:
+        if not is_user_file(function.__code__.co_filename):
+            return
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self._keep_attribute(cell, "cell_contents", shown=name)
+        self._waiting += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        for name in _globals_named(function.__code__):
+            value = function.__globals__.get(name, _MISSING)
+            if isinstance(value, ModuleType):
+                self._keep_module(value, function.__code__)
+            else:
+                self._keep_item(function.__globals__, name, value)
+
+    def _keep_module(self, module: ModuleType, code: CodeType) -> None:
+        if is_user_file(getattr(module, "__file__", None) or ""):
+            for name in _names(code):
+                if name in vars(module):
+                    self._keep_item(vars(module), name, vars(module)[name])
+
+    def _keep_item(self, namespace: dict[str, Any], name: str, value: object) -> None:
+        def put(before: object) -> None:
+            if before is _MISSING:
+                namespace.pop(name, None)
+            else:
+                namespace[name] = before
+
+        if not isinstance(value, _CODE):  # functions and classes are state where they are bound anew, which is rare
+            get = functools.partial(namespace.get, name, _MISSING)
+            self._variables.append(_Variable(namespace, name, value, get, put))
+        if value is not _MISSING:
+            self._waiting.append(value)
+
+    def _keep_attribute(self, owner: object, name: str, *, shown: str = "") -> None:
+        get = functools.partial(getattr, owner, name, _MISSING)
+        try:
+            value = get()
+        except ValueError:  # a variable of a closure that is not bound yet
+            return
+        if value is not _MISSING:
+            self._variables.append(_Variable(owner, shown or name, value, get, functools.partial(setattr, owner, name)))
+            self._waiting.append(value)
+
+    def _keep_class(self, kind: type) -> None:
+        if not _is_users_class(kind):
+            return
+        for name, value in vars(kind).items():
+            function = getattr(value, "__func__", value.fget if isinstance(value, property) else value)
+            if isinstance(function, FunctionType):
+                self._waiting.append(function)
+            elif not name.startswith("__") and not hasattr(value, "__get__"):
+                self._keep_attribute(kind, name)
+        self._waiting += kind.__bases__
+
+    def _keep_object(self, value: object) -> None:
+        self._waiting.append(type(value))
+        attributes: dict[str, Any] = getattr(value, "__dict__", {})
+        for name in attributes:
+            self._keep_item(attributes, name, attributes[name])
+        for name in _slots(type(value)):
+            self._keep_attribute(value, name)
+
+
+def _holds_values(container: Any) -> bool:
+    """Whether any of its items is more than a count or a note."""
+    return any(
+        not isinstance(one, _COUNTS) for one in (container.values() if isinstance(container, dict) else container)
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _names(code: CodeType) -> tuple[str, ...]:
+    """The module variables, and attributes, that code and the code inside it name."""
+    inner = (one for constant in code.co_consts if isinstance(constant, CodeType) for one in _names(constant))
+    return tuple(dict.fromkeys([*code.co_names, *inner]))
+
+
+@functools.lru_cache(maxsize=1024)
+def _globals_named(code: CodeType) -> tuple[str, ...]:
+    """The variables of the module, or builtins, that code and the code inside it name; builtins are left out."""
+    own = (one.argval for one in dis.get_instructions(code) if "GLOBAL" in one.opname or one.opname == "LOAD_NAME")
+    inner = (one for constant in code.co_consts if isinstance(constant, CodeType) for one in _globals_named(constant))
+    return tuple(name for name in dict.fromkeys([*own, *inner]) if not hasattr(builtins, name))
+
+
+def _slots(kind: type) -> Iterator[str]:
+    for one in kind.__mro__:
+        slots = vars(one).get("__slots__", ())
+        names = (slots,) if isinstance(slots, str) else tuple(slots)
+        yield from (name for name in names if name not in ("__dict__", "__weakref__"))
+
+
+def _is_users_class(kind: type) -> bool:
+    """Whether a class was made in a file of the user's, or where there is no file, as in a notebook."""
+    if kind.__module__ == "builtins":
+        return False
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return file is None or is_user_file(file)

@@ -1,0 +1,166 @@
+"""An edit is verified only if what it claims is right in the edited code, and nothing else is less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck._checking.verifier import Behaviour, Claim, Outcome, Verifier, at_other_parameters, behaviour, objections
+
+BEFORE = Outcome({"W": "wrong", "b": "right", "x": "vacuous"}, {"T=1": {"W": "wrong", "b": "right"}}, {"purity": True})
+CLAIM = Claim(frozenset({"W"}))
+MENDED = Outcome({"W": "right", "b": "right", "x": "vacuous"}, {"T=1": {"W": "right", "b": "right"}}, {"purity": True})
+
+
+def test_what_is_right_is_accepted() -> None:
+    """No edit would ever be verified."""
+    assert objections(BEFORE, MENDED, CLAIM) == ()
+
+
+@pytest.mark.parametrize("verdict", ["vacuous", "inconclusive", "wrong"])
+def test_not_wrong_is_not_enough(verdict: str) -> None:
+    """`x - x` makes a gradient zero where the loss does not move: vacuous, and written into the user's file."""
+    after = Outcome({**MENDED.verdicts, "W": verdict}, MENDED.elsewhere, MENDED.laws)
+    assert objections(BEFORE, after, CLAIM)
+
+
+def test_nothing_that_was_right_may_be_less() -> None:
+    """An edit would mend one gradient and spoil another, here or at another size."""
+    assert objections(BEFORE, Outcome({**MENDED.verdicts, "b": "inconclusive"}, MENDED.elsewhere), CLAIM)
+    assert objections(BEFORE, Outcome(MENDED.verdicts, {"T=1": {"W": "right", "b": "vacuous"}}), CLAIM)
+    assert objections(BEFORE, Outcome({"W": "right", "x": "vacuous"}, MENDED.elsewhere), CLAIM)
+
+
+def test_right_at_the_default_sizes_alone_is_refused() -> None:
+    """A constant that fits one size would be taken for the mend."""
+    assert objections(BEFORE, Outcome(MENDED.verdicts, {"T=1": {"W": "wrong", "b": "right"}}), CLAIM)
+    few = {"T=1": {"W": "right"}, "T=2": {"W": "inconclusive"}, "T=3": {"W": "inconclusive"}}
+    assert objections(Outcome(BEFORE.verdicts), Outcome(MENDED.verdicts, few), CLAIM)
+
+
+def test_laws_that_held_must_hold() -> None:
+    """An edit that writes into a parameter would be verified."""
+    assert objections(BEFORE, Outcome(MENDED.verdicts, MENDED.elsewhere, {"purity": False}), CLAIM)
+
+
+def test_a_law_that_was_never_asked_is_not_newly_broken() -> None:
+    """A clip elsewhere, which shows once all gradients are right, would make every right edit unverifiable."""
+    assert not objections(BEFORE, Outcome(MENDED.verdicts, MENDED.elsewhere, {"purity": True, "scale": False}), CLAIM)
+    asked = Claim(frozenset({"W"}), frozenset({"scale"}))
+    assert objections(BEFORE, Outcome(MENDED.verdicts, MENDED.elsewhere, {"scale": False}), asked)
+
+
+def test_a_common_factor_is_no_part_of_a_mend() -> None:
+    """An edit that makes all gradients T times too large would pass, T being divided out before they are judged."""
+    assert objections(BEFORE, Outcome(MENDED.verdicts, MENDED.elsewhere, MENDED.laws, factor="T"), CLAIM)
+    known = Claim(frozenset({"W"}), factor="T")
+    assert not objections(BEFORE, Outcome(MENDED.verdicts, MENDED.elsewhere, MENDED.laws, factor="T"), known)
+
+
+def test_every_point_is_asked() -> None:
+    """What is right with one seed alone would be verified."""
+    after = iter([BEFORE, BEFORE, MENDED, BEFORE])
+    verifier = Verifier((lambda: next(after), lambda: next(after)))
+    verifier.learn()
+    assert verifier.wrong() == {"W"}
+    assert verifier.objections(CLAIM)
+
+
+def test_a_point_at_which_the_code_raises_is_left_out() -> None:
+    """Code that does not run at other parameters would never get a verified edit."""
+
+    def raising() -> Outcome:
+        raise gradcheck.TargetError("outside of the domain")
+
+    verifier = Verifier((raising,))
+    verifier.learn()
+    assert verifier.objections(CLAIM) == ()
+
+
+def test_lines_that_no_longer_run_and_new_warnings_are_seen() -> None:
+    """An edit of a condition's value would switch a clip off, or make it NaN, and be called a mend."""
+
+    def clipped(limit: float) -> float:
+        norm = np.sqrt(np.float64(limit))
+        value = 2.0
+        if norm < value:
+            value = norm
+        return value
+
+    small, large, invalid = (behaviour(lambda value=value: clipped(value)) for value in (1.0, 9.0, -1.0))
+    assert small.objections(small, frozenset()) == ()
+    (skipped,) = small.objections(large, frozenset())
+    assert "no longer runs" in skipped
+    assert any("RuntimeWarning" in one for one in small.objections(invalid, frozenset()))
+    (line,) = small.lines - large.lines
+    assert small.objections(large, frozenset({line})) == ()
+    assert Behaviour(frozenset(), frozenset({"a"})).objections(Behaviour(frozenset(), frozenset()), frozenset()) == ()
+
+
+def test_other_parameters_are_put_back() -> None:
+    """A check with lines would leave a model with other weights."""
+    w = np.array([1.0, -2.0])
+    target = gradcheck.Target({"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": 2 * w})
+    with at_other_parameters(target, 0):
+        assert np.all(w != [1.0, -2.0])
+    assert list(w) == [1.0, -2.0]
+
+
+#: a wrong backward, and parts of messages that a destructive edit would have
+DESTRUCTIVE = {
+    "copies": """
+class Net:
+    def __init__(self, rng): self.w = rng.standard_normal(3)
+    def loss(self, x): return float((np.tanh(self.w * x) ** 2).sum())
+    def grads(self, x):
+        h = np.tanh(self.w * x)
+        gw = 2 * h * (1 - h**2) * x
+        return {"w": gw}
+
+@gradcheck.target
+def subject(rng, *, n=3):
+    net, x = Net(rng), rng.standard_normal(3)
+    return gradcheck.Target({"w": net.w.copy()}, lambda: net.loss(x), lambda: net.grads(x), inputs={"x": x})
+""",
+    "piecewise constant": """
+@gradcheck.target
+def subject(rng, *, N=6, D=3):
+    w, x, y = rng.standard_normal(D), rng.standard_normal((N, D)), np.arange(N) % 2
+    def loss(): return float(np.mean((x @ w > 0) != y))
+    def grads():
+        p = 1 / (1 + np.exp(-(x @ w)))
+        g = x.T @ (p - y) / len(y)
+        return {"w": g}
+    return gradcheck.Target({"w": w}, loss, grads)
+""",
+    "clipped by the norm": """
+def backward(d, x):
+    dW = x.T @ d
+    norm = np.sqrt(np.sum(dW**2))
+    if norm > 0.5:
+        dW *= 0.5 / norm
+    return dW
+
+@gradcheck.target
+def subject(rng, *, N=3, D=3, H=5):
+    W, x = rng.standard_normal((D, H)), rng.standard_normal((N, D))
+    def grads(): return {"W": backward(2 * (x @ W), x)}
+    return gradcheck.Target({"W": W}, lambda: float(np.sum((x @ W) ** 2)), grads)
+""",
+}
+
+
+@pytest.mark.parametrize("kind", DESTRUCTIVE)
+def test_a_destructive_edit_is_refused(kind: str, tmp_path: Path) -> None:
+    """A right gradient would be replaced by zero, or its clip be switched off, and that be called verified."""
+    from gradcheck._common.files import load
+
+    file = tmp_path / f"{kind.replace(' ', '_')}.py"
+    file.write_text("import numpy as np\nimport gradcheck\n" + DESTRUCTIVE[kind])
+    report = gradcheck.check(load(file).subject)
+    assert report.verdict == "wrong"
+    assert not report.patch
+    assert not any(finding.fix and finding.fix.verified for finding in report.findings)
