@@ -25,7 +25,7 @@ IF_WRONG = [
     ),
     ("fault", ["the first value that is", "not a derivative although", "all its inputs are"], "_tracing"),
     ("edits", ["of that statement, judged", "by value or by running;", "the forward is held"], "_repair"),
-    ("verify", ["the edited code passes a", "whole check: every size,", "another seed"], "_checking"),
+    ("verify", ["what the edit claims is", "right in a whole check,", "and nothing is less right"], "_checking"),
 ]
 #: the whole picture
 WIDTH = 1024

@@ -10,11 +10,12 @@ A check takes these steps:
 2. If all gradients are wrong by one factor that the sizes name (T, 1/B), divide by it and audit again.
 3. Audit the other sizes. Shrink a failure to the smallest sizes that still fail.
 4. Turn what was seen into findings. If something is wrong, trace the backward, name the line and try edits.
-5. Verify the edits: a whole check of the edited code at every size, and one with another seed at the default sizes.
+5. Verify the edits: whole checks of the edited code and of the original, at every size, with another seed and at
+   other parameters. What an edit claims must be right, and nothing may be less than it was.
 
 The steps from the trace on are imported only when something is wrong, so a check of right code does not pay for
 them.
 
 Read `check.py` (the order), then `audit.py` (one target at one point), then `findings.py` (what is reported where no
-line is known).
+line is known) and `verifier.py` (whether an edit does what it claims).
 """

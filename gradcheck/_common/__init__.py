@@ -4,8 +4,8 @@ What enters: arrays, numbers, names, paths.
 What leaves: norms, verdicts, modules, worker processes, words.
 
 `arrays.py` names the types of numbers and computes norms. `verdict.py` turns discrepancies and error bars into a
-verdict. `errors.py` holds the errors that users see. `files.py` imports a user's file. `workers.py` starts
-processes. `wording.py` writes sizes, names, numbers and paths.
+verdict. `errors.py` holds the errors that users see. `files.py` imports a user's file, and `user_files.py` says
+which files are the user's. `workers.py` starts processes. `wording.py` writes sizes, names, numbers and paths.
 
 Start with `verdict.py`: right, wrong or inconclusive, and how large an error may be missed.
 """

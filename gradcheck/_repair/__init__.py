@@ -5,8 +5,8 @@ that runs a whole check of edited code.
 What leaves: findings with a line, each with a fix if one was verified; and the patch of all fixes together.
 
 An edit may change a statement of the backward, and only that. The forward is held, because it says what the loss is:
-an edit that changes the loss is discarded. An edit is offered only if the edited code passes the whole check. Of
-several equivalent edits the shortest is shown first.
+an edit that changes the loss is discarded. An edit is offered only if a whole check of the edited code confirms what
+it claims. Of several equivalent edits the shortest is shown first.
 
 Edits come from three sources: the syntax of the statement (`edits.py`), what the statement could name instead
 (`substitutes.py`), and expressions found by the value that they must have (`synthesis.py`). They are judged in two
