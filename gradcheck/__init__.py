@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from gradcheck._mutation.mutation_audit import Mutation, MutationReport, mutate
     from gradcheck._targets.factory import TargetFactory, target
     from gradcheck._targets.target import Target
-    from gradcheck.report.records import Block, Finding, Fix, Law, Trial, Worst
+    from gradcheck.report.evidence import Fix
+    from gradcheck.report.records import Block, Finding, Law, Trial, Worst
     from gradcheck.report.report import GradientError, Report
 
 _HOMES = {
     "Block": "report.records",
     "Finding": "report.records",
-    "Fix": "report.records",
+    "Fix": "report.evidence",
     "GradientError": "report.report",
     "Law": "report.records",
     "Mutation": "_mutation.mutation_audit",
