@@ -119,7 +119,7 @@ class FindingCode(StrEnum):
 
     @property
     def is_broken_by_a_clip(self) -> bool:
-        """Whether it is a law that a clip inside the backward breaks, though the gradients are right where it checks."""
+        """Whether it is a law that a clip inside the backward breaks, even where the gradients are right."""
         return self in (self.LAW_SCALE, self.LAW_LINEARITY)
 
     @property

@@ -37,6 +37,14 @@ class Label:
         also = tuple(one.without_execution() for one in self.also)
         return replace(self, execution=None, of=None, time_step=None, also=also)
 
+    def with_detail(self, detail: str) -> Label:
+        """The derivative, and what else is to be said of it."""
+        return replace(self, detail=", ".join(part for part in (self.detail, detail) if part))
+
+    def times(self, factor: float) -> Label:
+        """A multiple of the derivative."""
+        return replace(self, factor=factor, also=tuple(one.times(factor) for one in self.also))
+
     def beside(self, other: Label) -> Label:
         """This derivative and another one."""
         return replace(self, also=(*self.also, *other.each()))
@@ -163,8 +171,8 @@ class IndexRange:
     repeated_in: str = ""
     #: an array of integers that holds just these indices at its last index alone
     last_in: str = ""
-    #: whether these are the last index of an axis of time
-    is_last: bool = False
+    #: how long that array is, or the axis itself if these are its last index and it may be time; else 0
+    last_of: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,7 @@ class WrongRegion(Evidence):
 
 @dataclass(frozen=True)
 class CarryDropped(Evidence):
-    """The gradient is right at the last index of an axis alone: `steps` is the size that counts time steps, if known."""
+    """The gradient is right at the last index of an axis alone; `steps` is the size that counts time steps, if any."""
 
     steps: str
 
@@ -265,7 +273,7 @@ class WrongPlace(Evidence):
     """Which part of one gradient is wrong because of a line."""
 
     parameter: str
-    region: WrongRegion | MadeOfSlice
+    region: Evidence
 
 
 @dataclass(frozen=True)

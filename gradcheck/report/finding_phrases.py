@@ -202,7 +202,7 @@ def _(one: WrongRegion) -> str:
 
 
 def _indices(part: IndexRange) -> str:
-    more = ", the last" if part.is_last else ""
+    more = ", the last" if part.last_of else ""
     if part.last_in:
         more = f", which {part.last_in} holds at its last index alone"
     if part.repeated_in:
