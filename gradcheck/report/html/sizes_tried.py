@@ -16,6 +16,7 @@ from gradcheck.report.html.markup import (
     join_html,
     paragraph,
     tag,
+    verdict_mark,
     verdict_sign,
 )
 from gradcheck.report.phrases import SORT_ORDER

@@ -42,10 +42,10 @@ def audited(gradients: dict[str, Any], numerical: dict[str, Any], verdict: Any =
         (-array(), "sign", "wrong sign"),
         (2.5 * array(), "factor", "2.5 times the true one"),
         (-3 * array(), "factor", "-3 times the true one"),
-        (1e-9 * array(), "missing", "zero, and the loss does depend on it"),
-        (0 * array(), "missing", "zero, and the loss does depend on it"),
-        (array() + 1e-3 * array(seed=1), "gradient", "not the slope of the loss"),
-        (array(seed=1), "gradient", "not the slope of the loss"),
+        (1e-9 * array(), "missing", "is zero, although the loss depends on it"),
+        (0 * array(), "missing", "is zero, although the loss depends on it"),
+        (array() + 1e-3 * array(seed=1), "gradient", "does not match the slope of the loss"),
+        (array(seed=1), "gradient", "does not match the slope of the loss"),
     ],
 )
 def test_a_pattern_is_named(analytic: Any, kind: str, told: str) -> None:
@@ -54,7 +54,7 @@ def test_a_pattern_is_named(analytic: Any, kind: str, told: str) -> None:
     assert found.kind == kind
     assert found.blocks == ("W",)
     assert told in found.message
-    assert found.message.startswith("the gradient of W is ")
+    assert found.message.startswith("the gradient of W ")
 
 
 def test_a_transpose_is_named() -> None:
@@ -75,7 +75,7 @@ def test_a_phantom_is_named() -> None:
     """A gradient of something the loss ignores would be called wrong by an infinite factor."""
     (found,) = findings(audited({"W": array()}, {"W": 1e-12 * array(seed=1)}), None, None)
     assert found.kind == "phantom"
-    assert "the loss does not depend on it" in found.message
+    assert "not zero, although the loss does not depend on it" in found.message
 
 
 def test_a_block_that_was_not_differenced_gets_no_cause() -> None:
@@ -93,7 +93,7 @@ def test_blocks_with_the_same_cause_are_told_together() -> None:
     two, sign = findings(audit, {"T": 2, "B": 1}, None)
     assert two.blocks == ("W", "U")
     assert two.message == (
-        "the gradients of W, U are each 2 times the true one; U[1, 2]: analytic 2, numerical 1; "
+        "the gradients of W and U are each 2 times the true one; U[1, 2]: analytic 2, numerical 1; "
         "smallest failing size: T=2, B=1"
     )
     assert sign.blocks == ("b",)
@@ -153,7 +153,9 @@ def test_a_factor_is_not_common_where_a_block_is_right_without_it() -> None:
 
 
 @pytest.mark.parametrize("model", [Rnn, Lstm])
-@pytest.mark.parametrize(("bug", "told"), [("sum over B", "B times too large"), ("mean over T, and sign", "1/T times")])
+@pytest.mark.parametrize(
+    ("bug", "told"), [("sum over B", "= B times the true ones"), ("mean over T, and sign", "1/T times")]
+)
 def test_a_wrong_reduction_is_one_finding_and_hides_nothing(model: type[Rnn], bug: str, told: str) -> None:
     """A factor in all blocks would be as many findings, or hide a wrong sign beside it."""
     report = check(factory(model, bug))
@@ -316,7 +318,7 @@ def test_the_share_of_one_step_is_named(nowhere: dict[str, Any]) -> None:
 def test_a_clip_to_a_norm(nowhere: dict[str, Any]) -> None:
     """Gradients that are clipped before they are handed out would be too small by a factor that nobody knows."""
     (message,) = told(check(nowhere["factory"](nowhere["Rnn"], "norm clip")), "clipped")
-    assert "together they have the norm 0.5 (to within" in message
+    assert "the norm of all gradients is 0.5 (to within" in message
     report = check(nowhere["factory"](nowhere["Rnn"], "all too small"))
     assert not told(report, "clipped")
     assert told(report, "factor")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import gradcheck
 from gradcheck._common.verdict import Verdict
+from gradcheck.report.evidence import LawBreach
 from gradcheck.report.html import to_html
 from gradcheck.report.phrases import VERDICT_SIGNS
 from gradcheck.report.records import Block, Worst
@@ -197,7 +198,7 @@ def test_what_is_wrong_comes_first() -> None:
     """The reader would have to search for what matters among what is fine."""
     root = page(WRONG)
     text = root.one("article").text
-    marks = ["wrong sign", "Smallest size", "T=2, H=1", "Gradients", "Laws", "Sizes tried", "321 evaluations"]
+    marks = ["sign is wrong", "Smallest size", "T=2, H=1", "Gradients", "Laws", "Sizes tried", "321 evaluations"]
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
     assert [row[0] for row in rows(root.one("table", "gradients"))] == ["b", "U", "W"]
@@ -256,9 +257,9 @@ def test_right_says_what_would_have_been_seen() -> None:
 def test_findings_say_where_and_what_to_do() -> None:
     """The line at fault and its repair would be lost on the way to the page."""
     law, sign, gradient = page(WRONG).one("ol").all("li")
-    assert law.one("strong").text == "law purity: the parameter W was changed"
-    assert law.text.strip() == "law purity: the parameter W was changed: work on a copy"
-    assert sign.one("strong").text == "the gradient of b is the true one with the wrong sign"
+    assert law.one("strong").text == "law purity is broken"
+    assert law.text.strip() == "law purity is broken: the parameter W was changed: work on a copy"
+    assert sign.one("strong").text == "the sign is wrong"
     assert "in model.py:7" in sign.text
     assert "verified" in sign.text
     assert sign.one("pre").text == "-grads['b'] -= dz\n+grads['b'] += dz"
@@ -266,11 +267,13 @@ def test_findings_say_where_and_what_to_do() -> None:
     assert not gradient.all("pre")
 
 
-@pytest.mark.parametrize("message", ["", "all of it", "a\nb: c", "; ", "law names: x; y", "law : x"])
-def test_messages_are_whole(message: str) -> None:
+@pytest.mark.parametrize("found", ["", "all of it", "a\nb: c", "; ", "law names: x; y", "law : x"])
+def test_messages_are_whole(found: str) -> None:
     """Setting off what is wrong from why would lose a part of the message."""
-    finding = replace(WRONG.findings[2], message=message)
-    assert page(replace(WRONG, findings=(finding,))).one("ol").one("p", "message").text == message
+    finding = replace(WRONG.findings[0], evidence=(LawBreach("purity", found),))
+    shown = page(replace(WRONG, findings=(finding,))).one("ol").one("p", "message")
+    assert shown.text == finding.message == f"law purity is broken: {found}"
+    assert shown.one("strong").text == finding.headline
 
 
 def test_finding_without_fix_shows_its_statement() -> None:
