@@ -99,7 +99,7 @@ def describe(finding: FindingRecord) -> tuple[str, str]:
 
 
 def describe_symptom(symptom: Symptom) -> str:
-    """What one gradient looks like, without a subject: "right but at row 2 of 5"."""
+    """What one gradient looks like, without a subject: "right except at row 2 of 5"."""
     return _complement(symptom)
 
 
@@ -192,12 +192,12 @@ def _(one: WrongRegion) -> str:
     if one.entries:
         more = one.wrong - len(one.entries)
         named = ", ".join(str(list(index)) for index in one.entries)
-        where = f"right but at {one.wrong} of {one.size} entries: {named}{f' and {more} others' if more else ''}"
+        where = f"right except at {one.wrong} of {one.size} entries: {named}{f' and {more} others' if more else ''}"
     elif one.is_right:
-        where = f"wrong everywhere but at {', '.join(_indices(part) for part in one.slices)}"
+        where = f"wrong everywhere except at {', '.join(_indices(part) for part in one.slices)}"
     else:
         within = f", in {one.wrong} of {one.size} entries there" if one.size else ""
-        where = f"right but at {', '.join(_indices(part) for part in one.slices)}{within}"
+        where = f"right except at {', '.join(_indices(part) for part in one.slices)}{within}"
     return where + _ratio(one.factor)
 
 

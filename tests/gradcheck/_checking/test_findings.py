@@ -179,7 +179,7 @@ def test_a_factor_that_does_not_follow_the_size_is_no_reduction() -> None:
     report = check(factory(Thrice))
     assert report.laws["reduction"].holds
     assert [found.kind for found in report.findings] == ["factor"]
-    assert "the factor 3 is too much" in report.findings[0].message
+    assert "the factor 3 should not be here" in report.findings[0].message
 
 
 # -- through a whole check ---------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_what_is_right_at_the_last_step_alone(nowhere: dict[str, Any]) -> None:
     """That nothing comes back from later steps would not be told from the gradient of the inputs."""
     (message,) = told(check(recurrence(nowhere, "no carry")), "carried")
     assert (
-        "x is wrong everywhere but at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
+        "x is wrong everywhere except at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
         in message
     )
     assert "; only from T=2: right wherever T=1, wrong wherever it is larger" in message

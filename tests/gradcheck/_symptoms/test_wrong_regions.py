@@ -54,18 +54,18 @@ def said(
 )
 def test_places_have_names(shape: tuple[int, ...], part: Any, kind: str, words: str) -> None:
     """Somebody would have to find the pattern in a list of indices."""
-    assert said(shape, part) == (kind, f"right but at {words}")
+    assert said(shape, part) == (kind, f"right except at {words}")
 
 
 def test_what_is_right_is_named_where_that_is_less() -> None:
     """Three gates would be named instead of the one that is right."""
-    assert said((5, 16), np.s_[:, :12]) == ("partly", "wrong everywhere but at columns 12..15 of 16 (part 4 of 4)")
+    assert said((5, 16), np.s_[:, :12]) == ("partly", "wrong everywhere except at columns 12..15 of 16 (part 4 of 4)")
 
 
 def test_what_is_zero_and_right_tells_nothing() -> None:
     """Rows of tokens that do not occur, which are zero whatever the formula, would be called right."""
     assert said((6, 4), np.s_[:], zero=np.s_[[1, 4]]) is None
-    assert said((6, 4), [0, 2], zero=np.s_[[1, 4]])[1] == "right but at rows 0, 2 of 6"
+    assert said((6, 4), [0, 2], zero=np.s_[[1, 4]])[1] == "right except at rows 0, 2 of 6"
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -206,7 +206,7 @@ def test_a_gate_of_a_network_is_named_at_one_time_step(full: bool) -> None:
     """Which gate is wrong would have to be counted out by hand."""
     network = factory(Lstm, "forget gate").with_sizes(T=1)
     report = check(network, full=full)
-    assert report.blocks["W"].where == "right but at columns 4..7 of 16 (gate 2 of 4)"
-    assert report.blocks["b"].where == "right but at entries 4..7 of 16 (gate 2 of 4)"
+    assert report.blocks["W"].where == "right except at columns 4..7 of 16 (gate 2 of 4)"
+    assert report.blocks["b"].where == "right except at entries 4..7 of 16 (gate 2 of 4)"
     kinds = {name: finding.kind for finding in report.findings for name in finding.blocks}
     assert kinds == {"h0": "gradient", "W": "partly", "U": "partly", "b": "activation"}

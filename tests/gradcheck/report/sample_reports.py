@@ -14,7 +14,6 @@ from gradcheck.report.evidence import (
     LawBreach,
     Mistake,
     RightInput,
-    SmallestSize,
     WorstEntry,
 )
 from gradcheck.report.records import Block, Finding, Law, Trial, Worst
@@ -37,7 +36,7 @@ WRONG = Report(
         Finding(
             FindingCode.WRONG_SIGN,
             ("b",),
-            (Mistake(), RightInput("dz", Label("z", 2, 4, 1)), SmallestSize({"T": 2, "H": 1})),
+            (Mistake(), RightInput("dz", Label("z", 2, 4, 1))),
             file="model.py",
             line=7,
             column=12,
