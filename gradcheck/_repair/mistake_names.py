@@ -70,23 +70,22 @@ def _wrapping(old: ast.expr, new: ast.expr) -> Symptom | None:
             case ast.UnaryOp(op=ast.USub(), operand=part) if _same(part, inner):
                 return _named(FindingCode.WRONG_SIGN)
             case ast.Attribute(attr="T", value=part) if _same(part, inner):
-                return _named(FindingCode.EXTRA_TRANSPOSE if extra else FindingCode.MISSING_TRANSPOSE)
+                return _around("TRANSPOSE", extra)
             case ast.Subscript(value=part) if _same(part, inner):
-                code = FindingCode.EXTRA_INDEX if extra else FindingCode.MISSING_INDEX
-                return _named(code, ast.unparse(outer.slice))
+                return _around("INDEX", extra, ast.unparse(outer.slice))
             case ast.Call(func=ast.Attribute(attr="sum", value=part)) if _same(part, inner):
-                return _named(FindingCode.EXTRA_SUM if extra else FindingCode.MISSING_SUM, _axis(outer))
+                return _around("SUM", extra, _axis(outer))
             case ast.Call(func=ast.Attribute(attr="copy", value=part)) if _same(part, inner) and not extra:
                 return _named(FindingCode.MISSING_COPY)
             case ast.Call(args=[part, *_]) if _same(part, inner):
-                return _call(ast.unparse(outer.func), extra)
+                called = ast.unparse(outer.func)
+                return _around("CLIP" if called.rpartition(".")[2] in _CLIPS else "CALL", extra, called=called)
     return None
 
 
-def _call(called: str, extra: bool) -> Symptom:
-    if called.rpartition(".")[2] in _CLIPS:
-        return _named(FindingCode.EXTRA_CLIP if extra else FindingCode.MISSING_CLIP, called=called)
-    return _named(FindingCode.EXTRA_CALL if extra else FindingCode.MISSING_CALL, called=called)
+def _around(what: str, extra: bool, subject: str = "", called: str = "") -> Symptom:
+    """The code of something around a value that is missing, or that should not be there."""
+    return _named(FindingCode[f"{'EXTRA' if extra else 'MISSING'}_{what}"], subject, called=called, extra=extra)
 
 
 def _axis(call: ast.Call) -> str:

@@ -206,7 +206,7 @@ def _indices(part: IndexRange) -> str:
     if part.last_in:
         more = f", which {part.last_in} holds at its last index alone"
     if part.repeated_in:
-        more = f", which {part.repeated_in} holds more than once (what it holds once is right: = where += should be?)"
+        more = f", which {part.repeated_in} holds more than once (what it holds once is right: should = be +=?)"
     return describe_indices(part) + more
 
 

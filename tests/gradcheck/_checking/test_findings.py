@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 import gradcheck
 from gradcheck import Block, Target, Worst, check
 from gradcheck._checking.audit import Audit
-from gradcheck._checking.findings import common_factor, findings
+from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
 from gradcheck._common.wording import format_apart, format_sizes
 from gradcheck._symptoms.common_factor import factor_for_sizes
 from gradcheck._symptoms.patterns import factor
-from gradcheck.report.records import Trial
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import IndexRange, LawBreach, SmallestSize, Symptom, WrongPlace, WrongRegion
+from gradcheck.report.records import Finding, Trial
 from tests.gradcheck import networks
 from tests.gradcheck.networks import Lstm, Rnn, factory
 
@@ -113,6 +115,73 @@ def test_factor_names_no_factor_that_does_not_fit(spoil: float) -> None:
     assert factor(other, array()) is None
     assert factor(0 * array(), array()) is None
     assert factor(array(), 0 * array()) is None
+
+
+# -- lines among the findings ------------------------------------------------------------------------------------------
+
+LAW = Finding(FindingCode.LAW_SCALAR, evidence=(LawBreach("scalar", "a list"),))
+SCALE = Finding(FindingCode.LAW_SCALE, evidence=(LawBreach("scale", "wrong where W is large"),))
+ON_W, ON_U = Finding(FindingCode.SIGN, ("W",)), Finding(FindingCode.FACTOR, ("U",))
+BROKEN = Finding(FindingCode.NOT_COMPARABLE, ("b",))
+
+
+def a_line(*names: str, **more: Any) -> Finding:
+    """A finding with a line that spoils these gradients."""
+    return Finding(FindingCode.WRONG_VARIABLE, names, file="a.py", line=3, **more)
+
+
+def test_without_lines_findings_stay_as_they_are() -> None:
+    """A check whose trace finds nothing would lose what it found before."""
+    assert with_lines((LAW, ON_W, SCALE), (), frozenset({FindingCode.LAW_SCALE})) == (LAW, SCALE, ON_W)
+
+
+def test_laws_stand_before_lines_and_lines_before_the_rest() -> None:
+    """The reason of a failure would stand below its consequences."""
+    found = with_lines((ON_U, LAW, ON_W), (a_line("W"),))
+    assert [one.code for one in found] == [FindingCode.LAW_SCALAR, FindingCode.WRONG_VARIABLE, FindingCode.FACTOR]
+
+
+def test_a_pattern_that_lines_explain_is_left_out() -> None:
+    """One mistake would be told twice; or a gradient that no line spoils not at all."""
+    both = Finding(FindingCode.NO_PATTERN, ("W", "U"))
+    assert both in with_lines((both,), (a_line("W"),))
+    assert both not in with_lines((both,), (a_line("W"), a_line("U")))
+    assert BROKEN in with_lines((BROKEN,), (a_line("b"),))
+
+
+def test_a_law_that_a_line_explains_is_left_out() -> None:
+    """A clip that is named would be told as a broken law as well."""
+    explained = frozenset({FindingCode.LAW_SCALE})
+    assert with_lines((SCALE, LAW), (a_line("W"),), explained)[0] == LAW
+    assert SCALE not in with_lines((SCALE, LAW), (a_line("W"),), explained)
+    assert SCALE in with_lines((SCALE, LAW), (a_line("W"),))
+
+
+@pytest.mark.parametrize(
+    ("names", "symptom", "kind"),
+    [(("W",), FindingCode.SIGN, "sign"), (("W", "U"), None, "gradient"), (("V",), None, "gradient")],
+)
+def test_a_line_takes_the_pattern_that_its_gradients_show(names: Any, symptom: Any, kind: str) -> None:
+    """What the gradients look like would be lost, or be made up where they look different."""
+    line = with_lines((ON_W, ON_U), (a_line(*names),))[0]
+    assert (line.symptom, line.kind) == (symptom, kind)
+
+
+def test_a_line_that_has_a_symptom_keeps_it() -> None:
+    """The line that spoils all gradients by one factor would be called by another pattern."""
+    line = with_lines((ON_W,), (a_line("W", symptom=FindingCode.COMMON_FACTOR),))[0]
+    assert line.kind == "reduction"
+
+
+def test_what_a_single_line_spoils_is_told_with_it() -> None:
+    """Which gate is wrong would be lost once a line is known; or be told of two lines that share it."""
+    region = WrongRegion((IndexRange(0, 2, 5, ((2, 2),)),))
+    places = {"W": Symptom(FindingCode.WRONG_IN_PART, (region,))}
+    (single,) = with_places([a_line("W", "U")], places, {"T": 1})
+    assert single.evidence == (WrongPlace("W", region), SmallestSize({"T": 1}))
+    first, second = with_places([a_line("W"), a_line("U")], places, {"T": 1})
+    assert (first.evidence, second.evidence) == ((SmallestSize({"T": 1}),), ())
+    assert with_places([], places, {"T": 1}) == ()
 
 
 # -- a factor for all --------------------------------------------------------------------------------------------------

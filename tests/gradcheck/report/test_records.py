@@ -119,7 +119,9 @@ def test_the_exit_status_follows_the_verdict(verdict: Any, ok: bool, status: int
 
 def test_everything_found_is_in_the_data() -> None:
     """Something that the text says would be missing in JSON."""
-    block = Block("W", (2, 3), "wrong", 0.5, 1e-9, 1e-8, Worst((1, 2), 2.0, 1.0), "why", 3.0, "right except at row 1 of 2")
+    block = Block(
+        "W", (2, 3), "wrong", 0.5, 1e-9, 1e-8, Worst((1, 2), 2.0, 1.0), "why", 3.0, "right except at row 1 of 2"
+    )
     report = Report(
         "model",
         "wrong",
