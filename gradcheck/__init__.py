@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # for type checkers, which do not read the table
     from gradcheck._targets.factory import TargetFactory as TargetFactory
     from gradcheck._targets.factory import target as target
     from gradcheck._targets.target import Target as Target
+    from gradcheck.report.evidence import Fix as Fix
     from gradcheck.report.records import Block as Block
     from gradcheck.report.records import Finding as Finding
-    from gradcheck.report.records import Fix as Fix
     from gradcheck.report.records import Law as Law
     from gradcheck.report.records import Trial as Trial
     from gradcheck.report.records import Worst as Worst
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # for type checkers, which do not read the table
 _HOMES = {
     "Block": "report.records",
     "Finding": "report.records",
-    "Fix": "report.records",
+    "Fix": "report.evidence",
     "GradientError": "report.report",
     "Law": "report.records",
     "Mutation": "_mutation.mutation_audit",

@@ -20,9 +20,11 @@ from gradcheck._laws.scale import scale
 from gradcheck._numeric.entries import Entries, difference_entries
 from gradcheck._numeric.evaluator import DOMAIN_ERRORS, DOUBLE, Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._symptoms.lost_shares import describe_single_slice
-from gradcheck._symptoms.wrong_regions import GradientContext, WrongRegion, describe_region
+from gradcheck._symptoms.lost_shares import find_single_slice
+from gradcheck._symptoms.wrong_regions import GradientContext, find_region
 from gradcheck._targets.target import Target
+from gradcheck.report.evidence import Symptom
+from gradcheck.report.finding_phrases import describe_symptom
 from gradcheck.report.records import Block, Law
 
 #: wrong blocks up to this size are differenced entry by entry
@@ -49,7 +51,7 @@ class Audit:
     laws: dict[str, Law] = field(default_factory=dict)
     gradients: Values = field(default_factory=dict)
     numerical: Values = field(default_factory=dict)
-    places: dict[str, WrongRegion] = field(default_factory=dict)
+    places: dict[str, Symptom] = field(default_factory=dict)
     scheme: str = ""
     evaluations: int = 0
     notes: tuple[str, ...] = ()
@@ -242,11 +244,11 @@ def _describe_wrong_entries(result: Audit, comparer: Comparer, name: str, off: A
     gradient, true = comparer.gradients[name], result.numerical.get(name)
     setting = GradientContext({other: array.shape for other, array in base.items()}, target.gates, target.inputs())
     sources = {**{other: array for other, array in base.items() if array.ndim == 3}, **target.inputs()}
-    made = "" if true is None else describe_single_slice(gradient, true, sources)
-    found = WrongRegion("share", made) if made else describe_region(off, gradient, true, setting)
+    made = None if true is None else find_single_slice(gradient, true, sources)
+    found = made or find_region(off, gradient, true, setting)
     if found is not None:
         result.places[name] = found
-        result.blocks[name] = replace(result.blocks[name], where=found.words)
+        result.blocks[name] = replace(result.blocks[name], where=describe_symptom(found))
 
 
 def _all_undecided(result: Audit, evaluator: Evaluator, message: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gradcheck._checking.audit import Audit, AuditOptions, audit
-from gradcheck._checking.findings import common_factor, findings
+from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
 from gradcheck._common.verdict import Verdict
@@ -25,6 +25,8 @@ from gradcheck._common.wording import format_sizes
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes, reduction_law
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import ActivationRatio, Symptom
 from gradcheck.report.records import Block, Finding, Law, Trial
 from gradcheck.report.report import GradientError, Report
 
@@ -32,17 +34,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from gradcheck._checking.verifier import Outcome
-    from gradcheck._repair.explain import Content
+    from gradcheck._repair.strategies import Content
     from gradcheck._tracing.trace import Trace
     from gradcheck._usercode.patching import Patch
 
-#: findings that leave open what is wrong; all that a line explains
-UNNAMED = frozenset({"gradient", "partly", "entries"})
-PATTERNS = UNNAMED | {"factor", "sign", "transposed", "missing", "phantom", "exchanged", "permuted", "reduced"}
-PATTERNS |= {"carried", "clipped", "repeated", "share"}
-#: laws that tell of state; laws that a clip inside the backward breaks
-STATEFUL = frozenset({"statelessness", "repeatability", "purity"})
-HIDDEN = frozenset({"scale", "linearity"})
 #: seeds that are asked where a part of an input is not read
 OTHER_SEEDS = 3
 #: set by the tests: an error in the trace is an error
@@ -136,6 +131,7 @@ class _CheckRun:
     broken_at: dict[str, Law] = field(default_factory=dict)
     #: the verdicts at other sizes than the defaults
     verdicts_at: dict[str, dict[str, Verdict]] = field(default_factory=dict)
+    places: dict[str, Symptom] = field(default_factory=dict)
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -326,53 +322,34 @@ class _CheckRun:
 
     def _with_line_findings(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and a trace finds them."""
-        wrong, broken = _wrong(report), _broken(report)
+        wrong = _wrong(report)
+        broken = {FindingCode.of_law(name) for name in _broken(report)}
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
-        hidden = not wrong and bool(broken & HIDDEN)
-        if not self.explain or not (wrong or hidden or self.common):
+        clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not wrong)
+        if not self.explain or not (wrong or clipped or self.common):
             return report
         from gradcheck._repair.explain import explain
 
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
+        keeps_state = any(code.is_about_state for code in broken)
         try:
-            known = None if hidden else {*wrong, *self._wrong_at_any_size(report)}
-            content, briefly = self._content(broken, hidden), bool(broken & STATEFUL)
-            found = explain(self.subject, self.seed, self.common, failing, known, content, briefly=briefly)
+            known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
+            content = self._content(frozenset(code.law for code in clipped))
+            found = explain(self.subject, self.seed, self.common, failing, known, content, briefly=keeps_state)
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
                 raise
             return replace(report, notes=(*report.notes, f"the backward could not be traced: {error}"))
-        if broken & STATEFUL and not found.patch:
-            # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
-            found.findings = found.findings[:1]
+        # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
+        lines = found.findings[:1] if keeps_state and not found.patch else found.findings
         # where sizes set how many parameters there are, a trace at another size knows of others
-        found.findings = [
-            replace(one, blocks=tuple(name for name in one.blocks if name in report.blocks)) for one in found.findings
-        ]
-        named = {name for finding in found.findings for name in finding.blocks}
-        replaced = HIDDEN if hidden and found.findings else set()
-        explained = [one for one in report.findings if one.kind in PATTERNS and set(one.blocks) <= named]
-        kept = [
-            one for one in report.findings if one not in explained and one.kind.removeprefix("law:") not in replaced
-        ]
-        laws = [one for one in kept if one.kind.startswith("law:")]
-        at = f"; smallest failing size: {format_sizes(report.smallest)}" if report.smallest else ""
-        lines = [
-            replace(
-                one,
-                kind=_kind(one, explained) if one.kind == "line" else one.kind,
-                message=one.message
-                + (_where(report, one) if len(found.findings) == 1 else "")
-                + ("" if number else at),
-            )
-            for number, one in enumerate(found.findings)
-        ]
+        lines = [replace(one, blocks=tuple(name for name in one.blocks if name in report.blocks)) for one in lines]
         self.evaluations += found.evaluations
         self.progress("tracing the backward", self.evaluations)
         return replace(
             report,
-            findings=(*laws, *lines, *(one for one in kept if one not in laws)),
+            findings=with_lines(report.findings, with_places(lines, self.places, report.smallest), clipped),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},
@@ -380,52 +357,49 @@ class _CheckRun:
 
     def _with_activation_findings(self, report: Report) -> Report:
         """The report with the mistakes in the derivatives of activations that biases show, where no line is known."""
-        if not self.explain or _broken(report) & STATEFUL:
+        if not self.explain or any(FindingCode.of_law(law).is_about_state for law in _broken(report)):
             return report
         found = [self._with_activations(one, report) for one in report.findings]
         return replace(report, findings=tuple(found), evaluations=self.evaluations)
 
     def _with_activations(self, finding: Finding, report: Report) -> Finding:
-        if finding.kind not in UNNAMED or finding.line is not None:
+        if not finding.code.is_unnamed:
             return finding
         vectors = [name for name in finding.blocks if _is_vector(report.blocks[name].shape)]
-        said = [words for name in vectors if (words := self._activations(name))]
-        return replace(finding, kind="activation", message="; ".join([finding.message, *said])) if said else finding
+        found = [ratio for name in vectors for ratio in self._activations(name)]
+        return replace(finding, code=FindingCode.ACTIVATION, evidence=(*finding.evidence, *found)) if found else finding
 
-    def _activations(self, name: str) -> str:
+    def _activations(self, name: str) -> list[ActivationRatio]:
         """What the gradient of a bias shows where there is one time step and one example, as far as that is known."""
-        subject, at = self.subject, ""
+        subject, sizes = self.subject, None
         try:
             if isinstance(subject, TargetFactory):
                 sizes = subject.sizes_without_reuse_of(self.seed, name)
-                subject, at = subject.build(self.seed, sizes), f"at {format_sizes(sizes)} "
+                subject = subject.build(self.seed, sizes)
                 divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
             else:
                 divisor = 1.0
-            from gradcheck._symptoms import activations as _activation
+            from gradcheck._symptoms.activations import find_mistakes
 
-            said, evaluations = _activation.describe_mistakes(
-                subject, name, self.seed, divisor, self._ticker("looking closer")
-            )
+            found, evaluations = find_mistakes(subject, name, self.seed, divisor, self._ticker("looking closer"))
         except TargetError:  # the code need not run at such sizes
-            return ""
+            return []
         self.evaluations += evaluations
-        return at + said if said else ""
+        return [replace(one, sizes=sizes) for one in found]
 
     def _wrong_at_any_size(self, report: Report) -> set[str]:
         """The gradients that are wrong at some sizes."""
         common = set(self.common.blocks) if self.common else set()
         return common.union(*(trial.wrong for trial in report.trials))
 
-    def _content(self, broken: set[str], hidden: bool) -> Content:
-        """Whether an edit mends what it claims, by the whole check of the edited code."""
+    def _content(self, laws: frozenset[str]) -> Content:
+        """Whether an edit mends what it claims, and these laws, by the whole check of the edited code."""
         from gradcheck._checking.verifier import Claim, Verifier, behaviour
         from gradcheck._usercode.patching import EditedFunctions
         from gradcheck._usercode.profiling import functions_run
 
         subject = self.subject
         verifier = Verifier((self._outcome_with_another_seed, self._outcome, self._outcome_at_other_parameters))
-        laws = frozenset(broken & HIDDEN) if hidden else frozenset()
         factor = self.common.label if self.common else ""
         before = behaviour(self._run_once)
 
@@ -500,6 +474,7 @@ class _CheckRun:
     def _build_report(
         self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]
     ) -> Report:
+        self.places = main.places
         return Report(
             name=name,
             verdict=main.verdict,
@@ -542,14 +517,3 @@ def _is_vector(shape: tuple[int, ...]) -> bool:
 
 def _broken(report: Report) -> set[str]:
     return {name for name, law in report.laws.items() if not law.holds}
-
-
-def _where(report: Report, line: Finding) -> str:
-    """Which entries are wrong, if one line is to blame for all of them."""
-    return "".join(f"; {name} is {report.blocks[name].where}" for name in line.blocks if report.blocks[name].where)
-
-
-def _kind(line: Finding, explained: list[Finding]) -> str:
-    """The pattern that all the gradients show which are wrong because of a line."""
-    kinds = {one.kind for one in explained if set(one.blocks) & set(line.blocks)}
-    return kinds.pop() if len(kinds) == 1 else "gradient"

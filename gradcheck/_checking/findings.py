@@ -1,19 +1,33 @@
-"""Patterns with a name, found in the two gradients alone: one factor for all, a factor, a transpose, a missing part.
+"""What a check found, one finding for each thing that is wrong: laws, patterns of gradients, lines.
 
-Each is named only where it fits to within the error bars; what does not fit gets no name.
+A pattern is named only where it fits to within the error bars; what does not fit gets no name.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gradcheck._checking.audit import Audit
 from gradcheck._common.arrays import Sizes, norm
-from gradcheck._common.wording import format_apart, format_sizes
 from gradcheck._symptoms.common_factor import CommonFactor, label_of_factor
-from gradcheck._symptoms.patterns import NO_PATTERN, factor, match_pattern
+from gradcheck._symptoms.patterns import factor, match_pattern
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import (
+    CarryDropped,
+    Evidence,
+    LawBreach,
+    NormClipped,
+    NotComparable,
+    RightWhereOne,
+    SmallestSize,
+    Symptom,
+    WorstEntry,
+    WrongPlace,
+    WrongRegion,
+)
 from gradcheck.report.records import Finding, Trial
 
 #: how near a norm must be to a round number to be one: clipping code adds 1e-6 to what it divides by
@@ -41,90 +55,107 @@ def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
 def findings(
     audit: Audit, smallest: Sizes | None, common: CommonFactor | None, trials: Sequence[Trial] = ()
 ) -> tuple[Finding, ...]:
-    """One finding for each thing that is wrong: broken laws first, then blocks grouped by what they have in common."""
+    """One finding for each thing that is wrong: broken laws first, then gradients grouped by what they look like."""
     result = [
         Finding(
-            f"law:{law.name}",
-            f"law {law.name}: {law.message}",
+            FindingCode.of_law(law.name),
             common.blocks if common and law.name == "reduction" else (),
+            (LawBreach(law.name, law.message),),
         )
         for law in audit.laws.values()
         if not law.holds
     ]
     explained = set(common.blocks) if common else set()
-    remaining = [name for name in audit.wrong if name not in explained]
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for name in remaining:
-        grouped.setdefault(_pattern(audit, name), []).append(name)
-    result += [
-        _finding_for(audit, kind, message, names, smallest, trials) for (kind, message), names in grouped.items()
-    ]
-    return tuple(result)
+    grouped: dict[Symptom, list[str]] = {}
+    for name in audit.wrong:
+        if name not in explained:
+            grouped.setdefault(_symptom(audit, name), []).append(name)
+    return *result, *(_finding_for(audit, symptom, names, smallest, trials) for symptom, names in grouped.items())
+
+
+def with_lines(
+    findings: Sequence[Finding], lines: Sequence[Finding], explained_laws: frozenset[FindingCode] = frozenset()
+) -> tuple[Finding, ...]:
+    """Laws first, then lines, then the rest; a pattern that the lines explain is left out, and so are explained laws.
+
+    A line takes the pattern of the gradients that it spoils as its symptom, if they all show one.
+    """
+    spoiled = {name for line in lines for name in line.blocks}
+    explained = [one for one in findings if one.code.is_explained_by_a_line and set(one.blocks) <= spoiled]
+    kept = [one for one in findings if one not in explained and not (lines and one.code in explained_laws)]
+    return (
+        *(one for one in kept if one.code.is_law),
+        *(line if line.symptom else replace(line, symptom=_common_symptom(line, explained)) for line in lines),
+        *(one for one in kept if not one.code.is_law),
+    )
+
+
+def _common_symptom(line: Finding, explained: Sequence[Finding]) -> FindingCode | None:
+    """The pattern that all the gradients show which are wrong because of a line."""
+    codes = {one.code for one in explained if set(one.blocks) & set(line.blocks)}
+    return codes.pop() if len(codes) == 1 else None
+
+
+def with_places(lines: Sequence[Finding], places: Mapping[str, Symptom], smallest: Sizes | None) -> tuple[Finding, ...]:
+    """The lines with what the check knows besides: what a single line spoils; at the first, the smallest size."""
+    added: list[tuple[Evidence, ...]] = [() for _ in lines]
+    if len(lines) == 1:
+        added[0] = tuple(WrongPlace(name, places[name].evidence[0]) for name in lines[0].blocks if name in places)
+    if lines and smallest:
+        added[0] += (SmallestSize(smallest),)
+    return tuple(replace(line, evidence=line.evidence + more) for line, more in zip(lines, added, strict=True))
 
 
 def _finding_for(
-    audit: Audit, kind: str, message: str, names: list[str], smallest: Sizes | None, trials: Sequence[Trial]
+    audit: Audit, symptom: Symptom, names: list[str], smallest: Sizes | None, trials: Sequence[Trial]
 ) -> Finding:
     ones = _sizes_of_one(trials, names)
-    steps = _steps(audit, names, ones, trials)
-    clipped = _norm_clipped(audit, kind, names)
-    kind = "carried" if steps else "clipped" if clipped else kind
-    carried = _carried(audit, names, steps)
-    told = f"{_subject(names)} {message}{carried}{clipped}{_example(audit, names)}"
+    carried = _carried(audit, names, _steps(audit, names, ones, trials))
+    clipped = _norm_clipped(audit, symptom.code, names)
+    code = FindingCode.CLIPPED if clipped else symptom.code
+    code = FindingCode.CARRY_DROPPED if carried and carried[0].steps else code
     # where these are right at the smallest size that fails, it is others that fail there
-    at = (
-        f"; smallest failing size: {format_sizes(smallest)}"
-        if smallest and all(smallest[size] > 1 for size in ones)
-        else ""
-    )
-    return Finding(kind, told + at + _sizes_note(ones), tuple(names))
+    fails = smallest is not None and all(smallest[size] > 1 for size in ones)
+    at = (SmallestSize(smallest),) if smallest and fails else ()
+    axes = (RightWhereOne(tuple(ones)),) if ones else ()
+    evidence = (*symptom.evidence, *carried, *clipped, *_worst_entry(audit, names), *at, *axes)
+    return Finding(code, tuple(names), evidence)
 
 
 def _steps(audit: Audit, names: Sequence[str], ones: Sequence[str], trials: Sequence[Trial]) -> str:
     """The size that is the number of time steps, if a gradient is right at the last of them alone."""
-    lengths = {audit.places[name].last for name in names if name in audit.places}
+    lengths = {_length_right_at_last(audit, name) for name in names}
     found = [size for size in ones if lengths & {trial.sizes[size] for trial in trials}]
     return found[0] if len(found) == 1 else ""
 
 
-def _carried(audit: Audit, names: Sequence[str], steps: str) -> str:
+def _length_right_at_last(audit: Audit, name: str) -> int:
+    """The length of an axis along which a gradient is right at the last index alone; 0 if there is none."""
+    evidence = audit.places[name].evidence if name in audit.places else ()
+    return max((part.last_of for one in evidence if isinstance(one, WrongRegion) for part in one.slices), default=0)
+
+
+def _carried(audit: Audit, names: Sequence[str], steps: str) -> tuple[CarryDropped, ...]:
     """What it means that a gradient is right at the last index alone, if that is the last time step."""
-    if steps:
-        return f": what comes back from later steps of {steps} is dropped or wrong"
-    if any(audit.places[name].last for name in names if name in audit.places):
-        return ": if this is the last time step, what comes back from later steps is dropped or wrong"
-    return ""
+    return (CarryDropped(steps),) if steps or any(_length_right_at_last(audit, name) for name in names) else ()
 
 
-def _norm_clipped(audit: Audit, kind: str, names: Sequence[str]) -> str:
+def _norm_clipped(audit: Audit, code: FindingCode, names: Sequence[str]) -> tuple[NormClipped, ...]:
     """Whether all gradients are too small by one factor, and their norm is a round number."""
-    if (
-        kind != "factor"
-        or any(block.verdict == "right" for block in audit.blocks.values())
-        or set(names) < {*audit.wrong}
-    ):
-        return ""
+    some_right = any(block.verdict == "right" for block in audit.blocks.values())
+    if code is not FindingCode.FACTOR or some_right or set(names) < {*audit.wrong}:
+        return ()
     size = math.hypot(*(norm(gradient) for gradient in audit.gradients.values()))
     limit = float(f"{size:.2g}")
     true = math.hypot(*(norm(audit.numerical[name]) for name in names))
     if true <= size or abs(size - limit) > ROUND * max(limit, 1.0):
-        return ""
-    told = "together they have" if len(names) > 1 else "it has"
-    fits = f"the norm {limit:g} (to within {abs(size - limit):.0e}), where {true:.6g} is true"
-    return f"; {told} {fits}: clipped to that norm?"
-
-
-def _sizes_note(ones: list[str]) -> str:
-    """That gradients are right wherever one of these sizes is one, in words."""
-    if not ones:
-        return ""
-    first = f"only from {ones[0]}=2: " if len(ones) == 1 else ""
-    return f"; {first}right wherever {' or '.join(f'{size}=1' for size in ones)}, wrong wherever it is larger"
+        return ()
+    return (NormClipped(limit, abs(size - limit), true),)
 
 
 def _sizes_of_one(trials: Sequence[Trial], names: Sequence[str]) -> list[str]:
     """The sizes for which these gradients are right at one and wrong beyond: a path along that axis is wrong."""
-    told: list[str] = []
+    found: list[str] = []
     judged = [trial for trial in trials if trial.verdict == "right" or trial.wrong]
     for size in judged[0].sizes if judged else ():
         outcomes = {
@@ -132,32 +163,23 @@ def _sizes_of_one(trials: Sequence[Trial], names: Sequence[str]) -> list[str]:
             for one in (True, False)
         }
         if outcomes == {True: {False}, False: {True}}:
-            told.append(size)
-    return told
+            found.append(size)
+    return found
 
 
-def _subject(names: list[str]) -> str:
-    return f"the gradient of {names[0]} is" if len(names) == 1 else f"the gradients of {', '.join(names)} are each"
-
-
-def _example(audit: Audit, names: list[str]) -> str:
-    """The entry that shows it best: both values of the block with the largest error."""
-    worst_first = sorted(names, key=lambda name: -(audit.blocks[name].error or 0.0))
-    for name in worst_first:
+def _worst_entry(audit: Audit, names: list[str]) -> tuple[WorstEntry, ...]:
+    """The entry that shows it best: both values of the gradient with the largest error."""
+    for name in sorted(names, key=lambda name: -(audit.blocks[name].error or 0.0)):
         worst = audit.blocks[name].worst
         if worst is not None:
-            analytic, numerical = format_apart(worst.analytic, worst.numerical)
-            return f"; {name}{list(worst.index)}: analytic {analytic}, numerical {numerical}"
-    return ""
+            return (WorstEntry(name, *worst),)
+    return ()
 
 
-def _pattern(audit: Audit, name: str) -> tuple[str, str]:
-    """(kind, what is said of the block)."""
-    block = audit.blocks[name]
+def _symptom(audit: Audit, name: str) -> Symptom:
+    """What one wrong gradient looks like."""
     if name not in audit.gradients:
-        return "structure", f"cannot be compared: {block.message}"
+        return Symptom(FindingCode.NOT_COMPARABLE, (NotComparable(audit.blocks[name].message),))
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)
-    kind, said = ("gradient", NO_PATTERN) if numerical is None else match_pattern(name, analytic, audit.numerical)
-    if kind == "gradient" and name in audit.places:
-        return audit.places[name].kind, audit.places[name].words
-    return kind, said
+    found = Symptom(FindingCode.NO_PATTERN) if numerical is None else match_pattern(name, analytic, audit.numerical)
+    return audit.places.get(name, found) if found.code is FindingCode.NO_PATTERN else found

@@ -1,29 +1,47 @@
-"""What a mistake is called, told from the edit that mends it."""
+"""Which mistake an edit mends, told from what it puts in the place of what."""
 
 from __future__ import annotations
 
 import ast
 
 from gradcheck._usercode.patching import Edit, apply_edits
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Mistake, Symptom
 
-_SIGNS = {
-    ("=", "+="): "it overwrites what it should add to",
-    ("+=", "="): "it adds to what it should replace",
-    ("+=", "-="): "the sign is wrong",
-    ("-=", "+="): "the sign is wrong",
+#: edits of the sign between a target and its value
+_ASSIGNMENTS = {
+    ("=", "+="): FindingCode.ASSIGNED_NOT_ADDED,
+    ("+=", "="): FindingCode.ADDED_NOT_ASSIGNED,
+    ("+=", "-="): FindingCode.WRONG_SIGN,
+    ("-=", "+="): FindingCode.WRONG_SIGN,
 }
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
+_CLIPS = frozenset({"clip", "minimum", "maximum"})
+#: what is missing or too much beside an operator: the codes of a missing and of an extra one
+_OPERANDS: dict[type[ast.operator], tuple[FindingCode, FindingCode]] = {
+    ast.Add: (FindingCode.TERM_MISSING, FindingCode.TERM_EXTRA),
+    ast.Sub: (FindingCode.TERM_MISSING, FindingCode.TERM_EXTRA),
+    ast.Mult: (FindingCode.FACTOR_MISSING, FindingCode.FACTOR_EXTRA),
+    ast.MatMult: (FindingCode.FACTOR_MISSING, FindingCode.FACTOR_EXTRA),
+    ast.Div: (FindingCode.DIVISION_MISSING, FindingCode.DIVISION_EXTRA),
+    ast.Pow: (FindingCode.POWER_MISSING, FindingCode.POWER_EXTRA),
+}
 
 
-def name_mistake(source: str, edit: Edit) -> str:
-    """The mistake in words; empty where the diff says as much."""
+def name_mistake(source: str, edit: Edit) -> Symptom:
+    """The code of the mistake and what it is about; `WRONG_LINE` where the diff says as much."""
     was, now = _between(source, edit).strip(), edit.text.strip()
-    if (was, now) in _SIGNS:
-        return _SIGNS[was, now]
+    if (was, now) in _ASSIGNMENTS:
+        return Symptom(_ASSIGNMENTS[was, now])
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
-        return ""
-    return _wrapping(old, new) or _rearranged(old, new) or _operands(old, new) or _other(old, new)
+        return Symptom(FindingCode.WRONG_LINE)
+    found = _wrapping(old, new) or _exchanged(old, new) or _operands(old, new) or _operator(old, new)
+    return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)
+
+
+def _named(code: FindingCode, subject: str = "", other: str = "", called: str = "", *, extra: bool = False) -> Symptom:
+    return Symptom(code, (Mistake(subject, other, called, extra),))
 
 
 def _between(source: str, edit: Edit) -> str:
@@ -45,26 +63,29 @@ def _same(a: ast.AST, b: ast.AST) -> bool:
     return ast.dump(a) == ast.dump(b)
 
 
-def _wrapping(old: ast.expr, new: ast.expr) -> str:
+def _wrapping(old: ast.expr, new: ast.expr) -> Symptom | None:
     """Something around the value that is missing, or too much."""
-    for inner, outer, words in ((old, new, "is missing"), (new, old, "is too much")):
+    for inner, outer, extra in ((old, new, False), (new, old, True)):
         match outer:
-            case ast.UnaryOp(op=ast.USub()) if _same(outer.operand, inner):
-                return "the sign is wrong"
-            case ast.Attribute(attr="T") if _same(outer.value, inner):
-                return f"a transpose {words}"
-            case ast.Subscript() if _same(outer.value, inner):
-                return f"the index [{ast.unparse(outer.slice)}] {words}"
-            case ast.Call(func=ast.Attribute(attr="sum")) if _same(outer.func.value, inner):  # type: ignore[attr-defined]
-                return f"the sum over {_axis(outer)} {words}"
-            case ast.Call(func=ast.Attribute(attr="copy")) if _same(outer.func.value, inner):  # type: ignore[attr-defined]
-                return "an array is kept that is overwritten later: a copy is missing"
-            case ast.Call() if outer.args and _same(outer.args[0], inner):
+            case ast.UnaryOp(op=ast.USub(), operand=part) if _same(part, inner):
+                return _named(FindingCode.WRONG_SIGN)
+            case ast.Attribute(attr="T", value=part) if _same(part, inner):
+                return _around("TRANSPOSE", extra)
+            case ast.Subscript(value=part) if _same(part, inner):
+                return _around("INDEX", extra, ast.unparse(outer.slice))
+            case ast.Call(func=ast.Attribute(attr="sum", value=part)) if _same(part, inner):
+                return _around("SUM", extra, _axis(outer))
+            case ast.Call(func=ast.Attribute(attr="copy", value=part)) if _same(part, inner) and not extra:
+                return _named(FindingCode.MISSING_COPY)
+            case ast.Call(args=[part, *_]) if _same(part, inner):
                 called = ast.unparse(outer.func)
-                if called.rpartition(".")[2] in ("clip", "minimum", "maximum"):
-                    return f"{called} cuts a gradient off inside the backward" if outer is old else "a clip is missing"
-                return f"{called}() {words}"
-    return ""
+                return _around("CLIP" if called.rpartition(".")[2] in _CLIPS else "CALL", extra, called=called)
+    return None
+
+
+def _around(what: str, extra: bool, subject: str = "", called: str = "") -> Symptom:
+    """The code of something around a value that is missing, or that should not be there."""
+    return _named(FindingCode[f"{'EXTRA' if extra else 'MISSING'}_{what}"], subject, called=called, extra=extra)
 
 
 def _axis(call: ast.Call) -> str:
@@ -74,73 +95,71 @@ def _axis(call: ast.Call) -> str:
     return f"axis {ast.unparse(call.args[0])}" if call.args else "all axes"
 
 
-def _rearranged(old: ast.expr, new: ast.expr) -> str:
-    """The same parts in another order."""
+def _exchanged(old: ast.expr, new: ast.expr) -> Symptom | None:
+    """Two parts, or more, in another order."""
     before, after = _parts(old), _parts(new)
-    if len(before) > 1 and before != after and sorted(before) == sorted(after):
-        moved = [a for a, b in zip(before, after, strict=True) if a != b]
-        kind = "arguments" if isinstance(old, ast.Call) else "factors" if isinstance(old, ast.BinOp) else "values"
-        return f"the {kind} {' and '.join(moved)} stand in each other's place"
-    return ""
+    if len(before) < 2 or before == after or sorted(before) != sorted(after):
+        return None
+    code = FindingCode.ARGUMENTS_EXCHANGED if isinstance(old, ast.Call) else FindingCode.VALUES_EXCHANGED
+    code = FindingCode.FACTORS_EXCHANGED if isinstance(old, ast.BinOp) else code
+    *first, last = [a for a, b in zip(before, after, strict=True) if a != b]
+    return _named(code, ", ".join(first), last)
 
 
 def _parts(node: ast.expr) -> list[str]:
     match node:
-        case ast.Call():
-            return [ast.unparse(one) for one in node.args]
-        case ast.Tuple() | ast.List():
-            return [ast.unparse(one) for one in node.elts]
-        case ast.Dict():
-            return [ast.unparse(one) for one in node.values]
+        case ast.Call(args=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Dict(values=parts):
+            return [ast.unparse(one) for one in parts]
         case ast.BinOp():
             return [ast.unparse(node.left), ast.unparse(node.right)]
     return []
 
 
-def _operands(old: ast.expr, new: ast.expr) -> str:
-    """A factor or a term that is missing, or too much; another operator."""
+def _operands(old: ast.expr, new: ast.expr) -> Symptom | None:
+    """The derivative of an activation in a wrong form; a factor or a term that is missing, or too much."""
     derivative = _activation(new)
     if isinstance(old, ast.Call) and derivative and len(old.args) == 1:
-        argument, function = ast.unparse(old.args[0]), ast.unparse(old.func)
-        if not function.startswith(("np.", "numpy.")):
-            return f"{argument} is activated already, and {function}() takes it for a pre-activation"
-        return f"the derivative of {derivative} is missing"
-    for inner, outer, words in ((old, new, "is missing"), (new, old, "is too much")):
-        if isinstance(outer, ast.BinOp) and type(outer.op) in _OPERATORS:
+        called = ast.unparse(old.func)
+        if called.startswith(("np.", "numpy.")):
+            return _named(derivative)
+        return _named(derivative, ast.unparse(old.args[0]), called=called)
+    for inner, outer, extra in ((old, new, False), (new, old, True)):
+        if isinstance(outer, ast.BinOp) and type(outer.op) in _OPERANDS:
             for one, other in ((outer.left, outer.right), (outer.right, outer.left)):
                 if _same(one, inner):
-                    if isinstance(outer.op, ast.Pow):
-                        return f"the power {ast.unparse(other)} {words}"
-                    if isinstance(outer.op, ast.Div):
-                        return f"a division by {ast.unparse(other)} {words}"
-                    kind = "term" if isinstance(outer.op, (ast.Add, ast.Sub)) else "factor"
-                    said = f", the derivative of {_activation(other)}," if _activation(other) else ""
-                    return f"the {kind} {ast.unparse(other)}{said} {words}"
-    return _operator(old, new)
+                    code = _OPERANDS[type(outer.op)][extra]
+                    is_factor = code in (FindingCode.FACTOR_MISSING, FindingCode.FACTOR_EXTRA)
+                    code = (is_factor and _activation(other)) or code
+                    return _named(code, ast.unparse(other), extra=extra)
+    return None
 
 
-def _operator(old: ast.expr, new: ast.expr) -> str:
+def _operator(old: ast.expr, new: ast.expr) -> Symptom | None:
     if not (isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp)) or type(old.op) is type(new.op):
-        return ""
+        return None
     if not (_same(old.left, new.left) and _same(old.right, new.right)):
-        return ""
+        return None
     if {type(old.op), type(new.op)} == {ast.Add, ast.Sub}:
-        return "the sign of a term is wrong"
-    return f"{_OPERATORS.get(type(old.op), '?')} stands where {_OPERATORS.get(type(new.op), '?')} should"
+        return _named(FindingCode.WRONG_TERM_SIGN)
+    signs = _OPERATORS.get(type(old.op), "?"), _OPERATORS.get(type(new.op), "?")
+    return _named(FindingCode.WRONG_OPERATOR, *signs)
 
 
-def _activation(node: ast.expr) -> str:
-    """Which activation's derivative an expression is, told from the activated value; empty if of none."""
+def _activation(node: ast.expr) -> FindingCode | None:
+    """Which activation's derivative an expression is, told from the activated value; None if of none."""
     match node:
-        case ast.BinOp(op=ast.Mult(), right=ast.BinOp(op=ast.Sub(), left=ast.Constant(value=1))):
-            return "the logistic function" if _same(node.left, node.right.right) else ""  # type: ignore[attr-defined]
-        case ast.BinOp(op=ast.Sub(), left=ast.Constant(value=1), right=ast.BinOp(op=ast.Pow())):
-            return "tanh"
-    return ""
+        case ast.BinOp(left=y, op=ast.Mult(), right=ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=same)):
+            return FindingCode.SIGMOID_DERIVATIVE if _same(y, same) else None
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=ast.BinOp(op=ast.Pow())):
+            return FindingCode.TANH_DERIVATIVE
+    return None
 
 
-def _other(old: ast.expr, new: ast.expr) -> str:
+def _replaced(old: ast.expr, new: ast.expr) -> Symptom | None:
+    """A name, an index or a number in the place of another."""
     named = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant)
-    if isinstance(old, named) and isinstance(new, named):
-        return f"{ast.unparse(old)} stands where {ast.unparse(new)} should"
-    return ""
+    if not (isinstance(old, named) and isinstance(new, named)):
+        return None
+    same_array = isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript) and _same(old.value, new.value)
+    code = FindingCode.WRONG_INDEX if same_array else FindingCode.WRONG_VARIABLE
+    return _named(code, ast.unparse(old), ast.unparse(new))

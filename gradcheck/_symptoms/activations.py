@@ -16,18 +16,29 @@ from gradcheck._common.arrays import Array, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._symptoms.patterns import MAX_RESIDUAL
-from gradcheck._symptoms.wrong_regions import GradientContext, describe_indices
+from gradcheck._symptoms.patterns import MAX_RESIDUAL, rounded
+from gradcheck._symptoms.wrong_regions import GradientContext, index_range
 from gradcheck._targets.target import Target
+from gradcheck.report.evidence import ActivationRatio
 
 #: what a bias is moved by
 SHIFTS = np.array([0.0, -1.0, -0.4, 0.5, 1.1])
-#: the pre-activations that are tried: in steps of a hundredth, then closer and closer
-RANGE, STEPS, POINTS_PER_ZOOM, ZOOM_COUNT = 12.0, 2401, 21, 8
-#: entries of a bias that are tried; as many must show a mistake, unless all do
-MOST_UNITS, UNITS = 16, 3
-#: how precise a ratio must be; how much ratios must change with the bias
-PRECISE, VARIED = 1e-6, 1e-3
+#: pre-activations are tried up to this size: beyond it σ' and tanh' are too small to tell
+RANGE = 12.0
+#: how many are tried at first, which is in steps of a hundredth
+STEPS = 2401
+#: how many are tried around the best in each closer look
+POINTS_PER_ZOOM = 21
+#: closer looks, each ten times as close: down to rounding
+ZOOM_COUNT = 8
+#: entries of a bias that are tried: each costs some evaluations
+MOST_UNITS = 16
+#: entries that must show a mistake, unless all do: one may do so by chance
+UNITS = 3
+#: how precise a ratio must be to tell one mistake from another
+PRECISE = 1e-6
+#: how much ratios must change with the bias: a constant factor is another matter
+VARIED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -101,25 +112,24 @@ def activations(evaluator: Evaluator, name: str, divisor: float) -> list[Activat
     return _supported_by_units(fitted, tried)
 
 
-def describe_mistakes(
+def find_mistakes(
     target: Target, name: str, seed: int, divisor: float, tick: Callable[[], None]
-) -> tuple[str, int]:
-    """What `activations` finds in a target, in words, and the evaluations that it took."""
+) -> tuple[tuple[ActivationRatio, ...], int]:
+    """What `activations` finds in a target, as evidence, and the evaluations that it took."""
     with target.preserved():
         target.draw_cotangents(np.random.default_rng([seed, 1]))
         evaluator = Evaluator(target, tick)
         evaluator.loss_value = as_complex(evaluator.raw_loss()).real
         found = activations(evaluator, name, divisor)
         setting = GradientContext({other: array.shape for other, array in evaluator.base.items()}, target.gates)
-        said = "; ".join(_describe(one, name, evaluator.base[name].size, setting) for one in found)
-        return said, evaluator.evaluations
+        size = evaluator.base[name].size
+        return tuple(_evidence(one, name, size, setting) for one in found), evaluator.evaluations
 
 
-def _describe(one: Activation, name: str, size: int, setting: GradientContext) -> str:
-    at = "" if len(one.units) == size else f", at {describe_indices(one.units, size, setting)},"
-    fits = f"{len(one.units)} of its entries, {len(SHIFTS)} values of each, to within {one.misfit:.0e}"
-    factor = f"{one.mistake.formula} times the true one ({fits})"
-    return f"the gradient of {name}{at} is {factor}, as if {one.mistake.description}"
+def _evidence(one: Activation, name: str, size: int, setting: GradientContext) -> ActivationRatio:
+    where = None if len(one.units) == size else index_range(one.units, size, setting)
+    formula, said = one.mistake.formula, one.mistake.description
+    return ActivationRatio(name, formula, said, where, len(one.units), len(SHIFTS), rounded(one.misfit, 1))
 
 
 def fit(ratios: Array) -> tuple[Mistake, float] | None:

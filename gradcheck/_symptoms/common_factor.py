@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from gradcheck._common.arrays import Sizes
+from gradcheck.report.finding_phrases import list_with_and
 from gradcheck.report.records import Law
 
 
@@ -38,24 +39,20 @@ def _labelled_factors(sizes: Sizes) -> Iterator[tuple[str, float]]:
 
 
 def label_of_factor(k: float, sizes: Sizes) -> str | None:
+    """The label of a factor: "T", "T*B", "1/B"; None if no size explains it."""
     return next((name for name, value in _labelled_factors(sizes) if math.isclose(k, value, rel_tol=1e-6)), None)
 
 
 def reduction_law(common: CommonFactor | None) -> Law:
     """The loss and the gradients are reduced in the same way: both means, or both sums."""
     if common is None:
-        return Law("reduction", True, "the loss and the gradients are reduced alike")
+        return Law("reduction", True, "the loss and the gradients are reduced in the same way")
     sizes = common.label.removeprefix("1/")
-    inverse = common.label.startswith("1/")
-    told = (
-        f"the loss is a sum over {sizes}, the gradients are a mean"
-        if inverse
-        else f"the loss is a mean over {sizes}, the gradients are a sum"
+    if common.label == sizes:
+        cause, change = f"the loss is a mean over {sizes}, but the gradients are a sum", "divide the gradients by"
+    else:
+        cause, change = f"the loss is a sum over {sizes}, but the gradients are a mean", "multiply the gradients by"
+    what = (
+        f"the gradients of {list_with_and(common.blocks)} are {common.value:.6g} = {common.label} times the true ones"
     )
-    change = f"multiply the gradients by {sizes}" if inverse else f"divide the gradients by {sizes}"
-    return Law(
-        "reduction",
-        False,
-        f"gradients are {common.value:.6g} = {common.label} times too large ({', '.join(common.blocks)}): {told}; "
-        f"{change}, or reduce the loss the same way",
-    )
+    return Law("reduction", False, f"{what}: {cause}; {change} {sizes}, or reduce the loss in the same way")

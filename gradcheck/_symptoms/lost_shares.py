@@ -12,24 +12,25 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from gradcheck._common.arrays import Array, norm
-from gradcheck._symptoms.patterns import MAX_RESIDUAL
+from gradcheck._symptoms.patterns import MAX_RESIDUAL, rounded
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import MadeOfSlice, Symptom
 
 #: the part of the true gradient that must lie outside of a slice's span
 MIN_PART_OUTSIDE = 1e-3
 
 
-def describe_single_slice(analytic: Array, true: Array, arrays: Mapping[str, Array]) -> str:
-    """The slice of an array that a matrix is made of alone, in words; empty if there is none."""
+def find_single_slice(analytic: Array, true: Array, arrays: Mapping[str, Array]) -> Symptom | None:
+    """The slice of an array that a matrix is made of alone; None if there is none."""
     if analytic.ndim != 2 or not np.any(analytic):
-        return ""
+        return None
     for axis in (0, 1):
         mine, whole = (analytic, true) if axis == 0 else (analytic.T, true.T)
         for label, rows in _slices(arrays, len(mine)):
             left = _part_outside_span(mine, rows)
             if left <= MAX_RESIDUAL and _part_outside_span(whole, rows) > MIN_PART_OUTSIDE:
-                fits = f"made of {label} alone (to within {left:.0e}), as the true one is not"
-                return f"{fits}: is it assigned where it should be added to, or does a loop end early?"
-    return ""
+                return Symptom(FindingCode.SHARE_LOST, (MadeOfSlice(label, rounded(left, 1)),))
+    return None
 
 
 def _part_outside_span(matrix: Array, rows: Array) -> float:

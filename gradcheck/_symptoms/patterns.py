@@ -9,13 +9,15 @@ from itertools import permutations
 import numpy as np
 
 from gradcheck._common.arrays import Array, norm
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import EntriesClipped, GradientOf, Multiple, OneNumber, PartsMoved, Symptom
 
 #: how well a pattern must fit: the part of a gradient that it leaves unexplained
 MAX_RESIDUAL = 1e-7
 #: equal parts along an axis, such as gates side by side
 MOST_PARTS = 4
-#: what is said where none fits
-NO_PATTERN = "not the slope of the loss"
+#: how near a factor must be to 1 or -1 to be that: a hand-written constant is never as near
+SAME_FACTOR = 1e-5
 
 
 def factor(analytic: Array, numerical: Array, tolerance: float = MAX_RESIDUAL) -> float | None:
@@ -27,8 +29,8 @@ def factor(analytic: Array, numerical: Array, tolerance: float = MAX_RESIDUAL) -
     return k if norm(analytic - k * numerical) <= tolerance * norm(analytic) else None
 
 
-def match_pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> tuple[str, str]:
-    """(kind, what is said of the gradient); ``("gradient", ...)`` if no pattern fits.
+def match_pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) -> Symptom:
+    """What a gradient looks like; `NO_PATTERN` if nothing fits.
 
     Args:
         name: The parameter's name.
@@ -38,26 +40,42 @@ def match_pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) ->
     true = numerical[name]
     floor = MAX_RESIDUAL * max(norm(analytic), norm(true))
     if norm(true) <= floor:
-        return "phantom", "not zero, as it should be: the loss does not depend on it"
+        return Symptom(FindingCode.PHANTOM)
     if norm(analytic) <= floor:
-        return "missing", "zero, and the loss does depend on it"
-    k = factor(analytic, true)
-    if k is not None and math.isclose(k, -1.0, rel_tol=1e-5):
-        return "sign", "the true one with the wrong sign"
-    if k is not None and not math.isclose(k, 1.0, rel_tol=1e-5):
-        return "factor", f"{k:.6g} times the true one"
+        return Symptom(FindingCode.ZERO)
+    k = multiple(analytic, true)
+    if k is not None and k != 1.0:
+        return Symptom(FindingCode.SIGN if k == -1.0 else FindingCode.FACTOR, (Multiple(k),))
     found = next(_rearranged(name, analytic, numerical), None)
-    return found or _one_number(analytic, true) or _clipped(analytic, true) or ("gradient", NO_PATTERN)
+    return found or _one_number(analytic, true) or _clipped(analytic, true) or Symptom(FindingCode.NO_PATTERN)
 
 
-def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
+def multiple(analytic: Array, true: Array) -> float | None:
+    """What the gradient is of the true one, to six digits; 1 and -1 where it is these to within `SAME_FACTOR`."""
+    k = factor(analytic, true)
+    if k is None:
+        return None
+    return next((one for one in (1.0, -1.0) if math.isclose(k, one, rel_tol=SAME_FACTOR)), rounded(k, 6))
+
+
+def rounded(value: float, digits: int) -> float:
+    """The value with so many significant digits: as it is told, so that what is told alike is alike."""
+    return float(f"{value:.{digits}g}")
+
+
+def misfit(analytic: Array, fitted: Array) -> float:
+    """The part of what fits a gradient that is left unexplained, to one digit."""
+    return rounded(norm(analytic - fitted) / norm(fitted), 1)
+
+
+def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> Iterator[Symptom]:
     """The true numbers in the wrong place."""
     true = numerical[name]
     if analytic.ndim == 2 and analytic.shape == true.T.shape and factor(analytic, true.T) is not None:
-        yield "transposed", "the transpose of the true one"
+        yield Symptom(FindingCode.TRANSPOSED)
     for other, array in numerical.items():
         if other != name and array.shape == analytic.shape and _same(analytic, array):
-            yield "exchanged", f"that of {other}{_residual_note(analytic, array)}"
+            yield Symptom(FindingCode.EXCHANGED, (GradientOf(other, misfit(analytic, array)),))
     for axis, length in enumerate(true.shape):
         for count in range(2, MOST_PARTS + 1):
             if length % count:
@@ -66,38 +84,28 @@ def _rearranged(name: str, analytic: Array, numerical: Mapping[str, Array]) -> I
             for order in permutations(range(count)):
                 moved = np.concatenate([parts[i] for i in order], axis)
                 if list(order) != list(range(count)) and _same(analytic, moved):
-                    told = ", ".join(str(i + 1) for i in order)
-                    yield (
-                        "permuted",
-                        f"the true one with its {count} parts along axis {axis} in the order {told}: "
-                        + (f"gates laid out in another order than in the forward{_residual_note(analytic, moved)}"),
-                    )
+                    yield Symptom(FindingCode.GATES_PERMUTED, (PartsMoved(axis, order, misfit(analytic, moved)),))
 
 
-def _one_number(analytic: Array, true: Array) -> tuple[str, str] | None:
+def _one_number(analytic: Array, true: Array) -> Symptom | None:
     """One number everywhere."""
     if analytic.size == 1 or not _same(analytic, np.full(analytic.shape, analytic.flat[0])):
         return None
-    summed = (
-        f", their sum {np.sum(true):.6g}" if math.isclose(analytic.flat[0], np.sum(true), rel_tol=MAX_RESIDUAL) else ""
-    )
-    return "reduced", f"one number everywhere, and the true ones differ{summed}: it is summed over too many axes"
+    value, total = float(analytic.flat[0]), float(np.sum(true))
+    summed = rounded(total, 6) if math.isclose(value, total, rel_tol=MAX_RESIDUAL) else None
+    return Symptom(FindingCode.SUMMED_TOO_FAR, (OneNumber(rounded(value, 6), summed),))
 
 
-def _clipped(analytic: Array, true: Array) -> tuple[str, str] | None:
+def _clipped(analytic: Array, true: Array) -> Symptom | None:
     """The true one with its largest entries cut off at one number: two entries at least, since one is always there."""
     bound = float(np.max(np.abs(analytic)))
     there = int(np.count_nonzero(np.abs(analytic) >= bound * (1 - MAX_RESIDUAL)))
     cut = np.clip(true, -bound, bound)
     if there < 2 or not _same(analytic, cut):
         return None
-    left = _residual_note(analytic, cut)
-    return "clipped", f"the true one cut off at ±{bound:.6g}, where {there} of {true.size} entries are{left}"
+    found = EntriesClipped(rounded(bound, 6), there, int(true.size), misfit(analytic, cut))
+    return Symptom(FindingCode.CLIPPED, (found,))
 
 
 def _same(a: Array, b: Array) -> bool:
     return norm(a - b) <= MAX_RESIDUAL * norm(b)
-
-
-def _residual_note(analytic: Array, fitted: Array) -> str:
-    return f" (to within {norm(analytic - fitted) / norm(fitted):.0e})"

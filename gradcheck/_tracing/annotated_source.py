@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gradcheck._common.errors import TargetError
@@ -48,8 +50,8 @@ def _annotated(trace: Trace, judgement: Judgement) -> str:
         match = judgement.matches[i]
         if match is None or site.kind == "bind":
             continue
-        label = match.label.partition(" at execution ")[0].partition(", the sum of")[0]
-        words = label if match.factor == 1.0 else f"{match.factor:.6g} * {label}"
+        labels = replace(match.label, factor=match.factor).without_execution().each()
+        words = " | ".join(str(replace(label, sum_of="")) for label in labels)
         lines = said.setdefault(place, [])
         if words not in lines:
             lines.append(words)

@@ -25,6 +25,7 @@ from gradcheck._tracing.recording import Event, Overrides, PartialRun, Recording
 from gradcheck._tracing.trace import Trace
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import innermost_loop
+from gradcheck.report.evidence import Label
 
 #: what a gradient that turns right counts, in values that turn right
 GRADIENT = 3
@@ -44,11 +45,11 @@ class Fault:
     statement: Statement
     expected: dict[tuple[int, int], Array]
     given: dict[tuple[int, int], Array]
-    label: str
+    label: Label
     #: what it gave, if that has a name
-    gave: str = ""
+    gave: Label | None = None
     #: the derivatives that the statement was computed from: text and what it is
-    inputs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, Label] = field(default_factory=dict)
     blocks: tuple[str, ...] = ()
     #: statements that it was computed from whose values are no derivatives, and those that handed it its inputs
     through: list[Statement] = field(default_factory=list)
@@ -212,7 +213,7 @@ class _Search:
                         fault = self.fault(judgement, a, aliases[a], one)
                         fault.expected |= _by_execution(b, aliases[b], other)
                         fault.given |= {(b, event.execution): event.value for event in aliases[b]}
-                        fault.label += f") and dL/d({other.label}"
+                        fault.label = fault.label.beside(other.label)
                         best = 2 * gain + plain, fault
         return best[1] if best else None
 
@@ -294,7 +295,7 @@ class _Search:
             for other in found[1:]:
                 found[0].expected |= other.expected
                 found[0].given |= other.given
-                found[0].label += f") and dL/d({other.label}"
+                found[0].label = found[0].label.beside(other.label)
             expected = found[0].expected
             gain, _ = self._gain(judgement, {**overrides, **expected}, set(expected), wrong)
             if gain > best[1]:
@@ -384,7 +385,7 @@ class _Search:
         expected = _by_execution(site, events, series)
         statement = self.program.sites[site].statement
         match = judgement.matches[events[0].index]
-        gave = match.label if match is not None and match.partial else ""
+        gave = match.label if match is not None and match.partial else None
         fault = Fault(statement, expected, given, series.label, gave, self._inputs(judgement, site))
         fault.through = self._through(judgement, [event.index for event in events], statement)
         return fault
@@ -462,11 +463,11 @@ class _Search:
 
     # -- what is said of it ----------------------------------------------------------------------------------------
 
-    def _inputs(self, judgement: Judgement, site: int) -> dict[str, str]:
+    def _inputs(self, judgement: Judgement, site: int) -> dict[str, Label]:
         """The derivatives that the statement reads, and what each is."""
         sites = self.program.sites
         statement = sites[site].statement
-        result: dict[str, str] = {}
+        result: dict[str, Label] = {}
         for i, event in enumerate(judgement.recording.events):
             match = judgement.matches[i]
             one = sites[event.site]
@@ -549,7 +550,7 @@ class _Search:
             same.expected |= fault.expected
             same.given |= fault.given
             same.blocks = tuple(name for name in self.names if name in {*same.blocks, *fault.blocks})
-            same.label += f") and dL/d({fault.label}"
+            same.label = same.label.beside(fault.label)
         return result
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array
 from gradcheck._tracing.adjoints import Adjoint
+from gradcheck.report.evidence import Label
 
 #: relative and absolute (in units of the loss) tolerance of a match
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
@@ -23,7 +25,7 @@ MOST_USES = 6
 class Match(NamedTuple):
     """What an array is: `factor` times the derivative that `label` describes."""
 
-    label: str
+    label: Label
     factor: float = 1.0
     #: a sum over some uses of a value, not all: on the way to a derivative, or short of one
     partial: bool = False
@@ -40,7 +42,7 @@ class Match(NamedTuple):
 class Series:
     """The derivatives of one expression, at each execution in the order of the forward."""
 
-    label: str
+    label: Label
     values: tuple[Array, ...]
     #: sums over some uses of a value, not all
     partial: bool = False
@@ -53,7 +55,7 @@ class Library:
         largest = max((float(np.max(np.abs(adjoint.value))) for adjoint in adjoints), default=1.0)
         self.absolute = ABSOLUTE * max(scale, 1e-2 * largest)
         self.series = [*_series(adjoints), *_series_of_uses(adjoints)]
-        self._rows: dict[int, list[tuple[Array, str, bool]]] = {}
+        self._rows: dict[int, list[tuple[Array, Label, bool]]] = {}
         self._seen: dict[int, set[bytes]] = {}
         for series in sorted(self.series, key=lambda one: one.partial):
             self._add_series(series)
@@ -146,31 +148,31 @@ class Library:
         matches = self._matched(value.size // count, [part.ravel() for part in parts]) if parts else []
         if not matches or any(match is None or match.factor != 1.0 for match in matches):
             return None
-        partial = any(match is not None and match.partial for match in matches)
-        return Match(" | ".join(match.label for match in matches if match is not None), 1.0, partial, parts=True)
+        found = [match for match in matches if match is not None]
+        label = reduce(Label.beside, (match.label for match in found))
+        return Match(label, 1.0, any(match.partial for match in found), parts=True)
 
     def _add_series(self, series: Series) -> None:
-        values, name = series.values, f"dL/d({series.label})"
+        values, label = series.values, series.label
         count = len(values)
         for t, value in enumerate(values):
-            label = f"{name} at execution {t + 1} of {count}" if count > 1 else name
-            self._add(value, label, partial=series.partial)
+            at = Label.at_execution(label.expression, t + 1, count) if count > 1 else label
+            self._add(value, replace(at, detail=label.detail), partial=series.partial)
             for axis in range(value.ndim):
                 for parts in {2, 3, 4, value.shape[axis] if axis == 0 else 1} - {1}:
                     if value.ndim >= 2 and value.shape[axis] % parts == 0 and value.size // parts >= 2:
                         for j, part in enumerate(np.split(value, parts, axis)):
-                            self._add(
-                                part, f"{name}[{j}]" if axis == 0 and parts == len(value) else f"part {j + 1} of {name}"
-                            )
+                            row = axis == 0 and parts == len(value)
+                            self._add(part, label.with_detail(f"row {j}" if row else f"part {j + 1} of {parts}"))
         if count > 1 and len({value.shape for value in values}) == 1:
-            self._add(np.stack(values), f"{name}, all executions")
-            self._add(np.stack(values[::-1]), f"{name}, all executions, last first")
+            self._add(np.stack(values), label.with_detail("all executions"))
+            self._add(np.stack(values[::-1]), label.with_detail("all executions, last first"))
             for which, ordered in (("last", values[::-1]), ("first", values)):
                 total = values[0] * 0.0
                 for k, value in enumerate(ordered):
                     total = total + value
                     if k:
-                        self._add(total, f"{name}, the sum of the {which} {k + 1} of {count}")
+                        self._add(total, replace(label, sum_of=f"the sum of the {which} {k + 1} of {count}"))
 
     def _add_uses(self, adjoints: Sequence[Adjoint]) -> None:
         """Sums over some of the uses of one value."""
@@ -178,10 +180,9 @@ class Library:
             for count in range(2, len(same) + 1 if len(same) <= MOST_USES else 2):
                 for some in combinations(same, count):
                     total = sum((adjoint.value for adjoint in some[1:]), some[0].value)
-                    label = f"dL/d({some[0].site.text}) through {len(some)} of its uses"
-                    self._add(total, label, partial=len(some) < len(same))
+                    self._add(total, _through(some), partial=len(some) < len(same))
 
-    def _add(self, value: Array, label: str, *, partial: bool = False) -> None:
+    def _add(self, value: Array, label: Label, *, partial: bool = False) -> None:
         if self.is_zero(value):
             return
         flat = np.asarray(value, dtype=float).ravel()
@@ -217,7 +218,7 @@ def _series(adjoints: Sequence[Adjoint]) -> list[Series]:
         else:
             known = {adjoint.execution: adjoint.value for adjoint in same}
             values = tuple(known.get(t, np.zeros(shape)) for t in range(same[-1].execution + 1))
-        result.append(Series(_name(same[0]), values))
+        result.append(Series(Label(_name(same[0])), values))
     return result
 
 
@@ -233,7 +234,7 @@ def _uses(adjoints: Sequence[Adjoint]) -> list[list[Adjoint]]:
 def _series_of_uses(adjoints: Sequence[Adjoint]) -> list[Series]:
     """Sums over consecutive uses of a value, as of a state in the step after it."""
     found: dict[tuple[int, ...], list[Array]] = {}
-    names: dict[tuple[int, ...], str] = {}
+    labels: dict[tuple[int, ...], Label] = {}
     partial: dict[tuple[int, ...], bool] = {}
     for same in _uses(adjoints):
         if len(same) > 2 * MOST_USES:
@@ -243,9 +244,14 @@ def _series_of_uses(adjoints: Sequence[Adjoint]) -> list[Series]:
             if len(some) >= 2:
                 key = tuple(adjoint.site.number for adjoint in some)
                 found.setdefault(key, []).append(sum((adjoint.value for adjoint in some[1:]), some[0].value))
-                names[key] = f"{some[0].site.text}, through {len(some)} of its uses"
+                labels[key] = _through(some)
                 partial[key] = partial.get(key, False) or len(some) < len(same)
-    return [Series(names[key], tuple(values), partial[key]) for key, values in found.items()]
+    return [Series(labels[key], tuple(values), partial[key]) for key, values in found.items()]
+
+
+def _through(some: Sequence[Adjoint]) -> Label:
+    """The derivative of a value through some of its uses."""
+    return Label(some[0].site.text, detail=f"through {len(some)} of its uses")
 
 
 def _name(adjoint: Adjoint) -> str:

@@ -17,12 +17,12 @@ def aligned(series: Series, count: int) -> Iterator[tuple[bool, Series]]:
     backwards = values[::-1]
 
     def made(unlikely: bool, arrays: Sequence[Array], also: str = "") -> tuple[bool, Series]:
-        return unlikely, Series(series.label + also, tuple(arrays))
+        return unlikely, Series(series.label.with_detail(also), tuple(arrays))
 
     if count == 1 and len(values) > 1 and same:
-        yield made(False, [np.sum(values, axis=0)], ", summed over its executions")
-        yield made(False, [np.stack(values)], ", of all executions")
-        yield made(True, [np.stack(backwards)], ", of all executions, last first")
+        yield made(False, [np.sum(values, axis=0)], "summed over its executions")
+        yield made(False, [np.stack(values)], "of all executions")
+        yield made(True, [np.stack(backwards)], "of all executions, last first")
     for every in range(1, 7):
         if len(values) < count * every or (every > 1 and len(values) % every):
             break
@@ -40,7 +40,7 @@ def aligned(series: Series, count: int) -> Iterator[tuple[bool, Series]]:
     if same and count > 1:
         for ordered in (backwards, values):
             if len(ordered) >= count:
-                yield made(True, list(np.cumsum(ordered, axis=0)[:count]), ", accumulated")
+                yield made(True, list(np.cumsum(ordered, axis=0)[:count]), "accumulated")
     if count > len(values) and same:
         nothing = (np.zeros_like(values[0]),) * (count - len(values))
         yield made(True, backwards + nothing)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 from gradcheck._common.verdict import Verdict
+from gradcheck.report.evidence import Evidence, FindingRecord
+from gradcheck.report.finding_phrases import describe
+
+#: names what a report as data is; it never changes
+SCHEMA = "gradcheck.report"
+#: grows where a field changes its meaning or goes; a new field alone leaves it
+VERSION = 1
 
 
 class Worst(NamedTuple):
@@ -50,28 +59,29 @@ class Law:
     breach: Verdict = "wrong"
 
 
-@dataclass(frozen=True)
-class Fix:
-    """An edit of one line that makes the gradients right."""
+class Finding(FindingRecord):
+    """One thing that is wrong: what it is as data (`code`, `evidence`), and in words (`headline`, `message`)."""
 
-    line: int
-    before: str
-    after: str
-    diff: str
-    verified: bool
+    @property
+    def kind(self) -> str:
+        """The word for it before there were codes; of a line, what the gradients look like that it spoils."""
+        return (self.symptom or self.code).kind
 
+    @property
+    def headline(self) -> str:
+        """What is wrong, in short."""
+        return describe(self)[0]
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong: what (`kind`, `message`), which blocks show it, and where it is, if that is known."""
+    @property
+    def message(self) -> str:
+        """What is wrong, why, and what shows it: one sentence that begins with the headline."""
+        return "".join(describe(self))
 
-    kind: str
-    message: str
-    blocks: tuple[str, ...] = ()
-    file: str | None = None
-    line: int | None = None
-    statement: str | None = None
-    fix: Fix | None = None
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as builtins, its words and the kind of each evidence included."""
+        told = {"code": self.code, "kind": self.kind, "headline": self.headline, "message": self.message}
+        result: dict[str, Any] = _plain(told) | _fields(self)
+        return result
 
 
 @dataclass(frozen=True)
@@ -120,18 +130,30 @@ class ReportRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as builtins: dicts, lists, strings, numbers, booleans and None."""
-        result: dict[str, Any] = _plain({**asdict(self), "ok": self.ok})
-        for name, block in self.blocks.items():
-            result["blocks"][name]["worst"] = _plain(block.worst._asdict()) if block.worst else None
-        return result
+        return {"schema": SCHEMA, "version": VERSION, "ok": self.ok, **_fields(self)}
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON; numbers that are not finite become null."""
         return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
 
 
+def _fields(record: Any) -> dict[str, Any]:
+    """The fields of a record as builtins."""
+    return {one.name: _plain(getattr(record, one.name)) for one in dataclasses.fields(record)}
+
+
 def _plain(value: Any) -> Any:
     """Builtins all the way down."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Worst):
+        return _plain(value._asdict())
+    if isinstance(value, Finding):
+        return value.to_dict()
+    if isinstance(value, Evidence):
+        return {"kind": value.kind, **_fields(value)}
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 import gradcheck
 from gradcheck import Block, Target, Worst, check
 from gradcheck._checking.audit import Audit
-from gradcheck._checking.findings import common_factor, findings
+from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
 from gradcheck._common.wording import format_apart, format_sizes
 from gradcheck._symptoms.common_factor import factor_for_sizes
 from gradcheck._symptoms.patterns import factor
-from gradcheck.report.records import Trial
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import IndexRange, LawBreach, SmallestSize, Symptom, WrongPlace, WrongRegion
+from gradcheck.report.records import Finding, Trial
 from tests.gradcheck import networks
 from tests.gradcheck.networks import Lstm, Rnn, factory
 
@@ -42,10 +44,10 @@ def audited(gradients: dict[str, Any], numerical: dict[str, Any], verdict: Any =
         (-array(), "sign", "wrong sign"),
         (2.5 * array(), "factor", "2.5 times the true one"),
         (-3 * array(), "factor", "-3 times the true one"),
-        (1e-9 * array(), "missing", "zero, and the loss does depend on it"),
-        (0 * array(), "missing", "zero, and the loss does depend on it"),
-        (array() + 1e-3 * array(seed=1), "gradient", "not the slope of the loss"),
-        (array(seed=1), "gradient", "not the slope of the loss"),
+        (1e-9 * array(), "missing", "is zero, although the loss depends on it"),
+        (0 * array(), "missing", "is zero, although the loss depends on it"),
+        (array() + 1e-3 * array(seed=1), "gradient", "does not match the slope of the loss"),
+        (array(seed=1), "gradient", "does not match the slope of the loss"),
     ],
 )
 def test_a_pattern_is_named(analytic: Any, kind: str, told: str) -> None:
@@ -54,7 +56,7 @@ def test_a_pattern_is_named(analytic: Any, kind: str, told: str) -> None:
     assert found.kind == kind
     assert found.blocks == ("W",)
     assert told in found.message
-    assert found.message.startswith("the gradient of W is ")
+    assert found.message.startswith("the gradient of W ")
 
 
 def test_a_transpose_is_named() -> None:
@@ -75,7 +77,7 @@ def test_a_phantom_is_named() -> None:
     """A gradient of something the loss ignores would be called wrong by an infinite factor."""
     (found,) = findings(audited({"W": array()}, {"W": 1e-12 * array(seed=1)}), None, None)
     assert found.kind == "phantom"
-    assert "the loss does not depend on it" in found.message
+    assert "not zero, although the loss does not depend on it" in found.message
 
 
 def test_a_block_that_was_not_differenced_gets_no_cause() -> None:
@@ -93,7 +95,7 @@ def test_blocks_with_the_same_cause_are_told_together() -> None:
     two, sign = findings(audit, {"T": 2, "B": 1}, None)
     assert two.blocks == ("W", "U")
     assert two.message == (
-        "the gradients of W, U are each 2 times the true one; U[1, 2]: analytic 2, numerical 1; "
+        "the gradients of W and U are each 2 times the true one; U[1, 2]: analytic 2, numerical 1; "
         "smallest failing size: T=2, B=1"
     )
     assert sign.blocks == ("b",)
@@ -113,6 +115,73 @@ def test_factor_names_no_factor_that_does_not_fit(spoil: float) -> None:
     assert factor(other, array()) is None
     assert factor(0 * array(), array()) is None
     assert factor(array(), 0 * array()) is None
+
+
+# -- lines among the findings ------------------------------------------------------------------------------------------
+
+LAW = Finding(FindingCode.LAW_SCALAR, evidence=(LawBreach("scalar", "a list"),))
+SCALE = Finding(FindingCode.LAW_SCALE, evidence=(LawBreach("scale", "wrong where W is large"),))
+ON_W, ON_U = Finding(FindingCode.SIGN, ("W",)), Finding(FindingCode.FACTOR, ("U",))
+BROKEN = Finding(FindingCode.NOT_COMPARABLE, ("b",))
+
+
+def a_line(*names: str, **more: Any) -> Finding:
+    """A finding with a line that spoils these gradients."""
+    return Finding(FindingCode.WRONG_VARIABLE, names, file="a.py", line=3, **more)
+
+
+def test_without_lines_findings_stay_as_they_are() -> None:
+    """A check whose trace finds nothing would lose what it found before."""
+    assert with_lines((LAW, ON_W, SCALE), (), frozenset({FindingCode.LAW_SCALE})) == (LAW, SCALE, ON_W)
+
+
+def test_laws_stand_before_lines_and_lines_before_the_rest() -> None:
+    """The reason of a failure would stand below its consequences."""
+    found = with_lines((ON_U, LAW, ON_W), (a_line("W"),))
+    assert [one.code for one in found] == [FindingCode.LAW_SCALAR, FindingCode.WRONG_VARIABLE, FindingCode.FACTOR]
+
+
+def test_a_pattern_that_lines_explain_is_left_out() -> None:
+    """One mistake would be told twice; or a gradient that no line spoils not at all."""
+    both = Finding(FindingCode.NO_PATTERN, ("W", "U"))
+    assert both in with_lines((both,), (a_line("W"),))
+    assert both not in with_lines((both,), (a_line("W"), a_line("U")))
+    assert BROKEN in with_lines((BROKEN,), (a_line("b"),))
+
+
+def test_a_law_that_a_line_explains_is_left_out() -> None:
+    """A clip that is named would be told as a broken law as well."""
+    explained = frozenset({FindingCode.LAW_SCALE})
+    assert with_lines((SCALE, LAW), (a_line("W"),), explained)[0] == LAW
+    assert SCALE not in with_lines((SCALE, LAW), (a_line("W"),), explained)
+    assert SCALE in with_lines((SCALE, LAW), (a_line("W"),))
+
+
+@pytest.mark.parametrize(
+    ("names", "symptom", "kind"),
+    [(("W",), FindingCode.SIGN, "sign"), (("W", "U"), None, "gradient"), (("V",), None, "gradient")],
+)
+def test_a_line_takes_the_pattern_that_its_gradients_show(names: Any, symptom: Any, kind: str) -> None:
+    """What the gradients look like would be lost, or be made up where they look different."""
+    line = with_lines((ON_W, ON_U), (a_line(*names),))[0]
+    assert (line.symptom, line.kind) == (symptom, kind)
+
+
+def test_a_line_that_has_a_symptom_keeps_it() -> None:
+    """The line that spoils all gradients by one factor would be called by another pattern."""
+    line = with_lines((ON_W,), (a_line("W", symptom=FindingCode.COMMON_FACTOR),))[0]
+    assert line.kind == "reduction"
+
+
+def test_what_a_single_line_spoils_is_told_with_it() -> None:
+    """Which gate is wrong would be lost once a line is known; or be told of two lines that share it."""
+    region = WrongRegion((IndexRange(0, 2, 5, ((2, 2),)),))
+    places = {"W": Symptom(FindingCode.WRONG_IN_PART, (region,))}
+    (single,) = with_places([a_line("W", "U")], places, {"T": 1})
+    assert single.evidence == (WrongPlace("W", region), SmallestSize({"T": 1}))
+    first, second = with_places([a_line("W"), a_line("U")], places, {"T": 1})
+    assert (first.evidence, second.evidence) == ((SmallestSize({"T": 1}),), ())
+    assert with_places([], places, {"T": 1}) == ()
 
 
 # -- a factor for all --------------------------------------------------------------------------------------------------
@@ -153,7 +222,9 @@ def test_a_factor_is_not_common_where_a_block_is_right_without_it() -> None:
 
 
 @pytest.mark.parametrize("model", [Rnn, Lstm])
-@pytest.mark.parametrize(("bug", "told"), [("sum over B", "B times too large"), ("mean over T, and sign", "1/T times")])
+@pytest.mark.parametrize(
+    ("bug", "told"), [("sum over B", "= B times the true ones"), ("mean over T, and sign", "1/T times")]
+)
 def test_a_wrong_reduction_is_one_finding_and_hides_nothing(model: type[Rnn], bug: str, told: str) -> None:
     """A factor in all blocks would be as many findings, or hide a wrong sign beside it."""
     report = check(factory(model, bug))
@@ -177,7 +248,7 @@ def test_a_factor_that_does_not_follow_the_size_is_no_reduction() -> None:
     report = check(factory(Thrice))
     assert report.laws["reduction"].holds
     assert [found.kind for found in report.findings] == ["factor"]
-    assert "the factor 3 is too much" in report.findings[0].message
+    assert "the factor 3 should not be here" in report.findings[0].message
 
 
 # -- through a whole check ---------------------------------------------------------------------------------------------
@@ -287,7 +358,7 @@ def test_what_is_right_at_the_last_step_alone(nowhere: dict[str, Any]) -> None:
     """That nothing comes back from later steps would not be told from the gradient of the inputs."""
     (message,) = told(check(recurrence(nowhere, "no carry")), "carried")
     assert (
-        "x is wrong everywhere but at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
+        "x is wrong everywhere except at [3] of 4 along axis 0, the last: what comes back from later steps of T is"
         in message
     )
     assert "; only from T=2: right wherever T=1, wrong wherever it is larger" in message
@@ -316,7 +387,7 @@ def test_the_share_of_one_step_is_named(nowhere: dict[str, Any]) -> None:
 def test_a_clip_to_a_norm(nowhere: dict[str, Any]) -> None:
     """Gradients that are clipped before they are handed out would be too small by a factor that nobody knows."""
     (message,) = told(check(nowhere["factory"](nowhere["Rnn"], "norm clip")), "clipped")
-    assert "together they have the norm 0.5 (to within" in message
+    assert "the norm of all gradients is 0.5 (to within" in message
     report = check(nowhere["factory"](nowhere["Rnn"], "all too small"))
     assert not told(report, "clipped")
     assert told(report, "factor")

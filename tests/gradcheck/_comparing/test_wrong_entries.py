@@ -134,7 +134,7 @@ def test_a_check_splits_where_a_block_is_too_large() -> None:
     report = check(target, explain=False)
     assert report.blocks["w"].verdict == "wrong"
     assert report.blocks["w"].worst.index == (1, 7)
-    assert report.blocks["w"].where == "right but at 1 of 2048 entries: [1, 7]"
+    assert report.blocks["w"].where == "right except at 1 of 2048 entries: [1, 7]"
     assert report.evaluations < 150
 
 

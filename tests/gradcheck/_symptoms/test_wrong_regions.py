@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from gradcheck import Target, check
-from gradcheck._symptoms.wrong_regions import GradientContext, describe_region
+from gradcheck._symptoms.wrong_regions import GradientContext, find_region, index_range
+from gradcheck.report.evidence import AxisPart, IndexRange
+from gradcheck.report.finding_phrases import describe_symptom
 from tests.gradcheck.networks import Lstm, factory
 
 #: an LSTM of width 4, and what else it is made of
@@ -28,8 +30,8 @@ def said(
     true[zero] = 0
     analytic = true.copy()
     analytic[part] *= factor
-    found = describe_region(analytic != true, analytic, None, setting or GradientContext({"w": shape}))
-    return found and (found.kind, found.words)
+    found = find_region(analytic != true, analytic, None, setting or GradientContext({"w": shape}))
+    return found and (found.code.kind, describe_symptom(found))
 
 
 @pytest.mark.parametrize(
@@ -52,18 +54,18 @@ def said(
 )
 def test_places_have_names(shape: tuple[int, ...], part: Any, kind: str, words: str) -> None:
     """Somebody would have to find the pattern in a list of indices."""
-    assert said(shape, part) == (kind, f"right but at {words}")
+    assert said(shape, part) == (kind, f"right except at {words}")
 
 
 def test_what_is_right_is_named_where_that_is_less() -> None:
     """Three gates would be named instead of the one that is right."""
-    assert said((5, 16), np.s_[:, :12]) == ("partly", "wrong everywhere but at columns 12..15 of 16 (part 4 of 4)")
+    assert said((5, 16), np.s_[:, :12]) == ("partly", "wrong everywhere except at columns 12..15 of 16 (part 4 of 4)")
 
 
 def test_what_is_zero_and_right_tells_nothing() -> None:
     """Rows of tokens that do not occur, which are zero whatever the formula, would be called right."""
     assert said((6, 4), np.s_[:], zero=np.s_[[1, 4]]) is None
-    assert said((6, 4), [0, 2], zero=np.s_[[1, 4]])[1] == "right but at rows 0, 2 of 6"
+    assert said((6, 4), [0, 2], zero=np.s_[[1, 4]])[1] == "right except at rows 0, 2 of 6"
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -146,11 +148,9 @@ def test_tokens_of_the_last_step(tokens: list[Any], rows: list[int], steps: int)
     true[np.unique(tokens)] = 1.0
     analytic = true.copy()
     analytic[rows] *= 2
-    found = describe_region(
-        analytic != true, analytic, None, GradientContext({"w": (8, 5)}, (), {"x": np.array(tokens)})
-    )
-    assert found.last == steps
-    assert ("which x holds at its last index alone" in found.words) is bool(steps)
+    found = find_region(analytic != true, analytic, None, GradientContext({"w": (8, 5)}, (), {"x": np.array(tokens)}))
+    assert found.evidence[0].slices[0].last_of == steps
+    assert ("which x holds at its last index alone" in describe_symptom(found)) is bool(steps)
 
 
 @pytest.mark.parametrize(("factor", "told"), [(0.0, "there it is zero"), (-1.0, "wrong sign"), (2.5, "2.5 times the")])
@@ -159,10 +159,19 @@ def test_what_the_wrong_part_is_of_the_true_one(factor: float, told: str) -> Non
     true = np.random.default_rng(0).normal(size=(4, 6))
     analytic = true.copy()
     analytic[1] *= factor
-    found = describe_region(analytic != true, analytic, true, GradientContext({"w": (4, 6)}))
-    assert told in found.words.partition("; ")[2]
+    found = find_region(analytic != true, analytic, true, GradientContext({"w": (4, 6)}))
+    assert told in describe_symptom(found).partition("; ")[2]
     analytic[1, 1] += 1
-    assert "; " not in describe_region(analytic != true, analytic, true, GradientContext({"w": (4, 6)})).words
+    found = find_region(analytic != true, analytic, true, GradientContext({"w": (4, 6)}))
+    assert found.evidence[0].factor is None
+
+
+def test_indices_of_a_vector_are_a_range() -> None:
+    """The units that show a mistake in an activation would have no place, or that of another gate."""
+    setting = GradientContext({"U": (4, 16)}, "ifgo")
+    assert index_range([4, 5, 6, 7], 16, setting) == IndexRange(
+        0, 1, 16, ((4, 7),), AxisPart((2,), 4, ("f",), are_gates=True)
+    )
 
 
 # -- through a whole check ---------------------------------------------------------------------------------------------
@@ -197,7 +206,7 @@ def test_a_gate_of_a_network_is_named_at_one_time_step(full: bool) -> None:
     """Which gate is wrong would have to be counted out by hand."""
     network = factory(Lstm, "forget gate").with_sizes(T=1)
     report = check(network, full=full)
-    assert report.blocks["W"].where == "right but at columns 4..7 of 16 (gate 2 of 4)"
-    assert report.blocks["b"].where == "right but at entries 4..7 of 16 (gate 2 of 4)"
+    assert report.blocks["W"].where == "right except at columns 4..7 of 16 (gate 2 of 4)"
+    assert report.blocks["b"].where == "right except at entries 4..7 of 16 (gate 2 of 4)"
     kinds = {name: finding.kind for finding in report.findings for name in finding.blocks}
     assert kinds == {"h0": "gradient", "W": "partly", "U": "partly", "b": "activation"}

@@ -5,7 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gradcheck.report.records import Block, Finding, Fix, Law, Trial, Worst
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import (
+    EquivalentEdit,
+    Fix,
+    GradientOf,
+    Label,
+    LawBreach,
+    Mistake,
+    RightInput,
+    WorstEntry,
+)
+from gradcheck.report.records import Block, Finding, Law, Trial, Worst
 from gradcheck.report.report import Report
 
 WRONG = Report(
@@ -21,17 +32,23 @@ WRONG = Report(
         "purity": Law("purity", False, "the parameter W was changed: work on a copy"),
     },
     findings=(
-        Finding("law:purity", "law purity: the parameter W was changed: work on a copy"),
+        Finding(FindingCode.LAW_PURITY, evidence=(LawBreach("purity", "the parameter W was changed: work on a copy"),)),
         Finding(
-            "sign",
-            "the gradient of b is the true one with the wrong sign; b[]: analytic 2, numerical -2",
+            FindingCode.WRONG_SIGN,
             ("b",),
+            (Mistake(), RightInput("dz", Label("z", 2, 4, 1))),
             file="model.py",
             line=7,
+            column=12,
+            end_column=14,
+            function="backward",
             statement="grads['b'] -= dz",
+            expected=Label("b"),
+            given=Label("b", factor=-1.0),
+            symptom=FindingCode.SIGN,
             fix=Fix(7, "grads['b'] -= dz", "grads['b'] += dz", "-grads['b'] -= dz\n+grads['b'] += dz", True),
         ),
-        Finding("gradient", "the gradient of U is not the slope of the loss", ("U",)),
+        Finding(FindingCode.NO_PATTERN, ("U",), (WorstEntry("U", (1, 0), 0.5, 0.625),)),
     ),
     sizes={"T": 4, "H": 3},
     smallest={"T": 2, "H": 1},
@@ -96,9 +113,18 @@ def hostile(text: str) -> Report:
         },
         laws={text: Law(text, False, text)},
         findings=(
-            Finding(text, text, (text,), text, 1, text),
-            Finding(text, text, file=text, fix=fix),
-            Finding(text, text, fix=replace(fix, diff="")),
+            Finding(FindingCode.LAW_NAMES, (text,), (LawBreach(text, text),), text, 1, statement=text),
+            Finding(
+                FindingCode.WRONG_VARIABLE,
+                (text,),
+                (Mistake(text, text, text), RightInput(text, Label(text, detail=text)), EquivalentEdit(1, text)),
+                file=text,
+                function=text,
+                expected=Label(text),
+                given=Label(text, detail=text),
+                fix=fix,
+            ),
+            Finding(FindingCode.EXCHANGED, (text,), (GradientOf(text, 0.0),), fix=replace(fix, diff="")),
         ),
         sizes={text: 2},
         smallest={text: 1},

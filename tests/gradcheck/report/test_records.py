@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from gradcheck import Block, Finding, Law, Report, Target, Trial, Worst, check
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Mistake
 from tests.gradcheck import networks
 from tests.gradcheck.networks import Rnn, factory, sine, vjp_target
 
@@ -117,13 +119,15 @@ def test_the_exit_status_follows_the_verdict(verdict: Any, ok: bool, status: int
 
 def test_everything_found_is_in_the_data() -> None:
     """Something that the text says would be missing in JSON."""
-    block = Block("W", (2, 3), "wrong", 0.5, 1e-9, 1e-8, Worst((1, 2), 2.0, 1.0), "why", 3.0, "right but at row 1 of 2")
+    block = Block(
+        "W", (2, 3), "wrong", 0.5, 1e-9, 1e-8, Worst((1, 2), 2.0, 1.0), "why", 3.0, "right except at row 1 of 2"
+    )
     report = Report(
         "model",
         "wrong",
         {"W": block},
         {"purity": Law("purity", False, "changed")},
-        (Finding("sign", "is negative", ("W",), "model.py", 3, "dW = -dW"),),
+        (Finding(FindingCode.WRONG_SIGN, ("W",), (Mistake(),), "model.py", 3, 5, 9, "f", "dW = -dW"),),
         {"T": 2},
         {"T": 1},
         (Trial({"T": 2}, "wrong", ("W",), "said"),),
@@ -141,11 +145,30 @@ def test_everything_found_is_in_the_data() -> None:
         "worst": {"index": [1, 2], "analytic": 2.0, "numerical": 1.0},
         "message": "why",
         "factor": 3.0,
-        "where": "right but at row 1 of 2",
+        "where": "right except at row 1 of 2",
     }
     assert data["laws"]["purity"] == {"name": "purity", "holds": False, "message": "changed", "breach": "wrong"}
-    assert data["findings"][0]["blocks"] == ["W"]
-    assert data["findings"][0]["line"] == 3
+    assert (data["schema"], data["version"]) == ("gradcheck.report", 1)
+    assert data["findings"] == [
+        {
+            "code": "wrong-sign",
+            "kind": "gradient",
+            "headline": "the sign is wrong",
+            "message": "the sign is wrong (in f); this makes the gradient of W wrong",
+            "blocks": ["W"],
+            "evidence": [{"kind": "mistake", "subject": "", "other": "", "called": "", "is_extra": False}],
+            "file": "model.py",
+            "line": 3,
+            "column": 5,
+            "end_column": 9,
+            "function": "f",
+            "statement": "dW = -dW",
+            "expected": None,
+            "given": None,
+            "symptom": None,
+            "fix": None,
+        }
+    ]
     assert data["trials"] == [{"sizes": {"T": 2}, "verdict": "wrong", "wrong": ["W"], "message": "said"}]
     assert (data["smallest"], data["sizes"], data["seconds"], data["ok"]) == ({"T": 1}, {"T": 2}, 0.25, False)
 

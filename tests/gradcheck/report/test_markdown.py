@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Mistake
 from gradcheck.report.markdown import to_markdown
 from gradcheck.report.phrases import VERDICT_SIGNS
+from gradcheck.report.records import Finding
 from gradcheck.report.report import Report
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
@@ -42,16 +45,16 @@ def test_findings_are_numbered_before_the_table() -> None:
     text = to_markdown(WRONG)
     places = [
         text.index(mark)
-        for mark in ("\n1. law purity: the parameter W", "\n2. the gradient of b", "\n3. ", "| gradient |")
+        for mark in ("\n1. law purity is broken: the parameter W", "\n2. the sign is wrong", "\n3. ", "| gradient |")
     ]
     assert places == sorted(places)
 
 
 def test_findings_are_not_formatted() -> None:
     """A name like __init__ or a product a*b*c would turn bold or italic and lose its characters."""
-    finding = WRONG.findings[2].__class__("gradient", "a*b*c and __init__")
+    finding = Finding(FindingCode.WRONG_VARIABLE, evidence=(Mistake("a*b*c", "__init__"),))
     text = to_markdown(Report("x", "wrong", {}, {}, (finding,)))
-    assert r"1. a\*b\*c and \_\_init\_\_" in text
+    assert r"1. a\*b\*c stands where \_\_init\_\_ should" in text
 
 
 def test_numbers_that_are_missing_are_blank() -> None:
@@ -74,7 +77,11 @@ def test_nothing_that_a_user_names_is_markup() -> None:
     lines = to_markdown(hostile("a|b`c\n<d>")).splitlines()
     rows = [line for line in lines if line.startswith("| `")]
     assert [row.replace("\\|", "").count("|") for row in rows] == [9, 9]
-    assert [line for line in lines if line.startswith(("1.", "2."))] == [r"1. a\|b\`c \<d\>", r"2. a\|b\`c \<d\>"]
+    found = [line for line in lines if line.startswith(("1.", "2."))]
+    assert found[0] == r"1. law names is broken: a\|b\`c \<d\>"
+    assert found[1].startswith(
+        r"2. a\|b\`c \<d\> stands where a\|b\`c \<d\> should (in a\|b\`c \<d\>); expected dL/d(a\|b"
+    )
 
 
 def test_what_is_not_decided_is_explained() -> None:

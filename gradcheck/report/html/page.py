@@ -1,0 +1,250 @@
+"""Reports as one HTML file that needs nothing beside it: what is wrong first, then the picture, then the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib.resources import files
+
+from gradcheck._common.wording import format_sizes
+from gradcheck._version import __version__
+from gradcheck.report.evidence import Fix
+from gradcheck.report.finding_phrases import describe
+from gradcheck.report.html.markup import (
+    MISSING,
+    NOTHING,
+    Html,
+    column_head,
+    data_table,
+    escape,
+    heading,
+    inline,
+    join_html,
+    paragraph,
+    tag,
+    verdict_mark,
+)
+from gradcheck.report.html.picture import PROMISE, picture
+from gradcheck.report.html.sizes_tried import sizes_tried
+from gradcheck.report.phrases import (
+    SORT_ORDER,
+    VERDICT_SIGNS,
+    footer,
+    format_location,
+    format_small,
+    format_worst_entry,
+    headline,
+    reasons,
+    worst_first,
+)
+from gradcheck.report.records import Block, Finding, Law, ReportRecord
+
+#: a browser that reads the file fetches nothing and runs nothing
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def to_html(reports: Sequence[ReportRecord]) -> str:
+    """The reports as one page; several get a table of contents."""
+    several = len(reports) != 1
+    heading = 2 if several else 1
+    sections = [_report(report, number, heading) for number, report in enumerate(reports, 1)]
+    body = [*([_contents(reports)] if several else []), *sections]
+    head = [
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", escape(_title(reports))),
+        tag("style", Html(_style())),
+    ]
+    page = tag("html", tag("head", *head), tag("body", tag("main", *body)), lang="en")
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _style() -> str:
+    return files("gradcheck.report.html").joinpath("style.css").read_text(encoding="utf-8")
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def _title(reports: Sequence[ReportRecord]) -> str:
+    if len(reports) == 1:
+        return f"{VERDICT_SIGNS[reports[0].verdict]} {reports[0].name}: {reports[0].verdict} · gradcheck"
+    return f"{_outcome(reports)} · gradcheck"
+
+
+def _outcome(reports: Sequence[ReportRecord]) -> str:
+    """How many targets came out how, the worst first."""
+    counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in SORT_ORDER}
+    parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
+    return f"{len(reports)} targets: {', '.join(parts)}" if parts else "no targets were checked"
+
+
+def _contents(reports: Sequence[ReportRecord]) -> Html:
+    rows = [
+        tag(
+            "tr",
+            tag("th", inline("a", escape(report.name), href=f"#r{number}"), scope="row"),
+            tag("td", verdict_mark(report.verdict)),
+            tag("td", escape(headline(report))),
+        )
+        for number, report in enumerate(reports, 1)
+    ]
+    columns = [column_head("target"), column_head("verdict"), column_head("outcome")]
+    targets = data_table("Targets", columns, rows, "contents") if reports else NOTHING
+    return tag("nav", heading(1, _outcome(reports)), targets, aria_label="Contents")
+
+
+# -- one report --------------------------------------------------------------------------------------------------------
+
+
+def _report(report: ReportRecord, number: int, level: int) -> Html:
+    below = level + 1
+    parts = [
+        _banner(report, number, level),
+        _what_is_wrong(report, below),
+        _smallest(report, below),
+        _gradients(report, below),
+        _laws(report, below),
+        sizes_tried(report, below),
+        _footer(report),
+    ]
+    return tag("article", *parts, id=f"r{number}", class_=report.verdict, aria_labelledby=f"r{number}-name")
+
+
+def _footer(report: ReportRecord) -> Html:
+    parts = [footer(report), *(["every entry"] if report.full else []), f"gradcheck {__version__}"]
+    return tag("footer", paragraph(" · ".join(parts), "dim small"))
+
+
+def _banner(report: ReportRecord, number: int, level: int) -> Html:
+    name = inline("span", escape(report.name), class_="name")
+    title = tag(f"h{level}", name, escape(" "), verdict_mark(report.verdict), id=f"r{number}-name")
+    doc = paragraph(report.doc, "dim") if report.doc else NOTHING
+    return tag("header", title, paragraph(headline(report), "headline"), doc, class_="banner")
+
+
+def _what_is_wrong(report: ReportRecord, level: int) -> Html:
+    """The findings; why some gradients are not judged; or, where all is well, what that is worth."""
+    parts = []
+    if report.findings:
+        parts += [heading(level, "What is wrong"), tag("ol", *map(_finding, report.findings), class_="findings")]
+    parts += [paragraph(note) for note in report.notes]
+    if undecided := _reasons(report):
+        parts += [heading(level, "What could not be decided"), tag("ul", *undecided)]
+    seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
+    if report.ok and seen and all(map(math.isfinite, seen)):
+        parts += [paragraph(f"An error of {format_small(max(seen))} of a gradient, or more, in any of them {PROMISE}.")]
+    return join_html(*parts)
+
+
+def _finding(finding: Finding) -> Html:
+    first, rest = describe(finding)
+    message = tag("p", inline("strong", escape(first)), escape(rest), class_="message")
+    return tag("li", message, _where(finding), _fix(finding.fix) if finding.fix else NOTHING)
+
+
+def _where(finding: Finding) -> Html:
+    """The line at fault; the statement on it, unless the fix shows it anyway."""
+    parts = []
+    if format_location(finding):
+        parts.append(tag("p", escape("in "), inline("code", escape(format_location(finding)))))
+    if finding.statement is not None and finding.fix is None:
+        parts.append(tag("pre", inline("code", escape(finding.statement))))
+    return join_html(*parts)
+
+
+def _fix(fix: Fix) -> Html:
+    said = "This edit makes it right (verified):" if fix.verified else "This edit may make it right (not verified):"
+    lines = [_diff_line(line) for line in fix.diff.splitlines()] or [
+        _diff_line(f"-{fix.before}"),
+        _diff_line(f"+{fix.after}"),
+    ]
+    return join_html(paragraph(said), tag("pre", inline("code", Html("\n".join(lines)))))
+
+
+def _diff_line(line: str) -> Html:
+    header = line.startswith(("---", "+++", "@@"))
+    kind = "dim" if header else {"-": "removed", "+": "added"}.get(line[:1])
+    return inline("span", escape(line), class_=kind)
+
+
+def _reasons(report: ReportRecord) -> list[Html]:
+    """Why gradients are not judged."""
+    return [tag("li", _names(blocks), escape(f": {reason}")) for reason, blocks in reasons(report).items()]
+
+
+def _names(blocks: Sequence[Block]) -> Html:
+    return Html(", ".join(inline("b", escape(f"{VERDICT_SIGNS[block.verdict]} {block.name}")) for block in blocks))
+
+
+def _smallest(report: ReportRecord, level: int) -> Html:
+    """The smallest size that fails, and how to go there."""
+    if not report.smallest:
+        return NOTHING
+    options = "".join(f" --size {name}={value}" for name, value in report.smallest.items())
+    command = f"gradcheck check FILE::{report.name}{options}" + (f" --seed {report.seed}" if report.seed else "")
+    return join_html(
+        heading(level, "Smallest size that fails"),
+        tag("p", inline("strong", escape(format_sizes(report.smallest)))),
+        tag("pre", inline("code", escape(command))),
+    )
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------------
+
+
+def _gradients(report: ReportRecord, level: int) -> Html:
+    blocks = worst_first(report)
+    if not blocks:
+        return NOTHING
+    columns = [column_head(text) for text in ("gradient", "shape", "verdict")]
+    columns += [column_head(text, "number") for text in ("error", "± bar", "would see", "worst entry")]
+    columns += [column_head(text, "number") for text in ("analytic", "numerical")]
+    divided = any(block.factor != 1.0 for block in blocks)
+    return join_html(
+        heading(level, "Gradients"),
+        picture(blocks),
+        data_table("Gradients", columns, map(_block, blocks), "gradients"),
+        paragraph("÷: judged after this factor was divided out; see the law “reduction”.", "dim")
+        if divided
+        else NOTHING,
+    )
+
+
+def _block(block: Block) -> Html:
+    shape = "×".join(map(str, block.shape)) or "scalar"
+    told = block.message if block.verdict in ("right", "wrong") else ""  # of others it is said above
+    message = tag("div", escape(told), class_="dim note") if told else NOTHING
+    cells = [
+        tag("th", escape(block.name), message, scope="row"),
+        tag("td", escape(shape)),
+        tag("td", verdict_mark(block.verdict, f" (÷ {block.factor:g})" if block.factor != 1.0 else "")),
+    ]
+    numbers = [
+        format_small(block.error),
+        format_small(block.error_bar),
+        format_small(block.sensitivity),
+        *format_worst_entry(block),
+    ]
+    cells += [tag("td", escape(number) if number else MISSING, class_="number") for number in numbers]
+    return tag("tr", *cells)
+
+
+# -- laws, sizes -------------------------------------------------------------------------------------------------------
+
+
+def _laws(report: ReportRecord, level: int) -> Html:
+    if not report.laws:
+        return NOTHING
+    broken_first = sorted(report.laws.values(), key=lambda law: law.holds)
+    columns = [column_head("law"), column_head("outcome"), column_head("what was found")]
+    return join_html(heading(level, "Laws"), data_table("Laws", columns, map(_law, broken_first), "laws"))
+
+
+def _law(law: Law) -> Html:
+    sign, word = (VERDICT_SIGNS["right"], "holds") if law.holds else (VERDICT_SIGNS["wrong"], "broken")
+    outcome = inline("span", escape(f"{sign} {word}"), class_=f"verdict {'right' if law.holds else law.breach}")
+    cells = [tag("th", escape(law.name), scope="row"), tag("td", outcome), tag("td", escape(law.message))]
+    return tag("tr", *cells)

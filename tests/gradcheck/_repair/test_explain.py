@@ -1,0 +1,101 @@
+"""What is traced at which sizes, and why no line is looked for where none is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradcheck import Target, target
+from gradcheck._repair import explain as _explain
+from gradcheck._repair.explain import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, Explanation, explain
+from gradcheck._tracing.adjoints import TooMuchError
+from gradcheck._usercode.patching import Patch
+from gradcheck.report.codes import FindingCode
+from tests.gradcheck.networks import Rnn
+
+
+def squares(dtype: Any = np.float64, factor: float = 3.0) -> Target:
+    """loss = sum of w^2, with a factor in the gradient."""
+    params = {"w": np.arange(1, 4).astype(dtype)}
+
+    def grads() -> Any:
+        dw = factor * params["w"]
+        return {"w": dw}
+
+    return Target(params if dtype is np.float64 else lambda: params, lambda: (params["w"] ** 2).sum(), grads)
+
+
+def explained(subject: Any, known: set[str] | None, accepts: bool = True) -> Explanation:
+    """The explanation where a whole check is content with everything, or with nothing."""
+    return explain(subject, 0, None, {}, known, lambda *_: accepts)
+
+
+def test_a_line_is_found_and_mended() -> None:
+    """The line would not be named, or without the edit that the check is content with."""
+    found = explained(squares(), {"w"})
+    assert found.whole
+    (finding,) = found.findings
+    assert finding.code is FindingCode.TERM_MISSING
+    assert finding.fix is not None
+    assert finding.statement == 'dw = factor * params["w"]'
+
+
+def test_a_line_without_a_verified_edit_is_named_alone() -> None:
+    """An edit would be shown that the whole check refused."""
+    found = explained(squares(), {"w"}, accepts=False)
+    assert found.patch is None
+    assert not found.whole
+    assert [finding.fix for finding in found.findings] == [None]
+
+
+@pytest.mark.parametrize(
+    ("subject", "known", "note"),
+    [(squares(np.float32), {"w"}, IN_FLOAT32), (squares(), set(), OTHERS_ARE_WRONG)],
+)
+def test_why_no_line_is_looked_for(subject: Target, known: set[str], note: str) -> None:
+    """A user would not know why no line is named."""
+    found = explained(subject, known)
+    assert (found.findings, found.note) == ([], note)
+
+
+def test_a_backward_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check would run for hours, or end in an error of the trace."""
+
+    def refuse(*_: Any) -> Any:
+        raise TooMuchError
+
+    monkeypatch.setattr(_explain, "faults", refuse)
+    assert explained(squares(), {"w"}).note == TOO_LARGE
+
+
+def test_empty_arrays_hold_no_leftovers() -> None:
+    """A wrong edit would seem right, as memory held the right numbers from before."""
+    with _explain._nan_filled_np_empty():
+        assert np.isnan(np.empty(3)).all()
+        assert np.isnan(np.empty_like(np.ones(2))).all()
+        assert np.empty(2, dtype=int).dtype.kind == "i"
+    assert np.empty.__name__ == "empty"
+
+
+def test_small_sizes_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace of the default sizes would take minutes where small ones show the same."""
+    traced: list[Any] = []
+
+    @target
+    def made(rng: Any, *, T: int = 6, B: int = 7, D: int = 8, H: int = 9) -> Target:
+        return Rnn(rng, T, B, D, H, bug="factor").target()
+
+    monkeypatch.setattr(
+        _explain, "_at", lambda subject, *_: traced.append(subject.values()["W"].shape) or Explanation()
+    )
+    explain(made, 0, None, dict(made.sizes), {"W"}, lambda *_: True)
+    assert traced == [(4, 5), (8, 9)]
+
+
+def test_a_patch_that_leaves_gradients_wrong_is_not_whole() -> None:
+    """What is mended in part would end the search for the rest."""
+    assert not Explanation(patch=Patch([], {}), rest=("b",)).whole
+    assert Explanation(patch=Patch([], {})).whole
+    assert not Explanation().whole

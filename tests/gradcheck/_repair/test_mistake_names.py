@@ -1,0 +1,89 @@
+"""Mistakes named from the edit that mends them: one example of each code."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradcheck._repair.mistake_names import name_mistake
+from gradcheck._usercode.patching import Edit
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Mistake, Symptom
+
+
+def named(old: str, new: str) -> Symptom:
+    """The mistake of a statement whose value is replaced."""
+    return name_mistake(f"y = {old}\n", Edit((1, 4), (1, 4 + len(old.encode())), new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "mistake"),
+    [
+        ("dsigmoid(o)", "o * (1 - o)", "sigmoid-derivative", Mistake("o", called="dsigmoid")),
+        ("dtanh(c)", "1 - c ** 2", "tanh-derivative", Mistake("c", called="dtanh")),
+        ("np.tanh(c)", "1 - c ** 2", "tanh-derivative", Mistake()),
+        ("dh", "dh * (1 - h ** 2)", "tanh-derivative", Mistake("1 - h ** 2")),
+        ("dh * (s * (1 - s))", "dh", "sigmoid-derivative", Mistake("s * (1 - s)", is_extra=True)),
+        ("a", "-a", "wrong-sign", Mistake()),
+        ("-a", "a", "wrong-sign", Mistake()),
+        ("a + b", "a - b", "wrong-term-sign", Mistake()),
+        ("dc", "dct", "wrong-variable", Mistake("dc", "dct")),
+        ("h[t]", "h[t + 1]", "wrong-index", Mistake("h[t]", "h[t + 1]")),
+        ("h[t]", "c[t]", "wrong-variable", Mistake("h[t]", "c[t]")),
+        ("a * b", "a @ b", "wrong-operator", Mistake("*", "@")),
+        ("a", "a + b", "term-missing", Mistake("b")),
+        ("a - b", "a", "term-extra", Mistake("b", is_extra=True)),
+        ("a", "a * b", "factor-missing", Mistake("b")),
+        ("2 * a", "a", "factor-extra", Mistake("2", is_extra=True)),
+        ("a", "a / T", "division-missing", Mistake("T")),
+        ("a / T", "a", "division-extra", Mistake("T", is_extra=True)),
+        ("a", "a ** 2", "power-missing", Mistake("2")),
+        ("a ** 2", "a", "power-extra", Mistake("2", is_extra=True)),
+        ("f(dh, dc)", "f(dc, dh)", "arguments-exchanged", Mistake("dh", "dc")),
+        ("f(a, b, c)", "f(b, c, a)", "arguments-exchanged", Mistake("a, b", "c")),
+        ("a @ b", "b @ a", "factors-exchanged", Mistake("a", "b")),
+        ("(a, b)", "(b, a)", "values-exchanged", Mistake("a", "b")),
+        ("a", "a.sum(axis=0)", "missing-sum", Mistake("axis 0")),
+        ("a.sum(1)", "a", "extra-sum", Mistake("axis 1", is_extra=True)),
+        ("a.sum()", "a", "extra-sum", Mistake("all axes", is_extra=True)),
+        ("a", "a.T", "missing-transpose", Mistake()),
+        ("a.T", "a", "extra-transpose", Mistake(is_extra=True)),
+        ("a", "a[t]", "missing-index", Mistake("t")),
+        ("a[t]", "a", "extra-index", Mistake("t", is_extra=True)),
+        ("a", "f(a)", "missing-call", Mistake(called="f")),
+        ("f(a)", "a", "extra-call", Mistake(called="f", is_extra=True)),
+        ("a", "a.copy()", "missing-copy", Mistake()),
+        ("a", "np.clip(a, -1, 1)", "missing-clip", Mistake(called="np.clip")),
+        ("np.clip(a, -1, 1)", "a", "extra-clip", Mistake(called="np.clip", is_extra=True)),
+    ],
+)
+def test_each_mistake_has_its_name(old: str, new: str, code: str, mistake: Mistake) -> None:
+    """A mistake would go by the name of another."""
+    assert named(old, new) == Symptom(FindingCode(code), (mistake,))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("=", "+=", "assigned-not-added"),
+        ("+=", "=", "added-not-assigned"),
+        ("+=", "-=", "wrong-sign"),
+        ("-=", "+=", "wrong-sign"),
+    ],
+)
+def test_assignments_have_names(old: str, new: str, code: str) -> None:
+    """The commonest mistake in a sum over time would have no name."""
+    found = name_mistake(f"dW {old} a\n", Edit((1, 3), (1, 3 + len(old)), new))
+    assert found == Symptom(FindingCode(code))
+
+
+@pytest.mark.parametrize(("old", "new"), [("f(a) + g(b)", "h(a, b)"), ("a", "for"), ("a if b else c", "d @ e @ f")])
+def test_what_has_no_name_gets_none(old: str, new: str) -> None:
+    """A name would be made up."""
+    assert named(old, new) == Symptom(FindingCode.WRONG_LINE)
+
+
+def test_what_is_replaced_is_read_in_bytes() -> None:
+    """A letter that is not ASCII before the edit would shift what is taken for the old text."""
+    source = "s = 'ä'; y = dc\n"
+    begin = source.encode().index(b"dc")
+    assert name_mistake(source, Edit((1, begin), (1, begin + 2), "dct")).evidence == (Mistake("dc", "dct"),)
