@@ -13,6 +13,7 @@ from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
 from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.judging import judge_gradients, mask_wrong_entries, rejudge_by_entries
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
 from gradcheck._laws.independence import CallCounter
@@ -22,6 +23,7 @@ from gradcheck._numeric.evaluator import DOMAIN_ERRORS, DOUBLE, Evaluator
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck._symptoms.lost_shares import describe_single_slice
 from gradcheck._symptoms.wrong_regions import GradientContext, WrongRegion, describe_region
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.records import Block, Law
 
@@ -95,8 +97,7 @@ def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], Non
         TargetError: If the target cannot be run; `UserCodeError` if it is the user's code that raises.
     """
     result = Audit()
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+    with opened(target, seed):
         evaluator = Evaluator(target, tick)
         runs = CallCounter(evaluator, counting=depth.laws)
         comparer = _check_preconditions(result, runs, seed, depth)
@@ -104,7 +105,7 @@ def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], Non
             _judge(result, comparer, runs, depth)
         result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
         result.evaluations = evaluator.evaluations
-        result.scheme = evaluator.scheme
+        result.scheme = evaluator.scheme_in_words
     return result
 
 
@@ -140,7 +141,7 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         _ask_laws(result, comparer)
         result.note(runs.independence())
     result.gradients = comparer.gradients
-    for block in comparer.blocks():
+    for block in judge_gradients(comparer):
         result.blocks[block.name] = block
         if depth.stop and block.verdict == "wrong":
             return
@@ -161,9 +162,11 @@ def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> 
     evaluator = comparer.evaluator
     gradients: Values = {}
     try:
-        room = ROUNDOFFS_BESIDE if comparer.epsilon <= DOUBLE else 1.0  # of less precision there is none to give away
+        room = (
+            ROUNDOFFS_BESIDE if comparer.given.epsilon <= DOUBLE else 1.0
+        )  # of less precision there is none to give away
         repeatability, statelessness, gradients = _evaluate_again(
-            comparer, runs, comparer.jittered_by_roundoffs(), room
+            comparer, runs, comparer.given.jittered_by_roundoffs(), room
         )
         again = not (repeatability.holds and statelessness.holds)
     except UserCodeError as error:
@@ -174,8 +177,8 @@ def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> 
         repeatability, here, _ = _evaluate_again(comparer, runs, evaluator.base)
         # what was found at first says more of the cause: by now a sum that is not set to zero is three times as large
         statelessness = here if here.holds or not gradients else statelessness
-    comparer.stateless = statelessness.holds
-    comparer.measure_rounding(gradients)
+    comparer.given.stateless = statelessness.holds
+    comparer.given.measure_rounding(gradients)
     result.note(repeatability)
     if not statelessness.holds:  # by chance a small mask may have been drawn alike for two losses
         losses = [as_complex(evaluator.raw_loss()) for _ in range(EXTRA_LOSSES)]
@@ -190,17 +193,17 @@ def _evaluate_again(
     """Whether loss and gradients are the same at these values, to so many times their rounding; and those gradients."""
     evaluator = comparer.evaluator
     raw_loss, raw_grads = runs.raw_loss_and_grads(values)
-    first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
+    first = {name: gradient * comparer.given.divisor for name, gradient in comparer.gradients.items()}
     again = parse_gradients(raw_grads, evaluator.base)[1]
     repeatability = _laws.repeatability(evaluator.loss_value, as_complex(raw_loss), room * evaluator.epsilon)
-    return repeatability, _laws.statelessness(first, again, room * comparer.epsilon), again
+    return repeatability, _laws.statelessness(first, again, room * comparer.given.epsilon), again
 
 
 def _notes(comparer: Comparer) -> tuple[str, ...]:
     """What is to be said of the precision, even if everything is right."""
     evaluator, notes = comparer.evaluator, []
-    if comparer.coarse:
-        low = f"low precision: {', '.join(comparer.coarse)} held in float32 or less, and the parameters in more"
+    if comparer.given.coarse:
+        low = f"low precision: {', '.join(comparer.given.coarse)} held in float32 or less, and the parameters in more"
         notes.append(f"{low}; what an error bar of that precision hides is not seen")
     if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
@@ -212,11 +215,11 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
 
 def _ask_laws(result: Audit, comparer: Comparer) -> None:
     evaluator = comparer.evaluator
-    rng = np.random.default_rng([comparer.seed, 2])
+    rng = np.random.default_rng([comparer.given.seed, 2])
     if evaluator.target.inputs():
         result.note(_laws.dependence(evaluator, rng))
     if evaluator.target.is_vjp:
-        result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
+        result.note(_laws.linearity(evaluator, rng, comparer.given.epsilon))
 
 
 def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptions) -> None:
@@ -224,14 +227,14 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptio
     if not size:
         return
     if not depth.full and size > EVERY_ENTRY:
-        wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.rng(name))
+        wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name))
         result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask
     else:
         entries = depth.difference_entries(comparer.evaluator, name)
         result.numerical[name] = entries.values
         result.blocks[name], off = (
-            comparer.rejudged_by_entries(block, entries),
-            comparer.wrong_entries_mask(name, entries),
+            rejudge_by_entries(comparer, block, entries),
+            mask_wrong_entries(comparer, name, entries),
         )
     if result.blocks[name].verdict == "wrong":
         _describe_wrong_entries(result, comparer, name, off)

@@ -16,7 +16,7 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.wording import comma_separated
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._targets.target import VjpTarget
+from gradcheck._targets.problems import VjpProblem
 from gradcheck.report.records import Law
 
 #: two results of the same arithmetic may differ by this many roundoffs (threads may add in another order)
@@ -102,14 +102,14 @@ def linearity(evaluator: Evaluator, rng: np.random.Generator, epsilon: float) ->
     Scales from 1e-6 to 1e6 are seen at machine precision: clipping and thresholds inside the backward show here. Sums
     are rounded; they are compared to within single precision, which the backward may use where nobody sees it.
     """
-    target = evaluator.target
-    assert isinstance(target, VjpTarget)
+    problem = evaluator.target.problem
+    assert isinstance(problem, VjpProblem)
     base = evaluator.base
-    v = target.cotangents
+    v = problem.cotangents
     w = [rng.standard_normal(np.shape(part)).astype(part.dtype) for part in v]
 
     def pulled(cotangents: list[Array]) -> Values:
-        return parse_gradients(target.pull_back(base, cotangents), base)[1]
+        return parse_gradients(problem.pull_back(base, cotangents), base)[1]
 
     at_v = pulled(v)
     for factor in SCALES if epsilon <= SINGLE else HALF_SCALES:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Sizes
-from gradcheck._common.errors import TargetError, UserCodeError
+from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
-from gradcheck._targets.target import Target, call_user_code
+from gradcheck._targets.target import Target
 
 
 class TargetFactory:

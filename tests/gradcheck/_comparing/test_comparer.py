@@ -264,7 +264,7 @@ def test_a_gradient_is_held_to_the_digits_it_has() -> None:
     bars = []
     for stateless in (True, False):
         comparer = Comparer(evaluator, target.grads_at(evaluator.base), seed=0)
-        comparer.stateless = stateless
+        comparer.given.stateless = stateless
         bars.append(comparer.compare(["w"])[0].bar)
     assert bars[1] < 1e-10 < 1e-8 < bars[0] < 1e-5
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gradcheck import Target, UserCodeError
 from gradcheck._common.arrays import as_complex, inner_product, norm
 from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._numeric.scheme import Scheme
 from tests.gradcheck.networks import Rnn, sine
 
 
@@ -56,8 +57,8 @@ def test_analytic_code_gets_complex_steps(name: str) -> None:
     """Code that could be differentiated exactly would be differenced."""
     found = evaluator(ANALYTIC[name])
     exact = found.derivative(along(found), confirm=True)
-    assert found.is_complex
-    assert found.scheme == "complex step"
+    assert found.scheme is Scheme.COMPLEX
+    assert found.scheme_in_words == "complex step"
     real = found.real_difference(along(found))
     assert abs(exact.value - real.value) <= real.error
 
@@ -69,8 +70,8 @@ def test_code_that_is_not_analytic_gets_real_differences(name: str) -> None:
     with np.errstate(all="ignore"):
         derivative = found.derivative(along(found), confirm=True)
         true = (NOT_ANALYTIC[name](found.base["w"] + 1e-6 * along(found)["w"]) - found.loss_value) / 1e-6
-    assert found.is_complex is False
-    assert found.scheme == "Richardson"
+    assert found.scheme is Scheme.REAL
+    assert found.scheme_in_words == "Richardson"
     assert derivative.value == pytest.approx(float(np.real(true)), rel=1e-4)
 
 
@@ -78,7 +79,7 @@ def test_a_complex_step_that_fails_later_falls_back() -> None:
     """Code whose other branch takes no complex numbers would be reported as code that raises."""
     found = evaluator(lambda w: float((w * w).sum()) if w[0].real > 1 else (w * w).sum())
     found.derivative(along(found), confirm=True)
-    assert found.is_complex
+    assert found.scheme is Scheme.COMPLEX
     far = found.at_point({"w": found.base["w"] + 5.0})
     assert far.derivative(along(found)).value == pytest.approx(2 * inner_product(far.base, along(found)), rel=1e-9)
 
@@ -89,7 +90,7 @@ def test_params_that_the_loss_does_not_read_through_the_mapping() -> None:
     found = Evaluator(Target({"w": w}, lambda: (w * w).sum(), dict))
     found.loss_value = 1.25
     assert found.derivative({"w": np.ones(2)}, confirm=True).value == pytest.approx(3.0, rel=1e-9)
-    assert found.is_complex is False
+    assert found.scheme is Scheme.REAL
 
 
 @pytest.mark.parametrize("kind", ["real_target", "target", "function_target"])
@@ -141,7 +142,7 @@ def test_steps_over_many_entries_are_as_long_as_the_loss_allows() -> None:
     short, long = small_weights(), small_weights()
     for found in (short, long):
         found.measure_noise()
-    short.room = 1.0
+    short.step_stretch = 1.0
     assert 0 < long.real_difference(along(long)).error < short.real_difference(along(short)).error / 4
 
 
@@ -151,7 +152,7 @@ def test_steps_are_no_longer_where_the_loss_bends() -> None:
     found.measure_noise()
     before = found.evaluations
     found.real_difference(along(found))
-    assert found.room == 1.0
+    assert found.step_stretch == 1.0
     assert found.evaluations - before < 20
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck import Target, TargetError, UserCodeError
-from gradcheck._targets.target import flatten, unflatten
+from gradcheck._targets.problems import flatten, unflatten
 from tests.gradcheck.networks import Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
 
@@ -235,10 +235,10 @@ def test_a_backward_that_writes_into_its_cotangents_is_seen() -> None:
     inputs = {name: np.ones(shape) for name, shape in {"x": (2, 1, 3), "h0": (1, 2), "W": (3, 2), "U": (2, 2)}.items()}
     target = Target.from_vjp(rnn_forward, backward, {**inputs, "b": np.zeros(2)})
     target.draw_cotangents(rng())
-    kept = [np.array(cotangent) for cotangent in target.cotangents]
+    kept = [np.array(cotangent) for cotangent in target.problem.cotangents]
     target.grads_at(target.values())
     assert target.names_changed_by_last_call() == ["cotangent[0]"]
-    assert all(np.array_equal(a, b) for a, b in zip(kept, target.cotangents, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(kept, target.problem.cotangents, strict=True))
 
 
 @pytest.mark.parametrize(
