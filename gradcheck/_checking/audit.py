@@ -1,4 +1,4 @@
-"""One target at one point: its laws, then its blocks, then single entries of what is wrong."""
+"""One target at one point: its laws, then its gradients, then single entries of what is wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
+from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.judging import judge_gradients, mask_wrong_entries, rejudge_by_entries
 from gradcheck._comparing.wrong_entries import find_wrong
@@ -27,7 +28,7 @@ from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.records import Block, Law
 
-#: wrong blocks up to this size are differenced entry by entry
+#: wrong gradients up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
 #: how many times as much as by rounding float64 losses and gradients may change where parameters are moved by roundoffs
 ROUNDOFFS_BESIDE = 16.0
@@ -35,16 +36,16 @@ ROUNDOFFS_BESIDE = 16.0
 EXTRA_LOSSES = 8
 #: the noise of a float64 loss, as a part of its value, that is worth a word
 NOISE_WORTH_A_NOTE = 1e-9
-#: what is said of the blocks where the loss is not the same
-NOT_REPEATABLE_MESSAGE = "the loss is not the same when asked twice: no difference of it means a thing"
+#: what is said of every gradient where the loss is not the same
+NOT_REPEATABLE_MESSAGE = "the loss is not the same when asked twice, so its differences mean nothing"
 
 
 @dataclass
 class Audit:
     """What was found at one point.
 
-    `gradients` are the analytic ones, `numerical` those of blocks differenced whole; `places` say which entries are
-    wrong of blocks that are right elsewhere.
+    `gradients` are the analytic ones, `numerical` those that were differenced whole; `places` say which entries are
+    wrong of gradients that are right elsewhere.
     """
 
     blocks: dict[str, Block] = field(default_factory=dict)
@@ -58,13 +59,13 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the blocks and the broken laws."""
+        """The worst of the gradients and the broken laws."""
         parts = [block.verdict for block in self.blocks.values()]
         return worst_verdict(parts + [law.breach for law in self.laws.values() if not law.holds])
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """The names of the wrong blocks."""
+        """The names of the wrong gradients."""
         return tuple(name for name, block in self.blocks.items() if block.verdict == "wrong")
 
     def note(self, *laws: Law) -> None:
@@ -78,8 +79,8 @@ class Audit:
 class AuditOptions:
     """How far an audit goes.
 
-    `laws`: also those that cost evaluations; `entries`: of wrong blocks; `full`: of all; `stop`: at the first wrong
-    block. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
+    `laws`: also those that cost evaluations; `entries`: of wrong gradients; `full`: of all; `stop`: at the first
+    wrong one. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
     """
 
     laws: bool = True
@@ -203,12 +204,12 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     """What is to be said of the precision, even if everything is right."""
     evaluator, notes = comparer.evaluator, []
     if comparer.given.coarse:
-        low = f"low precision: {', '.join(comparer.given.coarse)} held in float32 or less, and the parameters in more"
-        notes.append(f"{low}; what an error bar of that precision hides is not seen")
+        low = f"low precision: the gradients of {comma_separated(comparer.given.coarse)} are held in float32 or less"
+        notes.append(f"{low}, the parameters in more; errors below that precision are not seen")
     if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
-            f"low precision: the loss changes at random by {part} of its value; float32 in it, or cancellation"
+            f"low precision: the loss changes at random by {part} of its value; look for float32 or cancellation in it"
         )
     return (*notes, *evaluator.remarks)
 

@@ -22,14 +22,16 @@ from gradcheck.report.records import Law
 FACTORS = (1024.0, 64.0)
 #: the part of a slope that an error must make up before it counts, so far from where the user put the parameters
 CLEAR_ERROR = 0.01
-#: how much shorter the second step is, and how well the two must agree
-SHORTER, STEPS_AGREE = 37.0, 1e-4
+#: how much shorter the second step is: no power of two, so that no step of one is one of the other
+SHORTER = 37.0
+#: how well the slopes of the two steps must agree, relatively
+STEPS_AGREE = 1e-4
 #: how much a plain error may change at a point nearby
 STEADY = 0.1
 
 
 def scale(comparer: Comparer) -> Law:
-    """Try each weight matrix at each factor that tells something, with one direction over all blocks."""
+    """Try each weight matrix at each factor that tells something, with one direction over all parameters."""
     base = comparer.evaluator.base
     # a gradient that is zero there, and was not, is asked for as well
     names = [name for name, norm in comparer.norms.items() if norm > 0]

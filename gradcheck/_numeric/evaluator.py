@@ -131,7 +131,7 @@ class Evaluator:
             return next(asked)
 
     def at_point(self, values: Values) -> Evaluator:
-        """The same target at another point; evaluations go on being counted here."""
+        """An evaluator of this target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
         other._typical = {}
@@ -289,7 +289,7 @@ class Evaluator:
         return self.step_stretch
 
     def _direction_over_all(self) -> Values:
-        """A direction over all parameters, always the same, since a single block may not move the loss at all."""
+        """A direction over all parameters, always the same, since a single parameter may not move the loss at all."""
         rng = np.random.default_rng(0)
         return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
 

@@ -67,7 +67,7 @@ def _first(evaluator: Evaluator, name: str, count: int) -> tuple[list[Row], int]
 
 
 def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterator[tuple[list[Row], int]]:
-    """The results in the order of the tasks. Those that an executor loses are made here: no worker is worth a check."""
+    """The results in the order of the tasks. Those that an executor loses are run here: no worker is worth a check."""
     futures = [_submitted(executor, task) for task in tasks]
     lost = 0
     for task, future in zip(tasks, futures, strict=True):
@@ -82,8 +82,7 @@ def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluato
         lost += result is None
         yield _difference_in_worker(*task) if result is None else result
     if lost:
-        noun = "task" if lost == 1 else "tasks"
-        evaluator.remarks.append(f"the executor lost {lost} {noun} of {len(tasks)}, which were made in this process")
+        evaluator.remarks.append(f"the executor lost {lost} of {len(tasks)} tasks; this process ran them instead")
 
 
 def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError
+from gradcheck._common.wording import describe_not_finite
 
 #: pairs of arrays whose overlap takes more work than this to decide are taken to be apart
 MAX_OVERLAP_WORK = 100_000
@@ -80,13 +81,9 @@ def _check_floating(what: str, array: object) -> None:
         raise TargetError(
             f"{what} has dtype {array.dtype}: expected floating point; convert it with .astype(np.float64)"
         )
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        raise TargetError(
-            f"{what} holds {len(bad)} values that are not finite, the first {array[index]} at {index}: "
-            "start the check from finite parameters"
-        )
+    bad = describe_not_finite(array)
+    if bad:
+        raise TargetError(f"{what} {bad}: start the check from finite parameters")
 
 
 def _check_apart(arrays: Values) -> None:
