@@ -216,10 +216,13 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
 
 def _ask_laws(result: Audit, comparer: Comparer) -> None:
     evaluator = comparer.evaluator
+    has_inputs, is_vjp = bool(evaluator.target.inputs()), evaluator.target.is_vjp
+    if not (has_inputs or is_vjp):
+        return
     rng = np.random.default_rng([comparer.given.seed, 2])
-    if evaluator.target.inputs():
+    if has_inputs:
         result.note(_laws.dependence(evaluator, rng))
-    if evaluator.target.is_vjp:
+    if is_vjp:
         result.note(_laws.linearity(evaluator, rng, comparer.given.epsilon))
 
 

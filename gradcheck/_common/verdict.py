@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, TypeAlias
 
 #: a discrepancy is an error beyond doubt at this many error bars; between one and this many it is undecided
@@ -34,10 +35,7 @@ def sensitivity(bar: float, directions: int) -> float:
     Along a Gaussian direction an error vector e shows as N(0, |e|^2); it is missed where it shows as less than
     the bar, with probability erf(bar / (sqrt(2) |e|)); independent directions multiply.
     """
-    from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
-
-    missed_once = MISS_PROBABILITY ** (1 / directions)
-    return bar / NormalDist().inv_cdf((1 + missed_once) / 2)
+    return bar / _missed_deviations(directions)
 
 
 def why_undecided(kinked: bool, bar: float) -> str:
@@ -59,6 +57,14 @@ def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
         if verdict in verdicts:
             return verdict
     return "right"
+
+
+@cache
+def _missed_deviations(directions: int) -> float:
+    """How many deviations a normal number stays within, so many times running, with a probability of a miss."""
+    from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
+
+    return NormalDist().inv_cdf((1 + MISS_PROBABILITY ** (1 / directions)) / 2)
 
 
 def _ratio(discrepancy: float, bar: float) -> float:

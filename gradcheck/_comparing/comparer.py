@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -50,9 +51,7 @@ class Comparison:
 class Comparisons(tuple[Comparison, ...]):
     """Several comparisons of the same gradients, taken together."""
 
-    __slots__ = ()
-
-    @property
+    @cached_property
     def bar(self) -> float:
         """The largest of the bars."""
         return max(one.bar for one in self)
@@ -67,7 +66,7 @@ class Comparisons(tuple[Comparison, ...]):
         """The size of the numerical slopes: about the norm of the true gradient."""
         return root_mean_square([one.derivative.value for one in self])
 
-    @property
+    @cached_property
     def sensitivity(self) -> float:
         """The norm of an error that they would have missed once in a million times."""
         return sensitivity(self.bar, len(self))
@@ -94,7 +93,7 @@ class Comparer:
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
 
-    @property
+    @cached_property
     def norms(self) -> dict[str, float]:
         """The norm of each gradient."""
         return self.given.norms

@@ -14,7 +14,8 @@ from gradcheck._targets.target import Target
 def opened(target: Target, seed: int) -> Iterator[Target]:
     """The target, to be asked for losses and gradients; the same seed draws the same cotangents."""
     with target.preserved():
-        target.draw_cotangents(cotangent_rng(seed))
+        if target.is_vjp:
+            target.draw_cotangents(cotangent_rng(seed))
         yield target
 
 
