@@ -20,6 +20,7 @@ import numpy as np
 
 import gradcheck
 from gradcheck import Target
+from gradcheck._targets.opening import cotangent_rng
 
 #: rtol and atol of torch and JAX, and what TOL and RTOL of autograd, 1e-6 as they come, are set to
 TOLERANCES = {"torch": 1e-6, "jax": 1e-6, "autograd": 1e-8}
@@ -65,7 +66,7 @@ class Wrapped:
     def __init__(self, target: Target, seed: int) -> None:
         """Start where the target stands."""
         self.target = target
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(cotangent_rng(seed))
         base = target.values()
         self.dtypes = {name: array.dtype for name, array in base.items()}
         self.start = [array.astype(np.float64) for array in base.values()]

@@ -37,6 +37,7 @@ from tables import markdown  # noqa: E402
 
 import gradcheck  # noqa: E402
 from gradcheck import Target  # noqa: E402
+from gradcheck._targets.problems import InPlaceProblem  # noqa: E402
 
 #: (symbols, hidden units) of about 500, 6800, 1e5 and 1e6 parameters
 SIZES = {500: (5, 8), 6800: (16, 32), 100_000: (62, 124), 1_000_000: (196, 392)}
@@ -281,7 +282,9 @@ def _timed(target: Target) -> list[float]:
 
         return call
 
-    target._loss, target._grads = timed(target._loss), timed(target._grads)
+    problem = target.problem
+    assert isinstance(problem, InPlaceProblem)
+    problem.loss, problem.grads = timed(problem.loss), timed(problem.grads)
     return spent
 
 

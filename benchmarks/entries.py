@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._numeric.scheme import Scheme
 from gradcheck._targets.target import Target
 
 
@@ -37,7 +38,7 @@ def derivatives(n: int, k: int, seed: int) -> tuple[int, bool]:
     comparer = Comparer(evaluator, grads(), seed)
     before = evaluator.evaluations
     # the first complex step is confirmed by real ones, once in a check
-    evaluator.is_complex = True
+    evaluator.scheme = Scheme.COMPLEX
     wrong = find_wrong(comparer.probe("w"), comparer.gradients["w"], np.random.default_rng(seed))
     return evaluator.evaluations - before, np.array_equal(np.flatnonzero(wrong.mask), spoiled)
 

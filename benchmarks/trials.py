@@ -17,6 +17,7 @@ from checkers import OURS, Checker, checkers, one_thread
 import gradcheck
 import lstm_core
 from gradcheck import Target
+from gradcheck._targets.opening import cotangent_rng
 
 ROOT = Path(__file__).parent.parent
 #: of the LSTM that wrong entries are planted in: 6800 parameters
@@ -210,7 +211,7 @@ def of_promise(seed: int, full: bool) -> list[PromiseTrial]:
         if block.verdict != "right" or block.sensitivity is None:
             continue
         target, single, times = corpus.draw(seed).target, bool(rng.random() < 0.5), float(rng.uniform(1, 2))
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+        target.draw_cotangents(cotangent_rng(seed))
         gradient = target.grads_at(target.values())[name]
         direction = rng.standard_normal(gradient.shape)
         if single:

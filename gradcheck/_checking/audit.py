@@ -1,4 +1,4 @@
-"""One target at one point: its laws, then its blocks, then single entries of what is wrong."""
+"""One target at one point: its laws, then its gradients, then single entries of what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
+from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.judging import judge_gradients, mask_wrong_entries, rejudge_by_entries
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
 from gradcheck._laws.independence import CallCounter
@@ -22,12 +24,13 @@ from gradcheck._numeric.evaluator import DOMAIN_ERRORS, DOUBLE, Evaluator
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck._symptoms.lost_shares import find_single_slice
 from gradcheck._symptoms.wrong_regions import GradientContext, find_region
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.evidence import Symptom
 from gradcheck.report.finding_phrases import describe_symptom
 from gradcheck.report.records import Block, Law
 
-#: wrong blocks up to this size are differenced entry by entry
+#: wrong gradients up to this size are differenced entry by entry
 EVERY_ENTRY = 1024
 #: how many times as much as by rounding float64 losses and gradients may change where parameters are moved by roundoffs
 ROUNDOFFS_BESIDE = 16.0
@@ -35,16 +38,16 @@ ROUNDOFFS_BESIDE = 16.0
 EXTRA_LOSSES = 8
 #: the noise of a float64 loss, as a part of its value, that is worth a word
 NOISE_WORTH_A_NOTE = 1e-9
-#: what is said of the blocks where the loss is not the same
-NOT_REPEATABLE_MESSAGE = "the loss is not the same when asked twice: no difference of it means a thing"
+#: what is said of every gradient where the loss is not the same
+NOT_REPEATABLE_MESSAGE = "the loss is not the same when asked twice, so its differences mean nothing"
 
 
 @dataclass
 class Audit:
     """What was found at one point.
 
-    `gradients` are the analytic ones, `numerical` those of blocks differenced whole; `places` say which entries are
-    wrong of blocks that are right elsewhere.
+    `gradients` are the analytic ones, `numerical` those that were differenced whole; `places` say which entries are
+    wrong of gradients that are right elsewhere.
     """
 
     blocks: dict[str, Block] = field(default_factory=dict)
@@ -58,13 +61,13 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the blocks and the broken laws."""
+        """The worst of the gradients and the broken laws."""
         parts = [block.verdict for block in self.blocks.values()]
         return worst_verdict(parts + [law.breach for law in self.laws.values() if not law.holds])
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """The names of the wrong blocks."""
+        """The names of the wrong gradients."""
         return tuple(name for name, block in self.blocks.items() if block.verdict == "wrong")
 
     def note(self, *laws: Law) -> None:
@@ -78,8 +81,8 @@ class Audit:
 class AuditOptions:
     """How far an audit goes.
 
-    `laws`: also those that cost evaluations; `entries`: of wrong blocks; `full`: of all; `stop`: at the first wrong
-    block. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
+    `laws`: also those that cost evaluations; `entries`: of wrong gradients; `full`: of all; `stop`: at the first
+    wrong one. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
     """
 
     laws: bool = True
@@ -97,8 +100,7 @@ def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], Non
         TargetError: If the target cannot be run; `UserCodeError` if it is the user's code that raises.
     """
     result = Audit()
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+    with opened(target, seed):
         evaluator = Evaluator(target, tick)
         runs = CallCounter(evaluator, counting=depth.laws)
         comparer = _check_preconditions(result, runs, seed, depth)
@@ -106,7 +108,7 @@ def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], Non
             _judge(result, comparer, runs, depth)
         result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
         result.evaluations = evaluator.evaluations
-        result.scheme = evaluator.scheme
+        result.scheme = evaluator.scheme_in_words
     return result
 
 
@@ -142,7 +144,7 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         _ask_laws(result, comparer)
         result.note(runs.independence())
     result.gradients = comparer.gradients
-    for block in comparer.blocks():
+    for block in judge_gradients(comparer):
         result.blocks[block.name] = block
         if depth.stop and block.verdict == "wrong":
             return
@@ -163,9 +165,11 @@ def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> 
     evaluator = comparer.evaluator
     gradients: Values = {}
     try:
-        room = ROUNDOFFS_BESIDE if comparer.epsilon <= DOUBLE else 1.0  # of less precision there is none to give away
+        room = (
+            ROUNDOFFS_BESIDE if comparer.given.epsilon <= DOUBLE else 1.0
+        )  # of less precision there is none to give away
         repeatability, statelessness, gradients = _evaluate_again(
-            comparer, runs, comparer.jittered_by_roundoffs(), room
+            comparer, runs, comparer.given.jittered_by_roundoffs(), room
         )
         again = not (repeatability.holds and statelessness.holds)
     except UserCodeError as error:
@@ -176,8 +180,8 @@ def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> 
         repeatability, here, _ = _evaluate_again(comparer, runs, evaluator.base)
         # what was found at first says more of the cause: by now a sum that is not set to zero is three times as large
         statelessness = here if here.holds or not gradients else statelessness
-    comparer.stateless = statelessness.holds
-    comparer.measure_rounding(gradients)
+    comparer.given.stateless = statelessness.holds
+    comparer.given.measure_rounding(gradients)
     result.note(repeatability)
     if not statelessness.holds:  # by chance a small mask may have been drawn alike for two losses
         losses = [as_complex(evaluator.raw_loss()) for _ in range(EXTRA_LOSSES)]
@@ -192,33 +196,36 @@ def _evaluate_again(
     """Whether loss and gradients are the same at these values, to so many times their rounding; and those gradients."""
     evaluator = comparer.evaluator
     raw_loss, raw_grads = runs.raw_loss_and_grads(values)
-    first = {name: gradient * comparer.divisor for name, gradient in comparer.gradients.items()}
+    first = {name: gradient * comparer.given.divisor for name, gradient in comparer.gradients.items()}
     again = parse_gradients(raw_grads, evaluator.base)[1]
     repeatability = _laws.repeatability(evaluator.loss_value, as_complex(raw_loss), room * evaluator.epsilon)
-    return repeatability, _laws.statelessness(first, again, room * comparer.epsilon), again
+    return repeatability, _laws.statelessness(first, again, room * comparer.given.epsilon), again
 
 
 def _notes(comparer: Comparer) -> tuple[str, ...]:
     """What is to be said of the precision, even if everything is right."""
     evaluator, notes = comparer.evaluator, []
-    if comparer.coarse:
-        low = f"low precision: {', '.join(comparer.coarse)} held in float32 or less, and the parameters in more"
-        notes.append(f"{low}; what an error bar of that precision hides is not seen")
+    if comparer.given.coarse:
+        low = f"low precision: the gradients of {comma_separated(comparer.given.coarse)} are held in float32 or less"
+        notes.append(f"{low}, the parameters in more; errors below that precision are not seen")
     if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
-            f"low precision: the loss changes at random by {part} of its value; float32 in it, or cancellation"
+            f"low precision: the loss changes at random by {part} of its value; look for float32 or cancellation in it"
         )
     return (*notes, *evaluator.remarks)
 
 
 def _ask_laws(result: Audit, comparer: Comparer) -> None:
     evaluator = comparer.evaluator
-    rng = np.random.default_rng([comparer.seed, 2])
-    if evaluator.target.inputs():
+    has_inputs, is_vjp = bool(evaluator.target.inputs()), evaluator.target.is_vjp
+    if not (has_inputs or is_vjp):
+        return
+    rng = np.random.default_rng([comparer.given.seed, 2])
+    if has_inputs:
         result.note(_laws.dependence(evaluator, rng))
-    if evaluator.target.is_vjp:
-        result.note(_laws.linearity(evaluator, rng, comparer.epsilon))
+    if is_vjp:
+        result.note(_laws.linearity(evaluator, rng, comparer.given.epsilon))
 
 
 def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptions) -> None:
@@ -226,14 +233,14 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptio
     if not size:
         return
     if not depth.full and size > EVERY_ENTRY:
-        wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.rng(name))
+        wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name))
         result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask
     else:
         entries = depth.difference_entries(comparer.evaluator, name)
         result.numerical[name] = entries.values
         result.blocks[name], off = (
-            comparer.rejudged_by_entries(block, entries),
-            comparer.wrong_entries_mask(name, entries),
+            rejudge_by_entries(comparer, block, entries),
+            mask_wrong_entries(comparer, name, entries),
         )
     if result.blocks[name].verdict == "wrong":
         _describe_wrong_entries(result, comparer, name, off)

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from gradcheck._checking.audit import Audit, AuditOptions, audit
 from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
 from gradcheck._common.arrays import Sizes
@@ -24,6 +22,7 @@ from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes, reduction_law
 from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import ActivationRatio, Symptom
@@ -422,8 +421,7 @@ class _CheckRun:
     def _run_once(self) -> None:
         subject = self.subject
         target = subject.build(self.seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
-        with target.preserved():
-            target.draw_cotangents(np.random.default_rng([self.seed, 1]))
+        with opened(target, self.seed):
             target.grads_at(target.values())
 
     def _outcome(self) -> Outcome:

@@ -30,16 +30,15 @@ def as_complex(raw: Any) -> complex:
 
 
 def entry_scale(array: Array) -> Array:
-    """The size of each entry; where it is small beside the others, theirs; of a block of zeros, one."""
+    """The size of each entry; where it is small beside the others, theirs; of an array of zeros, one."""
     rms = norm(array) / math.sqrt(array.size) if array.size else 0.0
     return np.maximum(np.abs(array), min(rms, 1.0) or 1.0)
 
 
 def inner_product(gradient: Values, direction: Values) -> float:
-    """<gradient, direction> over the blocks of the direction."""
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # far from the user's point gradients may be near the largest float
+    """<gradient, direction> over the parameters of the direction."""
+    # far from the user's point gradients may be near the largest float
+    with np.errstate(over="ignore", invalid="ignore"):
         return float(sum(np.sum(gradient[name] * step) for name, step in direction.items()))
 
 

@@ -1,14 +1,14 @@
-"""The errors this package raises: one for a target that cannot be run, one for a gradient that is wrong."""
+"""The errors of a target that cannot be run, and the call of user code that turns whatever it raises into one."""
 
 from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+import numpy as np
 
 #: files whose frames say nothing to a user: ours, and the import system's
 _NOT_THEIRS = (str(Path(__file__).parents[1]) + os.sep, "<frozen importlib")
@@ -41,6 +41,17 @@ class UserCodeError(TargetError):
     def __reduce__(self) -> tuple[Any, ...]:
         # From a worker as text: not every error of a user's own can be pickled.
         return _from_text, (str(self), {"what": self.what, "place": self.place, "traceback_text": self.traceback_text})
+
+
+def call_user_code(what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call the user's code; what it raises is reported as theirs."""
+    try:
+        with np.errstate(all="ignore"):
+            return function(*arguments, **keywords)
+    except TargetError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(what, error) from error
 
 
 def _from_text(message: str, state: dict[str, str]) -> UserCodeError:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, TypeAlias
 
 #: a discrepancy is an error beyond doubt at this many error bars; between one and this many it is undecided
 BEYOND_DOUBT = 5.0
 #: the probability of missing an error as large as the printed sensitivity
 MISS_PROBABILITY = 1e-6
-#: above this relative error bar a block is not called right: too little was seen
+#: above this relative error bar a gradient is not called right: too little was seen
 MAX_RELATIVE_BAR = 1e-2
 
 
-#: what is known of a block, or of the whole target
+#: what is known of a gradient, or of the whole target
 Verdict: TypeAlias = Literal["right", "wrong", "inconclusive", "vacuous"]
 
 
@@ -29,25 +30,23 @@ def judge(discrepancies: Sequence[float], bars: Sequence[float]) -> Verdict:
 
 
 def sensitivity(bar: float, directions: int) -> float:
-    """The norm of an error vector that `directions` Gaussian directions miss with a probability of `MISS`.
+    """The norm of an error vector that `directions` Gaussian directions miss with a probability of `MISS_PROBABILITY`.
 
     Along a Gaussian direction an error vector e shows as N(0, |e|^2); it is missed where it shows as less than
     the bar, with probability erf(bar / (sqrt(2) |e|)); independent directions multiply.
     """
-    from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
-
-    missed_once = MISS_PROBABILITY ** (1 / directions)
-    return bar / NormalDist().inv_cdf((1 + missed_once) / 2)
+    return bar / _missed_deviations(directions)
 
 
 def why_undecided(kinked: bool, bar: float) -> str:
-    """What kept a block from being judged, and what to do; `bar` is relative to its gradient."""
+    """What kept a gradient from being judged, and what to do; `bar` is relative to its gradient."""
     if kinked:
         return "the loss has a kink here, its one-sided slopes differ: check at a point beside it"
     if bar == math.inf:
         return "the loss is not finite beside this point: check at a point well inside its domain"
     if bar > MAX_RELATIVE_BAR:
-        return f"differences of the loss resolve {bar:.0e} of the gradient only: noise, or a slope far below its size"
+        cause = "the loss is noisy, or its slope is far below its size"
+        return f"differences of the loss resolve only {bar:.0e} of the gradient: {cause}"
     return "the two differ by a little more than the error bar: too much to call right, too little to call wrong"
 
 
@@ -58,6 +57,14 @@ def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
         if verdict in verdicts:
             return verdict
     return "right"
+
+
+@cache
+def _missed_deviations(directions: int) -> float:
+    """How many deviations a normal number stays within, so many times running, with a probability of a miss."""
+    from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
+
+    return NormalDist().inv_cdf((1 + MISS_PROBABILITY ** (1 / directions)) / 2)
 
 
 def _ratio(discrepancy: float, bar: float) -> float:

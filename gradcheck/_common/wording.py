@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import PurePath
 
-from gradcheck._common.arrays import Sizes
+import numpy as np
+
+from gradcheck._common.arrays import Array, Sizes
 
 
 def comma_separated(names: list[str]) -> str:
     """Names as a reader writes them: W, U, b."""
     return ", ".join(names)
+
+
+def describe_not_finite(array: Array) -> str:
+    """How many entries of an array are not finite, and the first of them; empty if all are finite."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return ""
+    bad = np.argwhere(~finite)
+    index = tuple(int(i) for i in bad[0])
+    return f"is not finite at {len(bad)} of {array.size} entries, the first {array[index]} at {index}"
 
 
 def format_apart(analytic: float, numerical: float) -> tuple[str, str]:

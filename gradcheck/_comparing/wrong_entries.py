@@ -1,4 +1,4 @@
-"""Where in a block: the wrong entries of many, found by splitting.
+"""Where in a gradient: the wrong entries of many, found by splitting.
 
 Splitting is group testing with disjoint supports: a part of the entries is moved along one direction, and split in two
 for as long as gradient and slope disagree along it by more than the error bar. k wrong entries of n take about
@@ -24,7 +24,7 @@ BEAM = 2
 #: equal parts of an axis whose ends are tried first: gates side by side
 GATE_COUNTS = (4, 3, 2, 1)
 
-#: analytic minus numerical along a direction over one block, and the bar that tells whether it means anything
+#: analytic minus numerical along a direction over one parameter, and the bar that tells whether it means anything
 Probe: TypeAlias = Callable[[Array], tuple[float, float]]
 Span: TypeAlias = tuple[int, int]
 #: how far the gradients of a span are apart, in error bars
@@ -33,14 +33,14 @@ Ratio: TypeAlias = Callable[[Span], float]
 
 @dataclass(frozen=True)
 class WrongEntries:
-    """The entries of a block that are wrong, or the smallest box found that holds them; and one of the worst."""
+    """The entries of a gradient that are wrong, or the smallest box found that holds them; and one of the worst."""
 
     mask: Array
     worst: Worst
 
 
 def find_wrong(probe: Probe, gradient: Array, rng: np.random.Generator) -> WrongEntries:
-    """The wrong entries of a block too large to difference whole, if they are few; else the slices they are in."""
+    """The wrong entries of a gradient too large to difference whole, if they are few; else the slices they are in."""
     search = _Search(probe, gradient, rng)
     spans = split_failing(search.flat, [(0, gradient.size)])
     off = np.zeros(gradient.shape, dtype=bool)
@@ -52,7 +52,7 @@ def find_wrong(probe: Probe, gradient: Array, rng: np.random.Generator) -> Wrong
 
 
 def split_failing(ratio: Ratio, spans: list[Span]) -> list[Span]:
-    """The failing spans of length one; or more than `FEW` failing ones of any length, as soon as there are so many."""
+    """The failing spans of length one; or, as soon as there are more than `MAX_SINGLES`, failing ones of any length."""
     while any(stop - start > 1 for start, stop in spans):
         spans = [half for span in spans for half in _halves(ratio, span)]
         if len(spans) > MAX_SINGLES:
@@ -94,7 +94,7 @@ def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
 
 
 class _Search:
-    """Probes spans of one block, each once. No sign or size of an error can hide it: no two entries move alike."""
+    """Probes spans of one gradient, each once. No sign or size of an error can hide it: no two entries move alike."""
 
     def __init__(self, probe: Probe, gradient: Array, rng: np.random.Generator) -> None:
         self.probe = probe

@@ -63,10 +63,6 @@ class CallCounter:
 
 
 def _broken(code: CodeType, times: int, entries: int) -> Law:
-    found = f"grads() runs {code.co_name}() {times} times, for {entries} parameters: it takes differences of the loss"
-    return Law(
-        "independence",
-        False,
-        f"{found}, and these are compared with others; hand in the backward's gradients",
-        breach="vacuous",
-    )
+    found = f"grads() runs {code.co_name}() {times} times, for {entries} parameters"
+    cause = "grads() itself differences the loss, so differences would be compared with differences"
+    return Law("independence", False, f"{found}: {cause}; return the gradients of the backward", breach="vacuous")

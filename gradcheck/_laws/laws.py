@@ -16,7 +16,7 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.wording import comma_separated
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._targets.target import VjpTarget
+from gradcheck._targets.problems import VjpProblem
 from gradcheck.report.records import Law
 
 #: two results of the same arithmetic may differ by this many roundoffs (threads may add in another order)
@@ -27,8 +27,9 @@ EVERY_SLICE = 8
 FAR = (100.0, -100.0)
 #: powers of two near 1e-6 and 1e6: multiplying by them is exact in any precision, so linearity has to be as well
 SCALES = (2.0**-20, 2.0**20)
-#: the same near 1e-3 and 1e3, all that half precision has room for
+#: powers of two near 1e-3 and 1e3, all that half precision has room for
 HALF_SCALES = (2.0**-10, 2.0**10)
+#: the unit roundoff of float32
 SINGLE = float(np.finfo(np.float32).eps)
 
 
@@ -66,7 +67,7 @@ def repeatability(first: complex, second: complex, epsilon: float) -> Law:
         "repeatability",
         False,
         f"the loss was {first.real:.9g} and, asked again, {second.real:.9g}: it is random, or carries state from call "
-        "to call; draw dropout masks and noise once, or bring the state back in reset=",
+        "to call; draw dropout masks and noise once, or restore the state in reset=",
         breach="inconclusive",
     )
 
@@ -89,11 +90,12 @@ def statelessness(first: Values, second: Values, epsilon: float) -> Law:
         return Law("statelessness", True, "the gradients are the same when asked twice")
     doubled = not _names_that_differ(second, {name: 2 * first[name] for name in differing}, epsilon)
     cause = (
-        "twice as large: accumulators are not set to zero before the second pass"
+        "twice as large: accumulators are not set to zero between calls"
         if doubled
         else "different: a gradient, an accumulator or a mask is carried over from the call before"
     )
-    return Law("statelessness", False, f"grads() called again at the same point: {comma_separated(differing)} {cause}")
+    found = f"a second call of grads() at the same point makes the gradients of {comma_separated(differing)}"
+    return Law("statelessness", False, f"{found} {cause}")
 
 
 def linearity(evaluator: Evaluator, rng: np.random.Generator, epsilon: float) -> Law:
@@ -102,14 +104,14 @@ def linearity(evaluator: Evaluator, rng: np.random.Generator, epsilon: float) ->
     Scales from 1e-6 to 1e6 are seen at machine precision: clipping and thresholds inside the backward show here. Sums
     are rounded; they are compared to within single precision, which the backward may use where nobody sees it.
     """
-    target = evaluator.target
-    assert isinstance(target, VjpTarget)
+    problem = evaluator.target.problem
+    assert isinstance(problem, VjpProblem)
     base = evaluator.base
-    v = target.cotangents
+    v = problem.cotangents
     w = [rng.standard_normal(np.shape(part)).astype(part.dtype) for part in v]
 
     def pulled(cotangents: list[Array]) -> Values:
-        return parse_gradients(target.pull_back(base, cotangents), base)[1]
+        return parse_gradients(problem.pull_back(base, cotangents), base)[1]
 
     at_v = pulled(v)
     for factor in SCALES if epsilon <= SINGLE else HALF_SCALES:
@@ -117,18 +119,28 @@ def linearity(evaluator: Evaluator, rng: np.random.Generator, epsilon: float) ->
         expected = {name: factor * grad.astype(np.float64) for name, grad in at_v.items()}
         broken = _names_that_differ(scaled, expected, epsilon)
         if broken:
-            part = norm(scaled[broken[0]]) / (norm(expected[broken[0]]) or math.inf)
-            found = f"cotangents {factor:g} times as large make the gradients {part:.3g} of what that should make them"
+            found = _describe_scaling(factor, at_v[broken[0]], scaled.get(broken[0]))
             mend = "look for a clip, a threshold or a normalisation inside the backward"
-            return Law("linearity", False, f"{found}, in {comma_separated(broken)}: {mend}")
+            return Law("linearity", False, f"{found}, for {comma_separated(broken)}: {mend}")
     at_w, at_sum = pulled(w), pulled([part + more for part, more in zip(v, w, strict=True)])
-    broken = _names_that_differ(
-        at_sum, {name: at_v[name] + at_w[name] for name in at_v}, max(epsilon, SINGLE), at_v, at_w
-    )
+    expected = {name: at_v[name] + at_w[name] for name in at_v if name in at_w}
+    broken = [name for name in at_v if name not in at_w]
+    broken += _names_that_differ(at_sum, expected, max(epsilon, SINGLE), at_v, at_w)
     if broken:
         mend = "look for a term that the cotangents do not multiply, or an accumulator that is not set to zero"
-        return Law("linearity", False, f"B(v + w) is not B(v) + B(w) in {comma_separated(broken)}: {mend}")
+        return Law("linearity", False, f"B(v + w) is not B(v) + B(w) for {comma_separated(broken)}: {mend}")
     return Law("linearity", True, "the backward is linear in the cotangents, at scales 1e-6 to 1e6")
+
+
+def _describe_scaling(factor: float, before: Array, after: Array | None) -> str:
+    """What became of a gradient when the cotangents were scaled by a factor."""
+    if after is None:
+        return f"scaling the cotangents by {factor:g} leaves no gradient to compare"
+    grown = norm(after) / (norm(before) or math.inf)
+    if math.isclose(grown, factor, rel_tol=1e-3):
+        return f"scaling the cotangents by {factor:g} does not scale all entries of the gradients by as much"
+    only = "only " if grown < factor else ""
+    return f"scaling the cotangents by {factor:g} scales the gradients by {only}{grown:.3g}"
 
 
 def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
@@ -138,7 +150,7 @@ def dependence(evaluator: Evaluator, rng: np.random.Generator) -> Law:
         text for name, array in inputs.items() if array.size for text in _unread_parts(evaluator, name, array, rng)
     ]
     if complaints:
-        mend = "read it in loss(), if it is meant to be read; if not, leave it out of inputs="
+        mend = "read it in loss(), or leave it out of inputs="
         return Law("dependence", False, f"{'; '.join(complaints)}: {mend}")
     told = f"the loss depends on {comma_separated(list(inputs))}" if inputs else "no inputs were declared"
     return Law("dependence", True, told)
@@ -162,7 +174,7 @@ def _unread_parts(evaluator: Evaluator, name: str, array: Array, rng: np.random.
         finally:
             array[...] = original
 
-    # An output layer of zeros hides its inputs, a saturated gate one step: nothing is verified then, and blocks say so.
+    # An output layer of zeros hides its inputs, a saturated gate one step: then nothing is verified, and this is said.
     if not noticed(...):
         if _read_at_other_parameters(evaluator, array, ..., others[0], rng):
             return []

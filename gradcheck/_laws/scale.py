@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from gradcheck._common.arrays import Values, inner_product
+from gradcheck._common.arrays import Values
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
 from gradcheck._comparing.comparer import Comparer, Comparison
@@ -22,18 +22,20 @@ from gradcheck.report.records import Law
 FACTORS = (1024.0, 64.0)
 #: the part of a slope that an error must make up before it counts, so far from where the user put the parameters
 CLEAR_ERROR = 0.01
-#: how much shorter the second step is, and how well the two must agree
-SHORTER, STEPS_AGREE = 37.0, 1e-4
+#: how much shorter the second step is: no power of two, so that no step of one is one of the other
+SHORTER = 37.0
+#: how well the slopes of the two steps must agree, relatively
+STEPS_AGREE = 1e-4
 #: how much a plain error may change at a point nearby
 STEADY = 0.1
 
 
 def scale(comparer: Comparer) -> Law:
-    """Try each weight matrix at each factor that tells something, with one direction over all blocks."""
+    """Try each weight matrix at each factor that tells something, with one direction over all parameters."""
     base = comparer.evaluator.base
     # a gradient that is zero there, and was not, is asked for as well
     names = [name for name, norm in comparer.norms.items() if norm > 0]
-    direction = comparer.direction(names, comparer.rng("scale"))
+    direction = comparer.direction(names, comparer.given.rng("scale"))
     for name in (name for name, array in base.items() if array.ndim >= 2 and array.size):
         for factor in FACTORS:
             values = {**base, name: np.asarray(base[name] * factor, dtype=base[name].dtype)}
@@ -62,7 +64,7 @@ def _verdict_at(values: Values, comparer: Comparer, direction: Values) -> Litera
 
 def _looks_right(comparer: Comparer, direction: Values, usual: float) -> bool:
     """Whether one slope, which is no smaller than the usual ones, is what the gradients say."""
-    expected = inner_product(comparer.gradients, direction)
+    expected = comparer.slope(direction)
     if not 0 < usual <= abs(expected) < math.inf:
         return False
     slope = comparer.evaluator.one_sided_slope(direction, CLEAR_ERROR * expected)
@@ -93,4 +95,4 @@ def _clear_error(comparer: Comparer, names: list[str], usual: float) -> Comparis
         return None
     slopes = [comparer.evaluator.real_difference(found.direction, shorter).value for shorter in (1.0, SHORTER)]
     trusted = all(abs(slope - found.derivative.value) <= STEPS_AGREE * size for slope in slopes)
-    return found if trusted and not comparer.confirmed_by_shortest_step(found.direction, found.discrepancy) else None
+    return found if trusted and not comparer.is_confirmed_by_shortest_step(found.direction, found.discrepancy) else None

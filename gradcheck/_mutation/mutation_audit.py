@@ -31,6 +31,7 @@ from gradcheck._common.wording import shown_path
 from gradcheck._common.workers import workers
 from gradcheck._mutation.operators import Mutant, locals_at_return, mutants
 from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._usercode.instrument import rewrite
 from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError, apply_edits
@@ -298,8 +299,7 @@ class _MutationAudit:
         self.patience = max(LEAST_SECONDS, TIMEOUT_FACTOR * (time.perf_counter() - started))
         target = factory.build(seed, factory.sizes)
         codes: list[CodeType] = []
-        with target.preserved():
-            target.draw_cotangents(np.random.default_rng([seed, 1]))
+        with opened(target, seed):
             base = target.values()
             codes = functions_run(lambda: target.grads_at(base))
             seen = locals_at_return(lambda: target.grads_at(base), codes)
@@ -450,8 +450,7 @@ def _points(factory: TargetFactory, seed: int, base: Values) -> Iterator[_Compar
 def _loss_and_gradients(factory: TargetFactory, point: _ComparisonPoint) -> tuple[float, dict[str, Array]]:
     """The loss and the gradients at a point."""
     target = factory.build(point.seed, point.sizes)
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng([point.seed, 1]))
+    with opened(target, point.seed):
         if not point.values:
             point.values = _moved(target.values(), point)
         loss = as_complex(target.loss_at(point.values)).real

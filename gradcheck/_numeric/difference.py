@@ -11,20 +11,26 @@ The checker reduces everything to functions of one variable, phi(t) = loss(x + t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 #: far below the point where h^2 terms matter, far above the smallest float
 COMPLEX_STEP = 1e-30
-#: levels of the tableau that are always computed (two evaluations each), and the most it may take
-FIRST_LEVELS, MOST_LEVELS = 3, 16
+#: how many roundoffs of its value the bar of a complex step is
+COMPLEX_ROUNDOFFS = 8
+#: levels of the tableau that are always computed (two evaluations each): fewer give no estimate of the error
+FIRST_LEVELS = 3
+#: the most levels it may take: the last step is 2**16 times as short as the first, or shorter
+MOST_LEVELS = 16
 #: estimates from neighbours in a tableau are themselves uncertain; the bar is this many times the estimate
 SAFETY = 4.0
 #: how well two estimates of a jump of the derivative must agree: kinks close to the point are none at it
 CERTAIN = 1e-3
 #: an estimate within this part of the value is not one from across a kink
 CONVERGED = 1e-4
+#: an estimate within this part of the value needs no further levels
+GOOD_ENOUGH = 1e-11
 
 
 @dataclass(frozen=True)
@@ -39,18 +45,13 @@ class Derivative:
 
 def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivative:
     """phi'(0) from one evaluation at an imaginary step. `epsilon` is the unit roundoff of the code's precision."""
-    return of_complex_step(complex(phi(COMPLEX_STEP * 1j)), epsilon)
-
-
-def of_complex_step(result: complex, epsilon: float) -> Derivative:
-    """phi'(0) from phi(COMPLEX_STEP i)."""
-    value = result.imag / COMPLEX_STEP
+    value = complex(phi(COMPLEX_STEP * 1j)).imag / COMPLEX_STEP
     return Derivative(value, complex_error(value, epsilon), step=COMPLEX_STEP)
 
 
 def complex_error(value: Any, epsilon: float) -> Any:
     """The error bar of a derivative by complex step; of many, an array."""
-    return 8 * epsilon * abs(value)
+    return COMPLEX_ROUNDOFFS * epsilon * abs(value)
 
 
 def richardson(
@@ -65,54 +66,73 @@ def richardson(
         noise: The size of the rounding error in phi(0).
         epsilon: The unit roundoff of phi: where it is larger than at 0, so is its rounding error.
     """
-    asked = tableau(at_zero, step, noise, epsilon)
-    try:
-        h = next(asked)
-        while True:
-            h = asked.send((phi(h), phi(-h)))
-    except StopIteration as end:
-        found: Derivative = end.value
-        return found
+    tableau = Tableau(at_zero, step, noise, epsilon)
+    while not tableau.finished:
+        tableau.add(phi(tableau.step), phi(-tableau.step))
+    return tableau.derivative()
 
 
-def tableau(
-    at_zero: float, step: float, noise: float, epsilon: float = 0.0
-) -> Generator[float, tuple[float, float], Derivative]:
-    """The same for whoever evaluates phi otherwise: yields h, is sent phi(h) and phi(-h), and returns phi'(0)."""
-    rows: list[list[float]] = []
-    second_differences: list[float] = []
-    best = Derivative(math.nan, math.inf)
-    later: list[Derivative] = []
-    h = step
-    for _ in range(MOST_LEVELS):
-        plus, minus = yield h
+class Tableau:
+    """Central differences at smaller and smaller steps, for whoever evaluates phi: `add` values until `finished`.
+
+    The arguments are those of `richardson`.
+    """
+
+    def __init__(self, at_zero: float, step: float, noise: float, epsilon: float = 0.0) -> None:
+        self.step = step
+        self.finished = False
+        self._at_zero, self._noise, self._epsilon = at_zero, noise, epsilon
+        self._levels = 0
+        self._rows: list[list[float]] = []
+        self._second_differences: list[float] = []
+        self._best = Derivative(math.nan, math.inf)
+        self._after_best: list[Derivative] = []
+
+    def add(self, plus: float, minus: float) -> None:
+        """Take phi(step) and phi(-step); the next step is shorter."""
+        self._levels += 1
         if not (math.isfinite(plus) and math.isfinite(minus)):
-            rows, second_differences, h = [], [], h / 4
-            continue
-        second_differences.append((plus - 2 * at_zero + minus) / h)
-        rows.append(_extrapolated((plus - minus) / (2 * h), rows[-1] if rows else []))
-        candidate = _estimate(rows, max(noise, 2 * epsilon * max(abs(plus), abs(minus))) / h, h)
-        if candidate.error < best.error:
-            best, later = candidate, []
+            self._rows, self._second_differences = [], []
+            self.step /= 4
         else:
-            later.append(candidate)
-        settled = len(later) >= 2 and best.error <= CONVERGED * abs(best.value)  # else there may be a kink to get past
-        if (
-            len(rows) >= FIRST_LEVELS
-            and (settled or best.error * best.step <= 16 * noise or _good_enough(best))
-            and not _kinks_within_step(second_differences, 4 * noise / h, best.value)
-        ):
-            break
-        h /= 2
-    # An estimate may be small by luck: then the shorter steps after it disagree.
-    error = max([best.error, *(abs(other.value - best.value) - other.error for other in later)])
-    kink = _kink_at_zero(second_differences, 4 * noise / h)
-    across = (
-        _second_difference_at_zero(second_differences)
-        if _kinks_within_step(second_differences, 4 * noise / h, best.value)
-        else kink
-    )
-    return Derivative(best.value, error + abs(across) / 2, kink, best.step)
+            self._add_level(plus, minus)
+            if self._is_settled():
+                self.finished = True
+                return
+            self.step /= 2
+        self.finished = self._levels == MOST_LEVELS
+
+    def derivative(self) -> Derivative:
+        """phi'(0), of a finished tableau."""
+        best, rounding = self._best, 4 * self._noise / self.step
+        # An estimate may be small by luck: then the shorter steps after it disagree.
+        error = max([best.error, *(abs(other.value - best.value) - other.error for other in self._after_best)])
+        kink = _kink_at_zero(self._second_differences, rounding)
+        across = kink
+        if _kinks_within_step(self._second_differences, rounding, best.value):
+            across = _second_difference_at_zero(self._second_differences)
+        return Derivative(best.value, error + abs(across) / 2, kink, best.step)
+
+    def _add_level(self, plus: float, minus: float) -> None:
+        h = self.step
+        self._second_differences.append((plus - 2 * self._at_zero + minus) / h)
+        self._rows.append(_extrapolated((plus - minus) / (2 * h), self._rows[-1] if self._rows else []))
+        noise = max(self._noise, 2 * self._epsilon * max(abs(plus), abs(minus)))
+        candidate = _estimate(self._rows, noise / h, h)
+        if candidate.error < self._best.error:
+            self._best, self._after_best = candidate, []
+        else:
+            self._after_best.append(candidate)
+
+    def _is_settled(self) -> bool:
+        if len(self._rows) < FIRST_LEVELS:
+            return False
+        best, noise = self._best, self._noise
+        # an error that is larger may be that of a kink, which shorter steps get past
+        stays = len(self._after_best) >= 2 and best.error <= CONVERGED * abs(best.value)
+        if not (stays or best.error * best.step <= 16 * noise or best.error <= GOOD_ENOUGH * abs(best.value)):
+            return False
+        return not _kinks_within_step(self._second_differences, 4 * noise / self.step, best.value)
 
 
 def _extrapolated(first: float, above: list[float]) -> list[float]:
@@ -129,10 +149,6 @@ def _estimate(rows: list[list[float]], rounding: float, h: float) -> Derivative:
     errors = [max(abs(row[j] - row[j - 1]), abs(row[j] - above[j - 1])) for j in range(1, len(row))]
     j = min(range(len(errors)), key=errors.__getitem__)
     return Derivative(row[j + 1], SAFETY * errors[j] + 2 * rounding, step=h)
-
-
-def _good_enough(best: Derivative) -> bool:
-    return best.error <= 1e-11 * abs(best.value)
 
 
 def _kinks_within_step(second_differences: list[float], rounding: float, value: float) -> bool:

@@ -1,14 +1,14 @@
-"""The derivative with respect to every entry of a block: one after the other, or many at once where the target can.
+"""The derivative with respect to every entry of a parameter: one after the other, or many at once where a target can.
 
-A target's `batched` evaluates the loss for many copies of one parameter. The entries of a block are then taken through
+A target's `batched` evaluates the loss for many copies of one parameter. The entries are then taken through
 the tableau of differences side by side, each as far as it needs, and what comes out is what it would be one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,11 +16,16 @@ from gradcheck._common.arrays import Array
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._numeric.difference import COMPLEX_STEP, Derivative, complex_error
 from gradcheck._numeric.evaluator import DOMAIN_ERRORS, Evaluator
+from gradcheck._numeric.scheme import Scheme
 
-#: copies that are evaluated at once, and the most memory they may take, in bytes
-MAX_COPIES, MAX_COPIED_NUMBERS = 128, 2**25
-#: how far a loss of `batched` may be from that of `loss`, in roundings of the loss; and its derivative, relatively
-LOSS_ROUNDINGS, SAME_SLOPE = 64.0, 1e-6
+#: copies that are evaluated at once
+MAX_COPIES = 128
+#: the most memory that the copies of one call may take, in bytes of complex numbers
+MAX_COPIED_BYTES = 2**25
+#: how far a loss of `batched` may be from that of `loss`, in roundings of the loss
+LOSS_ROUNDINGS = 64.0
+#: how far a derivative of `batched` may be from that of `loss`, relatively
+SAME_SLOPE = 1e-6
 
 #: (value, error, kink) of an entry
 Row: TypeAlias = tuple[float, float, float]
@@ -36,17 +41,17 @@ class Entries:
 
 
 def difference_entries(evaluator: Evaluator, name: str) -> Entries:
-    """The derivative with respect to every entry of a block."""
+    """The derivative with respect to every entry of a parameter."""
     shape = evaluator.base[name].shape
     return assemble(shape, difference_some(evaluator, name, range(int(np.prod(shape, dtype=int)))))
 
 
 def difference_some(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool = True) -> list[Row]:
     """Those of the entries with these flat indices. To `confirm` is to compare one loss of `batched` with `loss`."""
-    if evaluator.target.batched is None or evaluator.is_complex is None or not flats:
+    if evaluator.target.batched is None or evaluator.scheme is Scheme.UNKNOWN or not flats:
         return [_one_by_one(evaluator, name, flat) for flat in flats]
     rows: list[Row] = []
-    most = max(1, min(MAX_COPIES, MAX_COPIED_NUMBERS // (16 * evaluator.base[name].size)))
+    most = max(1, min(MAX_COPIES, MAX_COPIED_BYTES // (16 * evaluator.base[name].size)))
     for start in range(0, len(flats), most):
         some = flats[start : start + most]
         together = _all_at_once(evaluator, name, some, confirm=confirm and not rows)
@@ -71,7 +76,7 @@ def _row(derivative: Derivative) -> Row:
 
 def _all_at_once(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool) -> list[Row] | None:
     """The rows of these entries at once; None where `batched` does not take them: complex, or out of the domain."""
-    if evaluator.is_complex:
+    if evaluator.scheme is Scheme.COMPLEX:
         steps = np.full(len(flats), 1j * COMPLEX_STEP)
         losses = _losses(evaluator, name, flats, steps)
         if losses is None or not np.iscomplexobj(losses):
@@ -87,34 +92,17 @@ def _all_at_once(evaluator: Evaluator, name: str, flats: Sequence[int], *, confi
 def _by_tableau(evaluator: Evaluator, name: str, flats: Sequence[int], *, confirm: bool) -> list[Row] | None:
     evaluator.measure_noise()
     tableaus = [evaluator.tableau({name: _unit(evaluator, name, flat)}) for flat in flats]
-    found: dict[int, Derivative] = {}
-    asking = {k: step for k, tableau in enumerate(tableaus) if (step := _sent(tableau, None, k, found)) is not None}
-    while asking:
-        order, distances = list(asking), np.array(list(asking.values()))
-        losses = _losses(evaluator, name, [flats[k] for k in order] * 2, np.concatenate([distances, -distances]))
+    while unfinished := [k for k, tableau in enumerate(tableaus) if not tableau.finished]:
+        steps = np.array([tableaus[k].step for k in unfinished])
+        losses = _losses(evaluator, name, [flats[k] for k in unfinished] * 2, np.concatenate([steps, -steps]))
         if losses is None:
             return None
         if confirm:
-            _confirm(evaluator, name, flats[order[0]], distances[0], losses[0])
+            _confirm(evaluator, name, flats[unfinished[0]], steps[0], losses[0])
             confirm = False
-        pairs = zip(losses[: len(order)].tolist(), losses[len(order) :].tolist(), strict=True)
-        asking = {
-            k: step
-            for k, pair in zip(order, pairs, strict=True)
-            if (step := _sent(tableaus[k], pair, k, found)) is not None
-        }
-    return [_row(found[k]) for k in range(len(flats))]
-
-
-def _sent(
-    tableau: Generator[float, tuple[float, float], Derivative], pair: Any, k: int, found: dict[int, Derivative]
-) -> float | None:
-    """The next distance that a tableau asks for; at its end None, and its result is in `found`."""
-    try:
-        return tableau.send(pair)
-    except StopIteration as end:
-        found[k] = end.value
-        return None
+        for k, plus, minus in zip(unfinished, *np.split(losses, 2), strict=True):
+            tableaus[k].add(float(plus), float(minus))
+    return [_row(tableau.derivative()) for tableau in tableaus]
 
 
 def _unit(evaluator: Evaluator, name: str, flat: int) -> Array:
@@ -159,5 +147,5 @@ def _confirm(evaluator: Evaluator, name: str, flat: int, step: complex, loss: co
     if not (same and slopes):
         raise TargetError(
             f"batched({name!r}, copies) gives {loss:.12g} where loss() gives {expected:.12g}: both must be the same "
-            "loss; mend it, or leave batched= out"
+            "loss; correct batched, or leave it out"
         )

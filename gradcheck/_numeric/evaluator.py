@@ -9,37 +9,33 @@ import math
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, as_complex, entry_scale, norm
+from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
-from gradcheck._numeric.difference import Derivative, complex_step, richardson, tableau
+from gradcheck._numeric.difference import Derivative, Tableau, complex_step, richardson
+from gradcheck._numeric.noise import measure_noise, measure_step_stretch
+from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
 from gradcheck._targets.target import Target
 
 #: the first step of a real difference, for an entry of size one, in units of roundoff^(1/7): the best order-six step
 STEP_FACTOR = 4.0
-#: distances at which losses differ by noise alone, in first steps
-NOISE_DISTANCES = (1e-4, 1e-3, 1e-2, 1e-1)
-#: the part of a slope that may change over the first step; how many times as long as usual that may make it; for
-#: directions over more than so many entries
-MAX_SLOPE_CHANGE, MAX_STEP_STRETCH, LARGE_DIRECTION = 5e-3, 32.0, 16
-#: noise that is so many times as large as rounding is measured again, so many times as close: what is smooth falls
-#: with the fourth power of the distance, noise stays as it is
-NOISE_WORTH_REMEASURING, REMEASURE_AT = 64.0, 16.0
+#: first steps of directions over more than so many entries are made as long as the loss is straight
+LARGE_DIRECTION = 16
 #: the step that a complex one is confirmed by, for an entry of size one
 CONFIRMING_STEP = 2.0**-20
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
-#: how precise a real difference must be, relative to its value, before it can confirm a complex step
-AGREEMENT_FLOAT64, AGREEMENT_FLOAT32 = 1e-3, 0.1
 #: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
 DOMAIN_ERRORS = (ArithmeticError, ValueError, AssertionError)
+#: what was found out about a loss: the scheme, its value, its noise
+Calibration: TypeAlias = tuple[Scheme, float, float | None]
 
 
 class Evaluator:
-    """A target at its base point. Create it inside ``target.preserved()``."""
+    """A target at its base point. Create it while the target is `opened`."""
 
     def __init__(self, target: Target, tick: Callable[[], None] | None = None) -> None:
         self.target = target
@@ -47,8 +43,7 @@ class Evaluator:
         self.names = list(self.base)
         self._typical: Values = {}
         self._counter = [0]
-        #: None: not probed yet
-        self.is_complex: bool | None = None if target.takes_complex else False
+        self.scheme = Scheme.UNKNOWN if target.takes_complex else Scheme.REAL
         self._loss_value: float | None = None
         self.epsilon = max(float(np.finfo(array.dtype).eps) for array in self.base.values())
         self._tick = tick or (lambda: None)
@@ -56,8 +51,8 @@ class Evaluator:
         #: the measured noise of the loss; None: not measured yet
         self._noise: float | None = None
         #: how many times as long first steps over many entries may be; None: not measured yet
-        self.room: float | None = None
-        self.has_differenced = False
+        self.step_stretch: float | None = None
+        self._has_differenced = False
         #: what is to be said of how the numbers came about
         self.remarks: list[str] = []
 
@@ -78,18 +73,18 @@ class Evaluator:
         return self._counter[0]
 
     @property
-    def scheme(self) -> str:
-        """The scheme of the derivatives, in words; empty before the first one."""
-        return {True: "complex step", False: "Richardson", None: ""}[self.is_complex if self.has_differenced else None]
+    def scheme_in_words(self) -> str:
+        """The scheme of the derivatives; empty before the first one."""
+        return self.scheme.value if self._has_differenced else ""
 
     @property
-    def calibration(self) -> tuple[bool | None, float, float | None]:
+    def calibration(self) -> Calibration:
         """What was found out about the loss: handed to an evaluator elsewhere, so that it gives the same answers."""
-        return self.is_complex, self.loss_value, self._noise
+        return self.scheme, self.loss_value, self._noise
 
     @calibration.setter
-    def calibration(self, value: tuple[bool | None, float, float | None]) -> None:
-        self.is_complex, self.loss_value, self._noise = value
+    def calibration(self, value: Calibration) -> None:
+        self.scheme, self.loss_value, self._noise = value
 
     def count(self, more: int) -> None:
         """Add losses that were asked for elsewhere."""
@@ -130,45 +125,43 @@ class Evaluator:
             return next(asked)
 
     def raw_grads_here(self) -> Any:
-        """The same at the base point, where the loss is remembered."""
+        """What grads returns at the base point, where the loss is remembered."""
         with closing(self.raw_loss_then_grads()) as asked:
             self.loss_value = as_complex(next(asked)).real
             return next(asked)
 
     def at_point(self, values: Values) -> Evaluator:
-        """The same target at another point; evaluations go on being counted here."""
+        """An evaluator of this target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
         other._typical = {}
-        other.room = 1.0
+        other.step_stretch = 1.0
         other._loss_value = None
         return other
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
     def derivative(self, direction: Values, *, confirm: bool = False, shorter: float = 1.0) -> Derivative:
-        """d/dt loss(x + t direction) at 0; `direction` holds the blocks that move.
+        """d/dt loss(x + t direction) at 0; `direction` holds the parameters that move.
 
         With `confirm` a complex step is believed only if a real difference along the same direction agrees; where it
         does not, every derivative from then on is a real one.
         """
-        self.has_differenced = True
-        if self.is_complex is False:
-            self.measure_noise()
-            return self.real_difference(direction, shorter)
-        exact = self._tried_complex(direction)
-        if exact is not None and (self.is_complex and not confirm):
+        self._has_differenced = True
+        exact = None if self.scheme is Scheme.REAL else self._complex_or_none(direction)
+        if exact is None:
+            self.scheme = Scheme.REAL
+            return self._measured_difference(direction, shorter)
+        if self.scheme is Scheme.COMPLEX and not confirm:
             return exact
-        agreed, real = (None, None) if exact is None else self._confirmed(exact, direction)
-        if real is not None and agreed is None and real.kink:
+        agreement, real = self._confirm(exact, direction)
+        if agreement is Agreement.CANNOT_TELL and real.kink:
             return real  # a complex step sees one side of a kink
-        if exact is not None and (agreed or (agreed is None and self.is_complex)):
-            self.is_complex = True
-            return exact
-        if exact is None or agreed is False:
-            self.is_complex = False
-        self.measure_noise()
-        return self.real_difference(direction, shorter)
+        if agreement is Agreement.AGREES:
+            self.scheme = Scheme.COMPLEX
+        elif agreement is Agreement.DIFFERS:
+            self.scheme = Scheme.REAL
+        return exact if self.scheme is Scheme.COMPLEX else self._measured_difference(direction, shorter)
 
     def entry_derivative(self, name: str, index: tuple[int, ...]) -> Derivative:
         """The derivative with respect to one entry."""
@@ -199,9 +192,9 @@ class Evaluator:
     def _rounding(self) -> float:
         return 2 * self.epsilon * abs(self.loss_value)
 
-    def tableau(self, direction: Values) -> Generator[float, tuple[float, float], Derivative]:
-        """The tableau of real differences along a direction over a single entry, for whoever asks for its losses."""
-        return tableau(self.loss_value, self._step(self.epsilon, direction), self.noise(), self.epsilon)
+    def tableau(self, direction: Values) -> Tableau:
+        """A tableau of real differences along a direction over a single entry, for whoever asks for its losses."""
+        return Tableau(self.loss_value, self._step(self.epsilon, direction), self.noise(), self.epsilon)
 
     def real_difference(self, direction: Values, shorter: float = 1.0) -> Derivative:
         """The derivative by real differences alone, from a first step that is `shorter` times as short as usual."""
@@ -221,7 +214,7 @@ class Evaluator:
         return (self._real_loss_along(direction, step) - self._real_loss_along(direction, -step)) / (2 * step)
 
     def one_sided_slope(self, direction: Values, change: float) -> float:
-        """The same to one side, from a single loss more."""
+        """The slope over the same step to one side alone, from a single loss more."""
         step = self._shortest_step(direction, change)
         return (self._real_loss_along(direction, step) - self.loss_value) / step
 
@@ -233,25 +226,30 @@ class Evaluator:
         step = self._step(self.epsilon, direction)
         return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step), step
 
-    def _confirmed(self, exact: Derivative, direction: Values) -> tuple[bool | None, Derivative]:
-        """Whether a real difference agrees with a complex step, None where it cannot say; and that difference."""
+    def _measured_difference(self, direction: Values, shorter: float) -> Derivative:
+        """A real difference, after the noise was measured: before differences are believed, it has to be."""
+        self.measure_noise()
+        return self.real_difference(direction, shorter)
+
+    def _confirm(self, exact: Derivative, direction: Values) -> tuple[Agreement, Derivative]:
+        """What a real difference says of a complex step; and that difference."""
         if self.epsilon > DOUBLE:
-            self.measure_noise()
-            real = self.real_difference(direction)
-            return (self._confirmed_wide(exact, direction) if _agree(exact, real, AGREEMENT_FLOAT32) else False), real
+            real = self._measured_difference(direction, 1.0)
+            if compare_schemes(exact, real, FLOAT32_PRECISION) is Agreement.AGREES:
+                return self._confirm_wide(exact, direction), real
+            return Agreement.DIFFERS, real
         if self._both_sides_agree(exact, direction):
-            return True, exact
+            return Agreement.AGREES, exact
         real = self.real_difference(direction)
-        agreed = _agree(exact, real, AGREEMENT_FLOAT64)
-        if agreed or self._noise is not None:
-            return agreed, real
-        self.measure_noise()  # before differences are believed, their noise is measured
-        real = self.real_difference(direction)
-        return _agree(exact, real, AGREEMENT_FLOAT64), real
+        agreement = compare_schemes(exact, real, FLOAT64_PRECISION)
+        if agreement is Agreement.AGREES or self._noise is not None:
+            return agreement, real
+        real = self._measured_difference(direction, 1.0)
+        return compare_schemes(exact, real, FLOAT64_PRECISION), real
 
     def _both_sides_agree(self, exact: Derivative, direction: Values) -> bool:
         """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
-        reach, margin = self._relative_length(direction), AGREEMENT_FLOAT64 * abs(exact.value)
+        reach, margin = self._relative_length(direction), FLOAT64_PRECISION * abs(exact.value)
         if not reach:
             return False
         step = CONFIRMING_STEP / reach
@@ -259,70 +257,39 @@ class Evaluator:
         slopes = (plus - self.loss_value) / step, (self.loss_value - minus) / step
         return 8 * self._rounding() / step <= margin and all(abs(slope - exact.value) <= margin for slope in slopes)
 
-    def _confirmed_wide(self, exact: Derivative, direction: Values) -> bool | None:
-        """The same with float64 copies in the place of float32 parameters."""
+    def _confirm_wide(self, exact: Derivative, direction: Values) -> Agreement:
+        """What a real difference of float64 copies, in the place of float32 parameters, says of a complex step."""
+
+        def loss_at(t: float) -> float:
+            return self._real_loss_along(direction, t, wide=True)
+
         at_zero = as_complex(self.raw_loss(self.moved({}, 0.0, wide=True))).real
         step, noise = self._step(DOUBLE, direction), 8 * DOUBLE * abs(at_zero)
-        return _agree(
-            exact,
-            richardson(lambda t: self._real_loss_along(direction, t, wide=True), at_zero, step, noise),
-            AGREEMENT_FLOAT64,
-        )
+        return compare_schemes(exact, richardson(loss_at, at_zero, step, noise), FLOAT64_PRECISION)
 
     def measure_noise(self) -> None:
-        """From losses a hair apart: of their fourth difference nothing smooth is left, only noise (Hamming 1973).
-
-        Where that is zero, the loss moves in jumps that are larger than a hair, or of one size: the distance grows. A
-        loss that never moves has cancelled to its last bit, in terms that are taken to be of size one. The
-        direction is one over all parameters, since a single block may not move the loss at all; and all losses are on
-        one side of the point, since a kink at the point is no noise.
-        """
+        """Measure the noise of the loss, once. A loss that never moves is taken to cancel terms of size one."""
         if self._noise is not None:
             return
         direction = self._direction_over_all()
         self._noise = 2 * self.epsilon
-        for hair in NOISE_DISTANCES:
-            distance = self._step(self.epsilon, direction) * hair
-            found = self._noise_at(direction, distance)
-            if found is not None:
-                self._noise = self._noise_without_curvature(found, direction, distance)
-                return
-
-    def _noise_at(self, direction: Values, distance: float) -> float | None:
-        """The noise of losses so far apart; None if they do not show any."""
-        values = [value for k in range(1, 9) if math.isfinite(value := self._real_loss_along(direction, k * distance))]
-        if len(set(values)) <= 1:
-            return None
-        if len(values) < 5:
-            return 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            differences = np.diff(values, n=4)
-        # The fourth difference of unit noise has the variance 1 + 16 + 36 + 16 + 1.
-        return 3 * norm(differences) / math.sqrt(70 * len(differences)) or None
-
-    def _noise_without_curvature(self, found: float, direction: Values, distance: float) -> float:
-        """The same at shorter distances, if it falls there: near the edge of a domain it is the shape of the loss."""
-        while found > NOISE_WORTH_REMEASURING * self._rounding():
-            distance /= REMEASURE_AT
-            finer = self._noise_at(direction, distance)
-            if finer is None or finer > found / REMEASURE_AT:
-                break
-            found = finer
-        return found
+        found = measure_noise(
+            lambda t: self._real_loss_along(direction, t), self._step(self.epsilon, direction), self._rounding()
+        )
+        if found is not None:
+            self._noise = found
 
     def _measure_step_stretch(self) -> float:
-        """By how straight the loss is along a direction over all parameters: their sizes alone do not tell."""
-        if self.room is None:
+        """How many times as long steps may be, along a direction over all parameters: their sizes alone do not tell."""
+        if self.step_stretch is None:
             direction = self._direction_over_all()
             step = self._step(self.epsilon, direction)
             ends = [self._real_loss_along(direction, part * step) for part in (1.0, -1.0, 0.5, -0.5)]
-            change = abs((ends[0] - ends[1]) / 2 - (ends[2] - ends[3])) + self.noise()
-            room = math.sqrt(MAX_SLOPE_CHANGE * abs(ends[2] - ends[3]) / change) if change > 0 else 1.0
-            self.room = min(max(room, 1.0), MAX_STEP_STRETCH) if math.isfinite(room) else 1.0
-        return self.room
+            self.step_stretch = measure_step_stretch(ends, self.noise())
+        return self.step_stretch
 
     def _direction_over_all(self) -> Values:
-        """A direction over all parameters, always the same, since a single block may not move the loss at all."""
+        """A direction over all parameters, always the same, since a single parameter may not move the loss at all."""
         rng = np.random.default_rng(0)
         return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
 
@@ -349,16 +316,15 @@ class Evaluator:
                 return math.nan
             raise
 
-    def _complex(self, direction: Values) -> Derivative:
-        def phi(t: complex) -> complex:
+    def _complex_or_none(self, direction: Values) -> Derivative | None:
+        """The derivative by a complex step; None where the code takes no complex numbers, which is no fault."""
+
+        def loss_at(t: complex) -> complex:
             with _strictly_complex():
                 return as_complex(self.raw_loss(self.moved(direction, t, wide=True)))
 
-        return complex_step(phi, self.epsilon)
-
-    def _tried_complex(self, direction: Values) -> Derivative | None:
         try:
-            exact = self._complex(direction)
+            exact = complex_step(loss_at, self.epsilon)
         except UserCodeError:
             return None  # the code does not take complex numbers: no fault of its own
         finally:
@@ -387,10 +353,3 @@ def _strictly_complex() -> Iterator[None]:
 class _NullStream(io.TextIOBase):
     def write(self, text: str) -> int:
         return len(text)
-
-
-def _agree(exact: Derivative, real: Derivative, within: float) -> bool | None:
-    """Whether two derivatives are the same; None if the real one has no precision to tell, or a kink."""
-    if abs(exact.value - real.value) > 2 * real.error + exact.error:
-        return False
-    return None if real.kink or not real.error <= within * abs(real.value) else True

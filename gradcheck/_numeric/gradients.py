@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
-from gradcheck._common.wording import comma_separated
+from gradcheck._common.wording import comma_separated, describe_not_finite
 from gradcheck.report.records import Law
 
 
@@ -46,12 +46,8 @@ def _as_gradient(grad: Any, parameter: Array) -> tuple[Array | None, str]:
     if array.shape != parameter.shape:
         return None, f"its gradient has shape {array.shape}, expected {parameter.shape} as the parameter"
     array = array if array.dtype.kind == "f" else array.astype(np.float64)
-    finite = np.isfinite(array)
-    if not finite.all():
-        bad = np.argwhere(~finite)
-        index = tuple(int(i) for i in bad[0])
-        return array, f"its gradient holds {len(bad)} values that are not finite, the first {array[index]} at {index}"
-    return array, ""
+    bad = describe_not_finite(array)
+    return array, bad and f"its gradient {bad}"
 
 
 def _names(missing: list[str], extra: list[str], base: Values) -> Law:

@@ -1,4 +1,4 @@
-"""Worker processes; single entries shared out to any `concurrent.futures.Executor`, a target for each worker."""
+"""Single entries shared out to any `concurrent.futures.Executor`, a target for each worker."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ import numpy as np
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
 from gradcheck._numeric.entries import Entries, Row, assemble, difference_some
-from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._numeric.evaluator import Calibration, Evaluator
 from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.opening import opened
 
 #: the seconds a task should take: enough to outweigh building the target, few enough to keep every worker busy
 TASK_SECONDS = 1.0
-#: entries that tell how long one takes; the most in a task, so that small blocks are shared out as well
-TIMED_ENTRIES, MAX_TASK_ENTRIES = 8, 1024
+#: entries that tell how long one takes
+TIMED_ENTRIES = 8
+#: the most entries in a task, so that small parameters are shared out as well
+MAX_TASK_ENTRIES = 1024
 #: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
 ONE_THREAD_AT_A_TIME = Lock()
 
-Calibration: TypeAlias = tuple[bool | None, float, float | None]
-#: what `_entries` is called with
+#: what `_difference_in_worker` is called with
 Task: TypeAlias = tuple[bytes, int, Sizes, str, range, Calibration]
 
 
 def entries_by(
     executor: Executor, factory: TargetFactory, seed: int, sizes: Sizes
 ) -> Callable[[Evaluator, str], Entries]:
-    """A replacement of `difference_entries` that runs in the executor; the results are the same."""
+    """A function that gives what `difference_entries` gives, from the workers of an executor."""
     try:
         pickled = pickle.dumps(factory)
     except Exception as error:
@@ -65,7 +67,7 @@ def _first(evaluator: Evaluator, name: str, count: int) -> tuple[list[Row], int]
 
 
 def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluator) -> Iterator[tuple[list[Row], int]]:
-    """The results in the order of the tasks. Those that an executor loses are made here: no worker is worth a check."""
+    """The results in the order of the tasks. Those that an executor loses are run here: no worker is worth a check."""
     futures = [_submitted(executor, task) for task in tasks]
     lost = 0
     for task, future in zip(tasks, futures, strict=True):
@@ -80,8 +82,7 @@ def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluato
         lost += result is None
         yield _difference_in_worker(*task) if result is None else result
     if lost:
-        noun = "task" if lost == 1 else "tasks"
-        evaluator.remarks.append(f"the executor lost {lost} {noun} of {len(tasks)}, which were made in this process")
+        evaluator.remarks.append(f"the executor lost {lost} of {len(tasks)} tasks; this process ran them instead")
 
 
 def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] | None:
@@ -109,8 +110,7 @@ def _difference_in_worker(
     # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
     factory: TargetFactory = pickle.loads(pickled)
     target = factory.build(seed, sizes)
-    with ONE_THREAD_AT_A_TIME, target.preserved():
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+    with ONE_THREAD_AT_A_TIME, opened(target, seed):
         evaluator = Evaluator(target)
         evaluator.calibration = learned
         # the first entries were confirmed where the check is made

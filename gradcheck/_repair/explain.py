@@ -17,7 +17,9 @@ from gradcheck._repair.line_findings import line_finding
 from gradcheck._repair.strategies import FEW_RUNS, Case, Content, find_repair
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
-from gradcheck._targets.target import Target, VjpTarget
+from gradcheck._targets.opening import cotangent_rng, opened
+from gradcheck._targets.problems import VjpProblem
+from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults
 from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
@@ -119,7 +121,7 @@ def _explained(
     def at(sizes: Sizes) -> Explanation:
         def rebuild() -> Target:
             again = subject.build(seed, sizes)
-            again.draw_cotangents(np.random.default_rng([seed, 1]))
+            again.draw_cotangents(cotangent_rng(seed))
             return again
 
         tried.append(sizes)
@@ -166,8 +168,7 @@ def _at(
     rebuild: Callable[[], Target] | None,
     briefly: bool,
 ) -> Explanation:
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+    with opened(target, seed):
         if not _is_double_precision(target):
             return Explanation(note=IN_FLOAT32)
         for base in _points(target, hidden=known is None):
@@ -207,14 +208,15 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
     if not hidden:
         yield base
         return
-    if isinstance(target, VjpTarget):
-        cotangents = target.cotangents
+    problem = target.problem
+    if isinstance(problem, VjpProblem):
+        cotangents = problem.cotangents
         try:
             for factor in LARGER:
-                target.cotangents = [factor * cotangent for cotangent in cotangents]
+                problem.cotangents = [factor * cotangent for cotangent in cotangents]
                 yield base
         finally:
-            target.cotangents = cotangents
+            problem.cotangents = cotangents
         return
     for name, array in base.items():
         if array.ndim >= 2:

@@ -18,6 +18,7 @@ from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck._symptoms.patterns import MAX_RESIDUAL, rounded
 from gradcheck._symptoms.wrong_regions import GradientContext, index_range
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.evidence import ActivationRatio
 
@@ -116,8 +117,7 @@ def find_mistakes(
     target: Target, name: str, seed: int, divisor: float, tick: Callable[[], None]
 ) -> tuple[tuple[ActivationRatio, ...], int]:
     """What `activations` finds in a target, as evidence, and the evaluations that it took."""
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
+    with opened(target, seed):
         evaluator = Evaluator(target, tick)
         evaluator.loss_value = as_complex(evaluator.raw_loss()).real
         found = activations(evaluator, name, divisor)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Sizes
-from gradcheck._common.errors import TargetError, UserCodeError
+from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
-from gradcheck._targets.target import Target, call_user_code
+from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
 
 
@@ -74,7 +74,7 @@ class TargetFactory:
         return error.what.startswith(f"{self.name}(")
 
     def with_sizes(self, **sizes: int) -> TargetFactory:
-        """The same factory with these sizes pinned.
+        """A factory of the same function, with these sizes pinned.
 
         Raises:
             TargetError: For a name that is not among the sizes, or a size below 1.
@@ -179,14 +179,10 @@ def _next_unused(value: int, used: set[int]) -> int:
 def sizes_to_trace(factory: TargetFactory) -> Iterator[Sizes]:
     """Small sizes, no two of them equal; then the defaults."""
     small = dict(factory.sizes)
-    free = sorted((name for name in small if name not in factory.pinned), key=lambda name: small[name])
     taken = {small[name] for name in factory.pinned}
-    value = 2
-    for name in free:
-        while value in taken:
-            value += 1
-        small[name] = value
-        value += 1
+    for name in sorted((name for name in small if name not in factory.pinned), key=lambda name: small[name]):
+        small[name] = _next_unused(2, taken)
+        taken.add(small[name])
     yield small
     if factory.sizes != small:
         yield dict(factory.sizes)

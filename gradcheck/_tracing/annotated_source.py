@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from gradcheck._common.errors import TargetError
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._tracing.dataflow import Judgement
 from gradcheck._tracing.trace import Trace
@@ -29,11 +28,9 @@ def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
         except TargetError:
             target = subject.build(seed, subject.sizes)
     assert isinstance(target, Target)
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng([seed, 1]))
-        with Trace(target) as trace:
-            judgement = trace.judgement({})
-            return _annotated(trace, judgement)
+    with opened(target, seed), Trace(target) as trace:
+        judgement = trace.judgement({})
+        return _annotated(trace, judgement)
 
 
 def _annotated(trace: Trace, judgement: Judgement) -> str:

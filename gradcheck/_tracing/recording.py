@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values, is_float
-from gradcheck._targets.target import Target, VjpTarget
+from gradcheck._targets.problems import InPlaceProblem, VjpProblem
+from gradcheck._targets.target import Target
 from gradcheck._usercode.instrument import Program, tapped
 from gradcheck._usercode.rewriting import Site
 
@@ -123,12 +124,13 @@ def _gradients(raw: Any) -> dict[str, Array]:
 @contextmanager
 def _switched_on(target: Target, recorder: _Recorder | PartialRun) -> Iterator[None]:
     """Record while the backward runs, where that can be told from the forward."""
-    name = "_backward" if isinstance(target, VjpTarget) else "_grads" if type(target) is Target else None
+    problem = target.problem
+    name = {VjpProblem: "backward", InPlaceProblem: "grads"}.get(type(problem))
     if name is None:
         recorder.on = True
         yield
         return
-    original = getattr(target, name)
+    original = getattr(problem, name)
 
     def switched(*arguments: Any) -> Any:
         recorder.on = True
@@ -137,11 +139,11 @@ def _switched_on(target: Target, recorder: _Recorder | PartialRun) -> Iterator[N
         finally:
             recorder.on = False
 
-    setattr(target, name, switched)
+    setattr(problem, name, switched)
     try:
         yield
     finally:
-        setattr(target, name, original)
+        setattr(problem, name, original)
 
 
 class _Recorder:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import TargetError
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import REAL, adjoints
 from gradcheck._tracing.dataflow import Judgement, judge
@@ -27,8 +28,7 @@ class NoSourceError(TargetError):
 
 def count_backward_values(target: Target) -> int:
     """How many values the backward of a target computes."""
-    with target.preserved():
-        target.draw_cotangents(np.random.default_rng(0))
+    with opened(target, 0):
         base = target.values()
         program = rewrite(functions_run(lambda: target.grads_at(base)))
         with instrumented(program):
@@ -45,8 +45,7 @@ class Slopes(NamedTuple):
 class Trace:
     """One target at one point, with the derivatives of everything that its forward computes.
 
-    Use it as a context manager, inside ``target.preserved()`` and after
-    ``target.draw_cotangents()``. `divisor` is a factor
+    Use it as a context manager, while the target is `opened`. `divisor` is a factor
     that all gradients are too large by, which is another matter.
     """
 

@@ -437,7 +437,7 @@ def test_workers_that_die(capsys: pytest.CaptureFixture[str], folder: Path) -> N
     """A worker that is killed would end the check, or its entries be left out in silence."""
     (folder / "guarded.py").write_text(GUARDED.format(act="os._exit(3)") + HEAD + RIGHT)
     assert cli.main(["check", "guarded.py", "--full", "--size", "N=30", "--jobs", "2"]) == 0
-    assert "the executor lost 1 task of 1, which were made in this process" in capsys.readouterr().out
+    assert "the executor lost 1 of 1 tasks; this process ran them instead" in capsys.readouterr().out
 
 
 # -- html --------------------------------------------------------------------------------------------------------------

@@ -98,8 +98,8 @@ def test_splitting_works_where_only_real_numbers_do() -> None:
     """The bar of a real difference would be taken for an error, or hide one."""
     spoil = scattered((40, 50), 3, seed=1)
     target, _ = bowl((40, 50), spoil)
-    real = Target({"w": lambda: target.values()["w"]}, target._loss, target._grads)
-    real._params = lambda: target._params
+    problem = target.problem
+    real = Target(problem.arrays, problem.loss, problem.grads)
     assert not real.takes_complex
     assert {tuple(map(int, index)) for index in np.argwhere(found(real)[0].mask)} == set(spoil)
 

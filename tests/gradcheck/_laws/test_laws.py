@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gradcheck import Target, check
-from gradcheck._laws.laws import finite_loss, repeatability, scalar, statelessness
-from gradcheck._numeric.gradients import parse_gradients
-from gradcheck.report.records import Law
+from gradcheck._laws.laws import finite_loss, linearity, repeatability, scalar, statelessness
+from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._targets.opening import opened
 from gradcheck.report.report import Report
 from tests.gradcheck.networks import Lstm, Rnn, rnn_backward, rnn_forward, sine, vjp_target
 
@@ -126,54 +126,6 @@ def test_reset_brings_hidden_state_back() -> None:
     assert check(Target({"w": w}, loss, lambda: {"w": 2 * w}, reset=lambda: state.__setitem__(0, 0.0))).ok
 
 
-# -- names, shapes -----------------------------------------------------------------------------------------------------
-
-
-BASE = {"a": np.ones(2), "b": np.ones((2, 3))}
-
-
-def judged(raw: Any) -> tuple[dict[str, Law], dict[str, Any], dict[str, str]]:
-    """What becomes of gradients of this structure."""
-    laws, usable, faults = parse_gradients(raw, BASE)
-    return {law.name: law for law in laws}, usable, faults
-
-
-def test_gradients_of_the_right_structure() -> None:
-    """Gradients as they should be would be refused."""
-    laws, usable, faults = judged({"a": [1, 2], "b": np.ones((2, 3), dtype=np.float32)})
-    assert all(law.holds for law in laws.values())
-    assert faults == {}
-    assert usable["a"].dtype == float
-    assert usable["b"].dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("raw", "law", "told", "faulty"),
-    [
-        ({"a": BASE["a"]}, "names", "no entry for b", ["b"]),
-        ({**BASE, "c": 0}, "names", "an entry for c, which is not among the parameters (a, b)", []),
-        ({"a": BASE["a"], "B": BASE["b"]}, "names", "no entry for b and an entry for B", ["b"]),
-        ([1, 2], "names", "grads() returned list", ["a", "b"]),
-        (None, "names", "grads() returned NoneType", ["a", "b"]),
-        ({**BASE, "b": BASE["b"].T}, "shapes", "b: its gradient has shape (3, 2), expected (2, 3)", ["b"]),
-        ({**BASE, "a": 1.0}, "shapes", "a: its gradient has shape (), expected (2,)", ["a"]),
-        ({**BASE, "a": None}, "shapes", "a: its gradient is NoneType, not an array of real numbers", ["a"]),
-        ({**BASE, "a": [1.0, "x"]}, "shapes", "a: its gradient is list", ["a"]),
-        ({**BASE, "a": np.ones(2) * 1j}, "shapes", "a: its gradient is ndarray", ["a"]),
-        ({**BASE, "a": [[1], [1, 2]]}, "shapes", "a: its gradient is list", ["a"]),
-        ({**BASE, "a": np.array([1, np.nan])}, "finite", "a: its gradient holds 1 values that are not finite", ["a"]),
-        ({**BASE, "b": np.full((2, 3), np.inf)}, "finite", "b: its gradient holds 6 values", ["b"]),
-    ],
-)
-def test_gradients_of_another_structure(raw: Any, law: str, told: str, faulty: list[str]) -> None:
-    """A missing, extra, misshapen or infinite gradient would end in a traceback, or spoil the other blocks."""
-    laws, usable, faults = judged(raw)
-    assert [name for name in laws if not laws[name].holds] == [law]
-    assert told in laws[law].message
-    assert list(faults) == faulty
-    assert set(usable) == set(BASE) - set(faulty)
-
-
 # -- purity, statelessness ---------------------------------------------------------------------------------------------
 
 
@@ -231,7 +183,10 @@ def test_accumulators_that_are_not_set_to_zero() -> None:
     report = check(accumulating())
     assert broken(report) == ["statelessness"]
     assert report.blocks["w"].verdict == "right"
-    assert "w twice as large: accumulators are not set to zero" in report.laws["statelessness"].message
+    assert (
+        "makes the gradients of w twice as large: accumulators are not set to zero"
+        in report.laws["statelessness"].message
+    )
     assert check(accumulating(reset=True)).ok
 
 
@@ -302,7 +257,7 @@ def test_state_of_another_kind() -> None:
     first, second = {"a": np.ones(2), "b": np.ones(2)}, {"a": np.ones(2), "b": np.full(2, 3.0)}
     law = statelessness(first, second, 2e-16)
     assert not law.holds
-    assert "b different: " in law.message
+    assert "the gradients of b different: " in law.message
     assert statelessness(first, {name: value + 1e-15 for name, value in first.items()}, 2e-16).holds
 
 
@@ -330,6 +285,28 @@ def through(change: Callable[[Any], Any]) -> Target:
 def test_a_backward_that_is_not_linear(change: Callable[[Any], Any], told: str) -> None:
     """A clip, a threshold or a normalisation inside the backward would pass where it is silent."""
     law = check(through(change)).laws["linearity"]
+    assert not law.holds
+    assert told in law.message
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda dy: dy if np.abs(dy).max() < 1e3 else 0 * dy, "by 1.04858e+06 scales the gradients by only 0, for x:"),
+        (
+            lambda dy: dy if np.abs(dy).max() > 1e-3 else 4 * dy,
+            "9.53674e-07 scales the gradients by 3.81e-06, for x:",
+        ),
+        (lambda dy: dy if np.abs(dy).max() < 1e3 else np.roll(dy, 1) * 0 + dy[::-1], "does not scale all entries"),
+        (lambda dy: dy if np.abs(dy).max() < 1e3 else dy * np.nan, "leaves no gradient to compare, for x:"),
+    ],
+)
+def test_what_scaling_the_cotangents_does_is_told(change: Callable[[Any], Any], told: str) -> None:
+    """The message would name another factor than the gradients grew by; or the check end in an error of its own."""
+    x = np.ones((3, 4))
+    target = Target.from_vjp(lambda x: (x.copy(), None), lambda dy, _: (change(dy),), {"x": x})
+    with opened(target, 0):
+        law = linearity(Evaluator(target), rng(), 2e-16)
     assert not law.holds
     assert told in law.message
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradcheck._numeric.difference import Derivative, complex_step, richardson
+from gradcheck._numeric.difference import MOST_LEVELS, Derivative, Tableau, complex_step, richardson
 
 EPSILON = 2.0**-52
 
@@ -190,3 +190,34 @@ def test_a_difference_that_overflows_has_an_endless_bar() -> None:
     """A loss near the largest float would end the check with a division by zero."""
     found = richardson(lambda t: math.copysign(1.7e308, t), 0.0, 0.5, EPSILON)
     assert found.error == math.inf
+
+
+def test_a_tableau_halves_its_step_and_quarters_it_outside_the_domain() -> None:
+    """Values would be added to the tableau at another step than they were asked for."""
+    tableau = Tableau(0.0, 1.0, 1e-16)
+    tableau.add(1.0, -1.5)
+    assert tableau.step == 0.5
+    tableau.add(math.nan, 1.0)
+    assert tableau.step == 0.125
+    assert not tableau.finished
+
+
+def test_a_tableau_finishes_at_the_step_of_its_last_level() -> None:
+    """The noise over the last step would be taken for that over half of it, and kinks be seen where none are."""
+    tableau = Tableau(0.0, 1.0, 1e-12)
+    while not tableau.finished:
+        tableau.add(tableau.step, -tableau.step)
+    assert tableau.step == 0.25
+    found = tableau.derivative()
+    assert found.value == 1.0
+    assert found.kink == 0.0
+
+
+def test_a_tableau_ends() -> None:
+    """A loss that is finite nowhere beside the point would be asked for without end."""
+    tableau = Tableau(0.0, 1.0, 1e-16)
+    for _ in range(MOST_LEVELS):
+        assert not tableau.finished
+        tableau.add(math.nan, math.nan)
+    assert tableau.finished
+    assert tableau.derivative().error == math.inf

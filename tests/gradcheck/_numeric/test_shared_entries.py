@@ -115,7 +115,7 @@ def test_a_dead_worker_does_not_lose_the_check() -> None:
         report = check(networks.deadly, full=True, executor=executor)
     alone = check(networks.deadly, full=True)
     assert timeless(replace(report, notes=())) == timeless(replace(alone, notes=()))
-    assert "the executor lost 1 task of 1, which were made in this process" in report.notes
+    assert "the executor lost 1 of 1 tasks; this process ran them instead" in report.notes
 
 
 class Forgetful(Recording):
@@ -156,7 +156,7 @@ def test_dask(monkeypatch: pytest.MonkeyPatch) -> None:
             assert timeless(check(factory, full=True, executor=executor)) == timeless(check(factory, full=True))
         report = check(networks.deadly, full=True, executor=executor)
         assert timeless(replace(report, notes=())) == timeless(check(networks.deadly, full=True))
-        assert "the executor lost 1 task of 1, which were made in this process" in report.notes
+        assert "the executor lost 1 of 1 tasks; this process ran them instead" in report.notes
 
 
 def test_an_executor_that_was_shut_down_is_refused() -> None:

@@ -1,0 +1,155 @@
+"""The verdict on each gradient: along directions that similar gradients share, alone, entry by entry.
+
+Three things keep correct code from being accused. The bar of a comparison holds the rounding error of the gradient
+itself (`rounding.py`). A small discrepancy has to be there still at a point nearby, since a wrong formula is wrong
+there too, and noise is not. And where the shortest steps side with the gradient against longer ones, the loss is too
+steep to be differenced (`benign.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from gradcheck._common.arrays import Array, norm
+from gradcheck._common.verdict import BEYOND_DOUBT, MAX_RELATIVE_BAR, Verdict, judge, why_undecided
+from gradcheck._comparing.benign import (
+    ENTRY_EXCUSES,
+    GRADIENT_EXCUSES,
+    LARGE_GRADIENT,
+    EntryDoubt,
+    GradientDoubt,
+    benign_reason,
+    is_entry_clearly_wrong,
+)
+from gradcheck._comparing.comparer import Comparer, Comparisons
+from gradcheck._numeric.entries import Entries
+from gradcheck._numeric.scheme import Scheme
+from gradcheck.report.records import Block, Worst
+
+#: gradients whose norms are within this factor share directions
+SIMILAR = 100.0
+#: how many times as long steps may be where the usual ones resolve too little
+FLAT_LOSS_STRETCH = 32.0
+#: a gradient whose bar is below this part of the largest one is zero to within rounding
+NEGLIGIBLE = 1e-6
+
+
+def judge_gradients(comparer: Comparer) -> Iterator[Block]:
+    """Each gradient judged, by directions that similar ones share, and alone where those disagree."""
+    norms = comparer.norms
+    for group in group_similar(norms):
+        comparisons = comparer.compare(group)
+        passed = comparisons.verdict == "right"
+        for name in group:
+            if passed and norms[name] and comparisons.bar <= MAX_RELATIVE_BAR * norms[name]:
+                yield _record(comparer, name, "right", comparisons, norms[name])
+            else:
+                yield judge_alone(comparer, name)
+
+
+def group_similar(norms: dict[str, float]) -> list[list[str]]:
+    """Names in groups of similar gradient norm, largest first; those that are exactly zero last, each alone."""
+    groups: list[list[str]] = []
+    for name in sorted((name for name in norms if norms[name] > 0), key=lambda name: -norms[name]):
+        if groups and norms[name] * SIMILAR >= norms[groups[-1][0]]:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups + [[name] for name in norms if norms[name] == 0]
+
+
+def judge_alone(comparer: Comparer, name: str) -> Block:
+    """One gradient judged by directions over its parameter alone."""
+    shape = comparer.gradients[name].shape
+    if not comparer.gradients[name].size:
+        return Block(name, shape, "vacuous", message="the parameter has no entries: there is nothing to check")
+    comparisons = _compare_sharply(comparer, name)
+    scale = max(comparer.norms[name], comparisons.slope)
+    if scale <= comparisons.bar:
+        return _below_error_bar(comparer, name, comparisons)
+    block = _record(comparer, name, comparisons.verdict, comparisons, scale)
+    if block.verdict == "wrong":
+        excuse = benign_reason(GradientDoubt(comparer, name, comparisons, scale), GRADIENT_EXCUSES)
+        return replace(block, verdict="inconclusive", message=excuse) if excuse else block
+    if block.verdict == "inconclusive" or comparisons.bar > MAX_RELATIVE_BAR * scale:
+        message = why_undecided(comparisons.has_kink, comparisons.bar / scale)
+        return replace(block, verdict="inconclusive", message=message)
+    return block
+
+
+def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Block:
+    """A gradient judged again from its single entries."""
+    gradient, size = comparer.gradients[block.name], norm(entries.values)
+    scale = max(size, comparer.norms[block.name])
+    if not scale > norm(entries.errors):
+        return block  # no entry is larger than its error: directions, which add entries up, have the last word
+    apart, bars = np.abs(gradient - entries.values), comparer.entry_bars(block.name, entries)
+    at = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), gradient.shape))
+    block = replace(block, worst=Worst(at, float(gradient[at]), float(entries.values[at])))
+    verdict = judge(apart.ravel().tolist(), bars.ravel().tolist())
+    if verdict == "right" and block.verdict == "wrong":
+        return block  # directions add up what is too small to see in one entry
+    error, bar = norm(apart) / scale, norm(bars) / scale
+    if verdict == "wrong" and block.verdict != "wrong":
+        verdict = _doubted_verdict(comparer, block, error, int(np.count_nonzero(apart > bars)))
+    if verdict == "right" and bar > MAX_RELATIVE_BAR and block.verdict != "right":
+        if block.verdict == "vacuous":
+            return block
+        verdict = "inconclusive"
+    reason = block.message or why_undecided(bool(np.any(entries.kinks)), bar)
+    message = reason if verdict == "inconclusive" else ""
+    # An entry's error may hide behind that of its difference: two bars cannot.
+    seen = min(2 * bar, block.sensitivity or math.inf) if verdict == "right" else 2 * bar
+    return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
+
+
+def mask_wrong_entries(comparer: Comparer, name: str, entries: Entries) -> Array:
+    """Which entries are wrong beyond doubt."""
+    bars = comparer.entry_bars(name, entries)
+    return np.asarray(np.abs(comparer.gradients[name] - entries.values) > BEYOND_DOUBT * bars)
+
+
+def _doubted_verdict(comparer: Comparer, block: Block, error: float, entries_off: int) -> Verdict:
+    """The verdict on a gradient of which an entry is wrong, while directions do not say so."""
+    assert block.worst is not None
+    if not benign_reason(EntryDoubt(comparer, block.name, block.worst.index, error), ENTRY_EXCUSES):
+        return "wrong"
+    alone = math.prod(block.shape) >= LARGE_GRADIENT and entries_off == 1
+    return "wrong" if alone and is_entry_clearly_wrong(comparer, block.name, block.worst) else "inconclusive"
+
+
+def _compare_sharply(comparer: Comparer, name: str) -> Comparisons:
+    """Comparisons of a gradient; by longer steps where the loss is too flat for the usual ones to resolve it."""
+    comparisons = comparer.compare([name])
+    is_exact = comparer.evaluator.scheme is Scheme.COMPLEX
+    if is_exact or comparisons.bar <= MAX_RELATIVE_BAR * comparer.norms[name] or comparisons.has_kink:
+        return comparisons
+    return min(comparisons, comparer.compare([name], shorter=1 / FLAT_LOSS_STRETCH), key=lambda one: one.bar)
+
+
+def _below_error_bar(comparer: Comparer, name: str, comparisons: Comparisons) -> Block:
+    """A parameter of which neither gradient rises above the error bar."""
+    shape, bar = comparer.gradients[name].shape, comparisons.bar
+    if comparer.norms[name] == 0 and not comparisons.has_kink:
+        message = "both gradients are zero: the loss does not depend on it here, so nothing was verified"
+        return Block(name, shape, "vacuous", message=message)
+    if bar <= NEGLIGIBLE * max(comparer.norms.values()):
+        message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
+        return Block(name, shape, "vacuous", message=message)
+    message = why_undecided(comparisons.has_kink, math.inf if math.isinf(bar) else 1.0)
+    return Block(name, shape, "inconclusive", message=message)
+
+
+def _record(comparer: Comparer, name: str, verdict: Verdict, comparisons: Comparisons, scale: float) -> Block:
+    return Block(
+        name,
+        comparer.gradients[name].shape,
+        verdict,
+        error=comparisons.error / scale,
+        error_bar=comparisons.bar / scale,
+        sensitivity=comparisons.sensitivity / scale,
+    )

@@ -1,0 +1,129 @@
+"""The gradients under test, and how exactly they are known: their rounding error and their noise.
+
+The rounding error is measured: the parameters are moved by a few roundoffs, and what the gradients change by then is
+nobody's mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._common.arrays import Array, Values, norm
+from gradcheck._common.errors import UserCodeError
+from gradcheck._numeric.evaluator import Evaluator
+from gradcheck._numeric.gradients import parse_gradients
+from gradcheck._numeric.noise import FOURTH_DIFFERENCE_VARIANCE
+
+#: the rounding error of a gradient, in roundoffs of its own norm
+ROUNDING_OWN = 64.0
+#: the part of it that comes from larger gradients, in roundoffs of the largest norm
+ROUNDING_LARGEST = 8.0
+#: how far the parameters are moved to measure it, in roundoffs
+MOVED_ROUNDOFFS = 4.0
+#: what the gradients change by then, times this, is their rounding error: one change may be small by luck
+ROUNDING_SAFETY = 4
+#: how far apart the points are, relative to the parameters, that the noise of a gradient is measured from
+NOISE_STEP = 1e-6
+#: so many points: half of them are used up by fourth differences
+NOISE_POINTS = 8
+#: so many entries of a gradient tell mostly that it is in double precision
+PRECISION_SAMPLE = 64
+
+
+class GivenGradients:
+    """The gradients that the user's code gave at the evaluator's base point, divided by a factor known to be wrong."""
+
+    def __init__(self, evaluator: Evaluator, gradients: Values, seed: int, divisor: float) -> None:
+        self.evaluator = evaluator
+        self.seed = seed
+        self.divisor = divisor
+        roundoffs = {name: roundoff(gradient) for name, gradient in gradients.items()}
+        #: the unit roundoff of the least precise of loss and gradients
+        self.epsilon = max([evaluator.epsilon, *roundoffs.values()])
+        #: the names of gradients that are less precise than the parameters
+        self.coarse = [name for name, own in roundoffs.items() if own > evaluator.epsilon]
+        self.values = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
+        #: whether the gradients may be asked for again: not those of a backward that carries state from call to call
+        self.stateless = True
+        self._measured: dict[str, float] | None = None
+
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """The norm of each gradient."""
+        return {name: norm(gradient) for name, gradient in self.values.items()}
+
+    def rng(self, *names: str) -> np.random.Generator:
+        """A generator of its own for each purpose, so that no verdict depends on what was asked before it."""
+        return np.random.default_rng([self.seed, 3, *(byte for name in names for byte in name.encode())])
+
+    def rounding(self, name: str) -> float:
+        """The norm of the rounding error to expect in a gradient."""
+        if self._measured is None:
+            self.measure_rounding(self.at(self.jittered_by_roundoffs()))
+        assert self._measured is not None
+        usual = self.epsilon * (ROUNDING_OWN * self.norms[name] + ROUNDING_LARGEST * max(self.norms.values()))
+        return max(usual, self._measured.get(name, 0.0))
+
+    def measure_rounding(self, gradients: Values) -> None:
+        """Take what the gradients change by, to these of parameters a few roundoffs away, for their rounding error."""
+        self._measured = {
+            name: ROUNDING_SAFETY * norm(gradients[name].astype(np.float64) / self.divisor - gradient)
+            for name, gradient in self.values.items()
+            if self.stateless and name in gradients
+        }
+
+    def noise(self, name: str) -> float:
+        """The norm of what changes at random in a gradient from point to point: float32 inside of it does."""
+        points = [self.at(self.jittered(k * NOISE_STEP)).get(name) for k in range(NOISE_POINTS)]
+        found = [point.astype(np.float64) / self.divisor for point in points if point is not None]
+        if len(found) < NOISE_POINTS:
+            return 0.0
+        # of fourth differences nothing smooth is left: see `noise.py`
+        return norm(np.diff(found, n=4, axis=0)) / math.sqrt(FOURTH_DIFFERENCE_VARIANCE * (NOISE_POINTS - 4))
+
+    def at(self, values: Values) -> Values:
+        """The gradients of other parameters; empty where there are none."""
+        if not self.stateless:
+            return {}
+        try:
+            raw = self.evaluator.raw_grads(values)
+        except UserCodeError:
+            return {}
+        return parse_gradients(raw, self.evaluator.base)[1]
+
+    def jittered_by_roundoffs(self) -> Values:
+        """The parameters moved by a few roundoffs."""
+        return self.jittered(MOVED_ROUNDOFFS * self.evaluator.epsilon)
+
+    def jittered(self, relative: float) -> Values:
+        """The parameters moved by this part of their sizes, up or down."""
+        rng = self.rng("jitter")
+        return {
+            name: np.asarray(
+                array + relative * self.evaluator.typical(name) * (2.0 * rng.integers(0, 2, array.shape) - 1.0),
+                dtype=array.dtype,
+            )
+            for name, array in self.evaluator.base.items()
+        }
+
+
+def roundoff(gradient: Array) -> float:
+    """The unit roundoff of the precision a gradient was computed in, also if it was widened afterwards."""
+    own = float(np.finfo(gradient.dtype).eps)
+    # most are told by their first entries
+    if gradient.dtype != np.float64 or not (
+        _fits_single(gradient.ravel()[:PRECISION_SAMPLE]) and _fits_single(gradient)
+    ):
+        return own
+    with np.errstate(over="ignore"):
+        half = np.array_equal(gradient.astype(np.float16), gradient)
+    # Counts and simple fractions fit into half precision as well, whatever they were computed in: they tell nothing.
+    return own if half else float(np.finfo(np.float32).eps)
+
+
+def _fits_single(array: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return np.array_equal(array.astype(np.float32), array)
