@@ -247,7 +247,7 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
 
 def _patched(patch: dict[str, Any], cell: Cell, folder: str) -> str:
     """The spoiled file with the verified fixes; nothing if there are none."""
-    from gradcheck._usercode.patching import Edit, apply_edits
+    from gradcheck._usercode.source import Edit, apply_edits
 
     place = Path(folder, cell.spoiled)
     edits = [Edit((a, b), (c, d), new) for a, b, c, d, new in patch.get(str(place), ())]

@@ -14,9 +14,10 @@ from gradcheck._version import __version__
 if TYPE_CHECKING:
     from gradcheck._checking.check import assert_gradients, check
     from gradcheck._common.errors import TargetError, UserCodeError
-    from gradcheck._mutation.mutation_audit import Mutation, MutationReport, mutate
+    from gradcheck._mutation.mutation_pool import mutate
     from gradcheck._targets.factory import TargetFactory, target
     from gradcheck._targets.target import Target
+    from gradcheck.report.mutation_records import Mutation, MutationReport
     from gradcheck.report.records import Block, Finding, Fix, Law, Trial, Worst
     from gradcheck.report.report import GradientError, Report
 
@@ -26,8 +27,8 @@ _HOMES = {
     "Fix": "report.records",
     "GradientError": "report.report",
     "Law": "report.records",
-    "Mutation": "_mutation.mutation_audit",
-    "MutationReport": "_mutation.mutation_audit",
+    "Mutation": "report.mutation_records",
+    "MutationReport": "report.mutation_records",
     "Report": "report.report",
     "Target": "_targets.target",
     "TargetError": "_common.errors",
@@ -37,7 +38,7 @@ _HOMES = {
     "Worst": "report.records",
     "assert_gradients": "_checking.check",
     "check": "_checking.check",
-    "mutate": "_mutation.mutation_audit",
+    "mutate": "_mutation.mutation_pool",
     "target": "_targets.factory",
 }
 

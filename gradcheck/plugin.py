@@ -260,7 +260,7 @@ class MutationItem(TargetItem):
 
     def runtest(self) -> None:
         """Plant the bugs; fail with those that were not found."""
-        from gradcheck._mutation.mutation_audit import mutate
+        from gradcheck._mutation.mutation_pool import mutate
 
         options = {name: _option(self.config, self, name) for name in _MARKER_OPTIONS}
         report = mutate(self.factory, budget=self.config.getoption("gradcheck_budget"), **options)

@@ -24,8 +24,9 @@ from gradcheck._repair.substitutes import (
     use_activation_derivative,
     wrap_in_helper,
 )
-from gradcheck._usercode.patching import Edit, replace_expression
+from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.scope import Scope
+from gradcheck._usercode.source import Edit
 
 #: arguments or elements that are exchanged, two by two
 MOST_EXCHANGED = 12

@@ -17,7 +17,6 @@ from gradcheck._repair.by_value import (
     Repair,
     changed_lines,
     diff,
-    drop_redundant_parentheses,
     edit_combinations,
     repairs_by_value,
 )
@@ -29,8 +28,10 @@ from gradcheck._targets.target import Target, VjpTarget
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import Fault, faults
 from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
-from gradcheck._usercode.patching import Edit, Patch, RebindError, growth_of_edit, source_node
+from gradcheck._usercode.patching import Patch, RebindError, growth_of_edit, source_node
 from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Edit
+from gradcheck._usercode.style import styled_edit
 from gradcheck.report.records import Finding, Fix
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
@@ -343,7 +344,7 @@ class _Mended:
     def _tidy(self, one: tuple[Statement, Edit]) -> tuple[Statement, Edit]:
         statement, edit = one
         source = self.trace.program.sources[statement.file]
-        return statement, drop_redundant_parentheses(source_node(statement, source), edit, source)
+        return statement, styled_edit(source_node(statement, source), edit, source)
 
     def _filled(self, found: list[Repair]) -> bool:
         """Whether every fault has an edit; what has none by value is looked for by running."""
@@ -356,7 +357,7 @@ class _Mended:
             step = self.search.step(chosen, before, around, len(set(before) - set(mend.blocks)))
             if step is None or set(step.still_wrong) & set(mend.blocks):
                 return False
-            mend.alternatives = step.alternatives
+            mend.alternatives = [self._tidy(one) for one in step.alternatives]
         return True
 
     def _near(self, fault: Fault) -> list[EditableStatement]:

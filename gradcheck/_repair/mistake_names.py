@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from gradcheck._usercode.patching import Edit, apply_edits
+from gradcheck._usercode.source import Edit, Source
 
 _SIGNS = {
     ("=", "+="): "it overwrites what it should add to",
@@ -15,23 +15,15 @@ _SIGNS = {
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
 
 
-def name_mistake(source: str, edit: Edit) -> str:
+def name_mistake(source: Source, edit: Edit) -> str:
     """The mistake in words; empty where the diff says as much."""
-    was, now = _between(source, edit).strip(), edit.text.strip()
+    was, now = source.segment(edit.start, edit.end).strip(), edit.text.strip()
     if (was, now) in _SIGNS:
         return _SIGNS[was, now]
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         return ""
     return _wrapping(old, new) or _rearranged(old, new) or _operands(old, new) or _other(old, new)
-
-
-def _between(source: str, edit: Edit) -> str:
-    lines = source.splitlines(keepends=True)
-    (first, begin), (last, end) = edit.start, edit.end
-    text = apply_edits("".join(lines[first - 1 : last]), []).encode()
-    tail = len(lines[last - 1].encode()) - end
-    return text[begin : len(text) - tail].decode()
 
 
 def _expression(text: str) -> ast.expr | None:

@@ -10,8 +10,9 @@ from itertools import combinations, islice, permutations, product
 import numpy as np
 
 from gradcheck._common.arrays import Array
-from gradcheck._usercode.patching import Edit, replace_expression
+from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.scope import Scope
+from gradcheck._usercode.source import Edit
 
 #: how well the numbers agree; what is found is judged again, by the derivatives at every execution
 RELATIVE = 1e-5

@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from gradcheck._usercode.source import Source, first_line
+
 #: stands for the tap in rewritten code, until a callable is put in its place
 TAP = "\0gradcheck.tap"
 
@@ -35,8 +37,6 @@ class Statement:
     node: ast.stmt
     text: str
     function: str
-    #: the site of the whole value, if the value is one expression that is no tuple
-    whole: int | None = None
     sites: list[int] = field(default_factory=list)
 
     @property
@@ -69,10 +69,9 @@ class Site:
 class Rewriter(ast.NodeTransformer):
     """Rewrites the functions among `wanted` (their first lines) of one module; adds to `sites`."""
 
-    def __init__(self, file: str, source: str, sites: list[Site], wanted: set[int] | None) -> None:
-        self.file = file
-        self.source = source
-        self.lines = source.splitlines()
+    def __init__(self, source: Source, sites: list[Site], wanted: set[int] | None) -> None:
+        self.file = source.file
+        self.lines = source.lines
         self.sites = sites
         self.wanted = wanted
         self.imports: set[str] = set()
@@ -121,10 +120,9 @@ class Rewriter(ast.NodeTransformer):
         return self.wanted is None or line in self.wanted
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
         self.functions.append(node.name)
         outer = self.statement
-        if not self._is_wanted(first):
+        if not self._is_wanted(first_line(node)):
             node.body = [self._outside(one) for one in node.body]
         else:
             self.once.append(_loaded_once(node))
