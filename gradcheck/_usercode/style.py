@@ -180,7 +180,10 @@ def _with_parentheses(new: ast.expr, parts: list[str], filled: Callable[[list[st
 
 def _means(text: str, wanted: str) -> bool:
     node = _parsed(f"({text}\n)")
-    return node is not None and _key(node) == wanted
+    if node is not None:
+        return _key(node) == wanted
+    index = _parsed(f"_[{text}\n]")  # a slice is an expression there alone
+    return isinstance(index, ast.Subscript) and _key(index.slice) == wanted
 
 
 def _replaced(source: Source, edits: list[Edit], texts: list[str]) -> str:
