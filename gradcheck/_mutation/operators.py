@@ -317,7 +317,7 @@ class Operator(NamedTuple):
 
 
 OPERATORS: tuple[Operator, ...] = (
-    Operator("another variable", _variables, "dz = dh * f", "dz = dh * i"),
+    Operator("another variable", _variables, "dz = dh * f", "dz = dy * f"),
     Operator("dropped", _dropped, "dh = dy + carried", "dh = dy"),
     Operator("doubled", _doubled, "dh = dy * f", "dh = (dy * f * f)"),
     Operator("sign", _sign, "dh = dy + carried", "dh = (dy - carried)"),

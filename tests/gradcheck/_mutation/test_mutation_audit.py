@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 import textwrap
 from collections import Counter
@@ -241,3 +242,40 @@ def test_pytest_plants_bugs_too(pytester, cell):
     result = pytester.runpytest_subprocess("--gradcheck-mutate", "recurrent.py")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*survived (number)*larger sizes would show it*", "*mutants killed*"])
+
+
+def test_an_audit_that_is_profiled(cell):
+    """`mutate` under cProfile would end in an error, or end the profile."""
+    factory, outer = load(cell()).cell, cProfile.Profile()
+
+    def later():
+        pass
+
+    outer.enable()
+    try:
+        report = gradcheck.mutate(factory, budget=2.0)
+        later()
+    finally:
+        outer.disable()
+    assert report.killed
+    assert later.__code__ in {entry.code for entry in outer.getstats()}
+
+
+@pytest.mark.parametrize("mark", ["\x0c", "\x1c", "\u2028"])
+def test_a_form_feed_hides_nothing(cell, mark):
+    """A file with such a character would have no bugs to plant, or they would be shown at wrong lines."""
+    path = cell()
+    before = path.read_text(encoding="utf-8")
+    path.write_text(f"NOTE = '''{mark}'''\n" + before, encoding="utf-8")
+    report = gradcheck.mutate(load(path).cell, budget=1.0)
+    assert len(report.mutations) > 60
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert all(lines[one.line - 1].strip() == one.before for one in report.mutations)
+
+
+def test_a_mutant_is_shown_in_the_style_of_the_file(cell):
+    """A diff would show changes of quotes and spaces that nobody planted."""
+    report = gradcheck.mutate(load(cell(extra='grads["b"]+=0*(dz.sum(axis=0))')).cell, budget=0.01)
+    planted = [one for one in report.mutations if one.before.startswith('grads["b"]+=')]
+    assert 'grads["b"]=0*(dz.sum(axis=0))' in [one.after for one in planted if one.operator == "= for +="]
+    assert "grads['b']" not in "".join(one.after for one in planted)
