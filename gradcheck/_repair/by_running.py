@@ -30,8 +30,10 @@ from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import Scope, items_read
 from gradcheck._usercode.source import Edit, Source
 
-#: how much may be run: values that pass through taps, summed over the runs; and runs
-MOST_WORK, MOST_RUNS = 2_000_000, 2500
+#: values that pass through taps, summed over all runs of the backward: a large model is run less often
+MOST_WORK = 2_000_000
+#: runs of the backward, however small it is
+MOST_RUNS = 2500
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
 #: edits that are put together for several faults

@@ -20,6 +20,7 @@ RELATIVE = 1e-5
 MOST_TEXTS = 3
 #: arrays that are combined
 MOST_ARRAYS = 24
+#: pairs of arrays whose matrix product is computed
 MOST_PRODUCTS = 4096
 
 _FORMS = ("{a}", "(1 - {a})", "(1 - {a} ** 2)", "{a} * (1 - {a})")
