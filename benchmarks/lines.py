@@ -3,16 +3,14 @@
 ``python benchmarks/lines.py`` plants single-statement bugs in the backward of correct cells of several styles, one at a
 time or, with ``--pairs``, two, and checks each. It prints for each cell how many there were, how often the first
 finding is on the changed line (of pairs: how often both lines are among the findings), how often a verified fix is
-offered, and the processor seconds of a check. The bugs are made here, by operators that know nothing of the repair's
-edits. A bug that changes the loss, leaves the gradients as they are, or lets no size run, is not counted;
-of a pair each bug has to change a gradient both alone and beside the other.
+offered, and the processor seconds of a check. The bugs are those of ``gradcheck mutate``, whose operators know nothing
+of the repair's edits. A bug that changes the loss, leaves the gradients as they are, or lets no size run, is not
+counted; of a pair each bug has to change a gradient both alone and beside the other.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
 import json
 import multiprocessing
 import os
@@ -23,7 +21,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import combinations
@@ -32,6 +30,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from gradcheck._common.files import load as load_file
+from gradcheck._mutation.operators import locals_at_return, mutants
+from gradcheck._usercode.profiling import functions_run
+from gradcheck._usercode.source import Edit, Source, apply_edits
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,12 +49,12 @@ class Cell(NamedTuple):
 
 
 CELLS = {
-    "asker": Cell("examples/asker_lstm.py", "", "asker_lstm", ("backpropagate", "bptt", "dsigmoid", "dtanh")),
+    "asker": Cell("examples/asker_lstm.py", "", "asker_lstm", ("backpropagate", "bptt", "dtanh")),
     "guide": Cell(
         "examples/guide_lstm.py",
         "",
         "guide_lstm",
-        ("lstm_backward", "train_step", "dsigmoid", "dtanh", "dsigmoid_of", "dtanh_of"),
+        ("lstm_backward", "train_step", "dtanh", "dsigmoid_of", "dtanh_of"),
     ),
     "gru": Cell("examples/gru_class.py", "", "gru", ("backward",)),
     "cs231n": Cell("examples/cs231n_style.py", "", "vanilla_rnn", ("rnn_backward",)),
@@ -64,18 +67,17 @@ CELLS = {
         "lstm_core/sequence.py",
         "tests/gallery/fused.py",
         "sequence",
-        ("lstm_backward", "_run_back", "_slopes", "_input_weight_gradient"),
+        ("lstm_backward", "backward"),
     ),
 }
-#: a spoiled node, and what takes its place
-Bug = tuple[ast.stmt, ast.AST, Callable[[Any], ast.AST]]
-SWAPS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
-    ast.Add: (ast.Sub,),
-    ast.Sub: (ast.Add,),
-    ast.Mult: (ast.Add, ast.Div),
-    ast.Div: (ast.Mult,),
-    ast.MatMult: (),
-}
+
+
+class Bug(NamedTuple):
+    """A bug to be planted: the lines of its statement, and the change."""
+
+    first: int
+    last: int
+    edit: Edit
 
 
 class Outcome(NamedTuple):
@@ -93,93 +95,55 @@ class Outcome(NamedTuple):
     mended: str = ""
 
 
-def bugs(cell: Cell) -> tuple[str, list[Bug]]:
-    """The source of a cell, and every bug that the operators make of it."""
-    source = (ROOT / cell.spoiled).read_text(encoding="utf-8")
-    found: list[Bug] = []
-    for function in ast.walk(ast.parse(source)):
-        if isinstance(function, ast.FunctionDef) and function.name in cell.functions:
-            stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            for statement in ast.walk(function):
-                if isinstance(statement, (ast.Assign, ast.AugAssign, ast.Return)) and statement.value is not None:
-                    found += _of_statement(statement, sorted(stored))
-    return source, found
+def source_of(name: str) -> Source:
+    """The file of a cell that is spoiled, as it is."""
+    return Source.read(str((ROOT / CELLS[name].spoiled).resolve()))
 
 
-def _of_statement(statement: ast.Assign | ast.AugAssign | ast.Return, stored: list[str]) -> Iterator[Bug]:
-    assert statement.value is not None
-    for node in ast.walk(statement.value):
-        if isinstance(node, ast.BinOp):
-            for operator in SWAPS.get(type(node.op), ()):
-                yield statement, node, partial(_with_operator, operator)
-            yield statement, node, lambda n: n.left
-            yield statement, node, lambda n: n.right
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in stored:
-            for other in stored:
-                if other != node.id:
-                    yield statement, node, partial(_named, other)
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            yield statement, node, lambda n: ast.Constant(n.value + 1)
-        if isinstance(node, ast.Attribute) and node.attr == "T":
-            yield statement, node, lambda n: n.value
-        if isinstance(node, ast.Call) and node.args:
-            yield statement, node, lambda n: n.args[0]
-        if isinstance(node, (ast.BinOp, ast.Call, ast.Name)):
-            yield statement, node, lambda n: ast.UnaryOp(ast.USub(), n)
-    if isinstance(statement, ast.AugAssign):
-        yield statement, statement, lambda n: ast.Assign([n.target], n.value)
+def bugs(name: str) -> list[Bug]:
+    """Every bug that the operators make in a cell's backward.
+
+    Raises:
+        ValueError: If a function of the cell's does not run in its backward.
+    """
+    cell, source = CELLS[name], source_of(name)
+    factory = getattr(load(str(ROOT), cell), cell.target)
+    target = factory.build(0, factory.sizes)
+    target.draw_cotangents(np.random.default_rng(0))
+    base = target.values()
+    codes = [code for code in functions_run(lambda: target.grads_at(base)) if code.co_filename == source.file]
+    missing = {*cell.functions} - {code.co_name for code in codes}
+    if missing:
+        raise ValueError(f"{name}: {', '.join(sorted(missing))} of {cell.spoiled} does not run")
+    codes = [code for code in codes if code.co_name in cell.functions]
+    frames = locals_at_return(lambda: target.grads_at(base), codes)
+    return [
+        Bug(one.statement.line, one.statement.node.end_lineno or one.statement.line, one.edit)
+        for code in codes
+        for one in mutants(source, code, frames[code])
+    ]
 
 
-def _with_operator(operator: type[ast.operator], node: ast.BinOp) -> ast.AST:
-    return ast.BinOp(node.left, operator(), node.right)
+def spoiled(source: Source, chosen: Sequence[Bug]) -> tuple[str, str, str]:
+    """The source with these bugs, each line number unchanged; the lines before and after."""
+    edits = [one.edit for one in chosen]
+    for one in chosen:  # an edit that takes lines away leaves as many empty ones behind the statement
+        lost = one.edit.end[0] - one.edit.start[0] - one.edit.text.count("\n")
+        end = one.last, len(source.lines[one.last - 1].encode())
+        edits += [Edit(end, end, lost * "\n")] if lost else []
+    changes = [source.change(one.edit) for one in chosen]
+    before = " / ".join(" ".join(change[1].split()) for change in changes)
+    after = " / ".join(" ".join(change[2].split()) for change in changes)
+    return source.edited(edits), before, after
 
 
-def _named(name: str, _: ast.AST) -> ast.AST:
-    return ast.Name(name, ast.Load())
-
-
-def spoiled(source: str, chosen: list[Bug]) -> tuple[str, list[str], list[str]]:
-    """The source with these bugs, each line number unchanged; the statements before and after."""
-    lines = source.splitlines(keepends=True)
-    before, after = [], []
-    for statement, node, change in chosen:
-        text = ast.unparse(ast.fix_missing_locations(_Replaced(node, change).visit(_aside(statement, node))))
-        end = statement.end_lineno or statement.lineno
-        before.append(" ".join("".join(lines[statement.lineno - 1 : end]).split()))
-        after.append(text)
-        blank = ["\n"] * (end - statement.lineno)
-        lines[statement.lineno - 1 : end] = [" " * statement.col_offset + text + "\n", *blank]
-    return "".join(lines), before, after
-
-
-class _Replaced(ast.NodeTransformer):
-    def __init__(self, node: ast.AST, change: Callable[[Any], ast.AST]) -> None:
-        self.node, self.change = node, change
-
-    def visit(self, node: ast.AST) -> Any:
-        if getattr(node, "spoil", False):
-            return ast.copy_location(self.change(node), node)
-        return self.generic_visit(node)
-
-
-def _aside(statement: ast.stmt, node: ast.AST) -> ast.stmt:
-    """A copy of the statement, the node in it marked."""
-    node.spoil = True  # type: ignore[attr-defined]  # a mark that copies with the node
-    try:
-        return copy.deepcopy(statement)
-    finally:
-        del node.spoil  # type: ignore[attr-defined]
-
-
-def judged(name: str, numbers: tuple[int, ...]) -> Outcome:
-    """Check a cell with these of its bugs."""
-    source, found = bugs(CELLS[name])
-    chosen = [found[number] for number in numbers]
-    text, before, after = spoiled(source, chosen)
-    result = Outcome(name, " / ".join(before), " / ".join(after))
+def judged(name: str, chosen: tuple[Bug, ...]) -> Outcome:
+    """Check a cell with these bugs."""
+    text, before, after = spoiled(source_of(name), chosen)
+    result = Outcome(name, before, after)
     with _planted(CELLS[name], text) as folder:
         try:
-            return _checked(CELLS[name], folder, [statement.lineno for statement, _, _ in chosen], result)
+            return _checked(CELLS[name], folder, [one.first for one in chosen], result)
         except Exception:
             return result._replace(status="error", said=traceback.format_exc()[-400:])
 
@@ -200,9 +164,7 @@ def gradients(name: str, text: str) -> bytes:
 
 def load(folder: str, cell: Cell) -> Any:
     """The module with the target, from a folder with the spoiled file."""
-    from gradcheck._common.files import load
-
-    return load(Path(folder, cell.file or cell.spoiled))
+    return load_file(Path(folder, cell.file or cell.spoiled))
 
 
 @contextmanager
@@ -247,8 +209,6 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
 
 def _patched(patch: dict[str, Any], cell: Cell, folder: str) -> str:
     """The spoiled file with the verified fixes; nothing if there are none."""
-    from gradcheck._usercode.patching import Edit, apply_edits
-
     place = Path(folder, cell.spoiled)
     edits = [Edit((a, b), (c, d), new) for a, b, c, d, new in patch.get(str(place), ())]
     return apply_edits(place.read_text(encoding="utf-8"), edits) if edits else ""
@@ -297,23 +257,23 @@ def main() -> None:
         options.json.write_text(json.dumps([one._asdict() for one in outcomes], indent=1), encoding="utf-8")
 
 
-def _singles(name: str, sample: int, rng: random.Random) -> list[tuple[int, ...]]:
-    count = len(bugs(CELLS[name])[1])
-    return [(number,) for number in rng.sample(range(count), min(sample or count, count))]
+def _singles(name: str, sample: int, rng: random.Random) -> list[tuple[Bug, ...]]:
+    found = bugs(name)
+    return [(one,) for one in rng.sample(found, min(sample or len(found), len(found)))]
 
 
-def _pairs(pool: Pool, name: str, sample: int, rng: random.Random) -> list[tuple[int, ...]]:
+def _pairs(pool: Pool, name: str, sample: int, rng: random.Random) -> list[tuple[Bug, ...]]:
     """Pairs of bugs, of different statements, each of which changes a gradient both alone and beside the other."""
-    source, found = bugs(CELLS[name])
+    source = source_of(name)
 
-    def seen(chosen: list[tuple[int, ...]]) -> dict[tuple[int, ...], bytes]:
-        texts = [(name, spoiled(source, [found[one] for one in numbers])[0]) for numbers in chosen]
+    def seen(chosen: Sequence[tuple[Bug, ...]]) -> dict[tuple[Bug, ...], bytes]:
+        texts = [(name, spoiled(source, some)[0]) for some in chosen]
         return dict(zip(chosen, pool.starmap(gradients, texts, chunksize=1), strict=True))
 
     alone = seen([(), *_singles(name, 3 * sample, rng)])
     useless = {b"", alone.pop(())}
-    matter = [numbers[0] for numbers, one in alone.items() if one not in useless]
-    pairs = [(a, b) for a, b in combinations(matter, 2) if found[a][0] is not found[b][0]]
+    matter = [some[0] for some, one in alone.items() if one not in useless]
+    pairs = [(a, b) for a, b in combinations(matter, 2) if a.last < b.first or b.last < a.first]
     both = seen(rng.sample(pairs, min(sample or len(pairs), len(pairs))))
     return [(a, b) for (a, b), one in both.items() if one not in {*useless, alone[(a,)], alone[(b,)]}]
 
@@ -321,7 +281,7 @@ def _pairs(pool: Pool, name: str, sample: int, rng: random.Random) -> list[tuple
 def _with_fixes(pool: Pool, outcomes: list[Outcome]) -> list[Outcome]:
     """The outcomes, those marked as fixed whose fixes give the gradients of the file without a bug."""
     cells = {one.cell for one in outcomes}
-    right = {name: pool.apply(gradients, (name, bugs(CELLS[name])[0])) for name in cells}
+    right = {name: pool.apply(gradients, (name, source_of(name).text)) for name in cells}
     texts = [(one.cell, one.mended) for one in outcomes if one.mended]
     seen = dict(zip(texts, pool.starmap(gradients, texts, chunksize=1), strict=True))
     return [one._replace(fixed=seen.get((one.cell, one.mended)) == right[one.cell]) for one in outcomes]

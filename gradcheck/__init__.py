@@ -16,13 +16,13 @@ if TYPE_CHECKING:  # for type checkers, which do not read the table
     from gradcheck._checking.check import check as check
     from gradcheck._common.errors import TargetError as TargetError
     from gradcheck._common.errors import UserCodeError as UserCodeError
-    from gradcheck._mutation.mutation_audit import Mutation as Mutation
-    from gradcheck._mutation.mutation_audit import MutationReport as MutationReport
-    from gradcheck._mutation.mutation_audit import mutate as mutate
+    from gradcheck._mutation.mutation_pool import mutate as mutate
     from gradcheck._targets.factory import TargetFactory as TargetFactory
     from gradcheck._targets.factory import target as target
     from gradcheck._targets.target import Target as Target
     from gradcheck.report.evidence import Fix as Fix
+    from gradcheck.report.mutation_records import Mutation as Mutation
+    from gradcheck.report.mutation_records import MutationReport as MutationReport
     from gradcheck.report.records import Block as Block
     from gradcheck.report.records import Finding as Finding
     from gradcheck.report.records import Law as Law
@@ -38,8 +38,8 @@ _HOMES = {
     "Fix": "report.evidence",
     "GradientError": "report.report",
     "Law": "report.records",
-    "Mutation": "_mutation.mutation_audit",
-    "MutationReport": "_mutation.mutation_audit",
+    "Mutation": "report.mutation_records",
+    "MutationReport": "report.mutation_records",
     "Report": "report.report",
     "Target": "_targets.target",
     "TargetError": "_common.errors",
@@ -49,7 +49,7 @@ _HOMES = {
     "Worst": "report.records",
     "assert_gradients": "_checking.check",
     "check": "_checking.check",
-    "mutate": "_mutation.mutation_audit",
+    "mutate": "_mutation.mutation_pool",
     "target": "_targets.factory",
 }
 

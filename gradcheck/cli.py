@@ -19,9 +19,9 @@ from gradcheck.cli_parser import build_parser
 from gradcheck.cli_session import Session
 
 if TYPE_CHECKING:
-    from gradcheck._mutation.mutation_audit import MutationReport
     from gradcheck._targets.factory import TargetFactory
     from gradcheck._targets.target import Target
+    from gradcheck.report.mutation_records import MutationReport
     from gradcheck.report.report import Report
 
 #: as a shell says of Ctrl-C
@@ -78,7 +78,7 @@ class _MutateCommand(Session):
     audits: list[MutationReport] = field(default_factory=list)
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
-        from gradcheck._mutation.mutation_audit import mutate
+        from gradcheck._mutation.mutation_pool import mutate
 
         options = self.options
         with self._progress("planting bugs", "mutants") as progress:
@@ -140,21 +140,22 @@ class _CheckCommand(Session):
         """Write what --fix and --patch ask for; whether that went well."""
         if not (self.options.fix or self.options.patch):
             return True
-        from gradcheck._usercode.fix_files import merge_patches, unified_diff, write
+        from gradcheck._common.errors import TargetError
+        from gradcheck._usercode.fix_files import collect_fixes, write_fixes, write_patch
 
-        edits = merge_patches(self.reports)
+        fixes = collect_fixes(self.reports)
         try:
             if self.options.patch:
-                self.options.patch.write_text(unified_diff(edits), encoding="utf-8")
-            if self.options.fix:
-                for file, of_file in edits.items():
-                    backup = write(file, of_file)
-                    places = f"{len(of_file)} place{'s' * (len(of_file) != 1)}"
-                    self._print_line(f"fixed {places} in {file} (original kept as {backup})", "green")
+                write_patch(self.options.patch, fixes)
+            for done in write_fixes(fixes) if self.options.fix else ():
+                self._print_line(done, "green")
         except OSError as error:
             self._print_line(f"cannot write {error.filename}: {error.strerror}", "red")
             return False
-        if not edits:
+        except TargetError as error:
+            self._print_line(str(error), "red")
+            return False
+        if not fixes:
             self._print_line("no verified fix to write", "yellow")
         return True
 

@@ -90,7 +90,7 @@ class MutationItem(TargetItem):
 
     def runtest(self) -> None:
         """Plant the bugs; fail with those that were not found."""
-        from gradcheck._mutation.mutation_audit import mutate
+        from gradcheck._mutation.mutation_pool import mutate
 
         budget = self.config.getoption("gradcheck_budget")
         report = mutate(self.factory, budget=budget, **read_options(self.config, self))

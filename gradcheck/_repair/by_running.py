@@ -25,12 +25,15 @@ from gradcheck._tracing.dataflow import Judgement
 from gradcheck._tracing.recording import behind
 from gradcheck._tracing.trace import Trace
 from gradcheck._usercode.instrument import Program, tapped
-from gradcheck._usercode.patching import Edit, EditedFunctions, Patch, RebindError, growth_of_edit, source_node
+from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError, growth_of_edit, source_node
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import Scope, items_read
+from gradcheck._usercode.source import Edit, Source
 
-#: how much may be run: values that pass through taps, summed over the runs; and runs
-MOST_WORK, MOST_RUNS = 2_000_000, 2500
+#: values that pass through taps, summed over all runs of the backward: a large model is run less often
+MOST_WORK = 2_000_000
+#: runs of the backward, however small it is
+MOST_RUNS = 2500
 #: edits of one statement that do the same, shown together
 MOST_ALTERNATIVES = 4
 #: edits that are put together for several faults
@@ -289,9 +292,9 @@ def _may_hang(statement: Statement, program: Program) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _whiles(source: str) -> tuple[tuple[int, int], ...]:
+def _whiles(source: Source) -> tuple[tuple[int, int], ...]:
     return tuple(
         (node.lineno, node.end_lineno or node.lineno)
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(source.tree)
         if isinstance(node, ast.FunctionDef) and any(isinstance(one, ast.While) for one in ast.walk(node))
     )

@@ -7,7 +7,6 @@ derivative at every execution? What cannot be judged so is left to the search by
 from __future__ import annotations
 
 import ast
-import difflib
 import itertools
 import sys
 import warnings
@@ -20,24 +19,17 @@ import numpy as np
 
 from gradcheck._common.arrays import Array
 from gradcheck._common.errors import TargetError
-from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import MOST_ALTERNATIVES
 from gradcheck._repair.edits import candidate_edits
 from gradcheck._repair.synthesis import synthesise
 from gradcheck._tracing.faults import Fault, further, hidden
 from gradcheck._tracing.recording import Overrides, record
 from gradcheck._tracing.trace import Trace
-from gradcheck._usercode.patching import (
-    Edit,
-    Patch,
-    apply_edits,
-    growth_of_edit,
-    replace_expression,
-    shift_edit,
-    source_node,
-)
+from gradcheck._usercode.patching import Patch, growth_of_edit, replace_expression, source_node
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.scope import Scope, items_read
+from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.style import edited_statement, styled_edit
 
 #: chains that are verified by a whole check
 MOST_CHAINS = 6
@@ -147,26 +139,16 @@ def edit_combinations(found: list[Repair]) -> Iterator[list[tuple[Statement, Edi
 
 def diff(patch: Patch, file: str) -> str:
     """The unified diff of a file."""
-    name = shown_path(file)
-    before, after = patch.sources[file].splitlines(keepends=True), patch.patched(file).splitlines(keepends=True)
-    return "".join(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"))
+    return patch.sources[file].diff(patch.edits()[file])
 
 
-def changed_lines(statement: Statement, edit: Edit, sources: dict[str, str]) -> tuple[int, str, str]:
+def changed_lines(statement: Statement, edit: Edit, sources: dict[str, Source]) -> tuple[int, str, str]:
     """(line, before, after): what the edit does to the lines that it touches."""
-    source = sources[statement.file]
-    before = source.splitlines()
-    after = apply_edits(source, [edit]).splitlines()
-    first, last = edit.start[0], edit.end[0] + len(after) - len(before)
-    return (
-        first,
-        "\n".join(before[first - 1 : edit.end[0]]).strip(),
-        "\n".join(after[first - 1 : last]).strip(),
-    )
+    return sources[statement.file].change(edit)
 
 
 #: makes edits, given what the statement should leave (by position in its tuple) and what it can name
-_Source: TypeAlias = Callable[[dict[int, Array], Scope], Iterator[Edit]]
+_EditMaker: TypeAlias = Callable[[dict[int, Array], Scope], Iterator[Edit]]
 
 # -- by value ----------------------------------------------------------------------------------------------------------
 
@@ -201,18 +183,15 @@ class _ByValue:
             found = self._surviving(overrides, self._synthesised) or self._surviving(overrides, self._synthesised, 1)
             found = sorted(found, key=growth_of_edit)[:1]
         found.sort(key=growth_of_edit)
-        return [
-            (self.fault.statement, drop_redundant_parentheses(self.node, edit, self.source))
-            for edit in found[:MOST_ALTERNATIVES]
-        ]
+        return [(self.fault.statement, styled_edit(self.node, edit, self.source)) for edit in found[:MOST_ALTERNATIVES]]
 
     def unedited(self, overrides: Overrides) -> bool:
         """Whether the statement gives the right value every time as it stands."""
         value = self.node.value  # type: ignore[attr-defined]  # `can` says that it has one
-        same = replace_expression(value, ast.get_source_segment(self.source, value) or "")
+        same = replace_expression(value, self.source.segment_of(value))
         return bool(self._surviving(overrides, lambda *_: iter([same])))
 
-    def _surviving(self, overrides: Overrides, source: _Source, skipped: int = 0) -> list[Edit]:
+    def _surviving(self, overrides: Overrides, make: _EditMaker, skipped: int = 0) -> list[Edit]:
         waiting: list[tuple[Edit, CodeType]] | None = None
         seen = 0
         failed: list[Exception] = []
@@ -227,7 +206,7 @@ class _ByValue:
                 return
             frame = sys._getframe(DEPTH)
             try:
-                waiting = self._still(waiting, source, expected, dict(frame.f_locals), frame.f_globals)
+                waiting = self._still(waiting, make, expected, dict(frame.f_locals), frame.f_globals)
             except Exception as error:  # ours, which must not be taken for one of the user's code
                 failed.append(error)
 
@@ -242,7 +221,7 @@ class _ByValue:
     def _still(
         self,
         waiting: list[tuple[Edit, CodeType]] | None,
-        source: _Source,
+        make: _EditMaker,
         expected: dict[int, Array],
         local: dict[str, Any],
         glob: dict[str, Any],
@@ -254,7 +233,7 @@ class _ByValue:
                 expected = self._accumulated(expected, local, glob)
             if waiting is None:
                 scope = Scope(local, glob, self.trace.program.helpers, items_read(self.source, self.node.lineno))
-                waiting = list(self._compiled(itertools.islice(source(expected, scope), MOST_JUDGED)))
+                waiting = list(self._compiled(itertools.islice(make(expected, scope), MOST_JUDGED)))
             return [one for one in waiting if self._gives(one[1], local, glob, expected)]
 
     def _expected(self, execution: int) -> dict[int, Array] | None:
@@ -298,7 +277,7 @@ class _ByValue:
 
     def _compiled(self, tried: Iterable[Edit]) -> Iterator[tuple[Edit, CodeType]]:
         for edit in tried:
-            expression = _value_of(edited(self.node, edit, self.source))
+            expression = _value_of(edited_statement(self.node, edit, self.source))
             if expression is not None:
                 try:
                     yield edit, compile(ast.fix_missing_locations(ast.Expression(expression)), "<edit>", "eval")
@@ -331,36 +310,12 @@ def _leaves(value: Any, node: ast.expr) -> list[Any]:
 
 
 def _leaves_of(node: ast.expr) -> list[ast.expr]:
-    """The same of the displays themselves."""
+    """The expressions in a nest of displays, in the order in which they are written."""
     if isinstance(node, ast.Dict):
         return [leaf for part in node.values for leaf in _leaves_of(part)]
     if isinstance(node, (ast.Tuple, ast.List)):
         return [leaf for part in node.elts for leaf in _leaves_of(part)]
     return [node]
-
-
-def edited(node: ast.stmt, edit: Edit, source: str) -> ast.stmt | None:
-    """The statement with the edit; None if that is no statement."""
-    assert node.end_lineno is not None
-    lines = source.splitlines(keepends=True)
-    end = node.end_lineno
-    segment = apply_edits("".join(lines[node.lineno - 1 : end]), [shift_edit(edit, 1 - node.lineno)])
-    text = segment.encode()[node.col_offset :].decode().rstrip()
-    try:
-        body = ast.parse(text).body
-    except SyntaxError:
-        return None
-    return body[0] if len(body) == 1 else None
-
-
-def drop_redundant_parentheses(node: ast.stmt, edit: Edit, source: str) -> Edit:
-    """The edit without parentheses that do nothing."""
-    if not (edit.text.startswith("(") and edit.text.endswith(")")):
-        return edit
-    plain = edit._replace(text=edit.text[1:-1])
-    new, old = edited(node, plain, source), edited(node, edit, source)
-    same = new is not None and old is not None and ast.dump(new) == ast.dump(old)
-    return plain if same else edit
 
 
 def _value_of(node: ast.stmt | None) -> ast.expr | None:

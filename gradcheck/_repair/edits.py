@@ -1,7 +1,7 @@
 """Edits of one statement that a person might make who was told that it is wrong.
 
 An edit replaces a piece of the source text, so that comments and formatting elsewhere stay. The likelier ones come
-first: `TIERS` are tried one after the other, over all statements. Here are those that go by the syntax alone.
+first: `EDIT_TIERS` are tried one after the other, over all statements. Here are those that go by the syntax alone.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from gradcheck._repair.substitutes import (
     use_activation_derivative,
     wrap_in_helper,
 )
-from gradcheck._usercode.patching import Edit, replace_expression
+from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.scope import Scope
+from gradcheck._usercode.source import Edit
 
 #: arguments or elements that are exchanged, two by two
 MOST_EXCHANGED = 12
@@ -175,7 +176,7 @@ def _indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
 
 
 def _target_indices(node: ast.AST, scope: Scope) -> Iterator[Edit]:
-    """The same of the places that a statement writes to."""
+    """t for t - 1 and t + 1, another slice, in the places that a statement writes to."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
     for target in targets:
         yield from _indices(target, scope)

@@ -8,8 +8,9 @@ from gradcheck._repair.by_value import Repair, changed_lines, diff
 from gradcheck._repair.mistake_names import name_mistake
 from gradcheck._tracing.faults import Fault
 from gradcheck._tracing.trace import Trace
-from gradcheck._usercode.patching import Edit, Patch, source_node
+from gradcheck._usercode.patching import Patch, source_node
 from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Edit
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import EquivalentEdit, Evidence, Fix, Label, RightInput
 from gradcheck.report.records import Finding
@@ -79,5 +80,6 @@ def _given(fault: Fault) -> Label | None:
 
 def _columns(trace: Trace, file: str, start: tuple[int, int], end: int | None) -> tuple[int, int | None]:
     """The columns, counted in characters from 1, of bytes of a line."""
-    line = trace.program.sources[file].splitlines()[start[0] - 1].encode()
-    return len(line[: start[1]].decode()) + 1, None if end is None else len(line[:end].decode()) + 1
+    source = trace.program.sources[file]
+    column = len(source.segment((start[0], 0), start)) + 1
+    return column, None if end is None else len(source.segment((start[0], 0), (start[0], end))) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from gradcheck._usercode.patching import Edit, apply_edits
+from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Mistake, Symptom
 
@@ -28,9 +28,9 @@ _OPERANDS: dict[type[ast.operator], tuple[FindingCode, FindingCode]] = {
 }
 
 
-def name_mistake(source: str, edit: Edit) -> Symptom:
+def name_mistake(source: Source, edit: Edit) -> Symptom:
     """The code of the mistake and what it is about; `WRONG_LINE` where the diff says as much."""
-    was, now = _between(source, edit).strip(), edit.text.strip()
+    was, now = source.segment(edit.start, edit.end).strip(), edit.text.strip()
     if (was, now) in _ASSIGNMENTS:
         return Symptom(_ASSIGNMENTS[was, now])
     old, new = _expression(was), _expression(now)
@@ -42,14 +42,6 @@ def name_mistake(source: str, edit: Edit) -> Symptom:
 
 def _named(code: FindingCode, subject: str = "", other: str = "", called: str = "", *, extra: bool = False) -> Symptom:
     return Symptom(code, (Mistake(subject, other, called, extra),))
-
-
-def _between(source: str, edit: Edit) -> str:
-    lines = source.splitlines(keepends=True)
-    (first, begin), (last, end) = edit.start, edit.end
-    text = apply_edits("".join(lines[first - 1 : last]), []).encode()
-    tail = len(lines[last - 1].encode()) - end
-    return text[begin : len(text) - tail].decode()
 
 
 def _expression(text: str) -> ast.expr | None:

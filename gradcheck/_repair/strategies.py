@@ -11,12 +11,14 @@ from typing import TypeAlias
 
 from gradcheck._common.errors import TargetError
 from gradcheck._repair.by_running import EditableStatement, PartialRepair, Search
-from gradcheck._repair.by_value import Repair, drop_redundant_parentheses, edit_combinations
+from gradcheck._repair.by_value import Repair, edit_combinations
 from gradcheck._repair.edits import EXCHANGES, LIKELY_TIERS, SLIP_TIERS
 from gradcheck._tracing.faults import Fault
 from gradcheck._tracing.trace import Trace
-from gradcheck._usercode.patching import Edit, Patch, RebindError, growth_of_edit, source_node
+from gradcheck._usercode.patching import Patch, RebindError, growth_of_edit, source_node
 from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Edit
+from gradcheck._usercode.style import styled_edit
 
 #: edits that are tried where it is not likely that one mends anything
 FEW_RUNS = 300
@@ -94,7 +96,7 @@ class Case:
         """The edit without parentheses that do nothing."""
         statement, edit = one
         source = self.trace.program.sources[statement.file]
-        return statement, drop_redundant_parentheses(source_node(statement, source), edit, source)
+        return statement, styled_edit(source_node(statement, source), edit, source)
 
     def _fault_at(self, alternatives: list[tuple[Statement, Edit]]) -> Fault | None:
         statements = [statement for statement, _ in alternatives]
@@ -210,7 +212,7 @@ def _fill(case: Case) -> bool:
         step = case.search.step(chosen, before, around, len(set(before) - set(repair.blocks)))
         if step is None or set(step.still_wrong) & set(repair.blocks):
             return False
-        repair.alternatives = step.alternatives
+        repair.alternatives = [case.tidy(one) for one in step.alternatives]
     return True
 
 

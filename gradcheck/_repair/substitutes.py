@@ -10,8 +10,9 @@ from typing import TypeAlias
 import numpy as np
 
 from gradcheck._common.arrays import is_float
-from gradcheck._usercode.patching import Edit, replace_expression
+from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.scope import Scope
+from gradcheck._usercode.source import Edit
 
 #: edits of one node, an expression or a whole statement
 Family: TypeAlias = Callable[[ast.AST, Scope], Iterator[Edit]]

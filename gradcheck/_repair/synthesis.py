@@ -10,8 +10,9 @@ from itertools import combinations, islice, permutations, product
 import numpy as np
 
 from gradcheck._common.arrays import Array
-from gradcheck._usercode.patching import Edit, replace_expression
+from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.scope import Scope
+from gradcheck._usercode.source import Edit
 
 #: how well the numbers agree; what is found is judged again, by the derivatives at every execution
 RELATIVE = 1e-5
@@ -19,6 +20,7 @@ RELATIVE = 1e-5
 MOST_TEXTS = 3
 #: arrays that are combined
 MOST_ARRAYS = 24
+#: pairs of arrays whose matrix product is computed
 MOST_PRODUCTS = 4096
 
 _FORMS = ("{a}", "(1 - {a})", "(1 - {a} ** 2)", "{a} * (1 - {a})")

@@ -54,7 +54,7 @@ def _annotated(trace: Trace, judgement: Judgement) -> str:
             lines.append(words)
     parts = []
     for (file, function), numbers in functions.items():
-        source = trace.program.sources[file].splitlines()
+        source = trace.program.sources[file].lines
         parts.append(f"{file}, {function}")
         for number in range(min(numbers), max(numbers) + 1):
             words = " | ".join(said.get((file, number), [])[:3])

@@ -2,57 +2,67 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradcheck._common.wording import shown_path
-from gradcheck._usercode.patching import Edit, apply_edits
+from gradcheck._common.errors import TargetError
+from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.report import Report
 
 
-def merge_patches(reports: Iterable[Report]) -> dict[str, list[Edit]]:
+@dataclass
+class FileFixes:
+    """The verified edits of one file, and the lines that they were verified on."""
+
+    file: str
+    edits: list[Edit] = field(default_factory=list)
+    #: by the number of the first of them, the lines before the edit
+    checked: dict[int, str] = field(default_factory=dict)
+
+    def source(self) -> Source:
+        """The file as it is now.
+
+        Raises:
+            TargetError: If it cannot be read, or if what is to be edited is no longer what was checked.
+        """
+        source = Source.read(self.file)
+        for line, before in self.checked.items():
+            if source.lines_between(line, line + before.count("\n")) != before:
+                raise TargetError(f"{self.file}, line {line}, has changed since it was checked: run the check again")
+        return source
+
+
+def collect_fixes(reports: Iterable[Report]) -> list[FileFixes]:
     """The edits of all reports by file; of two that overlap the first."""
-    result: dict[str, list[Edit]] = {}
+    found: dict[str, FileFixes] = {}
     for report in reports:
+        fixes = {(one.file, one.fix.line): one.fix for one in report.findings if one.fix is not None}
         for file, edits in report.patch.items():
-            chosen = result.setdefault(file, [])
+            of_file = found.setdefault(file, FileFixes(file))
             for first, begin, last, end, text in edits:
                 edit = Edit((first, begin), (last, end), text)
-                if all(edit.end <= other.start or edit.start >= other.end for other in chosen):
-                    chosen.append(edit)
-    return {file: edits for file, edits in result.items() if edits}
+                if all(edit.end <= other.start or edit.start >= other.end for other in of_file.edits):
+                    of_file.edits.append(edit)
+                    if (file, first) in fixes:
+                        of_file.checked.setdefault(first, fixes[file, first].before)
+    return [one for one in found.values() if one.edits]
 
 
-def before_and_after(file: str, edits: Sequence[Edit]) -> tuple[str, str]:
-    """The file's source as it is, and with the edits."""
-    with open(file, encoding="utf-8", newline="") as stream:
-        source = stream.read()
-    return source, apply_edits(source, edits)
+def write_fixes(fixes: Iterable[FileFixes]) -> Iterator[str]:
+    """Write the fixed files; each as it was is kept beside it. What was done, one line a file.
+
+    Raises:
+        TargetError: If a file has changed since, or cannot be written back as it is.
+        OSError: If it must not be written.
+    """
+    for one in fixes:
+        backup = one.source().write(one.edits)
+        count = "1 place" if len(one.edits) == 1 else f"{len(one.edits)} places"
+        yield f"fixed {count} in {one.file} (original kept as {backup})"
 
 
-def write(file: str, edits: Sequence[Edit]) -> Path:
-    """Write the fixed file; the file as it was is kept beside it. The backup's path."""
-    before, after = before_and_after(file, edits)
-    backup = Path(file + ".orig")
-    number = 1
-    while backup.exists():
-        number += 1
-        backup = Path(f"{file}.orig{number}")
-    for path, text in ((backup, before), (Path(file), after)):
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-    return backup
-
-
-def unified_diff(edits: dict[str, list[Edit]]) -> str:
-    """One unified diff of all files, as ``patch -p1`` and ``git apply`` read it, with paths from here."""
-    parts = []
-    for file, of_file in edits.items():
-        before, after = before_and_after(file, of_file)
-        name = shown_path(file)
-        lines = difflib.unified_diff(
-            before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
-        )
-        parts += [line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines]
-    return "".join(parts)
+def write_patch(path: Path, fixes: Iterable[FileFixes]) -> None:
+    """Write one unified diff of all files, each in its own encoding, as ``patch -p1`` and ``git apply`` read it."""
+    sources = [(one.source(), one.edits) for one in fixes]
+    path.write_bytes(b"".join(source.diff(edits).encode(source.codec) for source, edits in sources))

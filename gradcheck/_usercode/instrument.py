@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import gc
-import linecache
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
+from gradcheck._usercode.source import Source
 
 Tap: TypeAlias = Callable[[int, Any], Any]
 
@@ -31,7 +31,7 @@ class Program:
     #: the code that ran, and its rewritten form
     codes: dict[CodeType, CodeType] = field(default_factory=dict)
     without_source: list[str] = field(default_factory=list)
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
     #: what values pass through now, while the functions are rewritten (`instrumented`)
     tap: Tap | None = None
 
@@ -48,13 +48,12 @@ def rewrite(codes: list[CodeType]) -> Program:
     for code in codes:
         by_file.setdefault(code.co_filename, []).append(code)
     for file, of_file in by_file.items():
-        linecache.checkcache(file)  # it may have been edited and imported again
-        source = "".join(linecache.getlines(file))
-        if not source:
+        source = Source.of_running(file)
+        if source is None:
             program.without_source += [code.co_qualname for code in of_file]
             continue
         program.sources[file] = source
-        _rewrite_file(program, file, source, of_file)
+        _rewrite_file(program, source, of_file)
     return program
 
 
@@ -109,14 +108,14 @@ def _as_it_is(file: str, source: str) -> CodeType:
     return compile(source, file, "exec", dont_inherit=True)
 
 
-def _rewrite_file(program: Program, file: str, source: str, codes: list[CodeType]) -> None:
+def _rewrite_file(program: Program, source: Source, codes: list[CodeType]) -> None:
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source.text)  # one of its own, since it is rewritten
     except SyntaxError:
         program.without_source += [code.co_qualname for code in codes]
         return
-    tree = Rewriter(file, source, program.sites, {code.co_firstlineno for code in codes}).rewritten(tree)
-    pairs = matching_code_objects(file, tree, source)
+    tree = Rewriter(source, program.sites, {code.co_firstlineno for code in codes}).rewritten(tree)
+    pairs = matching_code_objects(source.file, tree, source.text)
     for code in codes:
         if code.co_name in ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"):
             continue  # the code around it holds them

@@ -7,24 +7,16 @@ import ast
 import gc
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from gradcheck._usercode.instrument import code_key
 from gradcheck._usercode.rewriting import Statement
-
-
-class Edit(NamedTuple):
-    """Replace the source between two places, each (line from 1, byte in the line)."""
-
-    start: tuple[int, int]
-    end: tuple[int, int]
-    text: str
-
+from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, span_of
 
 #: where a code object stands in the one around it: its name, and how many of that name come before it
 NestingPath: TypeAlias = tuple[tuple[str, int], ...]
@@ -33,16 +25,6 @@ _FUTURES = {getattr(__future__, name).compiler_flag for name in __future__.all_f
 
 class RebindError(Exception):
     """An edited function reads other variables of the function around it than it did, so it has to be made anew."""
-
-
-def apply_edits(source: str, chosen: Sequence[Edit]) -> str:
-    """The source with these edits, which must not overlap."""
-    lines = [line.encode() for line in source.splitlines(keepends=True)]
-    for edit in sorted(chosen, reverse=True):
-        (first, begin), (last, end) = edit.start, edit.end
-        head, tail = lines[first - 1][:begin], lines[last - 1][end:]
-        lines[first - 1 : last] = [head + edit.text.encode() + tail]
-    return b"".join(lines).decode()
 
 
 def shift_edit(edit: Edit, by: int) -> Edit:
@@ -55,7 +37,7 @@ class Patch:
     """Edits of statements, one each, of one file or several."""
 
     chosen: list[tuple[Statement, Edit]]
-    sources: dict[str, str]
+    sources: dict[str, Source]
 
     def edits(self) -> dict[str, list[Edit]]:
         """The edits by file."""
@@ -63,10 +45,6 @@ class Patch:
         for statement, edit in self.chosen:
             result.setdefault(statement.file, []).append(edit)
         return result
-
-    def patched(self, file: str) -> str:
-        """The file's source with the edits."""
-        return apply_edits(self.sources[file], self.edits().get(file, []))
 
     def to_builtins(self) -> dict[str, list[tuple[int, int, int, int, str]]]:
         """The edits by file, as builtins."""
@@ -78,7 +56,7 @@ class Patch:
 class EditedFunctions:
     """The functions that run, ready to be run with edits; only what stands around an edit is compiled again."""
 
-    def __init__(self, codes: Collection[CodeType], sources: dict[str, str]) -> None:
+    def __init__(self, codes: Collection[CodeType], sources: dict[str, Source]) -> None:
         self.sources = sources
         self.functions: dict[CodeType, list[FunctionType]] = {code: [] for code in codes}
         for one in gc.get_referrers(*self.functions):
@@ -116,7 +94,7 @@ class EditedFunctions:
             inside = [edit for edit in edits if first <= edit.start[0] <= last]
             if not inside:
                 continue
-            before, segment = _before(file, source, first, last)
+            before, segment = _before(source, first, last)
             live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
             text = "\n" * (first - 1) + apply_edits(segment, [shift_edit(edit, 1 - first) for edit in inside])
             tree = ast.parse(text)
@@ -129,18 +107,15 @@ class EditedFunctions:
 
 
 @lru_cache(maxsize=8)
-def _toplevel_spans(source: str) -> tuple[tuple[int, int], ...]:
+def _toplevel_spans(source: Source) -> tuple[tuple[int, int], ...]:
     """The first and the last line of each statement of the module."""
-    return tuple(
-        (min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))]), node.end_lineno or 0)
-        for node in ast.parse(source).body
-    )
+    return tuple((first_line(node), node.end_lineno or 0) for node in source.tree.body)
 
 
 @lru_cache(maxsize=64)
-def _before(file: str, source: str, first: int, last: int) -> tuple[dict[NestingPath, CodeType], str]:
-    segment = "".join(source.splitlines(keepends=True)[first - 1 : last])
-    return _compiled(file, ast.parse("\n" * (first - 1) + segment), {}), segment
+def _before(source: Source, first: int, last: int) -> tuple[dict[NestingPath, CodeType], str]:
+    segment = "\n".join([*source.lines[first - 1 : last], ""])
+    return _compiled(source.file, ast.parse("\n" * (first - 1) + segment), {}), segment
 
 
 def _compiled(file: str, tree: ast.Module, live: dict[NestingPath, CodeType]) -> dict[NestingPath, CodeType]:
@@ -173,8 +148,7 @@ def _keep_reading(tree: ast.Module, names: dict[tuple[str, int], tuple[str, ...]
     """Let functions go on naming the variables around them that an edit made them forget, in code that never runs."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-            forgotten = names.get((node.name, first), ())
+            forgotten = names.get((node.name, first_line(node)), ())
             if forgotten:
                 node.body.append(ast.If(ast.Constant(value=False), [ast.Expr(_tuple(forgotten))], []))
         elif isinstance(node, ast.Lambda):
@@ -188,18 +162,9 @@ def _tuple(names: tuple[str, ...]) -> ast.Tuple:
     return ast.Tuple([ast.Name(name, ast.Load()) for name in names], ast.Load())
 
 
-def source_node(statement: Statement, source: str) -> ast.stmt:
+def source_node(statement: Statement, source: Source) -> ast.stmt:
     """The statement as it stands in the source."""
-    return _statements(source)[type(statement.node), statement.node.lineno, statement.node.col_offset]
-
-
-@lru_cache(maxsize=16)
-def _statements(source: str) -> dict[tuple[type[ast.stmt], int, int], ast.stmt]:
-    return {
-        (type(node), node.lineno, node.col_offset): node
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.stmt)
-    }
+    return source.statements[type(statement.node), statement.node.lineno, statement.node.col_offset]
 
 
 def growth_of_edit(edit: Edit) -> int:
@@ -207,8 +172,6 @@ def growth_of_edit(edit: Edit) -> int:
     return len(edit.text) - (edit.end[1] - edit.start[1] if edit.start[0] == edit.end[0] else 0)
 
 
-def replace_expression(node: ast.expr, text: str) -> Edit:
+def replace_expression(node: ast.expr | ast.stmt, text: str) -> Edit:
     """The edit that puts this text in the place of the node."""
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    return Edit((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset), text)
+    return Edit(*span_of(node), text)

@@ -19,7 +19,7 @@ def functions_run(run: Callable[[], object]) -> list[CodeType]:
         if event == "call":
             seen.setdefault(frame.f_code)
 
-    _profiled(run, watch)
+    run_profiled(run, watch)
     return [code for code in seen if _is_users(code)]
 
 
@@ -31,7 +31,7 @@ def count_returns(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[A
         if event == "return" and _is_users(frame.f_code):
             seen[frame.f_code, told(value)] += 1
 
-    return _profiled(run, watch), seen
+    return run_profiled(run, watch), seen
 
 
 def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
@@ -72,7 +72,8 @@ def lines_run(run: Callable[[], object]) -> frozenset[tuple[str, int]]:
     return frozenset(seen)
 
 
-def _profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
+def run_profiled(run: Callable[[], Any], watch: Callable[[FrameType, str, Any], None]) -> Any:
+    """What it returns; each call and return in it is told to `watch`, and a profiler that was running goes on then."""
     before = sys.getprofile()
     sys.setprofile(watch)
     try:

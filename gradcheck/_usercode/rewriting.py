@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from gradcheck._usercode.source import Source, first_line
 
 #: stands for the tap in rewritten code, until a callable is put in its place
 TAP = "\0gradcheck.tap"
@@ -27,6 +31,25 @@ _STRUCTURAL = frozenset(
 )
 
 
+#: expressions that are no values of their own, or none that a derivative has, and the parts of them that are
+DESCEND: dict[type[ast.expr], tuple[str, ...]] = {
+    ast.Tuple: ("elts",),
+    ast.List: ("elts",),
+    ast.Dict: ("values",),
+    ast.Starred: ("value",),
+    ast.Await: ("value",),
+    ast.Yield: ("value",),
+    ast.YieldFrom: ("value",),
+    ast.NamedExpr: ("value",),
+    ast.IfExp: ("body", "orelse"),
+    ast.Lambda: ("body",),
+    ast.ListComp: ("elt",),
+    ast.SetComp: ("elt",),
+    ast.GeneratorExp: ("elt",),
+    ast.DictComp: ("value",),
+}
+
+
 @dataclass
 class Statement:
     """One statement of the user's source."""
@@ -35,8 +58,6 @@ class Statement:
     node: ast.stmt
     text: str
     function: str
-    #: the site of the whole value, if the value is one expression that is no tuple
-    whole: int | None = None
     sites: list[int] = field(default_factory=list)
 
     @property
@@ -69,17 +90,18 @@ class Site:
 class Rewriter(ast.NodeTransformer):
     """Rewrites the functions among `wanted` (their first lines) of one module; adds to `sites`."""
 
-    def __init__(self, file: str, source: str, sites: list[Site], wanted: set[int] | None) -> None:
-        self.file = file
-        self.source = source
-        self.lines = source.splitlines()
+    def __init__(self, source: Source, sites: list[Site], wanted: set[int] | None) -> None:
+        self.file = source.file
+        self.lines = source.lines
         self.sites = sites
         self.wanted = wanted
         self.imports: set[str] = set()
         self.statement: Statement | None = None
         self.functions: list[str] = []
-        self.once: list[set[str]] = []
-        self.found: list[list[int]] = [[]]
+        #: names of the function that are bound once and read once
+        self.once: set[str] = set()
+        #: the taps directly inside the expression that is being rewritten
+        self.found: list[int] = []
 
     def rewritten(self, tree: ast.Module) -> ast.Module:
         """The module with its functions rewritten."""
@@ -88,6 +110,35 @@ class Rewriter(ast.NodeTransformer):
                 self.imports |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
         tree.body = [self._outside(node) for node in tree.body]
         return ast.fix_missing_locations(tree)
+
+    # -- where it is -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _in_function(self, name: str, once: Collection[str] = ()) -> Iterator[None]:
+        outer, self.once = self.once, {*once}
+        self.functions.append(name)
+        try:
+            yield
+        finally:
+            self.functions.pop()
+            self.once = outer
+
+    @contextmanager
+    def _in_statement(self, node: ast.stmt, text: str, function: str | None = None) -> Iterator[None]:
+        outer, self.statement = self.statement, Statement(self.file, node, text, function or ".".join(self.functions))
+        try:
+            yield
+        finally:
+            self.statement = outer
+
+    @contextmanager
+    def _collecting(self) -> Iterator[list[int]]:
+        """The taps that are put directly inside, while it is open."""
+        outer, self.found = self.found, []
+        try:
+            yield self.found
+        finally:
+            self.found = outer
 
     # -- functions -------------------------------------------------------------------------------------------------
 
@@ -109,34 +160,24 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def _lambda_outside(self, node: ast.Lambda, statement: ast.stmt) -> None:
-        self.functions.append("<lambda>")
-        self.once.append(set())
-        self.statement = Statement(self.file, statement, self._text(statement), "<lambda>")
-        node.body = self._value(node.body, top=True)
-        self.statement = None
-        self.once.pop()
-        self.functions.pop()
+        with self._in_function("<lambda>"), self._in_statement(statement, self._text(statement), "<lambda>"):
+            node.body = self._value(node.body, top=True)
 
     def _is_wanted(self, line: int) -> bool:
         return self.wanted is None or line in self.wanted
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        self.functions.append(node.name)
-        outer = self.statement
-        if not self._is_wanted(first):
-            node.body = [self._outside(one) for one in node.body]
-        else:
-            self.once.append(_loaded_once(node))
+        if not self._is_wanted(first_line(node)):
+            with self._in_function(node.name):
+                node.body = [self._outside(one) for one in node.body]
+            return node
+        with self._in_function(node.name, _loaded_once(node)):
             names = [arg.arg for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
             body = self._block(node.body)
             start = 1 if ast.get_docstring(node, clean=False) is not None else 0
-            self.statement = Statement(self.file, node, self._header(node), ".".join(self.functions))
-            bound = [self._bound(name, node) for name in names if name not in ("self", "cls")]
+            with self._in_statement(node, self._header(node)):
+                bound = [self._bound(name, node) for name in names if name not in ("self", "cls")]
             node.body = [*body[:start], *bound, *body[start:]]
-            self.once.pop()
-        self.statement = outer
-        self.functions.pop()
         return node
 
     def _block(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -153,12 +194,8 @@ class Rewriter(ast.NodeTransformer):
             return [self._function(node)]
         if isinstance(node, (ast.ClassDef, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Delete, ast.Pass)):
             return [node]
-        outer = self.statement
-        self.statement = Statement(self.file, node, self._text(node), ".".join(self.functions))
-        try:
+        with self._in_statement(node, self._text(node)):
             return self._with_taps(node)
-        finally:
-            self.statement = outer
 
     def _with_taps(self, node: ast.stmt) -> list[ast.stmt]:
         match node:
@@ -244,52 +281,26 @@ class Rewriter(ast.NodeTransformer):
     def _value(self, node: ast.expr, *, top: bool = False) -> ast.expr:
         """The expression with taps, outermost included."""
         match node:
-            case ast.Tuple() | ast.List():
-                node.elts = [self._value(one, top=top) for one in node.elts]
-                return node
-            case ast.Dict():
-                node.values = [self._value(one, top=True) for one in node.values]
-                return node
-            case ast.Starred():
-                node.value = self._value(node.value)
-                return node
-            case ast.Await() | ast.YieldFrom():
-                node.value = self._value(node.value, top=top)
-                return node
-            case ast.Yield():
-                node.value = None if node.value is None else self._value(node.value, top=True)
-                return node
-            case ast.NamedExpr():
-                node.value = self._value(node.value, top=True)
-                return node
             case ast.Constant() | ast.Compare() | ast.BoolOp() | ast.JoinedStr() | ast.Set():
-                return node
-            case ast.IfExp():
-                node.body, node.orelse = self._value(node.body, top=top), self._value(node.orelse, top=top)
-                return node
-            case ast.Lambda():
-                node.body = self._value(node.body, top=True)
-                return node
-            case ast.ListComp() | ast.GeneratorExp() | ast.SetComp():
-                node.elt = self._value(node.elt, top=True)
-                self._generators(node.generators)
-                return node
-            case ast.DictComp():
-                node.value = self._value(node.value, top=True)
-                self._generators(node.generators)
                 return node
             case ast.Name() | ast.Attribute() | ast.Subscript():
                 return self._load(node, top)
-        self.found.append([])
+            case ast.Tuple() | ast.List() | ast.Await() | ast.YieldFrom() | ast.IfExp():
+                return self._descended(node, top)
+            case ast.Starred():
+                return self._descended(node, top=False)
+            case _ if type(node) in DESCEND:
+                return self._descended(node, top=True)
         text = ast.unparse(node)
-        match node:
-            case ast.BinOp():
-                node.left, node.right = self._value(node.left), self._value(node.right)
-            case ast.UnaryOp():
-                node.operand = self._value(node.operand)
-            case ast.Call():
-                self._call_parts(node)
-        inner = tuple(self.found.pop())
+        with self._collecting() as found:
+            match node:
+                case ast.BinOp():
+                    node.left, node.right = self._value(node.left), self._value(node.right)
+                case ast.UnaryOp():
+                    node.operand = self._value(node.operand)
+                case ast.Call():
+                    self._call_parts(node)
+        inner = tuple(found)
         site = self._site("value", text, node, inner, top)
         site.is_negation = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
@@ -314,24 +325,31 @@ class Rewriter(ast.NodeTransformer):
             if keyword.arg != "out":
                 keyword.value = self._value(keyword.value)
 
-    def _generators(self, generators: list[ast.comprehension]) -> None:
-        for generator in generators:
+    def _descended(self, node: ast.expr, top: bool) -> ast.expr:
+        """An expression that is no value of its own, with taps in its parts."""
+        for name in DESCEND[type(node)]:
+            part = getattr(node, name)
+            if isinstance(part, list):
+                setattr(node, name, [self._value(one, top=top) for one in part])
+            elif part is not None:
+                setattr(node, name, self._value(part, top=top))
+        for generator in getattr(node, "generators", ()):
             generator.iter = self._value(generator.iter)
+        return node
 
     def _load(self, node: ast.Name | ast.Attribute | ast.Subscript, top: bool) -> ast.expr:
         if self._is_module(node) or (isinstance(node, ast.Name) and node.id in ("self", "cls")):
             return node
         text = ast.unparse(node)
-        self.found.append([])
         view = isinstance(node, ast.Attribute) and node.attr in ("T", "mT", "shape", "size", "ndim", "dtype")
-        if not isinstance(node, ast.Name):
-            base = node.value
-            plain = isinstance(base, (ast.Name, ast.Attribute, ast.Subscript))
-            if view or not plain:
-                node.value = self._value(base)
-        inner = tuple(self.found.pop())
-        site = self._site("value" if view else "load", text, node, inner, top)
-        site.derivative_follows = view or (isinstance(node, ast.Name) and bool(self.once) and node.id in self.once[-1])
+        with self._collecting() as found:
+            if not isinstance(node, ast.Name):
+                base = node.value
+                plain = isinstance(base, (ast.Name, ast.Attribute, ast.Subscript))
+                if view or not plain:
+                    node.value = self._value(base)
+        site = self._site("value" if view else "load", text, node, tuple(found), top)
+        site.derivative_follows = view or (isinstance(node, ast.Name) and node.id in self.once)
         return self._tapped(site, node)
 
     def _is_module(self, node: ast.expr) -> bool:
@@ -347,13 +365,12 @@ class Rewriter(ast.NodeTransformer):
         site = Site(len(self.sites), kind, text, line, self.statement, inner, top)
         self.sites.append(site)
         self.statement.sites.append(site.number)
-        self.found[-1].append(site.number)
+        self.found.append(site.number)
         return site
 
     def _call(self, kind: Kind, value: ast.expr, text: str) -> ast.expr:
-        self.found.append([])
-        site = self._site(kind, text, value, top=True)
-        self.found.pop()
+        with self._collecting():
+            site = self._site(kind, text, value, top=True)
         return ast.Call(ast.Constant(TAP), [ast.Constant(site.number), value], [])
 
     def _tapped(self, site: Site, node: ast.expr) -> ast.expr:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import is_float
+from gradcheck._usercode.source import Source
 
-#: other names that are tried in the place of one
+#: other names that are tried in the place of one: more make a search long, and a function has seldom more
 MOST_NAMES = 40
-#: objects whose attributes or items are named
-MOST_OWNERS, MOST_MEMBERS = 6, 24
+#: objects whose attributes or items are named: those bound last, which are the nearest
+MOST_OWNERS = 6
+#: attributes or items of one object: a model has a dozen parameters, and a gradient of each
+MOST_MEMBERS = 24
 
 
 class Scope:
@@ -108,11 +111,11 @@ class Scope:
 
 
 @lru_cache(maxsize=256)
-def items_read(source: str, line: int) -> tuple[str, ...]:
+def items_read(source: Source, line: int) -> tuple[str, ...]:
     """The items, such as ``h[t]``, that the function around a line reads."""
     around = [
         node
-        for node in ast.walk(_parsed(source))
+        for node in ast.walk(source.tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.lineno <= line <= (node.end_lineno or 0)
     ]
     if not around:
@@ -123,20 +126,15 @@ def items_read(source: str, line: int) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def innermost_loop(source: str, line: int) -> str | None:
+def innermost_loop(source: Source, line: int) -> str | None:
     """What the innermost loop around a line goes through, as text; None if the line is in no loop of its function."""
     around = [
         node
-        for node in ast.walk(_parsed(source))
+        for node in ast.walk(source.tree)
         if isinstance(node, (ast.For, ast.FunctionDef)) and node.lineno < line <= (node.end_lineno or 0)
     ]
     inner = max(around, key=lambda node: node.lineno, default=None)
     return ast.unparse(inner.iter) if isinstance(inner, ast.For) else None
-
-
-@lru_cache(maxsize=8)
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
 
 
 def _is_array(value: Any) -> bool:

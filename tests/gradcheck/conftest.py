@@ -7,7 +7,7 @@ import pytest
 from gradcheck._checking import check as _check
 
 #: about lines, or about what a user sees
-WITH_LINES = {"test_trace", "test_repair", "test_findings", "test_verifier", "test_plugin", "test_cli"}
+WITH_LINES = {"test_trace", "test_edits", "test_findings", "test_verifier", "test_plugin", "test_cli", "test_fix_files"}
 
 
 @pytest.fixture(autouse=True)

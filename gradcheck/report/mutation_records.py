@@ -1,0 +1,125 @@
+"""How strong a check is, as data and as text: what became of every bug that was planted in a backward."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from gradcheck._common.wording import shown_path
+
+Outcome: TypeAlias = Literal["killed", "survived", "equivalent", "forward", "untried"]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One planted bug and what became of it.
+
+    Attributes:
+        operator: The kind of change.
+        file: Where; with `line`, `before` and `after` the statement as it is and as it was made.
+        outcome: "killed": the check sees it. "survived": gradients change, and the check says right. "equivalent": no
+            gradient changes. "forward": the loss changes, so it is no bug of the backward. "untried": the time was up.
+        how: Of one that was killed: "wrong", "raises", "hangs", or what else the check said. Of a survivor: what
+            would kill it.
+        diff: The unified diff.
+    """
+
+    operator: str
+    file: str
+    line: int
+    before: str
+    after: str
+    outcome: Outcome
+    how: str
+    diff: str
+
+
+@dataclass(frozen=True)
+class MutationReport:
+    """How strong a check is: what became of every mutant of the backward."""
+
+    name: str
+    mutations: tuple[Mutation, ...]
+    seed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def killed(self) -> tuple[Mutation, ...]:
+        """The mutants that the check sees; those that raise or hang among them."""
+        return self._of("killed")
+
+    @property
+    def survived(self) -> tuple[Mutation, ...]:
+        """The mutants that change a gradient, and that the check calls right."""
+        return self._of("survived")
+
+    @property
+    def equivalent(self) -> tuple[Mutation, ...]:
+        """The mutants that change no gradient."""
+        return self._of("equivalent")
+
+    @property
+    def untried(self) -> tuple[Mutation, ...]:
+        """The mutants for which there was no time."""
+        return self._of("untried")
+
+    @property
+    def score(self) -> float:
+        """The part of the mutants that change a gradient that the check sees; NaN if there is none."""
+        counted = len(self.killed) + len(self.survived)
+        return len(self.killed) / counted if counted else float("nan")
+
+    @property
+    def ok(self) -> bool:
+        """Whether there were mutants, and none survived."""
+        return bool(self.killed) and not self.survived
+
+    @property
+    def exit_status(self) -> int:
+        """0 all killed, 1 some survived, 3 nothing was tried."""
+        return 1 if self.survived else 0 if self.killed else 3
+
+    @property
+    def summary(self) -> str:
+        """One line: how many were killed, and what became of the others."""
+        sign = "✗" if self.survived else "✓" if self.killed else "?"
+        counted = len(self.killed) + len(self.survived)
+        parts = [f"{len(self.equivalent)} change no gradient", f"{len(self._of('forward'))} change the loss"]
+        parts += [f"{len(self.untried)} untried: the time was up"] if self.untried else []
+        said = f"{len(self.killed)} of {counted} mutants killed" if counted else "no mutant changes a gradient"
+        share = f" ({100 * self.score:.4g}%)" if counted else ""
+        return f"{sign} {self.name}: {said}{share} · {' · '.join(parts)} · {self.seconds:.1f} s · seed {self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as builtins."""
+        score = self.score if self.score == self.score else None
+        return {**asdict(self), "mutations": [asdict(one) for one in self.mutations], "score": score, "ok": self.ok}
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The report as JSON."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def __str__(self) -> str:
+        """The survivors with what would kill them, the summary, and what was killed how."""
+        return "\n".join(self._lines())
+
+    def _of(self, outcome: Outcome) -> tuple[Mutation, ...]:
+        return tuple(one for one in self.mutations if one.outcome == outcome)
+
+    def _lines(self) -> Iterator[str]:
+        for number, one in enumerate(self.survived, 1):
+            yield f"{number}. survived ({one.operator}), {shown_path(one.file)}:{one.line}: {one.how}"
+            yield f"   - {one.before}"
+            yield f"   + {one.after}"
+        yield self.summary
+        killed, survived = (Counter(one.operator for one in some) for some in (self.killed, self.survived))
+        width = max((len(name) for name in {*killed, *survived}), default=0)
+        for name in sorted({*killed, *survived}):
+            left = f", {survived[name]} survived" if survived[name] else ""
+            yield f"  {name:{width}}  {killed[name]} killed{left}"
+        ways = Counter(one.how for one in self.killed)
+        if ways:
+            yield "  killed by: " + ", ".join(f"{how} {count}" for how, count in ways.most_common())

@@ -1,0 +1,121 @@
+"""Functions that run as if their file had been edited."""
+
+from __future__ import annotations
+
+import ast
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradcheck._common.files import load
+from gradcheck._usercode.instrument import rewrite
+from gradcheck._usercode.patching import (
+    EditedFunctions,
+    Patch,
+    RebindError,
+    growth_of_edit,
+    replace_expression,
+    shift_edit,
+    source_node,
+)
+from gradcheck._usercode.profiling import functions_run
+from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Edit, Source
+
+TEXT = """\
+NOTE = "\x0c"
+
+
+def twice(x):
+    return 2 * x
+
+
+def outer(a, b):
+    def inner(x):
+        return a * x + 0
+
+    return inner(b)
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Any:
+    """The functions above, in a file of their own."""
+    path = tmp_path / "edited.py"
+    path.write_text(TEXT, encoding="utf-8")
+    return load(path)
+
+
+def patch_of(source: Source, old: str, new: str) -> Patch:
+    """The patch that replaces an expression of a return statement."""
+    node = next(one for one in ast.walk(source.tree) if isinstance(one, ast.expr) and source.segment_of(one) == old)
+    statement = Statement(source.file, source.tree.body[-1], "", "f")
+    return Patch([(statement, replace_expression(node, new))], {source.file: source})
+
+
+def test_an_edit_runs_and_is_taken_out(module: Any) -> None:
+    """A fix would be verified on the code as it was, or the user's functions would stay edited."""
+    program = rewrite(functions_run(partial(module.twice, 3)))
+    functions = EditedFunctions(program.codes, program.sources)
+    (source,) = program.sources.values()
+    code = module.twice.__code__
+    with functions.edited(patch_of(source, "2 * x", "5 * x")):
+        assert module.twice(3) == 15
+    assert module.twice(3) == 6
+    assert module.twice.__code__ is code
+
+
+def test_a_function_inside_another_is_made_anew(module: Any) -> None:
+    """The edit of a closure would change nothing."""
+    program = rewrite(functions_run(partial(module.outer, 2, 3)))
+    functions = EditedFunctions(program.codes, program.sources)
+    (source,) = program.sources.values()
+    with functions.edited(patch_of(source, "a * x + 0", "a * x + 1"), anew=True):
+        assert module.outer(2, 3) == 7
+    assert module.outer(2, 3) == 6
+
+
+def test_other_variables_of_the_function_around_take_a_new_one(tmp_path: Path) -> None:
+    """A live closure would read a variable that it has no cell for, which ends the process."""
+    path = tmp_path / "closure.py"
+    path.write_text("def outer(a, b):\n    def inner(x):\n        return a * x\n    b\n    return inner, lambda: b\n")
+    inner, _ = load(path).outer(2, 3)
+    program = rewrite(functions_run(partial(inner, 1)))
+    functions = EditedFunctions(program.codes, program.sources)
+    (source,) = program.sources.values()
+    with pytest.raises(RebindError), functions.edited(patch_of(source, "a * x", "b * x")):
+        raise AssertionError
+    assert inner(1) == 2
+
+
+def test_what_is_no_code_is_said(module: Any) -> None:
+    """An edit would be taken for one that changes nothing."""
+    program = rewrite(functions_run(partial(module.twice, 3)))
+    (source,) = program.sources.values()
+    functions = EditedFunctions(program.codes, program.sources)
+    with pytest.raises(SyntaxError), functions.edited(patch_of(source, "2 * x", "2 *")):
+        raise AssertionError
+
+
+def test_a_patch_lists_its_edits_by_file() -> None:
+    """A report would not carry the fix to where it is written."""
+    source = Source("x.py", TEXT)
+    patch = patch_of(source, "2 * x", "x")
+    assert patch.to_builtins() == {"x.py": [(5, 11, 5, 16, "x")]}
+    assert patch.edits() == {"x.py": [Edit((5, 11), (5, 16), "x")]}
+
+
+def test_the_growth_of_an_edit() -> None:
+    """Of two fixes the longer one would be shown."""
+    assert growth_of_edit(Edit((1, 2), (1, 5), "x")) == -2
+    assert growth_of_edit(Edit((1, 2), (2, 5), "xyz")) == 3
+    assert shift_edit(Edit((1, 2), (2, 5), "x"), 3) == Edit((4, 2), (5, 5), "x")
+
+
+def test_a_statement_is_found_by_its_place() -> None:
+    """An edit would be made in another statement, after a form feed for one."""
+    source = Source("x.py", TEXT)
+    statement = Statement("x.py", ast.parse(TEXT).body[1].body[0], "", "twice")  # type: ignore[attr-defined]
+    assert source.segment_of(source_node(statement, source)) == "return 2 * x"
