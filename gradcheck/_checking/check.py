@@ -327,7 +327,7 @@ class _CheckRun:
         clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not wrong)
         if not self.explain or not (wrong or clipped or self.common):
             return report
-        from gradcheck._repair.explain import explain
+        from gradcheck._repair.explain import Question, explain
 
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
@@ -335,7 +335,7 @@ class _CheckRun:
         try:
             known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
             content = self._content(frozenset(code.law for code in clipped))
-            found = explain(self.subject, self.seed, self.common, failing, known, content, briefly=keeps_state)
+            found = explain(Question(self.subject, self.seed, self.common, failing, known, content, keeps_state))
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
                 raise

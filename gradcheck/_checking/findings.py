@@ -35,7 +35,7 @@ ROUND = 2e-6
 
 
 def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
-    """A factor named by the sizes that at least two blocks share, or all of them, while none is right without it."""
+    """A factor named by the sizes that at least two gradients share, or all of them, while none is right without it."""
     if any(block.verdict == "right" for block in audit.blocks.values()):
         return None
     factors = {
@@ -47,9 +47,9 @@ def common_factor(audit: Audit, sizes: Sizes) -> CommonFactor | None:
     if not labels:
         return None
     label, count = Counter(labels.values()).most_common(1)[0]
-    blocks = tuple(name for name in labels if labels[name] == label)
+    names = tuple(name for name in labels if labels[name] == label)
     judged = [name for name, block in audit.blocks.items() if block.verdict != "vacuous"]
-    return CommonFactor(factors[blocks[0]], label, blocks) if count >= 2 or len(judged) == count else None
+    return CommonFactor(factors[names[0]], label, names) if count >= 2 or len(judged) == count else None
 
 
 def findings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,29 +57,37 @@ class Explanation:
         return self.patch is not None and not self.rest
 
 
-def explain(
-    subject: Target | TargetFactory,
-    seed: int,
-    common: CommonFactor | None,
-    failing: Sizes,
-    known: set[str] | None,
-    content: Content,
-    *,
-    briefly: bool = False,
-) -> Explanation:
-    """Trace the backward where it is wrong.
+@dataclass(frozen=True)
+class Question:
+    """What is asked: where the backward of a subject is wrong.
 
     Args:
         subject: What is checked.
         seed: The seed of the check.
         common: A factor that all gradients have in common.
         failing: Sizes at which it is known to fail.
-        known: The gradients that are wrong at some sizes; None if they are only where weights or cotangents are large.
+        expected_wrong: The gradients that are wrong at some sizes; None if they are only where weights or cotangents
+            are large.
         content: Whether a whole check of patched code is content.
-        briefly: Try few edits, since it is not a line of the backward that is known to be wrong.
+        few_edits: Try few edits, since it is not a line of the backward that is known to be wrong.
     """
+
+    subject: Target | TargetFactory
+    seed: int
+    common: CommonFactor | None
+    failing: Sizes
+    expected_wrong: set[str] | None
+    content: Content
+    few_edits: bool = False
+
+
+def explain(question: Question) -> Explanation:
+    """Trace the backward where it is wrong, and mend it."""
     with _nan_filled_np_empty():
-        return _explained(subject, seed, common, failing, known, content, briefly)
+        if isinstance(question.subject, Target):
+            divisor = 1.0 if question.common is None else question.common.value
+            return _explain_target(question, question.subject, divisor)
+        return _explain_factory(question, question.subject)
 
 
 @contextmanager
@@ -104,97 +112,95 @@ def _nan_filled_np_empty() -> Iterator[None]:
         numpy.empty, numpy.empty_like = plain
 
 
-def _explained(
-    subject: Target | TargetFactory,
-    seed: int,
-    common: CommonFactor | None,
-    failing: Sizes,
-    known: set[str] | None,
-    content: Content,
-    briefly: bool,
-) -> Explanation:
-    if isinstance(subject, Target):
-        return _at(subject, seed, 1.0 if common is None else common.value, known, content, None, briefly)
+def _explain_factory(question: Question, factory: TargetFactory) -> Explanation:
+    """At small sizes, at the defaults, where it is known to fail: at the first of them that tells something."""
     tried: list[Sizes] = []
     result = Explanation()
-
-    def at(sizes: Sizes) -> Explanation:
-        def rebuild() -> Target:
-            again = subject.build(seed, sizes)
-            again.draw_cotangents(cotangent_rng(seed))
-            return again
-
-        tried.append(sizes)
-        try:
-            target = subject.build(seed, sizes)
-            divisor = 1.0 if common is None else factor_for_sizes(common.label, sizes)
-        except (TargetError, StopIteration):
-            return Explanation()
-        return _at(target, seed, divisor, known, content, rebuild, briefly)
-
-    for sizes in [*sizes_to_trace(subject), failing]:
+    for sizes in [*sizes_to_trace(factory), question.failing]:
         if sizes not in tried:
-            result = at(sizes)
+            tried.append(sizes)
+            result = _explain_at_sizes(question, factory, sizes)
             if result.findings:
                 break
-    if result.findings and not result.whole and not briefly:
-        # in one step of time what is wrong in one place does not spread to all others
-        short = _one_step(subject, seed, tried[-1])
-        briefly = True
-        closer = at(short) if short is not None else result
-        closer.evaluations += result.evaluations
-        result = closer if closer.whole else result
-    return result
+    if not result.findings or result.whole or question.few_edits:
+        return result
+    # in one step of time what is wrong in one place does not spread to all others
+    short = _one_step(factory, question.seed, tried[-1])
+    if short is None:
+        return result
+    closer = _explain_at_sizes(replace(question, few_edits=True), factory, short)
+    closer.evaluations += result.evaluations
+    return closer if closer.whole else result
 
 
-def _one_step(subject: TargetFactory, seed: int, sizes: Sizes) -> Sizes | None:
+def _explain_at_sizes(question: Question, factory: TargetFactory, sizes: Sizes) -> Explanation:
+    def rebuild() -> Target:
+        again = factory.build(question.seed, sizes)
+        again.draw_cotangents(cotangent_rng(question.seed))
+        return again
+
+    try:
+        target = factory.build(question.seed, sizes)
+    except TargetError:
+        return Explanation()
+    divisor = 1.0 if question.common is None else factor_for_sizes(question.common.label, sizes)
+    return _explain_target(question, target, divisor, rebuild)
+
+
+def _one_step(factory: TargetFactory, seed: int, sizes: Sizes) -> Sizes | None:
     """The sizes with that one at 1 which makes the backward compute least: the number of time steps."""
     counts: list[tuple[int, str]] = []
     for name in sizes:
-        if name not in subject.pinned and sizes[name] > 1:
+        if name not in factory.pinned and sizes[name] > 1:
             try:
-                counts.append((count_backward_values(subject.build(seed, {**sizes, name: 1})), name))
+                counts.append((count_backward_values(factory.build(seed, {**sizes, name: 1})), name))
             except TargetError:
                 continue
     return {**sizes, min(counts)[1]: 1} if counts else None
 
 
-def _at(
-    target: Target,
-    seed: int,
-    divisor: float,
-    known: set[str] | None,
-    content: Content,
-    rebuild: Callable[[], Target] | None,
-    briefly: bool,
+def _explain_target(
+    question: Question, target: Target, divisor: float, rebuild: Callable[[], Target] | None = None
 ) -> Explanation:
-    with opened(target, seed):
+    note = ""
+    with opened(target, question.seed):
         if not _is_double_precision(target):
             return Explanation(note=IN_FLOAT32)
-        for base in _points(target, hidden=known is None):
+        for base in _points(target, hidden=question.expected_wrong is None):
             try:
-                with Trace(target, divisor, base) as trace:
-                    plain = trace.judgement({})
-                    wrong = trace.wrong(plain.recording.gradients)
-                    if not wrong and divisor == 1.0:
-                        continue
-                    if known is not None and not set(wrong) <= known:
-                        return Explanation(note=OTHERS_ARE_WRONG)
-                    trace.held = trace.forward_functions(plain)
-                    traced = repairs_by_value(trace, faults(trace))
-                    around = rank_statements(trace, plain)
+                trace = Trace(target, divisor, base)
+                found = _explain_at_point(question, trace, rebuild)
             except NoSourceError as error:
                 return Explanation(note=str(error))
             except TooMuchError:
                 return Explanation(note=TOO_LARGE)
-            search = Search(trace, around, rebuild)
-            if briefly:
-                search.limit = min(search.limit, FEW_RUNS)
-            outcome = find_repair(Case(trace, search, content, wrong, traced), divisor)
-            if outcome.repairs:
-                findings = [line_finding(repair, trace, outcome.patch) for repair in outcome.repairs]
-                return Explanation(findings, outcome.patch, trace.evaluations, rest=outcome.still_wrong)
-    return Explanation(note=_no_source_note(trace))
+            if found is not None:
+                return found
+            note = _no_source_note(trace)
+    return Explanation(note=note)
+
+
+def _explain_at_point(question: Question, trace: Trace, rebuild: Callable[[], Target] | None) -> Explanation | None:
+    """What the trace finds at one point; None if that is nothing."""
+    divisor = trace.divisor
+    with trace:
+        plain = trace.judgement({})
+        wrong = trace.wrong(plain.recording.gradients)
+        if not wrong and divisor == 1.0:
+            return None
+        if question.expected_wrong is not None and not set(wrong) <= question.expected_wrong:
+            return Explanation(note=OTHERS_ARE_WRONG)
+        trace.held = trace.forward_functions(plain)
+        traced = repairs_by_value(trace, faults(trace))
+        around = rank_statements(trace, plain)
+    search = Search(trace, around, rebuild)
+    if question.few_edits:
+        search.limit = min(search.limit, FEW_RUNS)
+    outcome = find_repair(Case(trace, search, question.content, wrong, traced), divisor)
+    if not outcome.repairs:
+        return None
+    findings = [line_finding(repair, trace, outcome.patch) for repair in outcome.repairs]
+    return Explanation(findings, outcome.patch, trace.evaluations, rest=outcome.still_wrong)
 
 
 def _is_double_precision(target: Target) -> bool:

@@ -260,9 +260,9 @@ def _inside(case: Case, name: str, sharing: list[Repair], others: list[Repair]) 
             return None
     if step is None or step.still_wrong:
         return None
-    blocks = {one for repair in sharing for one in repair.blocks}
+    spoiled = {one for repair in sharing for one in repair.blocks}
     alternatives = [case.tidy(one) for one in step.alternatives]
-    return Repair(alternatives, tuple(one for one in case.wrong if one in blocks))
+    return Repair(alternatives, tuple(one for one in case.wrong if one in spoiled))
 
 
 def _again(case: Case, repair: Repair, found: list[Repair]) -> Repair:

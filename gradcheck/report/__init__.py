@@ -1,9 +1,9 @@
-"""What a check found, as records, and each form in which a user reads it.
+"""What people see: the records of a check, and each form in which they are read.
 
-What enters: what the other rooms found: blocks, laws, trials, findings, fixes.
-What leaves: a `Report`, and its text, HTML, Markdown, JSON and plain dict. All values are builtins, so that a report
-can be sent to another process.
+A check leaves `records.py`: gradients, laws, findings, trials. A finding is data: a `codes.FindingCode`, and evidence
+and labels of derivatives from `evidence.py`. `finding_phrases.py` is the one place where a finding becomes a sentence,
+`phrases.py` holds the words that all forms share, and there is one file a form: `text.py`, `markdown.py`, `html/`.
+JSON is `Report.to_json`, which docs/report-format.md describes field by field. Nothing reads a sentence back.
 
-Start with `records.py`: every field of a report. Then `text.py`, the report on a terminal. `markdown.py` and the
-HTML page show the same records; `phrases.py` holds the words that they share.
+Start with `records.py`, then `finding_phrases.py`.
 """

@@ -23,21 +23,21 @@ def to_markdown(report: ReportRecord) -> str:
     for number, finding in enumerate(report.findings, 1):
         lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]
     lines += [f"- {_escaped(note)}" for note in report.notes]
-    for reason, blocks in reasons(report).items():
-        lines.append(f"- {', '.join(_code(block.name) for block in blocks)}: {_escaped(reason)}")
+    for reason, gradients in reasons(report).items():
+        lines.append(f"- {', '.join(_code(gradient.name) for gradient in gradients)}: {_escaped(reason)}")
     lines += [
         "",
         "| gradient | verdict | error | ± bar | would see | worst entry | analytic | numerical |",
         "|---|---|---:|---:|---:|---|---:|---:|",
     ]
-    for block in worst_first(report):
+    for gradient in worst_first(report):
         numbers = [
-            format_small(block.error),
-            format_small(block.error_bar),
-            format_small(block.sensitivity),
-            *format_worst_entry(block),
+            format_small(gradient.error),
+            format_small(gradient.error_bar),
+            format_small(gradient.sensitivity),
+            *format_worst_entry(gradient),
         ]
-        cells = [_code(block.name), f"{VERDICT_SIGNS[block.verdict]} {block.verdict}", *numbers]
+        cells = [_code(gradient.name), f"{VERDICT_SIGNS[gradient.verdict]} {gradient.verdict}", *numbers]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", footer(report), ""])
 

@@ -16,8 +16,8 @@ SORT_ORDER: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "
 
 
 def worst_first(report: ReportRecord) -> list[Block]:
-    """The blocks in the order in which a reader wants them."""
-    return sorted(report.blocks.values(), key=lambda block: (SORT_ORDER[block.verdict], -(block.error or 0.0)))
+    """The gradients in the order in which a reader wants them."""
+    return sorted(report.blocks.values(), key=lambda gradient: (SORT_ORDER[gradient.verdict], -(gradient.error or 0.0)))
 
 
 def format_location(finding: Finding) -> str:
@@ -33,7 +33,9 @@ def headline(report: ReportRecord) -> str:
     """The outcome in one line, without the name."""
     total = len(report.blocks)
     broken = [law.name for law in report.laws.values() if not law.holds]
-    counts = {verdict: sum(block.verdict == verdict for block in report.blocks.values()) for verdict in SORT_ORDER}
+    counts = {
+        verdict: sum(gradient.verdict == verdict for gradient in report.blocks.values()) for verdict in SORT_ORDER
+    }
     parts = [f"{count} of {total} gradients {verdict}" for verdict, count in counts.items() if count]
     laws = f"{'law' if len(broken) == 1 else 'laws'} broken: {', '.join(broken)}" if broken else ""
     # Where no gradient is wrong, the broken laws are what is.
@@ -42,11 +44,11 @@ def headline(report: ReportRecord) -> str:
 
 
 def reasons(report: ReportRecord) -> dict[str, list[Block]]:
-    """Why gradients are not judged: each reason once, with its blocks."""
+    """Why gradients are not judged: each reason once, with its gradients."""
     found: dict[str, list[Block]] = {}
-    for block in worst_first(report):
-        if block.message and block.verdict in ("inconclusive", "vacuous"):
-            found.setdefault(block.message, []).append(block)
+    for gradient in worst_first(report):
+        if gradient.message and gradient.verdict in ("inconclusive", "vacuous"):
+            found.setdefault(gradient.message, []).append(gradient)
     return found
 
 
@@ -66,11 +68,11 @@ def format_small(value: float | None) -> str:
     return "" if value is None else f"{value:.1e}"
 
 
-def format_worst_entry(block: Block) -> tuple[str, str, str]:
+def format_worst_entry(gradient: Block) -> tuple[str, str, str]:
     """The worst entry's index and its two values, or blanks."""
-    if block.worst is None:
+    if gradient.worst is None:
         return "", "", ""
-    index, analytic, numerical = block.worst
-    if block.verdict == "right":
+    index, analytic, numerical = gradient.worst
+    if gradient.verdict == "right":
         return str(list(index)), f"{analytic:.6g}", f"{numerical:.6g}"
     return str(list(index)), *format_apart(analytic, numerical)

@@ -30,11 +30,11 @@ class Worst(NamedTuple):
 class Block:
     """One parameter's gradient, judged.
 
-    `error` is |analytic - numerical| relative to the norm of the block's gradient, `error_bar` what the comparison
+    `error` is |analytic - numerical| relative to the gradient's norm, `error_bar` what the comparison
     could resolve, `sensitivity` the size of an error that would have been missed with a probability of at most 1e-6,
     all in the same measure. `worst` is None where no single entry was differenced. `factor` is a factor common to
-    every block (see the law "reduction") that was divided out before judging; 1.0 otherwise. `where` says which part of
-    a wrong gradient is wrong, if it is right elsewhere.
+    every gradient (see the law "reduction") that was divided out before judging; 1.0 otherwise. `where` says which
+    part of a wrong gradient is wrong, if it is right elsewhere.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Finding(FindingRecord):
 
 @dataclass(frozen=True)
 class Trial:
-    """The outcome at one set of sizes: its verdict, the wrong blocks, and what else is to be said."""
+    """The outcome at one set of sizes: its verdict, the wrong gradients, and what else is to be said."""
 
     sizes: dict[str, int]
     verdict: Verdict
@@ -120,7 +120,7 @@ class ReportRecord:
 
     @property
     def ok(self) -> bool:
-        """True only when every block is right and every law holds."""
+        """True only when every gradient is right and every law holds."""
         return self.verdict == "right"
 
     @property

@@ -44,8 +44,10 @@ def to_rich(report: ReportRecord) -> RenderableType:
     if report.doc:
         parts.append(_indented(Text(report.doc, style="dim")))
     parts += [_indented(_finding(number, finding), 2) for number, finding in enumerate(report.findings, 1)]
-    for reason, blocks in reasons(report).items():
-        parts.append(_indented(Text(f"? {', '.join(block.name for block in blocks)}: {reason}", style="yellow")))
+    for reason, gradients in reasons(report).items():
+        parts.append(
+            _indented(Text(f"? {', '.join(gradient.name for gradient in gradients)}: {reason}", style="yellow"))
+        )
     parts += [_indented(Text(note, style="yellow")) for note in report.notes]
     parts.append(_indented(_table(report)))
     holding = ", ".join(law.name for law in report.laws.values() if law.holds)
@@ -77,24 +79,29 @@ def _table(report: ReportRecord) -> Table:
     for column in ("error", "± bar", "would see", "worst entry", "analytic", "numerical"):
         # On a narrow terminal a number goes on in the next line: one that is cropped tells a lie.
         table.add_column(column, justify="right", overflow="fold")
-    for block in worst_first(report):
-        table.add_row(*(Text(cell, style=style) for cell, style in _row(block)))
+    for gradient in worst_first(report):
+        table.add_row(*(Text(cell, style=style) for cell, style in _row(gradient)))
     return table
 
 
-def _row(block: Block) -> list[tuple[str, str]]:
+def _row(gradient: Block) -> list[tuple[str, str]]:
     """The cells and their styles."""
-    shape = "×".join(map(str, block.shape)) or "scalar"
-    verdict = f"{VERDICT_SIGNS[block.verdict]} {block.verdict}" + (
-        f" (÷ {block.factor:g})" if block.factor != 1.0 else ""
+    shape = "×".join(map(str, gradient.shape)) or "scalar"
+    verdict = f"{VERDICT_SIGNS[gradient.verdict]} {gradient.verdict}" + (
+        f" (÷ {gradient.factor:g})" if gradient.factor != 1.0 else ""
     )
     numbers = [
-        format_small(block.error),
-        format_small(block.error_bar),
-        format_small(block.sensitivity),
-        *format_worst_entry(block),
+        format_small(gradient.error),
+        format_small(gradient.error_bar),
+        format_small(gradient.sensitivity),
+        *format_worst_entry(gradient),
     ]
-    return [(block.name, ""), (shape, ""), (verdict, STYLES[block.verdict]), *((number, "") for number in numbers)]
+    return [
+        (gradient.name, ""),
+        (shape, ""),
+        (verdict, STYLES[gradient.verdict]),
+        *((number, "") for number in numbers),
+    ]
 
 
 def _indented(part: RenderableType, by: int = 2) -> Padding:

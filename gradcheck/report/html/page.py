@@ -133,7 +133,7 @@ def _what_is_wrong(report: ReportRecord, level: int) -> Html:
     parts += [paragraph(note) for note in report.notes]
     if undecided := _reasons(report):
         parts += [heading(level, "What could not be decided"), tag("ul", *undecided)]
-    seen = [block.sensitivity for block in report.blocks.values() if block.sensitivity is not None]
+    seen = [gradient.sensitivity for gradient in report.blocks.values() if gradient.sensitivity is not None]
     if report.ok and seen and all(map(math.isfinite, seen)):
         parts += [paragraph(f"An error of {format_small(max(seen))} of a gradient, or more, in any of them {PROMISE}.")]
     return join_html(*parts)
@@ -172,11 +172,13 @@ def _diff_line(line: str) -> Html:
 
 def _reasons(report: ReportRecord) -> list[Html]:
     """Why gradients are not judged."""
-    return [tag("li", _names(blocks), escape(f": {reason}")) for reason, blocks in reasons(report).items()]
+    return [tag("li", _names(gradients), escape(f": {reason}")) for reason, gradients in reasons(report).items()]
 
 
-def _names(blocks: Sequence[Block]) -> Html:
-    return Html(", ".join(inline("b", escape(f"{VERDICT_SIGNS[block.verdict]} {block.name}")) for block in blocks))
+def _names(gradients: Sequence[Block]) -> Html:
+    return Html(
+        ", ".join(inline("b", escape(f"{VERDICT_SIGNS[gradient.verdict]} {gradient.name}")) for gradient in gradients)
+    )
 
 
 def _smallest(report: ReportRecord, level: int) -> Html:
@@ -196,37 +198,37 @@ def _smallest(report: ReportRecord, level: int) -> Html:
 
 
 def _gradients(report: ReportRecord, level: int) -> Html:
-    blocks = worst_first(report)
-    if not blocks:
+    gradients = worst_first(report)
+    if not gradients:
         return NOTHING
     columns = [column_head(text) for text in ("gradient", "shape", "verdict")]
     columns += [column_head(text, "number") for text in ("error", "± bar", "would see", "worst entry")]
     columns += [column_head(text, "number") for text in ("analytic", "numerical")]
-    divided = any(block.factor != 1.0 for block in blocks)
+    divided = any(gradient.factor != 1.0 for gradient in gradients)
     return join_html(
         heading(level, "Gradients"),
-        picture(blocks),
-        data_table("Gradients", columns, map(_block, blocks), "gradients"),
+        picture(gradients),
+        data_table("Gradients", columns, map(_gradient, gradients), "gradients"),
         paragraph("÷: judged after this factor was divided out; see the law “reduction”.", "dim")
         if divided
         else NOTHING,
     )
 
 
-def _block(block: Block) -> Html:
-    shape = "×".join(map(str, block.shape)) or "scalar"
-    told = block.message if block.verdict in ("right", "wrong") else ""  # of others it is said above
+def _gradient(gradient: Block) -> Html:
+    shape = "×".join(map(str, gradient.shape)) or "scalar"
+    told = gradient.message if gradient.verdict in ("right", "wrong") else ""  # of others it is said above
     message = tag("div", escape(told), class_="dim note") if told else NOTHING
     cells = [
-        tag("th", escape(block.name), message, scope="row"),
+        tag("th", escape(gradient.name), message, scope="row"),
         tag("td", escape(shape)),
-        tag("td", verdict_mark(block.verdict, f" (÷ {block.factor:g})" if block.factor != 1.0 else "")),
+        tag("td", verdict_mark(gradient.verdict, f" (÷ {gradient.factor:g})" if gradient.factor != 1.0 else "")),
     ]
     numbers = [
-        format_small(block.error),
-        format_small(block.error_bar),
-        format_small(block.sensitivity),
-        *format_worst_entry(block),
+        format_small(gradient.error),
+        format_small(gradient.error_bar),
+        format_small(gradient.sensitivity),
+        *format_worst_entry(gradient),
     ]
     cells += [tag("td", escape(number) if number else MISSING, class_="number") for number in numbers]
     return tag("tr", *cells)

@@ -27,10 +27,10 @@ _LABEL = 18
 PROMISE = f"would have been missed with a probability of at most 1e{round(math.log10(MISS_PROBABILITY))}"
 
 
-def picture(blocks: Sequence[Block]) -> Html:
+def picture(gradients: Sequence[Block]) -> Html:
     """Each error on a logarithmic axis, beside the error bar it has to stay within."""
-    bottom = _TOP + _ROW * len(blocks)
-    rows = [_bar(block, _TOP + _ROW * (number + 0.5)) for number, block in enumerate(blocks)]
+    bottom = _TOP + _ROW * len(gradients)
+    rows = [_bar(gradient, _TOP + _ROW * (number + 0.5)) for number, gradient in enumerate(gradients)]
     title = tag("title", escape("The error of each gradient beside its error bar, on a logarithmic axis"))
     drawing = tag(
         "svg", title, _axis(bottom), *rows, viewBox=f"0 0 {_WIDTH:g} {bottom + 24:g}", role="img", class_="picture"
@@ -47,26 +47,28 @@ def _axis(bottom: float) -> Html:
     return tag("g", *parts)
 
 
-def _bar(block: Block, y: float) -> Html:
+def _bar(gradient: Block, y: float) -> Html:
     """A row: the name, the error bar, what would be seen, the error."""
-    name = block.name if len(block.name) <= _LABEL else block.name[: _LABEL - 1] + "…"
-    parts = [tag("title", escape(f"{block.name}: {block.verdict}")), _label(0, y + 4, name, "label", "start")]
-    bar, error = _drawable(block.error_bar), _drawable(block.error)
+    name = gradient.name if len(gradient.name) <= _LABEL else gradient.name[: _LABEL - 1] + "…"
+    parts = [tag("title", escape(f"{gradient.name}: {gradient.verdict}")), _label(0, y + 4, name, "label", "start")]
+    bar, error = _drawable(gradient.error_bar), _drawable(gradient.error)
     if bar is not None:
         parts.append(_box(_LEFT, y - 6, _x(bar) - _LEFT, 12, "band"))
-    if (seen := _drawable(block.sensitivity)) is not None:
+    if (seen := _drawable(gradient.sensitivity)) is not None:
         parts.append(_line(_x(seen), y - 9, _x(seen), y + 9, "seen"))
     if error is None:
         parts.append(
-            _label(_LEFT + 8, y + 4, f"{VERDICT_SIGNS[block.verdict]} no number", f"value {block.verdict}", "start")
+            _label(
+                _LEFT + 8, y + 4, f"{VERDICT_SIGNS[gradient.verdict]} no number", f"value {gradient.verdict}", "start"
+            )
         )
         return tag("g", *parts)
     if bar is None or error > bar:
         start = _LEFT if bar is None else _x(bar)
-        parts.append(_box(start, y - 3, _x(error) - start, 6, f"beyond {block.verdict}"))
-    parts.append(tag("circle", cx=f"{_x(error):.1f}", cy=f"{y:.1f}", r=8, class_=f"mark {block.verdict}"))
-    parts.append(_label(_x(error), y + 4, VERDICT_SIGNS[block.verdict], f"sign {block.verdict}", "middle"))
-    parts.append(_label(_WIDTH - 4, y + 4, format_small(block.error), f"value {block.verdict}", "end"))
+        parts.append(_box(start, y - 3, _x(error) - start, 6, f"beyond {gradient.verdict}"))
+    parts.append(tag("circle", cx=f"{_x(error):.1f}", cy=f"{y:.1f}", r=8, class_=f"mark {gradient.verdict}"))
+    parts.append(_label(_x(error), y + 4, VERDICT_SIGNS[gradient.verdict], f"sign {gradient.verdict}", "middle"))
+    parts.append(_label(_WIDTH - 4, y + 4, format_small(gradient.error), f"value {gradient.verdict}", "end"))
     return tag("g", *parts)
 
 

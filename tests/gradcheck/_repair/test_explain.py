@@ -9,7 +9,7 @@ import pytest
 
 from gradcheck import Target, target
 from gradcheck._repair import explain as _explain
-from gradcheck._repair.explain import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, Explanation, explain
+from gradcheck._repair.explain import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, Explanation, Question, explain
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._usercode.patching import Patch
 from gradcheck.report.codes import FindingCode
@@ -29,7 +29,7 @@ def squares(dtype: Any = np.float64, factor: float = 3.0) -> Target:
 
 def explained(subject: Any, known: set[str] | None, accepts: bool = True) -> Explanation:
     """The explanation where a whole check is content with everything, or with nothing."""
-    return explain(subject, 0, None, {}, known, lambda *_: accepts)
+    return explain(Question(subject, 0, None, {}, known, lambda *_: accepts))
 
 
 def test_a_line_is_found_and_mended() -> None:
@@ -90,7 +90,7 @@ def test_small_sizes_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         _explain, "_at", lambda subject, *_: traced.append(subject.values()["W"].shape) or Explanation()
     )
-    explain(made, 0, None, dict(made.sizes), {"W"}, lambda *_: True)
+    explain(Question(made, 0, None, dict(made.sizes), {"W"}, lambda *_: True))
     assert traced == [(4, 5), (8, 9)]
 
 
