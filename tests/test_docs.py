@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from gradcheck.report.records import Block, Finding, Law, ReportRecord, Trial
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -47,33 +44,3 @@ def test_links_lead_somewhere(page: Path) -> None:
     """A reader would follow a link to nothing."""
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("record", [ReportRecord, Block, Law, Trial, Finding], ids=lambda record: record.__name__)
-def test_every_field_of_a_report_is_documented(record: type) -> None:
-    """A program that reads reports would find fields that nobody explains."""
-    page = (DOCS / "report.md").read_text("utf-8")
-    assert [one.name for one in dataclasses.fields(record) if f"`{one.name}`" not in page] == []
-
-
-def test_every_code_of_a_finding_is_documented() -> None:
-    """A program that reads reports would find codes that nobody explains."""
-    codes = pytest.importorskip("gradcheck.report.codes")
-    page = (DOCS / "report.md").read_text("utf-8")
-    assert [code for code in codes.FindingCode if f"`{code}`" not in page] == []
-
-
-def test_every_kind_of_evidence_is_documented_with_its_fields() -> None:
-    """A program that reads reports would find evidence that nobody explains."""
-    evidence = pytest.importorskip("gradcheck.report.evidence")
-    page = (DOCS / "report.md").read_text("utf-8")
-    records = [
-        evidence.Label,
-        evidence.Fix,
-        evidence.IndexRange,
-        evidence.AxisPart,
-        *evidence.Evidence.__subclasses__(),
-    ]
-    names = [one.kind for one in evidence.Evidence.__subclasses__()]
-    names += [one.name for record in records for one in dataclasses.fields(record)]
-    assert [name for name in names if f"`{name}`" not in page] == []

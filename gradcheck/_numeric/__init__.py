@@ -1,8 +1,14 @@
-"""Derivatives of the loss, each with an error bar.
+"""Numbers from a target: losses, gradients, and derivatives of the loss with an error bar.
 
-In comes a target that is `opened`; out go slopes along directions and derivatives of entries. Start with
-`difference.py`: complex steps, and a tableau of central differences. `evaluator.py` asks the target for losses, counts
-them, and picks the scheme: complex steps where a real difference confirms them (`scheme.py`), else real ones, after
-their noise was measured (`noise.py`). `entries.py` differences whole gradients, `shared_entries.py` in other processes.
-`gradients.py` makes arrays of what grads() returns.
+What enters: a `Target` at a point, and a direction or an entry to differentiate along.
+What leaves: a `Derivative`: its value, its error bar, and the kink that was seen, if any.
+
+Where the code takes complex numbers, one complex step gives the derivative to rounding; a real difference along the
+same direction must confirm it before it is believed. Elsewhere a tableau of central differences is extrapolated to a
+step of zero. The noise of the loss is measured, so that an error bar is never a guess.
+
+Read `difference.py` first: the derivative of a function of one variable. Then `evaluator.py`, which asks a target
+for losses and counts them. `scheme.py` decides between complex and real steps, and `noise.py` measures how noisy and
+how straight the loss is. `gradients.py` reads what `grads()` returned. `entries.py` differences every entry of a
+gradient, and `shared_entries.py` does so in worker processes.
 """

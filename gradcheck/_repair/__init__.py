@@ -14,6 +14,7 @@ ways. `by_value.py` evaluates an edit inside the running backward and asks wheth
 trace expects. `by_running.py` runs the whole backward with an edit and asks which gradients are still wrong; it is
 slower, and it serves where the trace has no answer.
 
-Read `explain.py` first: what is traced at which sizes, which edits are tried, and what is said. `mistake_names.py`
-names the mistake from the edit that mends it.
+Read `explain.py` first: what is traced, at which sizes and points. Then `strategies.py`: in which order edits are
+tried, until a whole check accepts them. `mistake_names.py` names the mistake from the edit that mends it, and
+`line_findings.py` makes the record of a line.
 """

@@ -1,8 +1,16 @@
-"""What is checked: parameters, a loss, and the gradients somebody wrote by hand.
+"""What is checked: a target, and the factory that builds it at any size.
 
-In comes the user's code in one of three forms; out go its values, the loss at other values, and the gradients there.
-Start with `target.py`. A `Target` asks its problem (`problems.py`): arrays that are changed in place, a pure function,
-or a forward with its backward. `validation.py` refuses what cannot be checked, when the target is made. `factory.py`
-makes targets at other sizes. `opening.py` has the one way to use a target: `opened` draws what stays fixed, and puts
-every array back.
+What enters: the user's parameters, loss and gradients; or a function that builds them from a random generator and
+sizes.
+What leaves: answers to three questions. What are the parameters? What is the loss at other values? What are the
+gradients there? Whether the values are written into the user's arrays, passed to a pure function, or passed to a
+forward and a backward is settled here.
+
+The promise of this room: every array is put back, also after an exception or Ctrl-C, and so is the state that the
+user's functions keep elsewhere. The user's functions are called here, so an error in them is reported as theirs.
+
+Read `target.py` first: the public class. `problems.py` holds the three kinds of code behind it, `validation.py`
+refuses what cannot be a target, and `opening.py` puts every array back. `user_state.py` finds what the user's
+functions can reach and change. `factory.py` says which sizes are tried, how a failure is shrunk, and how a worker
+process finds the factory again.
 """

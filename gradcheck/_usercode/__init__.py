@@ -1,14 +1,13 @@
-"""The user's functions and their source: which run, what they say, and how they run with taps in them or with edits.
+"""The user's functions and files: which functions run, how they are rewritten, edited and put back.
 
-Start with `source`: a `Source` is one file as Python reads it, and an `Edit` replaces a piece of its text. Then, in the
-order in which a search for a line uses them:
+What enters: code objects of the user's, or edits of the user's source.
+What leaves: functions that run with taps (each expression passes its value through a hook) or with edits, for the
+time of a `with` block; or fixed files and patches. Afterwards every function is as it was.
 
-- `profiling`: which of the user's functions run;
-- `rewriting`: a module in which every value passes through a tap; `instrument` puts that code into the functions;
-- `scope`: what a statement could name where it runs;
-- `patching`: functions that run as if their file had been edited;
-- `style`: edits written as the user writes;
-- `fix_files`: verified edits written to the user's files, or to a patch.
+This room knows nothing of derivatives. Nothing is written to a file unless the user asks for it.
 
-Nothing here knows of gradients. Whatever is put into a function is taken out again, whatever happens.
+Read `source.py` first: one file of the user's as Python reads it, edits of its text, their diff. Then
+`profiling.py`: which functions run. `rewriting.py` puts taps into a syntax tree, and `instrument.py` puts the
+rewritten code into live functions. `patching.py` does the same with edits. `scope.py` says what a statement could
+name, and `style.py` writes new code as the user writes. `fix_files.py` writes verified fixes.
 """
