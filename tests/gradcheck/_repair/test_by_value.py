@@ -38,7 +38,7 @@ def mended(trace: Trace, repair: Repair) -> list[str]:
 def test_a_statement_is_mended_with_the_value_that_it_needs(line: str, fixed: str, tmp_path: Path) -> None:
     """What the trace knows of a line would mend nothing, or change the style of the line."""
     with traced(tmp_path, line) as trace:
-        cotangent = trace.target.cotangents[0]  # type: ignore[attr-defined]
+        cotangent = trace.target.problem.cotangents[0]
         (repair,) = repairs_by_value(trace, [fault_at(trace, "dw =", cotangent * X)])
         assert fixed in mended(trace, repair)
 
@@ -53,7 +53,7 @@ def test_a_value_that_nothing_gives_mends_nothing(tmp_path: Path) -> None:
 def test_one_edit_that_mends_two_faults_is_one_repair(tmp_path: Path) -> None:
     """The same line would be named twice."""
     with traced(tmp_path, "dy*w") as trace:
-        cotangent = trace.target.cotangents[0]  # type: ignore[attr-defined]
+        cotangent = trace.target.problem.cotangents[0]
         both = [fault_at(trace, "dw =", cotangent * X) for _ in range(2)]
         both[0].blocks, both[1].blocks = ("w",), ("x",)
         (repair,) = repairs_by_value(trace, both)

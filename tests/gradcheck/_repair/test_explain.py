@@ -88,7 +88,7 @@ def test_small_sizes_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
         return Rnn(rng, T, B, D, H, bug="factor").target()
 
     monkeypatch.setattr(
-        _explain, "_at", lambda subject, *_: traced.append(subject.values()["W"].shape) or Explanation()
+        _explain, "_explain_target", lambda _, subject, *__: traced.append(subject.values()["W"].shape) or Explanation()
     )
     explain(Question(made, 0, None, dict(made.sizes), {"W"}, lambda *_: True))
     assert traced == [(4, 5), (8, 9)]

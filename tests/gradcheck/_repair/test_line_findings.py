@@ -13,6 +13,7 @@ from gradcheck._repair.line_findings import line_finding
 from gradcheck._tracing.faults import Fault
 from gradcheck._usercode.patching import Edit, Patch
 from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Source
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import EquivalentEdit, Label, Mistake, RightInput
 
@@ -24,7 +25,7 @@ def backward(dh, o):
         do)
     return dz
 """
-TRACE: Any = SimpleNamespace(program=SimpleNamespace(sources={FILE: SOURCE}))
+TRACE: Any = SimpleNamespace(program=SimpleNamespace(sources={FILE: Source(FILE, SOURCE)}))
 BODY = ast.parse(SOURCE).body[0].body  # type: ignore[attr-defined]
 
 

@@ -6,13 +6,14 @@ import pytest
 
 from gradcheck._repair.mistake_names import name_mistake
 from gradcheck._usercode.patching import Edit
+from gradcheck._usercode.source import Source
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Mistake, Symptom
 
 
 def named(old: str, new: str) -> Symptom:
     """The mistake of a statement whose value is replaced."""
-    return name_mistake(f"y = {old}\n", Edit((1, 4), (1, 4 + len(old.encode())), new))
+    return name_mistake(Source("cell.py", f"y = {old}\n"), Edit((1, 4), (1, 4 + len(old.encode())), new))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_each_mistake_has_its_name(old: str, new: str, code: str, mistake: Mista
 )
 def test_assignments_have_names(old: str, new: str, code: str) -> None:
     """The commonest mistake in a sum over time would have no name."""
-    found = name_mistake(f"dW {old} a\n", Edit((1, 3), (1, 3 + len(old)), new))
+    found = name_mistake(Source("cell.py", f"dW {old} a\n"), Edit((1, 3), (1, 3 + len(old)), new))
     assert found == Symptom(FindingCode(code))
 
 
@@ -86,4 +87,6 @@ def test_what_is_replaced_is_read_in_bytes() -> None:
     """A letter that is not ASCII before the edit would shift what is taken for the old text."""
     source = "s = 'ä'; y = dc\n"
     begin = source.encode().index(b"dc")
-    assert name_mistake(source, Edit((1, begin), (1, begin + 2), "dct")).evidence == (Mistake("dc", "dct"),)
+    assert name_mistake(Source("cell.py", source), Edit((1, begin), (1, begin + 2), "dct")).evidence == (
+        Mistake("dc", "dct"),
+    )

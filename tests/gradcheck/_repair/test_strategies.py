@@ -19,6 +19,7 @@ from gradcheck._repair.strategies import MOST_UNMENDED, Case, find_repair
 from gradcheck._tracing.faults import Fault
 from gradcheck._usercode.patching import Edit
 from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Source
 from gradcheck.report.evidence import Label
 
 FILE = "cell.py"
@@ -79,7 +80,7 @@ def step(number: int, text: str = "0", rest: tuple[str, ...] = ()) -> PartialRep
 
 def case(traced: list[Repair], search: FakeSearch, accepted: Any, wrong: tuple[str, ...] = ("W", "b")) -> Case:
     """A case whose whole check is content with these edits, given as (line, text)."""
-    program = SimpleNamespace(sources={FILE: SOURCE})
+    program = SimpleNamespace(sources={FILE: Source(FILE, SOURCE)})
     trace: Any = SimpleNamespace(program=program, stop_dividing=lambda: None)
 
     def content(patch: Any, _: Any, still_wrong: Any, laws: Any) -> bool:

@@ -9,7 +9,9 @@ import pytest
 from gradcheck._common.errors import TargetError
 from gradcheck._usercode.fix_files import collect_fixes, write_fixes, write_patch
 from gradcheck.cli import main
-from gradcheck.report.records import Finding, Fix
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Fix
+from gradcheck.report.records import Finding
 from gradcheck.report.report import Report
 
 CELL = """\
@@ -33,7 +35,7 @@ def cell(rng, *, B=2, H=3):
 def report(file: Path, *fixes: tuple[int, str, str]) -> Report:
     """A report with verified fixes of whole lines."""
     findings = [
-        Finding("line", "", file=str(file), line=line, fix=Fix(line, before, after, "", True))
+        Finding(FindingCode.WRONG_LINE, file=str(file), line=line, fix=Fix(line, before, after, "", True))
         for line, before, after in fixes
     ]
     edits = [(line, 0, line, len(before.encode()), after) for line, before, after in fixes]
