@@ -398,7 +398,8 @@ class _CheckRun:
         from gradcheck._usercode.profiling import functions_run
 
         subject = self.subject
-        verifier = Verifier((self._outcome_with_another_seed, self._outcome, self._outcome_at_other_parameters))
+        points = self._outcome_with_another_seed, self._outcome
+        verifier = Verifier(points, (self._outcome_at_other_parameters,))
         factor = self.common.label if self.common else ""
         before = behaviour(self._run_once)
 
@@ -410,7 +411,9 @@ class _CheckRun:
                 # functions made by the factory are made anew for each size, from the code of what makes them
                 codes += functions_run(lambda: self._built(subject))
             edited = _lines_of(patch)
-            claim = Claim(verifier.wrong() - set(rest), laws | mended, "" if "reduction" in mended else factor)
+            is_whole = "reduction" in mended
+            shared = self.common.blocks if self.common and is_whole else ()
+            claim = Claim(verifier.wrong().union(shared) - set(rest), laws | mended, "" if is_whole else factor)
             with EditedFunctions(codes, trace.program.sources).edited(patch, anew=anew):
                 if edited is not None and before.objections(behaviour(self._run_once), edited):
                     return False

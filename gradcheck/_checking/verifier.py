@@ -95,14 +95,19 @@ Point = Callable[[], Outcome]
 
 @dataclass
 class Verifier:
-    """Judges edits at several points, each against the code as it is; the cheapest point is asked first."""
+    """Judges edits at several points, each against the code as it is; the cheapest point is asked first.
+
+    At the points `factorless`, a factor that all gradients have in common cannot be told: they are asked only of an
+    edit that leaves none.
+    """
 
     points: tuple[Point, ...]
+    factorless: tuple[Point, ...] = ()
     _before: dict[int, Outcome | None] = field(default_factory=dict)
 
     def learn(self) -> None:
         """Judge the code as it is, at every point; one at which it raises is left out."""
-        for number, point in enumerate(self.points):
+        for number, point in enumerate((*self.points, *self.factorless)):
             if number not in self._before:
                 try:
                     self._before[number] = point()
@@ -111,7 +116,8 @@ class Verifier:
 
     def wrong(self) -> frozenset[str]:
         """The gradients that are wrong at any point."""
-        return frozenset().union(*(before.wrong for before in self._before.values() if before is not None))
+        found = [self._before[number] for number in range(len(self.points))]
+        return frozenset().union(*(before.wrong for before in found if before is not None))
 
     def objections(self, claim: Claim) -> tuple[str, ...]:
         """Why the code as it runs now, edited, is not what was claimed; from the first point that objects.
@@ -119,7 +125,7 @@ class Verifier:
         Raises:
             TargetError: Where the edited code raises.
         """
-        for number, point in enumerate(self.points):
+        for number, point in enumerate(self.points if claim.factor else (*self.points, *self.factorless)):
             before = self._before[number]
             if before is not None:
                 found = objections(before, point(), claim)

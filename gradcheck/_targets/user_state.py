@@ -65,6 +65,8 @@ class UserState:
         self._seen: dict[int, object] = {}
         self._variables: list[_Variable] = []
         self._containers: list[tuple[Any, Any]] = []
+        #: mappings, and the keys that they had
+        self._mappings: list[tuple[dict[Any, Any], frozenset[Any]]] = []
         self._arrays: list[tuple[Any, Any]] = []
         self._generators: list[tuple[Any, Any]] = []
         self._waiting: deque[object] = deque(functions)
@@ -95,7 +97,11 @@ class UserState:
         for container, before in self._containers:
             if counts or _holds_values(container) or _holds_values(before):
                 container.clear()
-                (container.extend if isinstance(container, (list, deque)) else container.update)(before)
+                (container.update if isinstance(container, set) else container.extend)(before)
+        for mapping, keys in self._mappings:
+            for key in [key for key in mapping if key not in keys]:
+                if counts or not isinstance(mapping[key], _COUNTS):
+                    del mapping[key]
         for array, contents in self._arrays:
             np.copyto(array, contents)
         for generator, state in self._generators:
@@ -112,9 +118,11 @@ class UserState:
             self._waiting += [value.__self__, value.__func__]
         elif isinstance(value, functools.partial):
             self._waiting += [value.func, *value.args, *value.keywords.values()]
-        elif isinstance(value, (list, dict, set, deque)):
+        elif isinstance(value, dict):
+            self._keep_mapping(value)
+        elif isinstance(value, (list, set, deque)):
             self._containers.append((value, value.copy()))
-            self._waiting += value.values() if isinstance(value, dict) else value
+            self._waiting += value
         elif isinstance(value, (tuple, frozenset)):
             self._waiting += value
         elif isinstance(value, np.random.Generator):
@@ -129,6 +137,13 @@ class UserState:
             self.complex_arrays.add(id(array))
         if array.dtype != object and array.flags.writeable and array.nbytes <= MAX_COPIED_BYTES:
             self._arrays.append((array, array.copy()))
+
+    def _keep_mapping(self, mapping: dict[Any, Any]) -> None:
+        if "__builtins__" in mapping or mapping is vars(builtins):
+            return  # a namespace that somebody handed on: not theirs to change
+        self._mappings.append((mapping, frozenset(mapping)))
+        for key, value in mapping.items():
+            self._keep_item(mapping, key, value)
 
     def _keep_function(self, function: FunctionType) -> None:
         if not is_user_file(function.__code__.co_filename):
@@ -149,7 +164,7 @@ class UserState:
                 if name in vars(module):
                     self._keep_item(vars(module), name, vars(module)[name])
 
-    def _keep_item(self, namespace: dict[str, Any], name: str, value: object) -> None:
+    def _keep_item(self, namespace: dict[Any, Any], name: Any, value: object) -> None:
         def put(before: object) -> None:
             if before is _MISSING:
                 namespace.pop(name, None)
@@ -223,7 +238,7 @@ def _slots(kind: type) -> Iterator[str]:
 
 def _is_users_class(kind: type) -> bool:
     """Whether a class was made in a file of the user's, or where there is no file, as in a notebook."""
-    if kind.__module__ == "builtins":
+    if kind.__module__ in sys.builtin_module_names:
         return False
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     return file is None or is_user_file(file)

@@ -126,3 +126,16 @@ def test_a_target_brings_the_module_variables_of_its_size() -> None:
     assert check(factory).ok
     assert WEIGHTS is mine[0]
     assert SIZE == 2
+
+
+def test_namespaces_that_are_handed_on_are_left() -> None:
+    """Code that runs in a namespace of its own would lose its builtins."""
+    space: dict[str, Any] = {}
+    exec("def loss():\n    return len([])", space)
+    kept = {"space": space, "loss": space["loss"]}
+    state = UserState([lambda: kept["loss"]()])
+    kept["more"] = np.ones(2)
+    state.restore()
+    assert space["loss"]() == 0
+    assert len(space["__builtins__"]) > 100
+    assert list(kept) == ["space", "loss"]
