@@ -31,3 +31,21 @@ slices and writes in place need no care. `rules` know the derivatives, always wi
 Reading order: `places`, `nodes`, `hooks`, `rewriting`, `buffers`, `recorder`, `calls`, `writes`, `rules`, `sweep`,
 `taping`, `replay`. Each imports only from those before it.
 """
+
+from gradcheck._tape.nodes import Binding, Call, Node, Write
+from gradcheck._tape.places import Place, Statement
+from gradcheck._tape.tape import TapeTooLargeError
+from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
+
+__all__ = [
+    "Binding",
+    "Call",
+    "Node",
+    "Place",
+    "Statement",
+    "TapeTooLargeError",
+    "TapedRun",
+    "Write",
+    "tape_forward",
+    "tape_target",
+]

@@ -98,6 +98,9 @@ class Plain:
 class Switch:
     """Stands in the rewritten code; its hooks are those of whatever it is set to."""
 
+    #: what stands between brackets is handed on as an object
+    slice = slice
+
     def __init__(self) -> None:
         self.set(Plain())
 

@@ -1,0 +1,154 @@
+"""Elementwise functions: NumPy's ufuncs, the same of `math`, and any ufunc that is not known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradcheck._tape.nodes import Array, Cell, Pull
+from gradcheck._tape.rules.operation import Operation, Pulls, summed_to
+
+#: d(result)/d(operand), of the operands' values and the result's
+Slope: TypeAlias = Callable[..., Any]
+
+_ZERO: Slope = lambda *_: 0.0  # noqa: E731
+#: one slope for each operand
+SLOPES: dict[Any, tuple[Slope, ...]] = {
+    np.multiply: (lambda x, y, o: y, lambda x, y, o: x),
+    np.divide: (lambda x, y, o: 1 / y, lambda x, y, o: -x / (y * y)),
+    np.power: (lambda x, y, o: _power_slope(x, y), lambda x, y, o: np.where(x > 0, o * np.log(np.where(x > 0, x, 1)), 0)),
+    np.float_power: (lambda x, y, o: _power_slope(x, y), lambda x, y, o: o * np.log(x)),
+    np.remainder: (lambda x, y, o: 1.0, lambda x, y, o: -np.floor(x / y)),
+    np.fmod: (lambda x, y, o: 1.0, lambda x, y, o: -np.trunc(x / y)),
+    np.maximum: (lambda x, y, o: _first(x, y, x > y), lambda x, y, o: _first(x, y, y > x)),
+    np.minimum: (lambda x, y, o: _first(x, y, x < y), lambda x, y, o: _first(x, y, y < x)),
+    np.fmax: (lambda x, y, o: _first(x, y, x > y), lambda x, y, o: _first(x, y, y > x)),
+    np.fmin: (lambda x, y, o: _first(x, y, x < y), lambda x, y, o: _first(x, y, y < x)),
+    np.hypot: (lambda x, y, o: x / o, lambda x, y, o: y / o),
+    np.arctan2: (lambda x, y, o: y / (x * x + y * y), lambda x, y, o: -x / (x * x + y * y)),
+    np.logaddexp: (lambda x, y, o: np.exp(x - o), lambda x, y, o: np.exp(y - o)),
+    np.logaddexp2: (lambda x, y, o: np.exp2(x - o), lambda x, y, o: np.exp2(y - o)),
+    np.copysign: (lambda x, y, o: np.sign(o) * np.sign(x), _ZERO),
+    np.heaviside: (_ZERO, lambda x, y, o: x == 0),
+    np.exp: (lambda x, o: o,),
+    np.exp2: (lambda x, o: o * math.log(2),),
+    np.expm1: (lambda x, o: o + 1,),
+    np.log: (lambda x, o: 1 / x,),
+    np.log2: (lambda x, o: 1 / (x * math.log(2)),),
+    np.log10: (lambda x, o: 1 / (x * math.log(10)),),
+    np.log1p: (lambda x, o: 1 / (1 + x),),
+    np.sqrt: (lambda x, o: 0.5 / o,),
+    np.cbrt: (lambda x, o: 1 / (3 * o * o),),
+    np.square: (lambda x, o: 2 * x,),
+    np.reciprocal: (lambda x, o: -o * o,),
+    np.absolute: (lambda x, o: np.sign(x),),
+    np.fabs: (lambda x, o: np.sign(x),),
+    np.sin: (lambda x, o: np.cos(x),),
+    np.cos: (lambda x, o: -np.sin(x),),
+    np.tan: (lambda x, o: 1 + o * o,),
+    np.arcsin: (lambda x, o: 1 / np.sqrt(1 - x * x),),
+    np.arccos: (lambda x, o: -1 / np.sqrt(1 - x * x),),
+    np.arctan: (lambda x, o: 1 / (1 + x * x),),
+    np.sinh: (lambda x, o: np.cosh(x),),
+    np.cosh: (lambda x, o: np.sinh(x),),
+    np.tanh: (lambda x, o: 1 - o * o,),
+    np.arcsinh: (lambda x, o: 1 / np.sqrt(x * x + 1),),
+    np.arccosh: (lambda x, o: 1 / np.sqrt(x * x - 1),),
+    np.arctanh: (lambda x, o: 1 / (1 - x * x),),
+    np.deg2rad: (lambda x, o: math.pi / 180,),
+    np.radians: (lambda x, o: math.pi / 180,),
+    np.rad2deg: (lambda x, o: 180 / math.pi,),
+    np.degrees: (lambda x, o: 180 / math.pi,),
+    np.conjugate: (lambda x, o: 1.0,),
+    np.floor_divide: (_ZERO, _ZERO),
+    np.sign: (_ZERO,),
+    np.floor: (_ZERO,),
+    np.ceil: (_ZERO,),
+    np.trunc: (_ZERO,),
+    np.rint: (_ZERO,),
+    np.spacing: (_ZERO,),
+}
+
+#: functions of `math` on numbers, and the ufunc that is the same
+SCALAR: dict[Any, Any] = {
+    getattr(math, name): getattr(np, ufunc)
+    for name, ufunc in {
+        "exp": "exp", "expm1": "expm1", "log1p": "log1p", "log2": "log2", "log10": "log10", "sqrt": "sqrt",
+        "sin": "sin", "cos": "cos", "tan": "tan", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
+        "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
+        "fabs": "fabs", "pow": "power", "atan2": "arctan2", "hypot": "hypot", "fmod": "fmod", "copysign": "copysign",
+        "degrees": "degrees", "radians": "radians",
+    }.items()
+}  # fmt: skip
+#: those whose derivatives need no values
+_SIGNS: dict[Any, tuple[float, ...]] = {np.add: (1.0, 1.0), np.subtract: (1.0, -1.0), np.negative: (-1.0,),
+                                        np.positive: (1.0,)}  # fmt: skip
+#: as an opaque function of one number, a step of this size, relative to it
+_STEP = 6e-6
+
+
+def elementwise(ufunc: Any, operands: tuple[Any, ...], operation: Operation) -> Pulls:
+    """The way back through a ufunc with one result."""
+    if ufunc in _SIGNS:
+        return [(x, _scaled(sign, np.shape(x))) for x, sign in zip(operands, _SIGNS[ufunc], strict=False)]
+    cells = [operation.hold(x) for x in operands]
+    slopes = SLOPES.get(ufunc)
+    out = operation.hold(operation.out) if slopes is not None else Cell(None)
+    return [
+        (x, _pull(slopes[k] if slopes else _unknown(ufunc, k), cells, out, np.shape(x)))
+        for k, x in enumerate(operands)
+    ]
+
+
+def _scaled(sign: float, shape: tuple[int, ...]) -> Pull:
+    if sign == 1:
+        return lambda g: summed_to(g, shape)
+    return lambda g: summed_to(-g, shape)
+
+
+def _pull(slope: Slope, cells: list[Cell], out: Cell, shape: tuple[int, ...]) -> Pull:
+    def pull(g: Array) -> Array:
+        # in double precision, whatever the values are held in
+        values = [_double(cell.value) for cell in cells]
+        with np.errstate(all="ignore"):
+            return summed_to(g * slope(*values, _double(out.value)), shape)
+
+    return pull
+
+
+def _double(x: Any) -> Any:
+    return x if x is None or isinstance(x, float) else np.asarray(x, np.float64)
+
+
+def _power_slope(x: Any, y: Any) -> Any:
+    return y * np.power(x, np.where(y == 0, 1, y) - 1)
+
+
+def _first(x: Any, y: Any, larger: Any) -> Any:
+    """One half each where both are equal, as the slope from both sides is."""
+    return np.where(np.equal(x, y), 0.5, larger)
+
+
+def _unknown(ufunc: Any, k: int) -> Slope:
+    """The slope of a ufunc that is not in the table: a complex step if it takes one and is right, else a difference."""
+
+    def slope(*values: Any) -> Any:
+        operands = list(values[:-1])
+        x = operands[k]
+        step = _STEP * np.maximum(1.0, np.abs(x))
+
+        def at(value: Any) -> Any:
+            return ufunc(*operands[:k], value, *operands[k + 1 :])
+
+        measured = (8 * (at(x + step) - at(x - step)) - (at(x + 2 * step) - at(x - 2 * step))) / (12 * step)
+        try:
+            exact = np.imag(at(x + 1e-30j)) / 1e-30
+        except TypeError:
+            return measured
+        close = np.abs(exact - measured) <= 1e-6 * np.maximum(1.0, np.abs(measured))
+        return np.where(close, exact, measured)
+
+    return slope
