@@ -6,7 +6,7 @@ write makes a new one. A view finds its entries by `Geometry`, so it does not ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,13 @@ class Geometry:
     @property
     def span(self) -> tuple[int, int]:
         """The first position and the one after the last."""
-        reach = [stride * (length - 1) for stride, length in zip(self.strides, self.shape, strict=True)]
-        low = self.offset + sum(one for one in reach if one < 0)
-        return low, self.offset + sum(one for one in reach if one > 0) + 1
+        low = high = self.offset
+        for stride, length in zip(self.strides, self.shape, strict=True):
+            if stride < 0:
+                low += stride * (length - 1)
+            else:
+                high += stride * (length - 1)
+        return low, high + 1
 
     def gathered(self, flat: Array) -> Array:
         """These entries of (m, n)."""
@@ -74,47 +78,65 @@ def scattered(g: Array, positions: Array, n: int) -> Array:
     return np.bincount(where, np.asarray(g, np.float64).ravel(), m * n).reshape(m, n)
 
 
-@dataclass(eq=False, slots=True)
 class Buffer:
-    """The memory of one owner. `extent` is the number of entries, `start` its address."""
+    """The memory of one owner. `extent` is the number of entries."""
 
-    owner: Array
-    start: int
-    extent: int
-    #: the node of what it holds now: of the owner's shape if that is in C order, else (extent,)
-    state: Node | None = None
-    #: the first node; its label is that of the array
-    root: Node | None = None
-    label: str | None = None
-    #: what was taken out of it by reference, and where it lies
-    held: list[tuple[int, int, Cell]] = field(default_factory=list)
+    __slots__ = ("_start", "extent", "held", "is_plain", "label", "owner", "root", "state")
+
+    def __init__(self, owner: Array) -> None:
+        self.owner = owner
+        #: whether the owner has its entries in C order
+        self.is_plain = owner.flags.c_contiguous
+        self._start: int | None = None
+        #: what it holds now: of the owner's shape if that is in C order, else (extent,)
+        self.state: Node | None = None
+        #: the first node; the label is that of the array
+        self.root: Node | None = None
+        self.label: str | None = None
+        #: cells with what was taken out of it by reference
+        self.held: list[Cell] = []
+        self.extent = owner.size if self.is_plain else self._span()[1]
+
+    def _span(self) -> tuple[int, int]:
+        """The address of the lowest entry, and the number of entries up to the highest."""
+        low, high = 0, self.owner.itemsize
+        for length, stride in zip(self.owner.shape, self.owner.strides, strict=True):
+            low, high = min(low, low + stride * (length - 1)), max(high, high + stride * (length - 1))
+        return self.owner.__array_interface__["data"][0] + low, (high - low) // self.owner.itemsize
+
+    @property
+    def start(self) -> int:
+        """The address of the lowest entry."""
+        if self._start is None:
+            self._start = self._span()[0]
+        return self._start
 
     def geometry(self, x: Array) -> Geometry | None:
         """Where the entries of a view lie; None if it sees the memory as another type."""
-        item = self.owner.itemsize
         if x.dtype != self.owner.dtype:
             return None
+        item = self.owner.itemsize
+        strides = tuple([stride // item for stride in x.strides])
+        if x is self.owner and self.is_plain:
+            return Geometry(0, x.shape, strides)
         offset = (x.__array_interface__["data"][0] - self.start) // item
-        return Geometry(offset, x.shape, tuple(stride // item for stride in x.strides))
+        return Geometry(offset, x.shape, strides)
 
     def is_whole(self, x: Array) -> bool:
         """Whether it is all of the memory in C order."""
         return x.size == self.extent and x.flags.c_contiguous and x.dtype == self.owner.dtype
 
-    def hold(self, x: Array, cell: Cell) -> None:
-        """The cell refers to a view; before that part is written, it gets a copy."""
-        geometry = self.geometry(x)
-        self.held.append((*(geometry.span if geometry else (0, self.extent)), cell))
-
     def protect(self, low: int, high: int) -> int:
         """Give copies to the cells that look at this part, which is about to be written; the bytes that takes."""
         kept, taken = [], 0
-        for entry in self.held:
-            if entry[0] < high and low < entry[1]:
-                entry[2].value = np.array(entry[2].value)
-                taken += entry[2].value.nbytes
+        for cell in self.held:
+            geometry = self.geometry(cell.value)
+            first, end = (0, self.extent) if geometry is None else geometry.span
+            if first < high and low < end:
+                cell.value = cell.value.copy()
+                taken += cell.value.nbytes
             else:
-                kept.append(entry)
+                kept.append(cell)
         self.held = kept
         return taken
 
@@ -129,11 +151,3 @@ def owner_of(x: Array) -> Array:
             x = base.base  # numpy.lib.stride_tricks puts a dummy in between
         else:
             return x
-
-
-def new_buffer(owner: Array) -> Buffer:
-    """The buffer of an owner, whose state is not known yet."""
-    address, low, high = owner.__array_interface__["data"][0], 0, owner.itemsize
-    for length, stride in zip(owner.shape, owner.strides, strict=True):
-        low, high = min(low, low + stride * (length - 1)), max(high, high + stride * (length - 1))
-    return Buffer(owner, address + low, (high - low) // owner.itemsize)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._errors import TargetError
-from gradcheck._tape.buffers import Buffer, Geometry, new_buffer, owner_of, scattered
+from gradcheck._tape.buffers import Buffer, Geometry, owner_of, scattered
 from gradcheck._tape.nodes import Array, Call, Cell, Node, Pull, is_value
 from gradcheck._tape.places import Place
 
@@ -71,32 +71,31 @@ class Tape:
         owner = owner_of(x)
         buffer = self.buffers.get(id(owner))
         if buffer is None:
-            buffer = self.buffers[id(owner)] = new_buffer(owner)
+            buffer = self.buffers[id(owner)] = Buffer(owner)
             self._spend(owner.nbytes)
-            geometry = buffer.geometry(x)
-            if buffer.is_whole(x) and x is owner:
+            if x is owner and buffer.is_plain:
                 buffer.state = buffer.root = node
-            elif geometry is not None:
+            elif (geometry := buffer.geometry(x)) is not None:
                 buffer.state = self.new("pack", (node,), (geometry.gathered,), (buffer.extent,), None, NOWHERE)
                 buffer.root = buffer.state
+            if node.cell is not None:
+                buffer.held.append(node.cell)
         return buffer
 
     def leaf(self, x: Array, label: str | None) -> Node:
         """An array that comes from outside: a parameter, an input, a constant."""
         owner = owner_of(x)
         buffer = self.buffers.get(id(owner))
-        if buffer is None and x is not owner and not new_buffer(owner).is_whole(x):
+        if buffer is None and x is not owner and not Buffer(owner).is_whole(x):
             if is_value(owner):
                 self.leaf(owner, None)
                 buffer = self.buffers[id(owner)]
-        cell = self.hold(x)
-        node = self.new("leaf", (), (), x.shape, cell, NOWHERE)
+        node = self.new("leaf", (), (), x.shape, self.hold(x), NOWHERE)
         node.label = label
         if buffer is None:
             self.track(x, node)
             buffer = self.buffers[id(owner)]
             buffer.label = label
-            buffer.hold(x, cell)
             return node
         geometry = buffer.geometry(x)
         if geometry is not None:  # one of several arrays in the same memory
@@ -155,9 +154,6 @@ class Tape:
         node = self.new(op, tuple(n for n, _, _ in kept), tuple(p for _, p, _ in kept), np.shape(out), cell, at,
                         tuple(k for _, _, k in kept))  # fmt: skip
         self.track(out, node)
-        buffer = self.seen[id(out)][2]
-        if buffer is not None and isinstance(out, np.ndarray):
-            buffer.hold(out, cell)
         return node
 
     def hold(self, x: Any) -> Cell:
@@ -175,7 +171,7 @@ class Tape:
         self.cells.append(cell)
         buffer = self.buffers.get(id(owner_of(x)))
         if buffer is not None:
-            buffer.hold(x, cell)
+            buffer.held.append(cell)
         return cell
 
     # -- writes ----------------------------------------------------------------------------------------------------
