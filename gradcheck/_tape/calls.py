@@ -32,6 +32,11 @@ METHODS: dict[str, Any] = {
 METHODS |= {"conj": np.conjugate, "conjugate": np.conjugate}
 #: results that do not depend on the values
 _CONSTANT = frozenset({"zeros_like", "ones_like", "empty_like"})
+#: where `out` stands among the arguments
+_OUT: dict[Any, int] = {
+    np.dot: 2, np.outer: 2, np.clip: 3, np.sum: 3, np.mean: 3, np.prod: 3, np.cumsum: 3, np.max: 2, np.min: 2,
+    np.take: 3, np.concatenate: 2, np.stack: 2,
+}  # fmt: skip
 #: what needs no look
 _PLAIN = frozenset(
     {len, range, isinstance, issubclass, print, type, id, hasattr, callable, repr, str, int, bool, slice, hash, any, all}
@@ -123,6 +128,10 @@ class Caller:
     # -- libraries -------------------------------------------------------------------------------------------------
 
     def _library(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        position = _OUT.get(function) if _hashable(function) else None
+        if position is not None and len(args) > position:
+            out, args = args[position], (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :])
+            keywords = {**keywords, "out": out}
         if keywords.get("out") is not None:
             out = keywords["out"]
             rest = {key: value for key, value in keywords.items() if key != "out"}

@@ -42,7 +42,7 @@ class Program:
         except SyntaxError:
             pairs = {}
         if not text or not pairs:
-            self.hidden += [code.co_qualname for code in codes]
+            self.hidden += [code.co_qualname for code in codes if not _is_generated(code)]
             return
         self.places += places
         self.statements += statements
@@ -68,6 +68,11 @@ class Program:
                 yield
         finally:
             self.switch.set(Plain())  # for generators that outlive it
+
+
+def _is_generated(code: CodeType) -> bool:
+    """Whether the standard library wrote it, as it does for named tuples and dataclasses: it moves values only."""
+    return code.co_filename == "<string>" and (code.co_name == "<lambda>" or code.co_name.startswith("__"))
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
