@@ -267,6 +267,8 @@ class Caller:
                 if out is not None:
                     pulls.append((out, lambda g: np.where(mask, 0.0, g)))
             self.tape.record(ufunc.__name__, at, result, pulls)
+        else:
+            self._lost(ufunc.__name__, operands, {}, result)
         return result if out is None else self._written(at, out, result)
 
     def _general(self, at: At, ufunc: np.ufunc, args: tuple[Any, ...], keywords: dict[str, Any], out: Any) -> Any:

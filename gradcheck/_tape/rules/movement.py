@@ -49,8 +49,7 @@ def movement(name: str, operation: Operation, outs: list[Any]) -> list[Pulls] | 
         return np.arange(starts[-1], count).reshape(np.shape(x))
 
     args, keywords = mapped(indexed, operation.args), mapped(indexed, dict(operation.keywords))
-    for dtype in ("dtype",):
-        keywords.pop(dtype, None)
+    keywords.pop("dtype", None)
     try:
         traced = _called(name, operation.function, args, keywords)
     except Exception:  # it needs the values
@@ -58,7 +57,20 @@ def movement(name: str, operation: Operation, outs: list[Any]) -> list[Pulls] | 
     sources = [np.asarray(x) for x in parts(traced) if isinstance(x, (np.ndarray, np.integer, int))]
     if [x.shape for x in sources] != [np.shape(x) for x in outs]:
         return None
+    if not all(_holds(source, out, leaves, starts) for source, out in zip(sources, outs, strict=True)):
+        return None
     return [moved(source, leaves, starts) for source in sources]
+
+
+def _holds(source: Array, out: Any, leaves: list[Any], starts: list[int]) -> bool:
+    """Whether the entries are those that the indices say: a mean of indices is an index as well."""
+    flat, values = source.ravel(), np.ravel(out)
+    for x, start in zip(leaves, starts, strict=True):
+        mine = np.flatnonzero((flat >= start) & (flat < start + np.size(x)))
+        taken = np.ravel(x)[flat[mine] - start].astype(values.dtype, copy=False)
+        if not np.array_equal(taken, values[mine], equal_nan=True):
+            return False
+    return True
 
 
 def _called(name: str, function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
