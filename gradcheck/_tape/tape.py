@@ -19,6 +19,8 @@ Region: TypeAlias = Geometry | Array
 #: an object, its node, and the version of the memory at which it was that
 Entry: TypeAlias = tuple[Any, Node, Buffer | None, Node | None]
 
+#: aliases made for a name or an argument
+_OF_NAMES = frozenset({"pass", "argument"})
 NOWHERE: At = (None, 0)
 
 
@@ -103,18 +105,18 @@ class Tape:
         self.seen[id(x)] = (x, node, buffer, buffer.state)
         return node
 
-    def view(self, x: Array, buffer: Buffer, at: At) -> Node | None:
-        """The node of an array that looks at known memory."""
+    def view(self, x: Array, buffer: Buffer, at: At, parent: Any = None) -> Node | None:
+        """The node of an array that looks at known memory: that of the array it was made from, if that is known."""
         state, geometry = buffer.state, buffer.geometry(x)
         if state is None or geometry is None:
             return None
-        extent = buffer.extent
-        if buffer.is_whole(x):
-            pull: Pull = lambda g: g  # noqa: E731  # the sweep brings it into shape
-        else:
-            pull = lambda g: geometry.scattered(g, extent)  # noqa: E731
-        cell = self.hold(x)
-        node = self.new("view", (state,), (pull,), x.shape, cell, at)
+        source, pull = state, _from_memory(geometry, buffer.extent, buffer.is_whole(x))
+        entry = self.seen.get(id(parent))
+        if entry is not None and entry[0] is parent and entry[3] is state and entry[1] is not state:
+            around = buffer.geometry(parent)
+            if around is not None:
+                source, pull = entry[1], _from_parent(geometry, around)
+        node = self.new("view", (source,), (pull,), x.shape, self.hold(x), at)
         self.seen[id(x)] = (x, node, buffer, state)
         return node
 
@@ -127,6 +129,15 @@ class Tape:
         new = self.new(op, (node,), (lambda g: g,), node.shape, node.cell, at)
         self.seen[id(x)] = (x, new, entry[2], entry[3])
         return new
+
+    def unnamed(self, x: Any) -> None:
+        """An object is read from where nothing is known of it: what names it was given meanwhile does not count."""
+        entry = self.seen.get(id(x))
+        if entry is not None and entry[0] is x:
+            node = entry[1]
+            while node.op in _OF_NAMES:
+                node = node.inputs[0]
+            self.seen[id(x)] = (x, node, entry[2], entry[3])
 
     # -- new nodes -------------------------------------------------------------------------------------------------
 
@@ -244,6 +255,23 @@ class Tape:
             if isinstance(value, np.ndarray) and (value.base is not None or sys.getrefcount(value) > 3):
                 cell.value = value.copy()
         self.cells.clear()
+
+
+def _from_memory(geometry: Geometry, extent: int, whole: bool) -> Pull:
+    """From entries of a buffer to all of it."""
+    if whole:
+        return lambda g: g  # the sweep brings it into shape
+    return lambda g: geometry.scattered(g, extent)
+
+
+def _from_parent(geometry: Geometry, around: Geometry) -> Pull:
+    """From entries of a buffer to those of an array that these are some of."""
+    if geometry == around:
+        return lambda g: g
+    low, high = around.span
+    inner = Geometry(geometry.offset - low, geometry.shape, geometry.strides)
+    outer = Geometry(around.offset - low, around.shape, around.strides)
+    return lambda g: outer.view(inner.scattered(g, high - low))
 
 
 def positions_in(buffer: Buffer, x: Array, index: Any) -> Array | None:
