@@ -40,7 +40,25 @@ _OUT: dict[Any, int] = {
 }  # fmt: skip
 #: what needs no look
 _PLAIN = frozenset(
-    {len, range, isinstance, issubclass, print, type, id, hasattr, callable, repr, str, int, bool, slice, hash, any, all}
+    {
+        len,
+        range,
+        isinstance,
+        issubclass,
+        print,
+        type,
+        id,
+        hasattr,
+        callable,
+        repr,
+        str,
+        int,
+        bool,
+        slice,
+        hash,
+        any,
+        all,
+    }
     | {setattr, dict, set, frozenset, super, ord, chr, format, object, property, open, input, next}
 )
 #: what iterates over its arguments
@@ -106,7 +124,11 @@ class Caller:
         code = _code_of(function)
         if code is not None:
             return id(code) in self.codes
-        return isinstance(function, type) and function.__module__.split(".")[0] not in ("builtins", "numpy", "itertools")
+        return isinstance(function, type) and function.__module__.split(".")[0] not in (
+            "builtins",
+            "numpy",
+            "itertools",
+        )
 
     def _users(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         tape, outer = self.tape, self.tape.call
@@ -137,14 +159,17 @@ class Caller:
     def _library(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         position = _OUT.get(function) if _hashable(function) else None
         if position is not None and len(args) > position:
-            out, args = args[position], (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :])
+            out, args = (
+                args[position],
+                (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :]),
+            )
             keywords = {**keywords, "out": out}
         if keywords.get("out") is not None:
             out = keywords["out"]
             rest = {key: value for key, value in keywords.items() if key != "out"}
             return self._written(at, out, self._library(at, function, args, rest))
         name = reported_name(function)
-        if function in (float, abs, round, pow) or isinstance(function, type) and issubclass(function, np.floating):
+        if function in (float, abs, round, pow) or (isinstance(function, type) and issubclass(function, np.floating)):
             return self._number(at, function, args, keywords)
         known = _hashable(function) and (function in RULES or function in SCALAR or function is math.log)
         if known:
@@ -178,7 +203,7 @@ class Caller:
             return [[] for _ in outs]
         if _hashable(function):
             rule = RULES.get(function)
-            if function in SCALAR or function is math.log and len(operation.args) == 1:
+            if function in SCALAR or (function is math.log and len(operation.args) == 1):
                 return [elementwise(SCALAR.get(function, np.log), operation.args, operation)]
             pulls = rule(operation) if rule is not None and len(outs) == 1 else None
             if pulls is not None:
@@ -259,7 +284,7 @@ class Caller:
         out = out[0] if isinstance(out, tuple) and len(out) == 1 else out
         operands = tuple(self.as_array(at, x) for x in args[: ufunc.nin])
         rest = {key: value for key, value in keywords.items() if key != "out"}
-        if ufunc.nout > 1 or ufunc.signature is not None and ufunc is not np.matmul:
+        if ufunc.nout > 1 or (ufunc.signature is not None and ufunc is not np.matmul):
             return self._general(at, ufunc, operands, rest, out)
         where = rest.get("where", True)
         if where is True:
@@ -297,9 +322,7 @@ class Caller:
             np.copyto(out, result, casting="unsafe")
         return out
 
-    def _ufunc_method(
-        self, at: At, ufunc: np.ufunc, name: str, args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> Any:
+    def _ufunc_method(self, at: At, ufunc: np.ufunc, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         if name == "at":
             return self._at(at, ufunc, args)
         function = getattr(ufunc, name)

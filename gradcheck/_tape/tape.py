@@ -19,8 +19,9 @@ Region: TypeAlias = Geometry | Array
 #: an object, its node, and the version of the memory at which it was that
 Entry: TypeAlias = tuple[Any, Node, Buffer | None, Node | None]
 
-#: aliases made for a name or an argument
-_OF_NAMES = frozenset({"pass", "argument"})
+#: aliases made for a name or an argument, and all others
+_OF_NAMES = frozenset({"pass", "argument", "value"})
+_ALIASES = _OF_NAMES | {"element", "return", "yield", "call"}
 NOWHERE: At = (None, 0)
 
 
@@ -88,10 +89,9 @@ class Tape:
         """An array that comes from outside: a parameter, an input, a constant."""
         owner = owner_of(x)
         buffer = self.buffers.get(id(owner))
-        if buffer is None and x is not owner and not Buffer(owner).is_whole(x):
-            if is_value(owner):
-                self.leaf(owner, None)
-                buffer = self.buffers[id(owner)]
+        if buffer is None and x is not owner and not Buffer(owner).is_whole(x) and is_value(owner):
+            self.leaf(owner, None)
+            buffer = self.buffers[id(owner)]
         node = self.new("leaf", (), (), x.shape, self.hold(x), NOWHERE)
         node.label = label
         if buffer is None:
@@ -133,11 +133,16 @@ class Tape:
     def unnamed(self, x: Any) -> None:
         """An object is read from where nothing is known of it: what names it was given meanwhile does not count."""
         entry = self.seen.get(id(x))
-        if entry is not None and entry[0] is x:
-            node = entry[1]
-            while node.op in _OF_NAMES:
-                node = node.inputs[0]
-            self.seen[id(x)] = (x, node, entry[2], entry[3])
+        if entry is None or entry[0] is not x:
+            return
+        node = entry[1]
+        while node.op in _OF_NAMES:
+            node = node.inputs[0]
+        root = node
+        while root.op in _ALIASES:
+            root = root.inputs[0]
+        # what comes from outside is read from there again and again, whatever containers it was put into
+        self.seen[id(x)] = (x, root if root.op == "leaf" else node, entry[2], entry[3])
 
     # -- new nodes -------------------------------------------------------------------------------------------------
 
@@ -202,7 +207,9 @@ class Tape:
             self._spend(buffer.protect(low, high))
         return buffer
 
-    def stored(self, buffer: Buffer, region: Region, values: list[tuple[Node, Pull]], at: At, op: str = "store") -> Node:
+    def stored(
+        self, buffer: Buffer, region: Region, values: list[tuple[Node, Pull]], at: At, op: str = "store"
+    ) -> Node:
         """The memory after a write into a part of it; each pull goes from the part to a value written."""
         old, extent = buffer.state, buffer.extent
         shape = buffer.root.shape if buffer.root is not None else (extent,)
@@ -291,7 +298,7 @@ def gather_pull(x: Array, index: Any) -> Pull:
                 where = np.arange(size).reshape(shape)[kept]
                 return scattered(g.reshape(len(g), -1), where.ravel(), size)
             result = np.zeros((len(g), *shape))
-            np.add.at(result, (slice(None), kept), g)
+            np.add.at(result, (slice(None), kept), g)  # type: ignore[arg-type]  # the stub knows no tuples
             return result
 
         return rows
