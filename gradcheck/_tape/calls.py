@@ -469,5 +469,5 @@ def _code_of(function: Any) -> types.CodeType | None:
     wrapped = getattr(function, "__wrapped__", None)
     if isinstance(wrapped, types.FunctionType):
         return wrapped.__code__
-    call = getattr(type(function), "__call__", None)
+    call = next((vars(kind)["__call__"] for kind in type(function).__mro__ if "__call__" in vars(kind)), None)
     return call.__code__ if isinstance(call, types.FunctionType) else None

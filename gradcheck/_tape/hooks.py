@@ -42,8 +42,8 @@ class Plain:
         """A name is about to be bound."""
         return value
 
-    def bind_item(self, _: int, value: Any, whole: Any, index: int | None, /) -> Any:
-        """A name is about to be bound to an item that was unpacked from `whole`."""
+    def bind_item(self, _: int, value: Any, _whole: Any, _index: int | None, /) -> Any:
+        """A name is about to be bound to an item that was unpacked from a whole, at an index."""
         return value
 
     def parameter(self, _: int, value: Any, /) -> Any:

@@ -37,7 +37,7 @@ class Recorder(Plain):
         self.bindings: list[Binding] = []
         #: what a name of a frame, an attribute of an object or an item of a container was last given
         self.slots: dict[tuple[int, Any], Binding] = {}
-        #: what a name was last given in a function, or (None) anywhere: nested functions read names of those around them
+        #: what a name was last given in a function, or (None) in any: nested functions read names of those around
         self.by_name: dict[tuple[str | None, str | None], Binding] = {}
 
     def _at(self, place: int) -> At:

@@ -133,13 +133,9 @@ def _container(x: Any, memo: dict[int, Any]) -> Any:
 
 
 def _is_record(x: Any) -> bool:
-    if isinstance(x, (type, types.ModuleType, types.FunctionType, np.random.Generator)) or (
-        callable(x) and not callable(type(x))
-    ):
+    """Whether it is an object of a class of the user's."""
+    if isinstance(x, (type, types.ModuleType, types.FunctionType)):
         return False
-    module = type(x).__module__.split(".")[0]
-    return (
-        hasattr(x, "__dict__")
-        and module not in ("numpy", "builtins", "gradcheck")
-        and module not in sys.stdlib_module_names
-    )
+    module = type(x).__module__.partition(".")[0]
+    libraries = module in ("numpy", "gradcheck") or module in sys.stdlib_module_names
+    return hasattr(x, "__dict__") and (module == "__main__" or not libraries)

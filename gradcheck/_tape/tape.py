@@ -39,6 +39,8 @@ class Tape:
         #: by id; each entry keeps its object alive, so no id is used again
         self.seen: dict[int, Entry] = {}
         self.cells: list[Cell] = []
+        #: cells of memory that is not known yet, by the id of its owner
+        self.pending: dict[int, list[Cell]] = {}
         #: writes, with the buffer written
         self.stores: list[tuple[Node, Buffer, At]] = []
         #: the call of the user's code that runs now
@@ -81,8 +83,7 @@ class Tape:
             elif (geometry := buffer.geometry(x)) is not None:
                 buffer.state = self.new("pack", (node,), (geometry.gathered,), (buffer.extent,), None, NOWHERE)
                 buffer.root = buffer.state
-            if node.cell is not None:
-                buffer.held.append(node.cell)
+            buffer.held += self.pending.pop(id(owner), [])
         return buffer
 
     def leaf(self, x: Array, label: str | None) -> Node:
@@ -181,13 +182,14 @@ class Tape:
             return Cell(x.copy())  # nobody watches over what is written into it
         entry = self.seen.get(id(x))
         if entry is not None and entry[0] is x and entry[2] is not None and entry[2].state is entry[3]:
-            if entry[1].cell is not None:
-                return entry[1].cell
+            known = entry[1].cell
+            if known is not None:
+                return known
         cell = Cell(x)
         self.cells.append(cell)
-        buffer = self.buffers.get(id(owner_of(x)))
-        if buffer is not None:
-            buffer.held.append(cell)
+        owner = owner_of(x)
+        buffer = self.buffers.get(id(owner))
+        (self.pending.setdefault(id(owner), []) if buffer is None else buffer.held).append(cell)
         return cell
 
     # -- writes ----------------------------------------------------------------------------------------------------
@@ -256,6 +258,7 @@ class Tape:
         for buffer in self.buffers.values():
             buffer.held.clear()
         self.buffers.clear()
+        self.pending.clear()
         for cell in self.cells:
             value = cell.value
             # ours, the cell's, and the one that getrefcount is handed

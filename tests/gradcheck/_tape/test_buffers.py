@@ -42,6 +42,8 @@ PROGRAMS = {
     "one step into the next": "y = np.ones((4, 3))\nfor t in range(3): y[t + 1] = np.tanh(y[t] * a[t % 2])\ny = y.sum() * a",
     "an accumulated sum": "y = np.zeros(3)\nfor t in range(3): y += a[t % 2] * y + b[t]\ny = y * y",
     "axes put in and taken out": "y = a[:, None, :] * b[None]; y = y.squeeze().swapaxes(0, 1)[..., 0] * a[0, 1]",
+    "a result overwritten": "y = np.exp(a); z = np.tanh(y); w = z / y; y *= 2; z[0] = 1; w[...] = w * z; y = y * w",
+    "a constant overwritten": "k = np.full((2, 3), 2.0); y = a * k; k[...] = 9.0; k += 1; y = y * y",
     "a scalar into a slice": "y = a.copy(); y[:, 1:] = b[0, 0]; y[0] = [b[0, 1], 2.0, b[1, 1]]; y = y * a",
 }
 
