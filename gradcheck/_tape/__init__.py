@@ -28,8 +28,9 @@ An array's memory has versions, and views find theirs by position in it (`buffer
 slices and writes in place need no care. `rules` know the derivatives, always with one leading axis for many seeds;
 `sweep` goes back over the tape.
 
-Reading order: `places`, `nodes`, `hooks`, `rewriting`, `buffers`, `recorder`, `calls`, `writes`, `rules`, `sweep`,
-`taping`, `replay`. Each imports only from those before it.
+Reading order: `places`, `nodes`, `hooks`, `expressions`, `rewriting`, `buffers`, `tape`, `rules`, `writes`,
+`libraries`, `ufuncs`, `calls`, `recorder`, `sweep`, `program`, `driving`, `replay`, `taping`. Each imports only from
+those before it.
 """
 
 from gradcheck._tape.nodes import Binding, Call, Node, Write
