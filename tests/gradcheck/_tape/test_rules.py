@@ -123,7 +123,7 @@ def test_ufuncs(ufunc, data):
     low, high = DOMAINS.get(ufunc, (0.2, 2) if ufunc in POSITIVE else (-2, 2))
     arrays = [np.asarray(rng.uniform(low, high, one)) for one in shapes]
     for array in arrays:
-        array[np.abs(array - np.rint(array)) < 0.05] += 0.11
+        array[np.abs(2 * array - np.rint(2 * array)) < 0.1] += 0.11
         array[np.abs(array) < 0.1] += 0.2
     if ufunc in STEPS and ufunc.nin == 2:
         arrays[1] += np.sign(arrays[1])
