@@ -1,0 +1,58 @@
+"""A reverse-mode tape of the user's own plain-NumPy functions.
+
+What the room is for: one run of the user's loss and of their hand-written gradients tells, exactly and for every
+expression that carried a value, how the loss depends on it (`TapedRun.derivative`) and how the returned gradients
+depend on it (`TapedRun.sensitivities`). No candidate, no step size, no order of executions has to be guessed.
+
+What enters: a `Target` that has begun, and values of its parameters. What leaves: a `TapedRun`.
+
+    run = tape_target(target, base)                # the loss, then the gradients, both taped once
+    run = tape_forward(target, base)               # the loss alone, where the gradients raise
+    run.loss, run.nodes, run.leaves                # Node of the loss; every Node in order; by label
+    run.gradients, run.sinks                       # as returned; the Node of each, None if it is no taped value
+    run.true_gradients                             # dL/d(parameter) of each parameter, by the tape
+    run.derivative(node), run.derivatives          # dL/d(value) or None, for the forward and what repeats it
+    run.contributions[consumer, operand]           # the part of it that comes through one use, on demand
+    run.is_forward(node)                           # whether the loss descends from it (or from what it repeats)
+    run.sensitivities(projections)                 # node index -> (m, size): d(projection of all gradients)/d(value)
+    run.places, run.statements, run.calls          # where in the source; from which calls
+    run.bindings                                   # every name or attribute bound, its node, how often it was read
+    run.writes                                     # stores into arrays, with the label of the array's root
+    run.opaque, run.untraced                       # calls taken by differences; functions without source
+    run.uses(projections)                          # the same for each use: (consumer, operand) -> (m, size)
+    run.twins, run.boundary, run.executions(place) # what the gradients repeat; where they begin; how often
+    run.overrides({(place, execution): value})     # the gradients with values replaced, nothing recorded
+    run.scopes(place, executions)                  # copies of the variables around some executions of a place
+
+Limits. The gradients are exact wherever `untraced` is empty and as good as differences where `opaque` names a call;
+compare with measured slopes before trusting them. A use of one array under two names within one expression may be
+counted for the other name. Complex numbers, arrays of objects and structured types end the tape (`untraced`).
+
+How it works: functions that run are rewritten so that every operation goes through a hook (`rewriting`), and get their
+code back at the end. The hooks (`recorder`, `calls`, `writes`) do what the source says on plain arrays, and note it.
+An array's memory has versions, and views find theirs by position in it (`buffers`), so lists, dicts, attributes,
+slices and writes in place need no care. `rules` know the derivatives, always with one leading axis for many seeds;
+`sweep` goes back over the tape.
+
+Reading order: `places`, `nodes`, `hooks`, `expressions`, `rewriting`, `buffers`, `tape`, `rules`, `writes`,
+`libraries`, `ufuncs`, `calls`, `recorder`, `sweep`, `program`, `driving`, `replay`, `taping`. Each imports only from
+those before it.
+"""
+
+from gradcheck._tape.nodes import Binding, Call, Node, Write
+from gradcheck._tape.places import Place, Statement
+from gradcheck._tape.tape import TapeTooLargeError
+from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
+
+__all__ = [
+    "Binding",
+    "Call",
+    "Node",
+    "Place",
+    "Statement",
+    "TapeTooLargeError",
+    "TapedRun",
+    "Write",
+    "tape_forward",
+    "tape_target",
+]

@@ -1,0 +1,146 @@
+"""Calls: of the user's functions, which go on being recorded, and of all others, which are single operations."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import types
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from gradcheck._tape.libraries import METHODS, hashable
+from gradcheck._tape.nodes import Call, is_value
+from gradcheck._tape.tape import At, Tape
+from gradcheck._tape.ufuncs import Ufuncs
+from gradcheck._tape.writes import IN_PLACE, moved_in_place
+
+#: what needs no look
+_PLAIN = frozenset(
+    {
+        len,
+        range,
+        isinstance,
+        issubclass,
+        print,
+        type,
+        id,
+        hasattr,
+        callable,
+        repr,
+        str,
+        int,
+        bool,
+        slice,
+        hash,
+        any,
+        all,
+    }
+    | {setattr, dict, set, frozenset, super, ord, chr, format, object, property, open, input, next}
+)
+#: what iterates over its arguments
+_ITERATING = frozenset({zip, enumerate, list, tuple, iter, map, filter, reversed, sorted, max, min})
+
+
+class Caller(Ufuncs):
+    """Makes the calls of rewritten code."""
+
+    def __init__(self, tape: Tape, codes: Collection[types.CodeType]) -> None:
+        super().__init__(tape)
+        self.codes = {id(code) for code in codes}
+        #: what calls hand over: the entries to go back to when the call is over
+        self.undo: list[tuple[int, Any]] = []
+
+    def call(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """``function(*args, **keywords)``."""
+        if self._is_users(function):
+            return self._users(at, function, args, keywords)
+        self._forget(at)
+        try:
+            if function in _PLAIN:
+                return function(*args, **keywords)
+            if function in _ITERATING or function is builtins.sum:
+                args = tuple(self.rows(x) for x in args)
+            if function is builtins.sum:
+                return self.summed(at, args, keywords)
+            if function in IN_PLACE:
+                return moved_in_place(self.tape, at, function.__name__, function, args, keywords)
+        except TypeError:
+            if hashable(function):
+                raise
+        if isinstance(function, types.BuiltinMethodType):
+            owner = function.__self__
+            if isinstance(owner, np.ufunc):
+                return self.ufunc_method(at, owner, function.__name__, args, keywords)
+            if isinstance(owner, np.ndarray):
+                return self.array_method(at, owner, function.__name__, args, keywords)
+            if isinstance(owner, (list, dict, set, str)):
+                return function(*args, **keywords)
+        if isinstance(function, np.ufunc):
+            return self.ufunc(at, function, args, keywords)
+        return self.library(at, function, args, keywords)
+
+    def method(self, at: At, owner: Any, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """``owner.name(*args, **keywords)``."""
+        if isinstance(owner, np.ndarray):
+            self._forget(at)
+            return self.array_method(at, owner, name, args, keywords)
+        if isinstance(owner, np.ufunc):
+            self._forget(at)
+            return self.ufunc_method(at, owner, name, args, keywords)
+        if is_value(owner) and name in METHODS | {"item": None, "copy": None, "astype": None, "tolist": None}:
+            self._forget(at)
+            return self.array_method(at, owner, name, args, keywords)
+        return self.call(at, getattr(owner, name), args, keywords)
+
+    def _is_users(self, function: Any) -> bool:
+        code = _code_of(function)
+        if code is not None:
+            return id(code) in self.codes
+        return isinstance(function, type) and function.__module__.split(".")[0] not in (
+            "builtins",
+            "numpy",
+            "itertools",
+        )
+
+    def _users(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        tape, outer = self.tape, self.tape.call
+        count = at[0].arguments if at[0] is not None else 0
+        undo = self.undo[len(self.undo) - count :] if count else []
+        del self.undo[len(self.undo) - len(undo) :]
+        if at[0] is not None:
+            tape.call = Call(len(tape.calls), at[0], at[1], outer)
+            tape.calls.append(tape.call)
+        try:
+            out = function(*args, **keywords)
+        finally:
+            tape.call = outer
+        for key, entry in undo:
+            if entry is not None:
+                tape.seen[key] = entry
+        if is_value(out):
+            tape.alias(out, at, "call")
+        return out
+
+    def _forget(self, at: At) -> None:
+        """The call was none of a user's function: what it was handed needs no going back."""
+        if at[0] is not None and at[0].arguments:
+            del self.undo[len(self.undo) - at[0].arguments :]
+
+
+def _code_of(function: Any) -> types.CodeType | None:
+    """The code that a call runs, if it is Python's."""
+    if isinstance(function, types.MethodType):
+        function = function.__func__
+    if isinstance(function, types.FunctionType):
+        return function.__code__
+    if isinstance(function, functools.partial):
+        return _code_of(function.func)
+    if isinstance(function, (type, types.BuiltinFunctionType, np.ufunc)):
+        return None
+    wrapped = getattr(function, "__wrapped__", None)
+    if isinstance(wrapped, types.FunctionType):
+        return wrapped.__code__
+    call = next((vars(kind)["__call__"] for kind in type(function).__mro__ if "__call__" in vars(kind)), None)
+    return call.__code__ if isinstance(call, types.FunctionType) else None

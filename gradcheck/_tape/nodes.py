@@ -1,0 +1,106 @@
+"""What the tape holds: values with the way back from each to what it was calculated from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcheck._tape.places import Place
+
+Array: TypeAlias = NDArray[Any]
+#: from the derivative with respect to a value, (m, *its shape), to that with respect to one operand
+Pull: TypeAlias = Callable[[Array], Array]
+
+
+class Cell:
+    """A value that stays what it was: it is replaced by a copy before the memory behind it is written."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One call of a function of the user's: from where, the how manieth from there, and the call around it."""
+
+    index: int
+    place: Place
+    execution: int
+    outer: Call | None
+
+    @property
+    def stack(self) -> tuple[Place, ...]:
+        """The places of the calls, outermost first."""
+        return (*(self.outer.stack if self.outer is not None else ()), self.place)
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One value on the tape."""
+
+    index: int
+    #: the operation: a ufunc's or function's name; "leaf"; "view", "pass", "store", "pack" move values only
+    op: str
+    inputs: tuple[Node, ...]
+    pulls: tuple[Pull, ...]
+    shape: tuple[int, ...]
+    cell: Cell | None
+    place: Place | None
+    #: the how manieth execution of the place; those of one execution share it
+    execution: int
+    call: Call | None
+    #: which operand each input was, where some operands are constants
+    operands: tuple[int, ...] = ()
+    #: of a leaf and of writes: the label of the array, if it was handed to the user's code
+    label: str | None = None
+
+    @property
+    def value(self) -> Any:
+        """The value as it was then; None for the state of a buffer after a write (see its operands)."""
+        return None if self.cell is None else self.cell.value
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return int(np.prod(self.shape, dtype=int))
+
+    def __repr__(self) -> str:
+        where = f"{self.place.line}:{self.place.text}#{self.execution}" if self.place else self.label
+        return f"<{self.index} {self.op} {self.shape} {where}>"
+
+
+@dataclass(eq=False, slots=True)
+class Binding:
+    """A name, attribute or parameter that was given a value; `reads` counts how often that value was then read."""
+
+    place: Place
+    execution: int
+    #: None where the value is not a number, or an integer
+    node: Node | None
+    reads: int = 0
+    #: the object itself and the version of its memory, while the tape is recorded
+    value: Any = field(default=None, repr=False)
+    state: Node | None = field(default=None, repr=False)
+
+
+@dataclass(eq=False, slots=True)
+class Write:
+    """A write into an array; `label` names the array if it was handed to the user's code."""
+
+    node: Node
+    place: Place | None
+    execution: int
+    label: str | None
+
+
+def is_value(x: object) -> bool:
+    """Whether it can be on the tape: a floating-point array or scalar."""
+    if isinstance(x, np.ndarray):
+        return x.dtype.kind == "f" and x.size > 0
+    return isinstance(x, (float, np.floating))

@@ -1,0 +1,288 @@
+"""The hooks that record: what rewritten code calls while the tape runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from gradcheck._tape.buffers import owner_of
+from gradcheck._tape.calls import Caller
+from gradcheck._tape.hooks import BINARY, INPLACE, UNARY, Plain
+from gradcheck._tape.nodes import Array, Binding, Pull, is_value
+from gradcheck._tape.places import Place
+from gradcheck._tape.rules.elementwise import elementwise
+from gradcheck._tape.rules.operation import Operation
+from gradcheck._tape.tape import At, Tape, gather_pull
+from gradcheck._tape.writes import is_basic, store_item
+
+UFUNCS: dict[str, Any] = {
+    "Add": np.add, "Sub": np.subtract, "Mult": np.multiply, "Div": np.divide, "Pow": np.power, "MatMult": np.matmul,
+    "Mod": np.remainder, "FloorDiv": np.floor_divide,
+}  # fmt: skip
+_SIGNS: dict[str, Any] = {"USub": np.negative, "UAdd": np.positive}
+_NUMBERS = (np.ndarray, np.generic, float, int)
+
+
+class Recorder(Plain):
+    """Does what the source says, and notes it on the tape."""
+
+    def __init__(self, tape: Tape, places: list[Place], codes: Collection[CodeType]) -> None:
+        self.tape, self.places = tape, places
+        self.counts = [0] * len(places)
+        self.caller = Caller(tape, codes)
+        self.bindings: list[Binding] = []
+        #: what a name of a frame, an attribute of an object or an item of a container was last given
+        self.slots: dict[tuple[int, Any], Binding] = {}
+        #: what a name was last given in a function, or (None) in any: nested functions read names of those around
+        self.by_name: dict[tuple[str | None, str | None], Binding] = {}
+
+    def _at(self, place: int) -> At:
+        count = self.counts[place]
+        self.counts[place] = count + 1
+        return self.places[place], count
+
+    # -- names, attributes and items -------------------------------------------------------------------------------
+
+    def read(self, place: int, value: Any, /) -> Any:
+        self.counts[place] += 1
+        where = self.places[place]
+        slot = self.slots.get((id(sys._getframe(1)), where.name))
+        if slot is not None and slot.value is value:
+            self._resolve(slot)
+        else:
+            self._read_from_outside(where, value)
+        return value
+
+    def _read_from_outside(self, where: Place, value: Any) -> None:
+        """A name that is none of this frame's: of a function around it, or of the module."""
+        function = where.function
+        while True:
+            slot = self.by_name.get((function, where.name))
+            if slot is not None and slot.value is value:
+                self._resolve(slot)
+                return
+            if not function:
+                break
+            function = function.rpartition(".")[0]
+        slot = self.by_name.get((None, where.name))
+        if slot is not None and slot.value is value:
+            slot.reads += 1
+
+    def _resolve(self, slot: Binding) -> None:
+        """A value is read by what it is bound to: that use of it counts."""
+        slot.reads += 1
+        if slot.node is None:
+            return
+        entry = self.tape.seen.get(id(slot.value))
+        if entry is not None and entry[3] is slot.state:
+            self.tape.seen[id(slot.value)] = (entry[0], slot.node, entry[2], entry[3])
+
+    def _bound(self, at: At, value: Any, listed: bool = True) -> Binding:
+        node = self.tape.node(value)
+        entry = None if node is None else self.tape.seen[id(value)]
+        assert at[0] is not None
+        binding = Binding(at[0], at[1], node, 0, value, None if entry is None else entry[3])
+        if listed:
+            self.bindings.append(binding)
+        return binding
+
+    def _named(self, binding: Binding, frame: FrameType) -> None:
+        name = binding.place.name
+        self.slots[id(frame), name] = binding
+        self.by_name[binding.place.function, name] = self.by_name[None, name] = binding
+
+    def bind(self, place: int, value: Any, /) -> Any:
+        self._named(self._bound(self._at(place), value), sys._getframe(1))
+        return value
+
+    def bind_item(self, place: int, value: Any, whole: Any, index: int | None, /) -> Any:
+        at = self._at(place)
+        slot = self.slots.get((id(whole), index))
+        if slot is not None and slot.value is value:
+            self._resolve(slot)
+        else:
+            self.tape.unnamed(value)
+        if is_value(value):
+            if isinstance(whole, np.ndarray) and index is not None and not self.tape.known(value):
+                self._picked(at, whole, index, value)
+            else:
+                self.tape.alias(value, at)
+        if self.places[place].name is not None:
+            self._named(self._bound(at, value), sys._getframe(1))
+        return value
+
+    def parameter(self, place: int, value: Any, /) -> Any:
+        self._named(self._bound(self._at(place), value), sys._getframe(1))
+        return value
+
+    def passed(self, place: int, value: Any, /) -> Any:
+        at = self._at(place)
+        is_argument = self.places[place].kind == "argument"
+        if is_value(value):
+            before = self.tape.node(value)
+            if is_argument:
+                self.caller.undo.append((id(value), self.tape.seen.get(id(value))))
+            if before is not None:
+                self.tape.alias(value, at, self.places[place].kind)
+        elif is_argument:
+            self.caller.undo.append((0, None))
+        return value
+
+    def attribute(self, place: int, owner: Any, name: str, /) -> Any:
+        at = self._at(place)
+        out = getattr(owner, name)
+        if isinstance(owner, np.ndarray):
+            if isinstance(out, np.ndarray) and out is not owner:
+                self._looked_at(at, out, owner)
+            return out
+        slot = self.slots.get((id(owner), name))
+        if slot is not None and slot.value is out:
+            self._resolve(slot)
+        else:
+            self.tape.unnamed(out)
+        return out
+
+    def item(self, place: int, owner: Any, index: Any, /) -> Any:
+        at = self._at(place)
+        out = owner[index]
+        if isinstance(owner, (list, tuple, dict)):
+            key = index + len(owner) if isinstance(index, int) and index < 0 and not isinstance(owner, dict) else index
+            slot = None if isinstance(key, slice) else self.slots.get((id(owner), key))
+            if slot is not None and slot.value is out:
+                self._resolve(slot)
+            else:
+                self.tape.unnamed(out)
+        elif isinstance(owner, np.flatiter) and is_value(owner.base):
+            self._picked(at, owner.base.reshape(-1), index, out)
+        elif isinstance(owner, np.ndarray) and is_value(out):
+            self._picked(at, owner, index, out)
+        return out
+
+    def _picked(self, at: At, owner: Array, index: Any, out: Any) -> None:
+        """An entry, a view or a copy of entries was taken from an array."""
+        if not is_value(owner) or not is_value(out):
+            return
+        if is_basic(index):
+            if isinstance(out, np.ndarray) and self.tape.node(owner) is not None:
+                self._looked_at(at, out, owner)
+                return
+            self.tape.record("item", at, out, [(owner, _entry_pull(owner.shape, index))])
+            return
+        self.tape.record("item", at, out, [(owner, gather_pull(owner, index))])
+
+    def _looked_at(self, at: At, out: Array, parent: Array) -> None:
+        """A view of an array was made."""
+        if not is_value(out):
+            return
+        buffer = self.tape.buffers.get(id(owner_of(out)))
+        if buffer is None:
+            self.tape.node(out)
+            buffer = self.tape.buffers.get(id(owner_of(out)))
+        if buffer is not None:
+            self.tape.view(out, buffer, at, parent)
+
+    # -- operators -------------------------------------------------------------------------------------------------
+
+    def binary(self, place: int, name: str, left: Any, right: Any, /) -> Any:
+        at = self._at(place)
+        out = BINARY[name](left, right)
+        ufunc = UFUNCS.get(name)
+        if ufunc is not None and is_value(out) and isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
+            self.caller.binary(at, ufunc, out, left, right)
+        return out
+
+    def unary(self, place: int, name: str, operand: Any, /) -> Any:
+        at = self._at(place)
+        out = UNARY[name](operand)
+        ufunc = _SIGNS.get(name)
+        if ufunc is not None and is_value(out) and isinstance(operand, _NUMBERS) and not self.tape.known(out):
+            operation = Operation(ufunc, (operand,), {}, out, self.tape.hold)
+            self.tape.record(ufunc.__name__, at, out, elementwise(ufunc, (operand,), operation))
+        return out
+
+    def augment(self, place: int, name: str, old: Any, value: Any, /) -> Any:
+        at = self._at(place)
+        ufunc = UFUNCS.get(name)
+        if not isinstance(old, _NUMBERS) or not isinstance(value, _NUMBERS) or ufunc is None:
+            return INPLACE[name](old, value)
+        if not isinstance(old, np.ndarray):
+            return self.caller.binary(at, ufunc, INPLACE[name](old, value), old, value)
+        if not is_value(old):
+            return INPLACE[name](old, value)
+        new = BINARY[name](old, value)
+        if not np.can_cast(new.dtype, old.dtype, "same_kind") or new.shape != old.shape:
+            return INPLACE[name](old, value)  # which raises
+        self.caller.binary(at, ufunc, new, old, value)
+        self._updated(at, old, new)
+        return old
+
+    def _updated(self, at: At, old: Array, new: Array) -> None:
+        """All of an array was replaced."""
+        node = self.tape.node(new)
+        buffer = self.tape.about_to_write(old)
+        old[...] = new
+        region = None if buffer is None else buffer.geometry(old)
+        if buffer is None or region is None or node is None:
+            return
+        self.tape.stored(buffer, region, [(node, lambda g: g)], at)
+        # the array now stands for what was calculated, not for a look at its memory
+        self.tape.seen[id(old)] = (old, node, buffer, buffer.state)
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def call(self, place: int, function: Any, /, *args: Any, **keywords: Any) -> Any:
+        return self.caller.call(self._at(place), function, args, keywords)
+
+    def method(self, place: int, owner: Any, name: str, /, *args: Any, **keywords: Any) -> Any:
+        at = self._at(place)
+        if name == "append" and type(owner) is list and len(args) == 1:
+            self.slots[id(owner), len(owner)] = self._bound(at, args[0], listed=False)
+        return self.caller.method(at, owner, name, args, keywords)
+
+    # -- targets and containers ------------------------------------------------------------------------------------
+
+    def store_attribute(self, place: int, value: Any, owner: Any, name: str, /) -> None:
+        binding = self._bound(self._at(place), value)
+        setattr(owner, name, value)
+        self.slots[id(owner), name] = binding
+
+    def store_item(self, place: int, value: Any, owner: Any, index: Any, /) -> None:
+        at = self._at(place)
+        if isinstance(owner, np.flatiter) and is_value(owner.base) and owner.base.flags.c_contiguous:
+            owner = owner.base.reshape(-1)
+        if not isinstance(owner, np.ndarray):
+            owner[index] = value
+            if isinstance(owner, (list, dict)) and not isinstance(index, slice):
+                key = index + len(owner) if isinstance(owner, list) and index < 0 else index
+                self.slots[id(owner), key] = self._bound(at, value, listed=False)
+            return
+        if isinstance(value, (list, tuple)) and is_value(owner):
+            value = self.caller.as_array(at, value)
+        store_item(self.tape, at, owner, index, value)
+
+    def iterate(self, place: int, values: Any, /) -> Any:
+        self.counts[place] += 1
+        return self.caller.rows(values)
+
+    def display(self, place: int, items: Any, /) -> Any:
+        at = self._at(place)
+        for key, value in items.items() if isinstance(items, dict) else enumerate(items):
+            if is_value(value) and id(value) in self.tape.seen:
+                self.slots[id(items), key] = self._bound(at, value, listed=False)
+        return items
+
+
+def _entry_pull(shape: tuple[int, ...], index: Any) -> Pull:
+    """The way back from one entry of an array."""
+    where = (slice(None), *(index if isinstance(index, tuple) else (index,)))
+
+    def pull(g: Array) -> Array:
+        result = np.zeros((len(g), *shape))
+        result[where] = g
+        return result
+
+    return pull

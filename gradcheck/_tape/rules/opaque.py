@@ -1,0 +1,84 @@
+"""Calls of which nothing is known: differences of that one call, when a derivative comes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradcheck._tape.nodes import Array, Cell, Pull, is_value
+from gradcheck._tape.rules.operation import Operation, Pulls
+from gradcheck._tape.rules.structure import mapped, parts
+
+#: relative to the largest entry, or to 1: the terms left out and the rounding are about as large
+_STEP = 1e-3
+
+
+def opaque(operation: Operation, outs: list[Any]) -> list[Pulls]:
+    """For each result the ways back."""
+    leaves = [x for x in parts((operation.args, operation.keywords)) if is_value(x)]
+    frozen = _Frozen(operation, [operation.hold(x) for x in leaves])
+    return [[(x, frozen.pull(k, j)) for k, x in enumerate(leaves)] for j in range(len(outs))]
+
+
+class _Frozen:
+    """The call with its arguments as they were; Jacobians are measured once."""
+
+    def __init__(self, operation: Operation, cells: list[Cell]) -> None:
+        self.function, self.cells = operation.function, cells
+        numbers = iter(range(len(cells)))
+        self.args, self.keywords = mapped(
+            lambda x: _Leaf(next(numbers)) if is_value(x) else x, (operation.args, dict(operation.keywords))
+        )
+        self.jacobians: dict[int, list[Array]] = {}
+
+    def pull(self, k: int, j: int) -> Pull:
+        """From result j to operand k."""
+
+        def pull(g: Array) -> Array:
+            if k not in self.jacobians:
+                self.jacobians[k] = self._measured(k)
+            shape = np.shape(self.cells[k].value)
+            return (g.reshape(len(g), -1) @ self.jacobians[k][j]).reshape(len(g), *shape)
+
+        return pull
+
+    def _measured(self, k: int) -> list[Array]:
+        value = self.cells[k].value
+        array = np.array(value, dtype=np.result_type(value, np.float64))
+        step = _STEP * max(1.0, float(np.max(np.abs(array))))
+        columns: list[list[Array]] = []
+        for position in range(array.size):
+            ends = [self._at(k, array, position, factor * step) for factor in (1, -1, 2, -2)]
+            columns.append([(8 * (a - b) - (c - d)) / (12 * step) for a, b, c, d in zip(*ends, strict=True)])
+        return [np.stack([column[j].ravel() for column in columns], 1) for j in range(len(columns[0]))]
+
+    def _at(self, k: int, array: Array, position: int, step: float) -> list[Array]:
+        changed = array.copy()
+        changed.reshape(-1)[position] += step
+        is_array = isinstance(self.cells[k].value, np.ndarray)
+        values = [cell.value if i != k else changed if is_array else float(changed) for i, cell in
+                  enumerate(self.cells)]  # fmt: skip
+
+        def filled(x: Any) -> Any:
+            return np.copy(values[x.number]) if isinstance(x, _Leaf) and isinstance(values[x.number], np.ndarray) \
+                else values[x.number] if isinstance(x, _Leaf) else x  # fmt: skip
+
+        with np.errstate(all="ignore"):
+            result = self.function(*mapped(filled, self.args), **mapped(filled, self.keywords))
+        return [np.array(x, np.float64) for x in parts(result) if is_value(x)]
+
+
+class _Leaf:
+    """Stands for an operand."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def reported_name(function: Callable[..., Any]) -> str:
+    """The name by which a call is reported."""
+    return str(
+        getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+    )

@@ -1,0 +1,45 @@
+"""Going back over the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from gradcheck._tape.nodes import Array, Node
+
+#: what is told of each use of a value: the consumer's index, which of its inputs, and what comes back through it
+Use = Callable[[int, int, Array], None]
+
+
+def sweep(nodes: list[Node], seeds: Mapping[int, Array], told: Use | None = None) -> list[Array | None]:
+    """The derivative with respect to each node, (m, *its shape), given those with respect to some."""
+    found: list[Array | None] = [None] * len(nodes)
+    if not seeds:
+        return found
+    for index, seed in seeds.items():
+        found[index] = np.asarray(seed, np.float64)
+    with np.errstate(all="ignore"):
+        for index in range(max(seeds), -1, -1):
+            g = found[index]
+            if g is None:
+                continue
+            node = nodes[index]
+            for operand, (source, pull) in enumerate(zip(node.inputs, node.pulls, strict=True)):
+                part = pull(g).reshape(len(g), *source.shape)
+                if told is not None:
+                    told(index, operand, part)
+                before = found[source.index]
+                found[source.index] = part if before is None else before + part
+    return found
+
+
+def ancestors(start: Node) -> set[int]:
+    """The indices of all that a value was calculated from, and its own."""
+    result, waiting = {start.index}, [start]
+    while waiting:
+        for source in waiting.pop().inputs:
+            if source.index not in result:
+                result.add(source.index)
+                waiting.append(source)
+    return result

@@ -1,0 +1,255 @@
+"""One run of a target on the tape, and all that can be asked of it afterwards."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradcheck._tape.buffers import owner_of
+from gradcheck._tape.driving import Outcome, as_gradients, copies, drive, preserved
+from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
+from gradcheck._tape.places import Place, Statement
+from gradcheck._tape.program import Program
+from gradcheck._tape.recorder import Recorder
+from gradcheck._tape.replay import Scope, replayed, scopes_of
+from gradcheck._tape.sweep import ancestors, sweep
+from gradcheck._tape.tape import NOWHERE, Tape
+from gradcheck._target import Target, Values
+
+#: bytes
+BUDGET = 1_000_000_000
+
+
+def tape_target(target: Target, base: Values, *, budget: int = BUDGET) -> TapedRun:
+    """The loss and then the gradients at these values of the parameters; the target has begun."""
+    return TapedRun(target, base, budget, gradients=True)
+
+
+def tape_forward(target: Target, base: Values, *, budget: int = BUDGET) -> TapedRun:
+    """The loss alone: there are no gradients and no sinks."""
+    return TapedRun(target, base, budget, gradients=False)
+
+
+class TapedRun:
+    """See the page of the package."""
+
+    def __init__(self, target: Target, base: Values, budget: int, *, gradients: bool) -> None:
+        self.target, self.base = target, base
+        self._both = gradients
+        self.loss: Node | None = None
+        self.sinks: dict[str, Node | None] = {}
+        self.leaves: dict[str, Node] = {}
+        self.gradients: dict[str, Array] = {}
+        #: the number of nodes there were when the gradients were asked for
+        self.boundary = 0
+        self._executed_before: list[int] = []
+        tape = Tape(budget)
+        with preserved(target):
+            self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
+            recorder = Recorder(tape, self.program.places, self.program.all_codes())
+            with self.program.running(recorder), _uncollected():
+                self._run(tape, recorder)
+        self.nodes: list[Node] = tape.nodes
+        self.calls: list[Call] = tape.calls
+        self.bindings: list[Binding] = recorder.bindings
+        self.opaque: list[str] = list(recorder.caller.opaque)
+        self.untraced: list[str] = [*self.program.hidden, *recorder.caller.untraced]
+        self.places: list[Place] = self.program.places
+        self.statements: list[Statement] = self.program.statements
+        self.bytes = tape.bytes
+        self.writes = [Write(node, at[0], at[1], node.label) for node, _, at in tape.stores if at[0] is not None]
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    def _run(self, tape: Tape, recorder: Recorder) -> None:
+        def before(outcome: Outcome) -> None:
+            for name, array in outcome.handed.items():
+                if is_value(array):
+                    self.leaves[name] = tape.leaf(array, name)
+
+        def between(outcome: Outcome) -> None:
+            self._label(tape, outcome)
+            self.loss = self._loss_node(tape, outcome)
+            self.boundary = len(tape.nodes)
+            self._executed_before = list(recorder.counts)
+
+        outcome = drive(self.target, self.base, before, between, gradients=self._both)
+        self._label(tape, outcome)
+        found = as_gradients(outcome.returned) if self._both else {}
+        self.gradients = copies(found)
+        self.sinks = {name: tape.node(value) if is_value(value) else None for name, value in found.items()}
+        for binding in recorder.bindings:
+            binding.value = binding.state = None
+        recorder.slots.clear()
+        recorder.by_name.clear()
+        del outcome
+        tape.close()
+
+    def _label(self, tape: Tape, outcome: Outcome) -> None:
+        """Name the leaves of arrays that were handed to the user's code."""
+        for name, array in outcome.handed.items():
+            buffer = tape.buffers.get(id(owner_of(array))) if isinstance(array, np.ndarray) else None
+            if name in self.leaves or buffer is None or buffer.root is None:
+                continue
+            root = buffer.root if buffer.root.op == "leaf" else (*buffer.root.inputs, None)[0]
+            if root is not None and root.op == "leaf" and root.shape == array.shape:
+                self.leaves[name] = root
+                root.label = buffer.label = name
+
+    def _loss_node(self, tape: Tape, outcome: Outcome) -> Node | None:
+        if not outcome.outputs:
+            loss = outcome.loss
+            if isinstance(loss, np.ndarray) and loss.size != 1:
+                return None
+            return tape.node(loss)
+        pairs = [(tape.node(output), cotangent) for cotangent, output in outcome.outputs]
+        kept = [(node, np.array(cotangent, np.float64)) for node, cotangent in pairs if node is not None]
+        pulls = tuple((lambda g, c=c: g.reshape(-1, *(1,) * c.ndim) * c) for _, c in kept)
+        return tape.new("loss", tuple(node for node, _ in kept), pulls, (), tape.hold(float(outcome.loss)), NOWHERE)
+
+    # -- derivatives of the loss -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _swept(self) -> tuple[list[Array | None], dict[tuple[int, int], Array]]:
+        uses: dict[tuple[int, int], Array] = {}
+        if self.loss is None:
+            return [None] * len(self.nodes), uses
+
+        def told(consumer: int, operand: int, part: Array) -> None:
+            uses[consumer, operand] = part[0]
+
+        found = sweep(self.nodes, {self.loss.index: np.ones((1, *self.loss.shape))}, told)
+        return [None if g is None else g[0] for g in found], uses
+
+    @cached_property
+    def twins(self) -> dict[int, Node]:
+        """Values of the forward that the gradients calculate again: the index of each, and the node it repeats."""
+        if self.loss is None:
+            return {}
+        first = {(id(n.place), n.op, n.execution): n for n in self.nodes[: self.boundary] if n.place is not None}
+        result: dict[int, Node] = {}
+        found = self._swept[0]
+        for node in self.nodes[self.boundary :]:
+            if node.place is None or found[node.index] is not None:
+                continue
+            again = node.execution - self._executed_before[node.place.number]
+            twin = first.get((id(node.place), node.op, again))
+            if twin is not None and found[twin.index] is not None and _equal(node, twin):
+                result[node.index] = twin
+        return result
+
+    @cached_property
+    def derivatives(self) -> list[Array | None]:
+        """dL/d(value) of each node; of what repeats a value of the forward, that of the value it repeats."""
+        found = list(self._swept[0])
+        for index, twin in self.twins.items():
+            found[index] = found[twin.index]
+        return found
+
+    def derivative(self, node: Node) -> Array | None:
+        """dL/d(value), None where the loss does not depend on it."""
+        return self.derivatives[node.index]
+
+    @property
+    def contributions(self) -> Mapping[tuple[int, int], Array]:
+        """By the consumer's index and the number of its input: what comes back through that use alone."""
+        return self._swept[1]
+
+    @cached_property
+    def true_gradients(self) -> dict[str, Array]:
+        """dL/d(parameter) of each parameter."""
+        result: dict[str, Array] = {}
+        for name, value in self.base.items():
+            leaf = self.leaves.get(name)
+            found = None if leaf is None else self._swept[0][leaf.index]
+            result[name] = np.zeros(value.shape) if found is None else np.array(found)
+        return result
+
+    @cached_property
+    def _ancestors(self) -> set[int]:
+        return set() if self.loss is None else ancestors(self.loss)
+
+    def is_forward(self, node: Node) -> bool:
+        """Whether the loss was calculated from it, or it repeats what the loss was calculated from."""
+        return node.index in self._ancestors or node.index in self.twins
+
+    # -- derivatives of the gradients ------------------------------------------------------------------------------
+
+    def sensitivities(self, projections: Mapping[str, Array]) -> dict[int, Array]:
+        """How projections of the gradients move with each value: (m, size) by the node's index.
+
+        Args:
+            projections: For each gradient (m, *its shape), with the same m for all; those left out do not count.
+        """
+        seeds: dict[int, Array] = {}
+        for name, projection in projections.items():
+            sink = self.sinks.get(name)
+            if sink is not None:
+                seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
+                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
+        found = sweep(self.nodes, seeds)
+        return {index: g.reshape(len(g), -1) for index, g in enumerate(found) if g is not None}
+
+    def uses(self, projections: Mapping[str, Array]) -> dict[tuple[int, int], Array]:
+        """The same by use: (m, size) by the consumer's index and the number of its input."""
+        seeds: dict[int, Array] = {}
+        for name, projection in projections.items():
+            sink = self.sinks.get(name)
+            if sink is not None:
+                seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
+                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
+        result: dict[tuple[int, int], Array] = {}
+
+        def told(consumer: int, operand: int, part: Array) -> None:
+            result[consumer, operand] = part.reshape(len(part), -1)
+
+        sweep(self.nodes, seeds, told)
+        return result
+
+    # -- running again ---------------------------------------------------------------------------------------------
+
+    def overrides(self, values: Mapping[tuple[Place, int], Any]) -> dict[str, Array]:
+        """The gradients that are returned when some executions of some places have other values."""
+        return replayed(self.program, self.target, self.base, values)
+
+    def scopes(self, place: Place, executions: Sequence[int] | None = None) -> list[Scope]:
+        """Copies of the variables around executions of a place (all, if none are named), just before each ends."""
+        return scopes_of(self.program, self.target, self.base, place, executions)
+
+    def executions(self, place: Place) -> int:
+        """How often a place was executed, as far as values were recorded there."""
+        return self._executions[place.number]
+
+    @cached_property
+    def _executions(self) -> Counter[int]:
+        result: Counter[int] = Counter()
+        for node in self.nodes:
+            if node.place is not None:
+                result[node.place.number] = max(result[node.place.number], node.execution + 1)
+        return result
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: all that is made is kept, and looking through it again and again takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _equal(node: Node, twin: Node) -> bool:
+    if node.shape != twin.shape:
+        return False
+    if node.cell is None or twin.cell is None:
+        return node.cell is twin.cell
+    return bool(np.array_equal(node.value, twin.value))
