@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gradcheck._tape.nodes import Array
-from gradcheck._target import Target, Values, _FunctionTarget, _VjpTarget, flatten
+from gradcheck._common.arrays import Array, Values
+from gradcheck._common.errors import call_user_code
+from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
+from gradcheck._targets.target import Target
 
 
 @dataclass
@@ -24,20 +25,6 @@ class Outcome:
     handed: dict[str, Array] = field(default_factory=dict)
 
 
-@contextmanager
-def preserved(target: Target) -> Iterator[None]:
-    """Put back the target's arrays and what it remembers of the last call."""
-    given = dict(target._given)
-    handed = dict(getattr(target, "_handed", {}))
-    try:
-        with target.preserved():
-            yield
-    finally:
-        target._given = given
-        if hasattr(target, "_handed"):
-            target._handed = handed
-
-
 def drive(
     target: Target,
     values: Values,
@@ -47,31 +34,32 @@ def drive(
     gradients: bool = True,
 ) -> Outcome:
     """The loss, then the gradients; `before` and `between` are called with what is known by then."""
-    outcome = Outcome()
-    if isinstance(target, _VjpTarget):
-        _drive_vjp(target, values, before, between, outcome, gradients)
-    elif isinstance(target, _FunctionTarget):
+    outcome, problem = Outcome(), target.problem
+    if isinstance(problem, VjpProblem):
+        _drive_vjp(problem, values, before, between, outcome, gradients)
+    elif isinstance(problem, FunctionProblem):
         before(outcome)
-        outcome.loss, outcome.returned = target._called(values)
-        outcome.handed.update(target._handed)
+        outcome.loss, outcome.returned = problem.loss_and_grads(values)
+        outcome.handed.update(problem.handed_out())
         between(outcome)
-    else:
-        with target._at(values):
-            outcome.handed.update(target._live())
-            outcome.handed.update(target.inputs())
-            before(outcome)
-            target._call_reset()
-            outcome.loss = _called("loss()", target._loss)
-            for name, array in target._live().items():
+    elif isinstance(problem, InPlaceProblem):
+        with problem.placed_at(values, before=lambda: _begin(problem, before, outcome)):
+            outcome.loss = call_user_code("loss()", problem.loss)
+            for name, array in problem.arrays().items():
                 outcome.handed.setdefault(name, array)
             between(outcome)
             if gradients:
-                outcome.returned = _called("grads()", target._grads)
+                outcome.returned = call_user_code("grads()", problem.grads)
     return outcome
 
 
+def _begin(problem: InPlaceProblem, before: Callable[[Outcome], None], outcome: Outcome) -> None:
+    outcome.handed.update(problem.handed_out())
+    before(outcome)
+
+
 def _drive_vjp(
-    target: _VjpTarget,
+    problem: VjpProblem,
     values: Values,
     before: Callable[[Outcome], None],
     between: Callable[[Outcome], None],
@@ -79,21 +67,14 @@ def _drive_vjp(
     gradients: bool,
 ) -> None:
     before(outcome)
-    outputs, cache = target.run_forward(values)
-    outcome.handed.update(target._handed)
-    found = flatten(outputs)
-    outcome.outputs = list(zip(target.cotangents, found, strict=True))
-    outcome.loss = target._contracted(outputs)
+    outputs, cache = problem.run_forward(values)
+    outcome.handed.update(problem.handed_out())
+    outcome.outputs = list(zip(problem.cotangents, flatten(outputs), strict=True))
+    outcome.loss = problem.dot_cotangents(outputs)
     between(outcome)
     if gradients:
-        outcome.returned = target._run_backward(outputs, cache, target.cotangents)
-        outcome.handed.update(target._handed)
-
-
-def _called(what: str, function: Callable[[], Any]) -> Any:
-    from gradcheck._target import call
-
-    return call(what, function)
+        outcome.returned = problem.run_backward(outputs, cache, problem.cotangents)
+        outcome.handed.update(problem.handed_out())
 
 
 def as_gradients(returned: Any) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from gradcheck._rewrite import TAP
 from gradcheck._tape.places import Kind, Place, Source, Statement
+from gradcheck._usercode.rewriting import TAP
 
 #: variables that rewritten code adds begin so
 TEMPORARY = "_gradcheck_"

@@ -9,11 +9,11 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from gradcheck._instrument import _by_place, _with_tap, compiled, swapped
-from gradcheck._running import observed
 from gradcheck._tape.hooks import Plain, Switch
 from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rewriting import rewritten
+from gradcheck._usercode.instrument import by_code_key, code_replaced, matching_code_objects, with_tap
+from gradcheck._usercode.profiling import functions_run
 
 _INNER = ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>")
 
@@ -29,7 +29,7 @@ class Program:
         self.switch = Switch()
         self.codes: dict[CodeType, CodeType] = {}
         by_file: dict[str, list[CodeType]] = {}
-        for code in observed(run):
+        for code in functions_run(run):
             by_file.setdefault(code.co_filename, []).append(code)
         for file, codes in by_file.items():
             self._add(file, codes)
@@ -49,11 +49,11 @@ class Program:
         for code in codes:
             if code.co_name in _INNER:
                 continue  # the code around it holds them
-            new = pairs.get(code) or _by_place(code, pairs)
+            new = pairs.get(code) or by_code_key(code, pairs)
             if new is None:
                 self.hidden.append(code.co_qualname)
             else:
-                self.codes[code] = _with_tap(new, self.switch)  # type: ignore[arg-type]  # anything can be a constant
+                self.codes[code] = with_tap(new, self.switch)  # type: ignore[arg-type]  # anything can be a constant
 
     def all_codes(self) -> list[CodeType]:
         """All rewritten code, nested code included."""
@@ -63,7 +63,7 @@ class Program:
     def running(self, hooks: Plain) -> Iterator[None]:
         """The functions call these hooks; put back at the end, whatever happens."""
         try:
-            with swapped(self.codes):
+            with code_replaced(self.codes):
                 self.switch.set(hooks)
                 yield
         finally:
@@ -90,4 +90,4 @@ def _rewritten(file: str, text: str, first: int) -> tuple[list[Place], list[Stat
     if not text:
         return [], [], {}
     tree = rewritten(Source(file, text), places, statements)
-    return places[first:], statements, compiled(file, tree, text)
+    return places[first:], statements, matching_code_objects(file, tree, text)

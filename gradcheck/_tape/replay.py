@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._tape.driving import as_gradients, copies, drive, preserved
+from gradcheck._common.arrays import Values
+from gradcheck._tape.driving import as_gradients, copies, drive
 from gradcheck._tape.expressions import TEMPORARY
 from gradcheck._tape.hooks import NAMES, Plain
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.places import Place
 from gradcheck._tape.program import Program
-from gradcheck._target import Target, Values
+from gradcheck._targets.target import Target
 
 #: the variables of a frame, and those of its module
 Scope: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -83,7 +84,7 @@ def _run(program: Program, target: Target, base: Values, hooks: Plain) -> dict[s
     def nothing(_: object) -> None:
         pass
 
-    with preserved(target), program.running(hooks):
+    with target.problem.preserved(), program.running(hooks):
         outcome = drive(target, base, nothing, nothing)
         return copies(as_gradients(outcome.returned))
 

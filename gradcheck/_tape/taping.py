@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._common.arrays import Values
 from gradcheck._tape.buffers import owner_of
-from gradcheck._tape.driving import Outcome, as_gradients, copies, drive, preserved
+from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
 from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.program import Program
@@ -20,7 +21,7 @@ from gradcheck._tape.recorder import Recorder
 from gradcheck._tape.replay import Scope, replayed, scopes_of
 from gradcheck._tape.sweep import ancestors, sweep
 from gradcheck._tape.tape import NOWHERE, Tape
-from gradcheck._target import Target, Values
+from gradcheck._targets.target import Target
 
 #: bytes
 BUDGET = 1_000_000_000
@@ -50,7 +51,7 @@ class TapedRun:
         self.boundary = 0
         self._executed_before: list[int] = []
         tape = Tape(budget)
-        with preserved(target):
+        with target.preserved():
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
             recorder = Recorder(tape, self.program.places, self.program.all_codes())
             with self.program.running(recorder), _uncollected():

@@ -137,25 +137,29 @@ class InPlaceProblem(Problem):
         return [self.loss, self.grads, self._reset, self.batched, *of_params]
 
     def loss_at(self, values: Values) -> Any:
-        with self._placed_at(values):
+        with self.placed_at(values):
             return call_user_code("loss()", self.loss)
 
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:
-        with self._placed_at(values):
+        with self.placed_at(values):
             return super().losses_at(values, name, copies)
 
     def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
-        with self._placed_at(values):
+        with self.placed_at(values):
             yield call_user_code("loss()", self.loss)
             yield call_user_code("grads()", self.grads)
 
     @contextmanager
-    def _placed_at(self, values: Values) -> Iterator[None]:
-        """The parameters at `values`, and hidden state as at the start; arrays of a wider dtype replace the entries."""
+    def placed_at(self, values: Values, *, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """The parameters at `values`, and hidden state as at the start; arrays of a wider dtype replace the entries.
+
+        `before` is called when the parameters are there, and the user's reset() was not called yet.
+        """
         self._expected = {**values, **copies_of(self.inputs)}
         live = self.arrays()
         if all(array.dtype == live[name].dtype for name, array in values.items()):
             self.write(values)
+            before()
             self._call_reset()
             yield
             return
@@ -164,6 +168,7 @@ class InPlaceProblem(Problem):
         originals = dict(params)
         try:
             params.update({name: values[str(name)] for name in originals})
+            before()
             self._call_reset()
             yield
         finally:
@@ -196,12 +201,13 @@ class FunctionProblem(Problem):
         return [self._f, self.batched]
 
     def loss_at(self, values: Values) -> Any:
-        return self._loss_and_grads(values)[0]
+        return self.loss_and_grads(values)[0]
 
     def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
-        yield from self._loss_and_grads(values)
+        yield from self.loss_and_grads(values)
 
-    def _loss_and_grads(self, values: Values) -> tuple[Any, Any]:
+    def loss_and_grads(self, values: Values) -> tuple[Any, Any]:
+        """What ``f(params)`` returns, of copies of these values."""
         self._expected = dict(values)
         self._passed = copies_of(values)
         result = call_user_code("f(params)", self._f, dict(self._passed))
@@ -248,7 +254,7 @@ class VjpProblem(Problem):
         return [self._forward, self.backward]
 
     def draw_cotangents(self, rng: np.random.Generator) -> None:
-        outputs, _ = self._run_forward(copies_of(self._arrays))
+        outputs, _ = self.run_forward(copies_of(self._arrays))
         self.cotangents = []
         for i, output in enumerate(flatten(outputs)):
             dtype = np.asarray(output).dtype
@@ -257,24 +263,26 @@ class VjpProblem(Problem):
             self.cotangents.append(np.asarray(rng.standard_normal(np.shape(output)), dtype=dtype))
 
     def loss_at(self, values: Values) -> Any:
-        return self._dot_cotangents(self._run_forward(values)[0])
+        return self.dot_cotangents(self.run_forward(values)[0])
 
     def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
-        outputs, cache = self._run_forward(values)
-        yield self._dot_cotangents(outputs)
-        yield self._run_backward(outputs, cache, self.cotangents)
+        outputs, cache = self.run_forward(values)
+        yield self.dot_cotangents(outputs)
+        yield self.run_backward(outputs, cache, self.cotangents)
 
     def pull_back(self, values: Values, cotangents: Sequence[Array]) -> dict[str, Any]:
         """The vector-Jacobian product of these cotangents."""
-        return self._run_backward(*self._run_forward(values), cotangents)
+        return self.run_backward(*self.run_forward(values), cotangents)
 
-    def _dot_cotangents(self, outputs: Any) -> Any:
+    def dot_cotangents(self, outputs: Any) -> Any:
+        """The loss: the outputs contracted with the cotangents."""
         found = flatten(outputs)
         if len(found) != len(self.cotangents):
             raise TargetError(f"forward returned {len(found)} outputs, and {len(self.cotangents)} the first time")
         return sum(np.sum(cotangent * output) for cotangent, output in zip(self.cotangents, found, strict=True))
 
-    def _run_backward(self, outputs: Any, cache: Any, cotangents: Sequence[Array]) -> dict[str, Any]:
+    def run_backward(self, outputs: Any, cache: Any, cotangents: Sequence[Array]) -> dict[str, Any]:
+        """The gradients by name, of copies of these cotangents."""
         copies = [np.array(cotangent) for cotangent in cotangents]
         for i, (copy, cotangent) in enumerate(zip(copies, cotangents, strict=True)):
             self._passed[f"cotangent[{i}]"], self._expected[f"cotangent[{i}]"] = copy, cotangent
@@ -282,7 +290,7 @@ class VjpProblem(Problem):
             call_user_code("backward(cotangents, cache)", self.backward, unflatten(outputs, copies), cache)
         )
 
-    def _run_forward(self, values: Values) -> tuple[Any, Any]:
+    def run_forward(self, values: Values) -> tuple[Any, Any]:
         """(outputs, cache) at these values."""
         self._expected = {name: np.array(values.get(name, self.inputs.get(name))) for name in self._order}
         self._passed = copies_of(self._expected)

@@ -65,7 +65,7 @@ def instrumented(program: Program) -> Iterator[None]:
         current = program.tap
         return value if current is None else current(number, value)
 
-    with code_replaced({old: _with_tap(new, tap) for old, new in program.codes.items()}):
+    with code_replaced({old: with_tap(new, tap) for old, new in program.codes.items()}):
         yield
 
 
@@ -119,14 +119,14 @@ def _rewrite_file(program: Program, source: Source, codes: list[CodeType]) -> No
     for code in codes:
         if code.co_name in ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"):
             continue  # the code around it holds them
-        new = pairs.get(code) or _by_code_key(code, pairs)
+        new = pairs.get(code) or by_code_key(code, pairs)
         if new is None:
             program.without_source.append(code.co_qualname)
         else:
             program.codes[code] = new
 
 
-def _by_code_key(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
+def by_code_key(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
     """For code that was compiled in another way than from this source alone, as pytest does."""
     same = [new for old, new in pairs.items() if code_key(old) == code_key(code)]
     return same[0] if len(same) == 1 else None
@@ -145,12 +145,12 @@ def _side_by_side(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, Code
             yield from _side_by_side(a, b)
 
 
-def _with_tap(code: CodeType, tap: Tap) -> CodeType:
+def with_tap(code: CodeType, tap: Tap) -> CodeType:
     """The code with the callable where its name stands, also in the code inside it."""
     constants = tuple(
         tap
         if constant == TAP and isinstance(constant, str)
-        else _with_tap(constant, tap)
+        else with_tap(constant, tap)
         if isinstance(constant, CodeType)
         else constant
         for constant in code.co_consts

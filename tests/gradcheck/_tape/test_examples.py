@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from gradcheck._files import load
+from gradcheck._common.files import load
 from gradcheck._sizes import TargetFactory
+
 from gradcheck._tape import tape_target
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,7 @@ def test_the_tape_agrees(file):
     """Right code would be accused, or wrong code measured against wrong derivatives."""
     for make in targets(file).values():
         target = make.make(np.random.default_rng(1))
-        target.begin(np.random.default_rng(0))
+        target.draw_cotangents(np.random.default_rng(0))
         base = target.values()
         with target.preserved():
             plain = {name: np.array(value) for name, value in target.grads_at(base).items()}

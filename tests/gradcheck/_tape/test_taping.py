@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gradcheck._errors import UserCodeError
 
 import gradcheck
-from gradcheck._errors import UserCodeError
 from gradcheck._tape import TapeTooLargeError, tape_forward, tape_target
 from tests.gradcheck._tape.programs import draw, module, target_of
 
@@ -130,7 +130,7 @@ def test_writes_into_what_was_handed_over_are_told(tmp_path):
         """,
     )
     target = gradcheck.Target.from_vjp(made.forward, made.backward, {"x": draw(2, 3)})
-    target.begin(np.random.default_rng(0))
+    target.draw_cotangents(np.random.default_rng(0))
     run = tape_target(target, target.values())
     assert [write.label for write in run.writes if write.label] == ["cotangent[0]"]
     assert run.writes[0].place.text == "dy"
