@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradcheck._common.files import load
-from gradcheck._sizes import TargetFactory
 
+from gradcheck._common.files import load
 from gradcheck._tape import tape_target
+from gradcheck._targets.factory import TargetFactory
 
 ROOT = Path(__file__).parents[3]
 FILES = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gradcheck._errors import UserCodeError
 
 import gradcheck
+from gradcheck._common.errors import UserCodeError
 from gradcheck._tape import TapeTooLargeError, tape_forward, tape_target
 from tests.gradcheck._tape.programs import draw, module, target_of
 
@@ -198,7 +198,7 @@ def test_nothing_is_left_behind(net):
     assert code.co_consts
     assert not any(type(one).__name__ == "Switch" for one in code.co_consts)
     values = [None if node.cell is None else np.copy(node.value) for node in run.nodes]
-    net._params["a"][...] = 0
+    net.problem.arrays()["a"][...] = 0
     net.loss_at({name: value * 2 for name, value in base.items()})
     for node, value in zip(run.nodes, values, strict=True):
         if value is not None:
