@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._tape.buffers import owner_of
 from gradcheck._tape.nodes import Array, Call, is_value
 from gradcheck._tape.rules import products, reductions
 from gradcheck._tape.rules.elementwise import SCALAR, elementwise
 from gradcheck._tape.rules.movement import NAMES as MOVING
 from gradcheck._tape.rules.movement import movement
 from gradcheck._tape.rules.opaque import opaque, reported_name
-from gradcheck._tape.rules.operation import Operation, Pulls, Rule
+from gradcheck._tape.rules.operation import Operation, Pulls, Rule, summed_to
 from gradcheck._tape.rules.structure import parts
-from gradcheck._tape.tape import At, Tape
+from gradcheck._tape.tape import At, Tape, positions_in
 from gradcheck._tape.writes import IN_PLACE, IN_PLACE_METHODS, moved_in_place, store_item
 
 RULES: dict[Any, Rule] = {**reductions.TABLE, **products.TABLE}
@@ -39,7 +40,25 @@ _OUT: dict[Any, int] = {
 }  # fmt: skip
 #: what needs no look
 _PLAIN = frozenset(
-    {len, range, isinstance, issubclass, print, type, id, hasattr, callable, repr, str, int, bool, slice, hash, any, all}
+    {
+        len,
+        range,
+        isinstance,
+        issubclass,
+        print,
+        type,
+        id,
+        hasattr,
+        callable,
+        repr,
+        str,
+        int,
+        bool,
+        slice,
+        hash,
+        any,
+        all,
+    }
     | {setattr, dict, set, frozenset, super, ord, chr, format, object, property, open, input, next}
 )
 #: what iterates over its arguments
@@ -74,8 +93,14 @@ class Caller:
         except TypeError:
             if _hashable(function):
                 raise
-        if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (list, dict, set, str)):
-            return function(*args, **keywords)
+        if isinstance(function, types.BuiltinMethodType):
+            owner = function.__self__
+            if isinstance(owner, np.ufunc):
+                return self._ufunc_method(at, owner, function.__name__, args, keywords)
+            if isinstance(owner, np.ndarray):
+                return self._array_method(at, owner, function.__name__, args, keywords)
+            if isinstance(owner, (list, dict, set, str)):
+                return function(*args, **keywords)
         if isinstance(function, np.ufunc):
             return self._ufunc(at, function, args, keywords)
         return self._library(at, function, args, keywords)
@@ -99,7 +124,11 @@ class Caller:
         code = _code_of(function)
         if code is not None:
             return id(code) in self.codes
-        return isinstance(function, type) and function.__module__.split(".")[0] not in ("builtins", "numpy", "itertools")
+        return isinstance(function, type) and function.__module__.split(".")[0] not in (
+            "builtins",
+            "numpy",
+            "itertools",
+        )
 
     def _users(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         tape, outer = self.tape, self.tape.call
@@ -130,14 +159,17 @@ class Caller:
     def _library(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         position = _OUT.get(function) if _hashable(function) else None
         if position is not None and len(args) > position:
-            out, args = args[position], (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :])
+            out, args = (
+                args[position],
+                (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :]),
+            )
             keywords = {**keywords, "out": out}
         if keywords.get("out") is not None:
             out = keywords["out"]
             rest = {key: value for key, value in keywords.items() if key != "out"}
             return self._written(at, out, self._library(at, function, args, rest))
         name = reported_name(function)
-        if function in (float, abs, round, pow) or isinstance(function, type) and issubclass(function, np.floating):
+        if function in (float, abs, round, pow) or (isinstance(function, type) and issubclass(function, np.floating)):
             return self._number(at, function, args, keywords)
         known = _hashable(function) and (function in RULES or function in SCALAR or function is math.log)
         if known:
@@ -153,7 +185,7 @@ class Caller:
         fresh = [x for x in outs if not self.tape.known(x)]
         for x in outs:
             if isinstance(x, np.ndarray) and id(x) not in self.tape.seen and self.tape.known(x):
-                self._view(at, x)
+                self._view(at, x, args)
         if not fresh:
             self._lost(name, args, keywords, result)
             return result
@@ -171,7 +203,7 @@ class Caller:
             return [[] for _ in outs]
         if _hashable(function):
             rule = RULES.get(function)
-            if function in SCALAR or function is math.log and len(operation.args) == 1:
+            if function in SCALAR or (function is math.log and len(operation.args) == 1):
                 return [elementwise(SCALAR.get(function, np.log), operation.args, operation)]
             pulls = rule(operation) if rule is not None and len(outs) == 1 else None
             if pulls is not None:
@@ -187,10 +219,13 @@ class Caller:
         self.opaque.setdefault(name)
         return opaque(operation, outs)
 
-    def _view(self, at: At, x: Array) -> None:
-        from gradcheck._tape.buffers import owner_of
-
-        self.tape.view(x, self.tape.buffers[id(owner_of(x))], at)
+    def _view(self, at: At, x: Array, args: tuple[Any, ...]) -> None:
+        """The result of a call looks at known memory: that of an argument, if one has the same."""
+        owner = owner_of(x)
+        parents = [one for one in parts(args) if isinstance(one, np.ndarray) and owner_of(one) is owner]
+        parent = parents[0] if parents else None
+        self.tape.node(parent)
+        self.tape.view(x, self.tape.buffers[id(owner)], at, parent)
 
     def _lost(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any], result: Any) -> None:
         """Note where derivatives end: numbers went in, complex ones or arrays of objects came out."""
@@ -249,7 +284,7 @@ class Caller:
         out = out[0] if isinstance(out, tuple) and len(out) == 1 else out
         operands = tuple(self.as_array(at, x) for x in args[: ufunc.nin])
         rest = {key: value for key, value in keywords.items() if key != "out"}
-        if ufunc.nout > 1 or ufunc.signature is not None and ufunc is not np.matmul:
+        if ufunc.nout > 1 or (ufunc.signature is not None and ufunc is not np.matmul):
             return self._general(at, ufunc, operands, rest, out)
         where = rest.get("where", True)
         if where is True:
@@ -287,9 +322,7 @@ class Caller:
             np.copyto(out, result, casting="unsafe")
         return out
 
-    def _ufunc_method(
-        self, at: At, ufunc: np.ufunc, name: str, args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> Any:
+    def _ufunc_method(self, at: At, ufunc: np.ufunc, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         if name == "at":
             return self._at(at, ufunc, args)
         function = getattr(ufunc, name)
@@ -300,8 +333,8 @@ class Caller:
         result = function(*args, **keywords)
         if name == "outer" and is_value(result):
             left = np.reshape(args[0], (*np.shape(args[0]), *(1,) * np.ndim(args[1])))
-            if isinstance(args[0], np.ndarray) and self.tape.node(args[0]) is not None:
-                self._view(at, left) if self.tape.known(left) else None
+            if isinstance(args[0], np.ndarray) and is_value(args[0]):
+                self._view(at, left, args)
             return self.binary(at, ufunc, result, left, args[1])
         rule = reductions.REDUCED.get(ufunc) if name == "reduce" else None
         operation = Operation(function, args, keywords, result, self.tape.hold)
@@ -365,12 +398,16 @@ class Caller:
     # -- arguments -------------------------------------------------------------------------------------------------
 
     def rows(self, x: Any) -> Any:
-        """An array of numbers as a list of them, each on the tape; anything else as it is."""
-        if not isinstance(x, np.ndarray) or x.ndim != 1 or not is_value(x):
+        """An array as a list of its rows, or of its numbers, each on the tape; anything else as it is."""
+        if not isinstance(x, np.ndarray) or not x.ndim or not is_value(x):
             return x
         result = list(x)
+        self.tape.node(x)
         for k, one in enumerate(result):
-            self.tape.record("item", (None, 0), one, [(x, _entry(k, x.size))])
+            if isinstance(one, np.ndarray):
+                self._view((None, 0), one, (x,))
+            else:
+                self.tape.record("item", (None, 0), one, [(x, _entry(k, x.size))])
         return result
 
     def as_array(self, at: At, x: Any) -> Any:
@@ -391,10 +428,6 @@ def _entry(k: int, size: int) -> Callable[[Array], Array]:
 
 def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign: float) -> None:
     """Add to entries of an array, as often as their index says."""
-    from gradcheck._tape.buffers import owner_of
-    from gradcheck._tape.rules.operation import summed_to
-    from gradcheck._tape.tape import positions_in
-
     node = tape.node(value) if is_value(value) else None
     before = tape.node(target)
     buffer = tape.buffers.get(id(owner_of(target)))
@@ -436,5 +469,5 @@ def _code_of(function: Any) -> types.CodeType | None:
     wrapped = getattr(function, "__wrapped__", None)
     if isinstance(wrapped, types.FunctionType):
         return wrapped.__code__
-    call = getattr(type(function), "__call__", None)
+    call = next((vars(kind)["__call__"] for kind in type(function).__mro__ if "__call__" in vars(kind)), None)
     return call.__code__ if isinstance(call, types.FunctionType) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from gradcheck._instrument import TAP
+from gradcheck._rewrite import TAP
 from gradcheck._tape.places import Kind, Place, Source, Statement
 
 #: variables that rewritten code adds begin so
@@ -35,9 +35,7 @@ def _imported(tree: ast.AST) -> set[str]:
 
 
 class _Rewriter(ast.NodeTransformer):
-    def __init__(
-        self, source: Source, places: list[Place], statements: list[Statement], imports: set[str]
-    ) -> None:
+    def __init__(self, source: Source, places: list[Place], statements: list[Statement], imports: set[str]) -> None:
         self.source, self.places, self.statements, self.imports = source, places, statements, imports
         self.names: list[str] = []
         self.classes: list[str] = []
@@ -401,10 +399,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def _begin(self, node: ast.stmt) -> None:
         head = node.end_lineno or node.lineno
-        body = getattr(node, "body", getattr(node, "cases", None))
-        if isinstance(body, list) and body:
-            first = body[0]
-            head = max(node.lineno, getattr(first, "lineno", getattr(first, "pattern", first).lineno) - 1)
+        body = getattr(node, "body", None) or [case.pattern for case in getattr(node, "cases", [])]
+        if body:
+            head = max(node.lineno, body[0].lineno - 1)
         statement = Statement(self.source, node.lineno, head, ".".join(self.names), type(node).__name__)
         self.statements.append(statement)
         self.current.append(statement)

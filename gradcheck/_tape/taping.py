@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._target import Target, Values
 from gradcheck._tape.buffers import owner_of
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive, preserved
 from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
@@ -19,6 +18,7 @@ from gradcheck._tape.recorder import Recorder
 from gradcheck._tape.replay import Scope, replayed, scopes_of
 from gradcheck._tape.sweep import ancestors, sweep
 from gradcheck._tape.tape import NOWHERE, Tape
+from gradcheck._target import Target, Values
 
 #: bytes
 BUDGET = 1_000_000_000

@@ -22,7 +22,7 @@ IN_PLACE_METHODS = frozenset({"fill", "put", "itemset", "sort", "partition", "re
 def is_basic(index: Any) -> bool:
     """Whether such a subscript is a view."""
     return all(
-        one is None or one is Ellipsis or isinstance(one, (slice, int, np.integer)) and not isinstance(one, bool)
+        one is None or one is Ellipsis or (isinstance(one, (slice, int, np.integer)) and not isinstance(one, bool))
         for one in (index if isinstance(index, tuple) else (index,))
     )
 
@@ -92,7 +92,9 @@ def _last(positions: Array) -> Array | None:
     return mask.reshape(positions.shape)
 
 
-def moved_in_place(tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def moved_in_place(
+    tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
     """A call that writes into its first argument and only moves numbers: told by running it on indices."""
     target = args[0]
     if not is_value(target):
@@ -136,9 +138,7 @@ def _sorted(tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...],
     return result
 
 
-def _whole(
-    tape: Tape, at: At, name: str, buffer: Buffer | None, target: Array, values: list[tuple[Any, Pull]]
-) -> None:
+def _whole(tape: Tape, at: At, name: str, buffer: Buffer | None, target: Array, values: list[tuple[Any, Pull]]) -> None:
     region: Geometry | None = None if buffer is None else buffer.geometry(target)
     if buffer is None or region is None:
         return
