@@ -9,7 +9,7 @@ import numpy as np
 from gradcheck._localising.tape import Array, TapedRun
 
 #: the most gradient entries that are looked at one by one; of more, random combinations are
-MOST_ENTRIES = 320
+MOST_ENTRIES = 512
 
 
 class Mismatch:
@@ -75,8 +75,11 @@ class Mismatch:
         }
 
     def sensitivities(self, combinations: Array, cut: Collection[int] = ()) -> dict[int, Array]:
-        """How combinations of the scaled gradients move with each value: (m, its size) by the node's index."""
-        found = self.run.sensitivities(self.projections(combinations), cut)
+        """How combinations of the scaled gradients move with each value: (m, its size) by the node's index.
+
+        What the gradients calculate again of the forward is given, as nodes in `cut` are.
+        """
+        found = self.run.sensitivities(self.projections(combinations), {*cut, *self.run.twins})
         return {index: g for index, g in found.items() if np.any(g)}
 
 

@@ -153,7 +153,8 @@ class Standings:
         """The derivatives through all uses."""
         result = Known()
         for index, value in self.full_derivatives.items():
-            result.add(value, index)
+            if not _turns_sign(self.run.nodes[index]):
+                result.add(value, index)
         return result
 
     @cached_property
@@ -170,6 +171,8 @@ class Standings:
             source = run.nodes[consumer].inputs[operand]
             uses[source.index].append((consumer, part))
         for index, found in uses.items():
+            if _turns_sign(run.nodes[index]):
+                continue
             found.sort(key=lambda one: one[0])
             parts = [part for _, part in found]
             own = run.derivative(run.nodes[index])
@@ -189,7 +192,7 @@ class Standings:
         run = self.run
         result = [False] * len(run.nodes)
         forward = _Values(run)
-        for node in run.nodes[self.start :]:
+        for node in run.nodes:
             if run.is_forward(node):
                 continue
             if any(result[one.index] for one in node.inputs):
@@ -200,13 +203,20 @@ class Standings:
                 result[node.index] = not forward.has(node) and self._is_known(node)
         return result
 
-    @cached_property
-    def start(self) -> int:
-        """Before this node there is nothing of the backward."""
-        return 0
-
     def _is_known(self, node: Node) -> bool:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
+
+
+def origin(node: Node) -> Node:
+    """The value that was handed on as this one."""
+    while node.op in MOVES and len(node.inputs) == 1 and node.inputs[0].size == node.size:
+        node = node.inputs[0]
+    return node
+
+
+def _turns_sign(node: Node) -> bool:
+    """Whether its derivative is that of its operand but for the sign, so that a wrong sign would look right."""
+    return node.op == "negative" or node.op == "subtract" and node.operands == (1,)
 
 
 class _Values:
