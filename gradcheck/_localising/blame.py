@@ -75,7 +75,7 @@ class Judge:
             return Role.CONSUMES
         if any(one.gives is Standing.UNKNOWN for one in tried):
             return Role.SPOILS
-        if suspect.need is Need.DERIVATIVE and any(one.gives is Standing.PLAIN for one in tried):
+        if suspect.need is Need.KNOWN and any(one.gives is Standing.PLAIN for one in tried):
             return Role.SPOILS
         if all(one.gives is Standing.FULL and not one.hands_on for one in tried):
             return Role.RIGHT
@@ -125,7 +125,7 @@ class Judge:
 
 
 def _outweighs(giver: Solvable, reader: Solvable) -> bool:
-    return giver is reader or giver.rank <= reader.rank or giver.need is Need.DERIVATIVE
+    return giver is reader or (giver.need, giver.changes) <= (reader.need, reader.changes)
 
 
 def _read(nodes: list[Node], holes: Holes) -> Iterator[Node]:

@@ -66,6 +66,7 @@ class Study:
         """Each statement that could be at fault alone, the likeliest first."""
         for one in self.suspects[:MOST_EXAMINED]:
             self.solver.add_needed(one)
+            self.solver.add_exchange(one)
         judge = Judge(self.standings, self.suspects)
         judged = [(one, judge.role(one)) for one in self.suspects]
         judged.sort(key=lambda each: _likelihood(*each))
@@ -95,16 +96,18 @@ class Study:
 def _likelihood(one: Solvable, role: Role) -> tuple[object, ...]:
     """By which suspects are ordered, the likeliest first.
 
-    A statement that is right wherever what it reads is right comes last. Then that which would explain the
+    A statement that is right wherever what it reads is right comes last, and one that hands on values of the forward
+    of which no other would do. Of the rest, that which would explain the
     difference with the fewest degrees of freedom; of those, what is given right values; of those, what would have to
     give a known derivative. A sum that lacks a part is blamed where it is complete but for that: last, before it is
     only handed on. All else is blamed where it goes wrong first.
     """
     incomplete = role is Role.INCOMPLETE
-    lacks = incomplete and one.need is Need.DERIVATIVE
+    lacks = incomplete and one.need is Need.KNOWN
     order = -one.first if lacks else one.first
     hands_on = incomplete and one.holes.only_hands_on
-    return role is Role.RIGHT, one.rank, role is Role.CONSUMES, one.need, role, hands_on, order
+    idle = role is Role.RIGHT or one.exchanged is False
+    return idle, one.changes, role is Role.CONSUMES, one.need, role, hands_on, order
 
 
 def _needed(one: Solvable) -> list[Needed]:

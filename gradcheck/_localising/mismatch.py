@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from gradcheck._localising.tape import Array, TapedRun
+from gradcheck._localising.solving import TOLERANCE
+from gradcheck._localising.tape import Array, Place, TapedRun
 
 #: the most gradient entries that are looked at one by one; of more, random combinations are
 MOST_ENTRIES = 512
@@ -73,6 +74,19 @@ class Mismatch:
             name: combinations[:, slice(*self._spans[name])].reshape(-1, *self.true[name].shape) / self.scales[name]
             for name in self.names
         }
+
+    def is_mended(self, values: Mapping[tuple[Place, int], Array]) -> bool:
+        """Whether all gradients are right if some executions of some places have other values."""
+        try:
+            with np.errstate(all="ignore"):
+                found = self.run.overrides(values)
+        except Exception:  # the user's code, with values it was not written for
+            return False
+        return all(
+            np.shape(found.get(name)) == self.true[name].shape  # type: ignore[arg-type]
+            and np.max(np.abs(found[name] - self.true[name]), initial=0.0) <= TOLERANCE * self.scales[name]
+            for name in self.names
+        )
 
     def sensitivities(self, combinations: Array, cut: Collection[int] = ()) -> dict[int, Array]:
         """How combinations of the scaled gradients move with each value: (m, its size) by the node's index.

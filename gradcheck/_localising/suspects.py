@@ -6,15 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
+from gradcheck._localising.provenance import Provenance
 from gradcheck._localising.solving import range_of, solution
 from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
-from gradcheck._localising.tape import Array, Node
+from gradcheck._localising.tape import Array, Node, Place
 
+#: how many other values of the forward are tried in the place of one that is handed on
+MOST_EXCHANGES = 24
 #: random combinations of the gradients by which most statements are told to be innocent
 SIEVE = 96
 
@@ -35,8 +40,8 @@ class System:
 class Need(IntEnum):
     """What is known of the values that a statement would have to give."""
 
-    #: each is zero or a derivative that the forward's tape knows
-    DERIVATIVE = 0
+    #: each is zero or a derivative that the forward's tape knows, or another value of the forward
+    KNOWN = 0
     #: there is more than one answer
     UNDETERMINED = 1
     #: some are nothing that is known
@@ -58,8 +63,12 @@ class Solvable:
     needed: dict[int, Array] | None = None
     #: by node index: what the needed values are, of those that have to change
     needs: dict[int, tuple[Standing, Node | None]] = field(default_factory=dict)
+    #: how many of their entries have to change
+    changing: int = 0
     #: how the gradients move with its values while all else stays as it is
     system: System | None = None
+    #: whether other values of the forward in the place of those that it hands on make all right
+    exchanged: bool | None = None
 
     @property
     def first(self) -> int:
@@ -69,14 +78,26 @@ class Solvable:
     @property
     def need(self) -> Need:
         """What is known of the needed values."""
+        if self.exchanged is not None:
+            return Need.KNOWN if self.exchanged else Need.STRANGE
         if not self.needs:
             return Need.UNDETERMINED
-        return Need.STRANGE if any(one is Standing.UNKNOWN for one, _ in self.needs.values()) else Need.DERIVATIVE
+        return Need.STRANGE if any(one is Standing.UNKNOWN for one, _ in self.needs.values()) else Need.KNOWN
+
+    @property
+    def changes(self) -> int:
+        """How many numbers have to be others, as far as is known."""
+        return min(self.rank, self.changing) if self.need is Need.KNOWN and not self.exchanged else self.rank
 
     @property
     def sources(self) -> set[int]:
         """The values of the forward that the needed values are the derivatives of."""
         return {origin(node).index for _, node in self.needs.values() if node is not None}
+
+
+def _differing(one: Array, other: Array) -> int:
+    size = max(float(np.max(np.abs(one), initial=0.0)), float(np.max(np.abs(other), initial=0.0)))
+    return int(np.sum(np.abs(one - other) > EQUAL * size))
 
 
 class Solver:
@@ -146,7 +167,7 @@ class Solver:
 
     def add_needed(self, found: Solvable) -> None:
         """Work out what the values have to be."""
-        nodes = [node for node in found.nodes if node.value is not None]
+        nodes = [node for node in found.nodes if self.value_of(node) is not None]
         if len(nodes) < len(found.nodes):
             return
         cut = {node.index for node in nodes}
@@ -166,12 +187,50 @@ class Solver:
         for node in moving:
             part = change[at : at + node.size].reshape(node.shape)
             at += node.size
-            found.needed[node.index] = np.asarray(node.value, np.float64) + part
+            found.needed[node.index] = self._present(node) + part
+        found.changing = sum(_differing(found.needed[node.index], self._present(node)) for node in moving)
         found.needs = dict(self._matched(found, nodes))
+
+    def value_of(self, node: Node) -> Array | None:
+        """The value, or of memory after a write what was read of all of it."""
+        return self._contents.get(node.index) if node.value is None else node.value
+
+    def _present(self, node: Node) -> Array:
+        return np.asarray(self.value_of(node), np.float64).reshape(node.shape)
+
+    @cached_property
+    def _contents(self) -> dict[int, Array]:
+        result: dict[int, Array] = {}
+        for node in self.mismatch.run.nodes:
+            if node.op == "view" and node.size == node.inputs[0].size and node.value is not None:
+                moved = node.pulls[0](np.arange(float(node.size)).reshape(1, *node.shape)).reshape(-1)
+                result[node.inputs[0].index] = np.ravel(node.value)[moved.astype(int)]
+        return result
+
+    def add_exchange(self, found: Solvable) -> None:
+        """Of a statement that hands on values of the forward: whether others of the forward would make all right."""
+        nodes = sorted(found.nodes, key=lambda node: node.index)
+        if found.elsewhere or any(node.op not in MOVES or self.standings.carries[node.index] for node in nodes):
+            return
+        by_place: dict[Place | None, list[Node]] = defaultdict(list)
+        for node in nodes:
+            by_place[node.place].append(node)
+        if not self.provenance.hands_on_forward(nodes):
+            return
+        found.exchanged = len(by_place) == 1 and any(
+            self.mismatch.is_mended({(node.place, node.execution): value
+                                     for node, value in zip(nodes, values, strict=True) if node.place is not None})
+            for values in islice(self.provenance.alternatives(nodes), MOST_EXCHANGES)
+        )
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Where values of the forward come from."""
+        return Provenance(self.mismatch.run)
 
     def _matched(self, found: Solvable, nodes: list[Node]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
         """What the needed values are, of those that differ from the present ones."""
-        values = {node.index: np.asarray(node.value, np.float64) for node in nodes}
+        values = {node.index: self._present(node) for node in nodes}
         largest = max(float(np.max(np.abs(value), initial=0.0)) for value in values.values())
         for index, value in (found.needed or {}).items():
             size = max(float(np.max(np.abs(value))), 1e-9 * largest)
