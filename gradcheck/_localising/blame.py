@@ -57,12 +57,12 @@ class Judge:
         for node in holes.given:
             if node.place in places and not _comes_back(node, holes):
                 given[node.execution].append(node)
-        result, served = [], self.served(suspect)
+        result, served, totals = [], self.served(suspect), _totals(holes)
         for number, nodes in sorted(inner.items()):
-            found = [(self._gives(node), node.op in MOVES) for node in given[number]]
+            found = [(self._gives(node, totals), node.op in MOVES) for node in given[number]]
             if found:
                 carrying = [one for one in found if one[0] != Standing.PLAIN] or found
-                right = all(served[one.index] for one in _read(nodes, holes))
+                right = all(served[one.index] for one in _read(nodes, holes, totals))
                 result.append(Execution(number, right, *max(carrying)))
         return result
 
@@ -114,28 +114,53 @@ class Judge:
             return source is not None and origin(source).index in giver.sources & reader.sources
         return standing in (Standing.FULL, Standing.ZERO)
 
-    def _gives(self, node: Node) -> Standing:
+    def _gives(self, node: Node, totals: set[tuple[int, int]]) -> Standing:
+        """The standing of a value; of a sum that goes on over executions, that of what is added."""
         found = self.standings.of(node)
-        if found is Standing.FULL or node.place is None or node.place.kind != "augment" or len(node.inputs) != 2:
+        added = [one for k, one in enumerate(node.inputs) if _slot(node, k) not in totals]
+        if found is Standing.FULL or len(added) == len(node.inputs) or len(added) != 1:
             return found
-        added = self.standings.of(node.inputs[1])
-        if added is Standing.PLAIN and node.inputs[1].op not in MOVES:
+        standing = self.standings.of(added[0])
+        if standing is Standing.PLAIN and added[0].op not in MOVES:
             return Standing.UNKNOWN
-        return Standing.PARTIAL if added is not Standing.UNKNOWN else Standing.UNKNOWN
+        return Standing.PARTIAL if standing is not Standing.UNKNOWN else Standing.UNKNOWN
 
 
 def _outweighs(giver: Solvable, reader: Solvable) -> bool:
-    return giver is reader or (giver.need, giver.changes) <= (reader.need, reader.changes)
+    return giver is reader or giver.weight <= reader.weight
 
 
-def _read(nodes: list[Node], holes: Holes) -> Iterator[Node]:
+def _slot(node: Node, number: int) -> tuple[int, int]:
+    """An operand of a place: which place, and which operand."""
+    operand = node.operands[number] if node.operands else number
+    return (-1 if node.place is None else node.place.number), operand
+
+
+def _totals(holes: Holes) -> set[tuple[int, int]]:
+    """The operands of sums that are what the statement itself gave before: it goes on adding to them."""
+    own = {node.index: node.execution for node in holes.inner}
+    result = set()
+    for node in holes.inner:
+        if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1:
+            result.add(_slot(node, 0))
+        if node.op not in ("add", "subtract"):
+            continue
+        for number, source in enumerate(node.inputs):
+            while source.op in MOVES and source.inputs and own.get(source.index, node.execution) >= node.execution:
+                source = source.inputs[0]
+            if own.get(source.index, node.execution) < node.execution:
+                result.add(_slot(node, number))
+    return result
+
+
+def _read(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> Iterator[Node]:
     """What an execution takes from other statements, or from itself before; not what its calls bring back."""
     inside = {node.index for node in nodes}
     for node in nodes:
         if node.op in ("store", "add.at") or _comes_back(node, holes):
             continue
-        for source in node.inputs:
-            if source.index not in inside and not _is_total(node, source):
+        for number, source in enumerate(node.inputs):
+            if source.index not in inside and _slot(node, number) not in totals:
                 yield node if source.value is None else source
 
 
@@ -152,8 +177,3 @@ def _called(node: Node, holes: Holes) -> bool:
                 return True
             call = call.outer
     return False
-
-
-def _is_total(node: Node, source: Node) -> bool:
-    """Whether it is the sum so far, to which the node adds."""
-    return node.place is not None and node.place.kind == "augment" and source is node.inputs[0]

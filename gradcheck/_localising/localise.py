@@ -107,7 +107,7 @@ def _likelihood(one: Solvable, role: Role) -> tuple[object, ...]:
     order = -one.first if lacks else one.first
     hands_on = incomplete and one.holes.only_hands_on
     idle = role is Role.RIGHT or one.exchanged is False
-    return idle, one.changes, role is Role.CONSUMES, one.need, role, hands_on, order
+    return idle, one.changes, role is Role.CONSUMES, one.need, one.elsewhere, role, hands_on, order
 
 
 def _needed(one: Solvable) -> list[Needed]:

@@ -13,6 +13,9 @@ from gradcheck._localising.tape import Array, Node, Place, TapedRun
 #: a place of the forward in the calls around it, and the operation there
 Series = tuple[tuple[Place, ...], Place, str]
 
+#: how often a value may have been handed on
+_MOST_MOVES = 100
+
 
 class Provenance:
     """The values of the forward as series over the executions of their places."""
@@ -30,16 +33,12 @@ class Provenance:
 
     def step(self, node: Node) -> tuple[Series, int] | None:
         """The series of the forward that a value was handed on from, and which of it: 0 for the first execution."""
-        found = self._handed(node)
-        return None if found is None else self._where.get(found.index)
-
-    def _handed(self, node: Node) -> Node | None:
-        """The value of the forward behind one that was only handed on."""
-        seen = 0
-        while node.index not in self._where and node.inputs and node.op in MOVES and seen < 50:
-            node = self.run.twins.get(node.index, node.inputs[0])
-            seen += 1
-        return self.run.twins.get(node.index, node)
+        for _ in range(_MOST_MOVES):
+            node = self.run.twins.get(node.index, node)
+            if node.op not in MOVES or len(node.inputs) != 1 or node.inputs[0].size != node.size:
+                break
+            node = node.inputs[0]
+        return self._where.get(node.index)
 
     def hands_on_forward(self, nodes: list[Node]) -> bool:
         """Whether these are values of the forward."""
@@ -55,9 +54,9 @@ class Provenance:
         # what is of no such series was there before it began
         numbers = [step[1] if step is not None and step[0] == usual else -1 for step in steps]
         shape = shapes.pop()
-        for key, series in self._series.items():
-            if series[0].shape != shape:
-                continue
+        same = [usual, *(key for key, series in self._series.items() if key != usual and series[0].shape == shape)]
+        for key in same:
+            series = self._series[key]
             for shift in (0, 1, -1):
                 if shift == 0 and key == usual:
                     continue

@@ -49,6 +49,14 @@ class Known:
         if array.ndim == 2 and 1 not in array.shape:
             self._arrays[array.size].append((array.T.ravel(), number))
 
+    def find_in_part(self, value: Array, used: Array) -> int | None:
+        """The number of the first array that is equal to it in the entries that are used."""
+        found = self._arrays.get(value.size, [])
+        flat, mask = np.ravel(value), np.ravel(used)
+        size = float(np.max(np.abs(flat[mask]), initial=0.0))
+        hits = [one for array, one in found if np.max(np.abs(array[mask] - flat[mask]), initial=0.0) <= EQUAL * size]
+        return min(hits, default=None)
+
     def find(self, value: Array) -> int | None:
         """The number of the first array that is equal to it."""
         size = int(np.size(value))
@@ -107,16 +115,19 @@ class Standings:
             return Standing.PLAIN, None
         return self._matched(value)
 
-    def _matched(self, value: Array) -> tuple[Standing, int | None]:
-        if (number := self.full.find(value)) is not None:
-            return Standing.FULL, number
-        if (number := self.partial.find(value)) is not None:
-            return Standing.PARTIAL, number
+    def _matched(self, value: Array, used: Array | None = None) -> tuple[Standing, int | None]:
+        for known, standing in ((self.full, Standing.FULL), (self.partial, Standing.PARTIAL)):
+            number = known.find(value) if used is None else known.find_in_part(value, used)
+            if number is not None:
+                return standing, number
         return Standing.UNKNOWN, None
 
-    def match(self, value: Array) -> tuple[Standing, Node | None]:
-        """The standing that a value would have, and the value of the forward it is the derivative of."""
-        standing, number = self._matched(value) if np.any(value) else (Standing.ZERO, None)
+    def match(self, value: Array, used: Array | None = None) -> tuple[Standing, Node | None]:
+        """The standing that a value would have, and the value of the forward it is the derivative of.
+
+        Entries that are not used (a mask) can be anything.
+        """
+        standing, number = self._matched(value, used) if np.any(value) else (Standing.ZERO, None)
         return standing, None if number is None else self.run.nodes[number]
 
     # -- what is known ---------------------------------------------------------------------------------------------

@@ -90,6 +90,11 @@ class Solvable:
         return min(self.rank, self.changing) if self.need is Need.KNOWN and not self.exchanged else self.rank
 
     @property
+    def weight(self) -> tuple[int, int, bool]:
+        """How much has to be assumed of it: the less, the more credible."""
+        return self.need, self.changes, self.elsewhere
+
+    @property
     def sources(self) -> set[int]:
         """The values of the forward that the needed values are the derivatives of."""
         return {origin(node).index for _, node in self.needs.values() if node is not None}
@@ -189,7 +194,9 @@ class Solver:
             at += node.size
             found.needed[node.index] = self._present(node) + part
         found.changing = sum(_differing(found.needed[node.index], self._present(node)) for node in moving)
-        found.needs = dict(self._matched(found, nodes))
+        ends = np.cumsum([node.size for node in moving])[:-1]
+        parts = {node.index: part for node, part in zip(moving, np.split(used, ends), strict=True)}
+        found.needs = dict(self._matched(found, nodes, parts))
 
     def value_of(self, node: Node) -> Array | None:
         """The value, or of memory after a write what was read of all of it."""
@@ -228,7 +235,7 @@ class Solver:
         """Where values of the forward come from."""
         return Provenance(self.mismatch.run)
 
-    def _matched(self, found: Solvable, nodes: list[Node]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
+    def _matched(self, found: Solvable, nodes: list[Node], used: dict[int, Array]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
         """What the needed values are, of those that differ from the present ones."""
         values = {node.index: self._present(node) for node in nodes}
         largest = max(float(np.max(np.abs(value), initial=0.0)) for value in values.values())
@@ -236,4 +243,5 @@ class Solver:
             size = max(float(np.max(np.abs(value))), 1e-9 * largest)
             if np.max(np.abs(value - values[index])) > EQUAL * size:
                 vanishes = float(np.max(np.abs(value))) <= 1e-8 * float(np.max(np.abs(values[index])))
-                yield index, self.standings.match(np.zeros_like(value) if vanishes else value)
+                part = None if np.all(used[index]) else used[index].reshape(value.shape)
+                yield index, self.standings.match(np.zeros_like(value) if vanishes else value, part)
