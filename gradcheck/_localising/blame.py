@@ -127,6 +127,8 @@ class Judge:
 
 
 def _outweighs(giver: Solvable, reader: Solvable) -> bool:
+    if reader.holes.only_hands_on:
+        return giver is reader or giver.weight[:2] <= reader.weight[:2]
     return giver is reader or giver.weight <= reader.weight
 
 

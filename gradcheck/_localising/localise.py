@@ -10,7 +10,7 @@ from gradcheck._localising.holes import Holes, holes_of, matrix
 from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.records import Key, Localisation, Needed, Suspect, System
 from gradcheck._localising.several import fewest
-from gradcheck._localising.signs import signs_of
+from gradcheck._localising.signs import Signs
 from gradcheck._localising.standing import Standing, Standings
 from gradcheck._localising.suspects import Need, Solvable, Solver
 from gradcheck._localising.tape import Array, Statement, TapedRun
@@ -20,7 +20,12 @@ MOST_EXAMINED = 8
 
 
 def localise(
-    run: TapedRun, wrong: Collection[str], *, second: TapedRun | None = None, divisor: float = 1.0
+    run: TapedRun,
+    wrong: Collection[str],
+    *,
+    second: TapedRun | None = None,
+    divisor: float = 1.0,
+    changed: Collection[str] = (),
 ) -> Localisation:
     """The statements that could be at fault, the likeliest first.
 
@@ -29,6 +34,7 @@ def localise(
         wrong: The names of the gradients that are wrong.
         second: Another run of the same code, at other sizes or values: who could be at fault must be so in both.
         divisor: A factor that all reported gradients have in common, already reported as a finding of its own.
+        changed: Labels of arrays (as in `TapedRun.writes`) that the gradients change though they are not theirs.
     """
     study = Study(run, wrong, divisor)
     if second is not None:
@@ -41,7 +47,7 @@ def localise(
     return Localisation(
         alone,
         [study.suspect(one, Role.SPOILS) for one in together],
-        signs_of(run, study.mismatch),
+        Signs(study.mismatch, study.standings, study.solver.sensitivities).all(changed),
         study.mismatch.unreached,
     )
 

@@ -13,8 +13,12 @@ from gradcheck._localising.tape import Array, Node, Place, Statement
 
 #: a statement by what is the same in another run of the same file: file, line, last line, and which of those it is
 Key: TypeAlias = tuple[str, int, int, int]
+#: "never read": a derivative is bound to a name and never read; "no effect": it is read, and no gradient depends on it;
+#: "cotangent unused": one handed in that no gradient depends on; "never written": a gradient is as its array was made;
+#: "writes into": an array of somebody else's is changed; "order of executions": a loop carries derivatives in the
+#: order of the forward
 SignKind: TypeAlias = Literal[
-    "never read", "cotangent unused", "never written", "writes into", "nothing carried", "order of executions"
+    "never read", "no effect", "cotangent unused", "never written", "writes into", "order of executions"
 ]
 
 
@@ -90,6 +94,12 @@ class Localisation:
     def suspects(self) -> Sequence[Suspect]:
         """The likeliest first."""
         return self.alone or self.together
+
+    @property
+    def statements(self) -> list[Statement]:
+        """The statements in the order in which to look at them: loops in the wrong order, then the suspects."""
+        loops = [one.statement for one in self.signs if one.kind == "order of executions" and one.statement is not None]
+        return list(dict.fromkeys([*loops, *(one.statement for one in self.suspects)]))
 
     @property
     def region(self) -> list[Statement]:

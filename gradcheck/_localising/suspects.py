@@ -137,7 +137,8 @@ class Solver:
             if rank is not None and (best is None or rank < best.rank):
                 best = Solvable(holes, nodes, rank)
         if best is None:
-            nodes = self._moving([*holes.given, *holes.memory])
+            written = {source.index for node in holes.memory for source in node.inputs}
+            nodes = self._moving([*(node for node in holes.given if node.index not in written), *holes.memory])
             rank = self.rank(nodes)
             best = None if rank is None else Solvable(holes, nodes, rank, elsewhere=True)
         return best
