@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -12,8 +12,13 @@ from gradcheck._tape.nodes import Array, Node
 Use = Callable[[int, int, Array], None]
 
 
-def sweep(nodes: list[Node], seeds: Mapping[int, Array], told: Use | None = None) -> list[Array | None]:
-    """The derivative with respect to each node, (m, *its shape), given those with respect to some."""
+def sweep(
+    nodes: list[Node], seeds: Mapping[int, Array], told: Use | None = None, cut: Collection[int] = ()
+) -> list[Array | None]:
+    """The derivative with respect to each node, (m, *its shape), given those with respect to some.
+
+    Nodes in `cut` count as given values: nothing is carried back beyond them.
+    """
     found: list[Array | None] = [None] * len(nodes)
     if not seeds:
         return found
@@ -22,7 +27,7 @@ def sweep(nodes: list[Node], seeds: Mapping[int, Array], told: Use | None = None
     with np.errstate(all="ignore"):
         for index in range(max(seeds), -1, -1):
             g = found[index]
-            if g is None:
+            if g is None or index in cut:
                 continue
             node = nodes[index]
             for operand, (source, pull) in enumerate(zip(node.inputs, node.pulls, strict=True)):

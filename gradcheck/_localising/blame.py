@@ -1,0 +1,181 @@
+"""What speaks against a statement that could be at fault: what it makes of inputs that are right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gradcheck._localising.holes import Holes
+from gradcheck._localising.standing import MOVES, Standing, Standings, origin
+from gradcheck._localising.suspects import Need, Solvable
+from gradcheck._localising.tape import Node
+
+
+class Role(IntEnum):
+    """What a statement does with what it reads, the most suspicious first."""
+
+    #: what it reads is right, what it gives is not
+    SPOILS = 0
+    #: what it reads is right, what it gives is so in part, or is handed on
+    INCOMPLETE = 1
+    #: what it reads is wrong already
+    CONSUMES = 2
+    #: what it gives is right wherever what it reads is right
+    RIGHT = 3
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of a statement: whether what it reads is right, and what it gives is."""
+
+    number: int
+    reads_right: bool
+    gives: Standing
+    hands_on: bool
+
+
+class Judge:
+    """Judges the statements that could be at fault, each given the others."""
+
+    def __init__(self, standings: Standings, suspects: list[Solvable]) -> None:
+        self.standings = standings
+        credible = [one for one in suspects if one.need is not Need.STRANGE]
+        #: values of suspects; and those that would have to change if their statement were at fault
+        self._owner = {node.index: one for one in suspects for node in one.holes.inner}
+        self._open = {node.index: one for one in credible for node in one.nodes}
+
+    def executions(self, suspect: Solvable) -> list[Execution]:
+        """Each execution that gives something, in order."""
+        holes = suspect.holes
+        inner: dict[int, list[Node]] = defaultdict(list)
+        for node in holes.inner:
+            inner[node.execution].append(node)
+        given: dict[int, list[Node]] = defaultdict(list)
+        places = {node.place for node in suspect.nodes}
+        for node in holes.given:
+            if node.place in places and not _comes_back(node, holes):
+                given[node.execution].append(node)
+        result, served, totals = [], self.served(suspect), _totals(holes)
+        for number, nodes in sorted(inner.items()):
+            found = [(self._gives(node, totals), node.op in MOVES) for node in given[number]]
+            if found:
+                carrying = [one for one in found if one[0] != Standing.PLAIN] or found
+                right = all(served[one.index] for one in _read(nodes, holes, totals))
+                result.append(Execution(number, right, *max(carrying)))
+        return result
+
+    def role(self, suspect: Solvable) -> Role:
+        """What it does with what it reads."""
+        if suspect.elsewhere:
+            return Role.SPOILS
+        tried = [one for one in self.executions(suspect) if one.reads_right]
+        if not tried:
+            return Role.CONSUMES
+        if any(one.gives is Standing.UNKNOWN for one in tried):
+            return Role.SPOILS
+        if suspect.need is Need.KNOWN and any(one.gives is Standing.PLAIN for one in tried):
+            return Role.SPOILS
+        if all(one.gives is Standing.FULL and not one.hands_on for one in tried):
+            return Role.RIGHT
+        return Role.INCOMPLETE
+
+    def served(self, reader: Solvable) -> list[bool]:
+        """Whether each value is right for one that reads it.
+
+        It is if it is the derivative of something, or was calculated from right values by statements that cannot be
+        at fault. What another suspect gives is not, unless more would have to change there and nobody knows into what.
+        """
+        run = self.standings.run
+        result = [True] * len(run.nodes)
+        for node in run.nodes:
+            giver = self._open.get(node.index)
+            owner = self._owner.get(node.index)
+            if giver is not None and _outweighs(giver, reader):
+                result[node.index] = self._continues(node, giver, reader)
+                continue
+            if not self.standings.carries[node.index]:
+                if node.op in MOVES:
+                    result[node.index] = all(result[source.index] for source in node.inputs)
+                continue
+            standing = self.standings.of(node)
+            if standing is Standing.UNKNOWN and owner is not None and _outweighs(owner, reader):
+                result[node.index] = False
+            elif standing is Standing.UNKNOWN or standing is Standing.PARTIAL and node.op in MOVES:
+                result[node.index] = all(result[source.index] for source in node.inputs)
+        return result
+
+    def _continues(self, node: Node, giver: Solvable, reader: Solvable) -> bool:
+        """Whether an open value is right for a reader: a sum that lacks a part is, for those who go on adding to it."""
+        standing = self.standings.of(node)
+        if standing is Standing.PARTIAL and giver is not reader:
+            source = self.standings.source(node)
+            return source is not None and origin(source).index in giver.sources & reader.sources
+        return standing in (Standing.FULL, Standing.ZERO)
+
+    def _gives(self, node: Node, totals: set[tuple[int, int]]) -> Standing:
+        """The standing of a value; of a sum that goes on over executions, that of what is added."""
+        found = self.standings.of(node)
+        added = [one for k, one in enumerate(node.inputs) if _slot(node, k) not in totals]
+        if found is Standing.FULL or len(added) == len(node.inputs) or len(added) != 1:
+            return found
+        standing = self.standings.of(added[0])
+        if standing is Standing.PLAIN and added[0].op not in MOVES:
+            return Standing.UNKNOWN
+        return Standing.PARTIAL if standing is not Standing.UNKNOWN else Standing.UNKNOWN
+
+
+def _outweighs(giver: Solvable, reader: Solvable) -> bool:
+    if reader.holes.only_hands_on:
+        return giver is reader or giver.weight[:2] <= reader.weight[:2]
+    return giver is reader or giver.weight <= reader.weight
+
+
+def _slot(node: Node, number: int) -> tuple[int, int]:
+    """An operand of a place: which place, and which operand."""
+    operand = node.operands[number] if node.operands else number
+    return (-1 if node.place is None else node.place.number), operand
+
+
+def _totals(holes: Holes) -> set[tuple[int, int]]:
+    """The operands of sums that are what the statement itself gave before: it goes on adding to them."""
+    own = {node.index: node.execution for node in holes.inner}
+    result = set()
+    for node in holes.inner:
+        if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1:
+            result.add(_slot(node, 0))
+        if node.op not in ("add", "subtract"):
+            continue
+        for number, source in enumerate(node.inputs):
+            while source.op in MOVES and source.inputs and own.get(source.index, node.execution) >= node.execution:
+                source = source.inputs[0]
+            if own.get(source.index, node.execution) < node.execution:
+                result.add(_slot(node, number))
+    return result
+
+
+def _read(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> Iterator[Node]:
+    """What an execution takes from other statements, or from itself before; not what its calls bring back."""
+    inside = {node.index for node in nodes}
+    for node in nodes:
+        if node.op in ("store", "add.at") or _comes_back(node, holes):
+            continue
+        for number, source in enumerate(node.inputs):
+            if source.index not in inside and _slot(node, number) not in totals:
+                yield node if source.value is None else source
+
+
+def _comes_back(node: Node, holes: Holes) -> bool:
+    """Whether it is what a call of the statement's brought back, to which the statement has handed a derivative."""
+    return _called(node, holes) and any(one.op == "argument" for one in holes.inner)
+
+
+def _called(node: Node, holes: Holes) -> bool:
+    for source in node.inputs:
+        call = source.call
+        while call is not None and call is not node.call:
+            if call.place.statement is holes.statement:
+                return True
+            call = call.outer
+    return False

@@ -1,0 +1,172 @@
+"""Signs that speak for themselves: values that are calculated and never matter, writes into what is somebody else's,
+gradients that are never written, and executions in the wrong order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._localising.mismatch import Mismatch
+from gradcheck._localising.provenance import Provenance
+from gradcheck._localising.records import Sign, SignKind
+from gradcheck._localising.standing import MOVES, Standing, Standings
+from gradcheck._localising.tape import Array, Binding, Node, Place, Statement, TapedRun
+
+
+class Signs:
+    """Looks for signs in one run.
+
+    Args:
+        mismatch: What is wrong.
+        standings: What each value is.
+        sensitivities: How the gradients move with each value; one that is left out moves none of them.
+    """
+
+    def __init__(self, mismatch: Mismatch, standings: Standings, sensitivities: dict[int, Array]) -> None:
+        self.mismatch, self.standings, self.sensitivities = mismatch, standings, sensitivities
+        self.run: TapedRun = mismatch.run
+
+    def all(self, changed: Collection[str] = ()) -> list[Sign]:
+        """Every sign there is; `changed` names arrays that are known to be changed though they should not be."""
+        return [
+            *self.out_of_order(),
+            *self.without_effect(),
+            *self.unused_cotangents(),
+            *self.never_written(),
+            *self.written_into(changed),
+        ]
+
+    # -- values that do not matter ---------------------------------------------------------------------------------
+
+    def without_effect(self) -> Iterator[Sign]:
+        """Names that hold a derivative at every execution, none of which any gradient depends on."""
+        for place, bindings in self._bindings().items():
+            nodes = [one.node for one in bindings if one.node is not None]
+            if len(nodes) < len(bindings) or any(self._matters(node) for node in nodes):
+                continue
+            if any((_root(node).label or "").startswith("cotangent") for node in nodes):
+                continue
+            if not any(self.standings.carries[node.index] and np.any(node.value) for node in nodes):
+                continue
+            kind: SignKind = "never read" if not any(one.reads for one in bindings) else "no effect"
+            yield Sign(kind, place.statement, place.name or place.text, tuple(one.execution for one in bindings))
+
+    def _bindings(self) -> dict[Place, list[Binding]]:
+        result: dict[Place, list[Binding]] = defaultdict(list)
+        for binding in self.run.bindings:
+            inside = binding.node is None or not self.run.is_forward(binding.node)
+            if inside and binding.place.kind in ("bind", "parameter") and not (binding.place.name or "_")[0] == "_":
+                result[binding.place].append(binding)
+        return result
+
+    def _matters(self, node: Node) -> bool:
+        return node.index in self.sensitivities or any(sink is node for sink in self.run.sinks.values())
+
+    def unused_cotangents(self) -> Iterator[Sign]:
+        """Cotangents that were handed to the backward and that no gradient depends on."""
+        for name, leaf in self.run.leaves.items():
+            if not name.startswith("cotangent") or self._matters(leaf):
+                continue
+            bound = [one for one in self.run.bindings if one.node is not None and _root(one.node) is leaf]
+            last = bound[-1] if bound else None
+            reader = None if last is None else self._reader(last)
+            statement = reader or (None if last is None else last.place.statement)
+            shown = (last.place.name if last is not None else None) or name
+            yield Sign("cotangent unused", statement, shown)
+
+    def _reader(self, binding: Binding) -> Statement | None:
+        """The first statement after a name was bound that reads it."""
+        executed = {node.place.statement.line for node in self.run.nodes if node.place is not None}
+        for place in self.run.places:
+            same = place.function == binding.place.function and place.file == binding.place.file
+            reads = place.name == binding.place.name and place.kind in ("read", "argument")
+            if same and reads and place.line >= binding.place.line and place.statement is not binding.place.statement:
+                return place.statement if place.statement.line in executed else None
+        return None
+
+    def never_written(self) -> Iterator[Sign]:
+        """Wrong gradients that are as they were when their array was made."""
+        for name in self.mismatch.wrong:
+            sink = self.run.sinks[name]
+            assert sink is not None
+            root = _root(sink)
+            if root.inputs or np.any(self.run.gradients[name]) or root.op == "store":
+                continue
+            place = root.place or next((one.place for one in self.run.bindings if one.node is root), None)
+            yield Sign("never written", None if place is None else place.statement, name)
+
+    # -- writes ----------------------------------------------------------------------------------------------------
+
+    def written_into(self, changed: Collection[str]) -> Iterator[Sign]:
+        """Writes by the backward into arrays that are known to be changed."""
+        found: dict[tuple[int, str], Sign] = {}
+        for write in self.run.writes:
+            if write.label in changed and write.place is not None and write.node.index >= self.run.boundary:
+                key = (write.place.number, write.label or "")
+                found.setdefault(key, Sign("writes into", write.place.statement, key[1], (write.execution,)))
+        yield from found.values()
+
+    # -- order -----------------------------------------------------------------------------------------------------
+
+    def out_of_order(self) -> Iterator[Sign]:
+        """Loops that carry derivatives, and go through the executions of the forward in the order of the forward."""
+        provenance = Provenance(self.run)
+        steps: dict[tuple[Place, int], list[int]] = defaultdict(list)
+        for node in self.run.nodes[self.run.boundary :]:
+            if node.place is None or node.place.kind != "bind" or node.op not in MOVES:
+                continue
+            step = provenance.step(node)
+            if step is not None and not self.standings.carries[node.index]:
+                steps[node.place, -1 if node.call is None else node.call.index].append(step[1])
+        forwards: dict[Statement, bool] = {}
+        for (place, _), numbers in steps.items():
+            head = self._loops.get(place)
+            if head is not None and len(set(numbers)) == len(numbers) > 1:
+                forwards[head] = forwards.get(head, False) or numbers == sorted(numbers)
+        for head, found in forwards.items():
+            if found and self._carries_back(head):
+                yield Sign("order of executions", head, head.text)
+
+    @cached_property
+    def _loops(self) -> dict[Place, Statement]:
+        """The last loop that begins before each place, in the same function."""
+        result: dict[Place, Statement] = {}
+        heads = [one for one in self.run.statements if one.kind in ("For", "While")]
+        for place in self.run.places:
+            before = [
+                one
+                for one in heads
+                if (one.function, one.file) == (place.function, place.file) and one.line <= place.line
+            ]
+            if before:
+                result[place] = max(before, key=lambda one: one.line)
+        return result
+
+    def _carries_back(self, head: Statement) -> bool:
+        """Whether some value of the loop depends on one of an earlier execution, other than by adding up."""
+        inside = [node for node in self.run.nodes if node.place is not None and self._loops.get(node.place) is head]
+        if any(self.run.is_forward(node) for node in inside):
+            return False
+        own = {node.index: node.execution for node in inside}
+        return any(
+            own.get(source.index, node.execution) < node.execution
+            and self.standings.carries[source.index]
+            and self.standings.of(source) is not Standing.ZERO
+            and not _adds_up(node)
+            for node in inside
+            for source in node.inputs
+        )
+
+
+def _adds_up(node: Node) -> bool:
+    return node.op in ("store", "add.at") or (node.place is not None and node.place.kind == "augment")
+
+
+def _root(node: Node) -> Node:
+    """What a value was handed on from."""
+    while node.op in MOVES and len(node.inputs) == 1:
+        node = node.inputs[0]
+    return node

@@ -1,0 +1,54 @@
+"""Whether a difference lies in the range of a matrix, and what solves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._localising.tape import Array
+
+#: a difference counts as explained if what is left of it is smaller than this share
+TOLERANCE = 1e-6
+#: singular values below this share of the largest count as zero
+CUTOFF = 1e-10
+
+
+@dataclass(frozen=True)
+class Range:
+    """The range of a matrix, as an orthonormal basis (m, rank)."""
+
+    basis: Array
+
+    @property
+    def rank(self) -> int:
+        """The number of directions in it."""
+        return int(self.basis.shape[1])
+
+    def rest(self, r: Array) -> float:
+        """The share of r that is outside."""
+        whole = float(np.linalg.norm(r))
+        if whole == 0:
+            return 0.0
+        return float(np.linalg.norm(r - self.basis @ (self.basis.T @ r))) / whole
+
+    def holds(self, r: Array) -> bool:
+        """Whether r lies in it."""
+        return self.rest(r) <= TOLERANCE
+
+
+def range_of(matrix: Array) -> Range:
+    """The range of a matrix (m, n)."""
+    matrix = matrix[:, np.any(matrix != 0, axis=0)]
+    if not matrix.size or not np.all(np.isfinite(matrix)):
+        return Range(np.zeros((len(matrix), 0)))
+    if matrix.shape[1] > 2 * matrix.shape[0]:  # its range is that of a square factor
+        matrix = np.linalg.qr(matrix.T, mode="r").T
+    u, s, _ = np.linalg.svd(matrix, full_matrices=False)
+    return Range(u[:, s > CUTOFF * s[0]])
+
+
+def solution(matrix: Array, r: Array) -> tuple[Array, bool]:
+    """The smallest x with ``matrix @ x = r``, and whether there is no other."""
+    x, _, rank, _ = np.linalg.lstsq(matrix, r, rcond=CUTOFF)
+    return x, int(rank) == matrix.shape[1]

@@ -1,0 +1,245 @@
+"""Which values of the backward are right: what each of them is a derivative of, if the forward's tape knows it.
+
+A value is *full* if it is dL/d(something) through all uses of it, *partial* if it is the derivative through some uses
+only, *zero*, *plain* if no derivative went into it (it was calculated from values of the forward), else *unknown*.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._localising.tape import Array, Node, TapedRun
+
+#: largest difference of equal values, relative to the largest entry
+EQUAL = 1e-7
+#: operations that hand values on without a calculation
+MOVES = frozenset(
+    {"view", "pass", "item", "store", "pack", "argument", "value", "element", "return", "call", "yield", "parameter"}
+)
+
+
+class Standing(IntEnum):
+    """What a value of the backward is."""
+
+    FULL = 0
+    PARTIAL = 1
+    ZERO = 2
+    PLAIN = 3
+    UNKNOWN = 4
+
+
+class Known:
+    """Arrays that can be looked up by value; of equal ones, the first."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[int, list[tuple[Array, int]]] = defaultdict(list)
+        self._keys: dict[int, tuple[Array, Array]] = {}
+
+    def add(self, array: Array, number: int) -> None:
+        """Add an array (and its transpose) that is told apart by this number."""
+        largest = np.max(np.abs(array), initial=0.0)
+        if largest == 0 or not np.isfinite(largest) or np.all(array == 1.0):
+            return
+        self._arrays[array.size].append((array.ravel(), number))
+        if array.ndim == 2 and 1 not in array.shape:
+            self._arrays[array.size].append((array.T.ravel(), number))
+
+    def find_in_part(self, value: Array, used: Array) -> int | None:
+        """The number of the first array that is equal to it in the entries that are used."""
+        found = self._arrays.get(value.size, [])
+        flat, mask = np.ravel(value), np.ravel(used)
+        size = float(np.max(np.abs(flat[mask]), initial=0.0))
+        hits = [one for array, one in found if np.max(np.abs(array[mask] - flat[mask]), initial=0.0) <= EQUAL * size]
+        return min(hits, default=None)
+
+    def find(self, value: Array) -> int | None:
+        """The number of the first array that is equal to it."""
+        size = int(np.size(value))
+        flat = np.ravel(value)
+        if size not in self._arrays:
+            return None
+        weights, keys, order = self._sorted(size)
+        key, margin = float(weights @ flat), EQUAL * float(np.abs(weights) @ np.abs(flat))
+        a, b = np.searchsorted(keys, [key - margin, key + margin])
+        hits = [
+            number
+            for array, number in (self._arrays[size][k] for k in order[a:b])
+            if np.max(np.abs(array - flat)) <= EQUAL * np.max(np.abs(array))
+        ]
+        return min(hits, default=None)
+
+    def _sorted(self, size: int) -> tuple[Array, Array, Array]:
+        weights = np.random.default_rng(size).standard_normal(size)
+        if size not in self._keys:
+            keys = np.array([weights @ array for array, _ in self._arrays[size]])
+            order = np.argsort(keys, kind="stable")
+            self._keys[size] = keys[order], order
+        return weights, *self._keys[size]
+
+
+class Standings:
+    """What each value of a run's backward is."""
+
+    def __init__(self, run: TapedRun, divisor: float = 1.0) -> None:
+        self.run, self.divisor = run, divisor
+        self._cache: dict[int, tuple[Standing, int | None]] = {}
+
+    def of(self, node: Node) -> Standing:
+        """The standing of a value; of the memory after a write, which has no value, unknown."""
+        return self._of(node)[0]
+
+    def source(self, node: Node) -> Node | None:
+        """The value of the forward that a full or partial one is the derivative of."""
+        number = self._of(node)[1]
+        return None if number is None else self.run.nodes[number]
+
+    def _of(self, node: Node) -> tuple[Standing, int | None]:
+        found = self._cache.get(node.index)
+        if found is None:
+            found = self._cache[node.index] = self._judged(node)
+        return found
+
+    def _judged(self, node: Node) -> tuple[Standing, int | None]:
+        value = node.value
+        if value is None:
+            return Standing.UNKNOWN, None
+        value = np.asarray(value, np.float64)
+        if not np.any(value):
+            return Standing.ZERO, None
+        if not self.carries[node.index]:
+            return Standing.PLAIN, None
+        return self._matched(value)
+
+    def _matched(self, value: Array, used: Array | None = None) -> tuple[Standing, int | None]:
+        for known, standing in ((self.full, Standing.FULL), (self.partial, Standing.PARTIAL)):
+            number = known.find(value) if used is None else known.find_in_part(value, used)
+            if number is not None:
+                return standing, number
+        return Standing.UNKNOWN, None
+
+    def match(self, value: Array, used: Array | None = None) -> tuple[Standing, Node | None]:
+        """The standing that a value would have, and the value of the forward it is the derivative of.
+
+        Entries that are not used (a mask) can be anything.
+        """
+        standing, number = self._matched(value, used) if np.any(value) else (Standing.ZERO, None)
+        return standing, None if number is None else self.run.nodes[number]
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def full_derivatives(self) -> dict[int, Array]:
+        """dL/d(value) by the forward's nodes; of what was only handed on, that of its origin, through all uses."""
+        result: dict[int, Array] = {}
+        for node in self.run.nodes:
+            own = self.run.derivative(node)
+            if own is None or node.index in self.run.twins:
+                continue
+            found = np.array(own, np.float64)
+            if node.op in MOVES:
+                self._from_origin(node, found, result)
+            result[node.index] = found
+        return {index: value * self.divisor for index, value in result.items()}
+
+    def _from_origin(self, node: Node, found: Array, known: dict[int, Array]) -> None:
+        numbered = np.arange(1.0, node.size + 1).reshape(1, *node.shape)
+        flat = found.reshape(-1)
+        for source, pull in zip(node.inputs, node.pulls, strict=True):
+            if source.index not in known:
+                continue
+            positions = np.asarray(pull(numbered)).reshape(-1)
+            at = np.flatnonzero(positions)
+            entries = positions[at].astype(int) - 1
+            if len(set(entries.tolist())) == len(entries) and np.all(positions[at] == entries + 1):
+                if not len(entries) or entries.max() < node.size:
+                    flat[entries] = known[source.index].reshape(-1)[at]
+
+    @cached_property
+    def full(self) -> Known:
+        """The derivatives through all uses."""
+        result = Known()
+        for index, value in self.full_derivatives.items():
+            if not _turns_sign(self.run.nodes[index]):
+                result.add(value, index)
+        return result
+
+    @cached_property
+    def partial(self) -> Known:
+        """The derivatives through some uses."""
+        result = Known()
+        for value, index in self._parts():
+            result.add(value * self.divisor, index)
+        return result
+
+    def _parts(self) -> Iterator[tuple[Array, int]]:
+        run, uses = self.run, defaultdict(list)
+        for (consumer, operand), part in run.contributions.items():
+            source = run.nodes[consumer].inputs[operand]
+            uses[source.index].append((consumer, part))
+        for index, found in uses.items():
+            if _turns_sign(run.nodes[index]):
+                continue
+            found.sort(key=lambda one: one[0])
+            parts = [part for _, part in found]
+            own = run.derivative(run.nodes[index])
+            if own is not None:
+                yield own, index
+            for part in parts:
+                yield part, index
+            for k in range(2, len(parts)):  # what comes first, and what comes last
+                yield np.sum(parts[:k], axis=0), index
+                yield np.sum(parts[-k:], axis=0), index
+
+    # -- what derivatives went into --------------------------------------------------------------------------------
+
+    @cached_property
+    def carries(self) -> list[bool]:
+        """Whether a derivative went into each value of the backward."""
+        run = self.run
+        result = [False] * len(run.nodes)
+        forward = _Values(run)
+        for node in run.nodes:
+            if run.is_forward(node):
+                continue
+            if any(result[one.index] for one in node.inputs):
+                result[node.index] = True
+            elif node.op == "leaf":
+                result[node.index] = node.label is None and not forward.has(node) and self._is_known(node)
+            else:
+                result[node.index] = not forward.has(node) and self._is_known(node)
+        return result
+
+    def _is_known(self, node: Node) -> bool:
+        return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
+
+
+def origin(node: Node) -> Node:
+    """The value that was handed on as this one."""
+    while node.op in MOVES and len(node.inputs) == 1 and node.inputs[0].size == node.size:
+        node = node.inputs[0]
+    return node
+
+
+def _turns_sign(node: Node) -> bool:
+    """Whether its derivative is that of its operand but for the sign, so that a wrong sign would look right."""
+    return node.op == "negative" or node.op == "subtract" and node.operands == (1,)
+
+
+class _Values:
+    """The values of the forward."""
+
+    def __init__(self, run: TapedRun) -> None:
+        self._seen = {
+            np.asarray(node.value).tobytes()
+            for node in run.nodes
+            if node.value is not None and run.is_forward(node)
+        }
+
+    def has(self, node: Node) -> bool:
+        """Whether it is one of them."""
+        return node.value is not None and np.asarray(node.value).tobytes() in self._seen

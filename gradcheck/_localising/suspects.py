@@ -1,0 +1,248 @@
+"""Which statements could be at fault alone: those whose values, if only they were others, could make all right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from gradcheck._localising.holes import Holes, matrix
+from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
+from gradcheck._localising.provenance import Provenance
+from gradcheck._localising.solving import range_of, solution
+from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
+from gradcheck._localising.tape import Array, Node, Place
+
+#: how many other values of the forward are tried in the place of one that is handed on
+MOST_EXCHANGES = 24
+#: random combinations of the gradients by which most statements are told to be innocent
+SIEVE = 96
+
+
+@dataclass(frozen=True)
+class System:
+    """``matrix @ change = difference``: how the gradients move with a suspect's values, all else as it is.
+
+    `nodes` are the values, whose entries side by side are the columns. The rows are gradient entries, or random
+    combinations of them, scaled block by block.
+    """
+
+    nodes: tuple[Node, ...]
+    matrix: Array
+    difference: Array
+
+
+class Need(IntEnum):
+    """What is known of the values that a statement would have to give."""
+
+    #: each is zero or a derivative that the forward's tape knows, or another value of the forward
+    KNOWN = 0
+    #: there is more than one answer
+    UNDETERMINED = 1
+    #: some are nothing that is known
+    STRANGE = 2
+
+
+@dataclass
+class Solvable:
+    """A statement whose values could explain the whole difference, and the fewest of them that could."""
+
+    holes: Holes
+    #: the values that have to be others
+    nodes: list[Node]
+    #: how many directions of the gradients they can move
+    rank: int
+    #: whether entries have to change that the statement did not mean to write
+    elsewhere: bool = False
+    #: by node index: what the values have to be, where there is only one answer
+    needed: dict[int, Array] | None = None
+    #: by node index: what the needed values are, of those that have to change
+    needs: dict[int, tuple[Standing, Node | None]] = field(default_factory=dict)
+    #: how many of their entries have to change
+    changing: int = 0
+    #: how the gradients move with its values while all else stays as it is
+    system: System | None = None
+    #: whether other values of the forward in the place of those that it hands on make all right
+    exchanged: bool | None = None
+
+    @property
+    def first(self) -> int:
+        """When the first of the values that have to be others came about."""
+        return min(node.index for node in self.nodes)
+
+    @property
+    def need(self) -> Need:
+        """What is known of the needed values."""
+        if self.exchanged is not None:
+            return Need.KNOWN if self.exchanged else Need.STRANGE
+        if not self.needs:
+            return Need.UNDETERMINED
+        return Need.STRANGE if any(one is Standing.UNKNOWN for one, _ in self.needs.values()) else Need.KNOWN
+
+    @property
+    def changes(self) -> int:
+        """How many numbers have to be others, as far as is known."""
+        return min(self.rank, self.changing) if self.need is Need.KNOWN and not self.exchanged else self.rank
+
+    @property
+    def weight(self) -> tuple[int, int, bool]:
+        """How much has to be assumed of it: the less, the more credible."""
+        return self.need, self.changes, self.elsewhere
+
+    @property
+    def sources(self) -> set[int]:
+        """The values of the forward that the needed values are the derivatives of."""
+        return {origin(node).index for _, node in self.needs.values() if node is not None}
+
+
+def _differing(one: Array, other: Array) -> int:
+    size = max(float(np.max(np.abs(one), initial=0.0)), float(np.max(np.abs(other), initial=0.0)))
+    return int(np.sum(np.abs(one - other) > EQUAL * size))
+
+
+class Solver:
+    """Asks statements whether they could explain a difference."""
+
+    def __init__(self, mismatch: Mismatch, standings: Standings) -> None:
+        self.mismatch, self.standings = mismatch, standings
+        self.combinations = mismatch.combinations(MOST_ENTRIES, seed=0)
+        self.difference = self.combinations @ mismatch.difference
+        self.sensitivities = mismatch.sensitivities(self.combinations)
+        self._sinks = {sink.index for sink in mismatch.run.sinks.values() if sink is not None}
+
+    def sieved(self, holes: list[Holes]) -> list[Holes]:
+        """Those that a few random combinations do not show to be innocent."""
+        rows = len(self.combinations)
+        if rows <= SIEVE:
+            return holes
+        mixed = np.random.default_rng(1).standard_normal((SIEVE, rows)) / np.sqrt(rows)
+        r = mixed @ self.difference
+        result = []
+        for one in holes:
+            found = matrix([*one.given, *one.memory], self.sensitivities, rows)
+            if found.shape[1] and range_of(mixed @ found).holds(r):
+                result.append(one)
+        return result
+
+    def solvable(self, holes: Holes) -> Solvable | None:
+        """The fewest values of a statement that could explain the difference; None if it is innocent."""
+        best: Solvable | None = None
+        for nodes in self._choices(holes):
+            rank = self.rank(nodes)
+            if rank is not None and (best is None or rank < best.rank):
+                best = Solvable(holes, nodes, rank)
+        if best is None:
+            written = {source.index for node in holes.memory for source in node.inputs}
+            nodes = self._moving([*(node for node in holes.given if node.index not in written), *holes.memory])
+            rank = self.rank(nodes)
+            best = None if rank is None else Solvable(holes, nodes, rank, elsewhere=True)
+        return best
+
+    def rank(self, nodes: list[Node]) -> int | None:
+        """The rank of what these values can do together, if they could explain the difference."""
+        if not nodes:
+            return None
+        found = range_of(matrix(nodes, self.sensitivities, len(self.combinations)))
+        return found.rank if found.holds(self.difference) else None
+
+    def _choices(self, holes: Holes) -> Iterator[list[Node]]:
+        given = self._moving(holes.given)
+        open_ = [node for node in given if not self.is_locked(node)]
+        by_place: dict[int, list[Node]] = defaultdict(list)
+        for node in open_:
+            by_place[-1 if node.place is None else node.place.number].append(node)
+        if self.rank(open_) is None:
+            yield given
+            return
+        yield open_
+        if len(by_place) > 1:
+            yield from by_place.values()
+
+    def _moving(self, nodes: list[Node]) -> list[Node]:
+        return [node for node in nodes if node.index in self.sensitivities]
+
+    def is_locked(self, node: Node) -> bool:
+        """Whether a value is right for certain: a full derivative that was calculated, and is no gradient itself."""
+        calculated = node.op not in MOVES and node.index not in self._sinks
+        return calculated and self.standings.of(node) is Standing.FULL
+
+    def add_needed(self, found: Solvable) -> None:
+        """Work out what the values have to be."""
+        nodes = [node for node in found.nodes if self.value_of(node) is not None]
+        if len(nodes) < len(found.nodes):
+            return
+        cut = {node.index for node in nodes}
+        sensitivities = self.mismatch.sensitivities(self.combinations, cut)
+        moving = [node for node in nodes if node.index in sensitivities]
+        columns = matrix(moving, sensitivities, len(self.combinations))
+        if not columns.shape[1]:
+            return
+        found.system = System(tuple(moving), columns, self.difference)
+        used = np.any(columns != 0, axis=0)
+        x, only = solution(columns[:, used], self.difference)
+        if not only or np.linalg.norm(columns[:, used] @ x - self.difference) > 1e-6 * np.linalg.norm(self.difference):
+            return
+        change = np.zeros(columns.shape[1])
+        change[used] = x
+        found.needed, at = {}, 0
+        for node in moving:
+            part = change[at : at + node.size].reshape(node.shape)
+            at += node.size
+            found.needed[node.index] = self._present(node) + part
+        found.changing = sum(_differing(found.needed[node.index], self._present(node)) for node in moving)
+        ends = np.cumsum([node.size for node in moving])[:-1]
+        parts = {node.index: part for node, part in zip(moving, np.split(used, ends), strict=True)}
+        found.needs = dict(self._matched(found, nodes, parts))
+
+    def value_of(self, node: Node) -> Array | None:
+        """The value, or of memory after a write what was read of all of it."""
+        return self._contents.get(node.index) if node.value is None else node.value
+
+    def _present(self, node: Node) -> Array:
+        return np.asarray(self.value_of(node), np.float64).reshape(node.shape)
+
+    @cached_property
+    def _contents(self) -> dict[int, Array]:
+        result: dict[int, Array] = {}
+        for node in self.mismatch.run.nodes:
+            if node.op == "view" and node.size == node.inputs[0].size and node.value is not None:
+                moved = node.pulls[0](np.arange(float(node.size)).reshape(1, *node.shape)).reshape(-1)
+                result[node.inputs[0].index] = np.ravel(node.value)[moved.astype(int)]
+        return result
+
+    def add_exchange(self, found: Solvable) -> None:
+        """Of a statement that hands on values of the forward: whether others of the forward would make all right."""
+        nodes = sorted(found.nodes, key=lambda node: node.index)
+        if found.elsewhere or any(node.op not in MOVES or self.standings.carries[node.index] for node in nodes):
+            return
+        by_place: dict[Place | None, list[Node]] = defaultdict(list)
+        for node in nodes:
+            by_place[node.place].append(node)
+        if not self.provenance.hands_on_forward(nodes):
+            return
+        found.exchanged = len(by_place) == 1 and any(
+            self.mismatch.is_mended({(node.place, node.execution): value
+                                     for node, value in zip(nodes, values, strict=True) if node.place is not None})
+            for values in islice(self.provenance.alternatives(nodes), MOST_EXCHANGES)
+        )
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Where values of the forward come from."""
+        return Provenance(self.mismatch.run)
+
+    def _matched(self, found: Solvable, nodes: list[Node], used: dict[int, Array]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
+        """What the needed values are, of those that differ from the present ones."""
+        values = {node.index: self._present(node) for node in nodes}
+        largest = max(float(np.max(np.abs(value), initial=0.0)) for value in values.values())
+        for index, value in (found.needed or {}).items():
+            size = max(float(np.max(np.abs(value))), 1e-9 * largest)
+            if np.max(np.abs(value - values[index])) > EQUAL * size:
+                vanishes = float(np.max(np.abs(value))) <= 1e-8 * float(np.max(np.abs(values[index])))
+                part = None if np.all(used[index]) else used[index].reshape(value.shape)
+                yield index, self.standings.match(np.zeros_like(value) if vanishes else value, part)
