@@ -1,0 +1,300 @@
+"""Expressions of a statement that could be others: their values at every execution, and what the gradients make of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck._mending.frames import Frame, UnknownError
+from gradcheck._mending.residual import Judgement, Residual
+from gradcheck._mending.syntax import Code, expressions, span
+from gradcheck._tape import Node, Place, Statement, TapedRun
+from gradcheck._tape.hooks import BINARY
+from gradcheck._tape.nodes import Array
+
+_PREFERRED = ("argument", "element", "value", "return", "yield", "call", "operation", "read", "display")
+Span = tuple[tuple[int, int], tuple[int, int]]
+
+
+class Suspect:
+    """A statement on the tape, in the source, and in the variables around it."""
+
+    def __init__(self, run: TapedRun, statement: Statement, residual: Residual) -> None:
+        self.run, self.statement, self.residual = run, statement, residual
+        self.code = Code.of(statement.source.text)
+        columns = [place.column for place in statement.places if place.line == statement.line]
+        found = self.code.statement(statement.line, statement.kind, min(columns, default=None))
+        assert found is not None
+        self.tree: ast.stmt = found
+        self.by_span: dict[Span, list[Place]] = {}
+        for place in statement.places:
+            where = (place.line, place.column), (place.end_line, place.end_column)
+            self.by_span.setdefault(where, []).append(place)
+        self._nodes: dict[tuple[int, int], list[Node]] = {}
+        for node in run.nodes:
+            if node.place is not None and node.place.statement is statement:
+                self._nodes.setdefault((node.place.number, node.execution), []).append(node)
+        self.frames: list[Frame] = self._looked_at()
+        self._remember()
+
+    def _looked_at(self) -> list[Frame]:
+        for place in self._watchable():
+            scopes = self.run.scopes(place)
+            if scopes:
+                return [Frame(local, glob) for local, glob in scopes]
+        return []
+
+    def _remember(self) -> None:
+        """The values that expressions had, so that nothing with an effect is called again for them."""
+        for root in roots(self.tree):
+            for expression in expressions(root):
+                if isinstance(expression, (ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Dict)):
+                    continue
+                for number, frame in enumerate(self.frames):
+                    node = self.nodes_of(expression, number)
+                    if node is not None:
+                        frame.known[id(expression)] = node.value
+
+    def _watchable(self) -> Iterator[Place]:
+        """Places at which all that the statement reads is there, in the order in which they are asked."""
+        root = next(roots(self.tree), None)
+        if root is not None:
+            where = self.by_span.get(span(root), [])
+            yield from sorted(where, key=lambda place: _PREFERRED.index(place.kind) if place.kind in _PREFERRED else 99)
+        yield from (place for place in self.statement.places if place.kind not in ("store", "iterate"))
+
+    def nodes_of(self, expression: ast.expr, execution: int) -> Node | None:
+        """The value of an expression on the tape."""
+        places = self.by_span.get(span(expression), [])
+        for kind in _PREFERRED:
+            for place in places:
+                if place.kind == kind:
+                    nodes = [n for n in self._nodes.get((place.number, execution), []) if n.cell is not None]
+                    if nodes:
+                        return nodes[-1]
+        return None
+
+    def written(self, kind: str, execution: int) -> Node | None:
+        """The value that the statement writes: of an augmented assignment the sum."""
+        for place in self.statement.places:
+            if place.kind == kind:
+                for node in self._nodes.get((place.number, execution), []):
+                    if node.cell is not None:
+                        return node
+        return None
+
+    def bound(self, target: ast.expr, execution: int) -> Node | None:
+        """The value that a target is given."""
+        where = span(target)
+        for binding in self.run.bindings:
+            place = binding.place
+            if binding.execution == execution and place.statement is self.statement:
+                if ((place.line, place.column), (place.end_line, place.end_column)) == where:
+                    return binding.node
+        return None
+
+
+def roots(statement: ast.stmt) -> Iterator[ast.expr]:
+    """What a statement evaluates."""
+    match statement:
+        case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() | ast.Expr() if statement.value is not None:
+            yield statement.value
+        case ast.For():
+            yield statement.iter
+        case ast.If() | ast.While():
+            yield statement.test
+
+
+@dataclass
+class Execution:
+    """One execution of a hole: its variables, the values there, and how the projections move with them."""
+
+    frame: Frame
+    values: list[Array | None]
+    slopes: list[Array]
+    #: of an augmented assignment, what the target was before
+    target: Any = None
+
+
+class Hole:
+    """An expression whose values can be replaced, at all executions together."""
+
+    def __init__(self, suspect: Suspect, root: ast.expr, executions: list[Execution], operator: str | None) -> None:
+        self.suspect, self.root, self.executions, self.operator = suspect, root, executions, operator
+        self.code, self.residual = suspect.code, suspect.residual
+
+    @property
+    def first(self) -> Frame:
+        """The variables of the first execution that matters."""
+        return self.executions[0].frame
+
+    def touched(self, swapped: Mapping[int, ast.expr], nodes: list[ast.expr]) -> set[int]:
+        """The nodes around those that are replaced, up to the root."""
+        result: set[int] = set()
+        for node in nodes:
+            around: ast.AST | None = node
+            while around is not None and around is not self.root:
+                around = self.code.parent(around)
+                if around is not None:
+                    result.add(id(around))
+        return result - set(swapped)
+
+    def change(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Array | None:
+        """How the projections change if expressions are replaced; None if the values do not fit."""
+        swapped = {id(old): new for old, new in swaps}
+        touched = self.touched(swapped, [old for old, _ in swaps])
+        total = np.zeros(self.residual.size)
+        for one in self.executions:
+            try:
+                new = self.leaves(one.frame.value(self.root, swapped, touched))
+            except UnknownError:
+                return None
+            if len(new) != len(one.values):
+                return None
+            for value, old, slopes in zip(new, one.values, one.slopes, strict=True):
+                if old is None:
+                    continue
+                if value is None:
+                    return None
+                moved = self.moved(one, value, old)
+                if moved is None:
+                    return None
+                total += slopes @ moved
+        return total if np.all(np.isfinite(total)) else None
+
+    def moved(self, one: Execution, new: Array, old: Array) -> Array | None:
+        """How the values that flow on differ."""
+        if self.operator is None:
+            return None if new.shape != old.shape else (new - old).ravel()
+        apply = BINARY[self.operator]
+        try:
+            result = apply(one.target, new)
+        except Exception:
+            return None
+        return None if np.shape(result) != np.shape(one.target) else np.ravel(result - apply(one.target, old))
+
+    def leaves(self, value: Any) -> list[Array | None]:
+        """The numbers in a value."""
+        if isinstance(value, (tuple, list)):
+            return [_numbers(one) for one in value]
+        if isinstance(value, dict):
+            return [_numbers(one) for one in value.values()]
+        return [_numbers(value)]
+
+    def judged(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Judgement | None:
+        """Which gradients expressions in the place of others make right; None if it makes none, or makes others wrong."""
+        change = self.change(swaps)
+        if change is None:
+            return None
+        found = self.residual.judged(change)
+        return found if found.right and not found.broken else None
+
+
+def _numbers(value: Any) -> Array | None:
+    if isinstance(value, (np.ndarray, np.generic, float, int)) and np.asarray(value).dtype.kind in "fiub":
+        return np.asarray(value, float)
+    return None
+
+
+def holes_of(suspect: Suspect) -> list[Hole]:
+    """The holes of a statement: all that it evaluates; or, where that cannot be evaluated again, arguments in it."""
+    result: list[Hole] = []
+    for root in roots(suspect.tree):
+        whole = _hole(suspect, root)
+        if whole is not None:
+            result.append(whole)
+        if whole is None or not _can_be_evaluated(whole):
+            result += [one for part in _arguments(root) if (one := _hole(suspect, part)) is not None]
+    return result
+
+
+def _can_be_evaluated(hole: Hole) -> bool:
+    """Whether the expression has its value again if all its parts do."""
+    touched = {id(node) for node in expressions(hole.root) if not isinstance(node, (ast.Name, ast.Constant))}
+    try:
+        hole.first.value(hole.root, {}, touched)
+    except UnknownError:
+        return False
+    return True
+
+
+def _arguments(root: ast.expr) -> Iterator[ast.expr]:
+    for node in expressions(root):
+        if isinstance(node, ast.Call):
+            yield from (one for one in node.args if not isinstance(one, ast.Starred))
+            yield from (one.value for one in node.keywords)
+
+
+def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
+    augmented = isinstance(suspect.tree, ast.AugAssign) and root is suspect.tree.value
+    executions: list[Execution] = []
+    for number, frame in enumerate(suspect.frames):
+        one = _augmented(suspect, frame, number) if augmented else _execution(suspect, root, frame, number)
+        if one is not None and any(np.any(slopes) for slopes in one.slopes):
+            executions.append(one)
+    if not executions:
+        return None
+    tree = suspect.tree
+    return Hole(suspect, root, executions, type(tree.op).__name__ if isinstance(tree, ast.AugAssign) and augmented else None)
+
+
+def _augmented(suspect: Suspect, frame: Frame, number: int) -> Execution | None:
+    tree = suspect.tree
+    assert isinstance(tree, ast.AugAssign)
+    node = suspect.written("augment", number)
+    try:
+        value, target = frame.value(tree.value), _read(tree.target, frame)
+    except UnknownError:
+        return None
+    slopes = None if node is None else suspect.residual.sensitivities.get(node.index)
+    if slopes is None:
+        return None
+    return Execution(frame, [np.asarray(value, float)], [slopes], np.array(target, float))
+
+
+def _read(target: ast.expr, frame: Frame) -> Any:
+    """The value of a target before it is written."""
+    match target:
+        case ast.Name():
+            return frame.value(ast.Name(target.id, ast.Load()), kept=False)
+        case ast.Attribute():
+            return getattr(frame.value(target.value), target.attr)
+        case ast.Subscript():
+            return frame.value(target.value)[frame.value(target.slice)]
+    raise UnknownError
+
+
+def _execution(suspect: Suspect, root: ast.expr, frame: Frame, number: int) -> Execution | None:
+    parts = _parts(suspect, root, number)
+    if not parts or all(node is None for node in parts):
+        return None
+    values: list[Array | None] = []
+    slopes: list[Array] = []
+    for node in parts:
+        if node is None:
+            values.append(None)
+            slopes.append(np.zeros((suspect.residual.size, 1)))
+            continue
+        values.append(np.array(node.value, float))
+        found = suspect.residual.sensitivities.get(node.index)
+        slopes.append(np.zeros((suspect.residual.size, node.size)) if found is None else found)
+    return Execution(frame, values, slopes)
+
+
+def _parts(suspect: Suspect, root: ast.expr, number: int) -> list[Node | None]:
+    """The values on the tape that an expression has: one, or those of the tuple it is."""
+    tree = suspect.tree
+    if isinstance(root, (ast.Tuple, ast.List)):
+        return [suspect.nodes_of(one, number) for one in root.elts]
+    if isinstance(root, ast.Dict):
+        return [suspect.nodes_of(one, number) for one in root.values]
+    if isinstance(tree, ast.Assign) and root is tree.value and isinstance(tree.targets[0], (ast.Tuple, ast.List)):
+        return [suspect.bound(one, number) for one in tree.targets[0].elts]
+    node = suspect.nodes_of(root, number)
+    if node is None and isinstance(tree, ast.Assign) and root is tree.value:
+        node = suspect.bound(tree.targets[0], number)
+    return [node]

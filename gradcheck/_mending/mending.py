@@ -1,0 +1,175 @@
+"""Finds edits of a statement after which gradients are right."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import tokenize
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._mending.holes import Hole, Suspect, holes_of
+from gradcheck._mending.larger import SECOND
+from gradcheck._mending.mend import Mend
+from gradcheck._mending.outside import Edit, applied
+from gradcheck._mending.residual import Residual
+from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.small import FIRST, Family
+from gradcheck._mending.structure import structural
+from gradcheck._mending.syntax import Code
+from gradcheck._mending.trials import Trial
+from gradcheck._tape import Statement, TapedRun
+
+Again = Callable[[], TapedRun]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is tried, counted so that the same run gives the same result."""
+
+    candidates: int = 12000
+    runs: int = 250
+    mends: int = 3
+    accepted: int = 8
+
+
+def mends(
+    run: TapedRun, statement: Statement, again: Sequence[Again] = (), budget: Budget | None = None
+) -> list[Mend]:
+    """Edits of the statement after which gradients are right, the closest to what stands there first.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        statement: The one that is at fault.
+        again: What else to try them at: each makes a run of its own, at other sizes or with another seed.
+        budget: How much to try.
+    """
+    return _Search(run, statement, again, budget or Budget()).found()
+
+
+@dataclass(frozen=True)
+class _Found:
+    edits: tuple[Edit, ...]
+    right: frozenset[str]
+    distance: float
+    how: str
+
+
+class _Search:
+    def __init__(self, run: TapedRun, statement: Statement, again: Sequence[Again], budget: Budget) -> None:
+        self.run, self.statement, self.again, self.budget = run, statement, again, budget
+        self.residual = Residual(run)
+        self.suspect = Suspect(run, statement, self.residual)
+        self.code: Code = self.suspect.code
+        self.trial = Trial(run)
+        self.tried = 0
+        self.seen: set[tuple[Edit, ...]] = set()
+        self._others: list[Trial] = []
+
+    def found(self) -> list[Mend]:
+        with np.errstate(all="ignore"):
+            for stage in self._stages():
+                accepted: list[_Found] = []
+                for one in stage:
+                    accepted.append(one)
+                    if len(accepted) >= self.budget.accepted:
+                        break
+                result = self._confirmed(accepted)
+                if result:
+                    return result
+        return []
+
+    def _stages(self) -> Iterator[Iterator[_Found]]:
+        places = [Workplace(hole) for hole in holes_of(self.suspect)]
+        yield self._judged(places, FIRST)
+        yield self._run(structural(self.suspect, places))
+        yield self._judged(places, SECOND)
+
+    # -- candidates that the tape judges ---------------------------------------------------------------------------
+
+    def _judged(self, places: list[Workplace], families: tuple[Family, ...]) -> Iterator[_Found]:
+        for family in families:
+            for place in places:
+                for candidate in family(place):
+                    self.tried += 1
+                    if self.tried > self.budget.candidates:
+                        return
+                    found = self._accepted(place.hole, candidate)
+                    if found is not None:
+                        yield found
+
+    def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
+        judgement = hole.judged(list(candidate.swaps))
+        if judgement is None:
+            return None
+        edits = tuple(sorted(self.code.replaced(old, new) for old, new in candidate.swaps))
+        if edits in self.seen:
+            return None
+        self.seen.add(edits)
+        return _Found(edits, judgement.right, self._distance(edits), "judged by its values at every execution")
+
+    # -- candidates that are run -----------------------------------------------------------------------------------
+
+    def _run(self, candidates: Iterator[tuple[Edit, ...]]) -> Iterator[_Found]:
+        for edits in candidates:
+            if edits in self.seen:
+                continue
+            self.seen.add(edits)
+            if self.trial.runs > self.budget.runs:
+                return
+            right = self.trial.mended_by(self.statement.file, edits)
+            if right:
+                yield _Found(edits, right, self._distance(edits), "found by running it")
+
+    # -- which of them hold ----------------------------------------------------------------------------------------
+
+    def _confirmed(self, accepted: list[_Found]) -> list[Mend]:
+        ordered = sorted(accepted, key=lambda one: (-len(one.right), one.distance))
+        held = [(one, right) for one in ordered if (right := self.trial.mended_by(self.statement.file, one.edits))]
+        result: list[Mend] = []
+        for one, right in held:
+            everywhere = self._everywhere(one, right)
+            if everywhere:
+                remaining = tuple(sorted(self.trial.wrong - everywhere))
+                evidence = f"{one.how}; run at {1 + len(self._others)} points"
+                result.append(
+                    Mend(self.statement.file, one.edits, self.statement, tuple(sorted(everywhere)), remaining, evidence)
+                )
+            if len(result) >= self.budget.mends:
+                break
+        return result
+
+    def _everywhere(self, one: _Found, right: frozenset[str]) -> frozenset[str]:
+        for trial in self._trials():
+            found = trial.right_with(self.statement.file, one.edits)
+            if found is None or not set(trial.truth) - trial.wrong <= found:
+                return frozenset()
+            right &= found
+        return right
+
+    def _trials(self) -> list[Trial]:
+        if not self._others:
+            self._others = [Trial(make()) for make in self.again]
+        return self._others
+
+    def _distance(self, edits: tuple[Edit, ...]) -> float:
+        """How many tokens of the source change."""
+        before = self.code.text
+        first, last = min(one.start[0] for one in edits), max(one.end[0] for one in edits)
+        lines = before.splitlines(keepends=True)
+        old = "".join(lines[first - 1 : last])
+        new = applied("\n" * (first - 1) + old, edits)
+        a, b = _tokens(old), _tokens(new)
+        matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+        same = sum(block.size for block in matcher.get_matching_blocks())
+        return len(a) + len(b) - 2 * same + 0.01 * len(new)
+
+
+def _tokens(text: str) -> list[str]:
+    try:
+        found = tokenize.generate_tokens(io.StringIO(text.strip()).readline)
+        return [one.string for one in found if one.string.strip()]
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        return text.split()

@@ -1,0 +1,70 @@
+"""Edited code is run, and all that it returns is compared with the truth."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._mending.outside import Edit, RebindError, asked, edited, workshop_of
+from gradcheck._mending.residual import agree
+from gradcheck._tape import TapedRun
+from gradcheck._tape.nodes import Array
+
+
+@dataclass
+class Trial:
+    """One target at one point, where edits are tried."""
+
+    run: TapedRun
+    truth: Mapping[str, Array] = field(default_factory=dict)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.truth = self.truth or self.run.true_gradients
+        self._workshop = workshop_of(self.run)
+
+    @cached_property
+    def wrong(self) -> frozenset[str]:
+        """The gradients that are not the true ones in the code as it is."""
+        given = self.run.gradients
+        return frozenset(name for name, true in self.truth.items() if name not in given or not agree(given[name], true))
+
+    @cached_property
+    def loss(self) -> float:
+        """What the code as it is says."""
+        return asked(self.run)[0]
+
+    def right_with(self, file: str, edits: Sequence[Edit]) -> frozenset[str] | None:
+        """The gradients that equal the truth in the edited code; None if it does not run, or has another loss."""
+        self.runs += 1
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"), edited(self._workshop, file, edits):
+                warnings.simplefilter("ignore")
+                loss, first = asked(self.run)
+                first = {name: np.array(value) for name, value in first.items()}
+                second = asked(self.run)[1]
+        except (Exception, RebindError):
+            return None
+        if not abs(loss - self.loss) <= 1e-10 * max(abs(loss), abs(self.loss)):
+            return None
+        return frozenset(
+            name for name, true in self.truth.items() if _is(first.get(name), true) and _is(second.get(name), true)
+        )
+
+    def mended_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
+        """The gradients that were wrong and are right; none if one that was right is so no more."""
+        right = self.right_with(file, edits)
+        if right is None or not set(self.truth) - self.wrong <= right:
+            return frozenset()
+        return right & self.wrong
+
+
+def _is(given: object, true: Array) -> bool:
+    try:
+        return agree(np.asarray(given, float), true)
+    except (TypeError, ValueError):
+        return False
