@@ -68,11 +68,11 @@ class Surroundings:
         text = ast.unparse(node) if text is None else text
         if text in self._found:
             return
+        self._keep.append(node)  # frames remember values by the identity of nodes
         try:
             value = self.frame.value(node)
         except UnknownError:
             return
-        self._keep.append(node)
         self._found[text] = Atom(node, text, value, _is_plain(node))
 
     def of_shape(self, shape: tuple[int, ...]) -> list[Atom]:

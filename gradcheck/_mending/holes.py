@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
-from gradcheck._mending.residual import Judgement, Residual
+from gradcheck._mending.looking import looked_at
+from gradcheck._mending.residual import Judgement, Residual, agree
 from gradcheck._mending.syntax import Code, expressions, span
 from gradcheck._tape import Node, Place, Statement, TapedRun
 from gradcheck._tape.hooks import BINARY
 from gradcheck._tape.nodes import Array
 
 _PREFERRED = ("argument", "element", "value", "return", "yield", "call", "operation", "read", "display")
+#: values of a hole that are solved for
+MOST_UNKNOWN = 600
 Span = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -38,14 +41,17 @@ class Suspect:
         for node in run.nodes:
             if node.place is not None and node.place.statement is statement:
                 self._nodes.setdefault((node.place.number, node.execution), []).append(node)
+        #: the place at which the variables are looked at
+        self.place: Place | None = None
         self.frames: list[Frame] = self._looked_at()
         self._remember()
 
     def _looked_at(self) -> list[Frame]:
         for place in self._watchable():
-            scopes = self.run.scopes(place)
-            if scopes:
-                return [Frame(local, glob) for local, glob in scopes]
+            frames, _ = looked_at(self.run, place)
+            if frames:
+                self.place = place
+                return frames
         return []
 
     def _remember(self) -> None:
@@ -230,27 +236,77 @@ def _arguments(root: ast.expr) -> Iterator[ast.expr]:
 
 
 def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
-    augmented = isinstance(suspect.tree, ast.AugAssign) and root is suspect.tree.value
+    """The hole of an expression; None where no gradient moves with it."""
+    parts = [_parts(suspect, root, number) for number in range(len(suspect.frames))]
+    cut = {node.index for of_one in parts for node in of_one if node is not None}
+    slopes = suspect.residual.held(cut)
+    frames = suspect.frames
+    if _feeds_itself(suspect, cut, slopes):
+        frames = _with_right_values(suspect, [node for of_one in parts for node in of_one if node is not None]) or frames
+    tree = suspect.tree
+    augmented = isinstance(tree, ast.AugAssign) and root is tree.value
     executions: list[Execution] = []
-    for number, frame in enumerate(suspect.frames):
-        one = _augmented(suspect, frame, number) if augmented else _execution(suspect, root, frame, number)
-        if one is not None and any(np.any(slopes) for slopes in one.slopes):
+    for number, frame in enumerate(frames):
+        before = suspect.frames[number]
+        one = _augmented(suspect, frame, before, number, slopes) if augmented else _execution(frame, parts[number], slopes)
+        if one is not None and any(np.any(slope) for slope in one.slopes):
             executions.append(one)
     if not executions:
         return None
-    tree = suspect.tree
     return Hole(suspect, root, executions, type(tree.op).__name__ if isinstance(tree, ast.AugAssign) and augmented else None)
 
 
-def _augmented(suspect: Suspect, frame: Frame, number: int) -> Execution | None:
+def _feeds_itself(suspect: Suspect, cut: set[int], held: Mapping[int, Array]) -> bool:
+    """Whether values of the hole depend on its values at other executions."""
+    total = suspect.residual.sensitivities
+    for index in cut:
+        one, other = held.get(index), total.get(index)
+        if (one is None) != (other is None):
+            return True
+        if one is not None and other is not None and not np.allclose(one, other, rtol=1e-9, atol=0):
+            return True
+    return False
+
+
+def _with_right_values(suspect: Suspect, nodes: list[Node]) -> list[Frame] | None:
+    """The variables in a run in which the hole has values with which all gradients are right; None if none have that."""
+    residual, assert_place = suspect.residual, suspect.place
+    nodes = [node for node in {node.index: node for node in nodes}.values() if node.place is not None]
+    unknown = sum(node.size for node in nodes)
+    if assert_place is None or not 0 < unknown <= MOST_UNKNOWN:
+        return None
+    count = min(unknown + 8, sum(residual.truth[name].size for name in residual.names))
+    projections, lacking = residual.dense(count)
+    slopes = residual.held({node.index for node in nodes}, projections)
+    nodes = [node for node in nodes if node.index in slopes]
+    if not nodes:
+        return None
+    matrix = np.hstack([slopes[node.index] for node in nodes])
+    found = np.linalg.lstsq(matrix, lacking, rcond=1e-10)[0]
+    if not np.linalg.norm(matrix @ found - lacking) <= 1e-6 * np.linalg.norm(lacking):
+        return None
+    values: dict[tuple[Place, int], Any] = {}
+    first = 0
+    for node in nodes:
+        assert node.place is not None
+        values[node.place, node.execution] = node.value + found[first : first + node.size].reshape(node.shape)
+        first += node.size
+    frames, gradients = looked_at(suspect.run, assert_place, values)
+    right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in residual.names)
+    return frames if right and len(frames) == len(suspect.frames) else None
+
+
+def _augmented(
+    suspect: Suspect, frame: Frame, before: Frame, number: int, held: Mapping[int, Array]
+) -> Execution | None:
     tree = suspect.tree
     assert isinstance(tree, ast.AugAssign)
     node = suspect.written("augment", number)
     try:
-        value, target = frame.value(tree.value), _read(tree.target, frame)
+        value, target = before.value(tree.value), _read(tree.target, before)
     except UnknownError:
         return None
-    slopes = None if node is None else suspect.residual.sensitivities.get(node.index)
+    slopes = None if node is None else held.get(node.index)
     if slopes is None:
         return None
     return Execution(frame, [np.asarray(value, float)], [slopes], np.array(target, float))
@@ -268,20 +324,15 @@ def _read(target: ast.expr, frame: Frame) -> Any:
     raise UnknownError
 
 
-def _execution(suspect: Suspect, root: ast.expr, frame: Frame, number: int) -> Execution | None:
-    parts = _parts(suspect, root, number)
+def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]) -> Execution | None:
     if not parts or all(node is None for node in parts):
         return None
     values: list[Array | None] = []
     slopes: list[Array] = []
     for node in parts:
-        if node is None:
-            values.append(None)
-            slopes.append(np.zeros((suspect.residual.size, 1)))
-            continue
-        values.append(np.array(node.value, float))
-        found = suspect.residual.sensitivities.get(node.index)
-        slopes.append(np.zeros((suspect.residual.size, node.size)) if found is None else found)
+        found = None if node is None else held.get(node.index)
+        values.append(None if node is None or found is None else np.array(node.value, float))
+        slopes.append(np.zeros((1, 1)) if found is None else found)
     return Execution(frame, values, slopes)
 
 

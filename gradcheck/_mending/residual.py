@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,6 +70,40 @@ class Residual:
     def sensitivities(self) -> dict[int, Array]:
         """How the projections move with each value."""
         return self.run.sensitivities(self.projections)
+
+    def held(self, cut: Collection[int], projections: Mapping[str, Array] | None = None) -> dict[int, Array]:
+        """How projections move with each value while some values are held: what is behind those is not counted."""
+        seeds: dict[int, Array] = {}
+        chosen = self.projections if projections is None else projections
+        for name, projection in chosen.items():
+            sink = self.run.sinks.get(name)
+            if sink is not None:
+                seed = projection.reshape(len(projection), *sink.shape)
+                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
+        nodes = self.run.nodes
+        found: dict[int, Array] = dict(seeds)
+        with np.errstate(all="ignore"):
+            for index in range(max(seeds, default=-1), -1, -1):
+                g = found.get(index)
+                if g is None or index in cut:
+                    continue
+                for source, pull in zip(nodes[index].inputs, nodes[index].pulls, strict=True):
+                    part = pull(g).reshape(len(g), *source.shape)
+                    before = found.get(source.index)
+                    found[source.index] = part if before is None else before + part
+        return {index: g.reshape(len(g), -1) for index, g in found.items()}
+
+    def dense(self, rows: int) -> tuple[dict[str, Array], Array]:
+        """So many random projections of all gradients together, and what they lack."""
+        rng = np.random.default_rng(1)
+        drawn = {name: rng.standard_normal((rows, *self.truth[name].shape)) for name in self.names}
+        lacking = np.zeros(rows)
+        for name, projection in drawn.items():
+            missing = (self.truth[name] - self.run.gradients[name]).ravel()
+            scale = np.linalg.norm(self.truth[name]) or 1.0
+            drawn[name] = projection / scale
+            lacking += projection.reshape(rows, -1) @ missing / scale
+        return drawn, lacking
 
     @cached_property
     def uses(self) -> dict[tuple[int, int], Array]:
