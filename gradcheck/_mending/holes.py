@@ -11,15 +11,15 @@ import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.looking import looked_at
+from gradcheck._mending.needed import as_derivatives, by_least_squares
 from gradcheck._mending.residual import Judgement, Residual, agree
+from gradcheck._mending.series import Series
 from gradcheck._mending.syntax import Code, expressions, span
 from gradcheck._tape import Node, Place, Statement, TapedRun
 from gradcheck._tape.hooks import BINARY
 from gradcheck._tape.nodes import Array
 
 _PREFERRED = ("argument", "element", "value", "return", "yield", "call", "operation", "read", "display")
-#: values of a hole that are solved for
-MOST_UNKNOWN = 600
 Span = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -129,8 +129,11 @@ class Execution:
 class Hole:
     """An expression whose values can be replaced, at all executions together."""
 
-    def __init__(self, suspect: Suspect, root: ast.expr, executions: list[Execution], operator: str | None) -> None:
+    def __init__(
+        self, suspect: Suspect, root: ast.expr, executions: list[Execution], operator: str | None, needed: Needed | None
+    ) -> None:
         self.suspect, self.root, self.executions, self.operator = suspect, root, executions, operator
+        self.needed = needed
         self.code, self.residual = suspect.code, suspect.residual
 
     @property
@@ -240,9 +243,11 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     parts = [_parts(suspect, root, number) for number in range(len(suspect.frames))]
     cut = {node.index for of_one in parts for node in of_one if node is not None}
     slopes = suspect.residual.held(cut)
+    nodes = [node for node in {n.index: n for one in parts for n in one if n is not None}.values() if _flows(node, slopes)]
     frames = suspect.frames
-    if _feeds_itself(suspect, cut, slopes):
-        frames = _with_right_values(suspect, [node for of_one in parts for node in of_one if node is not None]) or frames
+    needed: Needed | None = None
+    if len({node.execution for node in nodes}) > 1:
+        frames, needed = _with_right_values(suspect, nodes, slopes)
     tree = suspect.tree
     augmented = isinstance(tree, ast.AugAssign) and root is tree.value
     executions: list[Execution] = []
@@ -253,47 +258,44 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
             executions.append(one)
     if not executions:
         return None
-    return Hole(suspect, root, executions, type(tree.op).__name__ if isinstance(tree, ast.AugAssign) and augmented else None)
+    operator = type(tree.op).__name__ if isinstance(tree, ast.AugAssign) and augmented else None
+    return Hole(suspect, root, executions, operator, needed)
 
 
-def _feeds_itself(suspect: Suspect, cut: set[int], held: Mapping[int, Array]) -> bool:
-    """Whether values of the hole depend on its values at other executions."""
-    total = suspect.residual.sensitivities
-    for index in cut:
-        one, other = held.get(index), total.get(index)
-        if (one is None) != (other is None):
-            return True
-        if one is not None and other is not None and not np.allclose(one, other, rtol=1e-9, atol=0):
-            return True
-    return False
+def _flows(node: Node, held: Mapping[int, Array]) -> bool:
+    return node.place is not None and bool(np.any(held.get(node.index, 0.0)))
 
 
-def _with_right_values(suspect: Suspect, nodes: list[Node]) -> list[Frame] | None:
-    """The variables in a run in which the hole has values with which all gradients are right; None if none have that."""
-    residual, assert_place = suspect.residual, suspect.place
-    nodes = [node for node in {node.index: node for node in nodes}.values() if node.place is not None]
-    unknown = sum(node.size for node in nodes)
-    if assert_place is None or not 0 < unknown <= MOST_UNKNOWN:
-        return None
-    count = min(unknown + 8, sum(residual.truth[name].size for name in residual.names))
-    projections, lacking = residual.dense(count)
-    slopes = residual.held({node.index for node in nodes}, projections)
-    nodes = [node for node in nodes if node.index in slopes]
-    if not nodes:
-        return None
-    matrix = np.hstack([slopes[node.index] for node in nodes])
-    found = np.linalg.lstsq(matrix, lacking, rcond=1e-10)[0]
-    if not np.linalg.norm(matrix @ found - lacking) <= 1e-6 * np.linalg.norm(lacking):
-        return None
-    values: dict[tuple[Place, int], Any] = {}
-    first = 0
-    for node in nodes:
-        assert node.place is not None
-        values[node.place, node.execution] = node.value + found[first : first + node.size].reshape(node.shape)
-        first += node.size
-    frames, gradients = looked_at(suspect.run, assert_place, values)
+def _with_right_values(
+    suspect: Suspect, nodes: list[Node], held: Mapping[int, Array]
+) -> tuple[list[Frame], Needed | None]:
+    """The variables in a run in which the hole has values with which all gradients are right, and those values.
+
+    What one execution gives goes into the next, so that only there all other variables are what they should be.
+    """
+    residual = suspect.residual
+    if suspect.place is None:
+        return suspect.frames, None
+    known = as_derivatives(residual, nodes, held)
+    solved = by_least_squares(residual, nodes) if known is None else known[1]
+    if solved is None:
+        return suspect.frames, None
+    values: dict[tuple[Place, int], Any] = {
+        (node.place, node.execution): value for node, value in zip(nodes, solved, strict=True) if node.place is not None
+    }
+    frames, gradients = looked_at(suspect.run, suspect.place, values)
     right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in residual.names)
-    return frames if right and len(frames) == len(suspect.frames) else None
+    if not right or len(frames) != len(suspect.frames):
+        return suspect.frames, None
+    return frames, Needed(None if known is None else known[0], {n.index: v for n, v in zip(nodes, solved, strict=True)})
+
+
+@dataclass
+class Needed:
+    """Values with which all gradients are right, by the node's index, and whose derivatives they are, if anything's."""
+
+    series: Series | None
+    values: dict[int, Array]
 
 
 def _augmented(
@@ -339,12 +341,12 @@ def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]
 def _parts(suspect: Suspect, root: ast.expr, number: int) -> list[Node | None]:
     """The values on the tape that an expression has: one, or those of the tuple it is."""
     tree = suspect.tree
+    if isinstance(tree, ast.Assign) and root is tree.value and isinstance(tree.targets[0], (ast.Tuple, ast.List)):
+        return [suspect.bound(one, number) for one in tree.targets[0].elts]
     if isinstance(root, (ast.Tuple, ast.List)):
         return [suspect.nodes_of(one, number) for one in root.elts]
     if isinstance(root, ast.Dict):
         return [suspect.nodes_of(one, number) for one in root.values]
-    if isinstance(tree, ast.Assign) and root is tree.value and isinstance(tree.targets[0], (ast.Tuple, ast.List)):
-        return [suspect.bound(one, number) for one in tree.targets[0].elts]
     node = suspect.nodes_of(root, number)
     if node is None and isinstance(tree, ast.Assign) and root is tree.value:
         node = suspect.bound(tree.targets[0], number)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gradcheck._mending.series import Series, all_series
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -70,6 +71,11 @@ class Residual:
     def sensitivities(self) -> dict[int, Array]:
         """How the projections move with each value."""
         return self.run.sensitivities(self.projections)
+
+    @cached_property
+    def series(self) -> list[Series]:
+        """The derivatives that the forward's tape knows."""
+        return all_series(self.run)
 
     def held(self, cut: Collection[int], projections: Mapping[str, Array] | None = None) -> dict[int, Array]:
         """How projections move with each value while some values are held: what is behind those is not counted."""
