@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._target import Target, Values, _FunctionTarget, _VjpTarget, flatten
 from gradcheck._tape.nodes import Array
+from gradcheck._target import Target, Values, _FunctionTarget, _VjpTarget, flatten
 
 
 @dataclass

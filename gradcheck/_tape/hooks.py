@@ -30,67 +30,67 @@ NAMES = (
 class Plain:
     """The hooks without anything recorded. The first argument is always the number of the place."""
 
-    def read(self, place: int, value: Any, /) -> Any:
+    def read(self, _: int, value: Any, /) -> Any:
         """A name is read."""
         return value
 
-    def passed(self, place: int, value: Any, /) -> Any:
+    def passed(self, _: int, value: Any, /) -> Any:
         """A value is handed on: an argument, an item, what is assigned, returned or yielded."""
         return value
 
-    def bind(self, place: int, value: Any, /) -> Any:
+    def bind(self, _: int, value: Any, /) -> Any:
         """A name is about to be bound."""
         return value
 
-    def bind_item(self, place: int, value: Any, whole: Any, index: int | None, /) -> Any:
-        """A name is about to be bound to an item that was unpacked from `whole`."""
+    def bind_item(self, _: int, value: Any, _whole: Any, _index: int | None, /) -> Any:
+        """A name is about to be bound to an item that was unpacked from a whole, at an index."""
         return value
 
-    def parameter(self, place: int, value: Any, /) -> Any:
+    def parameter(self, _: int, value: Any, /) -> Any:
         """A function begins, with this value for one of its parameters."""
         return value
 
-    def attribute(self, place: int, owner: Any, name: str, /) -> Any:
+    def attribute(self, _: int, owner: Any, name: str, /) -> Any:
         """An attribute is read."""
         return getattr(owner, name)
 
-    def item(self, place: int, owner: Any, index: Any, /) -> Any:
+    def item(self, _: int, owner: Any, index: Any, /) -> Any:
         """A subscript is read."""
         return owner[index]
 
-    def binary(self, place: int, name: str, left: Any, right: Any, /) -> Any:
+    def binary(self, _: int, name: str, left: Any, right: Any, /) -> Any:
         """An operator with two operands."""
         return BINARY[name](left, right)
 
-    def unary(self, place: int, name: str, operand: Any, /) -> Any:
+    def unary(self, _: int, name: str, operand: Any, /) -> Any:
         """An operator with one operand."""
         return UNARY[name](operand)
 
-    def augment(self, place: int, name: str, old: Any, value: Any, /) -> Any:
+    def augment(self, _: int, name: str, old: Any, value: Any, /) -> Any:
         """The operator of an augmented assignment."""
         return INPLACE[name](old, value)
 
-    def call(self, place: int, function: Any, /, *args: Any, **keywords: Any) -> Any:
+    def call(self, _: int, function: Any, /, *args: Any, **keywords: Any) -> Any:
         """A function is called."""
         return function(*args, **keywords)
 
-    def method(self, place: int, owner: Any, name: str, /, *args: Any, **keywords: Any) -> Any:
+    def method(self, _: int, owner: Any, name: str, /, *args: Any, **keywords: Any) -> Any:
         """A method is called."""
         return getattr(owner, name)(*args, **keywords)
 
-    def store_attribute(self, place: int, value: Any, owner: Any, name: str, /) -> None:
+    def store_attribute(self, _: int, value: Any, owner: Any, name: str, /) -> None:
         """An attribute is set."""
         setattr(owner, name, value)
 
-    def store_item(self, place: int, value: Any, owner: Any, index: Any, /) -> None:
+    def store_item(self, _: int, value: Any, owner: Any, index: Any, /) -> None:
         """A subscript is set."""
         owner[index] = value
 
-    def iterate(self, place: int, values: Any, /) -> Any:
+    def iterate(self, _: int, values: Any, /) -> Any:
         """A loop begins."""
         return values
 
-    def display(self, place: int, items: Any, /) -> Any:
+    def display(self, _: int, items: Any, /) -> Any:
         """A tuple, list or dict was written out."""
         return items
 

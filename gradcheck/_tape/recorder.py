@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck._tape.buffers import owner_of
 from gradcheck._tape.calls import Caller
 from gradcheck._tape.hooks import BINARY, INPLACE, UNARY, Plain
-from gradcheck._tape.nodes import Array, Binding, is_value
+from gradcheck._tape.nodes import Array, Binding, Pull, is_value
 from gradcheck._tape.places import Place
 from gradcheck._tape.rules.elementwise import elementwise
 from gradcheck._tape.rules.operation import Operation
@@ -37,8 +37,8 @@ class Recorder(Plain):
         self.bindings: list[Binding] = []
         #: what a name of a frame, an attribute of an object or an item of a container was last given
         self.slots: dict[tuple[int, Any], Binding] = {}
-        #: what a name was last given anywhere: nested functions read names of those around them
-        self.by_name: dict[str | None, Binding] = {}
+        #: what a name was last given in a function, or (None) in any: nested functions read names of those around
+        self.by_name: dict[tuple[str | None, str | None], Binding] = {}
 
     def _at(self, place: int) -> At:
         count = self.counts[place]
@@ -49,13 +49,28 @@ class Recorder(Plain):
 
     def read(self, place: int, value: Any, /) -> Any:
         self.counts[place] += 1
-        name = self.places[place].name
-        slot = self.slots.get((id(sys._getframe(1)), name))
-        if slot is None or slot.value is not value:
-            slot = self.by_name.get(name)
+        where = self.places[place]
+        slot = self.slots.get((id(sys._getframe(1)), where.name))
         if slot is not None and slot.value is value:
             self._resolve(slot)
+        else:
+            self._read_from_outside(where, value)
         return value
+
+    def _read_from_outside(self, where: Place, value: Any) -> None:
+        """A name that is none of this frame's: of a function around it, or of the module."""
+        function = where.function
+        while True:
+            slot = self.by_name.get((function, where.name))
+            if slot is not None and slot.value is value:
+                self._resolve(slot)
+                return
+            if not function:
+                break
+            function = function.rpartition(".")[0]
+        slot = self.by_name.get((None, where.name))
+        if slot is not None and slot.value is value:
+            slot.reads += 1
 
     def _resolve(self, slot: Binding) -> None:
         """A value is read by what it is bound to: that use of it counts."""
@@ -75,10 +90,13 @@ class Recorder(Plain):
             self.bindings.append(binding)
         return binding
 
+    def _named(self, binding: Binding, frame: FrameType) -> None:
+        name = binding.place.name
+        self.slots[id(frame), name] = binding
+        self.by_name[binding.place.function, name] = self.by_name[None, name] = binding
+
     def bind(self, place: int, value: Any, /) -> Any:
-        binding = self._bound(self._at(place), value)
-        name = self.places[place].name
-        self.slots[id(sys._getframe(1)), name] = self.by_name[name] = binding
+        self._named(self._bound(self._at(place), value), sys._getframe(1))
         return value
 
     def bind_item(self, place: int, value: Any, whole: Any, index: int | None, /) -> Any:
@@ -86,21 +104,19 @@ class Recorder(Plain):
         slot = self.slots.get((id(whole), index))
         if slot is not None and slot.value is value:
             self._resolve(slot)
+        else:
+            self.tape.unnamed(value)
         if is_value(value):
             if isinstance(whole, np.ndarray) and index is not None and not self.tape.known(value):
                 self._picked(at, whole, index, value)
             else:
                 self.tape.alias(value, at)
-        name = self.places[place].name
-        if name is not None:
-            binding = self._bound(at, value)
-            self.slots[id(sys._getframe(1)), name] = self.by_name[name] = binding
+        if self.places[place].name is not None:
+            self._named(self._bound(at, value), sys._getframe(1))
         return value
 
     def parameter(self, place: int, value: Any, /) -> Any:
-        binding = self._bound(self._at(place), value)
-        name = self.places[place].name
-        self.slots[id(sys._getframe(1)), name] = self.by_name[name] = binding
+        self._named(self._bound(self._at(place), value), sys._getframe(1))
         return value
 
     def passed(self, place: int, value: Any, /) -> Any:
@@ -121,11 +137,13 @@ class Recorder(Plain):
         out = getattr(owner, name)
         if isinstance(owner, np.ndarray):
             if isinstance(out, np.ndarray) and out is not owner:
-                self._looked_at(at, out)
+                self._looked_at(at, out, owner)
             return out
         slot = self.slots.get((id(owner), name))
         if slot is not None and slot.value is out:
             self._resolve(slot)
+        else:
+            self.tape.unnamed(out)
         return out
 
     def item(self, place: int, owner: Any, index: Any, /) -> Any:
@@ -136,6 +154,8 @@ class Recorder(Plain):
             slot = None if isinstance(key, slice) else self.slots.get((id(owner), key))
             if slot is not None and slot.value is out:
                 self._resolve(slot)
+            else:
+                self.tape.unnamed(out)
         elif isinstance(owner, np.flatiter) and is_value(owner.base):
             self._picked(at, owner.base.reshape(-1), index, out)
         elif isinstance(owner, np.ndarray) and is_value(out):
@@ -148,21 +168,13 @@ class Recorder(Plain):
             return
         if is_basic(index):
             if isinstance(out, np.ndarray) and self.tape.node(owner) is not None:
-                self._looked_at(at, out)
+                self._looked_at(at, out, owner)
                 return
-            entry = owner[(*index, ...) if isinstance(index, tuple) else (index, ...)]
-            if entry.shape == ():
-                self.tape.node(owner)
-                buffer = self.tape.buffers.get(id(owner_of(owner)))
-                geometry = None if buffer is None else buffer.geometry(entry)
-                if buffer is not None and geometry is not None and buffer.state is not None:
-                    extent, cell = buffer.extent, self.tape.hold(out)
-                    node = self.tape.new("item", (buffer.state,), (lambda g: geometry.scattered(g, extent),), (), cell, at)
-                    self.tape.track(out, node)
-                    return
+            self.tape.record("item", at, out, [(owner, _entry_pull(owner.shape, index))])
+            return
         self.tape.record("item", at, out, [(owner, gather_pull(owner, index))])
 
-    def _looked_at(self, at: At, out: Array) -> None:
+    def _looked_at(self, at: At, out: Array, parent: Array) -> None:
         """A view of an array was made."""
         if not is_value(out):
             return
@@ -171,7 +183,7 @@ class Recorder(Plain):
             self.tape.node(out)
             buffer = self.tape.buffers.get(id(owner_of(out)))
         if buffer is not None:
-            self.tape.view(out, buffer, at)
+            self.tape.view(out, buffer, at, parent)
 
     # -- operators -------------------------------------------------------------------------------------------------
 
@@ -262,3 +274,15 @@ class Recorder(Plain):
             if is_value(value) and id(value) in self.tape.seen:
                 self.slots[id(items), key] = self._bound(at, value, listed=False)
         return items
+
+
+def _entry_pull(shape: tuple[int, ...], index: Any) -> Pull:
+    """The way back from one entry of an array."""
+    where = (slice(None), *(index if isinstance(index, tuple) else (index,)))
+
+    def pull(g: Array) -> Array:
+        result = np.zeros((len(g), *shape))
+        result[where] = g
+        return result
+
+    return pull

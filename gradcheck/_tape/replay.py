@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._target import Target, Values
 from gradcheck._tape.driving import as_gradients, copies, drive, preserved
+from gradcheck._tape.expressions import TEMPORARY
 from gradcheck._tape.hooks import NAMES, Plain
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.places import Place
 from gradcheck._tape.program import Program
-from gradcheck._tape.rewriting import TEMPORARY
+from gradcheck._target import Target, Values
 
 #: the variables of a frame, and those of its module
 Scope: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -133,9 +133,9 @@ def _container(x: Any, memo: dict[int, Any]) -> Any:
 
 
 def _is_record(x: Any) -> bool:
-    if isinstance(x, (type, types.ModuleType, types.FunctionType, np.random.Generator)) or callable(x) and not hasattr(
-        type(x), "__call__"
-    ):
+    """Whether it is an object of a class of the user's."""
+    if isinstance(x, (type, types.ModuleType, types.FunctionType)):
         return False
-    module = type(x).__module__.split(".")[0]
-    return hasattr(x, "__dict__") and module not in ("numpy", "builtins", "gradcheck") and module not in sys.stdlib_module_names
+    module = type(x).__module__.partition(".")[0]
+    libraries = module in ("numpy", "gradcheck") or module in sys.stdlib_module_names
+    return hasattr(x, "__dict__") and (module == "__main__" or not libraries)

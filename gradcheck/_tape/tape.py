@@ -19,6 +19,9 @@ Region: TypeAlias = Geometry | Array
 #: an object, its node, and the version of the memory at which it was that
 Entry: TypeAlias = tuple[Any, Node, Buffer | None, Node | None]
 
+#: aliases made for a name or an argument, and all others
+_OF_NAMES = frozenset({"pass", "argument", "value"})
+_ALIASES = _OF_NAMES | {"element", "return", "yield", "call"}
 NOWHERE: At = (None, 0)
 
 
@@ -36,6 +39,8 @@ class Tape:
         #: by id; each entry keeps its object alive, so no id is used again
         self.seen: dict[int, Entry] = {}
         self.cells: list[Cell] = []
+        #: cells of memory that is not known yet, by the id of its owner
+        self.pending: dict[int, list[Cell]] = {}
         #: writes, with the buffer written
         self.stores: list[tuple[Node, Buffer, At]] = []
         #: the call of the user's code that runs now
@@ -78,18 +83,16 @@ class Tape:
             elif (geometry := buffer.geometry(x)) is not None:
                 buffer.state = self.new("pack", (node,), (geometry.gathered,), (buffer.extent,), None, NOWHERE)
                 buffer.root = buffer.state
-            if node.cell is not None:
-                buffer.held.append(node.cell)
+            buffer.held += self.pending.pop(id(owner), [])
         return buffer
 
     def leaf(self, x: Array, label: str | None) -> Node:
         """An array that comes from outside: a parameter, an input, a constant."""
         owner = owner_of(x)
         buffer = self.buffers.get(id(owner))
-        if buffer is None and x is not owner and not Buffer(owner).is_whole(x):
-            if is_value(owner):
-                self.leaf(owner, None)
-                buffer = self.buffers[id(owner)]
+        if buffer is None and x is not owner and not Buffer(owner).is_whole(x) and is_value(owner):
+            self.leaf(owner, None)
+            buffer = self.buffers[id(owner)]
         node = self.new("leaf", (), (), x.shape, self.hold(x), NOWHERE)
         node.label = label
         if buffer is None:
@@ -103,18 +106,18 @@ class Tape:
         self.seen[id(x)] = (x, node, buffer, buffer.state)
         return node
 
-    def view(self, x: Array, buffer: Buffer, at: At) -> Node | None:
-        """The node of an array that looks at known memory."""
+    def view(self, x: Array, buffer: Buffer, at: At, parent: Any = None) -> Node | None:
+        """The node of an array that looks at known memory: that of the array it was made from, if that is known."""
         state, geometry = buffer.state, buffer.geometry(x)
         if state is None or geometry is None:
             return None
-        extent = buffer.extent
-        if buffer.is_whole(x):
-            pull: Pull = lambda g: g  # noqa: E731  # the sweep brings it into shape
-        else:
-            pull = lambda g: geometry.scattered(g, extent)  # noqa: E731
-        cell = self.hold(x)
-        node = self.new("view", (state,), (pull,), x.shape, cell, at)
+        source, pull = state, _from_memory(geometry, buffer.extent, buffer.is_whole(x))
+        entry = self.seen.get(id(parent))
+        if entry is not None and entry[0] is parent and entry[3] is state and entry[1] is not state:
+            around = buffer.geometry(parent)
+            if around is not None:
+                source, pull = entry[1], _from_parent(geometry, around)
+        node = self.new("view", (source,), (pull,), x.shape, self.hold(x), at)
         self.seen[id(x)] = (x, node, buffer, state)
         return node
 
@@ -127,6 +130,20 @@ class Tape:
         new = self.new(op, (node,), (lambda g: g,), node.shape, node.cell, at)
         self.seen[id(x)] = (x, new, entry[2], entry[3])
         return new
+
+    def unnamed(self, x: Any) -> None:
+        """An object is read from where nothing is known of it: what names it was given meanwhile does not count."""
+        entry = self.seen.get(id(x))
+        if entry is None or entry[0] is not x:
+            return
+        node = entry[1]
+        while node.op in _OF_NAMES:
+            node = node.inputs[0]
+        root = node
+        while root.op in _ALIASES:
+            root = root.inputs[0]
+        # what comes from outside is read from there again and again, whatever containers it was put into
+        self.seen[id(x)] = (x, root if root.op == "leaf" else node, entry[2], entry[3])
 
     # -- new nodes -------------------------------------------------------------------------------------------------
 
@@ -165,13 +182,19 @@ class Tape:
             return Cell(x.copy())  # nobody watches over what is written into it
         entry = self.seen.get(id(x))
         if entry is not None and entry[0] is x and entry[2] is not None and entry[2].state is entry[3]:
-            if entry[1].cell is not None:
-                return entry[1].cell
+            known = entry[1].cell
+            if known is not None:
+                return known
+        owner = owner_of(x)
+        buffer = self.buffers.get(id(owner))
+        held = self.pending.setdefault(id(owner), []) if buffer is None else buffer.held
+        if buffer is None:
+            for cell in held:
+                if cell.value is x:
+                    return cell
         cell = Cell(x)
         self.cells.append(cell)
-        buffer = self.buffers.get(id(owner_of(x)))
-        if buffer is not None:
-            buffer.held.append(cell)
+        held.append(cell)
         return cell
 
     # -- writes ----------------------------------------------------------------------------------------------------
@@ -191,7 +214,9 @@ class Tape:
             self._spend(buffer.protect(low, high))
         return buffer
 
-    def stored(self, buffer: Buffer, region: Region, values: list[tuple[Node, Pull]], at: At, op: str = "store") -> Node:
+    def stored(
+        self, buffer: Buffer, region: Region, values: list[tuple[Node, Pull]], at: At, op: str = "store"
+    ) -> Node:
         """The memory after a write into a part of it; each pull goes from the part to a value written."""
         old, extent = buffer.state, buffer.extent
         shape = buffer.root.shape if buffer.root is not None else (extent,)
@@ -238,12 +263,30 @@ class Tape:
         for buffer in self.buffers.values():
             buffer.held.clear()
         self.buffers.clear()
+        self.pending.clear()
         for cell in self.cells:
             value = cell.value
             # ours, the cell's, and the one that getrefcount is handed
             if isinstance(value, np.ndarray) and (value.base is not None or sys.getrefcount(value) > 3):
                 cell.value = value.copy()
         self.cells.clear()
+
+
+def _from_memory(geometry: Geometry, extent: int, whole: bool) -> Pull:
+    """From entries of a buffer to all of it."""
+    if whole:
+        return lambda g: g  # the sweep brings it into shape
+    return lambda g: geometry.scattered(g, extent)
+
+
+def _from_parent(geometry: Geometry, around: Geometry) -> Pull:
+    """From entries of a buffer to those of an array that these are some of."""
+    if geometry == around:
+        return lambda g: g
+    low, high = around.span
+    inner = Geometry(geometry.offset - low, geometry.shape, geometry.strides)
+    outer = Geometry(around.offset - low, around.shape, around.strides)
+    return lambda g: outer.view(inner.scattered(g, high - low))
 
 
 def positions_in(buffer: Buffer, x: Array, index: Any) -> Array | None:
@@ -263,7 +306,7 @@ def gather_pull(x: Array, index: Any) -> Pull:
                 where = np.arange(size).reshape(shape)[kept]
                 return scattered(g.reshape(len(g), -1), where.ravel(), size)
             result = np.zeros((len(g), *shape))
-            np.add.at(result, (slice(None), kept), g)
+            np.add.at(result, (slice(None), kept), g)  # type: ignore[arg-type]  # the stub knows no tuples
             return result
 
         return rows

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from gradcheck._target import Target, Values
 from gradcheck._tape.buffers import owner_of
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive, preserved
 from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
@@ -19,6 +20,7 @@ from gradcheck._tape.recorder import Recorder
 from gradcheck._tape.replay import Scope, replayed, scopes_of
 from gradcheck._tape.sweep import ancestors, sweep
 from gradcheck._tape.tape import NOWHERE, Tape
+from gradcheck._target import Target, Values
 
 #: bytes
 BUDGET = 1_000_000_000
@@ -51,7 +53,7 @@ class TapedRun:
         with preserved(target):
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
             recorder = Recorder(tape, self.program.places, self.program.all_codes())
-            with self.program.running(recorder):
+            with self.program.running(recorder), _uncollected():
                 self._run(tape, recorder)
         self.nodes: list[Node] = tape.nodes
         self.calls: list[Call] = tape.calls
@@ -231,6 +233,18 @@ class TapedRun:
             if node.place is not None:
                 result[node.place.number] = max(result[node.place.number], node.execution + 1)
         return result
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: all that is made is kept, and looking through it again and again takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _equal(node: Node, twin: Node) -> bool:

@@ -22,7 +22,7 @@ IN_PLACE_METHODS = frozenset({"fill", "put", "itemset", "sort", "partition", "re
 def is_basic(index: Any) -> bool:
     """Whether such a subscript is a view."""
     return all(
-        one is None or one is Ellipsis or isinstance(one, (slice, int, np.integer)) and not isinstance(one, bool)
+        one is None or one is Ellipsis or (isinstance(one, (slice, int, np.integer)) and not isinstance(one, bool))
         for one in (index if isinstance(index, tuple) else (index,))
     )
 
@@ -92,7 +92,9 @@ def _last(positions: Array) -> Array | None:
     return mask.reshape(positions.shape)
 
 
-def moved_in_place(tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def moved_in_place(
+    tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
     """A call that writes into its first argument and only moves numbers: told by running it on indices."""
     target = args[0]
     if not is_value(target):
@@ -136,10 +138,30 @@ def _sorted(tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...],
     return result
 
 
-def _whole(
-    tape: Tape, at: At, name: str, buffer: Buffer | None, target: Array, values: list[tuple[Any, Pull]]
-) -> None:
+def _whole(tape: Tape, at: At, name: str, buffer: Buffer | None, target: Array, values: list[tuple[Any, Pull]]) -> None:
     region: Geometry | None = None if buffer is None else buffer.geometry(target)
     if buffer is None or region is None:
         return
     tape.stored(buffer, region, values, at, name)
+
+
+def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign: float) -> None:
+    """Add to entries of an array, as often as their index says."""
+    node = tape.node(value) if is_value(value) else None
+    before = tape.node(target)
+    buffer = tape.buffers.get(id(owner_of(target)))
+    positions = None if buffer is None else positions_in(buffer, target, index)
+    if buffer is not None:
+        tape.about_to_write(target)
+    (np.add if sign > 0 else np.subtract).at(target, index, value)
+    if buffer is None or positions is None or before is None:
+        return
+    shape, state, extent = np.shape(value), buffer.state, buffer.extent
+    inputs = [one for one in (state, node) if one is not None]
+    pulls: list[Any] = [] if state is None else [lambda g: g]
+    if node is not None:
+        pulls.append(lambda g: summed_to(sign * g.reshape(len(g), extent)[:, positions], shape))
+    assert buffer.root is not None
+    new = tape.new("add.at", tuple(inputs), tuple(pulls), buffer.root.shape, None, at)
+    buffer.state = new
+    tape.stores.append((new, buffer, at))

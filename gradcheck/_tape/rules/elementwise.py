@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,54 +16,57 @@ from gradcheck._tape.rules.operation import Operation, Pulls, summed_to
 Slope: TypeAlias = Callable[..., Any]
 
 _ZERO: Slope = lambda *_: 0.0  # noqa: E731
-#: one slope for each operand
+#: one slope for each operand; what it does not look at has a name that begins with an underscore
 SLOPES: dict[Any, tuple[Slope, ...]] = {
-    np.multiply: (lambda x, y, o: y, lambda x, y, o: x),
-    np.divide: (lambda x, y, o: 1 / y, lambda x, y, o: -x / (y * y)),
-    np.power: (lambda x, y, o: _power_slope(x, y), lambda x, y, o: np.where(x > 0, o * np.log(np.where(x > 0, x, 1)), 0)),
-    np.float_power: (lambda x, y, o: _power_slope(x, y), lambda x, y, o: o * np.log(x)),
-    np.remainder: (lambda x, y, o: 1.0, lambda x, y, o: -np.floor(x / y)),
-    np.fmod: (lambda x, y, o: 1.0, lambda x, y, o: -np.trunc(x / y)),
-    np.maximum: (lambda x, y, o: _first(x, y, x > y), lambda x, y, o: _first(x, y, y > x)),
-    np.minimum: (lambda x, y, o: _first(x, y, x < y), lambda x, y, o: _first(x, y, y < x)),
-    np.fmax: (lambda x, y, o: _first(x, y, x > y), lambda x, y, o: _first(x, y, y > x)),
-    np.fmin: (lambda x, y, o: _first(x, y, x < y), lambda x, y, o: _first(x, y, y < x)),
-    np.hypot: (lambda x, y, o: x / o, lambda x, y, o: y / o),
-    np.arctan2: (lambda x, y, o: y / (x * x + y * y), lambda x, y, o: -x / (x * x + y * y)),
-    np.logaddexp: (lambda x, y, o: np.exp(x - o), lambda x, y, o: np.exp(y - o)),
-    np.logaddexp2: (lambda x, y, o: np.exp2(x - o), lambda x, y, o: np.exp2(y - o)),
-    np.copysign: (lambda x, y, o: np.sign(o) * np.sign(x), _ZERO),
-    np.heaviside: (_ZERO, lambda x, y, o: x == 0),
-    np.exp: (lambda x, o: o,),
-    np.exp2: (lambda x, o: o * math.log(2),),
-    np.expm1: (lambda x, o: o + 1,),
-    np.log: (lambda x, o: 1 / x,),
-    np.log2: (lambda x, o: 1 / (x * math.log(2)),),
-    np.log10: (lambda x, o: 1 / (x * math.log(10)),),
-    np.log1p: (lambda x, o: 1 / (1 + x),),
-    np.sqrt: (lambda x, o: 0.5 / o,),
-    np.cbrt: (lambda x, o: 1 / (3 * o * o),),
-    np.square: (lambda x, o: 2 * x,),
-    np.reciprocal: (lambda x, o: -o * o,),
-    np.absolute: (lambda x, o: np.sign(x),),
-    np.fabs: (lambda x, o: np.sign(x),),
-    np.sin: (lambda x, o: np.cos(x),),
-    np.cos: (lambda x, o: -np.sin(x),),
-    np.tan: (lambda x, o: 1 + o * o,),
-    np.arcsin: (lambda x, o: 1 / np.sqrt(1 - x * x),),
-    np.arccos: (lambda x, o: -1 / np.sqrt(1 - x * x),),
-    np.arctan: (lambda x, o: 1 / (1 + x * x),),
-    np.sinh: (lambda x, o: np.cosh(x),),
-    np.cosh: (lambda x, o: np.sinh(x),),
-    np.tanh: (lambda x, o: 1 - o * o,),
-    np.arcsinh: (lambda x, o: 1 / np.sqrt(x * x + 1),),
-    np.arccosh: (lambda x, o: 1 / np.sqrt(x * x - 1),),
-    np.arctanh: (lambda x, o: 1 / (1 - x * x),),
-    np.deg2rad: (lambda x, o: math.pi / 180,),
-    np.radians: (lambda x, o: math.pi / 180,),
-    np.rad2deg: (lambda x, o: 180 / math.pi,),
-    np.degrees: (lambda x, o: 180 / math.pi,),
-    np.conjugate: (lambda x, o: 1.0,),
+    np.multiply: (lambda _x, y, _o: y, lambda x, _y, _o: x),
+    np.divide: (lambda _x, y, _o: 1 / y, lambda x, y, _o: -x / (y * y)),
+    np.power: (
+        lambda x, y, _o: _power_slope(x, y),
+        lambda x, _y, o: np.where(x > 0, o * np.log(np.where(x > 0, x, 1)), 0),
+    ),
+    np.float_power: (lambda x, y, _o: _power_slope(x, y), lambda x, _y, o: o * np.log(x)),
+    np.remainder: (lambda _x, _y, _o: 1.0, lambda x, y, _o: -np.floor(x / y)),
+    np.fmod: (lambda _x, _y, _o: 1.0, lambda x, y, _o: -np.trunc(x / y)),
+    np.maximum: (lambda x, y, _o: _first(x, y, x > y), lambda x, y, _o: _first(x, y, y > x)),
+    np.minimum: (lambda x, y, _o: _first(x, y, x < y), lambda x, y, _o: _first(x, y, y < x)),
+    np.fmax: (lambda x, y, _o: _first(x, y, x > y), lambda x, y, _o: _first(x, y, y > x)),
+    np.fmin: (lambda x, y, _o: _first(x, y, x < y), lambda x, y, _o: _first(x, y, y < x)),
+    np.hypot: (lambda x, _y, o: x / o, lambda _x, y, o: y / o),
+    np.arctan2: (lambda x, y, _o: y / (x * x + y * y), lambda x, y, _o: -x / (x * x + y * y)),
+    np.logaddexp: (lambda x, _y, o: np.exp(x - o), lambda _x, y, o: np.exp(y - o)),
+    np.logaddexp2: (lambda x, _y, o: np.exp2(x - o), lambda _x, y, o: np.exp2(y - o)),
+    np.copysign: (lambda x, _y, o: np.sign(o) * np.sign(x), _ZERO),
+    np.heaviside: (_ZERO, lambda x, _y, _o: x == 0),
+    np.exp: (lambda _x, o: o,),
+    np.exp2: (lambda _x, o: o * math.log(2),),
+    np.expm1: (lambda _x, o: o + 1,),
+    np.log: (lambda x, _o: 1 / x,),
+    np.log2: (lambda x, _o: 1 / (x * math.log(2)),),
+    np.log10: (lambda x, _o: 1 / (x * math.log(10)),),
+    np.log1p: (lambda x, _o: 1 / (1 + x),),
+    np.sqrt: (lambda _x, o: 0.5 / o,),
+    np.cbrt: (lambda _x, o: 1 / (3 * o * o),),
+    np.square: (lambda x, _o: 2 * x,),
+    np.reciprocal: (lambda _x, o: -o * o,),
+    np.absolute: (lambda x, _o: np.sign(x),),
+    np.fabs: (lambda x, _o: np.sign(x),),
+    np.sin: (lambda x, _o: np.cos(x),),
+    np.cos: (lambda x, _o: -np.sin(x),),
+    np.tan: (lambda _x, o: 1 + o * o,),
+    np.arcsin: (lambda x, _o: 1 / np.sqrt(1 - x * x),),
+    np.arccos: (lambda x, _o: -1 / np.sqrt(1 - x * x),),
+    np.arctan: (lambda x, _o: 1 / (1 + x * x),),
+    np.sinh: (lambda x, _o: np.cosh(x),),
+    np.cosh: (lambda x, _o: np.sinh(x),),
+    np.tanh: (lambda _x, o: 1 - o * o,),
+    np.arcsinh: (lambda x, _o: 1 / np.sqrt(x * x + 1),),
+    np.arccosh: (lambda x, _o: 1 / np.sqrt(x * x - 1),),
+    np.arctanh: (lambda x, _o: 1 / (1 - x * x),),
+    np.deg2rad: (lambda _x, _o: math.pi / 180,),
+    np.radians: (lambda _x, _o: math.pi / 180,),
+    np.rad2deg: (lambda _x, _o: 180 / math.pi,),
+    np.degrees: (lambda _x, _o: 180 / math.pi,),
+    np.conjugate: (lambda _x, _o: 1.0,),
     np.floor_divide: (_ZERO, _ZERO),
     np.sign: (_ZERO,),
     np.floor: (_ZERO,),
@@ -87,20 +91,28 @@ SCALAR: dict[Any, Any] = {
 _SIGNS: dict[Any, tuple[float, ...]] = {np.add: (1.0, 1.0), np.subtract: (1.0, -1.0), np.negative: (-1.0,),
                                         np.positive: (1.0,)}  # fmt: skip
 #: as an opaque function of one number, a step of this size, relative to it
-_STEP = 6e-6
+_STEP = 1e-3
+_NOTHING = Cell(None)
 
 
 def elementwise(ufunc: Any, operands: tuple[Any, ...], operation: Operation) -> Pulls:
     """The way back through a ufunc with one result."""
     if ufunc in _SIGNS:
         return [(x, _scaled(sign, np.shape(x))) for x, sign in zip(operands, _SIGNS[ufunc], strict=False)]
-    cells = [operation.hold(x) for x in operands]
-    slopes = SLOPES.get(ufunc)
-    out = operation.hold(operation.out) if slopes is not None else Cell(None)
-    return [
-        (x, _pull(slopes[k] if slopes else _unknown(ufunc, k), cells, out, np.shape(x)))
-        for k, x in enumerate(operands)
-    ]
+    slopes = SLOPES.get(ufunc) or tuple(_unknown(ufunc, k) for k in range(len(operands)))
+    values = (*operands, operation.out)
+    needed = {k for slope in slopes for k in _needed(slope, len(values))}
+    cells = [operation.hold(x) if k in needed else _NOTHING for k, x in enumerate(values)]
+    return [(x, _pull(slope, cells, np.shape(x))) for x, slope in zip(operands, slopes, strict=False)]
+
+
+@lru_cache(maxsize=1024)
+def _needed(slope: Slope, count: int) -> frozenset[int]:
+    """Which values a slope looks at: the others have names that begin with an underscore."""
+    code = slope.__code__
+    if code.co_argcount != count:
+        return frozenset(range(count if slope is not _ZERO else 0))
+    return frozenset(k for k, name in enumerate(code.co_varnames[:count]) if not name.startswith("_"))
 
 
 def _scaled(sign: float, shape: tuple[int, ...]) -> Pull:
@@ -109,12 +121,11 @@ def _scaled(sign: float, shape: tuple[int, ...]) -> Pull:
     return lambda g: summed_to(-g, shape)
 
 
-def _pull(slope: Slope, cells: list[Cell], out: Cell, shape: tuple[int, ...]) -> Pull:
+def _pull(slope: Slope, cells: list[Cell], shape: tuple[int, ...]) -> Pull:
     def pull(g: Array) -> Array:
         # in double precision, whatever the values are held in
-        values = [_double(cell.value) for cell in cells]
         with np.errstate(all="ignore"):
-            return summed_to(g * slope(*values, _double(out.value)), shape)
+            return summed_to(g * slope(*[_double(cell.value) for cell in cells]), shape)
 
     return pull
 

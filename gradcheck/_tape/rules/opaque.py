@@ -79,4 +79,6 @@ class _Leaf:
 
 def reported_name(function: Callable[..., Any]) -> str:
     """The name by which a call is reported."""
-    return str(getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__)
+    return str(
+        getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+    )

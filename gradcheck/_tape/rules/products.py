@@ -64,7 +64,7 @@ def _tensordot(operation: Operation) -> Pulls | None:
         mine = list(range(np.ndim(a) - int(axes), np.ndim(a)))
         theirs = list(range(int(axes)))
     else:
-        mine, theirs = ([one] if isinstance(one, (int, np.integer)) else list(one) for one in axes)
+        mine, theirs = ([int(k) for k in np.atleast_1d(one)] for one in axes)
     return _contraction([k % np.ndim(a) for k in mine], [k % np.ndim(b) for k in theirs], operation)
 
 
@@ -167,7 +167,8 @@ def linear(call: Callable[..., Any], operands: list[Any], hold: Callable[[Any], 
                 unit.reshape(-1)[position] = 1
                 columns.append(np.ravel(call(*values[:k], unit, *values[k + 1 :])))
             jacobian = np.stack(columns, 1)
-            return (g.reshape(len(g), -1) @ jacobian).reshape(len(g), *shape)
+            found: Array = g.reshape(len(g), -1) @ jacobian
+            return found.reshape(len(g), *shape)
 
         return pull
 

@@ -37,7 +37,7 @@ def _reduction(slope: _Slope | None, ddof: int | None = None, axis_default: Any 
             return None
         shape = np.shape(x)
         where = operation.keywords.get("where", True)
-        where = True if where is np._NoValue or where is None else where  # type: ignore[attr-defined]
+        where = True if where is np._NoValue or where is None else where
         if where is not True and slope is not None:
             return None
         axes = _axes(operation.argument(1, "axis", default=axis_default), len(shape))
@@ -53,7 +53,8 @@ def _reduction(slope: _Slope | None, ddof: int | None = None, axis_default: Any 
             value, out = (np.asarray(cell.value, np.float64) for cell in cells)
             out = out if kept else _expanded(out[None], axes)[0]
             with np.errstate(all="ignore"):
-                return g * np.broadcast_to(slope(value, out, axes, free), shape)
+                result: Array = g * np.broadcast_to(slope(value, out, axes, free), shape)
+            return result
 
         return [(x, pull)]
 
@@ -94,7 +95,9 @@ def _norm(operation: Operation) -> Pulls | None:
     order = operation.argument(1, "ord")
     axis = operation.argument(2, "axis")
     flat = axis is None and np.ndim(x) != 2
-    if not isinstance(x, np.ndarray) or not (order in (None, "fro") or (order == 2 and (flat or isinstance(axis, int)))):
+    if not isinstance(x, np.ndarray) or not (
+        order in (None, "fro") or (order == 2 and (flat or isinstance(axis, int)))
+    ):
         return None
     keyword = {"axis": axis, "keepdims": operation.keywords.get("keepdims", False)}
     whole = Operation(operation.function, (x,), keyword, operation.out, operation.hold)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 
-import numpy as np
 import pytest
 
 from tests.gradcheck._tape.programs import check, draw, module, target_of
@@ -340,5 +339,3 @@ def test_results_are_the_same_objects_kinds(tmp_path):
         """,
     )
     check(target_of(made, a=draw(2, 3)))
-
-

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck._tape.calls import RULES, Caller
+from gradcheck._tape.calls import Caller
+from gradcheck._tape.libraries import RULES
 from gradcheck._tape.nodes import is_value
 from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rules.elementwise import SCALAR, SLOPES
@@ -29,7 +30,9 @@ def agrees(call, *arrays, tolerance=1e-8, opaque=()):
     """The way back through call(*arrays) is the slope; for 3 seeds at once it is that of each."""
     tape = Tape(10**9)
     caller = Caller(tape, [])
-    leaves = [tape.leaf(x, None) if isinstance(x, np.ndarray) else tape.record("leaf", (None, 0), x, []) for x in arrays]
+    leaves = [
+        tape.leaf(x, None) if isinstance(x, np.ndarray) else tape.record("leaf", (None, 0), x, []) for x in arrays
+    ]
     result = call(caller, *arrays)
     outs = [x for x in parts(result) if is_value(x)]
     assert outs
@@ -67,7 +70,11 @@ def agrees(call, *arrays, tolerance=1e-8, opaque=()):
                 slope = sum(
                     float(np.sum(np.random.default_rng(seed).standard_normal(np.shape(move)) * move)) for move in moves
                 )
-                assert abs(found[seed][index] - slope) <= tolerance * max(1, abs(slope)), (index, found[seed][index], slope)
+                assert abs(found[seed][index] - slope) <= tolerance * max(1, abs(slope)), (
+                    index,
+                    found[seed][index],
+                    slope,
+                )
 
 
 def np_call(function, *rest, **keywords):
@@ -85,7 +92,18 @@ DOMAINS = {np.arccosh: (1.2, 3), np.arcsin: (-0.8, 0.8), np.arccos: (-0.8, 0.8),
            np.log1p: (-0.6, 2), np.tan: (-1.2, 1.2)}  # fmt: skip
 POSITIVE = {np.log, np.log2, np.log10, np.sqrt, np.power, np.float_power}
 #: their steps are no slopes
-STEPS = {np.floor, np.ceil, np.trunc, np.rint, np.sign, np.heaviside, np.spacing, np.floor_divide, np.remainder, np.fmod}
+STEPS = {
+    np.floor,
+    np.ceil,
+    np.trunc,
+    np.rint,
+    np.sign,
+    np.heaviside,
+    np.spacing,
+    np.floor_divide,
+    np.remainder,
+    np.fmod,
+}
 UFUNCS = [*SLOPES, np.add, np.subtract, np.negative, np.positive, np.logaddexp2]
 
 
@@ -98,13 +116,17 @@ def test_ufuncs(ufunc, data):
     shape = tuple(data.draw(st.lists(st.integers(1, 3), max_size=3)))
     shapes = [shape] * ufunc.nin
     if ufunc.nin == 2:  # one of the two is broadcast
-        other = tuple(data.draw(st.sampled_from([1, length])) for length in shape)[data.draw(st.integers(0, len(shape))) :]
+        other = tuple(data.draw(st.sampled_from([1, length])) for length in shape)[
+            data.draw(st.integers(0, len(shape))) :
+        ]
         shapes[data.draw(st.integers(0, 1))] = other
     low, high = DOMAINS.get(ufunc, (0.2, 2) if ufunc in POSITIVE else (-2, 2))
     arrays = [np.asarray(rng.uniform(low, high, one)) for one in shapes]
     for array in arrays:
-        array[np.abs(array - np.rint(array)) < 0.05] += 0.11
+        array[np.abs(2 * array - np.rint(2 * array)) < 0.1] += 0.11
         array[np.abs(array) < 0.1] += 0.2
+    if ufunc in STEPS and ufunc.nin == 2:
+        arrays[1] += np.sign(arrays[1])
     if ufunc.nin == 2:
         with np.errstate(all="ignore"):
             gap = np.abs(arrays[0] - arrays[1]) < 0.05
@@ -146,8 +168,8 @@ def test_reductions(name, axis, keepdims, seed, as_method):
     """A sum over some axes would be handed back over others."""
     x = draw(2, 3, 2, seed=seed)
     as_method = as_method and hasattr(x, name)
-    agrees((method if as_method else np_call)(name if as_method else getattr(np, name), axis=axis, keepdims=keepdims), x,
-           tolerance=1e-6)  # fmt: skip
+    made = method if as_method else np_call
+    agrees(made(name if as_method else getattr(np, name), axis=axis, keepdims=keepdims), x, tolerance=1e-6)
 
 
 A, B, C = draw(2, 3), draw(3, 4, seed=1), draw(2, 3, 4, seed=2)
@@ -264,7 +286,7 @@ CALLS = {
     "einsum of a repeated letter": (lambda c, x: c.call((PLACE, 0), np.einsum, ("ii->i", x), {}), [draw(3, 3)]),
     "einsum of three": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,jk,ijk->k", *x), {}), [A, B, C]),
     "einsum without an arrow": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,jk", *x), {}), [A, B]),
-    "einsum with dots": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("...j,jk->...k", *x), {}), [C.transpose(0, 2, 1), B]),
+    "einsum with dots": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("...j,jk->...k", *x), {}), [draw(2, 4, 3), B]),
     "einsum broadcast": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->ij", *x), {}), [A, draw(1, 3)]),
     "einsum to a number": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->", *x), {}), [A, draw(2, 3)]),
 }  # fmt: skip
@@ -310,4 +332,17 @@ def test_the_tables_are_covered():
     """A rule would be added without a test."""
     source = "".join(CALLS)
     for function in RULES:
-        assert function.__name__ in source or function.__name__ in ("amax", "amin", "sum", "max", "min", "mean", "nansum", "prod", "var", "std", "maximum", "correlate"), function
+        assert function.__name__ in source or function.__name__ in (
+            "amax",
+            "amin",
+            "sum",
+            "max",
+            "min",
+            "mean",
+            "nansum",
+            "prod",
+            "var",
+            "std",
+            "maximum",
+            "correlate",
+        ), function
