@@ -122,6 +122,7 @@ class Execution:
     frame: Frame
     values: list[Array | None]
     slopes: list[Array]
+    nodes: list[Node | None]
     #: of an augmented assignment, what the target was before
     target: Any = None
 
@@ -185,6 +186,30 @@ class Hole:
         except Exception:
             return None
         return None if np.shape(result) != np.shape(one.target) else np.ravel(result - apply(one.target, old))
+
+    def inner_slopes(self, one: Execution, part: ast.expr) -> Array | None:
+        """How the projections move with a part of the expression at one execution; None if the tape does not tell."""
+        suspect = self.suspect
+        tops = [node for node in one.nodes if node is not None]
+        inner = suspect.nodes_of(part, tops[0].execution) if tops else None
+        if inner is None or self.operator not in (None, "Add", "Sub"):
+            return None
+        sign = -1.0 if self.operator == "Sub" else 1.0
+        found: dict[int, Array] = {}
+        for node, slopes in zip(one.nodes, one.slopes, strict=True):
+            if node is not None and slopes.shape[1] == node.size:
+                found[node.index] = sign * slopes.reshape(len(slopes), *node.shape)
+        with np.errstate(all="ignore"):
+            for index in range(max(found, default=0), inner.index, -1):
+                g = found.get(index)
+                if g is not None:
+                    node = suspect.run.nodes[index]
+                    for source, pull in zip(node.inputs, node.pulls, strict=True):
+                        if source.index >= inner.index:
+                            part_ = pull(g).reshape(len(g), *source.shape)
+                            found[source.index] = part_ + found[source.index] if source.index in found else part_
+        result = found.get(inner.index)
+        return None if result is None else result.reshape(len(result), -1)
 
     def leaves(self, value: Any) -> list[Array | None]:
         """The numbers in a value."""
@@ -253,7 +278,11 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     executions: list[Execution] = []
     for number, frame in enumerate(frames):
         before = suspect.frames[number]
-        one = _augmented(suspect, frame, before, number, slopes) if augmented else _execution(frame, parts[number], slopes)
+        one = (
+            _augmented(suspect, frame, before, number, parts[number], slopes)
+            if augmented
+            else _execution(frame, parts[number], slopes)
+        )
         if one is not None and any(np.any(slope) for slope in one.slopes):
             executions.append(one)
     if not executions:
@@ -299,7 +328,7 @@ class Needed:
 
 
 def _augmented(
-    suspect: Suspect, frame: Frame, before: Frame, number: int, held: Mapping[int, Array]
+    suspect: Suspect, frame: Frame, before: Frame, number: int, parts: list[Node | None], held: Mapping[int, Array]
 ) -> Execution | None:
     tree = suspect.tree
     assert isinstance(tree, ast.AugAssign)
@@ -311,7 +340,7 @@ def _augmented(
     slopes = None if node is None else held.get(node.index)
     if slopes is None:
         return None
-    return Execution(frame, [np.asarray(value, float)], [slopes], np.array(target, float))
+    return Execution(frame, [np.asarray(value, float)], [slopes], parts, np.array(target, float))
 
 
 def _read(target: ast.expr, frame: Frame) -> Any:
@@ -335,7 +364,7 @@ def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]
         found = None if node is None else held.get(node.index)
         values.append(None if node is None or found is None else np.array(node.value, float))
         slopes.append(np.zeros((1, 1)) if found is None else found)
-    return Execution(frame, values, slopes)
+    return Execution(frame, values, slopes, parts)
 
 
 def _parts(suspect: Suspect, root: ast.expr, number: int) -> list[Node | None]:
