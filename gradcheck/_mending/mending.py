@@ -14,7 +14,7 @@ from gradcheck._mending.holes import Hole, Suspect, holes_of
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.outside import Edit, applied
-from gradcheck._mending.products import products
+from gradcheck._mending.products import products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.small import FIRST, Family
@@ -88,6 +88,7 @@ class _Search:
         yield self._run(structural(self.suspect, places))
         yield self._judged(places, SECOND)
         yield self._judged(places, (products,))
+        yield self._judged(places, (products_in_part,))
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 

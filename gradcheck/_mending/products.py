@@ -7,7 +7,7 @@ t = a * b that is a bilinear form in a and b, so that one matrix product judges 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,11 @@ from gradcheck._mending.syntax import binary, transposed
 from gradcheck._tape.nodes import Array
 
 #: arrays that are multiplied by entry, and pairs of them that are multiplied by a third
-MOST_ROWS, MOST_PAIRS, MOST_MATRICES = 140, 6000, 40
+MOST_ROWS, MOST_PAIRS, MOST_MATRICES = 140, 3000, 120
+#: parts of the expression
+MOST_SLOTS = 5
 #: solutions of one equation
 MOST_FOUND = 12
-Build = Callable[[ast.expr], ast.expr]
 
 
 @dataclass
@@ -46,27 +47,35 @@ class _Equation:
 
 def products(place: Workplace) -> Iterator[Candidate]:
     """A product of up to three factors, a product of matrices, or a sum of products, as a term more or for a part."""
+    yield from _products(place, together=True)
+
+
+def products_in_part(place: Workplace) -> Iterator[Candidate]:
+    """The same, for one wrong gradient alone: another fault may stand in the way of the others."""
+    yield from _products(place, together=False)
+
+
+def _products(place: Workplace, *, together: bool) -> Iterator[Candidate]:
+    lacking = _lacking(place)
+    if lacking is None:
+        return
+    library = _Library(place)
     for slot in _linear_slots(place):
-        slopes = _slopes_of(place, slot)
-        if slopes is None:
-            continue
-        lacking = _lacking(place)
-        given = _values(place, slot.node)
-        if lacking is None or given is None:
+        slopes, given = _slopes_of(place, slot), _values(place, slot.node)
+        if slopes is None or given is None:
             continue
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
-        plus: Build = lambda new, node=slot.node: binary(node, ast.Add(), new)  # type: ignore[misc]  # noqa: E731
-        minus: Build = lambda new, node=slot.node: binary(node, ast.Sub(), new)  # type: ignore[misc]  # noqa: E731
-        for wanted, build in ((lacking, plus), (-lacking, minus), (whole, lambda new: new)):
-            for equation in _equations(place, slopes, wanted):
-                for new in _solutions(place, slot, equation):
-                    yield Candidate.of(slot.node, build(new))
+        for sign, wanted in ((ast.Add(), lacking), (ast.Sub(), -lacking), (None, whole)):
+            for equation in _equations(place, slopes, wanted, together):
+                for new in library.solutions(slot.shape, equation):
+                    yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
 
 
 def _linear_slots(place: Workplace) -> list[Slot]:
     """Sums, differences, products and calls in the expression, itself first."""
     kinds = (ast.BinOp, ast.Call, ast.UnaryOp)
-    return [slot for slot in place.floats if slot.node is place.hole.root or isinstance(slot.node, kinds)][:8]
+    inner = [slot for slot in place.floats if isinstance(slot.node, kinds) and slot.node is not place.hole.root]
+    return [*(slot for slot in place.floats if slot.node is place.hole.root), *inner][:MOST_SLOTS]
 
 
 def _lacking(place: Workplace) -> Array | None:
@@ -101,52 +110,99 @@ def _slope_at(place: Workplace, one: Execution, slot: Slot) -> Array | None:
     return hole.inner_slopes(one, slot.node)
 
 
-def _equations(place: Workplace, slopes: list[Array], wanted: Array) -> Iterator[_Equation]:
-    """One for all wrong gradients together, then one for each of them."""
+def _equations(place: Workplace, slopes: list[Array], wanted: Array, together: bool) -> Iterator[_Equation]:
+    """One for all wrong gradients, or one for each of them."""
     residual = place.hole.residual
     joined = np.hstack(slopes)
     rng = np.random.default_rng(2)
     weights = rng.uniform(0.5, 1.5, residual.size) / residual.scale
     wrong = [name for name in residual.names if name in residual.wrong]
     reached = [name for name in wrong if np.any(joined[residual.rows[name]])]
-    chosen = [reached, *([one] for one in reached if len(reached) > 1)]
-    for names in chosen if reached == wrong else chosen[1:] or chosen:
+    for names in ([reached] if reached == wrong else []) if together else [[name] for name in reached]:
         mask = np.zeros(residual.size)
         for name in names:
             mask[residual.rows[name]] = weights[residual.rows[name]]
-        yield _Equation(mask @ joined, float(mask @ wanted), float(np.sum(mask * residual.scale)))
+        equation = _Equation(mask @ joined, float(mask @ wanted), float(np.sum(mask * residual.scale)))
+        if abs(equation.lacking) > 1e-12 * equation.scale:
+            yield equation
 
 
-def _solutions(place: Workplace, slot: Slot, equation: _Equation) -> Iterator[ast.expr]:
-    shape = slot.shape
-    if abs(equation.lacking) <= 1e-12 * equation.scale:
-        return
-    rows = _rows(place, shape)
-    yield from _by_entry(rows, equation)
-    if len(shape) == 2:
-        yield from _of_matrices(place, shape, equation)
-    if len(shape) == 1:
-        yield from _summed(place, shape, equation)
+class _Library:
+    """What is at hand, by shape, with its values at all executions."""
 
+    def __init__(self, place: Workplace) -> None:
+        self.place, self.count = place, len(place.hole.executions)
+        self._by_shape: dict[tuple[int, ...], _Rows] = {}
+        self._matrices: list[tuple[ast.expr, Array]] | None = None
 
-def _rows(place: Workplace, shape: tuple[int, ...]) -> _Rows:
-    """What broadcasts to the shape, and its forms."""
-    nodes: list[ast.expr] = []
-    values: list[Array] = []
-    for atom in place.around.fitting(shape):
-        found = _spread(place, atom, shape)
-        if found is None or not np.any(found):
-            continue
-        made = [(atom.node, found)]
-        if atom.plain:
-            made += zip(forms(atom.node), (1 - found, found**2, found * (1 - found), 1 - found**2), strict=True)
-        for node, value in made:
-            if not any(np.array_equal(value, one) for one in values[-60:]):
-                nodes.append(node)
-                values.append(value)
-        if len(nodes) >= MOST_ROWS:
-            break
-    return _Rows(nodes, np.array(values) if values else np.zeros((0, 0)))
+    def solutions(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
+        """Expressions of this shape that solve the equation."""
+        yield from _by_entry(self._rows(shape), equation)
+        if len(shape) == 2:
+            yield from self._of_matrices(shape, equation)
+        if len(shape) == 1:
+            yield from self._summed(shape, equation)
+
+    def _rows(self, shape: tuple[int, ...]) -> _Rows:
+        """What broadcasts to the shape, and its forms."""
+        if shape not in self._by_shape:
+            made: dict[bytes, tuple[ast.expr, Array]] = {}
+            for atom in self.place.around.fitting(shape):
+                found = _spread(self.place, atom, shape)
+                if found is None or not np.any(found) or len(made) >= MOST_ROWS:
+                    continue
+                made.setdefault(found.tobytes(), (atom.node, found))
+                if atom.plain:
+                    values = (1 - found, found**2, found * (1 - found), 1 - found**2)
+                    for node, value in zip(forms(atom.node), values, strict=True):
+                        made.setdefault(value.tobytes(), (node, value))
+            nodes = [node for node, _ in made.values()]
+            rows = np.array([value for _, value in made.values()]) if made else np.zeros((0, 0))
+            self._by_shape[shape] = _Rows(nodes, rows)
+        return self._by_shape[shape]
+
+    def _sides(self) -> list[tuple[ast.expr, Array]]:
+        """Matrices, and their transposes, each (executions, rows, columns)."""
+        if self._matrices is None:
+            made: dict[tuple[tuple[int, ...], bytes], tuple[ast.expr, Array]] = {}
+            for atom in [one for one in self.place.around.floats if len(one.shape) == 2]:
+                parts = _values(self.place, atom.node)
+                if parts is None or any(part.shape != atom.shape for part in parts) or len(made) >= 2 * MOST_MATRICES:
+                    continue
+                stacked = np.array(parts)
+                turned = np.ascontiguousarray(stacked.transpose(0, 2, 1))
+                made.setdefault((stacked.shape, stacked.tobytes()), (atom.node, stacked))
+                made.setdefault((turned.shape, turned.tobytes()), (transposed(atom.node), turned))
+            self._matrices = list(made.values())
+        return self._matrices
+
+    def _of_matrices(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
+        """a @ b, where each may be transposed."""
+        weights = equation.slopes.reshape(self.count, *shape)
+        by_shape: dict[tuple[int, ...], list[tuple[ast.expr, Array]]] = {}
+        for node, stacked in self._sides():
+            by_shape.setdefault(stacked.shape[1:], []).append((node, stacked))
+        for (rows, inner), lefts in by_shape.items():
+            rights = by_shape.get((inner, shape[1]), [])
+            if rows != shape[0] or not rights:
+                continue
+            left = np.array([(x.transpose(0, 2, 1) @ weights).ravel() for _, x in lefts])
+            right = np.array([y.ravel() for _, y in rights])
+            close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
+            for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]:
+                yield binary(lefts[i][0], ast.MatMult(), rights[j][0])
+
+    def _summed(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
+        """(a * b).sum(axis=0)."""
+        place = self.place
+        lengths = {one.shape[0] for one in place.around.floats if len(one.shape) == 2 and one.shape[1:] == shape}
+        for length in sorted(lengths):
+            weights = equation.slopes.reshape(self.count, 1, *shape)
+            spread = np.broadcast_to(weights, (self.count, length, *shape)).ravel()
+            for node in _by_entry(self._rows((length, *shape)), _Equation(spread, equation.lacking, equation.scale)):
+                axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
+                args: list[ast.expr] = [] if axis else [ast.Constant(0)]
+                yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)
 
 
 def _spread(place: Workplace, atom: Atom, shape: tuple[int, ...]) -> Array | None:
@@ -160,6 +216,7 @@ def _spread(place: Workplace, atom: Atom, shape: tuple[int, ...]) -> Array | Non
 
 
 def _by_entry(rows: _Rows, equation: _Equation) -> Iterator[ast.expr]:
+    """One, two or three of the rows multiplied by entry."""
     values, nodes = rows.values, rows.nodes
     if values.size == 0 or values.shape[1] != equation.slopes.size:
         return
@@ -167,49 +224,14 @@ def _by_entry(rows: _Rows, equation: _Equation) -> Iterator[ast.expr]:
     weighted = values * equation.slopes
     yield from (nodes[i] for i in np.flatnonzero(np.abs(weighted.sum(axis=1) - equation.lacking) <= close)[:MOST_FOUND])
     pairs = weighted @ values.T
-    first, second = np.nonzero(np.abs(np.triu(pairs) - equation.lacking) <= close)
+    first, second = np.nonzero(np.triu(np.abs(pairs - equation.lacking) <= close))
     for i, j in list(zip(first, second, strict=True))[:MOST_FOUND]:
         yield binary(nodes[i], ast.Mult(), nodes[j])
     left, right = np.triu_indices(len(nodes))
-    left, right = left[:MOST_PAIRS], right[:MOST_PAIRS]
+    order = np.argsort(left + right, kind="stable")[:MOST_PAIRS]  # those that stand near come first
+    left, right = left[order], right[order]
     triples = (weighted[left] * values[right]) @ values.T
     which, third = np.nonzero(np.abs(triples - equation.lacking) <= close)
     found = [(left[p], right[p], k) for p, k in zip(which, third, strict=True) if right[p] <= k]
     for i, j, k in found[:MOST_FOUND]:
         yield binary(binary(nodes[i], ast.Mult(), nodes[j]), ast.Mult(), nodes[k])
-
-
-def _of_matrices(place: Workplace, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
-    """a @ b, where each may be transposed."""
-    count = len(place.hole.executions)
-    weights = equation.slopes.reshape(count, *shape)
-    sides: list[tuple[ast.expr, list[Array]]] = []
-    for atom in [one for one in place.around.floats if len(one.shape) == 2][:MOST_MATRICES]:
-        parts = _values(place, atom.node)
-        if parts is not None and all(part.shape == atom.shape for part in parts):
-            sides += [(atom.node, parts), (transposed(atom.node), [part.T for part in parts])]
-    found = 0
-    for a, left in sides:
-        if left[0].shape[0] != shape[0]:
-            continue
-        for b, right in sides:
-            if right[0].shape != (left[0].shape[1], shape[1]):
-                continue
-            total = sum(float(np.sum((w @ y.T) * x)) for w, x, y in zip(weights, left, right, strict=True))
-            if abs(total - equation.lacking) <= 1e-9 * equation.scale and found < MOST_FOUND:
-                found += 1
-                yield binary(a, ast.MatMult(), b)
-
-
-def _summed(place: Workplace, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
-    """(a * b).sum(axis=0)."""
-    count = len(place.hole.executions)
-    lengths = {one.shape[0] for one in place.around.floats if len(one.shape) == 2 and one.shape[1:] == shape}
-    for length in sorted(lengths):
-        weights = equation.slopes.reshape(count, 1, *shape)
-        spread = np.broadcast_to(weights, (count, length, *shape)).ravel()
-        rows = _rows(place, (length, *shape))
-        for node in _by_entry(rows, _Equation(spread, equation.lacking, equation.scale)):
-            axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
-            args: list[ast.expr] = [] if axis else [ast.Constant(0)]
-            yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)
