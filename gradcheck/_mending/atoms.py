@@ -53,10 +53,17 @@ class Surroundings:
         self._keep: list[ast.expr] = []
         function = self.code.function(hole.root)
         self.read = _reads(function, hole, self.code) if function is not None else []
+        self._objects: dict[int, str] = {}
+        inner = {id(node) for node in expressions(hole.root)}
+        for node in self.read:
+            if _is_plain(node) or id(node) in inner:
+                self._add(node)
+        for text in [key for key in self.frame.local if key.isidentifier()]:
+            self._add(parsed(text), text)
         for node in self.read:
             self._add(node)
         self.counters = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
-        for text in self._elsewhere():
+        for text in sorted(self._elsewhere(), key=lambda text: text.startswith("self.") and text.count(".") > 1):
             if text not in self._found:
                 self._add(parsed(text), text)
         atoms = list(self._found.values())
@@ -73,6 +80,10 @@ class Surroundings:
             value = self.frame.value(node)
         except UnknownError:
             return
+        if isinstance(value, np.ndarray) and not self.code.has(node):
+            if id(value) in self._objects:  # the same array by another name
+                return
+        self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
 
     def of_shape(self, shape: tuple[int, ...]) -> list[Atom]:
@@ -86,7 +97,6 @@ class Surroundings:
     def _elsewhere(self) -> Iterator[str]:
         """Names, members of what has names, and items at the loop's counters."""
         local = {key: value for key, value in self.frame.local.items() if key.isidentifier()}
-        yield from local
         for key, value in local.items():
             yield from _members(key, value)
         for key, value in local.items():

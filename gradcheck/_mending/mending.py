@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import itertools
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from gradcheck._mending.trials import Trial
 from gradcheck._tape import Statement, TapedRun
 
 Again = Callable[[], TapedRun]
+#: tokens: what changes less is not bettered by looking further
+NEAR = 9.0
 
 
 @dataclass(frozen=True)
@@ -71,24 +74,32 @@ class _Search:
 
     def found(self) -> list[Mend]:
         with np.errstate(all="ignore"):
-            for stage in self._stages():
-                accepted: list[_Found] = []
-                for one in stage:
-                    accepted.append(one)
-                    if len(accepted) >= self.budget.accepted:
-                        break
-                result = self._confirmed(accepted)
-                if result:
-                    return result
+            accepted: list[_Found] = []
+            for stage, is_close in self._stages():
+                accepted += itertools.islice(stage, self.budget.accepted)
+                if accepted and (is_close or min(one.distance for one in accepted) < NEAR):
+                    result = self._confirmed(accepted)
+                    if result:
+                        return result
+                    accepted = []
         return []
 
-    def _stages(self) -> Iterator[Iterator[_Found]]:
+    def _stages(self) -> Iterator[tuple[Iterator[_Found], bool]]:
+        """Candidates, the nearest first, and whether there is no need to look at the next as well."""
         places = [Workplace(hole) for hole in holes_of(self.suspect)]
-        yield self._judged(places, FIRST)
-        yield self._run(structural(self.suspect, places))
-        yield self._judged(places, SECOND)
-        yield self._judged(places, (products,))
-        yield self._judged(places, (products_in_part,))
+        yield self._judged(places, FIRST), True
+        yield self._run(structural(self.suspect)), True
+        yield self._judged(places, (products,)), False
+        yield self._judged(places, SECOND), True
+        yield self._judged(places, (products_in_part,)), True
+        yield self._run(self._texts(places)), True
+
+    def _texts(self, places: list[Workplace]) -> Iterator[tuple[Edit, ...]]:
+        """Small edits that are run: where several executions multiply each other, the tape judges none of them right."""
+        for family in FIRST:
+            for place in places:
+                for candidate in family(place):
+                    yield self._edits(candidate)
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 
@@ -107,11 +118,14 @@ class _Search:
         judgement = hole.judged(list(candidate.swaps))
         if judgement is None:
             return None
-        edits = tuple(sorted(self.code.replaced(old, new) for old, new in candidate.swaps))
+        edits = self._edits(candidate)
         if edits in self.seen:
             return None
         self.seen.add(edits)
         return _Found(edits, judgement.right, self._distance(edits), "judged by its values at every execution")
+
+    def _edits(self, candidate: Candidate) -> tuple[Edit, ...]:
+        return tuple(sorted(self.code.replaced(old, new) for old, new in candidate.swaps))
 
     # -- candidates that are run -----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ t = a * b that is a bilinear form in a and b, so that one matrix product judges 
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.holes import Execution
 from gradcheck._mending.slots import Candidate, Slot, Workplace
 from gradcheck._mending.small import forms
-from gradcheck._mending.syntax import binary, transposed
+from gradcheck._mending.syntax import binary, name, transposed
 from gradcheck._tape.nodes import Array
 
 #: arrays that are multiplied by entry, and pairs of them that are multiplied by a third
@@ -73,9 +74,11 @@ def _products(place: Workplace, *, together: bool) -> Iterator[Candidate]:
 
 def _linear_slots(place: Workplace) -> list[Slot]:
     """Sums, differences, products and calls in the expression, itself first."""
+    root = place.hole.root
     kinds = (ast.BinOp, ast.Call, ast.UnaryOp)
-    inner = [slot for slot in place.floats if isinstance(slot.node, kinds) and slot.node is not place.hole.root]
-    return [*(slot for slot in place.floats if slot.node is place.hole.root), *inner][:MOST_SLOTS]
+    inner = [slot for slot in place.floats if isinstance(slot.node, kinds) and slot.node is not root]
+    names = [slot for slot in place.floats if slot.is_plain and slot.node is not root]
+    return [*(slot for slot in place.floats if slot.node is root), *inner[:MOST_SLOTS], *names[:MOST_SLOTS]]
 
 
 def _lacking(place: Workplace) -> Array | None:
@@ -140,6 +143,7 @@ class _Library:
         yield from _by_entry(self._rows(shape), equation)
         if len(shape) == 2:
             yield from self._of_matrices(shape, equation)
+            yield from self._of_blocks(shape, equation)
         if len(shape) == 1:
             yield from self._summed(shape, equation)
 
@@ -191,6 +195,21 @@ class _Library:
             close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
             for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]:
                 yield binary(lefts[i][0], ast.MatMult(), rights[j][0])
+
+    def _of_blocks(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
+        """Arrays with two axes in common, both of which are summed over."""
+        weights = equation.slopes.reshape(self.count, *shape)
+        blocks = [one for one in self.place.around.floats if len(one.shape) == 3]
+        valued = [(one, parts) for one in blocks if (parts := _values(self.place, one.node)) is not None]
+        found = 0
+        for (a, left), (b, right) in itertools.product(valued, valued):
+            if (a.shape[2], b.shape[2]) != shape or a.shape[:2] != b.shape[:2] or found >= MOST_FOUND:
+                continue
+            total = sum(float(np.sum((x @ w) * y)) for w, x, y in zip(weights, left, right, strict=True))
+            if abs(total - equation.lacking) <= 1e-9 * equation.scale:
+                found += 1
+                letters = ast.Constant("tbi,tbj->ij")
+                yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a.node, b.node], [])
 
     def _summed(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
         """(a * b).sum(axis=0)."""

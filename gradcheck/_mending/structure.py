@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from gradcheck._mending.holes import Suspect, roots
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.slots import Workplace
 from gradcheck._mending.syntax import Code, span
 
 Edits = tuple[Edit, ...]
 
 
-def structural(suspect: Suspect, places: Sequence[Workplace]) -> Iterator[Edits]:
+def structural(suspect: Suspect) -> Iterator[Edits]:
     """Another kind of assignment, another target, another loop; duplicates added up; the statement left out."""
     code, tree = suspect.code, suspect.tree
     yield from _assignment(code, tree)
     yield from _duplicates(code, tree)
-    yield from _targets(code, tree, suspect)
+    yield from _targets(code, tree)
     yield from _loops(code, tree)
-    yield from _left_out(code, tree)
+    yield from _left_out(tree)
     yield from _copied(code, tree)
-    del places
 
 
 def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -54,7 +52,7 @@ def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
             yield (Edit(start, end, text),)
 
 
-def _targets(code: Code, tree: ast.stmt, suspect: Suspect) -> Iterator[Edits]:
+def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """Another place that is written to."""
     targets = tree.targets if isinstance(tree, ast.Assign) else [tree.target] if isinstance(tree, ast.AugAssign) else []
     counters = _counters(code, tree)
@@ -73,7 +71,6 @@ def _targets(code: Code, tree: ast.stmt, suspect: Suspect) -> Iterator[Edits]:
                 for j in range(i):
                     a, b = code.segment(elements[i]), code.segment(elements[j])
                     yield tuple(sorted((Edit(*span(elements[i]), b), Edit(*span(elements[j]), a))))
-    del suspect
 
 
 def _counters(code: Code, tree: ast.AST) -> list[str]:
@@ -136,11 +133,10 @@ def _ranges(code: Code, call: ast.Call) -> Iterator[Edits]:
         yield (Edit(start, end, text),)
 
 
-def _left_out(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+def _left_out(tree: ast.stmt) -> Iterator[Edits]:
     """The statement left out; of a condition, what it guards done always."""
     if isinstance(tree, (ast.Assign, ast.AugAssign, ast.Expr)):
         yield (Edit(*span(tree), "pass"),)
-    del code
 
 
 def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:

@@ -89,6 +89,13 @@ class Code:
                 counts.setdefault(sign, Counter())["" if f" {sign}" not in gap else " "] += 1
         return {sign: count.most_common(1)[0][0] for sign, count in counts.items()}
 
+    @cached_property
+    def quote(self) -> str:
+        """The quotation mark that most strings have."""
+        strings = [node for node in ast.walk(self.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        marks = Counter(self.segment(node)[:1] for node in strings)
+        return "'" if marks["'"] > marks['"'] else '"'
+
     def space(self, sign: str) -> str:
         """What stands around an operator."""
         found = self._spaces.get(sign)
@@ -122,6 +129,8 @@ class Code:
                 power = isinstance(node.op, ast.Pow)
                 left = self.write(node.left, strength + power)
                 return f"{left}{gap}{sign}{gap}{self.write(node.right, strength + (not power))}"
+            case ast.Constant(value=str() as value) if "\\" not in value and self.quote not in value:
+                return f"{self.quote}{value}{self.quote}"
             case ast.UnaryOp(op=ast.USub()):
                 return f"-{self.write(node.operand, 11)}"
             case ast.Attribute():
