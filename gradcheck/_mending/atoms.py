@@ -63,7 +63,7 @@ class Surroundings:
         for node in self.read:
             self._add(node)
         self.counters = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
-        for text in sorted(self._elsewhere(), key=lambda text: text.startswith("self.") and text.count(".") > 1):
+        for text in sorted(self._elsewhere(), key=lambda text: text.count(".") + text.count("[")):
             if text not in self._found:
                 self._add(parsed(text), text)
         atoms = list(self._found.values())

@@ -289,11 +289,12 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     parts = [_parts(suspect, root, number) for number in range(len(suspect.frames))]
     cut = {node.index for of_one in parts for node in of_one if node is not None}
     slopes = suspect.residual.held(cut)
-    nodes = [node for node in {n.index: n for one in parts for n in one if n is not None}.values() if _flows(node, slopes)]
+    everywhere = list({n.index: n for one in parts for n in one if n is not None}.values())
+    nodes = [node for node in everywhere if _flows(node, slopes)]
     frames = suspect.frames
     needed: Needed | None = None
     if len({node.execution for node in nodes}) > 1:
-        frames, needed = _with_right_values(suspect, nodes, slopes)
+        frames, needed = _with_right_values(suspect, nodes, slopes, everywhere)
     tree = suspect.tree
     augmented = isinstance(tree, ast.AugAssign) and root is tree.value
     executions: list[Execution] = []
@@ -317,7 +318,7 @@ def _flows(node: Node, held: Mapping[int, Array]) -> bool:
 
 
 def _with_right_values(
-    suspect: Suspect, nodes: list[Node], held: Mapping[int, Array]
+    suspect: Suspect, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
 ) -> tuple[list[Frame], Needed | None]:
     """The variables in a run in which the hole has values with which all gradients are right, and those values.
 
@@ -326,7 +327,7 @@ def _with_right_values(
     residual = suspect.residual
     if suspect.place is None:
         return suspect.frames, None
-    known = as_derivatives(residual, nodes, held)
+    known = as_derivatives(residual, nodes, held, everywhere)
     solved = by_least_squares(residual, nodes) if known is None else known[1]
     if solved is None:
         return suspect.frames, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import io
 import itertools
@@ -15,18 +16,18 @@ from gradcheck._mending.holes import Hole, Suspect, holes_of
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.outside import Edit, applied
-from gradcheck._mending.products import products, products_in_part
+from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.small import FIRST, Family
-from gradcheck._mending.structure import structural
+from gradcheck._mending.structure import copies_before, structural
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
 from gradcheck._tape import Statement, TapedRun
 
 Again = Callable[[], TapedRun]
 #: tokens: what changes less is not bettered by looking further
-NEAR = 9.0
+NEAR = 12.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class _Search:
         self._others: list[Trial] = []
 
     def found(self) -> list[Mend]:
+        if not self.trial.wrong:
+            return self._kept_whole()
         with np.errstate(all="ignore"):
             accepted: list[_Found] = []
             for stage, is_close in self._stages():
@@ -84,13 +87,25 @@ class _Search:
                     accepted = []
         return []
 
+    def _kept_whole(self) -> list[Mend]:
+        """Where nothing is wrong but the statement writes into what the caller handed over: a copy before that."""
+        file = self.statement.file
+        for edits in copies_before(self.run, self.suspect):
+            spared = self.trial.spared_by(file, edits)
+            if spared and all(trial.spared_by(file, edits) for trial in self._trials()):
+                evidence = f"{', '.join(sorted(spared))} is left as it is; run at {1 + len(self._others)} points"
+                return [Mend(file, edits, self.statement, (), (), evidence)]
+        return []
+
     def _stages(self) -> Iterator[tuple[Iterator[_Found], bool]]:
         """Candidates, the nearest first, and whether there is no need to look at the next as well."""
         places = [Workplace(hole) for hole in holes_of(self.suspect)]
         yield self._judged(places, FIRST), True
         yield self._run(structural(self.suspect)), True
+        yield self._judged(places, (at_hand,)), True
         yield self._judged(places, (products,)), False
         yield self._judged(places, SECOND), True
+        yield self._judged(places, (long_products,)), True
         yield self._judged(places, (products_in_part,)), True
         yield self._run(self._texts(places)), True
 
@@ -143,20 +158,31 @@ class _Search:
     # -- which of them hold ----------------------------------------------------------------------------------------
 
     def _confirmed(self, accepted: list[_Found]) -> list[Mend]:
-        ordered = sorted(accepted, key=lambda one: (-len(one.right), one.distance))
-        held = [(one, right) for one in ordered if (right := self.trial.mended_by(self.statement.file, one.edits))]
+        file = self.statement.file
+        ordered = self._distinct(sorted(accepted, key=lambda one: (-len(one.right), one.distance)))
+        held = [(one, right) for one in ordered if (right := self.trial.mended_by(file, one.edits))]
         result: list[Mend] = []
+        farthest = np.inf
         for one, right in held:
+            if one.distance > farthest or len(result) >= self.budget.mends:
+                break
             everywhere = self._everywhere(one, right)
             if everywhere:
+                farthest = min(farthest, 1.5 * one.distance + 1)
                 remaining = tuple(sorted(self.trial.wrong - everywhere))
                 evidence = f"{one.how}; run at {1 + len(self._others)} points"
-                result.append(
-                    Mend(self.statement.file, one.edits, self.statement, tuple(sorted(everywhere)), remaining, evidence)
-                )
-            if len(result) >= self.budget.mends:
-                break
+                result.append(Mend(file, one.edits, self.statement, tuple(sorted(everywhere)), remaining, evidence))
         return result
+
+    def _distinct(self, found: list[_Found]) -> list[_Found]:
+        """Those after which the code differs, brackets aside."""
+        seen: dict[str, _Found] = {}
+        for one in found:
+            try:
+                seen.setdefault(ast.dump(ast.parse(applied(self.code.text, one.edits))), one)
+            except SyntaxError:
+                continue
+        return list(seen.values())
 
     def _everywhere(self, one: _Found, right: frozenset[str]) -> frozenset[str]:
         for trial in self._trials():

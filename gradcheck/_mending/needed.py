@@ -15,23 +15,37 @@ from gradcheck._tape.nodes import Array
 MOST_UNKNOWN = 600
 
 
-def as_derivatives(residual: Residual, nodes: list[Node], held: Mapping[int, Array]) -> tuple[Series, list[Array]] | None:
-    """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one."""
-    shapes = {node.shape for node in nodes}
-    if len(shapes) != 1 or not nodes:
+def as_derivatives(
+    residual: Residual, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
+) -> tuple[Series, list[Array]] | None:
+    """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one.
+
+    Args:
+        residual: What the gradients lack.
+        nodes: The values of the hole that matter to them.
+        held: How the projections move with these.
+        everywhere: The values of the hole at all executions.
+    """
+    if len({node.shape for node in nodes}) != 1:
         return None
-    shape = shapes.pop()
+    wrong = residual.wrong & set(residual.names)
+    live = {node.index for node in nodes}
+    calls = {id(node.call) for node in nodes}
+    of_calls = [node for node in everywhere if id(node.call) in calls and node.shape == nodes[0].shape]
     for series in residual.series:
-        if series.shape != shape or len(series.values) < len(nodes):
+        if series.shape != nodes[0].shape:
             continue
-        for order in orders([node.call for node in series.nodes], [node.call for node in nodes]):
-            wanted = [series.values[j] for j in order]
-            change = sum(
-                (held[node.index] @ (value - node.value).ravel() for node, value in zip(nodes, wanted, strict=True)),
-                np.zeros(residual.size),
-            )
-            if residual.judged(change).right == residual.wrong & set(residual.names) and not residual.judged(change).broken:
-                return series, wanted
+        for places in (nodes, of_calls) if len(of_calls) > len(nodes) else (nodes,):
+            for order in orders([node.call for node in series.nodes], [node.call for node in places]):
+                given = {node.index: series.values[j] for node, j in zip(places, order, strict=True) if node.index in live}
+                wanted = [given[node.index] for node in nodes]
+                change = sum(
+                    (held[node.index] @ (value - node.value).ravel() for node, value in zip(nodes, wanted, strict=True)),
+                    np.zeros(residual.size),
+                )
+                judgement = residual.judged(change)
+                if judgement.right == wrong and not judgement.broken:
+                    return series, wanted
     return None
 
 

@@ -42,10 +42,11 @@ def edited(workshop: Workshop, file: str, edits: Sequence[Edit]) -> Iterator[Non
         yield
 
 
-def asked(run: TapedRun) -> tuple[float, dict[str, Any]]:
-    """The loss and the gradients at the values of the run; the target's arrays are put back."""
+def asked(run: TapedRun) -> tuple[float, dict[str, Any], frozenset[str]]:
+    """The loss, the gradients, and the arrays handed over that were changed; the target's arrays are put back."""
     with preserved(run.target):
         loss = run.target.loss_at(run.base)
         returned = run.target.grads_at(run.base)
+        changed = frozenset(run.target.changed())
     gradients = dict(returned.items()) if hasattr(returned, "items") else {}
-    return float(loss), {str(name): value for name, value in gradients.items()}
+    return float(loss), {str(name): value for name, value in gradients.items()}, changed

@@ -46,21 +46,32 @@ class _Equation:
     scale: float
 
 
+def at_hand(place: Workplace) -> Iterator[Candidate]:
+    """What is at hand, or a form of it, as a term more or for a part."""
+    yield from _solved(place, 1, together=True)
+
+
 def products(place: Workplace) -> Iterator[Candidate]:
-    """A product of up to three factors, a product of matrices, or a sum of products, as a term more or for a part."""
-    yield from _products(place, together=True)
+    """A product of two factors, of two matrices, or a sum of products, as a term more or for a part."""
+    yield from _solved(place, 2, together=True)
+
+
+def long_products(place: Workplace) -> Iterator[Candidate]:
+    """A product of three factors."""
+    yield from _solved(place, 3, together=True)
 
 
 def products_in_part(place: Workplace) -> Iterator[Candidate]:
     """The same, for one wrong gradient alone: another fault may stand in the way of the others."""
-    yield from _products(place, together=False)
+    for degree in (1, 2, 3):
+        yield from _solved(place, degree, together=False)
 
 
-def _products(place: Workplace, *, together: bool) -> Iterator[Candidate]:
+def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candidate]:
     lacking = _lacking(place)
     if lacking is None:
         return
-    library = _Library(place)
+    library = place.shared("library", lambda: _Library(place))
     for slot in _linear_slots(place):
         slopes, given = _slopes_of(place, slot), _values(place, slot.node)
         if slopes is None or given is None:
@@ -68,7 +79,7 @@ def _products(place: Workplace, *, together: bool) -> Iterator[Candidate]:
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
         for sign, wanted in ((ast.Add(), lacking), (ast.Sub(), -lacking), (None, whole)):
             for equation in _equations(place, slopes, wanted, together):
-                for new in library.solutions(slot.shape, equation):
+                for new in library.solutions(slot.shape, equation, degree):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
 
 
@@ -138,14 +149,14 @@ class _Library:
         self._by_shape: dict[tuple[int, ...], _Rows] = {}
         self._matrices: list[tuple[ast.expr, Array]] | None = None
 
-    def solutions(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
-        """Expressions of this shape that solve the equation."""
-        yield from _by_entry(self._rows(shape), equation)
-        if len(shape) == 2:
+    def solutions(self, shape: tuple[int, ...], equation: _Equation, degree: int) -> Iterator[ast.expr]:
+        """Expressions of this shape with so many factors that solve the equation."""
+        yield from _by_entry(self._rows(shape), equation, degree)
+        if len(shape) == 2 and degree == 2:
             yield from self._of_matrices(shape, equation)
             yield from self._of_blocks(shape, equation)
         if len(shape) == 1:
-            yield from self._summed(shape, equation)
+            yield from self._summed(shape, equation, degree)
 
     def _rows(self, shape: tuple[int, ...]) -> _Rows:
         """What broadcasts to the shape, and its forms."""
@@ -211,14 +222,15 @@ class _Library:
                 letters = ast.Constant("tbi,tbj->ij")
                 yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a.node, b.node], [])
 
-    def _summed(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
+    def _summed(self, shape: tuple[int, ...], equation: _Equation, degree: int) -> Iterator[ast.expr]:
         """(a * b).sum(axis=0)."""
         place = self.place
         lengths = {one.shape[0] for one in place.around.floats if len(one.shape) == 2 and one.shape[1:] == shape}
         for length in sorted(lengths):
             weights = equation.slopes.reshape(self.count, 1, *shape)
             spread = np.broadcast_to(weights, (self.count, length, *shape)).ravel()
-            for node in _by_entry(self._rows((length, *shape)), _Equation(spread, equation.lacking, equation.scale)):
+            over_all = _Equation(spread, equation.lacking, equation.scale)
+            for node in _by_entry(self._rows((length, *shape)), over_all, degree):
                 axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
                 args: list[ast.expr] = [] if axis else [ast.Constant(0)]
                 yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)
@@ -234,23 +246,26 @@ def _spread(place: Workplace, atom: Atom, shape: tuple[int, ...]) -> Array | Non
         return None
 
 
-def _by_entry(rows: _Rows, equation: _Equation) -> Iterator[ast.expr]:
+def _by_entry(rows: _Rows, equation: _Equation, degree: int) -> Iterator[ast.expr]:
     """One, two or three of the rows multiplied by entry."""
     values, nodes = rows.values, rows.nodes
     if values.size == 0 or values.shape[1] != equation.slopes.size:
         return
     close = 1e-9 * equation.scale
     weighted = values * equation.slopes
-    yield from (nodes[i] for i in np.flatnonzero(np.abs(weighted.sum(axis=1) - equation.lacking) <= close)[:MOST_FOUND])
-    pairs = weighted @ values.T
-    first, second = np.nonzero(np.triu(np.abs(pairs - equation.lacking) <= close))
-    for i, j in list(zip(first, second, strict=True))[:MOST_FOUND]:
-        yield binary(nodes[i], ast.Mult(), nodes[j])
-    left, right = np.triu_indices(len(nodes))
-    order = np.argsort(left + right, kind="stable")[:MOST_PAIRS]  # those that stand near come first
-    left, right = left[order], right[order]
-    triples = (weighted[left] * values[right]) @ values.T
-    which, third = np.nonzero(np.abs(triples - equation.lacking) <= close)
-    found = [(left[p], right[p], k) for p, k in zip(which, third, strict=True) if right[p] <= k]
-    for i, j, k in found[:MOST_FOUND]:
-        yield binary(binary(nodes[i], ast.Mult(), nodes[j]), ast.Mult(), nodes[k])
+    if degree == 1:
+        found = np.flatnonzero(np.abs(weighted.sum(axis=1) - equation.lacking) <= close)
+        yield from (nodes[i] for i in found[:MOST_FOUND])
+    elif degree == 2:
+        pairs = np.triu(np.abs(weighted @ values.T - equation.lacking) <= close)
+        for i, j in list(zip(*np.nonzero(pairs), strict=True))[:MOST_FOUND]:
+            yield binary(nodes[i], ast.Mult(), nodes[j])
+    else:
+        left, right = np.triu_indices(len(nodes))
+        order = np.argsort(left + right, kind="stable")[:MOST_PAIRS]  # those that stand near come first
+        left, right = left[order], right[order]
+        triples = (weighted[left] * values[right]) @ values.T
+        which, third = np.nonzero(np.abs(triples - equation.lacking) <= close)
+        several = [(left[p], right[p], k) for p, k in zip(which, third, strict=True) if right[p] <= k]
+        for i, j, k in several[:MOST_FOUND]:
+            yield binary(binary(nodes[i], ast.Mult(), nodes[j]), ast.Mult(), nodes[k])

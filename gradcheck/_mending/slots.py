@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.syntax import Code, expressions
 
+T = TypeVar("T")
 Swap = tuple[ast.expr, ast.expr]
 
 
@@ -66,6 +67,14 @@ class Workplace:
         self.around = Surroundings(hole)
         self.slots = [Slot(node, value) for node, value in self._valued()]
         self.floats = [slot for slot in self.slots if slot.is_float]
+        self._shared: dict[str, Any] = {}
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """What several families of candidates need, made once."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        result: T = self._shared[key]
+        return result
 
     def _valued(self) -> Iterable[tuple[ast.expr, Any]]:
         for node in expressions(self.hole.root):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gradcheck._mending.holes import Suspect, roots
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.syntax import Code, span
+from gradcheck._tape import TapedRun
 
 Edits = tuple[Edit, ...]
 
@@ -147,3 +148,34 @@ def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 around = code.parent(node)
                 if around is tree or isinstance(around, (ast.Tuple, ast.List, ast.Call)) and getattr(around, "func", None) is not node:
                     yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
+
+
+def copies_before(run: TapedRun, suspect: Suspect) -> Iterator[Edits]:
+    """A copy of an array that the statement writes into and that the caller handed over, where it gets its name."""
+    code, tree = suspect.code, suspect.tree
+    if not any(one.label and one.place and one.place.statement is suspect.statement for one in run.writes):
+        return
+    function = code.function(tree)
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return
+    for target in ast.walk(tree):
+        if isinstance(target, ast.Name):
+            where = _bound_at(function, target.id)
+            if where is not None:
+                line = where.end_lineno or where.lineno
+                end = (line, len(code.lines[line - 1].rstrip(b"\r\n")))
+                yield (Edit(end, end, f"\n{' ' * _indent(function)}{target.id} = {target.id}.copy()"),)
+
+
+def _indent(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return function.body[0].col_offset
+
+
+def _bound_at(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.stmt | None:
+    """The statement of the function's own block that binds a name first; where it is a parameter, the docstring."""
+    for statement in function.body:
+        if isinstance(statement, ast.Assign):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
+                    return statement
+    return None

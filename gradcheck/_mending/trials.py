@@ -34,26 +34,43 @@ class Trial:
         return frozenset(name for name, true in self.truth.items() if name not in given or not agree(given[name], true))
 
     @cached_property
-    def loss(self) -> float:
-        """What the code as it is says."""
-        return asked(self.run)[0]
+    def before(self) -> tuple[float, frozenset[str]]:
+        """The loss of the code as it is, and what it changes of the arrays that it is handed."""
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            loss, _, changed = asked(self.run)
+        return loss, changed
 
     def right_with(self, file: str, edits: Sequence[Edit]) -> frozenset[str] | None:
-        """The gradients that equal the truth in the edited code; None if it does not run, or has another loss."""
+        """The gradients that equal the truth in the edited code.
+
+        None if it does not run, has another loss, changes what it is handed, or returns something else the second time.
+        """
+        found = self._with(file, edits)
+        return None if found is None or not found[1] <= self.before[1] else found[0]
+
+    def spared_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
+        """The arrays that the code changes as it is and does not any more, where all gradients are right."""
+        found = self._with(file, edits)
+        if found is None or found[0] != frozenset(self.truth):
+            return frozenset()
+        return self.before[1] - found[1] if found[1] <= self.before[1] else frozenset()
+
+    def _with(self, file: str, edits: Sequence[Edit]) -> tuple[frozenset[str], frozenset[str]] | None:
         self.runs += 1
+        before = self.before
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"), edited(self._workshop, file, edits):
                 warnings.simplefilter("ignore")
-                loss, first = asked(self.run)
+                loss, first, changed = asked(self.run)
                 first = {name: np.array(value) for name, value in first.items()}
                 second = asked(self.run)[1]
         except (Exception, RebindError):
             return None
-        if not abs(loss - self.loss) <= 1e-10 * max(abs(loss), abs(self.loss)):
+        if not abs(loss - before[0]) <= 1e-10 * max(abs(loss), abs(before[0])):
             return None
-        return frozenset(
-            name for name, true in self.truth.items() if _is(first.get(name), true) and _is(second.get(name), true)
-        )
+        right = (name for name, true in self.truth.items() if _is(first.get(name), true) and _is(second.get(name), true))
+        return frozenset(right), changed
 
     def mended_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
         """The gradients that were wrong and are right; none if one that was right is so no more."""
