@@ -192,8 +192,6 @@ class Hole:
         suspect = self.suspect
         tops = [node for node in one.nodes if node is not None]
         inner = suspect.nodes_of(part, tops[0].execution) if tops else None
-        if inner is None and tops:
-            return self._operand_slopes(one, part, tops[0].execution)
         if inner is None or self.operator not in (None, "Add", "Sub"):
             return None
         sign = -1.0 if self.operator == "Sub" else 1.0
@@ -212,25 +210,6 @@ class Hole:
                             found[source.index] = part_ + found[source.index] if source.index in found else part_
         result = found.get(inner.index)
         return None if result is None else result.reshape(len(result), -1)
-
-    def _operand_slopes(self, one: Execution, part: ast.expr, execution: int) -> Array | None:
-        """The same of an operand that is no value of its own on the tape, such as a name."""
-        around = self.code.parent(part)
-        if not isinstance(around, ast.BinOp) or part is self.root:
-            return None
-        consumer = self.suspect.nodes_of(around, execution)
-        behind = self._slopes(one, around)
-        number = 0 if around.left is part else 1
-        if consumer is None or behind is None or number not in consumer.operands:
-            return None
-        which = consumer.operands.index(number)
-        found = consumer.pulls[which](behind.reshape(len(behind), *consumer.shape))
-        return found.reshape(len(found), -1)
-
-    def _slopes(self, one: Execution, part: ast.expr) -> Array | None:
-        if part is not self.root:
-            return self.inner_slopes(one, part)
-        return one.slopes[0] if len(one.slopes) == 1 else None
 
     def leaves(self, value: Any) -> list[Array | None]:
         """The numbers in a value."""

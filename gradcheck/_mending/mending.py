@@ -78,9 +78,9 @@ class _Search:
             return self._kept_whole()
         with np.errstate(all="ignore"):
             accepted: list[_Found] = []
-            for stage, is_close in self._stages():
+            for stage, near in self._stages():
                 accepted += itertools.islice(stage, self.budget.accepted)
-                if accepted and (is_close or min(one.distance for one in accepted) < NEAR):
+                if accepted and min(one.distance for one in accepted) < near:
                     result = self._confirmed(accepted)
                     if result:
                         return result
@@ -97,17 +97,17 @@ class _Search:
                 return [Mend(file, edits, self.statement, (), (), evidence)]
         return []
 
-    def _stages(self) -> Iterator[tuple[Iterator[_Found], bool]]:
-        """Candidates, the nearest first, and whether there is no need to look at the next as well."""
+    def _stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
+        """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
         places = [Workplace(hole) for hole in holes_of(self.suspect)]
-        yield self._judged(places, FIRST), True
-        yield self._run(structural(self.suspect)), True
-        yield self._judged(places, (at_hand,)), True
-        yield self._judged(places, (products,)), False
-        yield self._judged(places, SECOND), True
-        yield self._judged(places, (long_products,)), True
-        yield self._judged(places, (products_in_part,)), True
-        yield self._run(self._texts(places)), True
+        yield self._judged(places, FIRST), np.inf
+        yield self._run(structural(self.suspect)), np.inf
+        yield self._judged(places, (at_hand,)), NEAR / 2
+        yield self._judged(places, (products,)), NEAR
+        yield self._judged(places, SECOND), np.inf
+        yield self._judged(places, (long_products,)), np.inf
+        yield self._judged(places, (products_in_part,)), np.inf
+        yield self._run(self._texts(places)), np.inf
 
     def _texts(self, places: list[Workplace]) -> Iterator[tuple[Edit, ...]]:
         """Small edits that are run: where several executions multiply each other, the tape judges none of them right."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradcheck._mending.atoms import Atom
 from gradcheck._mending.frames import UnknownError
-from gradcheck._mending.holes import Execution
+from gradcheck._mending.paths import slopes_of
 from gradcheck._mending.slots import Candidate, Slot, Workplace
 from gradcheck._mending.small import forms
 from gradcheck._mending.syntax import binary, name, transposed
@@ -107,21 +107,8 @@ def _values(place: Workplace, node: ast.expr) -> list[Array] | None:
 
 def _slopes_of(place: Workplace, slot: Slot) -> list[Array] | None:
     """How the projections move with a part of the expression, at each execution."""
-    found = [_slope_at(place, one, slot) for one in place.hole.executions]
+    found = [slopes_of(place.hole, one, slot.node) for one in place.hole.executions]
     return None if any(one is None for one in found) else [one for one in found if one is not None]
-
-
-def _slope_at(place: Workplace, one: Execution, slot: Slot) -> Array | None:
-    hole = place.hole
-    if slot.node is hole.root:
-        if len(one.slopes) != 1 or one.values[0] is None:
-            return None
-        if hole.operator is None:
-            return one.slopes[0] if one.slopes[0].shape[1] == one.values[0].size else None
-        if hole.operator in ("Add", "Sub") and np.size(one.target) == one.values[0].size:
-            return one.slopes[0] if hole.operator == "Add" else -one.slopes[0]
-        return None
-    return hole.inner_slopes(one, slot.node)
 
 
 def _equations(place: Workplace, slopes: list[Array], wanted: Array, together: bool) -> Iterator[_Equation]:
