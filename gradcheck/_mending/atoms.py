@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._mending.frames import Frame, UnknownError, is_pure
+from gradcheck._mending.frames import UnknownError, is_pure
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.syntax import Code, expressions, name, number, parsed, span
 
@@ -113,8 +113,8 @@ class Surroundings:
             yield from _sizes(key, value)
 
     def _items(self, key: str, value: Any) -> Iterator[str]:
-        is_sequence = isinstance(value, (list, dict)) or isinstance(value, np.ndarray) and value.ndim > 1
-        if not is_sequence or isinstance(value, dict) and any(isinstance(one, str) for one in value):
+        is_sequence = isinstance(value, (list, dict)) or (isinstance(value, np.ndarray) and value.ndim > 1)
+        if not is_sequence or (isinstance(value, dict) and any(isinstance(one, str) for one in value)):
             return
         for counter in self.counters[:6]:
             yield from (f"{key}[{counter}]", f"{key}[{counter} - 1]", f"{key}[{counter} + 1]")

@@ -140,12 +140,13 @@ class Frame:
         return of(node.body) if of(node.test) else of(node.orelse)
 
     def _call(self, node: ast.Call, of: Any) -> Any:
-        if any(one.arg is None or one.arg == "out" for one in node.keywords):
+        keywords = {one.arg: one.value for one in node.keywords if one.arg is not None}
+        if len(keywords) < len(node.keywords) or "out" in keywords:
             raise UnknownError
         function = of(node.func)
         if not is_pure(function):
             raise UnknownError
-        result = function(*(of(one) for one in node.args), **{one.arg: of(one.value) for one in node.keywords})
+        result = function(*(of(one) for one in node.args), **{key: of(one) for key, one in keywords.items()})
         if isinstance(result, np.ndarray) and result.size > _LARGEST:
             raise UnknownError
         return result
@@ -162,7 +163,7 @@ _METHODS: dict[type[ast.expr], Callable[..., Any]] = {
 def is_pure(function: Any) -> bool:
     """Whether a call gives a value and changes nothing, as far as can be told."""
     if isinstance(function, types.FunctionType):
-        return _is_pure_code(function.__code__) and function.__module__.split(".")[0] != "numpy" or _is_numpys(function)
+        return (_is_pure_code(function.__code__) and function.__module__.split(".")[0] != "numpy") or _is_numpys(function)
     if isinstance(function, types.MethodType):
         return isinstance(function.__func__, types.FunctionType) and _is_pure_code(function.__func__.__code__)
     if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (np.ndarray, np.generic)):

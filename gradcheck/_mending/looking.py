@@ -7,9 +7,9 @@ from typing import Any
 
 from gradcheck._mending.frames import Frame
 from gradcheck._tape import Place, TapedRun
+from gradcheck._tape.expressions import TEMPORARY
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.replay import Replayer, _replaced, _run, copied
-from gradcheck._tape.replay import TEMPORARY
 
 
 def looked_at(

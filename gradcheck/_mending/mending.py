@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._mending.holes import Hole, Suspect, holes_of
+from gradcheck._mending.holes import Hole, holes_of
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.outside import Edit, applied
@@ -21,6 +21,7 @@ from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.small import FIRST, Family
 from gradcheck._mending.structure import copies_before, structural
+from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
 from gradcheck._tape import Statement, TapedRun
@@ -37,7 +38,8 @@ class Budget:
     candidates: int = 12000
     runs: int = 250
     mends: int = 3
-    accepted: int = 8
+    together: int = 6
+    accepted: int = 16
 
 
 def mends(
@@ -71,7 +73,6 @@ class _Search:
         self.trial = Trial(run)
         self.tried = 0
         self.seen: set[tuple[Edit, ...]] = set()
-        self._others: list[Trial] = []
 
     def found(self) -> list[Mend]:
         if not self.trial.wrong:
@@ -92,8 +93,8 @@ class _Search:
         file = self.statement.file
         for edits in copies_before(self.run, self.suspect):
             spared = self.trial.spared_by(file, edits)
-            if spared and all(trial.spared_by(file, edits) for trial in self._trials()):
-                evidence = f"{', '.join(sorted(spared))} is left as it is; run at {1 + len(self._others)} points"
+            if spared and all(Trial(make()).spared_by(file, edits) for make in self.again):
+                evidence = f"{', '.join(sorted(spared))} is left as it is; run at {1 + len(self.again)} points"
                 return [Mend(file, edits, self.statement, (), (), evidence)]
         return []
 
@@ -158,21 +159,30 @@ class _Search:
     # -- which of them hold ----------------------------------------------------------------------------------------
 
     def _confirmed(self, accepted: list[_Found]) -> list[Mend]:
-        file = self.statement.file
+        """Those that hold wherever they are tried, the nearest first."""
         ordered = self._distinct(sorted(accepted, key=lambda one: (-len(one.right), one.distance)))
-        held = [(one, right) for one in ordered if (right := self.trial.mended_by(file, one.edits))]
-        result: list[Mend] = []
-        farthest = np.inf
-        for one, right in held:
-            if one.distance > farthest or len(result) >= self.budget.mends:
-                break
-            everywhere = self._everywhere(one, right)
-            if everywhere:
-                farthest = min(farthest, 1.5 * one.distance + 1)
-                remaining = tuple(sorted(self.trial.wrong - everywhere))
-                evidence = f"{one.how}; run at {1 + len(self._others)} points"
-                result.append(Mend(file, one.edits, self.statement, tuple(sorted(everywhere)), remaining, evidence))
-        return result
+        for first in range(0, len(ordered), self.budget.together):
+            if not self.trial.is_alive:
+                break  # the code keeps its state in its module, and has been set up anew elsewhere
+            held = self._holding(ordered[first : first + self.budget.together])
+            if held:
+                farthest = 1.5 * held[0][0].distance + 1
+                near = [pair for pair in held if pair[0].distance <= farthest]
+                return [self._mend(one, right) for one, right in near[: self.budget.mends]]
+        return []
+
+    def _holding(self, found: list[_Found]) -> list[tuple[_Found, frozenset[str]]]:
+        file = self.statement.file
+        held = [(one, right) for one in found if (right := self.trial.mended_by(file, one.edits))]
+        for make in self.again if held else ():
+            trial = Trial(make())
+            held = [(one, both) for one, right in held if (both := right & trial.kept_by(file, one.edits))]
+        return held
+
+    def _mend(self, one: _Found, right: frozenset[str]) -> Mend:
+        remaining = tuple(sorted(self.trial.wrong - right))
+        evidence = f"{one.how}; run at {1 + len(self.again)} points"
+        return Mend(self.statement.file, one.edits, self.statement, tuple(sorted(right)), remaining, evidence)
 
     def _distinct(self, found: list[_Found]) -> list[_Found]:
         """Those after which the code differs, brackets aside."""
@@ -183,19 +193,6 @@ class _Search:
             except SyntaxError:
                 continue
         return list(seen.values())
-
-    def _everywhere(self, one: _Found, right: frozenset[str]) -> frozenset[str]:
-        for trial in self._trials():
-            found = trial.right_with(self.statement.file, one.edits)
-            if found is None or not set(trial.truth) - trial.wrong <= found:
-                return frozenset()
-            right &= found
-        return right
-
-    def _trials(self) -> list[Trial]:
-        if not self._others:
-            self._others = [Trial(make()) for make in self.again]
-        return self._others
 
     def _distance(self, edits: tuple[Edit, ...]) -> float:
         """How many tokens of the source change."""

@@ -73,7 +73,7 @@ def _operand(g: Array, op: ast.operator, left: Array, right: Array, *, first: bo
         case ast.Div():
             return g / right if first else -g * left / right**2
         case ast.Pow() if first:
-            return g * right * left ** (right - 1)
+            return np.asarray(g * right * left ** (right - 1))
         case ast.MatMult() if left.ndim == right.ndim == 2:
             return g @ right.T if first else left.T @ g
     return None

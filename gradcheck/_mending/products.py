@@ -77,7 +77,7 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
         if slopes is None or given is None:
             continue
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
-        for sign, wanted in ((ast.Add(), lacking), (ast.Sub(), -lacking), (None, whole)):
+        for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
             for equation in _equations(place, slopes, wanted, together):
                 for new in library.solutions(slot.shape, equation, degree):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))

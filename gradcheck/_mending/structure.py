@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck._mending.holes import Suspect, roots
 from gradcheck._mending.outside import Edit
+from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, span
 from gradcheck._tape import TapedRun
 
@@ -146,7 +146,7 @@ def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         for node in ast.walk(root):
             if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)) and not isinstance(tree, ast.For):
                 around = code.parent(node)
-                if around is tree or isinstance(around, (ast.Tuple, ast.List, ast.Call)) and getattr(around, "func", None) is not node:
+                if around is tree or (isinstance(around, (ast.Tuple, ast.List, ast.Call)) and getattr(around, "func", None) is not node):
                     yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
 
 

@@ -169,7 +169,7 @@ class Code:
             needed = 0
         around = self.parent(old)
         if isinstance(around, (ast.Subscript, ast.Tuple)) and isinstance(old, (ast.Tuple, ast.Slice)) and (
-            isinstance(around, ast.Subscript) and around.slice is old or isinstance(old, ast.Slice)
+            (isinstance(around, ast.Subscript) and around.slice is old) or isinstance(old, ast.Slice)
         ):  # fmt: skip
             return Edit(start, end, self._index(new))
         if isinstance(old, ast.Tuple) and isinstance(new, ast.Tuple) and not self.segment(old).startswith("("):

@@ -72,12 +72,24 @@ class Trial:
         right = (name for name, true in self.truth.items() if _is(first.get(name), true) and _is(second.get(name), true))
         return frozenset(right), changed
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the target still is what it was."""
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                return abs(asked(self.run)[0] - self.before[0]) <= 1e-10 * abs(self.before[0])
+        except Exception:
+            return False
+
+    def kept_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
+        """The gradients that are right; none if one that was right is so no more."""
+        right = self.right_with(file, edits)
+        return right if right is not None and set(self.truth) - self.wrong <= right else frozenset()
+
     def mended_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
         """The gradients that were wrong and are right; none if one that was right is so no more."""
-        right = self.right_with(file, edits)
-        if right is None or not set(self.truth) - self.wrong <= right:
-            return frozenset()
-        return right & self.wrong
+        return self.kept_by(file, edits) & self.wrong
 
 
 def _is(given: object, true: Array) -> bool:
