@@ -12,7 +12,7 @@ import numpy as np
 
 from gradcheck._mending.frames import UnknownError, is_pure
 from gradcheck._mending.holes import Hole
-from gradcheck._mending.syntax import Code, expressions, name, number, parsed, span
+from gradcheck._mending.syntax import Code, expressions, parsed, span
 
 #: members of one object that are named
 MOST_MEMBERS = 40
@@ -80,9 +80,8 @@ class Surroundings:
             value = self.frame.value(node)
         except UnknownError:
             return
-        if isinstance(value, np.ndarray) and not self.code.has(node):
-            if id(value) in self._objects:  # the same array by another name
-                return
+        if isinstance(value, np.ndarray) and not self.code.has(node) and id(value) in self._objects:
+            return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
 
@@ -139,7 +138,11 @@ def _reads(function: ast.AST, hole: Hole, code: Code) -> list[ast.expr]:
         and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
         and not _is_called(node, code)
     ]
-    return sorted(found, key=lambda node: (id(node) not in inner, not _is_plain(node), abs(node.lineno - line), span(node)))
+
+    def nearness(node: ast.expr) -> tuple[bool, bool, int, object]:
+        return id(node) not in inner, not _is_plain(node), abs(node.lineno - line), span(node)
+
+    return sorted(found, key=nearness)
 
 
 def _is_called(node: ast.expr, code: Code) -> bool:
@@ -185,6 +188,3 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
         return np.broadcast_shapes(shape, to) == to
     except ValueError:
         return False
-
-
-__all__ = ["Atom", "Surroundings", "name", "number"]

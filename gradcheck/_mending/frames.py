@@ -24,8 +24,12 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 #: opcodes that change something that outlives the call
 _WRITING = frozenset({"STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_SLICE", "DELETE_SUBSCR", "YIELD_VALUE"})
 _IN_PLACE = frozenset({"copyto", "put", "place", "putmask", "put_along_axis", "fill_diagonal", "at", "shuffle"})
-_IN_PLACE_METHODS = frozenset({"fill", "put", "itemset", "sort", "partition", "resize", "byteswap", "setflags", "setfield"})
-_BUILTINS = frozenset({len, range, reversed, list, tuple, zip, sum, min, max, abs, float, int, enumerate, bool, round, sorted})
+_IN_PLACE_METHODS = frozenset(
+    {"fill", "put", "itemset", "sort", "partition", "resize", "byteswap", "setflags", "setfield"}
+)
+_BUILTINS = frozenset(
+    {len, range, reversed, list, tuple, zip, sum, min, max, abs, float, int, enumerate, bool, round, sorted}
+)
 #: a larger result is no part of anybody's gradient
 _LARGEST = 10_000_000
 
@@ -163,7 +167,8 @@ _METHODS: dict[type[ast.expr], Callable[..., Any]] = {
 def is_pure(function: Any) -> bool:
     """Whether a call gives a value and changes nothing, as far as can be told."""
     if isinstance(function, types.FunctionType):
-        return (_is_pure_code(function.__code__) and function.__module__.split(".")[0] != "numpy") or _is_numpys(function)
+        is_numpys = function.__module__.split(".")[0] == "numpy"
+        return _is_numpys(function) if is_numpys else _is_pure_code(function.__code__)
     if isinstance(function, types.MethodType):
         return isinstance(function.__func__, types.FunctionType) and _is_pure_code(function.__func__.__code__)
     if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (np.ndarray, np.generic)):

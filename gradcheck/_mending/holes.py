@@ -1,4 +1,4 @@
-"""Expressions of a statement that could be others: their values at every execution, and what the gradients make of them."""
+"""Expressions of a statement that could be others: their values, and what the gradients make of them."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Hole:
         return [_numbers(value)]
 
     def judged(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Judgement | None:
-        """Which gradients expressions in the place of others make right; None if it makes none, or makes others wrong."""
+        """What expressions in the place of others do; None if they make no gradient right, or make others wrong."""
         change = self.change(swaps)
         if change is None:
             return None

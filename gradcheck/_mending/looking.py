@@ -15,7 +15,7 @@ from gradcheck._tape.replay import Replayer, _replaced, _run, copied
 def looked_at(
     run: TapedRun, place: Place, values: Mapping[tuple[Place, int], Any] | None = None
 ) -> tuple[list[Frame], dict[str, Array]]:
-    """The variables at each execution of a place, and the gradients, with these values at these executions of places."""
+    """The variables at each execution of a place, and the gradients, where places have these values."""
     by_number = {(one.number, execution): value for (one, execution), value in (values or {}).items()}
     augmented = {one.number for one, _ in values or {} if one.kind == "augment"}
     frames: dict[int, Frame] = {}

@@ -42,9 +42,7 @@ class Budget:
     accepted: int = 16
 
 
-def mends(
-    run: TapedRun, statement: Statement, again: Sequence[Again] = (), budget: Budget | None = None
-) -> list[Mend]:
+def mends(run: TapedRun, statement: Statement, again: Sequence[Again] = (), budget: Budget | None = None) -> list[Mend]:
     """Edits of the statement after which gradients are right, the closest to what stands there first.
 
     Args:
@@ -111,7 +109,7 @@ class _Search:
         yield self._run(self._texts(places)), np.inf
 
     def _texts(self, places: list[Workplace]) -> Iterator[tuple[Edit, ...]]:
-        """Small edits that are run: where several executions multiply each other, the tape judges none of them right."""
+        """Small edits that are run: where executions multiply each other, the tape judges none of them right."""
         for family in FIRST:
             for place in places:
                 for candidate in family(place):

@@ -37,12 +37,12 @@ def as_derivatives(
             continue
         for places in (nodes, of_calls) if len(of_calls) > len(nodes) else (nodes,):
             for order in orders([node.call for node in series.nodes], [node.call for node in places]):
-                given = {node.index: series.values[j] for node, j in zip(places, order, strict=True) if node.index in live}
+                pairs = zip(places, order, strict=True)
+                given = {node.index: series.values[j] for node, j in pairs if node.index in live}
                 wanted = [given[node.index] for node in nodes]
-                change = sum(
-                    (held[node.index] @ (value - node.value).ravel() for node, value in zip(nodes, wanted, strict=True)),
-                    np.zeros(residual.size),
-                )
+                moved = [(value - node.value).ravel() for node, value in zip(nodes, wanted, strict=True)]
+                changes = [held[node.index] @ move for node, move in zip(nodes, moved, strict=True)]
+                change = np.sum(changes, axis=0)
                 judgement = residual.judged(change)
                 if judgement.right == wrong and not judgement.broken:
                     return series, wanted

@@ -117,12 +117,13 @@ def _equations(place: Workplace, slopes: list[Array], wanted: Array, together: b
     joined = np.hstack(slopes)
     rng = np.random.default_rng(2)
     weights = rng.uniform(0.5, 1.5, residual.size) / residual.scale
-    wrong = [name for name in residual.names if name in residual.wrong]
-    reached = [name for name in wrong if np.any(joined[residual.rows[name]])]
-    for names in ([reached] if reached == wrong else []) if together else [[name] for name in reached]:
+    wrong = [one for one in residual.names if one in residual.wrong]
+    reached = [one for one in wrong if np.any(joined[residual.rows[one]])]
+    everything = [reached] if reached == wrong else []
+    for chosen in everything if together else [[one] for one in reached]:
         mask = np.zeros(residual.size)
-        for name in names:
-            mask[residual.rows[name]] = weights[residual.rows[name]]
+        for one in chosen:
+            mask[residual.rows[one]] = weights[residual.rows[one]]
         equation = _Equation(mask @ joined, float(mask @ wanted), float(np.sum(mask * residual.scale)))
         if abs(equation.lacking) > 1e-12 * equation.scale:
             yield equation

@@ -111,11 +111,6 @@ class Residual:
             lacking += projection.reshape(rows, -1) @ missing / scale
         return drawn, lacking
 
-    @cached_property
-    def uses(self) -> dict[tuple[int, int], Array]:
-        """How they move with each use of a value."""
-        return self.run.uses(self.projections)
-
     def judged(self, change: Array) -> Judgement:
         """What a change of the projections does."""
         close = np.abs(self.needed - change) <= 10 * TOLERANCE * self.scale

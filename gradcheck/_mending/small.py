@@ -125,7 +125,7 @@ def indices(place: Workplace) -> Iterator[Candidate]:
         index = slot.node.slice
         for part in index.elts if isinstance(index, ast.Tuple) else [index]:
             if isinstance(part, ast.Slice):
-                for new in _slices(place, slot.node):
+                for new in _slices(place):
                     yield Candidate.of(part, new)
             else:
                 for one in other_indices(place, part):
@@ -150,7 +150,7 @@ def other_indices(place: Workplace, part: ast.expr) -> Iterator[ast.expr]:
         yield binary(binary(size.node, ast.Sub(), number(1)), ast.Sub(), part)
 
 
-def _slices(place: Workplace, around: ast.Subscript) -> Iterator[ast.expr]:
+def _slices(place: Workplace) -> Iterator[ast.expr]:
     """Slices with the ends that slices in the function have, and with their multiples."""
     ends: dict[str, ast.expr | None] = {"": None}
     for node in place.around.read:
@@ -168,7 +168,6 @@ def _slices(place: Workplace, around: ast.Subscript) -> Iterator[ast.expr]:
                 ends.setdefault(f"{factor} * {atom.text}", binary(number(factor), ast.Mult(), atom.node))
     for lower, upper in itertools.product(ends.values(), ends.values()):
         yield ast.Slice(lower, upper, None)
-    del around
 
 
 def reductions(place: Workplace) -> Iterator[Candidate]:

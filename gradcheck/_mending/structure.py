@@ -42,15 +42,13 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
 
 def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """np.add.at, which adds up what goes to the same place."""
-    if isinstance(tree, ast.AugAssign) and isinstance(tree.target, ast.Subscript):
-        if isinstance(tree.op, (ast.Add, ast.Sub)):
-            target = tree.target
+    match tree:
+        case ast.AugAssign(target=ast.Subscript() as target, op=ast.Add() | ast.Sub()):
             index = code.segment(target.slice)
             index = f"({index})" if isinstance(target.slice, ast.Tuple) and not index.startswith("(") else index
             sign = "add" if isinstance(tree.op, ast.Add) else "subtract"
             text = f"np.{sign}.at({code.segment(target.value)}, {index}, {code.segment(tree.value)})"
-            start, end = span(tree)
-            yield (Edit(start, end, text),)
+            yield (Edit(*span(tree), text),)
 
 
 def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -93,9 +91,10 @@ def _other_keys(code: Code, target: ast.Subscript) -> Iterator[str]:
     owner = ast.dump(target.value).replace("Store()", "Load()")
     found: dict[str, None] = {}
     for node in ast.walk(function):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-            if ast.dump(node.value).replace("Store()", "Load()") == owner:
-                found.setdefault(code.segment(node.slice))
+        if not (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)):
+            continue
+        if ast.dump(node.value).replace("Store()", "Load()") == owner:
+            found.setdefault(code.segment(node.slice))
     yield from (text for text in found if text != code.segment(target.slice))
 
 
@@ -142,12 +141,14 @@ def _left_out(tree: ast.stmt) -> Iterator[Edits]:
 
 def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """A copy of what is kept, so that later writes do not change it."""
-    for root in roots(tree):
-        for node in ast.walk(root):
-            if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)) and not isinstance(tree, ast.For):
-                around = code.parent(node)
-                if around is tree or (isinstance(around, (ast.Tuple, ast.List, ast.Call)) and getattr(around, "func", None) is not node):
-                    yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
+    if isinstance(tree, ast.For):
+        return
+    for node in (one for root in roots(tree) for one in ast.walk(root)):
+        if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)):
+            around = code.parent(node)
+            kept = around is tree or isinstance(around, (ast.Tuple, ast.List))
+            if kept or (isinstance(around, ast.Call) and around.func is not node):
+                yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
 
 
 def copies_before(run: TapedRun, suspect: Suspect) -> Iterator[Edits]:

@@ -90,17 +90,20 @@ class Suspect:
         where = span(target)
         for binding in self.run.bindings:
             place = binding.place
-            if binding.execution == execution and place.statement is self.statement:
-                if ((place.line, place.column), (place.end_line, place.end_column)) == where:
-                    return binding.node
+            if binding.execution != execution or place.statement is not self.statement:
+                continue
+            if ((place.line, place.column), (place.end_line, place.end_column)) == where:
+                return binding.node
         return None
 
 
 def roots(statement: ast.stmt) -> Iterator[ast.expr]:
     """What a statement evaluates."""
     match statement:
-        case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() | ast.Expr() if statement.value is not None:
-            yield statement.value
+        case ast.Assign(value=value) | ast.AugAssign(value=value) | ast.Expr(value=value):
+            yield value
+        case ast.AnnAssign(value=ast.expr() as value) | ast.Return(value=ast.expr() as value):
+            yield value
         case ast.For():
             yield statement.iter
         case ast.If() | ast.While():

@@ -92,8 +92,8 @@ class Code:
     @cached_property
     def quote(self) -> str:
         """The quotation mark that most strings have."""
-        strings = [node for node in ast.walk(self.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-        marks = Counter(self.segment(node)[:1] for node in strings)
+        constants = [node for node in ast.walk(self.tree) if isinstance(node, ast.Constant)]
+        marks = Counter(self.segment(node)[:1] for node in constants if isinstance(node.value, str))
         return "'" if marks["'"] > marks['"'] else '"'
 
     def space(self, sign: str) -> str:

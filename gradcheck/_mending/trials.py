@@ -69,8 +69,8 @@ class Trial:
             return None
         if not abs(loss - before[0]) <= 1e-10 * max(abs(loss), abs(before[0])):
             return None
-        right = (name for name, true in self.truth.items() if _is(first.get(name), true) and _is(second.get(name), true))
-        return frozenset(right), changed
+        both = [(name, _is(first.get(name), true) and _is(second.get(name), true)) for name, true in self.truth.items()]
+        return frozenset(name for name, is_right in both if is_right), changed
 
     @property
     def is_alive(self) -> bool:
