@@ -25,6 +25,9 @@ from gradcheck._tape.nodes import Array
 MOST_ROWS, MOST_PAIRS, MOST_MATRICES = 140, 3000, 120
 #: parts of the expression
 MOST_SLOTS = 5
+#: arrays that are multiplied before they are summed, and after
+MOST_PLAIN = 40
+_REDUCTIONS = (("mean", True), ("sum", False))
 #: solutions of one equation
 MOST_FOUND = 12
 
@@ -143,6 +146,8 @@ class _Library:
         if len(shape) == 2 and degree == 2:
             yield from self._of_matrices(shape, equation)
             yield from self._of_blocks(shape, equation)
+        if len(shape) > 1 and degree == 2:
+            yield from self._centred(shape, equation)
         if len(shape) == 1:
             yield from self._summed(shape, equation, degree)
 
@@ -209,6 +214,27 @@ class _Library:
                 found += 1
                 letters = ast.Constant("tbi,tbj->ij")
                 yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a.node, b.node], [])
+
+    def _centred(self, shape: tuple[int, ...], equation: _Equation) -> Iterator[ast.expr]:
+        """c * (a * b).mean(axis), or its sum, where the axis is kept: what normalisation and softmax give back."""
+        rows = self._rows(shape)
+        plain = [k for k, node in enumerate(rows.nodes) if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute))]
+        plain = plain[:MOST_PLAIN]
+        values, nodes = rows.values[plain] if plain else rows.values[:0], [rows.nodes[k] for k in plain]
+        weights = equation.slopes.reshape(self.count, *shape)
+        for axis, (method, share) in itertools.product(range(len(shape) - 1, -1, -1), _REDUCTIONS):
+            scale = 1 / shape[axis] if share else 1.0
+            for outer in (None, *range(len(nodes))):
+                through = weights if outer is None else weights * values[outer].reshape(weights.shape)
+                summed = scale * through.sum(axis=axis + 1, keepdims=True)
+                spread = np.broadcast_to(summed, weights.shape).ravel()
+                over = _Equation(spread, equation.lacking, equation.scale)
+                own = _Rows(nodes, values)
+                for node in itertools.chain(_by_entry(own, over, 1), _by_entry(own, over, 2)):
+                    kept = ast.keyword("keepdims", ast.Constant(True))
+                    reduced = ast.Attribute(node, method, ast.Load())
+                    term = ast.Call(reduced, [], [ast.keyword("axis", ast.Constant(axis)), kept])
+                    yield term if outer is None else binary(nodes[outer], ast.Mult(), term)
 
     def _summed(self, shape: tuple[int, ...], equation: _Equation, degree: int) -> Iterator[ast.expr]:
         """(a * b).sum(axis=0)."""
