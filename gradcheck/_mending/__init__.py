@@ -1,0 +1,14 @@
+"""Edits of the user's source after which gradients are right.
+
+    mends(run, statement, again)     # list of Mend, the closest to what stands there first
+
+How it works: a statement's expression is a hole. What the gradients lack, r, and how they move with the hole's values,
+J, are known from the tape, so that another expression is right to first order exactly if J (its values - the values)
+= r, over all executions together: candidates are evaluated in the user's variables and judged by one product each.
+Those that hold are run, at the same point and at others, and all that is returned is compared with the truth.
+"""
+
+from gradcheck._mending.mend import Mend
+from gradcheck._mending.mending import Budget, mends
+
+__all__ = ["Budget", "Mend", "mends"]

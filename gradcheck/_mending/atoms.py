@@ -1,0 +1,190 @@
+"""What can be written at a statement: expressions that have a value there, the nearest first."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck._mending.frames import UnknownError, is_pure
+from gradcheck._mending.holes import Hole
+from gradcheck._mending.syntax import Code, expressions, parsed, span
+
+#: members of one object that are named
+MOST_MEMBERS = 40
+MOST_ATOMS = 160
+
+
+@dataclass(frozen=True)
+class Atom:
+    """An expression, its text, its value at the first execution, and whether it is a plain read."""
+
+    node: ast.expr
+    text: str
+    value: Any
+    plain: bool
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is a whole number: an index or a size."""
+        return isinstance(self.value, (int, np.integer)) and not isinstance(self.value, bool)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether derivatives can flow through it."""
+        return isinstance(self.value, (float, np.ndarray, np.floating)) and np.asarray(self.value).dtype.kind == "f"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its value."""
+        return np.shape(self.value)
+
+
+class Surroundings:
+    """All atoms of a hole."""
+
+    def __init__(self, hole: Hole) -> None:
+        self.hole, self.frame, self.code = hole, hole.first, hole.code
+        self._found: dict[str, Atom] = {}
+        self._keep: list[ast.expr] = []
+        function = self.code.function(hole.root)
+        self.read = _reads(function, hole, self.code) if function is not None else []
+        self._objects: dict[int, str] = {}
+        inner = {id(node) for node in expressions(hole.root)}
+        for node in self.read:
+            if _is_plain(node) or id(node) in inner:
+                self._add(node)
+        for text in [key for key in self.frame.local if key.isidentifier()]:
+            self._add(parsed(text), text)
+        for node in self.read:
+            self._add(node)
+        self.counters = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
+        for text in sorted(self._elsewhere(), key=lambda text: text.count(".") + text.count("[")):
+            if text not in self._found:
+                self._add(parsed(text), text)
+        atoms = list(self._found.values())
+        self.floats = [one for one in atoms if one.is_float][:MOST_ATOMS]
+        self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
+        self.helpers = self._helpers()
+
+    def _add(self, node: ast.expr, text: str | None = None) -> None:
+        text = ast.unparse(node) if text is None else text
+        if text in self._found:
+            return
+        self._keep.append(node)  # frames remember values by the identity of nodes
+        try:
+            value = self.frame.value(node)
+        except UnknownError:
+            return
+        if isinstance(value, np.ndarray) and not self.code.has(node) and id(value) in self._objects:
+            return  # the same array by another name
+        self._objects.setdefault(id(value), text)
+        self._found[text] = Atom(node, text, value, _is_plain(node))
+
+    def of_shape(self, shape: tuple[int, ...]) -> list[Atom]:
+        """Floating-point atoms of this shape."""
+        return [one for one in self.floats if one.shape == shape]
+
+    def fitting(self, shape: tuple[int, ...]) -> list[Atom]:
+        """Those that broadcast to it."""
+        return [one for one in self.floats if _broadcasts(one.shape, shape)]
+
+    def _elsewhere(self) -> Iterator[str]:
+        """Names, members of what has names, and items at the loop's counters."""
+        local = {key: value for key, value in self.frame.local.items() if key.isidentifier()}
+        for key, value in local.items():
+            yield from _members(key, value)
+        for key, value in local.items():
+            yield from self._items(key, value)
+            if _is_record(value):
+                for inner, one in list(vars(value).items())[:MOST_MEMBERS]:
+                    yield from self._items(f"{key}.{inner}", one)
+        for key, value in self.frame.glob.items():
+            if isinstance(value, (float, int, np.ndarray)) and not isinstance(value, bool) and not key.startswith("__"):
+                yield key
+            elif isinstance(value, dict) and not key.startswith("__"):
+                yield from _members(key, value)
+        for key, value in local.items():
+            yield from _sizes(key, value)
+
+    def _items(self, key: str, value: Any) -> Iterator[str]:
+        is_sequence = isinstance(value, (list, dict)) or (isinstance(value, np.ndarray) and value.ndim > 1)
+        if not is_sequence or (isinstance(value, dict) and any(isinstance(one, str) for one in value)):
+            return
+        for counter in self.counters[:6]:
+            yield from (f"{key}[{counter}]", f"{key}[{counter} - 1]", f"{key}[{counter} + 1]")
+
+    def _helpers(self) -> list[str]:
+        """The module's own functions of one argument."""
+        return [
+            key for key, value in self.frame.glob.items()
+            if isinstance(value, types.FunctionType) and value.__code__.co_argcount == 1 and is_pure(value)
+            and value.__module__ == self.frame.glob.get("__name__")
+        ][:12]  # fmt: skip
+
+
+def _reads(function: ast.AST, hole: Hole, code: Code) -> list[ast.expr]:
+    """What the function reads anywhere, the nearest first, the statement's own expressions before all others."""
+    line = hole.root.lineno
+    inner = {id(node) for node in expressions(hole.root)}
+    found = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.Call, ast.UnaryOp))
+        and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+        and not _is_called(node, code)
+    ]
+
+    def nearness(node: ast.expr) -> tuple[bool, bool, int, object]:
+        return id(node) not in inner, not _is_plain(node), abs(node.lineno - line), span(node)
+
+    return sorted(found, key=nearness)
+
+
+def _is_called(node: ast.expr, code: Code) -> bool:
+    around = code.parent(node)
+    return isinstance(around, ast.Call) and around.func is node
+
+
+def _is_plain(node: ast.expr) -> bool:
+    return isinstance(node, (ast.Name, ast.Attribute, ast.Subscript))
+
+
+def _members(key: str, owner: Any) -> Iterator[str]:
+    if isinstance(owner, Mapping):
+        for one in list(owner)[:MOST_MEMBERS]:
+            if isinstance(one, str):
+                yield f"{key}[{one!r}]"
+    elif _is_record(owner):
+        for one, value in list(vars(owner).items())[:MOST_MEMBERS]:
+            yield f"{key}.{one}"
+            if isinstance(value, Mapping):
+                yield from _members(f"{key}.{one}", value)
+
+
+def _sizes(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, np.ndarray) and value.ndim:
+        yield from (f"{key}.shape[{axis}]" for axis in range(value.ndim))
+        yield f"{key}.size"
+    elif isinstance(value, (list, tuple)):
+        yield f"len({key})"
+    elif _is_record(value):
+        for one, inner in list(vars(value).items())[:MOST_MEMBERS]:
+            if isinstance(inner, np.ndarray) and inner.ndim:
+                yield from (f"{key}.{one}.shape[{axis}]" for axis in range(inner.ndim))
+                yield f"{key}.{one}.size"
+
+
+def _is_record(value: Any) -> bool:
+    return hasattr(value, "__dict__") and not callable(value) and not isinstance(value, (type, types.ModuleType))
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False

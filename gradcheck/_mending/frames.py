@@ -1,0 +1,200 @@
+"""Values of expressions in the variables of one execution, each calculated once."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import operator
+import types
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from gradcheck._tape.hooks import BINARY, UNARY
+
+_FAILED = object()
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "Gt": operator.gt, "GtE": operator.ge, "Lt": operator.lt, "LtE": operator.le, "Eq": operator.eq,
+    "NotEq": operator.ne, "Is": operator.is_, "IsNot": operator.is_not, "In": lambda a, b: a in b,
+    "NotIn": lambda a, b: a not in b,
+}  # fmt: skip
+#: opcodes that change something that outlives the call
+_WRITING = frozenset({"STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_SLICE", "DELETE_SUBSCR", "YIELD_VALUE"})
+_IN_PLACE = frozenset({"copyto", "put", "place", "putmask", "put_along_axis", "fill_diagonal", "at", "shuffle"})
+_IN_PLACE_METHODS = frozenset(
+    {"fill", "put", "itemset", "sort", "partition", "resize", "byteswap", "setflags", "setfield"}
+)
+_BUILTINS = frozenset(
+    {len, range, reversed, list, tuple, zip, sum, min, max, abs, float, int, enumerate, bool, round, sorted}
+)
+#: a larger result is no part of anybody's gradient
+_LARGEST = 10_000_000
+
+
+class UnknownError(Exception):
+    """An expression has no value here, or none that can be had without changing something."""
+
+
+class Frame:
+    """The variables of one execution."""
+
+    def __init__(self, local: Mapping[str, Any], glob: Mapping[str, Any]) -> None:
+        self.local, self.glob = local, glob
+        self.known: dict[int, Any] = {}
+
+    def value(
+        self,
+        node: ast.expr,
+        swapped: Mapping[int, ast.expr] | None = None,
+        touched: Collection[int] = (),
+        kept: bool = True,
+    ) -> Any:
+        """The value of an expression.
+
+        Args:
+            node: The expression. Its value is remembered: the node must stay alive as long as the frame.
+            swapped: By the id of a node, what stands in its place.
+            touched: The ids of the nodes around those.
+            kept: Whether the node stays alive.
+
+        Raises:
+            UnknownError: If it has none.
+        """
+        if swapped is not None:
+            new = swapped.get(id(node))
+            if new is not None:
+                return self._new(new)
+            if id(node) in touched:
+                return self._calculated(node, lambda child: self.value(child, swapped, touched))
+        found = self.known.get(id(node))
+        if found is None:
+            try:
+                found = self._calculated(node, self.value)
+            except UnknownError:
+                found = _FAILED
+            if kept:
+                self.known[id(node)] = found
+        if found is _FAILED:
+            raise UnknownError
+        return found
+
+    def _new(self, node: ast.expr) -> Any:
+        """Of an expression that stands nowhere yet, where its parts may."""
+        found = self.known.get(id(node))
+        if found is _FAILED:
+            raise UnknownError
+        return self._calculated(node, self._new) if found is None else found
+
+    def _calculated(self, node: ast.expr, of: Callable[[ast.expr], Any]) -> Any:
+        method = _METHODS.get(type(node))
+        if method is None:
+            raise UnknownError
+        try:
+            return method(self, node, of)
+        except UnknownError:
+            raise
+        except Exception as error:
+            raise UnknownError from error
+
+    def _name(self, node: ast.Name, _: Any) -> Any:
+        if node.id in self.local:
+            return self.local[node.id]
+        if node.id in self.glob:
+            return self.glob[node.id]
+        return getattr(builtins, node.id)
+
+    def _attribute(self, node: ast.Attribute, of: Any) -> Any:
+        return getattr(of(node.value), node.attr)
+
+    def _subscript(self, node: ast.Subscript, of: Any) -> Any:
+        return of(node.value)[of(node.slice)]
+
+    def _slice(self, node: ast.Slice, of: Any) -> Any:
+        return slice(*(None if one is None else of(one) for one in (node.lower, node.upper, node.step)))
+
+    def _binary(self, node: ast.BinOp, of: Any) -> Any:
+        return BINARY[type(node.op).__name__](of(node.left), of(node.right))
+
+    def _unary(self, node: ast.UnaryOp, of: Any) -> Any:
+        return UNARY[type(node.op).__name__](of(node.operand))
+
+    def _compare(self, node: ast.Compare, of: Any) -> Any:
+        if len(node.ops) > 1:
+            raise UnknownError
+        return _COMPARE[type(node.ops[0]).__name__](of(node.left), of(node.comparators[0]))
+
+    def _constant(self, node: ast.Constant, _: Any) -> Any:
+        return node.value
+
+    def _tuple(self, node: ast.Tuple, of: Any) -> Any:
+        return tuple(of(one) for one in node.elts)
+
+    def _list(self, node: ast.List, of: Any) -> Any:
+        return [of(one) for one in node.elts]
+
+    def _dict(self, node: ast.Dict, of: Any) -> Any:
+        if any(key is None for key in node.keys):
+            raise UnknownError
+        return {of(key): of(value) for key, value in zip(node.keys, node.values, strict=True)}
+
+    def _either(self, node: ast.IfExp, of: Any) -> Any:
+        return of(node.body) if of(node.test) else of(node.orelse)
+
+    def _call(self, node: ast.Call, of: Any) -> Any:
+        keywords = {one.arg: one.value for one in node.keywords if one.arg is not None}
+        if len(keywords) < len(node.keywords) or "out" in keywords:
+            raise UnknownError
+        function = of(node.func)
+        if not is_pure(function):
+            raise UnknownError
+        result = function(*(of(one) for one in node.args), **{key: of(one) for key, one in keywords.items()})
+        if isinstance(result, np.ndarray) and result.size > _LARGEST:
+            raise UnknownError
+        return result
+
+
+_METHODS: dict[type[ast.expr], Callable[..., Any]] = {
+    ast.Name: Frame._name, ast.Attribute: Frame._attribute, ast.Subscript: Frame._subscript, ast.Slice: Frame._slice,
+    ast.BinOp: Frame._binary, ast.UnaryOp: Frame._unary, ast.Compare: Frame._compare, ast.Constant: Frame._constant,
+    ast.Tuple: Frame._tuple, ast.List: Frame._list, ast.Dict: Frame._dict, ast.IfExp: Frame._either,
+    ast.Call: Frame._call,
+}  # fmt: skip
+
+
+def is_pure(function: Any) -> bool:
+    """Whether a call gives a value and changes nothing, as far as can be told."""
+    if isinstance(function, types.FunctionType):
+        is_numpys = function.__module__.split(".")[0] == "numpy"
+        return _is_numpys(function) if is_numpys else _is_pure_code(function.__code__)
+    if isinstance(function, types.MethodType):
+        return isinstance(function.__func__, types.FunctionType) and _is_pure_code(function.__func__.__code__)
+    if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (np.ndarray, np.generic)):
+        return function.__name__ not in _IN_PLACE_METHODS
+    if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (list, dict, tuple, str)):
+        return function.__name__ in ("get", "items", "keys", "values", "copy", "index", "count")
+    try:
+        if function in _BUILTINS:
+            return True
+    except TypeError:
+        return False
+    return _is_numpys(function)
+
+
+def _is_numpys(function: Any) -> bool:
+    if isinstance(function, np.ufunc):
+        return True
+    module = getattr(function, "__module__", None) or ""
+    return (
+        module.split(".")[0] in ("numpy", "math")
+        and "random" not in module
+        and getattr(function, "__name__", "") not in _IN_PLACE
+    )
+
+
+@lru_cache(maxsize=512)
+def _is_pure_code(code: types.CodeType) -> bool:
+    nested = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return not any(one.opname in _WRITING for one in dis.get_instructions(code)) and all(map(_is_pure_code, nested))

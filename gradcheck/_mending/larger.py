@@ -1,0 +1,60 @@
+"""Larger edits of an expression: another expression of the function, a factor or a term more."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.small import Family, forms
+from gradcheck._mending.syntax import binary, name
+
+
+def other_expressions(place: Workplace) -> Iterator[Candidate]:
+    """Another expression of the same function, of the same shape."""
+    for slot in place.floats:
+        for atom in place.around.of_shape(slot.shape):
+            if atom.node is not slot.node and not (atom.plain and slot.is_plain):
+                yield Candidate.of(slot.node, atom.node)
+
+
+def helped(place: Workplace) -> Iterator[Candidate]:
+    """A helper's value of something at hand."""
+    for slot in place.floats:
+        for helper in place.around.helpers:
+            for atom in place.around.of_shape(slot.shape):
+                if atom.plain or isinstance(atom.node, ast.Call):
+                    yield Candidate.of(slot.node, ast.Call(name(helper), [atom.node], []))
+
+
+def formed_others(place: Workplace) -> Iterator[Candidate]:
+    """A form of another value in the place of a part."""
+    for slot in place.floats:
+        for atom in place.around.of_shape(slot.shape):
+            if atom.plain:
+                for new in forms(atom.node):
+                    yield Candidate.of(slot.node, new)
+
+
+def terms(place: Workplace) -> Iterator[Candidate]:
+    """A term more."""
+    for slot in place.outermost(ast.Add, ast.Sub):
+        for atom in place.around.fitting(slot.shape):
+            yield Candidate.of(slot.node, binary(slot.node, ast.Add(), atom.node))
+            yield Candidate.of(slot.node, binary(slot.node, ast.Sub(), atom.node))
+
+
+def factors(place: Workplace) -> Iterator[Candidate]:
+    """A factor more."""
+    for slot in place.outermost(ast.Mult, ast.Div):
+        for atom in place.around.fitting(slot.shape):
+            if not atom.plain:
+                yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), atom.node))
+                continue
+            yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), atom.node))
+            for new in forms(atom.node):
+                yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), new))
+            yield Candidate.of(slot.node, binary(slot.node, ast.Div(), atom.node))
+
+
+SECOND: tuple[Family, ...] = (factors, terms, other_expressions, helped, formed_others)

@@ -1,0 +1,33 @@
+"""The variables around a place, in a run in which some values are others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradcheck._mending.frames import Frame
+from gradcheck._tape import Place, TapedRun
+from gradcheck._tape.expressions import TEMPORARY
+from gradcheck._tape.nodes import Array
+from gradcheck._tape.replay import Replayer, _replaced, _run, copied
+
+
+def looked_at(
+    run: TapedRun, place: Place, values: Mapping[tuple[Place, int], Any] | None = None
+) -> tuple[list[Frame], dict[str, Array]]:
+    """The variables at each execution of a place, and the gradients, where places have these values."""
+    by_number = {(one.number, execution): value for (one, execution), value in (values or {}).items()}
+    augmented = {one.number for one, _ in values or {} if one.kind == "augment"}
+    frames: dict[int, Frame] = {}
+
+    def seen(number: int, execution: int, value: Any, frame: Any) -> Any:
+        if number == place.number:
+            memo: dict[int, Any] = {}
+            local = {name: copied(one, memo) for name, one in frame.f_locals.items() if not name.startswith(TEMPORARY)}
+            frames[execution] = Frame(local, {name: copied(one, memo) for name, one in frame.f_globals.items()})
+        new = by_number.get((number, execution))
+        return value if new is None else _replaced(value, new, number in augmented)
+
+    hooks = Replayer({place.number, *(number for number, _ in by_number)}, seen)
+    gradients = _run(run.program, run.target, run.base, hooks)
+    return [frames[execution] for execution in sorted(frames)], gradients

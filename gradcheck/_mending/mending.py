@@ -1,0 +1,213 @@
+"""Finds edits of a statement after which gradients are right."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import io
+import itertools
+import tokenize
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._mending.holes import Hole, holes_of
+from gradcheck._mending.larger import SECOND
+from gradcheck._mending.mend import Mend
+from gradcheck._mending.outside import Edit, applied
+from gradcheck._mending.products import at_hand, long_products, products, products_in_part
+from gradcheck._mending.residual import Residual
+from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.small import FIRST, Family
+from gradcheck._mending.structure import copies_before, structural
+from gradcheck._mending.suspects import Suspect
+from gradcheck._mending.syntax import Code
+from gradcheck._mending.trials import Trial
+from gradcheck._tape import Statement, TapedRun
+
+Again = Callable[[], TapedRun]
+#: tokens: what changes less is not bettered by looking further
+NEAR = 12.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is tried, counted so that the same run gives the same result."""
+
+    candidates: int = 12000
+    runs: int = 250
+    mends: int = 3
+    together: int = 6
+    accepted: int = 16
+
+
+def mends(run: TapedRun, statement: Statement, again: Sequence[Again] = (), budget: Budget | None = None) -> list[Mend]:
+    """Edits of the statement after which gradients are right, the closest to what stands there first.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        statement: The one that is at fault.
+        again: What else to try them at: each makes a run of its own, at other sizes or with another seed.
+        budget: How much to try.
+    """
+    return _Search(run, statement, again, budget or Budget()).found()
+
+
+@dataclass(frozen=True)
+class _Found:
+    edits: tuple[Edit, ...]
+    right: frozenset[str]
+    distance: float
+    how: str
+
+
+class _Search:
+    def __init__(self, run: TapedRun, statement: Statement, again: Sequence[Again], budget: Budget) -> None:
+        self.run, self.statement, self.again, self.budget = run, statement, again, budget
+        self.residual = Residual(run)
+        self.suspect = Suspect(run, statement, self.residual)
+        self.code: Code = self.suspect.code
+        self.trial = Trial(run)
+        self.tried = 0
+        self.seen: set[tuple[Edit, ...]] = set()
+
+    def found(self) -> list[Mend]:
+        if not self.trial.wrong:
+            return self._kept_whole()
+        with np.errstate(all="ignore"):
+            accepted: list[_Found] = []
+            for stage, near in self._stages():
+                accepted += itertools.islice(stage, self.budget.accepted)
+                if accepted and min(one.distance for one in accepted) < near:
+                    result = self._confirmed(accepted)
+                    if result:
+                        return result
+                    accepted = []
+        return []
+
+    def _kept_whole(self) -> list[Mend]:
+        """Where nothing is wrong but the statement writes into what the caller handed over: a copy before that."""
+        file = self.statement.file
+        for edits in copies_before(self.run, self.suspect):
+            spared = self.trial.spared_by(file, edits)
+            if spared and all(Trial(make()).spared_by(file, edits) for make in self.again):
+                evidence = f"{', '.join(sorted(spared))} is left as it is; run at {1 + len(self.again)} points"
+                return [Mend(file, edits, self.statement, (), (), evidence)]
+        return []
+
+    def _stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
+        """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
+        places = [Workplace(hole) for hole in holes_of(self.suspect)]
+        yield self._judged(places, FIRST), np.inf
+        yield self._run(structural(self.suspect)), np.inf
+        yield self._judged(places, (at_hand,)), NEAR / 2
+        yield self._judged(places, (products,)), NEAR
+        yield self._judged(places, SECOND), np.inf
+        yield self._judged(places, (long_products,)), np.inf
+        yield self._judged(places, (products_in_part,)), np.inf
+        yield self._run(self._texts(places)), np.inf
+
+    def _texts(self, places: list[Workplace]) -> Iterator[tuple[Edit, ...]]:
+        """Small edits that are run: where executions multiply each other, the tape judges none of them right."""
+        for family in FIRST:
+            for place in places:
+                for candidate in family(place):
+                    yield self._edits(candidate)
+
+    # -- candidates that the tape judges ---------------------------------------------------------------------------
+
+    def _judged(self, places: list[Workplace], families: tuple[Family, ...]) -> Iterator[_Found]:
+        for family in families:
+            for place in places:
+                for candidate in family(place):
+                    self.tried += 1
+                    if self.tried > self.budget.candidates:
+                        return
+                    found = self._accepted(place.hole, candidate)
+                    if found is not None:
+                        yield found
+
+    def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
+        judgement = hole.judged(list(candidate.swaps))
+        if judgement is None:
+            return None
+        edits = self._edits(candidate)
+        if edits in self.seen:
+            return None
+        self.seen.add(edits)
+        return _Found(edits, judgement.right, self._distance(edits), "judged by its values at every execution")
+
+    def _edits(self, candidate: Candidate) -> tuple[Edit, ...]:
+        return tuple(sorted(self.code.replaced(old, new) for old, new in candidate.swaps))
+
+    # -- candidates that are run -----------------------------------------------------------------------------------
+
+    def _run(self, candidates: Iterator[tuple[Edit, ...]]) -> Iterator[_Found]:
+        for edits in candidates:
+            if edits in self.seen:
+                continue
+            self.seen.add(edits)
+            if self.trial.runs > self.budget.runs:
+                return
+            right = self.trial.mended_by(self.statement.file, edits)
+            if right:
+                yield _Found(edits, right, self._distance(edits), "found by running it")
+
+    # -- which of them hold ----------------------------------------------------------------------------------------
+
+    def _confirmed(self, accepted: list[_Found]) -> list[Mend]:
+        """Those that hold wherever they are tried, the nearest first."""
+        ordered = self._distinct(sorted(accepted, key=lambda one: (-len(one.right), one.distance)))
+        for first in range(0, len(ordered), self.budget.together):
+            if not self.trial.is_alive:
+                break  # the code keeps its state in its module, and has been set up anew elsewhere
+            held = self._holding(ordered[first : first + self.budget.together])
+            if held:
+                farthest = 1.5 * held[0][0].distance + 1
+                near = [pair for pair in held if pair[0].distance <= farthest]
+                return [self._mend(one, right) for one, right in near[: self.budget.mends]]
+        return []
+
+    def _holding(self, found: list[_Found]) -> list[tuple[_Found, frozenset[str]]]:
+        file = self.statement.file
+        held = [(one, right) for one in found if (right := self.trial.mended_by(file, one.edits))]
+        for make in self.again if held else ():
+            trial = Trial(make())
+            held = [(one, both) for one, right in held if (both := right & trial.kept_by(file, one.edits))]
+        return held
+
+    def _mend(self, one: _Found, right: frozenset[str]) -> Mend:
+        remaining = tuple(sorted(self.trial.wrong - right))
+        evidence = f"{one.how}; run at {1 + len(self.again)} points"
+        return Mend(self.statement.file, one.edits, self.statement, tuple(sorted(right)), remaining, evidence)
+
+    def _distinct(self, found: list[_Found]) -> list[_Found]:
+        """Those after which the code differs, brackets aside."""
+        seen: dict[str, _Found] = {}
+        for one in found:
+            try:
+                seen.setdefault(ast.dump(ast.parse(applied(self.code.text, one.edits))), one)
+            except SyntaxError:
+                continue
+        return list(seen.values())
+
+    def _distance(self, edits: tuple[Edit, ...]) -> float:
+        """How many tokens of the source change."""
+        before = self.code.text
+        first, last = min(one.start[0] for one in edits), max(one.end[0] for one in edits)
+        lines = before.splitlines(keepends=True)
+        old = "".join(lines[first - 1 : last])
+        new = applied("\n" * (first - 1) + old, edits)
+        a, b = _tokens(old), _tokens(new)
+        matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+        same = sum(block.size for block in matcher.get_matching_blocks())
+        return len(a) + len(b) - 2 * same + 0.01 * len(new)
+
+
+def _tokens(text: str) -> list[str]:
+    try:
+        found = tokenize.generate_tokens(io.StringIO(text.strip()).readline)
+        return [one.string for one in found if one.string.strip()]
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        return text.split()

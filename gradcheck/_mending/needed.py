@@ -1,0 +1,70 @@
+"""The values that a hole would need for all gradients to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradcheck._mending.residual import Residual
+from gradcheck._mending.series import Series, orders
+from gradcheck._tape import Node
+from gradcheck._tape.nodes import Array
+
+#: values of a hole that are solved for
+MOST_UNKNOWN = 600
+
+
+def as_derivatives(
+    residual: Residual, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
+) -> tuple[Series, list[Array]] | None:
+    """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one.
+
+    Args:
+        residual: What the gradients lack.
+        nodes: The values of the hole that matter to them.
+        held: How the projections move with these.
+        everywhere: The values of the hole at all executions.
+    """
+    if len({node.shape for node in nodes}) != 1:
+        return None
+    wrong = residual.wrong & set(residual.names)
+    live = {node.index for node in nodes}
+    calls = {id(node.call) for node in nodes}
+    of_calls = [node for node in everywhere if id(node.call) in calls and node.shape == nodes[0].shape]
+    for series in residual.series:
+        if series.shape != nodes[0].shape:
+            continue
+        for places in (nodes, of_calls) if len(of_calls) > len(nodes) else (nodes,):
+            for order in orders([node.call for node in series.nodes], [node.call for node in places]):
+                pairs = zip(places, order, strict=True)
+                given = {node.index: series.values[j] for node, j in pairs if node.index in live}
+                wanted = [given[node.index] for node in nodes]
+                moved = [(value - node.value).ravel() for node, value in zip(nodes, wanted, strict=True)]
+                changes = [held[node.index] @ move for node, move in zip(nodes, moved, strict=True)]
+                change = np.sum(changes, axis=0)
+                judgement = residual.judged(change)
+                if judgement.right == wrong and not judgement.broken:
+                    return series, wanted
+    return None
+
+
+def by_least_squares(residual: Residual, nodes: list[Node]) -> list[Array] | None:
+    """The smallest change of the values after which all gradients are right, to first order; None if there is none."""
+    unknown = sum(node.size for node in nodes)
+    if not 0 < unknown <= MOST_UNKNOWN:
+        return None
+    count = min(unknown + 8, sum(residual.truth[name].size for name in residual.names))
+    projections, lacking = residual.dense(count)
+    slopes = residual.held({node.index for node in nodes}, projections)
+    if any(node.index not in slopes for node in nodes):
+        return None
+    matrix = np.hstack([slopes[node.index] for node in nodes])
+    found = np.linalg.lstsq(matrix, lacking, rcond=1e-10)[0]
+    if not np.linalg.norm(matrix @ found - lacking) <= 1e-6 * np.linalg.norm(lacking):
+        return None
+    ends = np.cumsum([0, *(node.size for node in nodes)])
+    return [
+        node.value + found[first:last].reshape(node.shape)
+        for node, first, last in zip(nodes, ends, ends[1:], strict=False)
+    ]

@@ -1,0 +1,118 @@
+"""What the gradients lack, in a few numbers, and which gradients a change of them makes right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._mending.series import Series, all_series
+from gradcheck._tape import TapedRun
+from gradcheck._tape.nodes import Array
+
+#: numbers that stand for one gradient: a wrong candidate fits them by chance with probability zero
+ROWS = 3
+#: relative to the gradient
+TOLERANCE = 1e-7
+
+
+def agree(given: Array, true: Array, tolerance: float = TOLERANCE) -> bool:
+    """Whether a gradient is the true one."""
+    if given.shape != true.shape or not np.all(np.isfinite(given)):
+        return False
+    scale = max(float(np.linalg.norm(given)), float(np.linalg.norm(true)))
+    return bool(np.linalg.norm(given - true) <= tolerance * scale + 1e-13)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a candidate does to the gradients."""
+
+    right: frozenset[str]
+    broken: frozenset[str]
+
+
+class Residual:
+    """r = true - reported gradients, in random projections of each gradient by itself."""
+
+    def __init__(self, run: TapedRun, truth: Mapping[str, Array] | None = None) -> None:
+        self.run = run
+        self.truth = dict(run.true_gradients if truth is None else truth)
+        self.names = [name for name, true in self.truth.items() if self._is_comparable(name, true)]
+        self.wrong = frozenset(
+            name for name, true in self.truth.items()
+            if name not in run.gradients or not agree(run.gradients[name], true)
+        )  # fmt: skip
+        rng = np.random.default_rng(0)
+        counts = {name: min(ROWS, self.truth[name].size) for name in self.names}
+        self.size = sum(counts.values())
+        self.rows: dict[str, slice] = {}
+        self.projections: dict[str, Array] = {}
+        self.needed, self.scale = np.zeros(self.size), np.zeros(self.size)
+        first = 0
+        for name in self.names:
+            true, rows = self.truth[name], slice(first, first + counts[name])
+            first = rows.stop
+            self.rows[name] = rows
+            drawn = np.zeros((self.size, *true.shape))
+            drawn[rows] = rng.standard_normal((counts[name], *true.shape))
+            self.projections[name] = drawn
+            given = run.gradients[name]
+            self.needed[rows] = drawn[rows].reshape(counts[name], -1) @ (true - given).ravel()
+            self.scale[rows] = np.linalg.norm(true) + np.linalg.norm(given) + 1e-12
+
+    def _is_comparable(self, name: str, true: Array) -> bool:
+        given = self.run.gradients.get(name)
+        return given is not None and given.shape == true.shape and bool(np.all(np.isfinite(given)))
+
+    @cached_property
+    def sensitivities(self) -> dict[int, Array]:
+        """How the projections move with each value."""
+        return self.run.sensitivities(self.projections)
+
+    @cached_property
+    def series(self) -> list[Series]:
+        """The derivatives that the forward's tape knows."""
+        return all_series(self.run)
+
+    def held(self, cut: Collection[int], projections: Mapping[str, Array] | None = None) -> dict[int, Array]:
+        """How projections move with each value while some values are held: what is behind those is not counted."""
+        seeds: dict[int, Array] = {}
+        chosen = self.projections if projections is None else projections
+        for name, projection in chosen.items():
+            sink = self.run.sinks.get(name)
+            if sink is not None:
+                seed = projection.reshape(len(projection), *sink.shape)
+                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
+        nodes = self.run.nodes
+        found: dict[int, Array] = dict(seeds)
+        with np.errstate(all="ignore"):
+            for index in range(max(seeds, default=-1), -1, -1):
+                g = found.get(index)
+                if g is None or index in cut:
+                    continue
+                for source, pull in zip(nodes[index].inputs, nodes[index].pulls, strict=True):
+                    part = pull(g).reshape(len(g), *source.shape)
+                    before = found.get(source.index)
+                    found[source.index] = part if before is None else before + part
+        return {index: g.reshape(len(g), -1) for index, g in found.items()}
+
+    def dense(self, rows: int) -> tuple[dict[str, Array], Array]:
+        """So many random projections of all gradients together, and what they lack."""
+        rng = np.random.default_rng(1)
+        drawn = {name: rng.standard_normal((rows, *self.truth[name].shape)) for name in self.names}
+        lacking = np.zeros(rows)
+        for name, projection in drawn.items():
+            missing = (self.truth[name] - self.run.gradients[name]).ravel()
+            scale = np.linalg.norm(self.truth[name]) or 1.0
+            drawn[name] = projection / scale
+            lacking += projection.reshape(rows, -1) @ missing / scale
+        return drawn, lacking
+
+    def judged(self, change: Array) -> Judgement:
+        """What a change of the projections does."""
+        close = np.abs(self.needed - change) <= 10 * TOLERANCE * self.scale
+        right = frozenset(name for name, rows in self.rows.items() if np.all(close[rows]))
+        return Judgement(right & self.wrong, frozenset(self.rows) - self.wrong - right)

@@ -1,0 +1,99 @@
+"""Where in an expression something else could stand."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradcheck._mending.atoms import Surroundings
+from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.holes import Hole
+from gradcheck._mending.syntax import Code, expressions
+
+T = TypeVar("T")
+Swap = tuple[ast.expr, ast.expr]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Expressions that stand in the place of others."""
+
+    swaps: tuple[Swap, ...]
+
+    @staticmethod
+    def of(old: ast.expr, new: ast.expr) -> Candidate:
+        """One in the place of another."""
+        return Candidate(((old, new),))
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An expression in the hole, with its value at the first execution (None if it has none)."""
+
+    node: ast.expr
+    value: Any
+
+    @property
+    def is_float(self) -> bool:
+        """Whether derivatives can flow through it."""
+        return isinstance(self.value, (float, np.ndarray, np.floating)) and np.asarray(self.value).dtype.kind == "f"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is a whole number."""
+        return isinstance(self.value, (int, np.integer)) and not isinstance(self.value, bool)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a plain read."""
+        return isinstance(self.node, (ast.Name, ast.Attribute, ast.Subscript))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its value."""
+        return np.shape(self.value)
+
+
+class Workplace:
+    """A hole with its slots and its surroundings."""
+
+    def __init__(self, hole: Hole) -> None:
+        self.hole, self.code = hole, hole.code
+        self.around = Surroundings(hole)
+        self.slots = [Slot(node, value) for node, value in self._valued()]
+        self.floats = [slot for slot in self.slots if slot.is_float]
+        self._shared: dict[str, Any] = {}
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """What several families of candidates need, made once."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        result: T = self._shared[key]
+        return result
+
+    def _valued(self) -> Iterable[tuple[ast.expr, Any]]:
+        for node in expressions(self.hole.root):
+            if isinstance(node, (ast.Slice, ast.Tuple, ast.List, ast.Dict)):
+                yield node, None
+                continue
+            try:
+                value = self.hole.first.value(node)
+            except UnknownError:
+                value = None
+            if not isinstance(value, types.ModuleType) and not callable(value):
+                yield node, value
+
+    def outermost(self, *operators: type[ast.operator]) -> list[Slot]:
+        """The floating-point slots that are no operand of such an operator."""
+        return [slot for slot in self.floats if not is_operand(slot.node, self.code, operators)]
+
+
+def is_operand(node: ast.expr, code: Code, operators: tuple[type[ast.operator], ...]) -> bool:
+    """Whether it is an operand of one of these operators."""
+    around = code.parent(node)
+    return isinstance(around, ast.BinOp) and isinstance(around.op, operators)

@@ -1,0 +1,182 @@
+"""Edits of a whole statement, which have to be run to be judged."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.suspects import Suspect, roots
+from gradcheck._mending.syntax import Code, span
+from gradcheck._tape import TapedRun
+
+Edits = tuple[Edit, ...]
+
+
+def structural(suspect: Suspect) -> Iterator[Edits]:
+    """Another kind of assignment, another target, another loop; duplicates added up; the statement left out."""
+    code, tree = suspect.code, suspect.tree
+    yield from _assignment(code, tree)
+    yield from _duplicates(code, tree)
+    yield from _targets(code, tree)
+    yield from _loops(code, tree)
+    yield from _left_out(tree)
+    yield from _copied(code, tree)
+
+
+def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """= for +=, and the other way round."""
+    if isinstance(tree, ast.Assign) and len(tree.targets) == 1:
+        where, value = tree.targets[0], tree.value
+        signs: tuple[str, ...] = ("+=", "-=")
+    elif isinstance(tree, ast.AugAssign):
+        where, value = tree.target, tree.value
+        signs = ("=", "+=", "-=", "*=", "/=")
+    else:
+        return
+    start, end = span(where)[1], span(value)[0]
+    bracket = "(" if "(" in code.between(start, end) else ""
+    for sign in signs:
+        yield (Edit(start, end, f" {sign} {bracket}"),)
+
+
+def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """np.add.at, which adds up what goes to the same place."""
+    match tree:
+        case ast.AugAssign(target=ast.Subscript() as target, op=ast.Add() | ast.Sub()):
+            index = code.segment(target.slice)
+            index = f"({index})" if isinstance(target.slice, ast.Tuple) and not index.startswith("(") else index
+            sign = "add" if isinstance(tree.op, ast.Add) else "subtract"
+            text = f"np.{sign}.at({code.segment(target.value)}, {index}, {code.segment(tree.value)})"
+            yield (Edit(*span(tree), text),)
+
+
+def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """Another place that is written to."""
+    targets = tree.targets if isinstance(tree, ast.Assign) else [tree.target] if isinstance(tree, ast.AugAssign) else []
+    counters = _counters(code, tree)
+    for target in targets:
+        if isinstance(target, ast.Subscript):
+            start, end = span(target.slice)
+            if isinstance(target.slice, ast.Slice) or not isinstance(target.slice, ast.Constant):
+                for one in counters:
+                    for text in (one, f"{one} - 1", f"{one} + 1"):
+                        yield (Edit(start, end, text),)
+            for other in _other_keys(code, target):
+                yield (Edit(start, end, other),)
+        if isinstance(target, (ast.Tuple, ast.List)):
+            elements = target.elts
+            for i in range(len(elements)):
+                for j in range(i):
+                    a, b = code.segment(elements[i]), code.segment(elements[j])
+                    yield tuple(sorted((Edit(*span(elements[i]), b), Edit(*span(elements[j]), a))))
+
+
+def _counters(code: Code, tree: ast.AST) -> list[str]:
+    """The variables of the loops around a statement, the innermost first."""
+    result: list[str] = []
+    around: ast.AST | None = tree
+    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(around, ast.For):
+            result += [node.id for node in ast.walk(around.target) if isinstance(node, ast.Name)]
+        around = code.parent(around)
+    return result
+
+
+def _other_keys(code: Code, target: ast.Subscript) -> Iterator[str]:
+    """Keys that the same dictionary is asked for elsewhere."""
+    function = code.function(target)
+    if not isinstance(target.slice, ast.Constant) or function is None:
+        return
+    owner = ast.dump(target.value).replace("Store()", "Load()")
+    found: dict[str, None] = {}
+    for node in ast.walk(function):
+        if not (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)):
+            continue
+        if ast.dump(node.value).replace("Store()", "Load()") == owner:
+            found.setdefault(code.segment(node.slice))
+    yield from (text for text in found if text != code.segment(target.slice))
+
+
+def _loops(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """The other direction; what other loops of the file go through; one round more or less."""
+    if not isinstance(tree, ast.For):
+        return
+    start, end = span(tree.iter)
+    here = code.segment(tree.iter)
+    inner = here
+    match tree.iter:
+        case ast.Call(func=ast.Name(id="reversed"), args=[argument]):
+            inner = code.segment(argument)
+    others = [node.iter for node in ast.walk(code.tree) if isinstance(node, ast.For) and node is not tree]
+    texts = [inner, *dict.fromkeys(code.segment(one) for one in others)]
+    for text in texts:
+        yield from ((Edit(start, end, form),) for form in (f"reversed({text})", f"reversed(list({text}))", text))
+    for call in ast.walk(tree.iter):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range":
+            yield from _ranges(code, call)
+
+
+def _ranges(code: Code, call: ast.Call) -> Iterator[Edits]:
+    parts = [code.segment(one) for one in call.args]
+    start, end = span(call)
+    if len(parts) == 3:
+        first, last, step = parts
+        forms = [(f"{first} - 1", last, step), (f"{first} + 1", last, step), (first, f"{last} - 1", step),
+                 (first, f"{last} + 1", step), (first, "-1", step), (last, first, "1")]  # fmt: skip
+        yield from ((Edit(start, end, f"range({', '.join(form)})"),) for form in forms)
+        return
+    last = parts[-1] if parts else "0"
+    low = parts[0] if len(parts) == 2 else "0"
+    for a, b in ((low, f"{last} + 1"), (low, f"{last} - 1"), ("0", last), ("1", last)):
+        text = f"range({b})" if a == "0" else f"range({a}, {b})"
+        yield (Edit(start, end, text),)
+
+
+def _left_out(tree: ast.stmt) -> Iterator[Edits]:
+    """The statement left out; of a condition, what it guards done always."""
+    if isinstance(tree, (ast.Assign, ast.AugAssign, ast.Expr)):
+        yield (Edit(*span(tree), "pass"),)
+
+
+def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """A copy of what is kept, so that later writes do not change it."""
+    if isinstance(tree, ast.For):
+        return
+    for node in (one for root in roots(tree) for one in ast.walk(root)):
+        if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)):
+            around = code.parent(node)
+            kept = around is tree or isinstance(around, (ast.Tuple, ast.List))
+            if kept or (isinstance(around, ast.Call) and around.func is not node):
+                yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
+
+
+def copies_before(run: TapedRun, suspect: Suspect) -> Iterator[Edits]:
+    """A copy of an array that the statement writes into and that the caller handed over, where it gets its name."""
+    code, tree = suspect.code, suspect.tree
+    if not any(one.label and one.place and one.place.statement is suspect.statement for one in run.writes):
+        return
+    function = code.function(tree)
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return
+    for target in ast.walk(tree):
+        if isinstance(target, ast.Name):
+            where = _bound_at(function, target.id)
+            if where is not None:
+                line = where.end_lineno or where.lineno
+                end = (line, len(code.lines[line - 1].rstrip(b"\r\n")))
+                yield (Edit(end, end, f"\n{' ' * _indent(function)}{target.id} = {target.id}.copy()"),)
+
+
+def _indent(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return function.body[0].col_offset
+
+
+def _bound_at(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.stmt | None:
+    """The statement of the function's own block that binds a name first; where it is a parameter, the docstring."""
+    for statement in function.body:
+        if isinstance(statement, ast.Assign):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
+                    return statement
+    return None

@@ -1,0 +1,287 @@
+"""The user's source as text and as a tree, and new expressions written in its style."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+
+from gradcheck._mending.outside import Edit
+
+_BINDING: dict[type[ast.AST], int] = {
+    ast.Lambda: 0, ast.IfExp: 0, ast.NamedExpr: 0, ast.Starred: 0, ast.Compare: 4, ast.UnaryOp: 11,
+}  # fmt: skip
+_OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
+    ast.BitOr: ("|", 5), ast.BitXor: ("^", 6), ast.BitAnd: ("&", 7), ast.LShift: ("<<", 8), ast.RShift: (">>", 8),
+    ast.Add: ("+", 9), ast.Sub: ("-", 9), ast.Mult: ("*", 10), ast.Div: ("/", 10), ast.FloorDiv: ("//", 10),
+    ast.Mod: ("%", 10), ast.MatMult: ("@", 10), ast.Pow: ("**", 12),
+}  # fmt: skip
+_ATOM = 14
+
+
+class Code:
+    """One file: its text, its tree, and who stands around whom."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tree = ast.parse(text)
+        self.lines = [line.encode() for line in text.splitlines(keepends=True)]
+        self.parents: dict[int, ast.AST] = {}
+        for node in ast.walk(self.tree):
+            for child in ast.iter_child_nodes(node):
+                if not isinstance(child, (ast.operator, ast.unaryop, ast.cmpop, ast.expr_context, ast.boolop)):
+                    self.parents[id(child)] = node
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(text: str) -> Code:
+        """The code of this text."""
+        return Code(text)
+
+    def has(self, node: ast.AST) -> bool:
+        """Whether the node stands in the file."""
+        return id(node) in self.parents
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        """The node around it."""
+        return self.parents.get(id(node))
+
+    def statement(self, line: int, kind: str, column: int | None = None) -> ast.stmt | None:
+        """The statement of this kind at this line, if several stand there that around the column."""
+        found = [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.stmt) and node.lineno == line and type(node).__name__ == kind
+        ]
+        if column is not None and len(found) > 1:
+            found = [node for node in found if node.col_offset <= column < (node.end_col_offset or 0)] or found
+        return found[0] if found else None
+
+    def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
+        """The innermost function around a node."""
+        around = self.parent(node)
+        while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            around = self.parent(around)
+        return around
+
+    def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
+        """The text between two positions."""
+        lines = list(self.lines[start[0] - 1 : end[0]])
+        lines[-1] = lines[-1][: end[1]]
+        lines[0] = lines[0][start[1] :]
+        return b"".join(lines).decode()
+
+    def segment(self, node: ast.expr | ast.stmt) -> str:
+        """The text of a node."""
+        return self.between(*span(node))
+
+    # -- style -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _spaces(self) -> dict[str, str]:
+        """How operators are written, as most of them are: with blanks around them or without."""
+        counts: dict[str, Counter[str]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+                sign = _OPERATORS[type(node.op)][0]
+                gap = self.between(span(node.left)[1], span(node.right)[0])
+                counts.setdefault(sign, Counter())["" if f" {sign}" not in gap else " "] += 1
+        return {sign: count.most_common(1)[0][0] for sign, count in counts.items()}
+
+    @cached_property
+    def quote(self) -> str:
+        """The quotation mark that most strings have."""
+        constants = [node for node in ast.walk(self.tree) if isinstance(node, ast.Constant)]
+        marks = Counter(self.segment(node)[:1] for node in constants if isinstance(node.value, str))
+        return "'" if marks["'"] > marks['"'] else '"'
+
+    def space(self, sign: str) -> str:
+        """What stands around an operator."""
+        found = self._spaces.get(sign)
+        return (self._spaces.get("*", " ") if sign in "/@" else " ") if found is None else found
+
+    @cached_property
+    def names_axis(self) -> bool:
+        """Whether axes are written as keywords."""
+        calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        named = sum(any(one.arg == "axis" for one in call.keywords) for call in calls)
+        plain = sum(
+            isinstance(call.func, ast.Attribute) and call.func.attr in ("sum", "mean") and len(call.args) == 1
+            and isinstance(call.args[0], ast.Constant) for call in calls
+        )  # fmt: skip
+        return named >= plain
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, node: ast.expr, least: int = 0) -> str:
+        """The node's text; in brackets where it binds less than is asked for."""
+        text = self.segment(node) if self.has(node) else self._composed(node)
+        if "\n" in text and least == 0 and isinstance(node, (ast.BinOp, ast.BoolOp, ast.Compare)):
+            return f"({text})"
+        return f"({text})" if binding(node) < least else text
+
+    def _composed(self, node: ast.expr) -> str:
+        match node:
+            case ast.BinOp():
+                sign, strength = _OPERATORS[type(node.op)]
+                gap = self.space(sign)
+                power = isinstance(node.op, ast.Pow)
+                left = self.write(node.left, strength + power)
+                return f"{left}{gap}{sign}{gap}{self.write(node.right, strength + (not power))}"
+            case ast.Constant(value=str() as value) if "\\" not in value and self.quote not in value:
+                return f"{self.quote}{value}{self.quote}"
+            case ast.UnaryOp(op=ast.USub()):
+                return f"-{self.write(node.operand, 11)}"
+            case ast.Attribute():
+                return f"{self.write(node.value, _ATOM)}.{node.attr}"
+            case ast.Subscript():
+                return f"{self.write(node.value, _ATOM)}[{self._index(node.slice)}]"
+            case ast.Call():
+                parts = [self.write(one) for one in node.args]
+                parts += [f"{one.arg}={self.write(one.value)}" for one in node.keywords]
+                return f"{self.write(node.func, _ATOM)}({', '.join(parts)})"
+            case ast.Tuple():
+                inner = ", ".join(self.write(one) for one in node.elts)
+                return f"({inner},)" if len(node.elts) == 1 else f"({inner})"
+            case ast.List():
+                return f"[{', '.join(self.write(one) for one in node.elts)}]"
+            case ast.Compare():
+                return f"{self.write(node.left, 5)} {_sign(node.ops[0])} {self.write(node.comparators[0], 5)}"
+        return ast.unparse(node)
+
+    def _index(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Tuple) and node.elts:
+            return ", ".join(self._index(one) for one in node.elts) + ("," if len(node.elts) == 1 else "")
+        if isinstance(node, ast.Slice) and not self.has(node):
+            parts = ["" if one is None else self.write(one) for one in (node.lower, node.upper)]
+            return ":".join([*parts, *([] if node.step is None else [self.write(node.step)])])
+        return self.write(node)
+
+    def replaced(self, old: ast.expr, new: ast.expr) -> Edit:
+        """The edit that puts an expression in the place of another, with no more brackets than are needed."""
+        start, end = span(old)
+        needed = self._needed(old)
+        brackets = self._brackets(old)
+        if brackets is not None:
+            if binding(new) >= needed:
+                start, end = brackets
+            needed = 0
+        around = self.parent(old)
+        if isinstance(around, (ast.Subscript, ast.Tuple)) and isinstance(old, (ast.Tuple, ast.Slice)) and (
+            (isinstance(around, ast.Subscript) and around.slice is old) or isinstance(old, ast.Slice)
+        ):  # fmt: skip
+            return Edit(start, end, self._index(new))
+        if isinstance(old, ast.Tuple) and isinstance(new, ast.Tuple) and not self.segment(old).startswith("("):
+            return Edit(start, end, ", ".join(self.write(one) for one in new.elts))
+        return Edit(start, end, self.write(new, needed))
+
+    def _needed(self, node: ast.expr) -> int:
+        """How strongly what stands in the node's place has to bind."""
+        match self.parent(node):
+            case ast.BinOp() as around:
+                strength, power = _OPERATORS[type(around.op)][1], isinstance(around.op, ast.Pow)
+                return strength + power if around.left is node else strength + (not power)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert()):
+                return 11
+            case ast.Attribute() | ast.Starred():
+                return _ATOM
+            case ast.Subscript() as around if around.value is node:
+                return _ATOM
+            case ast.Call() as around if around.func is node:
+                return _ATOM
+            case ast.Compare() | ast.BoolOp():
+                return 5
+            case ast.IfExp():
+                return 1
+        return 0
+
+    def _brackets(self, node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """The span of the innermost brackets that stand around a node for its own sake."""
+        (line, column), (last, end) = span(node)
+        around = self.parent(node)
+        before, after = self.lines[line - 1][:column].rstrip(), self.lines[last - 1][end:]
+        skipped = len(after) - len(after.lstrip(b" \t"))
+        if not before.endswith(b"(") or after[skipped : skipped + 1] != b")" or around is None:
+            return None
+        start = (line, len(before) - 1)
+        if not isinstance(around, (ast.expr, ast.stmt)) or start < span(around)[0]:
+            return None
+        if isinstance(around, ast.Call) and around.func is not node:
+            called = span(around.func)[1]
+            if not self.between(called, start).strip():
+                return None
+        if isinstance(around, ast.Tuple) and start == span(around)[0]:
+            return None
+        return start, (last, end + skipped + 1)
+
+
+def span(node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where a node begins and ends: (line, byte in the line)."""
+    end = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
+    return (node.lineno, node.col_offset), (end[0] or 0, end[1] or 0)  # type: ignore[attr-defined]
+
+
+def binding(node: ast.expr) -> int:
+    """How strongly an expression binds."""
+    if isinstance(node, ast.BinOp):
+        return _OPERATORS[type(node.op)][1]
+    if isinstance(node, ast.BoolOp):
+        return 1 if isinstance(node.op, ast.Or) else 2
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        return 11 if node.value < 0 else 13
+    return _BINDING.get(type(node), _ATOM)
+
+
+def _sign(op: ast.cmpop) -> str:
+    signs = {ast.Gt: ">", ast.Lt: "<", ast.GtE: ">=", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
+    return signs.get(type(op), "==")
+
+
+def expressions(root: ast.AST) -> Iterator[ast.expr]:
+    """The expressions below a node that are read, itself first; what is called is not among them."""
+    if isinstance(root, ast.expr):
+        if not isinstance(getattr(root, "ctx", ast.Load()), ast.Load):
+            return
+        yield root
+    for child in ast.iter_child_nodes(root):
+        if isinstance(root, ast.Call) and child is root.func:
+            if isinstance(child, ast.Attribute):
+                yield from expressions(child.value)
+        elif isinstance(child, (ast.expr, ast.keyword, ast.comprehension)):
+            yield from expressions(child)
+
+
+def parsed(text: str) -> ast.expr:
+    """An expression from its text."""
+    return ast.parse(text, mode="eval").body
+
+
+def name(text: str) -> ast.Name:
+    """A variable, read."""
+    return ast.Name(text, ast.Load())
+
+
+def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.BinOp:
+    """Two operands and what is done to them."""
+    return ast.BinOp(left, op, right)
+
+
+def number(value: float) -> ast.Constant:
+    """A number."""
+    return ast.Constant(value)
+
+
+def one_minus(node: ast.expr) -> ast.BinOp:
+    """1 - x."""
+    return ast.BinOp(ast.Constant(1), ast.Sub(), node)
+
+
+def squared(node: ast.expr) -> ast.BinOp:
+    """x ** 2."""
+    return ast.BinOp(node, ast.Pow(), ast.Constant(2))
+
+
+def transposed(node: ast.expr) -> ast.Attribute:
+    """x.T."""
+    return ast.Attribute(node, "T", ast.Load())

@@ -1,0 +1,99 @@
+"""Edited code is run, and all that it returns is compared with the truth."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._mending.outside import Edit, RebindError, asked, edited, workshop_of
+from gradcheck._mending.residual import agree
+from gradcheck._tape import TapedRun
+from gradcheck._tape.nodes import Array
+
+
+@dataclass
+class Trial:
+    """One target at one point, where edits are tried."""
+
+    run: TapedRun
+    truth: Mapping[str, Array] = field(default_factory=dict)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.truth = self.truth or self.run.true_gradients
+        self._workshop = workshop_of(self.run)
+
+    @cached_property
+    def wrong(self) -> frozenset[str]:
+        """The gradients that are not the true ones in the code as it is."""
+        given = self.run.gradients
+        return frozenset(name for name, true in self.truth.items() if name not in given or not agree(given[name], true))
+
+    @cached_property
+    def before(self) -> tuple[float, frozenset[str]]:
+        """The loss of the code as it is, and what it changes of the arrays that it is handed."""
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            loss, _, changed = asked(self.run)
+        return loss, changed
+
+    def right_with(self, file: str, edits: Sequence[Edit]) -> frozenset[str] | None:
+        """The gradients that equal the truth in the edited code.
+
+        None if it does not run, has another loss, changes what it is handed, or returns something else the second time.
+        """
+        found = self._with(file, edits)
+        return None if found is None or not found[1] <= self.before[1] else found[0]
+
+    def spared_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
+        """The arrays that the code changes as it is and does not any more, where all gradients are right."""
+        found = self._with(file, edits)
+        if found is None or found[0] != frozenset(self.truth):
+            return frozenset()
+        return self.before[1] - found[1] if found[1] <= self.before[1] else frozenset()
+
+    def _with(self, file: str, edits: Sequence[Edit]) -> tuple[frozenset[str], frozenset[str]] | None:
+        self.runs += 1
+        before = self.before
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"), edited(self._workshop, file, edits):
+                warnings.simplefilter("ignore")
+                loss, first, changed = asked(self.run)
+                first = {name: np.array(value) for name, value in first.items()}
+                second = asked(self.run)[1]
+        except (Exception, RebindError):
+            return None
+        if not abs(loss - before[0]) <= 1e-10 * max(abs(loss), abs(before[0])):
+            return None
+        both = [(name, _is(first.get(name), true) and _is(second.get(name), true)) for name, true in self.truth.items()]
+        return frozenset(name for name, is_right in both if is_right), changed
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the target still is what it was."""
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                return abs(asked(self.run)[0] - self.before[0]) <= 1e-10 * abs(self.before[0])
+        except Exception:
+            return False
+
+    def kept_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
+        """The gradients that are right; none if one that was right is so no more."""
+        right = self.right_with(file, edits)
+        return right if right is not None and set(self.truth) - self.wrong <= right else frozenset()
+
+    def mended_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
+        """The gradients that were wrong and are right; none if one that was right is so no more."""
+        return self.kept_by(file, edits) & self.wrong
+
+
+def _is(given: object, true: Array) -> bool:
+    try:
+        return agree(np.asarray(given, float), true)
+    except (TypeError, ValueError):
+        return False
