@@ -32,9 +32,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcheck._common.files import load as load_file
-from gradcheck._mutation.operators import locals_at_return, mutants
+from gradcheck._mutation.operators import Mutant, locals_at_return, mutants
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Edit, Source, apply_edits
+from gradcheck._usercode.style import styled_edit
 
 ROOT = Path(__file__).parent.parent
 
@@ -118,10 +119,14 @@ def bugs(name: str) -> list[Bug]:
     codes = [code for code in codes if code.co_name in cell.functions]
     frames = locals_at_return(lambda: target.grads_at(base), codes)
     return [
-        Bug(one.statement.line, one.statement.node.end_lineno or one.statement.line, one.edit)
+        Bug(one.statement.line, one.statement.node.end_lineno or one.statement.line, _styled(one, source))
         for code in codes
         for one in mutants(source, code, frames[code])
     ]
+
+
+def _styled(mutant: Mutant, source: Source) -> Edit:
+    return styled_edit(mutant.statement.node, mutant.edit, source)
 
 
 def spoiled(source: Source, chosen: Sequence[Bug]) -> tuple[str, str, str]:
@@ -216,9 +221,11 @@ def _patched(patch: dict[str, Any], cell: Cell, folder: str) -> str:
 
 def _changes_the_loss(spoiled: Any, original: Any) -> bool:
     """Whether another loss is to be differentiated: then the bug is in the forward, and not what is counted."""
-    right = original.build(0, original.sizes)
-    values = right.values()
-    return not np.array_equal(spoiled.build(0, original.sizes).loss_at(values), right.loss_at(values))
+    targets = [factory.build(0, original.sizes) for factory in (spoiled, original)]
+    for target in targets:
+        target.draw_cotangents(np.random.default_rng(0))
+    values = targets[1].values()
+    return not np.array_equal(*(target.loss_at(values) for target in targets))
 
 
 def main() -> None:

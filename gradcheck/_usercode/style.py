@@ -81,6 +81,8 @@ def _ways_to_write(statement: ast.stmt, edit: Edit, source: Source) -> Iterator[
     old = _parsed(whole.text)
     if new is not None and old is not None:
         text = _Renderer(old, whole, source).text(new, old)
+        if span_of(old)[0] == (1, 0) and isinstance(new, ast.Tuple):  # its parentheses are those put around it here
+            text = text[1:-1].rstrip("\n")
         yield from (text, f"({text})")
     if edit.text.startswith("(") and edit.text.endswith(")"):
         yield edit.text[1:-1]

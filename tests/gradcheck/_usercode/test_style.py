@@ -102,6 +102,17 @@ def test_an_assignment_in_the_place_of_an_update_keeps_the_rest() -> None:
     assert source.edited([styled_edit(statement, edit, source)]) == 'g["W"] = (a*b)\n'
 
 
+@pytest.mark.parametrize("text", ["(dc, dh)", "dc, dh"])
+def test_a_tuple_without_parentheses_gets_none(text: str) -> None:
+    """A fix of what is returned would put it in parentheses."""
+    source = Source("x.py", "dh,dc = f(x)\n")
+    statement = source.tree.body[0]
+    edit = styled_edit(statement, Edit((1, 0), (1, 5), text), source)
+    assert source.edited([edit]) == "dc,dh = f(x)\n"
+    assert mended("y = a, b\n", "(b, a, c)") == "y = b, a, c"
+    assert mended("y = (a, b)\n", "(b, a)") == "y = (b, a)"
+
+
 def test_what_is_no_statement_is_left_as_it_is() -> None:
     """An edit that was verified as it is would become another one."""
     source = Source("x.py", "y = a\n")
