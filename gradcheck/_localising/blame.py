@@ -102,7 +102,7 @@ class Judge:
             standing = self.standings.of(node)
             if standing is Standing.UNKNOWN and owner is not None and _outweighs(owner, reader):
                 result[node.index] = False
-            elif standing is Standing.UNKNOWN or standing is Standing.PARTIAL and node.op in MOVES:
+            elif standing is Standing.UNKNOWN or (standing is Standing.PARTIAL and node.op in MOVES):
                 result[node.index] = all(result[source.index] for source in node.inputs)
         return result
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES, Standing, Standings
-from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun
+from gradcheck._localising.standing import MOVES, Standings
+from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 
 @dataclass
@@ -71,7 +71,7 @@ def holes_of(run: TapedRun, standings: Standings) -> list[Holes]:
 
 
 def _is_written(node: Node, consumers: list[Node]) -> bool:
-    return any(one.op in ("store", "add.at") and one.inputs[0] is not node or one.value is None for one in consumers)
+    return any((one.op in ("store", "add.at") and one.inputs[0] is not node) or one.value is None for one in consumers)
 
 
 def _constants(run: TapedRun) -> dict[int, Statement]:

@@ -13,7 +13,7 @@ from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
 from gradcheck._localising.standing import Standing, Standings
 from gradcheck._localising.suspects import Need, Solvable, Solver
-from gradcheck._localising.tape import Array, Statement, TapedRun
+from gradcheck._localising.tape import Array, TapedRun
 
 #: for as many of the likeliest it is worked out what their values have to be
 MOST_EXAMINED = 8
@@ -93,8 +93,12 @@ class Study:
             nodes,
             _needed(one),
             [] if judge is None else judge.executions(one),
-            one.system or System(tuple(nodes), matrix(nodes, self.solver.sensitivities, len(self.solver.difference)),
-                                 self.solver.difference),  # fmt: skip
+            one.system
+            or System(
+                tuple(nodes),
+                matrix(nodes, self.solver.sensitivities, len(self.solver.difference)),
+                self.solver.difference,
+            ),  # fmt: skip
             tuple(self.mismatch.wrong),
         )
 

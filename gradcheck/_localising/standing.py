@@ -227,7 +227,7 @@ def origin(node: Node) -> Node:
 
 def _turns_sign(node: Node) -> bool:
     """Whether its derivative is that of its operand but for the sign, so that a wrong sign would look right."""
-    return node.op == "negative" or node.op == "subtract" and node.operands == (1,)
+    return node.op == "negative" or (node.op == "subtract" and node.operands == (1,))
 
 
 class _Values:
@@ -235,9 +235,7 @@ class _Values:
 
     def __init__(self, run: TapedRun) -> None:
         self._seen = {
-            np.asarray(node.value).tobytes()
-            for node in run.nodes
-            if node.value is not None and run.is_forward(node)
+            np.asarray(node.value).tobytes() for node in run.nodes if node.value is not None and run.is_forward(node)
         }
 
     def has(self, node: Node) -> bool:

@@ -226,8 +226,13 @@ class Solver:
         if not self.provenance.hands_on_forward(nodes):
             return
         found.exchanged = len(by_place) == 1 and any(
-            self.mismatch.is_mended({(node.place, node.execution): value
-                                     for node, value in zip(nodes, values, strict=True) if node.place is not None})
+            self.mismatch.is_mended(
+                {
+                    (node.place, node.execution): value
+                    for node, value in zip(nodes, values, strict=True)
+                    if node.place is not None
+                }
+            )
             for values in islice(self.provenance.alternatives(nodes), MOST_EXCHANGES)
         )
 
@@ -236,7 +241,9 @@ class Solver:
         """Where values of the forward come from."""
         return Provenance(self.mismatch.run)
 
-    def _matched(self, found: Solvable, nodes: list[Node], used: dict[int, Array]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
+    def _matched(
+        self, found: Solvable, nodes: list[Node], used: dict[int, Array]
+    ) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
         """What the needed values are, of those that differ from the present ones."""
         values = {node.index: self._present(node) for node in nodes}
         largest = max(float(np.max(np.abs(value), initial=0.0)) for value in values.values())

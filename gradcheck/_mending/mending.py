@@ -15,7 +15,7 @@ import numpy as np
 from gradcheck._mending.holes import Hole, holes_of
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
-from gradcheck._mending.outside import Edit, applied
+from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
@@ -187,7 +187,7 @@ class _Search:
         seen: dict[str, _Found] = {}
         for one in found:
             try:
-                seen.setdefault(ast.dump(ast.parse(applied(self.code.text, one.edits))), one)
+                seen.setdefault(ast.dump(ast.parse(apply_edits(self.code.text, one.edits))), one)
             except SyntaxError:
                 continue
         return list(seen.values())
@@ -198,7 +198,7 @@ class _Search:
         first, last = min(one.start[0] for one in edits), max(one.end[0] for one in edits)
         lines = before.splitlines(keepends=True)
         old = "".join(lines[first - 1 : last])
-        new = applied("\n" * (first - 1) + old, edits)
+        new = apply_edits("\n" * (first - 1) + old, edits)
         a, b = _tokens(old), _tokens(new)
         matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
         same = sum(block.size for block in matcher.get_matching_blocks())

@@ -1,32 +1,33 @@
-"""All that this room takes from the older files, in one place."""
+"""All that this room takes from the others, in one place."""
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from gradcheck._patch import Edit, Patch, RebindError, Workshop, applied
 from gradcheck._tape import TapedRun
-from gradcheck._tape.driving import preserved
+from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
+from gradcheck._usercode.source import Edit, Source, apply_edits
 
-__all__ = ["Edit", "RebindError", "applied", "asked", "edited", "source_of", "workshop_of"]
+__all__ = ["Edit", "RebindError", "apply_edits", "asked", "edited", "source_of", "workshop_of"]
 
 
 def source_of(file: str) -> str:
     """The text of a file, as it was when its code was compiled."""
-    return "".join(linecache.getlines(file))
+    found = Source.of_running(file)
+    return found.text if found is not None else ""
 
 
-def workshop_of(run: TapedRun) -> Workshop:
+def workshop_of(run: TapedRun) -> EditedFunctions:
     """The functions that ran, ready to be run with edits."""
     codes = list(run.program.codes)
-    return Workshop(codes, {code.co_filename: source_of(code.co_filename) for code in codes})
+    files = {code.co_filename for code in codes}
+    return EditedFunctions(codes, {file: found for file in files if (found := Source.of_running(file)) is not None})
 
 
 class _Edits:
-    """As much of a patch as a workshop asks for."""
+    """As much of a patch as edited functions ask for."""
 
     def __init__(self, edits: dict[str, list[Edit]]) -> None:
         self._edits = edits
@@ -36,17 +37,18 @@ class _Edits:
 
 
 @contextmanager
-def edited(workshop: Workshop, file: str, edits: Sequence[Edit]) -> Iterator[None]:
+def edited(functions: EditedFunctions, file: str, edits: Sequence[Edit]) -> Iterator[None]:
     """Run functions as if the file had been edited."""
-    with workshop.edited(cast(Patch, _Edits({file: list(edits)}))):
+    with functions.edited(cast(Patch, _Edits({file: list(edits)}))):
         yield
 
 
 def asked(run: TapedRun) -> tuple[float, dict[str, Any], frozenset[str]]:
     """The loss, the gradients, and the arrays handed over that were changed; the target's arrays are put back."""
-    with preserved(run.target):
-        loss = run.target.loss_at(run.base)
-        returned = run.target.grads_at(run.base)
-        changed = frozenset(run.target.changed())
+    target = run.target
+    with target.problem.preserved():
+        loss = target.loss_at(run.base)
+        returned = target.grads_at(run.base)
+        changed = frozenset(target.names_changed_by_last_call())
     gradients = dict(returned.items()) if hasattr(returned, "items") else {}
     return float(loss), {str(name): value for name, value in gradients.items()}, changed
