@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
+
 from gradcheck._patch import Edit, Patch, RebindError, Workshop, applied
 from gradcheck._tape import TapedRun
 from gradcheck._tape.driving import preserved
@@ -42,11 +44,11 @@ def edited(workshop: Workshop, file: str, edits: Sequence[Edit]) -> Iterator[Non
         yield
 
 
-def asked(run: TapedRun) -> tuple[float, dict[str, Any], frozenset[str]]:
+def asked(run: TapedRun) -> tuple[Any, dict[str, Any], frozenset[str]]:
     """The loss, the gradients, and the arrays handed over that were changed; the target's arrays are put back."""
     with preserved(run.target):
         loss = run.target.loss_at(run.base)
         returned = run.target.grads_at(run.base)
         changed = frozenset(run.target.changed())
     gradients = dict(returned.items()) if hasattr(returned, "items") else {}
-    return float(loss), {str(name): value for name, value in gradients.items()}, changed
+    return np.array(loss, float), {str(name): value for name, value in gradients.items()}, changed
