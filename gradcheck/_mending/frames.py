@@ -89,9 +89,7 @@ class Frame:
         return self._calculated(node, self._new) if found is None else found
 
     def _calculated(self, node: ast.expr, of: Callable[[ast.expr], Any]) -> Any:
-        method = _METHODS.get(type(node))
-        if method is None:
-            raise UnknownError
+        method = _METHODS.get(type(node), Frame._whole)
         try:
             return method(self, node, of)
         except UnknownError:
@@ -142,6 +140,15 @@ class Frame:
 
     def _either(self, node: ast.IfExp, of: Any) -> Any:
         return of(node.body) if of(node.test) else of(node.orelse)
+
+    def _whole(self, node: ast.expr, _: Any) -> Any:
+        """Of what has no parts here: texts with values in them, conditions, comprehensions."""
+        if not isinstance(node, (ast.JoinedStr, ast.BoolOp)) or any(
+            isinstance(one, ast.Call) for one in ast.walk(node)
+        ):
+            raise UnknownError
+        whole = ast.fix_missing_locations(ast.Expression(node))
+        return eval(compile(whole, "<frame>", "eval"), dict(self.glob), dict(self.local))
 
     def _call(self, node: ast.Call, of: Any) -> Any:
         keywords = {one.arg: one.value for one in node.keywords if one.arg is not None}

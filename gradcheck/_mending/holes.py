@@ -147,9 +147,22 @@ def holes_of(suspect: Suspect) -> list[Hole]:
         whole = _hole(suspect, root)
         if whole is not None:
             result.append(whole)
+        parts = list(_elements(root))
         if whole is None or not _can_be_evaluated(whole):
-            result += [one for part in _arguments(root) if (one := _hole(suspect, part)) is not None]
+            parts += _arguments(root)
+        result += [one for part in parts if (one := _hole(suspect, part)) is not None]
     return result
+
+
+def _elements(root: ast.expr) -> Iterator[ast.expr]:
+    """What a tuple, list or dict is written out with, however deep."""
+    match root:
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Dict(values=parts):
+            for part in parts:
+                if isinstance(part, (ast.Tuple, ast.List, ast.Dict)):
+                    yield from _elements(part)
+                else:
+                    yield part
 
 
 def _can_be_evaluated(hole: Hole) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
+
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
 from gradcheck._usercode.source import Edit, Source, apply_edits
@@ -43,12 +45,12 @@ def edited(functions: EditedFunctions, file: str, edits: Sequence[Edit]) -> Iter
         yield
 
 
-def asked(run: TapedRun) -> tuple[float, dict[str, Any], frozenset[str]]:
+def asked(run: TapedRun) -> tuple[Any, dict[str, Any], frozenset[str]]:
     """The loss, the gradients, and the arrays handed over that were changed; the target's arrays are put back."""
     target = run.target
-    with target.problem.preserved():
+    with target.problem.preserved() if target.is_open else target.preserved():
         loss = target.loss_at(run.base)
         returned = target.grads_at(run.base)
         changed = frozenset(target.names_changed_by_last_call())
     gradients = dict(returned.items()) if hasattr(returned, "items") else {}
-    return float(loss), {str(name): value for name, value in gradients.items()}, changed
+    return np.array(loss, float), {str(name): value for name, value in gradients.items()}, changed

@@ -57,6 +57,7 @@ def at_hand(place: Workplace) -> Iterator[Candidate]:
 def products(place: Workplace) -> Iterator[Candidate]:
     """A product of two factors, of two matrices, or a sum of products, as a term more or for a part."""
     yield from _solved(place, 2, together=True)
+    yield from _broadcast_wholly(place)
 
 
 def long_products(place: Workplace) -> Iterator[Candidate]:
@@ -84,6 +85,28 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
             for equation in _equations(place, slopes, wanted, together):
                 for new in library.solutions(slot.shape, equation, degree):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
+
+
+def _broadcast_wholly(place: Workplace) -> Iterator[Candidate]:
+    """What is added to an array of another shape than it has."""
+    hole = place.hole
+    targets = [np.asarray(one.target, float) for one in hole.executions]
+    change = hole.change([])
+    if hole.operator != "Add" or change is None or any(one.slopes[0].shape[1] != t.size for one, t in
+                                                       zip(hole.executions, targets, strict=True)):  # fmt: skip
+        return
+    slopes = [one.slopes[0] for one in hole.executions]
+    given = _values(place, hole.root)
+    if given is None or all(v.shape == t.shape for v, t in zip(given, targets, strict=True)):
+        return
+    wanted = hole.residual.needed - change
+    for s, v, t in zip(slopes, given, targets, strict=True):
+        wanted = wanted + s @ np.broadcast_to(v, t.shape).ravel()
+    library = place.shared("library", lambda: _Library(place))
+    for equation in _equations(place, slopes, wanted, together=True):
+        for degree in (1, 2):
+            for new in library.solutions(targets[0].shape, equation, degree):
+                yield Candidate.of(hole.root, new)
 
 
 def _linear_slots(place: Workplace) -> list[Slot]:

@@ -183,6 +183,11 @@ class Target:
             self._state = before
             outside.restore_values(installed=self.built_state)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is `preserved` now, with the state that it brought along in place."""
+        return self._state is not None
+
     def keep_state(self) -> None:
         """Bring the state along that its functions reach now; `preserved` puts it in place."""
         self.built_state = UserState(self.problem.functions())

@@ -1,0 +1,305 @@
+"""Lines and edits by the tape: who could be at fault alone, and edits judged by their values, then by running.
+
+A statement can be at fault alone only if other values of it could make every wrong gradient right; the tape says for
+each whether they could. The edit that makes them right, and changes the text least, decides between those that are
+left. After an edit that mends a part the backward is taped again, edited, until nothing is wrong or nothing mends.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import CodeType
+
+import numpy as np
+
+from gradcheck._common.arrays import Sizes, Values, as_complex, entry_scale
+from gradcheck._common.errors import TargetError
+from gradcheck._localising import Localisation, Suspect, localise
+from gradcheck._mending import Budget, Mend, mends
+from gradcheck._mending.residual import agree
+from gradcheck._tape import TapedRun, tape_target
+from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.opening import opened
+from gradcheck._targets.target import Target
+from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
+from gradcheck._usercode.profiling import functions_run
+from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Edit, Source
+
+#: suspects whose statement is looked at for an edit
+MOST_SUSPECTS = 6
+#: faults that are mended one after the other
+MOST_ROUNDS = 6
+#: tokens that a small edit changes: where the likeliest suspect has one, the others are not asked
+SMALL_EDIT = 4.0
+#: directions along which the tape has to agree with the measured slope
+DIRECTIONS = 2
+#: the step of those differences
+STEP = 1e-6
+#: how far tape and slope may be apart, relative to the gradient: differences of one step are no better
+BELIEVED = 1e-5
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the backward is taped: a target, and values of its parameters."""
+
+    open: Callable[[], Target]
+    seed: int
+    move: int = 0
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Target, Values]]:
+        """The target and the values; everything is put back at the end."""
+        target = self.open()
+        with opened(target, self.seed):
+            yield target, _moved(target.values(), self.move)
+
+    def run(self) -> TapedRun:
+        """The loss and the gradients, on the tape."""
+        with self.opened() as (target, values):
+            return tape_target(target, values)
+
+
+def _moved(values: Values, seed: int) -> Values:
+    """Other values near these; the same where `seed` is zero."""
+    if not seed:
+        return values
+    rng = np.random.default_rng([seed, 4])
+    return {
+        name: (array + 0.3 * entry_scale(array) * rng.standard_normal(array.shape)).astype(array.dtype)
+        for name, array in values.items()
+    }
+
+
+@dataclass
+class Mended:
+    """One fault: the suspect, and the edits that mend it, if any do."""
+
+    suspect: Suspect
+    gradients: tuple[str, ...]
+    mend: Mend | None = None
+    others: tuple[Mend, ...] = ()
+
+
+@dataclass
+class Found:
+    """What the tape tells of a wrong backward."""
+
+    faults: list[Mended] = field(default_factory=list)
+    localisation: Localisation | None = None
+    #: the gradients that are wrong still
+    still_wrong: tuple[str, ...] = ()
+    #: the edits so far, of the source as it is, by file
+    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    codes: list[CodeType] = field(default_factory=list)
+    evaluations: int = 0
+
+    @property
+    def patch(self) -> Patch:
+        """All edits, each with the statement that it is of."""
+        return Patch(
+            [(_statement_at(self.sources[file], edit), edit) for file, edits in self.edits.items() for edit in edits],
+            self.sources,
+        )
+
+
+def points_of(subject: Target | TargetFactory, seed: int, failing: Sizes) -> Iterator[tuple[Point, ...]]:
+    """Points to tape at, each time one with others beside it to confirm at."""
+    if isinstance(subject, Target):
+        yield Point(lambda: subject, seed), Point(lambda: subject, seed, 1), Point(lambda: subject, seed, 2)
+        return
+
+    def at(sizes: Sizes, seed: int) -> Point:
+        return Point(lambda: subject.build(seed, sizes), seed)
+
+    tried: list[Sizes] = []
+    for sizes in [*sizes_to_trace(subject), failing]:
+        if sizes not in tried:
+            tried.append(sizes)
+            yield at(sizes, seed), at(subject.sizes, seed + 1), at(sizes, seed + 2)
+
+
+def find_by_tape(subject: Target | TargetFactory, seed: int, failing: Sizes, expected: set[str]) -> Found | None:
+    """What the tape tells at the first point at which it can be believed and something is wrong; None if at none."""
+    for points in points_of(subject, seed, failing):
+        try:
+            found = _find_at(points, subject, expected)
+        except (TargetError, RebindError, SyntaxError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected: set[str]) -> Found | None:
+    first, *others = points
+    found = Found()
+    for number in range(MOST_ROUNDS):
+        with ExitStack() as stack:
+            if found.edits:
+                stack.enter_context(_edited(found, is_factory=isinstance(subject, TargetFactory)))
+            target, values = stack.enter_context(first.opened())
+            run = tape_target(target, values)
+            wrong = _wrong(run)
+            if number == 0:
+                found.evaluations += 2 * DIRECTIONS
+                if not wrong or not wrong <= expected or not _is_believed(run):
+                    return None
+                found.codes = list(run.program.codes)
+                if isinstance(subject, TargetFactory):
+                    found.codes += functions_run(lambda: first.open())
+                files = {code.co_filename for code in found.codes}
+                found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
+            found.still_wrong = tuple(sorted(wrong))
+            if not wrong:
+                return found
+            second = _run_or_none(others[0])
+            localisation = localise(run, sorted(wrong), second=second)
+            found.localisation = localisation if number == 0 else found.localisation
+            fault = _likeliest_mend(run, localisation, [one.run for one in others])
+        if fault is None or fault.mend is None:
+            found.faults += [Mended(one, one.blamed_for or tuple(sorted(wrong))) for one in _region(localisation)]
+            return found
+        found.faults.append(fault)
+        if not _add(found, fault.mend):
+            return found
+    return found
+
+
+def _run_or_none(point: Point) -> TapedRun | None:
+    try:
+        return point.run()
+    except TargetError:
+        return None
+
+
+def _region(localisation: Localisation) -> list[Suspect]:
+    """The suspects that are told where no edit mends any."""
+    return list(localisation.together) or list(localisation.alone[:1])
+
+
+def _likeliest_mend(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
+    """The first suspect that a small edit mends; else the one whose edit mends most and changes least."""
+    best: tuple[tuple[int, float], Mended] | None = None
+    for suspect in found.suspects[:MOST_SUSPECTS]:
+        edits = mends(run, suspect.statement, again, Budget())
+        if not edits:
+            continue
+        fault = Mended(suspect, edits[0].gradients, edits[0], tuple(edits[1:]))
+        change = _size(edits[0])
+        if not edits[0].remaining and change <= SMALL_EDIT:
+            return fault
+        key = len(edits[0].remaining), change
+        if best is None or key < best[0]:
+            best = key, fault
+    return best[1] if best is not None else None
+
+
+def _size(mend: Mend) -> float:
+    return float(sum(len(edit.text) for edit in mend.edits)) / 4
+
+
+def _wrong(run: TapedRun) -> set[str]:
+    given = run.gradients
+    return {name for name, true in run.true_gradients.items() if name not in given or not agree(given[name], true)}
+
+
+def _is_believed(run: TapedRun) -> bool:
+    """Whether the tape's gradients are the slope of the loss, along a few directions through all parameters."""
+    rng = np.random.default_rng(5)
+    with run.target.problem.preserved():
+        for _ in range(DIRECTIONS):
+            direction = {name: rng.standard_normal(array.shape) for name, array in run.base.items()}
+            ends = [
+                as_complex(
+                    run.target.loss_at(
+                        {name: array + sign * STEP * direction[name] for name, array in run.base.items()}
+                    )
+                ).real
+                for sign in (1, -1)
+            ]
+            slope = (ends[0] - ends[1]) / (2 * STEP)
+            taped = sum(float(np.sum(run.true_gradients[name] * direction[name])) for name in run.base)
+            size = float(np.sqrt(sum(np.sum(array**2) for array in run.true_gradients.values())))
+            rounding = 1e-15 * abs(ends[0]) / STEP
+            if not abs(slope - taped) <= BELIEVED * max(size, abs(taped)) + 10 * rounding:
+                return False
+    return True
+
+
+def _along(base: Values, direction: Values, step: float) -> Values:
+    return {name: array + step * direction[name] for name, array in base.items()}
+
+
+# -- edits, one after the other ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _edited(found: Found, *, is_factory: bool) -> Iterator[None]:
+    """The functions, and their source as it is looked up, as if the files had been edited."""
+    cached = {file: linecache.cache.get(file) for file in found.edits}
+    functions = EditedFunctions(found.codes, found.sources)
+    with functions.edited(found.patch, anew=is_factory):
+        try:
+            for file, edits in found.edits.items():
+                text = found.sources[file].edited(edits)
+                # without a time of change it is never compared with the disk
+                linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+            yield
+        finally:
+            for file, before in cached.items():
+                if before is None:
+                    linecache.cache.pop(file, None)
+                else:
+                    linecache.cache[file] = before
+
+
+def _add(found: Found, mend: Mend) -> bool:
+    """Add a mend, which is of the text with the edits so far; whether it can be told as edits of the text as it is."""
+    before = found.edits.get(mend.file, [])
+    if any("\n" in edit.text or edit.start[0] != edit.end[0] for edit in (*before, *mend.edits)):
+        if before:
+            return False
+        found.edits[mend.file] = list(mend.edits)
+        return True
+    moved = [_moved_back(edit, before) for edit in mend.edits]
+    if any(edit is None for edit in moved):
+        return False
+    found.edits[mend.file] = [*before, *(edit for edit in moved if edit is not None)]
+    return True
+
+
+def _moved_back(edit: Edit, before: Sequence[Edit]) -> Edit | None:
+    """The edit in a text without other edits of the same line before it; None if it lies in one of them."""
+    shift = 0
+    for other in before:
+        if other.start[0] != edit.start[0]:
+            continue
+        grown = len(other.text.encode()) - (other.end[1] - other.start[1])
+        if edit.start[1] >= other.end[1] + grown:
+            shift += grown
+        elif edit.end[1] > other.start[1]:
+            return None
+    line = edit.start[0]
+    return replace_edit(edit, (line, edit.start[1] - shift), (line, edit.end[1] - shift))
+
+
+def replace_edit(edit: Edit, start: tuple[int, int], end: tuple[int, int]) -> Edit:
+    """The edit at another place."""
+    return Edit(start, end, edit.text)
+
+
+def _statement_at(source: Source, edit: Edit) -> Statement:
+    """The innermost statement that an edit lies in."""
+    inside = [
+        node
+        for node in source.statements.values()
+        if (node.lineno, node.col_offset) <= edit.start and edit.start[0] <= (node.end_lineno or node.lineno)
+    ]
+    node = max(inside, key=lambda one: (one.lineno, one.col_offset))
+    return Statement(source.file, node, source.segment_of(node), "")
