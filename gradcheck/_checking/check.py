@@ -10,7 +10,7 @@ import ast
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,10 +31,10 @@ from gradcheck.report.report import GradientError, Report
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from types import CodeType
 
     from gradcheck._checking.verifier import Outcome
     from gradcheck._repair.strategies import Content
-    from gradcheck._tracing.trace import Trace
     from gradcheck._usercode.patching import Patch
 
 #: seeds that are asked where a part of an input is not read
@@ -403,10 +403,9 @@ class _CheckRun:
         factor = self.common.label if self.common else ""
         before = behaviour(self._run_once)
 
-        def content(patch: Patch, trace: Trace, rest: tuple[str, ...], mended: frozenset[str]) -> bool:
+        def content(patch: Patch, ran: Sequence[CodeType], rest: tuple[str, ...], mended: frozenset[str]) -> bool:
             verifier.learn()
-            codes = list(trace.program.codes)
-            anew = isinstance(subject, TargetFactory)
+            codes, anew = list(ran), isinstance(subject, TargetFactory)
             if isinstance(subject, TargetFactory):
                 # functions made by the factory are made anew for each size, from the code of what makes them
                 codes += functions_run(lambda: self._built(subject))
@@ -414,7 +413,7 @@ class _CheckRun:
             is_whole = "reduction" in mended
             shared = self.common.blocks if self.common and is_whole else ()
             claim = Claim(verifier.wrong().union(shared) - set(rest), laws | mended, "" if is_whole else factor)
-            with EditedFunctions(codes, trace.program.sources).edited(patch, anew=anew):
+            with EditedFunctions(codes, patch.sources).edited(patch, anew=anew):
                 if edited is not None and before.objections(behaviour(self._run_once), edited):
                     return False
                 return not verifier.objections(claim)

@@ -12,9 +12,11 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, Values
 from gradcheck._common.errors import TargetError
 from gradcheck._repair.by_running import Search, rank_statements
+from gradcheck._repair.by_tape import Found, find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
 from gradcheck._repair.line_findings import line_finding
 from gradcheck._repair.strategies import FEW_RUNS, Case, Content, find_repair
+from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
 from gradcheck._targets.opening import cotangent_rng, opened
@@ -23,7 +25,7 @@ from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults
 from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
-from gradcheck._usercode.patching import Patch
+from gradcheck._usercode.patching import Patch, RebindError
 from gradcheck.report.records import Finding
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
@@ -50,6 +52,8 @@ class Explanation:
     note: str = ""
     #: gradients that are still wrong with the patch
     rest: tuple[str, ...] = ()
+    #: by file, the lines that could be at fault
+    suspects: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def whole(self) -> bool:
@@ -84,10 +88,63 @@ class Question:
 def explain(question: Question) -> Explanation:
     """Trace the backward where it is wrong, and mend it."""
     with _nan_filled_np_empty():
-        if isinstance(question.subject, Target):
-            divisor = 1.0 if question.common is None else question.common.value
-            return _explain_target(question, question.subject, divisor)
-        return _explain_factory(question, question.subject)
+        taped = _explain_by_tape(question)
+        return taped if taped.whole else _with_certificate(taped, _explain_by_trace(question))
+
+
+def _explain_by_trace(question: Question) -> Explanation:
+    if isinstance(question.subject, Target):
+        divisor = 1.0 if question.common is None else question.common.value
+        return _explain_target(question, question.subject, divisor)
+    return _explain_factory(question, question.subject)
+
+
+def _explain_by_tape(question: Question) -> Explanation:
+    """What the tape finds, its edits verified; nothing where it is not asked or not believed."""
+    if question.expected_wrong is None or question.common is not None or question.few_edits:
+        return Explanation()
+    found = find_by_tape(question.subject, question.seed, question.failing, question.expected_wrong)
+    if found is None:
+        return Explanation()
+    rest = found.still_wrong
+    is_verified = bool(found.edits) and _accepts(question, found, rest)
+    findings = tape_findings(found, verified=is_verified)
+    patch = found.patch if is_verified else None
+    return Explanation(findings, patch, found.evaluations, rest=rest, suspects=_suspected_lines(found))
+
+
+def _accepts(question: Question, found: Found, rest: tuple[str, ...]) -> bool:
+    try:
+        return question.content(found.patch, found.codes, rest, frozenset())
+    except (TargetError, SyntaxError, RebindError):
+        return False
+
+
+def _suspected_lines(found: Found) -> frozenset[tuple[str, int]]:
+    """The lines that could be at fault, alone or together with others."""
+    if found.localisation is None:
+        return frozenset()
+    return frozenset(
+        (statement.file, line)
+        for statement in found.localisation.statements
+        for line in range(statement.line, statement.end_line + 1)
+    )
+
+
+def _with_certificate(taped: Explanation, traced: Explanation) -> Explanation:
+    """What the trace finds where the tape does not mend all: its accusations without a verified edit must be solvable.
+
+    A line that no values of its own could put right is innocent, whatever else speaks against it.
+    """
+    traced.evaluations += taped.evaluations
+    if traced.whole or not taped.findings:
+        return traced
+    if taped.patch is not None and (traced.patch is None or len(taped.rest) <= len(traced.rest)):
+        return replace(taped, evaluations=traced.evaluations)
+    if traced.patch is not None:
+        return traced
+    kept = [one for one in traced.findings if (one.file, one.line) in taped.suspects]
+    return replace(traced, findings=kept or taped.findings, note="" if kept or taped.findings else traced.note)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from types import CodeType
 from typing import TypeAlias
 
 from gradcheck._common.errors import TargetError
@@ -31,7 +32,7 @@ MOST_SINGLES = 4
 #: places that are tried for a factor that all gradients have in common
 MOST_SCALINGS = 4
 #: whether a whole check of the patched code finds no more wrong than these gradients, and these laws mended
-Content: TypeAlias = Callable[[Patch, Trace, tuple[str, ...], frozenset[str]], bool]
+Content: TypeAlias = Callable[[Patch, Sequence[CodeType], tuple[str, ...], frozenset[str]], bool]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Case:
     def accepts(self, patch: Patch, still_wrong: tuple[str, ...] = (), laws: frozenset[str] = frozenset()) -> bool:
         """Whether the whole check of patched code is content; code that does not run is no repair."""
         try:
-            return self.content(patch, self.trace, still_wrong, laws)
+            return self.content(patch, list(self.trace.program.codes), still_wrong, laws)
         except (TargetError, SyntaxError, RebindError):
             return False
 

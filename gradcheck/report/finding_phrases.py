@@ -260,7 +260,8 @@ def _trace_parts(finding: FindingRecord) -> Iterator[str]:
         return
     yield f"expected {finding.expected.without_execution()}"
     inputs = [one for one in finding.evidence if isinstance(one, RightInput)][:MOST_INPUTS]
-    yield f"the value {_given(finding.given, finding.expected)}{_although(inputs)}"
+    if finding.given is not None or inputs:  # without either, nobody looked at what the value is
+        yield f"the value {_given(finding.given, finding.expected)}{_although(inputs)}"
 
 
 def _given(given: Label | None, expected: Label) -> str:
