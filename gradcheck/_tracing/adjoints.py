@@ -91,6 +91,7 @@ def _passings(target: Target, base: Values, program: Program) -> list[_Passing]:
         executions[number] += 1
         return value
 
+    target.restore_state()  # every loss begins with the same state, so that the same values pass in the same order
     with tapped(program, tap):
         target.loss_at(base)
     return found
@@ -172,12 +173,11 @@ class _Perturber:
                 return self._loss(passing.order, direction * (COMPLEX * 1j)).imag / COMPLEX
         except TargetError:
             return None
-        finally:
-            self.target.restore_state()  # what the loss keeps has become complex
 
     def _loss(self, at: int, step: Any) -> complex:
         self.at, self.step, self.count = at, step, 0
         self.evaluations += 1
+        self.target.restore_state()
         try:
             return as_complex(self.target.loss_at(self.base))
         finally:
