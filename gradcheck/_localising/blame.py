@@ -81,6 +81,19 @@ class Judge:
             return Role.RIGHT
         return Role.INCOMPLETE
 
+    def reads_known(self, suspect: Solvable) -> bool:
+        """Whether at executions at which it reads nothing wrong all that it reads is known to be right."""
+        holes, totals = suspect.holes, _totals(suspect.holes)
+        numbers = {one.number for one in self.executions(suspect) if one.reads_right}
+        inner: dict[int, list[Node]] = defaultdict(list)
+        for node in holes.inner:
+            inner[node.execution].append(node)
+        return all(
+            self.standings.of(one) is not Standing.UNKNOWN
+            for number in numbers
+            for one in _read(inner[number], holes, totals)
+        )
+
     def served(self, reader: Solvable) -> list[bool]:
         """Whether each value is right for one that reads it.
 
@@ -102,7 +115,7 @@ class Judge:
             standing = self.standings.of(node)
             if standing is Standing.UNKNOWN and owner is not None and _outweighs(owner, reader):
                 result[node.index] = False
-            elif standing is Standing.UNKNOWN or standing is Standing.PARTIAL and node.op in MOVES:
+            elif standing is Standing.UNKNOWN or (standing is Standing.PARTIAL and node.op in MOVES):
                 result[node.index] = all(result[source.index] for source in node.inputs)
         return result
 

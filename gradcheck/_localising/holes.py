@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES, Standing, Standings
-from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun
+from gradcheck._localising.standing import MOVES
+from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 
 @dataclass
@@ -33,13 +33,6 @@ class Holes:
         """Whether it calculates nothing."""
         return all(node.op in MOVES for node in self.inner)
 
-    def executions(self) -> dict[int, list[Node]]:
-        """Its values, by execution."""
-        result: dict[int, list[Node]] = defaultdict(list)
-        for node in self.given:
-            result[node.execution].append(node)
-        return result
-
 
 def matrix(nodes: list[Node], sensitivities: dict[int, Array], rows: int) -> Array:
     """How the projections move with the values of these nodes side by side."""
@@ -47,7 +40,7 @@ def matrix(nodes: list[Node], sensitivities: dict[int, Array], rows: int) -> Arr
     return np.hstack(found) if found else np.zeros((rows, 0))
 
 
-def holes_of(run: TapedRun, standings: Standings) -> list[Holes]:
+def holes_of(run: TapedRun) -> list[Holes]:
     """The holes of every statement of the backward, in the order in which they were first executed."""
     consumers: dict[int, list[Node]] = defaultdict(list)
     for node in run.nodes:
@@ -71,7 +64,7 @@ def holes_of(run: TapedRun, standings: Standings) -> list[Holes]:
 
 
 def _is_written(node: Node, consumers: list[Node]) -> bool:
-    return any(one.op in ("store", "add.at") and one.inputs[0] is not node or one.value is None for one in consumers)
+    return any((one.op in ("store", "add.at") and one.inputs[0] is not node) or one.value is None for one in consumers)
 
 
 def _constants(run: TapedRun) -> dict[int, Statement]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
+import numpy as np
+
 from gradcheck._localising.blame import Judge, Role
 from gradcheck._localising.holes import Holes, holes_of, matrix
 from gradcheck._localising.mismatch import Mismatch
-from gradcheck._localising.records import Key, Localisation, Needed, Suspect, System
+from gradcheck._localising.records import Key, Localisation, Needed, Suspect
 from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
 from gradcheck._localising.standing import Standing, Standings
-from gradcheck._localising.suspects import Need, Solvable, Solver
-from gradcheck._localising.tape import Array, Statement, TapedRun
+from gradcheck._localising.suspects import Need, Solvable, Solver, System
+from gradcheck._localising.tape import Array, Node, TapedRun
 
 #: for as many of the likeliest it is worked out what their values have to be
 MOST_EXAMINED = 8
@@ -25,6 +27,7 @@ def localise(
     *,
     second: TapedRun | None = None,
     divisor: float = 1.0,
+    only: Collection[str] = (),
     changed: Collection[str] = (),
 ) -> Localisation:
     """The statements that could be at fault, the likeliest first.
@@ -34,19 +37,20 @@ def localise(
         wrong: The names of the gradients that are wrong.
         second: Another run of the same code, at other sizes or values: who could be at fault must be so in both.
         divisor: A factor that all reported gradients have in common, already reported as a finding of its own.
+        only: Some of the wrong gradients, to be explained while the other wrong ones may become what they like.
         changed: Labels of arrays (as in `TapedRun.writes`) that the gradients change though they are not theirs.
     """
-    study = Study(run, wrong, divisor)
+    study = Study(run, wrong, divisor, only)
     if second is not None:
-        other = Study(second, [name for name in wrong if name in second.sinks], divisor)
+        other = Study(second, wrong, divisor, only)
         keys = {key_of(second)[id(one.holes.statement)] for one in other.suspects}
         kept = [one for one in study.suspects if study.keys[id(one.holes.statement)] in keys]
         study.suspects = kept if kept or not other.mismatch.wrong else study.suspects
     alone = study.ranked()
-    together = [] if alone or not study.mismatch.wrong else fewest(study.solver, study.holes)
+    together = study.together(alone)
     return Localisation(
-        alone,
-        [study.suspect(one, Role.SPOILS) for one in together],
+        [] if together else alone,
+        together,
         Signs(study.mismatch, study.standings, study.solver.sensitivities).all(changed),
         study.mismatch.unreached,
     )
@@ -55,18 +59,21 @@ def localise(
 class Study:
     """What one run tells."""
 
-    def __init__(self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0) -> None:
+    def __init__(
+        self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()
+    ) -> None:
         self.run = run
         self.mismatch = Mismatch(run, wrong, divisor)
+        if only:
+            self.mismatch = self.mismatch.restricted(only)
         self.standings = Standings(run, divisor)
-        self.holes: list[Holes] = holes_of(run, self.standings)
+        self.holes: list[Holes] = holes_of(run)
         self.solver = Solver(self.mismatch, self.standings)
         self.keys = key_of(run)
         self.suspects = self._solvable() if self.mismatch.wrong else []
 
     def _solvable(self) -> list[Solvable]:
-        asked = [self.solver.solvable(one) for one in self.solver.sieved(self.holes)]
-        return sorted((one for one in asked if one is not None), key=lambda one: (one.rank, one.first))
+        return _asked(self.solver, self.holes)
 
     def ranked(self) -> list[Suspect]:
         """Each statement that could be at fault alone, the likeliest first."""
@@ -74,9 +81,52 @@ class Study:
             self.solver.add_needed(one)
             self.solver.add_exchange(one)
         judge = Judge(self.standings, self.suspects)
-        judged = [(one, judge.role(one)) for one in self.suspects]
-        judged.sort(key=lambda each: _likelihood(*each))
+        judged = sorted(((one, judge.role(one)) for one in self.suspects), key=lambda each: _likelihood(*each))
         return [self.suspect(one, role, judge) for one, role in judged]
+
+    def together(self, alone: list[Suspect]) -> list[Suspect]:
+        """Several statements, where none explains the difference, or where one does that reads what is wrong already."""
+        if not self.mismatch.wrong or (alone and not self._is_doubtful(alone[0])):
+            return []
+        found = fewest(self.solver, self.holes)
+        if len(found) < 2 or (alone and sum(one.rank for one in found) >= alone[0].changes):
+            return []
+        found = self._refined(self._refined(found))
+        self.solver.add_needed(*found)
+        judge = Judge(self.standings, found)
+        return [self.suspect(one, judge.role(one), judge) for one in sorted(found, key=lambda one: one.first)]
+
+    def _is_doubtful(self, first: Suspect) -> bool:
+        """Whether the likeliest would have to give all that is wrong, or reads values that are not known to be right."""
+        if len(self.mismatch.wrong) == 1:
+            return False
+        whole = int(np.count_nonzero(self.mismatch.difference))
+        return first.changes >= whole or first.need is not Need.KNOWN or not first.reads_known
+
+    def _refined(self, members: list[Solvable]) -> list[Solvable]:
+        """Each in turn replaced by the likeliest that explains what the others cannot."""
+        result = list(members)
+        for number, one in enumerate(members):
+            others = [*result[:number], *result[number + 1 :]]
+            taken = {id(other.holes) for other in others}
+            solver = Solver(self.mismatch, self.standings, [node for other in others for node in other.nodes])
+            found = _asked(solver, [holes for holes in self.holes if id(holes) not in taken])
+            for suspect in found[:MOST_EXAMINED]:
+                self.solver.add_needed(suspect, *others)
+            judge = Judge(self.standings, found)
+            best = min(found, key=lambda each: _likelihood(each, judge.role(each)), default=one)
+            result[number] = best if best.changes <= one.rank else one
+        return result
+
+    def _free_system(self, nodes: list[Node]) -> System:
+        """How changes of values move the gradients, where what they have to be is not known."""
+        r = self.solver.difference
+        return System(tuple(nodes), matrix(nodes, self.solver.sensitivities, len(r)), r)
+
+    def _blamed_for(self, one: Solvable) -> tuple[str, ...]:
+        """The wrong gradients that its values move."""
+        reached = self.mismatch.reached
+        return tuple(name for name in self.mismatch.wrong if any(node.index in reached[name] for node in one.nodes))
 
     def suspect(self, one: Solvable, role: Role, judge: Judge | None = None) -> Suspect:
         """The record of a statement that could be at fault."""
@@ -87,16 +137,22 @@ class Study:
             self.keys[id(one.holes.statement)],
             places,
             one.rank,
+            one.changes,
             role,
             one.need,
             one.elsewhere,
             nodes,
             _needed(one),
             [] if judge is None else judge.executions(one),
-            one.system or System(tuple(nodes), matrix(nodes, self.solver.sensitivities, len(self.solver.difference)),
-                                 self.solver.difference),  # fmt: skip
-            tuple(self.mismatch.wrong),
+            judge is None or judge.reads_known(one),
+            one.system or self._free_system(nodes),
+            self._blamed_for(one),
         )
+
+
+def _asked(solver: Solver, holes: list[Holes]) -> list[Solvable]:
+    found = (solver.solvable(one) for one in solver.sieved(holes))
+    return sorted((one for one in found if one is not None), key=lambda one: (one.rank, one.first))
 
 
 def _likelihood(one: Solvable, role: Role) -> tuple[object, ...]:

@@ -47,6 +47,8 @@ class Suspect:
     places: list[Place]
     #: in how many directions the gradients would have to be moved
     rank: int
+    #: how many numbers would have to be others, as far as is known
+    changes: int
     role: Role
     need: Need
     #: whether entries have to change that the statement did not mean to write: a wrong index, or = for +=
@@ -57,6 +59,8 @@ class Suspect:
     needed: list[Needed] = field(repr=False)
     #: each execution: whether what it reads is right, and what it gives
     executions: list[Execution] = field(repr=False)
+    #: whether all that it reads, where it reads nothing wrong, is known: derivatives, or values of the forward
+    reads_known: bool
     system: System = field(repr=False)
     #: the gradients that it is blamed for
     blamed_for: tuple[str, ...] = ()
@@ -111,4 +115,4 @@ class Localisation:
 
 
 def _ties(one: Suspect, other: Suspect) -> bool:
-    return (one.rank, one.role, one.need) == (other.rank, other.role, other.need)
+    return (one.changes, one.role, one.need) == (other.changes, other.role, other.need)

@@ -25,6 +25,13 @@ class Range:
         """The number of directions in it."""
         return int(self.basis.shape[1])
 
+    @property
+    def complement(self) -> Array:
+        """An orthonormal basis of all that is orthogonal to it, (m, m - rank)."""
+        if not self.rank:
+            return np.eye(len(self.basis))
+        return np.linalg.qr(self.basis, mode="complete").Q[:, self.rank :]
+
     def rest(self, r: Array) -> float:
         """The share of r that is outside."""
         whole = float(np.linalg.norm(r))

@@ -155,9 +155,9 @@ class Standings:
             positions = np.asarray(pull(numbered)).reshape(-1)
             at = np.flatnonzero(positions)
             entries = positions[at].astype(int) - 1
-            if len(set(entries.tolist())) == len(entries) and np.all(positions[at] == entries + 1):
-                if not len(entries) or entries.max() < node.size:
-                    flat[entries] = known[source.index].reshape(-1)[at]
+            once = len(set(entries.tolist())) == len(entries) and np.all(positions[at] == entries + 1)
+            if once and np.all(entries < node.size):
+                flat[entries] = known[source.index].reshape(-1)[at]
 
     @cached_property
     def full(self) -> Known:
@@ -227,7 +227,7 @@ def origin(node: Node) -> Node:
 
 def _turns_sign(node: Node) -> bool:
     """Whether its derivative is that of its operand but for the sign, so that a wrong sign would look right."""
-    return node.op == "negative" or node.op == "subtract" and node.operands == (1,)
+    return node.op == "negative" or (node.op == "subtract" and node.operands == (1,))
 
 
 class _Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -14,7 +14,7 @@ import numpy as np
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
 from gradcheck._localising.provenance import Provenance
-from gradcheck._localising.solving import range_of, solution
+from gradcheck._localising.solving import TOLERANCE, range_of, solution
 from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
 from gradcheck._localising.tape import Array, Node, Place
 
@@ -106,13 +106,23 @@ def _differing(one: Array, other: Array) -> int:
 
 
 class Solver:
-    """Asks statements whether they could explain a difference."""
+    """Asks statements whether they could explain a difference, or what of it is out of reach of other values.
 
-    def __init__(self, mismatch: Mismatch, standings: Standings) -> None:
+    Args:
+        mismatch: The difference.
+        standings: What each value is.
+        free: Values that may be others as well: only combinations of the gradients that they cannot move are looked at.
+    """
+
+    def __init__(self, mismatch: Mismatch, standings: Standings, free: Sequence[Node] = ()) -> None:
         self.mismatch, self.standings = mismatch, standings
         self.combinations = mismatch.combinations(MOST_ENTRIES, seed=0)
-        self.difference = self.combinations @ mismatch.difference
         self.sensitivities = mismatch.sensitivities(self.combinations)
+        if free:
+            moved = matrix(list(free), self.sensitivities, len(self.combinations))
+            self.combinations = range_of(moved).complement.T @ self.combinations
+            self.sensitivities = mismatch.sensitivities(self.combinations)
+        self.difference = self.combinations @ mismatch.difference
         self._sinks = {sink.index for sink in mismatch.run.sinks.values() if sink is not None}
 
     def sieved(self, holes: list[Holes]) -> list[Holes]:
@@ -137,8 +147,7 @@ class Solver:
             if rank is not None and (best is None or rank < best.rank):
                 best = Solvable(holes, nodes, rank)
         if best is None:
-            written = {source.index for node in holes.memory for source in node.inputs}
-            nodes = self._moving([*(node for node in holes.given if node.index not in written), *holes.memory])
+            nodes = self.written_values(holes)
             rank = self.rank(nodes)
             best = None if rank is None else Solvable(holes, nodes, rank, elsewhere=True)
         return best
@@ -163,6 +172,24 @@ class Solver:
         if len(by_place) > 1:
             yield from by_place.values()
 
+    def written_values(self, holes: Holes) -> list[Node]:
+        """The memory after the writes of a statement, and what it gives otherwise, as far as it moves the gradients."""
+        written = {source.index for node in holes.memory for source in node.inputs}
+        return self._moving([*(node for node in holes.given if node.index not in written), *holes.memory])
+
+    def open_values(self, holes: Holes) -> list[Node]:
+        """Values of a statement that carry derivatives, move the gradients, and are not known to be right."""
+        return [
+            node
+            for node in self._moving(holes.given)
+            if not self.is_locked(node) and (self.standings.carries[node.index] or self._starts(node))
+        ]
+
+    def _starts(self, node: Node) -> bool:
+        """Whether it is a gradient, or a constant other than zero."""
+        begin = origin(node)
+        return node.index in self._sinks or (not begin.inputs and begin.label is None and bool(np.any(node.value)))
+
     def _moving(self, nodes: list[Node]) -> list[Node]:
         return [node for node in nodes if node.index in self.sensitivities]
 
@@ -171,33 +198,37 @@ class Solver:
         calculated = node.op not in MOVES and node.index not in self._sinks
         return calculated and self.standings.of(node) is Standing.FULL
 
-    def add_needed(self, found: Solvable) -> None:
-        """Work out what the values have to be."""
-        nodes = [node for node in found.nodes if self.value_of(node) is not None]
-        if len(nodes) < len(found.nodes):
+    def add_needed(self, *suspects: Solvable) -> None:
+        """Work out what the values of a suspect (or of several together) have to be, if there is only one answer."""
+        nodes = [node for one in suspects for node in one.nodes]
+        if any(self.value_of(node) is None for node in nodes):
             return
-        cut = {node.index for node in nodes}
-        sensitivities = self.mismatch.sensitivities(self.combinations, cut)
+        sensitivities = self.mismatch.sensitivities(self.combinations, {node.index for node in nodes})
         moving = [node for node in nodes if node.index in sensitivities]
         columns = matrix(moving, sensitivities, len(self.combinations))
         if not columns.shape[1]:
             return
-        found.system = System(tuple(moving), columns, self.difference)
         used = np.any(columns != 0, axis=0)
         x, only = solution(columns[:, used], self.difference)
-        if not only or np.linalg.norm(columns[:, used] @ x - self.difference) > 1e-6 * np.linalg.norm(self.difference):
-            return
+        left = float(np.linalg.norm(columns[:, used] @ x - self.difference))
         change = np.zeros(columns.shape[1])
         change[used] = x
-        found.needed, at = {}, 0
-        for node in moving:
-            part = change[at : at + node.size].reshape(node.shape)
-            at += node.size
-            found.needed[node.index] = self._present(node) + part
-        found.changing = sum(_differing(found.needed[node.index], self._present(node)) for node in moving)
         ends = np.cumsum([node.size for node in moving])[:-1]
-        parts = {node.index: part for node, part in zip(moving, np.split(used, ends), strict=True)}
-        found.needs = dict(self._matched(found, nodes, parts))
+        changes = dict(zip((node.index for node in moving), np.split(change, ends), strict=True))
+        uses = dict(zip((node.index for node in moving), np.split(used, ends), strict=True))
+        for one in suspects:
+            own = [node for node in one.nodes if node.index in changes]
+            rest = self.difference - sum(
+                (sensitivities[node.index] @ changes[node.index] for node in moving if node not in own),
+                np.zeros(len(self.difference)),
+            )
+            one.system = System(tuple(own), matrix(own, sensitivities, len(self.combinations)), rest)
+            if only and left <= TOLERANCE * float(np.linalg.norm(self.difference)):
+                one.needed = {
+                    node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own
+                }
+                one.changing = sum(_differing(one.needed[node.index], self._present(node)) for node in own)
+                one.needs = dict(self._matched(one, own, uses))
 
     def value_of(self, node: Node) -> Array | None:
         """The value, or of memory after a write what was read of all of it."""
@@ -239,7 +270,7 @@ class Solver:
     def _matched(self, found: Solvable, nodes: list[Node], used: dict[int, Array]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
         """What the needed values are, of those that differ from the present ones."""
         values = {node.index: self._present(node) for node in nodes}
-        largest = max(float(np.max(np.abs(value), initial=0.0)) for value in values.values())
+        largest = max((float(np.max(np.abs(value), initial=0.0)) for value in values.values()), default=0.0)
         for index, value in (found.needed or {}).items():
             size = max(float(np.max(np.abs(value))), 1e-9 * largest)
             if np.max(np.abs(value - values[index])) > EQUAL * size:
