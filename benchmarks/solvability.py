@@ -17,14 +17,14 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from benchmarks.lines import CELLS, _changes_the_loss, _planted, bugs, load, spoiled  # noqa: E402
+from benchmarks.lines import CELLS, _planted, bugs, load, spoiled  # noqa: E402
 from gradcheck._localising import localise  # noqa: E402
 from gradcheck._tape import TapedRun, tape_target  # noqa: E402
 
@@ -65,6 +65,18 @@ def wrong_gradients(run: TapedRun) -> list[str]:
     ]
 
 
+def begun(factory: Any, seed: int) -> Any:
+    """The factory's target at its own sizes."""
+    target = factory.build(seed, factory.sizes)
+    target.begin(np.random.default_rng(seed))
+    return target
+
+
+def changes_the_loss(target: Any, original: Any) -> bool:
+    """Whether another loss is to be differentiated: then the bug is in the forward."""
+    return not np.array_equal(target.loss_at(target.values()), original.loss_at(original.values()))
+
+
 def judged(name: str, number: int, seed: int) -> Outcome:
     """Plant a bug and look for it."""
     cell = CELLS[name]
@@ -74,10 +86,9 @@ def judged(name: str, number: int, seed: int) -> Outcome:
     with _planted(cell, text) as folder, np.errstate(all="ignore"):
         try:
             factory = getattr(load(folder, cell), cell.target)
-            if not cell.file and _changes_the_loss(factory, getattr(load(str(ROOT), cell), cell.target)):
+            target = begun(factory, seed)
+            if not cell.file and changes_the_loss(target, begun(getattr(load(str(ROOT), cell), cell.target), seed)):
                 return outcome._replace(status="another loss")
-            target = factory.build(seed, factory.sizes)
-            target.begin(np.random.default_rng(seed))
             begin = time.process_time()
             run = tape_target(target, target.values())
             wrong = wrong_gradients(run)
@@ -89,7 +100,7 @@ def judged(name: str, number: int, seed: int) -> Outcome:
         result = localise(run, wrong)
         located = time.process_time()
     file = str(Path(folder, cell.spoiled))
-    lines = dict.fromkeys(one.line for one in result.suspects if one.statement.file == file)
+    lines = dict.fromkeys(one.line for one in result.statements if one.file == file)
     return outcome._replace(status="judged", found=tuple(lines), taping=taped - begin, locating=located - taped)
 
 

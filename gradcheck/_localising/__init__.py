@@ -1,27 +1,34 @@
 """Where the faults of a hand-written backward are.
 
-What the room is for: given one taped run with wrong gradients, name the statements that could be at fault, the likeliest
-first, with what they would have to give instead, and strike out all others.
+What the room is for: given one taped run with wrong gradients, name the statements that could be at fault, the
+likeliest first, with what they would have to give instead, and strike out all others.
 
-The idea: a backward is affine in its values. With J_s, how all gradients move with the values of statement s at all its
-executions, and r, the true gradients less the reported ones, *s alone can be at fault only if r is in the range of J_s*.
-No candidate is tried and no order of executions guessed.
+The idea: a backward is affine in its values. With J_s, how all gradients move with the values of statement s at all
+its executions, and r, the true gradients less the reported ones, *s alone can be at fault only if r is in the range
+of J_s*. No candidate is tried and no order of executions guessed.
 
 What enters: a `TapedRun` and the names of the gradients that are wrong. What leaves: a `Localisation`.
 
-    found = localise(run, wrong)                # also: second=another run, divisor=a factor taken out before
+    found = localise(run, wrong)                # also: second=another run, divisor=a factor taken out before,
+                                                # only=some of the wrong gradients, changed=arrays that are changed
     found.alone                                 # `Suspect`s, each of which could be at fault alone, in order
     found.together                              # where none could: the fewest that could be together
+    found.statements                            # in the order in which to look at them
     found.region                                # statements between which nothing decides
     found.signs                                 # what speaks for itself: computed and never read, never written ...
     suspect.places, suspect.nodes               # which expressions have to give other values; all those values
     suspect.needed                              # what each has to be, and which derivative of the forward that is
     suspect.system                              # J, r and their columns, to judge candidates by one product
+    suspect.changes, suspect.need               # how many numbers have to be others; whether they are known ones
     suspect.role, suspect.executions            # what it makes of right inputs, execution by execution
+    suspect.blamed_for                          # the wrong gradients that its values move
+
+Small sizes, all different and none a multiple of another, tell most; up to 512 gradient entries are looked at one by
+one, of more, random combinations.
 
 Reading order: `mismatch` (r and projections), `solving` (ranges), `standing` (what a value is a derivative of), `holes`
-(the values of a statement), `suspects` (who could be at fault, needed values), `blame` (what a statement makes of right
-inputs), `several`, `signs`, `records`, `localise`. Only `tape` imports from other rooms.
+(the values of a statement), `provenance` (which step of the forward), `suspects` (who could be at fault, needed
+values), `blame` (what a statement makes of right inputs), `records`, `several`, `signs`, `localise`. Only `tape` imports from other rooms.
 """
 
 from gradcheck._localising.localise import localise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES, Standings
+from gradcheck._localising.standing import MOVES
 from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 
@@ -33,13 +33,6 @@ class Holes:
         """Whether it calculates nothing."""
         return all(node.op in MOVES for node in self.inner)
 
-    def executions(self) -> dict[int, list[Node]]:
-        """Its values, by execution."""
-        result: dict[int, list[Node]] = defaultdict(list)
-        for node in self.given:
-            result[node.execution].append(node)
-        return result
-
 
 def matrix(nodes: list[Node], sensitivities: dict[int, Array], rows: int) -> Array:
     """How the projections move with the values of these nodes side by side."""
@@ -47,7 +40,7 @@ def matrix(nodes: list[Node], sensitivities: dict[int, Array], rows: int) -> Arr
     return np.hstack(found) if found else np.zeros((rows, 0))
 
 
-def holes_of(run: TapedRun, standings: Standings) -> list[Holes]:
+def holes_of(run: TapedRun) -> list[Holes]:
     """The holes of every statement of the backward, in the order in which they were first executed."""
     consumers: dict[int, list[Node]] = defaultdict(list)
     for node in run.nodes:

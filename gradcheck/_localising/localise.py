@@ -10,12 +10,12 @@ import numpy as np
 from gradcheck._localising.blame import Judge, Role
 from gradcheck._localising.holes import Holes, holes_of, matrix
 from gradcheck._localising.mismatch import Mismatch
-from gradcheck._localising.records import Key, Localisation, Needed, Suspect, System
+from gradcheck._localising.records import Key, Localisation, Needed, Suspect
 from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
 from gradcheck._localising.standing import Standing, Standings
-from gradcheck._localising.suspects import Need, Solvable, Solver
-from gradcheck._localising.tape import Array, TapedRun
+from gradcheck._localising.suspects import Need, Solvable, Solver, System
+from gradcheck._localising.tape import Array, Node, TapedRun
 
 #: for as many of the likeliest it is worked out what their values have to be
 MOST_EXAMINED = 8
@@ -59,13 +59,15 @@ def localise(
 class Study:
     """What one run tells."""
 
-    def __init__(self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()) -> None:
+    def __init__(
+        self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()
+    ) -> None:
         self.run = run
         self.mismatch = Mismatch(run, wrong, divisor)
         if only:
             self.mismatch = self.mismatch.restricted(only)
         self.standings = Standings(run, divisor)
-        self.holes: list[Holes] = holes_of(run, self.standings)
+        self.holes: list[Holes] = holes_of(run)
         self.solver = Solver(self.mismatch, self.standings)
         self.keys = key_of(run)
         self.suspects = self._solvable() if self.mismatch.wrong else []
@@ -98,7 +100,8 @@ class Study:
         """Whether the likeliest would have to give all that is wrong, or reads values that are not known to be right."""
         if len(self.mismatch.wrong) == 1:
             return False
-        return first.changes >= np.count_nonzero(self.mismatch.difference) or not first.reads_known
+        whole = int(np.count_nonzero(self.mismatch.difference))
+        return first.changes >= whole or first.need is not Need.KNOWN or not first.reads_known
 
     def _refined(self, members: list[Solvable]) -> list[Solvable]:
         """Each in turn replaced by the likeliest that explains what the others cannot."""
@@ -114,6 +117,11 @@ class Study:
             best = min(found, key=lambda each: _likelihood(each, judge.role(each)), default=one)
             result[number] = best if best.changes <= one.rank else one
         return result
+
+    def _free_system(self, nodes: list[Node]) -> System:
+        """How changes of values move the gradients, where what they have to be is not known."""
+        r = self.solver.difference
+        return System(tuple(nodes), matrix(nodes, self.solver.sensitivities, len(r)), r)
 
     def _blamed_for(self, one: Solvable) -> tuple[str, ...]:
         """The wrong gradients that its values move."""
@@ -137,12 +145,7 @@ class Study:
             _needed(one),
             [] if judge is None else judge.executions(one),
             judge is None or judge.reads_known(one),
-            one.system
-            or System(
-                tuple(nodes),
-                matrix(nodes, self.solver.sensitivities, len(self.solver.difference)),
-                self.solver.difference,
-            ),  # fmt: skip
+            one.system or self._free_system(nodes),
             self._blamed_for(one),
         )
 

@@ -18,9 +18,10 @@ ROWS = 160
 class Candidate:
     """A statement that gives derivatives that are not known to be right, and the range of what it can do."""
 
-    def __init__(self, holes: Holes, solver: Solver, mixed: Array | None) -> None:
+    def __init__(self, holes: Holes, solver: Solver, mixed: Array | None, memory: bool) -> None:
         self.holes = holes
-        self.nodes = solver.open_values(holes)
+        self.elsewhere = memory and bool(holes.memory)
+        self.nodes = solver.written_values(holes) if self.elsewhere else solver.open_values(holes)
         columns = matrix(self.nodes, solver.sensitivities, len(solver.combinations))
         self.range: Range = range_of(columns if mixed is None else mixed @ columns)
 
@@ -40,12 +41,17 @@ def fewest(solver: Solver, holes: Sequence[Holes]) -> list[Solvable]:
 
     From all candidates one after the other is left out while the rest still explains the difference: once beginning
     with those of most freedom, once with those nearest to the results. Of the sets that are left, the one with the
-    least freedom counts, then the one with fewer statements.
+    least freedom counts, then the one with fewer statements. If nothing explains it so, statements may also have written
+    elsewhere than they should.
     """
+    return _fewest(solver, holes, memory=False) or _fewest(solver, holes, memory=True)
+
+
+def _fewest(solver: Solver, holes: Sequence[Holes], memory: bool) -> list[Solvable]:
     rows = len(solver.combinations)
     mixed = np.random.default_rng(2).standard_normal((ROWS, rows)) / np.sqrt(rows) if rows > ROWS else None
     r = solver.difference if mixed is None else mixed @ solver.difference
-    found = [Candidate(one, solver, mixed) for one in holes]
+    found = [Candidate(one, solver, mixed, memory) for one in holes]
     found = [one for one in found if one.rank]
     orders: list[Callable[[Candidate], tuple[int, int]]] = [
         lambda one: (-one.rank, -one.first),
@@ -56,7 +62,7 @@ def fewest(solver: Solver, holes: Sequence[Holes]) -> list[Solvable]:
     if not sets:
         return []
     best = min(sets, key=lambda one: (sum(each.rank for each in one), len(one)))
-    return [Solvable(one.holes, one.nodes, one.rank) for one in sorted(best, key=lambda each: each.first)]
+    return [Solvable(one.holes, one.nodes, one.rank, one.elsewhere) for one in sorted(best, key=lambda each: each.first)]
 
 
 def _without_needless(candidates: list[Candidate], r: Array) -> list[Candidate]:

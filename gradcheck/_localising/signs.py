@@ -58,7 +58,7 @@ class Signs:
         result: dict[Place, list[Binding]] = defaultdict(list)
         for binding in self.run.bindings:
             inside = binding.node is None or not self.run.is_forward(binding.node)
-            if inside and binding.place.kind in ("bind", "parameter") and not (binding.place.name or "_")[0] == "_":
+            if inside and binding.place.kind in ("bind", "parameter") and (binding.place.name or "_")[0] != "_":
                 result[binding.place].append(binding)
         return result
 

@@ -155,9 +155,9 @@ class Standings:
             positions = np.asarray(pull(numbered)).reshape(-1)
             at = np.flatnonzero(positions)
             entries = positions[at].astype(int) - 1
-            if len(set(entries.tolist())) == len(entries) and np.all(positions[at] == entries + 1):
-                if not len(entries) or entries.max() < node.size:
-                    flat[entries] = known[source.index].reshape(-1)[at]
+            once = len(set(entries.tolist())) == len(entries) and np.all(positions[at] == entries + 1)
+            if once and np.all(entries < node.size):
+                flat[entries] = known[source.index].reshape(-1)[at]
 
     @cached_property
     def full(self) -> Known:

@@ -147,8 +147,7 @@ class Solver:
             if rank is not None and (best is None or rank < best.rank):
                 best = Solvable(holes, nodes, rank)
         if best is None:
-            written = {source.index for node in holes.memory for source in node.inputs}
-            nodes = self._moving([*(node for node in holes.given if node.index not in written), *holes.memory])
+            nodes = self.written_values(holes)
             rank = self.rank(nodes)
             best = None if rank is None else Solvable(holes, nodes, rank, elsewhere=True)
         return best
@@ -172,6 +171,11 @@ class Solver:
         yield open_
         if len(by_place) > 1:
             yield from by_place.values()
+
+    def written_values(self, holes: Holes) -> list[Node]:
+        """The memory after the writes of a statement, and what it gives otherwise, as far as it moves the gradients."""
+        written = {source.index for node in holes.memory for source in node.inputs}
+        return self._moving([*(node for node in holes.given if node.index not in written), *holes.memory])
 
     def open_values(self, holes: Holes) -> list[Node]:
         """Values of a statement that carry derivatives, move the gradients, and are not known to be right."""
@@ -220,7 +224,9 @@ class Solver:
             )
             one.system = System(tuple(own), matrix(own, sensitivities, len(self.combinations)), rest)
             if only and left <= TOLERANCE * float(np.linalg.norm(self.difference)):
-                one.needed = {node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own}
+                one.needed = {
+                    node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own
+                }
                 one.changing = sum(_differing(one.needed[node.index], self._present(node)) for node in own)
                 one.needs = dict(self._matched(one, own, uses))
 
@@ -251,13 +257,8 @@ class Solver:
         if not self.provenance.hands_on_forward(nodes):
             return
         found.exchanged = len(by_place) == 1 and any(
-            self.mismatch.is_mended(
-                {
-                    (node.place, node.execution): value
-                    for node, value in zip(nodes, values, strict=True)
-                    if node.place is not None
-                }
-            )
+            self.mismatch.is_mended({(node.place, node.execution): value
+                                     for node, value in zip(nodes, values, strict=True) if node.place is not None})
             for values in islice(self.provenance.alternatives(nodes), MOST_EXCHANGES)
         )
 
@@ -266,9 +267,7 @@ class Solver:
         """Where values of the forward come from."""
         return Provenance(self.mismatch.run)
 
-    def _matched(
-        self, found: Solvable, nodes: list[Node], used: dict[int, Array]
-    ) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
+    def _matched(self, found: Solvable, nodes: list[Node], used: dict[int, Array]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
         """What the needed values are, of those that differ from the present ones."""
         values = {node.index: self._present(node) for node in nodes}
         largest = max((float(np.max(np.abs(value), initial=0.0)) for value in values.values()), default=0.0)
