@@ -1,6 +1,13 @@
-"""What every room needs and no room owns: numbers, errors, verdicts, files, workers, wording.
+"""What every room may use. This room imports no other.
 
-These files import nothing else of the package but each other. `arrays.py` names the types (`Array`, `Values`, `Sizes`)
-and has the norms that are safe at the ends of the range; `verdict.py` turns a discrepancy and its error bar into right,
-wrong or inconclusive; `errors.py` calls the user's code, so that what it raises is told as theirs.
+What enters: arrays, numbers, names, paths.
+What leaves: norms, verdicts, modules, worker processes, words.
+
+`arrays.py` names the types of numbers (`Array`, `Values`, `Sizes`) and computes norms that are safe at the ends of
+the range. `verdict.py` turns discrepancies and error bars into a verdict. `errors.py` holds the errors that users
+see, and calls the user's code, so that an error in it is reported as theirs. `files.py` imports a user's file, and
+`user_files.py` says which files are the user's. `workers.py` starts processes. `wording.py` writes sizes, names,
+numbers and paths.
+
+Start with `verdict.py`: right, wrong or inconclusive, and how large an error may be missed.
 """

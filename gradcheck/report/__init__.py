@@ -1,9 +1,14 @@
-"""What people see: the records of a check, and each form in which they are read.
+"""What a check found, as records, and each form in which a user reads it.
 
-A check leaves `records.py`: gradients, laws, findings, trials. A finding is data: a `codes.FindingCode`, and evidence
-and labels of derivatives from `evidence.py`. `finding_phrases.py` is the one place where a finding becomes a sentence,
-`phrases.py` holds the words that all forms share, and there is one file a form: `text.py`, `markdown.py`, `html/`.
-JSON is `Report.to_json`, which docs/report-format.md describes field by field. Nothing reads a sentence back.
+What enters: what the other rooms found: gradients, laws, trials, findings, fixes.
+What leaves: a `Report`, and its text, HTML, Markdown, JSON and plain dict (docs/report-format.md describes each
+field). All values are builtins, so that a report can be sent to another process.
 
-Start with `records.py`, then `finding_phrases.py`.
+A finding is data: a code, evidence, and labels of derivatives. `finding_phrases.py` is the one place that puts it
+into words, and nothing reads a sentence back.
+
+Start with `records.py`: every field of a report. Then `codes.py` (what a finding can be), `evidence.py` (what it
+rests on) and `finding_phrases.py`. `text.py` is the report on a terminal, `markdown.py` and the `html` folder show
+the same records, and `phrases.py` holds the words that they share. `mutation_records.py` is the report of a mutation
+audit.
 """
