@@ -123,6 +123,8 @@ class _CheckRun:
     explain: bool
     executor: Executor | None
     progress: Progress
+    #: whether the entries of wrong gradients are differenced one by one, to say which are wrong
+    entries: bool = True
     evaluations: int = 0
     common: CommonFactor | None = None
     divided: bool = False
@@ -140,7 +142,8 @@ class _CheckRun:
     # -- a target ------------------------------------------------------------------------------------------------------
 
     def _of_target(self, target: Target) -> Report:
-        main = self._audit_target(target, AuditOptions(full=self.full), "checking")
+        options = AuditOptions(full=self.full, entries=self.entries)
+        main = self._audit_target(target, options, "checking")
         return self._with_activation_findings(
             self._with_line_findings(self._build_report(target.name, "", main, {}, None, []))
         )
@@ -177,7 +180,7 @@ class _CheckRun:
 
     def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> AuditOptions:
         if self.executor is None or not self.full:
-            return AuditOptions(full=self.full)
+            return AuditOptions(full=self.full, entries=self.entries)
         from gradcheck._numeric.shared_entries import entries_by
 
         return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
@@ -334,7 +337,7 @@ class _CheckRun:
         keeps_state = any(code.is_about_state for code in broken)
         try:
             known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
-            content = self._content(frozenset(code.law for code in clipped))
+            content = self._content(report, frozenset(code.law for code in clipped))
             found = explain(Question(self.subject, self.seed, self.common, failing, known, content, keeps_state))
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
@@ -391,7 +394,7 @@ class _CheckRun:
         common = set(self.common.blocks) if self.common else set()
         return common.union(*(trial.wrong for trial in report.trials))
 
-    def _content(self, laws: frozenset[str]) -> Content:
+    def _content(self, report: Report, laws: frozenset[str]) -> Content:
         """Whether an edit mends what it claims, and these laws, by the whole check of the edited code."""
         from gradcheck._checking.verifier import Claim, Verifier, behaviour
         from gradcheck._usercode.patching import EditedFunctions
@@ -400,6 +403,7 @@ class _CheckRun:
         subject = self.subject
         points = self._outcome_with_another_seed, self._outcome
         verifier = Verifier(points, (self._outcome_at_other_parameters,))
+        verifier.know(1, self._outcome_in(report))  # that is what the check itself has found
         factor = self.common.label if self.common else ""
         before = behaviour(self._run_once)
 
@@ -443,23 +447,28 @@ class _CheckRun:
 
     def _outcome_of(self, subject: Target | TargetFactory, seed: int) -> Outcome:
         """What a check without lines finds; gradients that only have a common factor wrong count as right beside it."""
-        from gradcheck._checking.verifier import Outcome
-
-        run = _CheckRun(subject, seed, False, False, None, lambda *_: None)
+        run = _CheckRun(subject, seed, False, False, None, lambda *_: None, entries=False)
         report = run.report()
         self.evaluations += run.evaluations
+        return run._outcome_in(report)
+
+    def _outcome_in(self, report: Report) -> Outcome:
+        """What this run, and its report, say of each gradient and law."""
+        from gradcheck._checking.verifier import Outcome
+
         excused: dict[str, Verdict] = {}
-        if run.common and not run.divided:
-            excused = dict.fromkeys(run.common.blocks, "right")
+        if self.common and not self.divided:
+            excused = dict.fromkeys(self.common.blocks, "right")
         verdicts: dict[str, Verdict] = {name: block.verdict for name, block in report.blocks.items()}
+        elsewhere = {
+            at: {name: excused.get(name, verdict) for name, verdict in found.items()}
+            for at, found in self.verdicts_at.items()
+        }
         return Outcome(
             verdicts | excused,
-            {
-                at: found | {name: excused[name] for name in excused if name in found}
-                for at, found in run.verdicts_at.items()
-            },
+            elsewhere,
             {law.name: law.holds for law in report.laws.values()},
-            run.common.label if run.common else "",
+            self.common.label if self.common else "",
         )
 
     def _one_size(self) -> Target | TargetFactory:

@@ -224,9 +224,7 @@ class Solver:
             )
             one.system = System(tuple(own), matrix(own, sensitivities, len(self.combinations)), rest)
             if only and left <= TOLERANCE * float(np.linalg.norm(self.difference)):
-                one.needed = {
-                    node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own
-                }
+                one.needed = {node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own}
                 one.changing = sum(_differing(one.needed[node.index], self._present(node)) for node in own)
                 one.needs = dict(self._matched(one, own, uses))
 
@@ -257,8 +255,13 @@ class Solver:
         if not self.provenance.hands_on_forward(nodes):
             return
         found.exchanged = len(by_place) == 1 and any(
-            self.mismatch.is_mended({(node.place, node.execution): value
-                                     for node, value in zip(nodes, values, strict=True) if node.place is not None})
+            self.mismatch.is_mended(
+                {
+                    (node.place, node.execution): value
+                    for node, value in zip(nodes, values, strict=True)
+                    if node.place is not None
+                }
+            )
             for values in islice(self.provenance.alternatives(nodes), MOST_EXCHANGES)
         )
 
@@ -267,7 +270,9 @@ class Solver:
         """Where values of the forward come from."""
         return Provenance(self.mismatch.run)
 
-    def _matched(self, found: Solvable, nodes: list[Node], used: dict[int, Array]) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
+    def _matched(
+        self, found: Solvable, nodes: list[Node], used: dict[int, Array]
+    ) -> Iterator[tuple[int, tuple[Standing, Node | None]]]:
         """What the needed values are, of those that differ from the present ones."""
         values = {node.index: self._present(node) for node in nodes}
         largest = max((float(np.max(np.abs(value), initial=0.0)) for value in values.values()), default=0.0)
