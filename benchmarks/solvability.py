@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from benchmarks.lines import CELLS, _planted, bugs, load, spoiled  # noqa: E402
+from lines import CELLS, _planted, bugs, load, spoiled  # noqa: E402
 from gradcheck._localising import localise  # noqa: E402
 from gradcheck._tape import TapedRun, tape_target  # noqa: E402
 

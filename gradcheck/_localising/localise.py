@@ -83,7 +83,7 @@ class Study:
         return [self.suspect(one, role, judge) for one, role in judged]
 
     def together(self, alone: list[Suspect]) -> list[Suspect]:
-        """Several statements, where none explains the difference, or where one does that reads what is wrong already."""
+        """Several statements, where none explains the difference, or one does that reads what is wrong already."""
         if not self.mismatch.wrong or (alone and not self._is_doubtful(alone[0])):
             return []
         found = fewest(self.solver, self.holes)
@@ -95,7 +95,7 @@ class Study:
         return [self.suspect(one, judge.role(one), judge) for one in sorted(found, key=lambda one: one.first)]
 
     def _is_doubtful(self, first: Suspect) -> bool:
-        """Whether the likeliest would have to give all that is wrong, or reads values that are not known to be right."""
+        """Whether the likeliest would have to give all that is wrong, or reads values not known to be right."""
         if len(self.mismatch.wrong) == 1:
             return False
         whole = int(np.count_nonzero(self.mismatch.difference))

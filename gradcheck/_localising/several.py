@@ -41,8 +41,8 @@ def fewest(solver: Solver, holes: Sequence[Holes]) -> list[Solvable]:
 
     From all candidates one after the other is left out while the rest still explains the difference: once beginning
     with those of most freedom, once with those nearest to the results. Of the sets that are left, the one with the
-    least freedom counts, then the one with fewer statements. If nothing explains it so, statements may also have written
-    elsewhere than they should.
+    least freedom counts, then the one with fewer statements. If nothing explains it so, statements may also have
+    written elsewhere than they should.
     """
     return _fewest(solver, holes, memory=False) or _fewest(solver, holes, memory=True)
 

@@ -8,9 +8,11 @@ left. After an edit that mends a part the backward is taped again, edited, until
 from __future__ import annotations
 
 import linecache
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from types import CodeType
 
 import numpy as np
@@ -33,14 +35,17 @@ from gradcheck._usercode.source import Edit, Source
 MOST_SUSPECTS = 6
 #: faults that are mended one after the other
 MOST_ROUNDS = 6
-#: tokens that a small edit changes: where the likeliest suspect has one, the others are not asked
-SMALL_EDIT = 4.0
+#: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
+SMALLEST_EDIT = 2
 #: directions along which the tape has to agree with the measured slope
 DIRECTIONS = 2
 #: the step of those differences
 STEP = 1e-6
 #: how far tape and slope may be apart, relative to the gradient: differences of one step are no better
 BELIEVED = 1e-5
+
+
+_TOKEN = re.compile(r"\w+|\S")
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,10 @@ def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected:
             second = _run_or_none(others[0])
             localisation = localise(run, sorted(wrong), second=second)
             found.localisation = localisation if number == 0 else found.localisation
-            fault = _likeliest_mend(run, localisation, [one.run for one in others])
+            again = [one.run for one in others]
+            fault = _likeliest_mend(run, localisation, again)
+            if fault is None and len(wrong) > 1:
+                fault = _mend_of_one_gradient(run, wrong, second, again)
         if fault is None or fault.mend is None:
             found.faults += [Mended(one, one.blamed_for or tuple(sorted(wrong))) for one in _region(localisation)]
             return found
@@ -184,24 +192,42 @@ def _region(localisation: Localisation) -> list[Suspect]:
 
 
 def _likeliest_mend(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
-    """The first suspect that a small edit mends; else the one whose edit mends most and changes least."""
-    best: tuple[tuple[int, float], Mended] | None = None
+    """The suspect whose edit mends most and changes least; of equal ones, the likelier."""
+    best: tuple[tuple[int, int], Mended] | None = None
     for suspect in found.suspects[:MOST_SUSPECTS]:
         edits = mends(run, suspect.statement, again, Budget())
         if not edits:
             continue
         fault = Mended(suspect, edits[0].gradients, edits[0], tuple(edits[1:]))
-        change = _size(edits[0])
-        if not edits[0].remaining and change <= SMALL_EDIT:
-            return fault
-        key = len(edits[0].remaining), change
+        key = len(edits[0].remaining), _tokens_changed(edits[0], suspect.statement.source.text)
         if best is None or key < best[0]:
             best = key, fault
+        if best[0] <= (0, SMALLEST_EDIT):
+            break
     return best[1] if best is not None else None
 
 
-def _size(mend: Mend) -> float:
-    return float(sum(len(edit.text) for edit in mend.edits)) / 4
+def _mend_of_one_gradient(
+    run: TapedRun, wrong: set[str], second: TapedRun | None, again: Sequence[Callable[[], TapedRun]]
+) -> Mended | None:
+    """Of several faults: a mend of the first gradient that can be mended while the others may become what they like."""
+    for name in sorted(wrong):
+        fault = _likeliest_mend(run, localise(run, sorted(wrong), second=second, only=[name]), again)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _tokens_changed(mend: Mend, text: str) -> int:
+    """How many tokens of the source a mend takes away and adds."""
+    source = Source(mend.file, text)
+    first, last = min(edit.start[0] for edit in mend.edits), max(edit.end[0] for edit in mend.edits)
+    after = Source(mend.file, source.edited(mend.edits))
+    grown = len(after.lines) - len(source.lines)
+    old = _TOKEN.findall(source.lines_between(first, last))
+    new = _TOKEN.findall(after.lines_between(first, last + grown))
+    same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    return len(old) + len(new) - 2 * sum(block.size for block in same)
 
 
 def _wrong(run: TapedRun) -> set[str]:

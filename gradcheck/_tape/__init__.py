@@ -34,9 +34,9 @@ An array's memory has versions, and views find theirs by position in it (`buffer
 slices and writes in place need no care. `rules` know the derivatives, always with one leading axis for many seeds;
 `sweep` goes back over the tape.
 
-Reading order: `places`, `nodes`, `hooks`, `expressions`, `rewriting`, `buffers`, `tape`, `rules`, `writes`,
-`libraries`, `ufuncs`, `calls`, `recorder`, `sweep`, `program`, `driving`, `replay`, `taping`. Each imports only from
-those before it.
+Read `taping.py` first: one run and all that can be asked of it. Then, in the order in which they depend on each other:
+`places.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `buffers.py`, `recorder.py`, `calls.py`, `writes.py`, the folder
+`rules`, `sweep.py`, `replay.py`.
 """
 
 from gradcheck._tape.nodes import Binding, Call, Node, Write

@@ -1,0 +1,153 @@
+"""Lines and edits by the tape: solvable statements, the smallest edit, one fault after the other."""
+
+from __future__ import annotations
+
+import linecache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck._common.files import load
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.tape_findings import tape_findings
+from gradcheck.report.codes import FindingCode
+
+HEAD = """\
+import numpy as np
+import gradcheck
+
+
+class Net:
+    def __init__(self, rng, D, H):
+        self.W, self.U = rng.standard_normal((H, H)) / 2, rng.standard_normal((H, D))
+
+    def forward(self, x):
+        self.x, self.h = x, [np.zeros(len(self.W))]
+        for xt in x:
+            self.h.append(np.tanh(self.W @ self.h[-1] + self.U @ xt))
+        return 0.5 * float(sum(np.sum(h**2) for h in self.h))
+
+    def backward(self):
+        dW, dU, carry = np.zeros_like(self.W), np.zeros_like(self.U), np.zeros(len(self.W))
+        for t in range(len(self.x), 0, -1):
+            dh = self.h[t] + carry
+            da = dh * (1 - self.h[t]**2)
+            dW += np.outer(da, self.h[t - 1])
+            dU += np.outer(da, self.x[t - 1])
+            carry = self.W.T @ da
+        return {"W": dW, "U": dU}
+
+
+@gradcheck.target
+def cell(rng, *, T=4, D=2, H=3):
+    net, x = Net(rng, D, H), rng.standard_normal((T, D))
+
+    def grads():
+        net.forward(x)
+        return net.backward()
+
+    return gradcheck.Target({"W": net.W, "U": net.U}, lambda: net.forward(x), grads)
+"""
+SIZES = {"T": 4, "D": 2, "H": 3}
+
+
+def cell(tmp_path: Path, *bugs: tuple[str, str]) -> Any:
+    """The factory of the network with these bugs, from a file of its own."""
+    text = HEAD
+    for old, new in bugs:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file = tmp_path / "cell.py"
+    file.write_text(text)
+    return load(file).cell
+
+
+def line_of(text: str) -> int:
+    """The line of the right file that has this text."""
+    return HEAD[: HEAD.index(text)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("da = dh * (1 - self.h[t]**2)", "da = dh * (1 - self.h[t])"),
+        ("dW += np.outer(da, self.h[t - 1])", "dW += np.outer(da, self.h[t])"),
+        ("carry = self.W.T @ da", "carry = self.W @ da"),
+        ("dh = self.h[t] + carry", "dh = self.h[t] - carry"),
+    ],
+)
+def test_one_fault_is_named_and_mended(tmp_path: Path, old: str, new: str) -> None:
+    """A single wrong line would be named wrongly, or mended in another style or place than it was right."""
+    found = find_by_tape(cell(tmp_path, (old, new)), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (fault,) = found.faults
+    line = line_of(old)
+    assert fault.suspect.line == line
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.line, finding.fix.verified) == (line, True)
+    assert set(finding.blocks) <= {"W", "U"}
+    source = found.sources[str(tmp_path / "cell.py")]
+    mended = source.edited(found.edits[source.file]).split("\n")[line - 1].strip()
+    assert abs(len(mended) - len(old)) < 3  # if it is not the same, then one as short
+
+
+def test_two_faults_one_after_the_other(tmp_path: Path) -> None:
+    """What the first edit uncovers would not be looked at, or its edit be placed as if the first were not there."""
+    factory = cell(tmp_path, ("self.h[t - 1])", "self.h[t])"), ("np.outer(da, self.x", "np.outer(dh, self.x"))
+    found = find_by_tape(factory, 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert sorted(fault.suspect.line for fault in found.faults) == [line_of("dW +="), line_of("dU +=")]
+    assert {finding.blocks for finding in tape_findings(found, verified=False)} == {("W",), ("U",)}
+
+
+def test_right_code_has_no_fault(tmp_path: Path) -> None:
+    """Right code would be accused."""
+    assert find_by_tape(cell(tmp_path), 0, SIZES, {"W", "U"}) is None
+
+
+def test_other_gradients_than_the_check_found_wrong_are_not_looked_at(tmp_path: Path) -> None:
+    """Where the tape and the check do not agree, lines would be named for gradients that are right."""
+    factory = cell(tmp_path, ("self.h[t - 1])", "self.h[t])"))
+    assert find_by_tape(factory, 0, SIZES, {"U"}) is None
+
+
+def test_source_lines_are_looked_up_as_before_afterwards(tmp_path: Path) -> None:
+    """Tracebacks would show the lines of an edit that was only tried."""
+    factory = cell(tmp_path, ("self.h[t - 1])", "self.h[t])"), ("np.outer(da, self.x", "np.outer(dh, self.x"))
+    file = str(tmp_path / "cell.py")
+    before = linecache.getlines(file)
+    find_by_tape(factory, 0, SIZES, {"W", "U"})
+    assert linecache.getlines(file) == before
+
+
+def test_a_fault_without_an_edit_is_told(tmp_path: Path) -> None:
+    """A fault that nothing mends would not be told at all."""
+    factory = cell(tmp_path, ("da = dh * (1 - self.h[t]**2)", "da = np.sort(dh) * np.cos(self.h[t] * 17.3)"))
+    found = find_by_tape(factory, 0, SIZES, {"W", "U"})
+    assert found is not None
+    if found.still_wrong:
+        finding = tape_findings(found, verified=False)[-1]
+        assert (finding.code, finding.fix) == (FindingCode.WRONG_LINE, None)
+        assert finding.line == line_of("da = dh")
+    else:
+        assert found.faults[0].suspect.line == line_of("da = dh")
+
+
+def test_a_target_without_sizes_is_confirmed_at_other_parameters() -> None:
+    """A single Target would get edits that fit its one point by chance."""
+    w = np.array([0.3, -0.7])
+
+    def grads() -> dict[str, Any]:
+        return {"w": -np.cos(w)}
+
+    target = gradcheck.Target({"w": w}, lambda: float(np.sum(np.sin(w))), grads)
+    found = find_by_tape(target, 0, {}, {"w"})
+    assert found is not None
+    (fault,) = found.faults
+    assert fault.mend is not None
+    assert "-" not in fault.mend.edits[0].text
