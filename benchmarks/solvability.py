@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from lines import CELLS, _planted, bugs, load, spoiled  # noqa: E402
+from lines import CELLS, Bug, _planted, bugs, load, source_of, spoiled  # noqa: E402
 from gradcheck._localising import localise  # noqa: E402
 from gradcheck._tape import TapedRun, tape_target  # noqa: E402
 
@@ -68,7 +68,7 @@ def wrong_gradients(run: TapedRun) -> list[str]:
 def begun(factory: Any, seed: int) -> Any:
     """The factory's target at its own sizes."""
     target = factory.build(seed, factory.sizes)
-    target.begin(np.random.default_rng(seed))
+    target.draw_cotangents(np.random.default_rng(seed))
     return target
 
 
@@ -77,12 +77,11 @@ def changes_the_loss(target: Any, original: Any) -> bool:
     return not np.array_equal(target.loss_at(target.values()), original.loss_at(original.values()))
 
 
-def judged(name: str, number: int, seed: int) -> Outcome:
+def judged(name: str, bug: Bug, seed: int) -> Outcome:
     """Plant a bug and look for it."""
     cell = CELLS[name]
-    source, found = bugs(cell)
-    text, before, after = spoiled(source, [found[number]])
-    outcome = Outcome(name, found[number][0].lineno, before[0], after[0], "raises")
+    text, before, after = spoiled(source_of(name), [bug])
+    outcome = Outcome(name, bug.first, before, after, "raises")
     with _planted(cell, text) as folder, np.errstate(all="ignore"):
         try:
             factory = getattr(load(folder, cell), cell.target)
@@ -136,9 +135,9 @@ def main() -> None:
     everything: list[Outcome] = []
     pool = multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1)
     for name in options.cells:
-        count = len(bugs(CELLS[name])[1])
-        chosen = rng.sample(range(count), min(options.sample or count, count))
-        outcomes = pool.starmap(judged, [(name, number, options.seed) for number in chosen], chunksize=1)
+        found = bugs(name)
+        chosen = rng.sample(found, min(options.sample or len(found), len(found)))
+        outcomes = pool.starmap(judged, [(name, bug, options.seed) for bug in chosen], chunksize=1)
         everything += outcomes
         print(row(name, outcomes), flush=True)
         for one in outcomes if options.misses else ():

@@ -89,7 +89,7 @@ class Frame:
         return self._calculated(node, self._new) if found is None else found
 
     def _calculated(self, node: ast.expr, of: Callable[[ast.expr], Any]) -> Any:
-        method = _METHODS.get(type(node), Frame._whole)
+        method: Callable[..., Any] = _METHODS.get(type(node), Frame._whole)
         try:
             return method(self, node, of)
         except UnknownError:
