@@ -26,9 +26,10 @@ What enters: a `TapedRun` and the names of the gradients that are wrong. What le
 Small sizes, all different and none a multiple of another, tell most; up to 512 gradient entries are looked at one by
 one, of more, random combinations.
 
-Reading order: `mismatch` (r and projections), `solving` (ranges), `standing` (what a value is a derivative of), `holes`
-(the values of a statement), `provenance` (which step of the forward), `suspects` (who could be at fault, needed
-values), `blame` (what a statement makes of right inputs), `records`, `several`, `signs`, `localise`. Only `tape` imports from other rooms.
+Reading order: `mismatch` (r and projections), `solving` (ranges), `standing` (what a value is a derivative of),
+`holes` (the values of a statement), `provenance` (which step of the forward), `suspects` (who could be at fault, needed
+values), `blame` (what a statement makes of right inputs), `records`, `several`, `signs`, `localise`. Only `tape`
+imports from other rooms.
 """
 
 from gradcheck._localising.localise import localise

@@ -33,7 +33,7 @@ class Mismatch:
         self.names = [
             name
             for name, value in self.true.items()
-            if run.sinks.get(name) is not None and np.shape(run.gradients.get(name)) == value.shape
+            if run.sinks.get(name) is not None and name in run.gradients and run.gradients[name].shape == value.shape
         ]
         self.wrong = [name for name in self.names if name in wrong]
         #: wrong blocks that nothing on the tape was returned for
@@ -67,7 +67,9 @@ class Mismatch:
             counted[a:b] = True
         if counted.sum() <= count:
             return np.eye(self.entries)[counted]
-        return np.random.default_rng(seed).standard_normal((count, self.entries)) * counted / np.sqrt(count)
+        drawn: Array = np.random.default_rng(seed).standard_normal((count, self.entries))
+        drawn *= counted / np.sqrt(count)
+        return drawn
 
     def projections(self, combinations: Array) -> dict[str, Array]:
         """The combinations in the form that the tape takes."""

@@ -41,8 +41,8 @@ def fewest(solver: Solver, holes: Sequence[Holes]) -> list[Solvable]:
 
     From all candidates one after the other is left out while the rest still explains the difference: once beginning
     with those of most freedom, once with those nearest to the results. Of the sets that are left, the one with the
-    least freedom counts, then the one with fewer statements. If nothing explains it so, statements may also have written
-    elsewhere than they should.
+    least freedom counts, then the one with fewer statements. If nothing explains it so, statements may also have
+    written elsewhere than they should.
     """
     return _fewest(solver, holes, memory=False) or _fewest(solver, holes, memory=True)
 
@@ -62,7 +62,8 @@ def _fewest(solver: Solver, holes: Sequence[Holes], memory: bool) -> list[Solvab
     if not sets:
         return []
     best = min(sets, key=lambda one: (sum(each.rank for each in one), len(one)))
-    return [Solvable(one.holes, one.nodes, one.rank, one.elsewhere) for one in sorted(best, key=lambda each: each.first)]
+    best.sort(key=lambda one: one.first)
+    return [Solvable(one.holes, one.nodes, one.rank, one.elsewhere) for one in best]
 
 
 def _without_needless(candidates: list[Candidate], r: Array) -> list[Candidate]:

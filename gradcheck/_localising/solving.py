@@ -50,7 +50,7 @@ def range_of(matrix: Array) -> Range:
     if not matrix.size or not np.all(np.isfinite(matrix)):
         return Range(np.zeros((len(matrix), 0)))
     if matrix.shape[1] > 2 * matrix.shape[0]:  # its range is that of a square factor
-        matrix = np.linalg.qr(matrix.T, mode="r").T
+        matrix = np.asarray(np.linalg.qr(matrix.T, mode="r")).T
     u, s, _ = np.linalg.svd(matrix, full_matrices=False)
     return Range(u[:, s > CUTOFF * s[0]])
 
