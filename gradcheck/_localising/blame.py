@@ -59,7 +59,7 @@ class Judge:
                 given[node.execution].append(node)
         result, served, totals = [], self.served(suspect), _totals(holes)
         for number, nodes in sorted(inner.items()):
-            found = [(self._gives(node, totals), node.op in MOVES) for node in given[number]]
+            found = [(self._gives(node, suspect, totals), node.op in MOVES) for node in given[number]]
             if found:
                 carrying = [one for one in found if one[0] != Standing.PLAIN] or found
                 right = all(served[one.index] for one in _read(nodes, holes, totals))
@@ -125,11 +125,18 @@ class Judge:
         if standing is Standing.PARTIAL and giver is not reader:
             source = self.standings.source(node)
             return source is not None and origin(source).index in giver.sources & reader.sources
-        return standing in (Standing.FULL, Standing.ZERO)
+        if standing is Standing.FULL:  # of something else, if it was only handed on and has to change
+            return node.op not in MOVES or node.index not in giver.needs
+        return standing is Standing.ZERO
 
-    def _gives(self, node: Node, totals: set[tuple[int, int]]) -> Standing:
-        """The standing of a value; of a sum that goes on over executions, that of what is added."""
+    def _gives(self, node: Node, suspect: Solvable, totals: set[tuple[int, int]]) -> Standing:
+        """The standing of a value; of a sum that goes on over executions, that of what is added.
+
+        The derivative of something else, handed on where another is needed, is nothing.
+        """
         found = self.standings.of(node)
+        if found is Standing.FULL and node.op in MOVES and node.index in suspect.needs:
+            return Standing.UNKNOWN
         added = [one for k, one in enumerate(node.inputs) if _slot(node, k) not in totals]
         if found is Standing.FULL or len(added) == len(node.inputs) or len(added) != 1:
             return found

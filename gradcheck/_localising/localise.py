@@ -59,7 +59,9 @@ def localise(
 class Study:
     """What one run tells."""
 
-    def __init__(self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()) -> None:
+    def __init__(
+        self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()
+    ) -> None:
         self.run = run
         self.mismatch = Mismatch(run, wrong, divisor)
         if only:
@@ -83,11 +85,11 @@ class Study:
         return [self.suspect(one, role, judge) for one, role in judged]
 
     def together(self, alone: list[Suspect]) -> list[Suspect]:
-        """Several statements, where none explains the difference, or one does that reads what is wrong already."""
+        """Several statements, where none explains the difference, or where it is doubtful that only one is at fault."""
         if not self.mismatch.wrong or (alone and not self._is_doubtful(alone[0])):
             return []
         found = fewest(self.solver, self.holes)
-        if len(found) < 2 or (alone and sum(one.rank for one in found) >= alone[0].changes):
+        if len(found) < 2 or (alone and not self._is_less(found, alone[0])):
             return []
         found = self._refined(self._refined(found))
         self.solver.add_needed(*found)
@@ -95,11 +97,16 @@ class Study:
         return [self.suspect(one, judge.role(one), judge) for one in sorted(found, key=lambda one: one.first)]
 
     def _is_doubtful(self, first: Suspect) -> bool:
-        """Whether the likeliest would have to give all that is wrong, or reads values not known to be right."""
+        """Whether it would have to give all that is wrong, or into unknown values, or reads some that may be wrong."""
         if len(self.mismatch.wrong) == 1:
             return False
         whole = int(np.count_nonzero(self.mismatch.difference))
         return first.changes >= whole or first.need is not Need.KNOWN or not first.reads_known
+
+    def _is_less(self, found: list[Solvable], alone: Suspect) -> bool:
+        """Whether several have less freedom than the one; or the same, if that is the freedom to give all anew."""
+        freedom, whole = sum(one.rank for one in found), int(np.count_nonzero(self.mismatch.difference))
+        return freedom < alone.changes or freedom == alone.changes >= whole
 
     def _refined(self, members: list[Solvable]) -> list[Solvable]:
         """Each in turn replaced by the likeliest that explains what the others cannot."""

@@ -11,7 +11,7 @@ from gradcheck._localising.solving import TOLERANCE
 from gradcheck._localising.tape import Array, Place, TapedRun
 
 #: the most gradient entries that are looked at one by one; of more, random combinations are
-MOST_ENTRIES = 256
+MOST_ENTRIES = 512
 
 
 class Mismatch:
@@ -67,8 +67,9 @@ class Mismatch:
             counted[a:b] = True
         if counted.sum() <= count:
             return np.eye(self.entries)[counted]
-        drawn = np.random.default_rng(seed).standard_normal((count, self.entries))
-        return np.asarray(drawn * counted / np.sqrt(count))
+        drawn: Array = np.random.default_rng(seed).standard_normal((count, self.entries))
+        drawn *= counted / np.sqrt(count)
+        return drawn
 
     def projections(self, combinations: Array) -> dict[str, Array]:
         """The combinations in the form that the tape takes."""

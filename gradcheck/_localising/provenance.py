@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES
+from gradcheck._localising.standing import MOVES, origin
 from gradcheck._localising.tape import Array, Node, Place, TapedRun
 
 #: a place of the forward in the calls around it, and the operation there
 Series = tuple[tuple[Place, ...], Place, str]
 
-#: how often a value may have been handed on
+#: how far back a value is followed
 _MOST_MOVES = 100
+#: of how many operations a function of one operand may consist
+_DEEPEST = 8
 
 
 class Provenance:
@@ -33,16 +36,63 @@ class Provenance:
 
     def step(self, node: Node) -> tuple[Series, int] | None:
         """The series of the forward that a value was handed on from, and which of it: 0 for the first execution."""
-        for _ in range(_MOST_MOVES):
-            node = self.run.twins.get(node.index, node)
-            if node.op not in MOVES or len(node.inputs) != 1 or node.inputs[0].size != node.size:
-                break
-            node = node.inputs[0]
-        return self._where.get(node.index)
+        node = origin(self.run.twins.get(node.index, node))
+        node = self.run.twins.get(node.index, node)
+        return self._where.get(origin(node).index)
 
     def hands_on_forward(self, nodes: list[Node]) -> bool:
-        """Whether these are values of the forward."""
-        return any(self.step(node) is not None for node in nodes)
+        """Whether these are values of the forward, or what it was given."""
+        return any(self.step(node) is not None or self.run.is_forward(origin(node)) for node in nodes)
+
+    def local_derivatives(self, nodes: list[Node]) -> Iterator[list[Array]]:
+        """The derivatives of elementwise functions of the forward at the values that these were calculated from.
+
+        A value belongs to the function whose result, or whose operand, is a value that was read for it.
+        """
+        read = [self._read(node) for node in nodes]
+        for output in (True, False):
+            table: dict[int, list[Array]] = defaultdict(list)
+            for result, operand, slope in self._slopes:
+                table[(result if output else operand).index].append(slope)
+            found = [
+                [slope for one in each for slope in table.get(one.index, ()) if slope.shape == node.shape]
+                for node, each in zip(nodes, read, strict=True)
+            ]
+            if all(found):
+                yield from ([each[k] for each in found] for k in range(min(map(len, found))))
+
+    def _read(self, node: Node) -> list[Node]:
+        """The values of the forward that a value was calculated from, by way of the calculations next to it."""
+        result, waiting, seen = list[Node](), [node], set[int]()
+        while waiting and len(seen) < _MOST_MOVES:
+            one = waiting.pop()
+            if one.index in seen:
+                continue
+            seen.add(one.index)
+            handed = origin(self.run.twins.get(one.index, one))
+            handed = self.run.twins.get(handed.index, handed)
+            if handed.index in self._where:
+                result.append(handed)
+            else:
+                waiting.extend(one.inputs)
+        return result
+
+    @cached_property
+    def _slopes(self) -> list[tuple[Node, Node, Array]]:
+        """Of elementwise functions: the result, the one operand, and the derivative of the one by the other."""
+        result = []
+        for series in self._series.values():
+            for start in series:
+                node, slope = start, np.ones((1, *start.shape))
+                for _ in range(_DEEPEST):
+                    if len(node.inputs) != 1 or node.inputs[0].shape != start.shape or node.op == "matmul":
+                        break
+                    slope = np.asarray(node.pulls[0](slope)).reshape(slope.shape)
+                    moves = node.op in MOVES
+                    node = node.inputs[0]
+                    if not moves:
+                        result.append((origin(start), origin(node), slope[0]))
+        return result
 
     def alternatives(self, nodes: list[Node]) -> Iterator[list[Array]]:
         """Other values of the forward in the place of some that are handed on: of another step, or another series."""

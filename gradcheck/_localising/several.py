@@ -62,9 +62,8 @@ def _fewest(solver: Solver, holes: Sequence[Holes], memory: bool) -> list[Solvab
     if not sets:
         return []
     best = min(sets, key=lambda one: (sum(each.rank for each in one), len(one)))
-    return [
-        Solvable(one.holes, one.nodes, one.rank, one.elsewhere) for one in sorted(best, key=lambda each: each.first)
-    ]
+    best.sort(key=lambda one: one.first)
+    return [Solvable(one.holes, one.nodes, one.rank, one.elsewhere) for one in best]
 
 
 def _without_needless(candidates: list[Candidate], r: Array) -> list[Candidate]:

@@ -159,12 +159,33 @@ class Standings:
             if once and np.all(entries < node.size):
                 flat[entries] = known[source.index].reshape(-1)[at]
 
+    def _turns_sign(self, index: int) -> bool:
+        """Whether its derivative is that of another value but for the sign, so that a wrong sign would look right."""
+        node = self.run.nodes[index]
+        turned = node.op == "negative" or (node.op == "subtract" and node.operands == (1,))
+        return turned or index in self._subtracted
+
+    @cached_property
+    def _subtracted(self) -> set[int]:
+        """Values that are only subtracted from others, except for parameters."""
+        run, uses, result = self.run, defaultdict(list), set[int]()
+        for consumer, operand in run.contributions:
+            uses[run.nodes[consumer].inputs[operand].index].append((run.nodes[consumer], operand))
+        for index in sorted(uses, reverse=True):
+            if run.nodes[index].label not in run.base and all(
+                (one.op == "subtract" and len(one.inputs) == 2 and operand == 1)
+                or (one.op in MOVES and one.index in result)
+                for one, operand in uses[index]
+            ):
+                result.add(index)
+        return result
+
     @cached_property
     def full(self) -> Known:
         """The derivatives through all uses."""
         result = Known()
         for index, value in self.full_derivatives.items():
-            if not _turns_sign(self.run.nodes[index]):
+            if not self._turns_sign(index):
                 result.add(value, index)
         return result
 
@@ -182,7 +203,7 @@ class Standings:
             source = run.nodes[consumer].inputs[operand]
             uses[source.index].append((consumer, part))
         for index, found in uses.items():
-            if _turns_sign(run.nodes[index]):
+            if self._turns_sign(index):
                 continue
             found.sort(key=lambda one: one[0])
             parts = [part for _, part in found]
@@ -223,11 +244,6 @@ def origin(node: Node) -> Node:
     while node.op in MOVES and len(node.inputs) == 1 and node.inputs[0].size == node.size:
         node = node.inputs[0]
     return node
-
-
-def _turns_sign(node: Node) -> bool:
-    """Whether its derivative is that of its operand but for the sign, so that a wrong sign would look right."""
-    return node.op == "negative" or (node.op == "subtract" and node.operands == (1,))
 
 
 class _Values:

@@ -16,8 +16,10 @@ from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
 from gradcheck._localising.provenance import Provenance
 from gradcheck._localising.solving import TOLERANCE, range_of, solution
 from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
-from gradcheck._localising.tape import Array, Node, Place
+from gradcheck._localising.tape import Array, Node
 
+#: needed values are worked out to this share of the largest of them
+NOISE = 1e-4
 #: how many other values of the forward are tried in the place of one that is handed on
 MOST_EXCHANGES = 24
 #: random combinations of the gradients by which most statements are told to be innocent
@@ -168,9 +170,9 @@ class Solver:
         if self.rank(open_) is None:
             yield given
             return
-        yield open_
         if len(by_place) > 1:
-            yield from by_place.values()
+            yield from sorted(by_place.values(), key=lambda nodes: nodes[0].op in MOVES)
+        yield open_
 
     def written_values(self, holes: Holes) -> list[Node]:
         """The memory after the writes of a statement, and what it gives otherwise, as far as it moves the gradients."""
@@ -188,7 +190,8 @@ class Solver:
     def _starts(self, node: Node) -> bool:
         """Whether it is a gradient, or a constant other than zero."""
         begin = origin(node)
-        return node.index in self._sinks or (not begin.inputs and begin.label is None and bool(np.any(node.value)))
+        constant = not begin.inputs and not self.mismatch.run.is_forward(begin)
+        return node.index in self._sinks or (constant and bool(np.any(node.value)))
 
     def _moving(self, nodes: list[Node]) -> list[Node]:
         return [node for node in nodes if node.index in self.sensitivities]
@@ -224,7 +227,9 @@ class Solver:
             )
             one.system = System(tuple(own), matrix(own, sensitivities, len(self.combinations)), rest)
             if only and left <= TOLERANCE * float(np.linalg.norm(self.difference)):
-                one.needed = {node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own}
+                one.needed = {
+                    node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own
+                }
                 one.changing = sum(_differing(one.needed[node.index], self._present(node)) for node in own)
                 one.needs = dict(self._matched(one, own, uses))
 
@@ -245,24 +250,23 @@ class Solver:
         return result
 
     def add_exchange(self, found: Solvable) -> None:
-        """Of a statement that hands on values of the forward: whether others of the forward would make all right."""
+        """Whether others make all right: values of the forward in the place of those that are handed on; derivatives of
+        single operations of the forward in the place of a factor that was calculated from its values."""
         nodes = sorted(found.nodes, key=lambda node: node.index)
-        if found.elsewhere or any(node.op not in MOVES or self.standings.carries[node.index] for node in nodes):
+        if found.elsewhere or any(self.standings.carries[node.index] for node in nodes):
             return
-        by_place: dict[Place | None, list[Node]] = defaultdict(list)
-        for node in nodes:
-            by_place[node.place].append(node)
-        if not self.provenance.hands_on_forward(nodes):
-            return
-        found.exchanged = len(by_place) == 1 and any(
-            self.mismatch.is_mended(
-                {
-                    (node.place, node.execution): value
-                    for node, value in zip(nodes, values, strict=True)
-                    if node.place is not None
-                }
-            )
-            for values in islice(self.provenance.alternatives(nodes), MOST_EXCHANGES)
+        one_place = len({node.place for node in nodes}) == 1
+        if all(node.op in MOVES for node in nodes):
+            if self.provenance.hands_on_forward(nodes):
+                found.exchanged = one_place and self._is_mended_by(nodes, self.provenance.alternatives(nodes))
+        elif one_place and self._is_mended_by(nodes, self.provenance.local_derivatives(nodes)):
+            found.exchanged = True
+
+    def _is_mended_by(self, nodes: list[Node], alternatives: Iterator[list[Array]]) -> bool:
+        where = [(node.place, node.execution) for node in nodes if node.place is not None]
+        return len(where) == len(nodes) and any(
+            self.mismatch.is_mended(dict(zip(where, values, strict=True)))
+            for values in islice(alternatives, MOST_EXCHANGES)
         )
 
     @cached_property
@@ -277,8 +281,8 @@ class Solver:
         values = {node.index: self._present(node) for node in nodes}
         largest = max((float(np.max(np.abs(value), initial=0.0)) for value in values.values()), default=0.0)
         for index, value in (found.needed or {}).items():
-            size = max(float(np.max(np.abs(value))), 1e-9 * largest)
+            size = max(float(np.max(np.abs(value))), NOISE * largest)
             if np.max(np.abs(value - values[index])) > EQUAL * size:
-                vanishes = float(np.max(np.abs(value))) <= 1e-8 * float(np.max(np.abs(values[index])))
+                vanishes = float(np.max(np.abs(value))) <= EQUAL * NOISE * largest
                 part = None if np.all(used[index]) else used[index].reshape(value.shape)
                 yield index, self.standings.match(np.zeros_like(value) if vanishes else value, part)

@@ -1,0 +1,81 @@
+"""Sensitivities of a small backward, ranges, and what they say of innocent lines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradcheck._localising.holes import holes_of, matrix
+from gradcheck._localising.localise import Study
+from gradcheck._localising.mismatch import Mismatch
+from gradcheck._localising.solving import range_of, solution
+from tests.gradcheck._localising.nets import run_of
+
+
+def _of_line(found, text):
+    return next(one for one in found if one.statement.text.startswith(text))
+
+
+def test_range_tells_what_is_inside_from_what_is_not():
+    """If this failed, innocent statements would be accused, or guilty ones let go."""
+    columns = np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0]])
+    assert range_of(columns).rank == 1
+    assert range_of(columns).holds(np.array([3.0, 0.0, 3.0]))
+    assert not range_of(columns).holds(np.array([3.0, 1e-3, 3.0]))
+    wide = np.hstack([columns] * 4)
+    assert range_of(wide).rank == 1
+    assert range_of(wide).holds(np.array([3.0, 0.0, 3.0]))
+
+
+def test_the_complement_is_what_a_range_cannot_move():
+    """If this failed, what one fault explains would be held against another."""
+    found = range_of(np.array([[1.0], [1.0], [0.0]]))
+    assert found.complement.shape == (3, 2)
+    assert np.allclose(found.complement.T @ found.basis, 0)
+
+
+def test_a_solution_says_whether_it_is_the_only_one():
+    """If this failed, values that are one guess of many would be called needed."""
+    assert solution(np.eye(2), np.array([1.0, 2.0]))[1]
+    assert not solution(np.ones((1, 2)), np.array([1.0]))[1]
+
+
+def test_sensitivities_are_how_the_gradients_move(tmp_path):
+    """If this failed, all ranges would be wrong: the change of dz at every step must give the change of U exactly."""
+    run, _, _ = run_of(tmp_path)
+    mismatch = Mismatch(run, ["U"])
+    combinations = mismatch.combinations(1000, seed=0)
+    sensitivities = mismatch.sensitivities(combinations)
+    nodes = [node for node in _of_line(holes_of(run), "dz =").given if node.op == "multiply"]
+    columns = matrix(nodes, sensitivities, len(combinations))
+    change = np.random.default_rng(1).standard_normal(columns.shape[1])
+    first = nodes[0]
+    moved = run.overrides({(first.place, 0): first.value + change[: first.size].reshape(first.shape)})
+    told = matrix(nodes[:1], sensitivities, len(combinations)) @ change[: first.size]
+    true = np.concatenate([
+        ((moved[name] - run.gradients[name]) / mismatch.scales[name]).ravel() for name in mismatch.names
+    ])  # fmt: skip
+    assert np.allclose(told, true, atol=1e-12)
+
+
+def test_an_innocent_line_gets_no_certificate(tmp_path):
+    """If this failed, any line near the results could be accused: dV cannot explain a wrong dU, nor dU a wrong dz."""
+    run, wrong, _ = run_of(tmp_path, ("dz = dh * dtanh(h)", "dz = dh * dtanh(before)"))
+    study = Study(run, wrong)
+    for text in ("dV +=", "dU +=", "db +=", "carry ="):
+        assert study.solver.solvable(_of_line(study.holes, text)) is None
+    assert study.solver.solvable(_of_line(study.holes, "dz =")) is not None
+
+
+def test_random_combinations_say_the_same(tmp_path):
+    """If this failed, larger networks would be judged otherwise than small ones."""
+    run, wrong, _ = run_of(tmp_path, ("dz = dh * dtanh(h)", "dz = dh"))
+    mismatch = Mismatch(run, wrong)
+    mixed = mismatch.combinations(40, seed=3)
+    assert mixed.shape == (40, mismatch.entries)
+    sensitivities = mismatch.sensitivities(mixed)
+    holes = holes_of(run)
+    holds = {
+        text: range_of(matrix(_of_line(holes, text).given, sensitivities, 40)).holds(mixed @ mismatch.difference)
+        for text in ("dz =", "dU +=", "dV +=")
+    }
+    assert holds == {"dz =": True, "dU +=": False, "dV +=": False}
