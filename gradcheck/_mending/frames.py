@@ -89,7 +89,7 @@ class Frame:
         return self._calculated(node, self._new) if found is None else found
 
     def _calculated(self, node: ast.expr, of: Callable[[ast.expr], Any]) -> Any:
-        method = _METHODS.get(type(node), Frame._whole)
+        method: Callable[..., Any] = _METHODS.get(type(node), Frame._whole)
         try:
             return method(self, node, of)
         except UnknownError:
@@ -143,7 +143,8 @@ class Frame:
 
     def _whole(self, node: ast.expr, _: Any) -> Any:
         """Of what has no parts here: texts with values in them, conditions, comprehensions."""
-        if not isinstance(node, (ast.JoinedStr, ast.BoolOp)) or any(isinstance(one, ast.Call) for one in ast.walk(node)):
+        calls = any(isinstance(one, ast.Call) for one in ast.walk(node))
+        if calls or not isinstance(node, (ast.JoinedStr, ast.BoolOp)):
             raise UnknownError
         whole = ast.fix_missing_locations(ast.Expression(node))
         return eval(compile(whole, "<frame>", "eval"), dict(self.glob), dict(self.local))

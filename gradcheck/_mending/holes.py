@@ -48,6 +48,11 @@ class Hole:
         """The variables of the first execution that matters."""
         return self.executions[0].frame
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether the variables at its executions are those that they will be once it is right."""
+        return len(self.executions) == 1 or (self.needed is not None and self.needed.only)
+
     def touched(self, swapped: Mapping[int, ast.expr], nodes: list[ast.expr]) -> set[int]:
         """The nodes around those that are replaced, up to the root."""
         result: set[int] = set()
@@ -154,6 +159,11 @@ def holes_of(suspect: Suspect) -> list[Hole]:
     return result
 
 
+def bare_hole(suspect: Suspect, root: ast.expr) -> Hole:
+    """An expression of which the tape knows nothing: what stands in its place has to be run."""
+    return Hole(suspect, root, [Execution(frame, [], [], []) for frame in suspect.frames], None, None)
+
+
 def _elements(root: ast.expr) -> Iterator[ast.expr]:
     """What a tuple, list or dict is written out with, however deep."""
     match root:
@@ -226,9 +236,10 @@ def _with_right_values(
     if suspect.place is None:
         return suspect.frames, None
     known = as_derivatives(residual, nodes, held, everywhere)
-    solved = by_least_squares(residual, nodes) if known is None else known[1]
-    if solved is None:
+    found = by_least_squares(residual, nodes) if known is None else (known[1], True)
+    if found is None:
         return suspect.frames, None
+    solved, only = found
     values: dict[tuple[Place, int], Any] = {
         (node.place, node.execution): value for node, value in zip(nodes, solved, strict=True) if node.place is not None
     }
@@ -236,15 +247,23 @@ def _with_right_values(
     right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in residual.names)
     if not right or len(frames) != len(suspect.frames):
         return suspect.frames, None
-    return frames, Needed(None if known is None else known[0], {n.index: v for n, v in zip(nodes, solved, strict=True)})
+    values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}
+    return frames, Needed(None if known is None else known[0], values_of, only)
 
 
 @dataclass
 class Needed:
-    """Values with which all gradients are right, by the node's index, and whose derivatives they are, if anything's."""
+    """Values with which all gradients are right.
+
+    Attributes:
+        series: Whose derivatives they are, if anything's.
+        values: The values by the node's index.
+        only: Whether there are no others.
+    """
 
     series: Series | None
     values: dict[int, Array]
+    only: bool
 
 
 def _augmented(

@@ -49,8 +49,8 @@ def as_derivatives(
     return None
 
 
-def by_least_squares(residual: Residual, nodes: list[Node]) -> list[Array] | None:
-    """The smallest change of the values after which all gradients are right, to first order; None if there is none."""
+def by_least_squares(residual: Residual, nodes: list[Node]) -> tuple[list[Array], bool] | None:
+    """The smallest change of the values after which all gradients are right, and whether it is the only one."""
     unknown = sum(node.size for node in nodes)
     if not 0 < unknown <= MOST_UNKNOWN:
         return None
@@ -60,11 +60,12 @@ def by_least_squares(residual: Residual, nodes: list[Node]) -> list[Array] | Non
     if any(node.index not in slopes for node in nodes):
         return None
     matrix = np.hstack([slopes[node.index] for node in nodes])
-    found = np.linalg.lstsq(matrix, lacking, rcond=1e-10)[0]
+    found, _, rank, _ = np.linalg.lstsq(matrix, lacking, rcond=1e-10)
     if not np.linalg.norm(matrix @ found - lacking) <= 1e-6 * np.linalg.norm(lacking):
         return None
     ends = np.cumsum([0, *(node.size for node in nodes)])
-    return [
+    values = [
         node.value + found[first:last].reshape(node.shape)
         for node, first, last in zip(nodes, ends, ends[1:], strict=False)
     ]
+    return values, int(rank) == unknown

@@ -67,8 +67,9 @@ def long_products(place: Workplace) -> Iterator[Candidate]:
 
 def products_in_part(place: Workplace) -> Iterator[Candidate]:
     """The same, for one wrong gradient alone: another fault may stand in the way of the others."""
-    for degree in (1, 2, 3):
-        yield from _solved(place, degree, together=False)
+    if place.hole.needed is None:
+        for degree in (1, 2):
+            yield from _solved(place, degree, together=False)
 
 
 def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candidate]:

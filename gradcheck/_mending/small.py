@@ -25,6 +25,28 @@ def other_reads(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, atom.node)
 
 
+def unread(place: Workplace) -> Iterator[Candidate]:
+    """What the function gives a name and never reads."""
+    function = place.code.function(place.hole.root)
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)] if function is not None else []
+    written = {id(node) for node in names if _is_written(place, node)}
+    loaded = {node.id for node in names if id(node) not in written}
+    stored = {node.id: None for node in names if id(node) in written}
+    for slot in place.slots:
+        if isinstance(slot.node, ast.Name):
+            for one in stored:
+                if one not in loaded and one in place.hole.first.local:
+                    yield Candidate.of(slot.node, name(one))
+
+
+def _is_written(place: Workplace, node: ast.Name) -> bool:
+    """Whether a name is bound, or an item of what it names is."""
+    around = place.code.parent(node)
+    if isinstance(around, ast.Subscript) and around.value is node:
+        return isinstance(around.ctx, ast.Store)
+    return isinstance(node.ctx, ast.Store)
+
+
 def dropped(place: Workplace) -> Iterator[Candidate]:
     """An operand, a call, an attribute or an index left out."""
     for slot in place.slots:

@@ -18,7 +18,7 @@ from tests.gradcheck._tape.programs import module
 _SEEDS = itertools.count(1)
 
 #: a gated cell with an embedding, fused gates, a mask, layer normalisation and a read-out over all steps
-CELL = '''
+CELL = """
 import numpy as np
 
 SCALE = 1.3
@@ -95,7 +95,7 @@ class Cell:
             dh = dnew * (1 - u) + (1 - m) * dh + da * p["k"] * r + dz @ p["U"].T
         g["h0"] = dh
         return g
-'''
+"""
 
 
 def built(made, seed, *, T=3, B=2, D=3, H=4, V=5, K=2):

@@ -16,7 +16,7 @@ MISTAKES = {
     "another name": ("dn = dnew * u", "dn = dh * u", None),
     "another member": ('dx = dz @ p["W"].T', 'dx = du @ p["W"][:, :H].T', "any"),
     "a term dropped": ("dh = dh + dhs[t]", "dh = dhs[t]", "any"),
-    "a product dropped": ("dr = da * p[\"k\"] * hp", "dr = da * hp", "any"),
+    "a product dropped": ('dr = da * p["k"] * hp', "dr = da * hp", "any"),
     "a product of matrices dropped": (' + da * p["k"] * r + dz @ p["U"].T', ' + da * p["k"] * r', "any"),
     "a factor too much": ("dnew = m * dh", "dnew = m * u * dh", "any"),
     "a sign": ("du = dnew * (n - hp)", "du = dnew * (hp - n)", "any"),
@@ -100,7 +100,7 @@ def test_a_budget_of_nothing_finds_nothing(tmp_path):
     assert mends(run, statement, budget=Budget(candidates=0, runs=0)) == []
 
 
-COINCIDENCE = '''
+COINCIDENCE = """
 class Cell:
     def __init__(self, p, tokens, mask, Y):
         self.p, self.n, self.k, self.factor = p, tokens.shape[0], tokens.shape[1], 3
@@ -113,12 +113,12 @@ class Cell:
         g = {name: value * 0 for name, value in p.items()}
         g["b"] = p["b"] * 1
         return g
-'''
+"""
 
 
 def test_a_coincidence_of_sizes_is_refused(tmp_path):
     """If it fails, n is offered where the factor is 3, because n happens to be 3 in the first run."""
-    found, line = cells.mended(tmp_path, '* 1\n', '* 1 \n', COINCIDENCE)
+    found, line = cells.mended(tmp_path, "* 1\n", "* 1 \n", COINCIDENCE)
     assert found
     assert "n" not in line.replace("name", "")
     assert "3" in line or "factor" in line
@@ -150,7 +150,9 @@ def test_what_the_caller_handed_over_is_copied_before_it_is_written(tmp_path):
 
     def run(seed, size):
         rng = np.random.default_rng(seed)
-        target = gradcheck.Target.from_vjp(made.forward, made.backward, {"x": rng.normal(size=size), "w": rng.normal(size=size)})
+        target = gradcheck.Target.from_vjp(
+            made.forward, made.backward, {"x": rng.normal(size=size), "w": rng.normal(size=size)}
+        )
         target.begin(rng)
         return tape_target(target, target.values())
 
