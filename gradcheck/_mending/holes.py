@@ -11,9 +11,8 @@ import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.looking import looked_at
-from gradcheck._mending.needed import as_derivatives, by_least_squares
+from gradcheck._mending.needed import Known, as_derivatives, by_least_squares
 from gradcheck._mending.residual import Judgement, agree
-from gradcheck._mending.series import Series
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import expressions
 from gradcheck._tape import Node, Place
@@ -236,7 +235,7 @@ def _with_right_values(
     if suspect.place is None:
         return suspect.frames, None
     known = as_derivatives(residual, nodes, held, everywhere)
-    found = by_least_squares(residual, nodes) if known is None else (known[1], True)
+    found = by_least_squares(residual, nodes) if known is None else (known.values, True)
     if found is None:
         return suspect.frames, None
     solved, only = found
@@ -248,7 +247,7 @@ def _with_right_values(
     if not right or len(frames) != len(suspect.frames):
         return suspect.frames, None
     values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}
-    return frames, Needed(None if known is None else known[0], values_of, only)
+    return frames, Needed(known, [node.execution for node in nodes], values_of, only)
 
 
 @dataclass
@@ -256,12 +255,14 @@ class Needed:
     """Values with which all gradients are right.
 
     Attributes:
-        series: Whose derivatives they are, if anything's.
+        known: Whose derivatives they are, if anything's.
+        executions: At which executions of the hole.
         values: The values by the node's index.
         only: Whether there are no others.
     """
 
-    series: Series | None
+    known: Known | None
+    executions: list[int]
     values: dict[int, Array]
     only: bool
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole, bare_hole, holes_of
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
@@ -105,6 +106,7 @@ class _Search:
             yield self._run(itertools.islice(self._texts(places), self.budget.runs // 3)), np.inf
         yield self._judged(places, (at_hand,)), NEAR / 2
         yield self._judged(places, (products,)), NEAR
+        yield self._judged(places, (formula,)), NEAR
         yield self._judged(places, SECOND), np.inf
         yield self._judged(places, (long_products,)), np.inf
         yield self._judged(places, (products_in_part,)), np.inf

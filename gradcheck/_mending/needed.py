@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gradcheck._mending.residual import Residual
@@ -15,9 +17,18 @@ from gradcheck._tape.nodes import Array
 MOST_UNKNOWN = 600
 
 
+@dataclass(frozen=True)
+class Known:
+    """A series of derivatives that the hole needs: their values, and which of the series each is."""
+
+    series: Series
+    values: list[Array]
+    which: list[int]
+
+
 def as_derivatives(
     residual: Residual, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
-) -> tuple[Series, list[Array]] | None:
+) -> Known | None:
     """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one.
 
     Args:
@@ -45,7 +56,8 @@ def as_derivatives(
                 change = np.sum(changes, axis=0)
                 judgement = residual.judged(change)
                 if judgement.right == wrong and not judgement.broken:
-                    return series, wanted
+                    which = {node.index: j for node, j in zip(places, order, strict=True)}
+                    return Known(series, wanted, [which[node.index] for node in nodes])
     return None
 
 
