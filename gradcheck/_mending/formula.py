@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.series import Kind, kind_of
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import forms
+from gradcheck._mending.small import FORMS, forms
 from gradcheck._mending.syntax import binary, transposed
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import Array
@@ -26,6 +27,7 @@ def formula(place: Workplace) -> Iterator[Candidate]:
     if needed is None or needed.known is None:
         return
     series, which = needed.known.series, needed.known.which
+    without = series.without
     nodes = [series.nodes[j] for j in which]
     writer = _Writer(place)
     if len(writer.frames) != len(nodes):
@@ -34,7 +36,7 @@ def formula(place: Workplace) -> Iterator[Candidate]:
         written = writer.use([(node, series.operand) for node in nodes], MOST_STEPS)
     else:
         values = nodes if series.operand is None else [node.inputs[series.operand] for node in nodes]
-        written = writer.derivative(values, MOST_STEPS, named=False)
+        written = writer.derivative(values, MOST_STEPS, named=False, without=without)
     if written is not None:
         yield Candidate.of(place.hole.root, written)
 
@@ -67,16 +69,17 @@ class _Writer:
         for node, values in self._atoms:
             if values is None:
                 continue
-            made = [1 - v for v in values], [v**2 for v in values], [v * (1 - v) for v in values], [1 - v**2 for v in values]
-            for form, one in zip(forms(node), made, strict=True):
-                if _equal(one, wanted):
+            for form, of in zip(forms(node), FORMS, strict=True):
+                if _equal([of(value) for value in values], wanted):
                     return form
         return None
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
-    def derivative(self, values: list[Node], steps: int, *, named: bool = True) -> ast.expr | None:
-        """dL/d(value)."""
+    def derivative(
+        self, values: list[Node], steps: int, *, named: bool = True, without: Kind | None = None
+    ) -> ast.expr | None:
+        """dL/d(value); `without`: all but what comes back through uses of one kind."""
         wanted = [self.run.derivatives[node.index] for node in values]
         if any(one is None for one in wanted):
             return None
@@ -86,6 +89,8 @@ class _Writer:
             return None
         terms: list[ast.expr] = []
         for uses in self._parallel(values):
+            if without is not None and any(one is not None and kind_of(one[0]) == without for one in uses):
+                continue
             term = self.use(uses, steps - 1)
             if term is None:
                 return None
@@ -126,11 +131,15 @@ class _Writer:
         """By the rule of the operation."""
         consumers, operand = [node for node, _ in uses], uses[0][1]
         first = consumers[0]
+        if first.op in ("mean", "sum"):
+            return self._spread(consumers, wanted, steps)
         if first.op not in ("multiply", "divide", "subtract", "negative", "matmul"):
             return None
         behind = self.derivative(consumers, steps - 1)
         if behind is None:
             return None
+        if first.op in ("subtract", "negative"):
+            behind = self._summed(behind, wanted)
         if first.op == "negative" or (first.op == "subtract" and operand == len(first.inputs) - 1):
             return ast.UnaryOp(ast.USub(), behind)
         if len(first.inputs) != 2:
@@ -149,12 +158,30 @@ class _Writer:
                 return binary(transposed(other), ast.MatMult(), behind)
         return None
 
+    def _spread(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
+        """What comes back from a sum or a mean whose axes were kept, and so fits what was summed."""
+        behind = self.derivative(consumers, steps - 1)
+        if behind is None or len(consumers[0].shape) != wanted[0].ndim:
+            return None
+        if consumers[0].op == "sum":
+            return behind
+        share = wanted[0].size // consumers[0].size
+        sizes = [one for one in self.place.around.integers if one.value == share]
+        if isinstance(behind, ast.UnaryOp):
+            return ast.UnaryOp(behind.op, _mean(behind.operand, sizes[0].node if sizes else ast.Constant(share)))
+        return _mean(behind, sizes[0].node if sizes else ast.Constant(share))
+
     def _summed(self, node: ast.expr, wanted: list[Array]) -> ast.expr:
         """Summed over the axes along which an operand was broadcast."""
         values = self._values(node)
-        if values is None or values[0].ndim <= wanted[0].ndim:
+        if values is None or values[0].shape == wanted[0].shape:
             return node
-        return ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", ast.Constant(0))])
+        had, shape = values[0].shape, wanted[0].shape
+        extra = len(had) - len(shape)
+        kept = [axis for axis, length in enumerate(shape) if length == 1 and had[axis + extra] != 1]
+        if extra > 0:
+            node = _reduced(node, list(range(extra)), keeps=False)
+        return _reduced(node, kept, keeps=True) if kept else node
 
     def _along(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
         """Through an activation: the slope, where it is a form of what is at hand, times the derivative behind it."""
@@ -166,7 +193,8 @@ class _Writer:
                 return None
             with np.errstate(all="ignore"):
                 slopes = [w / g for w, g in zip(wanted, given, strict=True)]
-            form = self.named(slopes) if all(np.all(np.isfinite(one)) for one in slopes) else None
+            known = np.concatenate([np.isfinite(one).ravel() for one in slopes])  # 0 / 0 tells nothing
+            form = self.named(slopes) if 2 * np.count_nonzero(known) > known.size else None
             behind = None if form is None else self.derivative(nodes, steps - 1)
             if form is not None and behind is not None:
                 return binary(behind, ast.Mult(), form)
@@ -177,11 +205,32 @@ class _Writer:
         return None
 
 
+def _reduced(node: ast.expr, axes: list[int], *, keeps: bool) -> ast.expr:
+    axis: ast.expr = ast.Constant(axes[0])
+    if len(axes) > 1:
+        axis = ast.Tuple([ast.Constant(one) for one in axes], ast.Load())
+    keywords = [ast.keyword("axis", axis), *([ast.keyword("keepdims", ast.Constant(True))] if keeps else [])]
+    return ast.Call(ast.Attribute(node, "sum", ast.Load()), [], keywords)
+
+
+def _mean(node: ast.expr, size: ast.expr) -> ast.expr:
+    """A sum over an axis, divided by its length."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="sum", value=value), args=args, keywords=keywords):
+            return ast.Call(ast.Attribute(value, "mean", ast.Load()), args, keywords)
+    return binary(node, ast.Div(), size)
+
+
 def _equal(values: list[Array], wanted: list[Array]) -> bool:
-    return all(
-        value.shape == one.shape and np.allclose(value, one, rtol=1e-8, atol=1e-12 * (1 + np.max(np.abs(one), initial=0)))
-        for value, one in zip(values, wanted, strict=True)
-    )
+    """Whether values are those that are wanted, wherever these are numbers."""
+    for value, one in zip(values, wanted, strict=True):
+        if value.shape != one.shape:
+            return False
+        known = np.isfinite(one)
+        scale = float(np.max(np.abs(one[known]), initial=0.0))
+        if not np.all(np.abs(value - one)[known] <= 1e-8 * scale + 1e-13):
+            return False
+    return True
 
 
 def _added(terms: list[ast.expr]) -> ast.expr | None:

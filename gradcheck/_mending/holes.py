@@ -202,6 +202,9 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     needed: Needed | None = None
     if len({node.execution for node in nodes}) > 1:
         frames, needed = _with_right_values(suspect, nodes, slopes, everywhere)
+    elif nodes and (known := as_derivatives(suspect.residual, nodes, slopes, everywhere)) is not None:
+        values = dict(zip((node.index for node in nodes), known.values, strict=True))
+        needed = Needed(known, [node.execution for node in nodes], values, True)
     tree = suspect.tree
     augmented = isinstance(tree, ast.AugAssign) and root is tree.value
     executions: list[Execution] = []

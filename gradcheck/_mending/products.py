@@ -17,7 +17,7 @@ from gradcheck._mending.atoms import Atom
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.paths import slopes_of
 from gradcheck._mending.slots import Candidate, Slot, Workplace
-from gradcheck._mending.small import forms
+from gradcheck._mending.small import FORMS, forms
 from gradcheck._mending.syntax import binary, name, transposed
 from gradcheck._tape.nodes import Array
 
@@ -185,8 +185,8 @@ class _Library:
                     continue
                 made.setdefault(found.tobytes(), (atom.node, found))
                 if atom.plain:
-                    values = (1 - found, found**2, found * (1 - found), 1 - found**2)
-                    for node, value in zip(forms(atom.node), values, strict=True):
+                    for node, of in zip(forms(atom.node), FORMS, strict=True):
+                        value = of(found)
                         made.setdefault(value.tobytes(), (node, value))
             nodes = [node for node, _ in made.values()]
             rows = np.array([value for _, value in made.values()]) if made else np.zeros((0, 0))

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared, transposed
+from gradcheck._tape.nodes import Array
 
 Family = Callable[[Workplace], Iterator[Candidate]]
 #: two by two of these are exchanged
@@ -125,6 +126,12 @@ def formed(place: Workplace) -> Iterator[Candidate]:
             case ast.Call(args=[argument]):
                 for new in forms(argument):
                     yield Candidate.of(slot.node, new)
+
+
+#: the same of numbers
+FORMS: tuple[Callable[[Array], Array], ...] = (
+    lambda x: 1 - x, lambda x: x**2, lambda x: x * (1 - x), lambda x: 1 - x**2,
+)  # fmt: skip
 
 
 def forms(x: ast.expr) -> Iterator[ast.expr]:
