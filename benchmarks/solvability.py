@@ -23,8 +23,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
-
 from lines import CELLS, Bug, _planted, bugs, load, source_of, spoiled  # noqa: E402
+
 from gradcheck._localising import localise  # noqa: E402
 from gradcheck._tape import TapedRun, tape_target  # noqa: E402
 

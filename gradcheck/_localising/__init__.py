@@ -23,13 +23,13 @@ What enters: a `TapedRun` and the names of the gradients that are wrong. What le
     suspect.role, suspect.executions            # what it makes of right inputs, execution by execution
     suspect.blamed_for                          # the wrong gradients that its values move
 
-Small sizes, all different and none a multiple of another, tell most; up to 512 gradient entries are looked at one by
-one, of more, random combinations.
+Small sizes, all different and none a multiple of another, tell most. Up to 256 gradient entries are looked at one by
+one; of more, random combinations.
 
-Reading order: `mismatch` (r and projections), `solving` (ranges), `standing` (what a value is a derivative of),
-`holes` (the values of a statement), `provenance` (which step of the forward), `suspects` (who could be at fault, needed
-values), `blame` (what a statement makes of right inputs), `records`, `several`, `signs`, `localise`. Only `tape`
-imports from other rooms.
+Read `localise.py` first: the order of it all. Then `mismatch.py` (r and projections), `solving.py` (ranges),
+`standing.py` (what a value is a derivative of), `holes.py` (the values of a statement), `provenance.py` (which step of
+the forward), `suspects.py` (who could be at fault, needed values), `blame.py` (what a statement makes of right inputs),
+`several.py`, `signs.py`, `records.py`. Only `tape.py` imports from other rooms.
 """
 
 from gradcheck._localising.localise import localise

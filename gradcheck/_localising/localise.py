@@ -59,9 +59,7 @@ def localise(
 class Study:
     """What one run tells."""
 
-    def __init__(
-        self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()
-    ) -> None:
+    def __init__(self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()) -> None:
         self.run = run
         self.mismatch = Mismatch(run, wrong, divisor)
         if only:

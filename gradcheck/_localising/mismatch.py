@@ -11,7 +11,7 @@ from gradcheck._localising.solving import TOLERANCE
 from gradcheck._localising.tape import Array, Place, TapedRun
 
 #: the most gradient entries that are looked at one by one; of more, random combinations are
-MOST_ENTRIES = 512
+MOST_ENTRIES = 256
 
 
 class Mismatch:

@@ -227,9 +227,7 @@ class Solver:
             )
             one.system = System(tuple(own), matrix(own, sensitivities, len(self.combinations)), rest)
             if only and left <= TOLERANCE * float(np.linalg.norm(self.difference)):
-                one.needed = {
-                    node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own
-                }
+                one.needed = {node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own}
                 one.changing = sum(_differing(one.needed[node.index], self._present(node)) for node in own)
                 one.needs = dict(self._matched(one, own, uses))
 

@@ -80,7 +80,8 @@ class Surroundings:
             value = self.frame.value(node)
         except UnknownError:
             return
-        if isinstance(value, np.ndarray) and not self.code.has(node) and id(value) in self._objects:
+        member = not self.code.has(node) and not isinstance(node, ast.Name)
+        if isinstance(value, np.ndarray) and member and id(value) in self._objects:
             return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))

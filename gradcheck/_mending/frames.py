@@ -143,9 +143,8 @@ class Frame:
 
     def _whole(self, node: ast.expr, _: Any) -> Any:
         """Of what has no parts here: texts with values in them, conditions, comprehensions."""
-        if not isinstance(node, (ast.JoinedStr, ast.BoolOp)) or any(
-            isinstance(one, ast.Call) for one in ast.walk(node)
-        ):
+        calls = any(isinstance(one, ast.Call) for one in ast.walk(node))
+        if calls or not isinstance(node, (ast.JoinedStr, ast.BoolOp)):
             raise UnknownError
         whole = ast.fix_missing_locations(ast.Expression(node))
         return eval(compile(whole, "<frame>", "eval"), dict(self.glob), dict(self.local))

@@ -11,9 +11,8 @@ import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.looking import looked_at
-from gradcheck._mending.needed import as_derivatives, by_least_squares
+from gradcheck._mending.needed import Known, as_derivatives, by_least_squares
 from gradcheck._mending.residual import Judgement, agree
-from gradcheck._mending.series import Series
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import expressions
 from gradcheck._tape import Node, Place
@@ -47,6 +46,11 @@ class Hole:
     def first(self) -> Frame:
         """The variables of the first execution that matters."""
         return self.executions[0].frame
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the variables at its executions are those that they will be once it is right."""
+        return len(self.executions) == 1 or (self.needed is not None and self.needed.only)
 
     def touched(self, swapped: Mapping[int, ast.expr], nodes: list[ast.expr]) -> set[int]:
         """The nodes around those that are replaced, up to the root."""
@@ -154,6 +158,11 @@ def holes_of(suspect: Suspect) -> list[Hole]:
     return result
 
 
+def bare_hole(suspect: Suspect, root: ast.expr) -> Hole:
+    """An expression of which the tape knows nothing: what stands in its place has to be run."""
+    return Hole(suspect, root, [Execution(frame, [], [], []) for frame in suspect.frames], None, None)
+
+
 def _elements(root: ast.expr) -> Iterator[ast.expr]:
     """What a tuple, list or dict is written out with, however deep."""
     match root:
@@ -193,6 +202,9 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     needed: Needed | None = None
     if len({node.execution for node in nodes}) > 1:
         frames, needed = _with_right_values(suspect, nodes, slopes, everywhere)
+    elif nodes and (known := as_derivatives(suspect.residual, nodes, slopes, everywhere)) is not None:
+        values = dict(zip((node.index for node in nodes), known.values, strict=True))
+        needed = Needed(known, [node.execution for node in nodes], values, True)
     tree = suspect.tree
     augmented = isinstance(tree, ast.AugAssign) and root is tree.value
     executions: list[Execution] = []
@@ -226,9 +238,10 @@ def _with_right_values(
     if suspect.place is None:
         return suspect.frames, None
     known = as_derivatives(residual, nodes, held, everywhere)
-    solved = by_least_squares(residual, nodes) if known is None else known[1]
-    if solved is None:
+    found = by_least_squares(residual, nodes) if known is None else (known.values, True)
+    if found is None:
         return suspect.frames, None
+    solved, only = found
     values: dict[tuple[Place, int], Any] = {
         (node.place, node.execution): value for node, value in zip(nodes, solved, strict=True) if node.place is not None
     }
@@ -236,15 +249,25 @@ def _with_right_values(
     right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in residual.names)
     if not right or len(frames) != len(suspect.frames):
         return suspect.frames, None
-    return frames, Needed(None if known is None else known[0], {n.index: v for n, v in zip(nodes, solved, strict=True)})
+    values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}
+    return frames, Needed(known, [node.execution for node in nodes], values_of, only)
 
 
 @dataclass
 class Needed:
-    """Values with which all gradients are right, by the node's index, and whose derivatives they are, if anything's."""
+    """Values with which all gradients are right.
 
-    series: Series | None
+    Attributes:
+        known: Whose derivatives they are, if anything's.
+        executions: At which executions of the hole.
+        values: The values by the node's index.
+        only: Whether there are no others.
+    """
+
+    known: Known | None
+    executions: list[int]
     values: dict[int, Array]
+    only: bool
 
 
 def _augmented(

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._mending.holes import Hole, holes_of
+from gradcheck._mending.formula import formula
+from gradcheck._mending.holes import Hole, bare_hole, holes_of
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import FIRST, Family
+from gradcheck._mending.small import FIRST, Family, unread
 from gradcheck._mending.structure import copies_before, structural
-from gradcheck._mending.suspects import Suspect
+from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
 from gradcheck._tape import Statement, TapedRun
@@ -101,8 +102,11 @@ class _Search:
         places = [Workplace(hole) for hole in holes_of(self.suspect)]
         yield self._judged(places, FIRST), np.inf
         yield self._run(structural(self.suspect)), np.inf
+        if not all(place.hole.is_certain for place in places):
+            yield self._run(itertools.islice(self._texts(places), self.budget.runs // 3)), np.inf
         yield self._judged(places, (at_hand,)), NEAR / 2
         yield self._judged(places, (products,)), NEAR
+        yield self._judged(places, (formula,)), NEAR
         yield self._judged(places, SECOND), np.inf
         yield self._judged(places, (long_products,)), np.inf
         yield self._judged(places, (products_in_part,)), np.inf
@@ -110,8 +114,11 @@ class _Search:
 
     def _texts(self, places: list[Workplace]) -> Iterator[tuple[Edit, ...]]:
         """Small edits that are run: where executions multiply each other, the tape judges none of them right."""
-        for family in FIRST:
-            for place in places:
+        inside = {id(place.hole.root) for place in places}
+        bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
+        everywhere = [*places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
+        for family in (unread, *FIRST):
+            for place in everywhere:
                 for candidate in family(place):
                     yield self._edits(candidate)
 

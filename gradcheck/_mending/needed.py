@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,9 +16,18 @@ from gradcheck._tape.nodes import Array
 MOST_UNKNOWN = 600
 
 
+@dataclass(frozen=True)
+class Known:
+    """A series of derivatives that the hole needs: their values, and which of the series each is."""
+
+    series: Series
+    values: list[Array]
+    which: list[int]
+
+
 def as_derivatives(
     residual: Residual, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
-) -> tuple[Series, list[Array]] | None:
+) -> Known | None:
     """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one.
 
     Args:
@@ -45,12 +55,13 @@ def as_derivatives(
                 change = np.sum(changes, axis=0)
                 judgement = residual.judged(change)
                 if judgement.right == wrong and not judgement.broken:
-                    return series, wanted
+                    which = {node.index: j for node, j in zip(places, order, strict=True)}
+                    return Known(series, wanted, [which[node.index] for node in nodes])
     return None
 
 
-def by_least_squares(residual: Residual, nodes: list[Node]) -> list[Array] | None:
-    """The smallest change of the values after which all gradients are right, to first order; None if there is none."""
+def by_least_squares(residual: Residual, nodes: list[Node]) -> tuple[list[Array], bool] | None:
+    """The smallest change of the values after which all gradients are right, and whether it is the only one."""
     unknown = sum(node.size for node in nodes)
     if not 0 < unknown <= MOST_UNKNOWN:
         return None
@@ -60,11 +71,12 @@ def by_least_squares(residual: Residual, nodes: list[Node]) -> list[Array] | Non
     if any(node.index not in slopes for node in nodes):
         return None
     matrix = np.hstack([slopes[node.index] for node in nodes])
-    found = np.linalg.lstsq(matrix, lacking, rcond=1e-10)[0]
+    found, _, rank, _ = np.linalg.lstsq(matrix, lacking, rcond=1e-10)
     if not np.linalg.norm(matrix @ found - lacking) <= 1e-6 * np.linalg.norm(lacking):
         return None
     ends = np.cumsum([0, *(node.size for node in nodes)])
-    return [
+    values = [
         node.value + found[first:last].reshape(node.shape)
         for node, first, last in zip(nodes, ends, ends[1:], strict=False)
     ]
+    return values, int(rank) == unknown

@@ -17,7 +17,7 @@ from gradcheck._mending.atoms import Atom
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.paths import slopes_of
 from gradcheck._mending.slots import Candidate, Slot, Workplace
-from gradcheck._mending.small import forms
+from gradcheck._mending.small import FORMS, forms
 from gradcheck._mending.syntax import binary, name, transposed
 from gradcheck._tape.nodes import Array
 
@@ -67,8 +67,9 @@ def long_products(place: Workplace) -> Iterator[Candidate]:
 
 def products_in_part(place: Workplace) -> Iterator[Candidate]:
     """The same, for one wrong gradient alone: another fault may stand in the way of the others."""
-    for degree in (1, 2, 3):
-        yield from _solved(place, degree, together=False)
+    if place.hole.needed is None:
+        for degree in (1, 2):
+            yield from _solved(place, degree, together=False)
 
 
 def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candidate]:
@@ -184,8 +185,8 @@ class _Library:
                     continue
                 made.setdefault(found.tobytes(), (atom.node, found))
                 if atom.plain:
-                    values = (1 - found, found**2, found * (1 - found), 1 - found**2)
-                    for node, value in zip(forms(atom.node), values, strict=True):
+                    for node, of in zip(forms(atom.node), FORMS, strict=True):
+                        value = of(found)
                         made.setdefault(value.tobytes(), (node, value))
             nodes = [node for node, _ in made.values()]
             rows = np.array([value for _, value in made.values()]) if made else np.zeros((0, 0))

@@ -10,6 +10,16 @@ import numpy as np
 from gradcheck._tape import Call, Node, TapedRun
 from gradcheck._tape.nodes import Array
 
+#: kinds of uses of one value that are left out by turns
+MOST_KINDS = 6
+#: the place and the operation of what uses a value
+Kind = tuple[int, str]
+
+
+def kind_of(consumer: Node) -> Kind:
+    """Of which kind a use is."""
+    return (-1 if consumer.place is None else consumer.place.number, consumer.op)
+
 
 @dataclass(frozen=True)
 class Series:
@@ -20,12 +30,14 @@ class Series:
         operand: Which operand of the nodes is meant; None for the nodes themselves.
         partial: Whether only that use counts.
         values: The derivatives.
+        without: The kind of use that does not count.
     """
 
     nodes: tuple[Node, ...]
     operand: int | None
     partial: bool
     values: tuple[Array, ...]
+    without: Kind | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,12 +58,14 @@ def all_series(run: TapedRun) -> list[Series]:
         groups.setdefault((node.place.number, node.op, nth), []).append(node)
     result: list[Series] = []
     known: set[bytes] = set()
-    for nodes in groups.values():
-        for one in _of_group(run, nodes):
-            key = b"".join(np.ascontiguousarray(value).tobytes() for value in one.values)
-            if key not in known:
-                known.add(key)
-                result.append(one)
+    parts = _by_kind(run)
+    whole = [one for nodes in groups.values() for one in _of_group(run, nodes)]
+    less = [one for series in whole if not series.partial for one in _less_one_kind(series, parts)]
+    for one in [*whole, *less]:
+        key = b"".join(np.ascontiguousarray(value).tobytes() for value in one.values)
+        if key not in known:
+            known.add(key)
+            result.append(one)
     return result
 
 
@@ -70,6 +84,28 @@ def _of_group(run: TapedRun, nodes: list[Node]) -> Iterator[Series]:
             yield Series(tuple(nodes), operand, False, tuple(value for value in whole if value is not None))
         if all(value is not None for value in part):
             yield Series(tuple(nodes), operand, True, tuple(value for value in part if value is not None))
+
+
+def _by_kind(run: TapedRun) -> dict[int, dict[Kind, Array]]:
+    """What comes back to each value through its uses of each kind."""
+    result: dict[int, dict[Kind, Array]] = {}
+    for (consumer, operand), part in run.contributions.items():
+        node = run.nodes[consumer]
+        kinds = result.setdefault(node.inputs[operand].index, {})
+        kind = kind_of(node)
+        kinds[kind] = kinds[kind] + part if kind in kinds else part
+    return result
+
+
+def _less_one_kind(series: Series, parts: dict[int, dict[Kind, Array]]) -> Iterator[Series]:
+    """The same without what comes back through one kind of use: what a carry brings to the step before."""
+    sources = [node if series.operand is None else node.inputs[series.operand] for node in series.nodes]
+    kinds = {kind: None for source in sources for kind in parts.get(source.index, {})}
+    for kind in kinds if 1 < len(kinds) <= MOST_KINDS else ():
+        pairs = zip(sources, series.values, strict=True)
+        values = [whole - parts.get(source.index, {}).get(kind, 0.0) for source, whole in pairs]
+        if any(np.any(value) for value in values):
+            yield Series(series.nodes, series.operand, False, tuple(np.asarray(value) for value in values), kind)
 
 
 def orders(forward: list[Call | None], backward: list[Call | None]) -> list[list[int]]:

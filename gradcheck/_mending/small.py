@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared, transposed
+from gradcheck._tape.nodes import Array
 
 Family = Callable[[Workplace], Iterator[Candidate]]
 #: two by two of these are exchanged
@@ -23,6 +24,28 @@ def other_reads(place: Workplace) -> Iterator[Candidate]:
             for atom in place.around.of_shape(slot.shape):
                 if atom.plain and atom.node is not slot.node:
                     yield Candidate.of(slot.node, atom.node)
+
+
+def unread(place: Workplace) -> Iterator[Candidate]:
+    """What the function gives a name and never reads."""
+    function = place.code.function(place.hole.root)
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)] if function is not None else []
+    written = {id(node) for node in names if _is_written(place, node)}
+    loaded = {node.id for node in names if id(node) not in written}
+    stored = {node.id: None for node in names if id(node) in written}
+    for slot in place.slots:
+        if isinstance(slot.node, ast.Name):
+            for one in stored:
+                if one not in loaded and one in place.hole.first.local:
+                    yield Candidate.of(slot.node, name(one))
+
+
+def _is_written(place: Workplace, node: ast.Name) -> bool:
+    """Whether a name is bound, or an item of what it names is."""
+    around = place.code.parent(node)
+    if isinstance(around, ast.Subscript) and around.value is node:
+        return isinstance(around.ctx, ast.Store)
+    return isinstance(node.ctx, ast.Store)
 
 
 def dropped(place: Workplace) -> Iterator[Candidate]:
@@ -103,6 +126,12 @@ def formed(place: Workplace) -> Iterator[Candidate]:
             case ast.Call(args=[argument]):
                 for new in forms(argument):
                     yield Candidate.of(slot.node, new)
+
+
+#: the same of numbers
+FORMS: tuple[Callable[[Array], Array], ...] = (
+    lambda x: 1 - x, lambda x: x**2, lambda x: x * (1 - x), lambda x: 1 - x**2,
+)  # fmt: skip
 
 
 def forms(x: ast.expr) -> Iterator[ast.expr]:

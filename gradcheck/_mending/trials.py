@@ -64,7 +64,8 @@ class Trial:
                 warnings.simplefilter("ignore")
                 loss, first, changed = asked(self.run)
                 first = {name: np.array(value) for name, value in first.items()}
-                second = asked(self.run)[1]
+                hopeful = any(_is(first.get(name), self.truth[name]) for name in self.wrong or self.truth)
+                second = asked(self.run)[1] if hopeful else first
         except (Exception, RebindError):
             return None
         if not _is_same(loss, before[0]):

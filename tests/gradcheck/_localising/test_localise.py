@@ -18,7 +18,7 @@ FAULTS = {
     "not transposed": ('carry = dz @ p["U"].T', 'carry = dz @ p["U"]'),
     "another operand": ("dU += before.T @ dz", "dU += h.T @ dz"),
     "not added up": ("db += dz.sum(axis=0)", "db = dz.sum(axis=0)"),
-    "sign": ("dout = h @ p[\"V\"] - y[t]", "dout = y[t] - h @ p[\"V\"]"),
+    "sign": ('dout = h @ p["V"] - y[t]', 'dout = y[t] - h @ p["V"]'),
     "helper": ("return 1 - y ** 2", "return 1 - y"),
     "wrong value": ('"h0": carry', '"h0": dh'),
     "buffer": ("dV = np.zeros_like", "dV = np.ones_like"),

@@ -60,7 +60,7 @@ def test_cotangents_that_are_not_used_or_changed(tmp_path):
     made, rng = module(tmp_path, VJP), np.random.default_rng(0)
     inputs = {"x": rng.standard_normal((3, 2, 4)), "W": rng.standard_normal((4, 5)), "c": rng.standard_normal((2, 5))}
     target = gradcheck.Target.from_vjp(made.forward, made.backward, inputs)
-    target.begin(rng)
+    target.draw_cotangents(rng)
     run = tape_target(target, target.values())
     found = localise(run, ["x", "W", "c"], changed=["cotangent[0]"])
     signs = _signs(found)

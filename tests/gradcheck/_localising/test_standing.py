@@ -29,7 +29,7 @@ def test_full_derivatives_are_locked_and_sums_that_lack_a_part_are_not(tmp_path)
     run, _, _ = run_of(tmp_path)
     standings = Standings(run)
     assert {standings.of(node) for node in _given(run, "dh =")} == {Standing.FULL}
-    run, _, _ = run_of(tmp_path, ("dh = dout @ p[\"V\"].T + carry", "dh = dout @ p[\"V\"].T"))
+    run, _, _ = run_of(tmp_path, ('dh = dout @ p["V"].T + carry', 'dh = dout @ p["V"].T'))
     standings = Standings(run)
     first, *later = [standings.of(node) for node in _given(run, "dh =")]
     assert first is Standing.FULL  # at the last step nothing is carried

@@ -153,7 +153,7 @@ def test_what_the_caller_handed_over_is_copied_before_it_is_written(tmp_path):
         target = gradcheck.Target.from_vjp(
             made.forward, made.backward, {"x": rng.normal(size=size), "w": rng.normal(size=size)}
         )
-        target.begin(rng)
+        target.draw_cotangents(rng)
         return tape_target(target, target.values())
 
     first = run(1, 3)

@@ -1,0 +1,247 @@
+"""Writes a derivative in the user's names: from the forward's tape, and from what is at hand where it is needed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.series import Kind, kind_of
+from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.small import FORMS, forms
+from gradcheck._mending.syntax import binary, transposed
+from gradcheck._tape import Node
+from gradcheck._tape.nodes import Array
+
+#: steps from a value to the derivatives that are at hand
+MOST_STEPS = 8
+#: a value, or its use by one consumer, at each execution; None where there is none
+Uses = list[tuple[Node, int] | None]
+
+
+def formula(place: Workplace) -> Iterator[Candidate]:
+    """The derivative that the hole needs, by the chain rule: a sum over the uses of the value it is the derivative of."""
+    needed = place.hole.needed
+    if needed is None or needed.known is None:
+        return
+    series, which = needed.known.series, needed.known.which
+    without = series.without
+    nodes = [series.nodes[j] for j in which]
+    writer = _Writer(place)
+    if len(writer.frames) != len(nodes):
+        return
+    if series.operand is not None and series.partial:
+        written = writer.use([(node, series.operand) for node in nodes], MOST_STEPS)
+    else:
+        values = nodes if series.operand is None else [node.inputs[series.operand] for node in nodes]
+        written = writer.derivative(values, MOST_STEPS, named=False, without=without)
+    if written is not None:
+        yield Candidate.of(place.hole.root, written)
+
+
+class _Writer:
+    def __init__(self, place: Workplace) -> None:
+        self.place, self.run = place, place.hole.suspect.run
+        self.frames = [one.frame for one in place.hole.executions]
+        self._consumers: dict[int, list[tuple[Node, int]]] = {}
+        for node in self.run.nodes:
+            if self.run.derivatives[node.index] is not None and node.index not in self.run.twins:
+                for operand, source in enumerate(node.inputs):
+                    self._consumers.setdefault(source.index, []).append((node, operand))
+        self._atoms = [(atom.node, self._values(atom.node)) for atom in place.around.floats]
+
+    def _values(self, node: ast.expr) -> list[Array] | None:
+        try:
+            return [np.asarray(frame.value(node), float) for frame in self.frames]
+        except (UnknownError, TypeError, ValueError):
+            return None
+
+    def named(self, wanted: list[Array]) -> ast.expr | None:
+        """What has these values at the executions; also transposed, or a form of it."""
+        for node, values in self._atoms:
+            if values is not None and _equal(values, wanted):
+                return node
+        for node, values in self._atoms:
+            if values is not None and values[0].ndim > 1 and _equal([value.T for value in values], wanted):
+                return transposed(node)
+        for node, values in self._atoms:
+            if values is None:
+                continue
+            for form, of in zip(forms(node), FORMS, strict=True):
+                if _equal([of(value) for value in values], wanted):
+                    return form
+        return None
+
+    # -- derivatives -----------------------------------------------------------------------------------------------
+
+    def derivative(
+        self, values: list[Node], steps: int, *, named: bool = True, without: Kind | None = None
+    ) -> ast.expr | None:
+        """dL/d(value); `without`: all but what comes back through uses of one kind."""
+        wanted = [self.run.derivatives[node.index] for node in values]
+        if any(one is None for one in wanted):
+            return None
+        if named and (found := self.named([one for one in wanted if one is not None])) is not None:
+            return found
+        if steps == 0:
+            return None
+        terms: list[ast.expr] = []
+        for uses in self._parallel(values):
+            if without is not None and any(one is not None and kind_of(one[0]) == without for one in uses):
+                continue
+            term = self.use(uses, steps - 1)
+            if term is None:
+                return None
+            terms.append(term)
+        return _added(terms)
+
+    def _parallel(self, values: list[Node]) -> list[Uses]:
+        """The uses of the values, those of one kind together."""
+        kinds: dict[tuple[int, str, int, int], Uses] = {}
+        for k, value in enumerate(values):
+            seen: dict[tuple[int, str, int], int] = {}
+            for consumer, operand in self._consumers.get(value.index, []):
+                place = -1 if consumer.place is None else consumer.place.number
+                nth = seen[place, consumer.op, operand] = seen.get((place, consumer.op, operand), -1) + 1
+                kinds.setdefault((place, consumer.op, operand, nth), [None] * len(values))[k] = (consumer, operand)
+        return list(kinds.values())
+
+    def use(self, uses: Uses, steps: int) -> ast.expr | None:
+        """What comes back through one use."""
+        present = next((one for one in uses if one is not None), None)
+        if present is None:
+            return None
+        parts = [None if one is None else self.run.contributions.get((one[0].index, one[1])) for one in uses]
+        shape = present[0].inputs[present[1]].shape
+        wanted = [np.zeros(shape) if part is None else part for part in parts]
+        if (found := self.named(wanted)) is not None:
+            return found
+        whole = [one for one in uses if one is not None]
+        if len(whole) < len(uses) or steps == 0:
+            return None
+        consumers = [node for node, _ in whole]
+        outer = [self.run.derivatives[node.index] for node in consumers]
+        if all(g is not None and g.shape == w.shape and np.allclose(g, w) for g, w in zip(outer, wanted, strict=True)):
+            return self.derivative(consumers, steps - 1)
+        return self._local(whole, wanted, steps) or self._along(consumers, wanted, steps)
+
+    def _local(self, uses: list[tuple[Node, int]], wanted: list[Array], steps: int) -> ast.expr | None:
+        """By the rule of the operation."""
+        consumers, operand = [node for node, _ in uses], uses[0][1]
+        first = consumers[0]
+        if first.op in ("mean", "sum"):
+            return self._spread(consumers, wanted, steps)
+        if first.op not in ("multiply", "divide", "subtract", "negative", "matmul"):
+            return None
+        behind = self.derivative(consumers, steps - 1)
+        if behind is None:
+            return None
+        if first.op in ("subtract", "negative"):
+            behind = self._summed(behind, wanted)
+        if first.op == "negative" or (first.op == "subtract" and operand == len(first.inputs) - 1):
+            return ast.UnaryOp(ast.USub(), behind)
+        if len(first.inputs) != 2:
+            return None
+        other = self.named([np.asarray(node.inputs[1 - operand].value, float) for node in consumers])
+        if other is None:
+            return None
+        match first.op:
+            case "multiply":
+                return self._summed(binary(behind, ast.Mult(), other), wanted)
+            case "divide" if operand == 0:
+                return self._summed(binary(behind, ast.Div(), other), wanted)
+            case "matmul" if operand == 0:
+                return binary(behind, ast.MatMult(), transposed(other))
+            case "matmul":
+                return binary(transposed(other), ast.MatMult(), behind)
+        return None
+
+    def _spread(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
+        """What comes back from a sum or a mean whose axes were kept, and so fits what was summed."""
+        behind = self.derivative(consumers, steps - 1)
+        if behind is None or len(consumers[0].shape) != wanted[0].ndim:
+            return None
+        if consumers[0].op == "sum":
+            return behind
+        share = wanted[0].size // consumers[0].size
+        sizes = [one for one in self.place.around.integers if one.value == share]
+        if isinstance(behind, ast.UnaryOp):
+            return ast.UnaryOp(behind.op, _mean(behind.operand, sizes[0].node if sizes else ast.Constant(share)))
+        return _mean(behind, sizes[0].node if sizes else ast.Constant(share))
+
+    def _summed(self, node: ast.expr, wanted: list[Array]) -> ast.expr:
+        """Summed over the axes along which an operand was broadcast."""
+        values = self._values(node)
+        if values is None or values[0].shape == wanted[0].shape:
+            return node
+        had, shape = values[0].shape, wanted[0].shape
+        extra = len(had) - len(shape)
+        kept = [axis for axis, length in enumerate(shape) if length == 1 and had[axis + extra] != 1]
+        if extra > 0:
+            node = _reduced(node, list(range(extra)), keeps=False)
+        return _reduced(node, kept, keeps=True) if kept else node
+
+    def _along(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
+        """Through an activation: the slope, where it is a form of what is at hand, times the derivative behind it."""
+        nodes: list[Node] = consumers
+        for _ in range(MOST_STEPS):
+            outer = [self.run.derivatives[node.index] for node in nodes]
+            given = [one for one in outer if one is not None and one.shape == wanted[0].shape]
+            if len(given) < len(nodes):
+                return None
+            with np.errstate(all="ignore"):
+                slopes = [w / g for w, g in zip(wanted, given, strict=True)]
+            known = np.concatenate([np.isfinite(one).ravel() for one in slopes])  # 0 / 0 tells nothing
+            form = self.named(slopes) if 2 * np.count_nonzero(known) > known.size else None
+            behind = None if form is None else self.derivative(nodes, steps - 1)
+            if form is not None and behind is not None:
+                return binary(behind, ast.Mult(), form)
+            uses = [self._consumers.get(node.index, []) for node in nodes]
+            if any(len(one) != 1 for one in uses):
+                return None
+            nodes = [one[0][0] for one in uses]
+        return None
+
+
+def _reduced(node: ast.expr, axes: list[int], *, keeps: bool) -> ast.expr:
+    axis: ast.expr = ast.Constant(axes[0])
+    if len(axes) > 1:
+        axis = ast.Tuple([ast.Constant(one) for one in axes], ast.Load())
+    keywords = [ast.keyword("axis", axis), *([ast.keyword("keepdims", ast.Constant(True))] if keeps else [])]
+    return ast.Call(ast.Attribute(node, "sum", ast.Load()), [], keywords)
+
+
+def _mean(node: ast.expr, size: ast.expr) -> ast.expr:
+    """A sum over an axis, divided by its length."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="sum", value=value), args=args, keywords=keywords):
+            return ast.Call(ast.Attribute(value, "mean", ast.Load()), args, keywords)
+    return binary(node, ast.Div(), size)
+
+
+def _equal(values: list[Array], wanted: list[Array]) -> bool:
+    """Whether values are those that are wanted, wherever these are numbers."""
+    for value, one in zip(values, wanted, strict=True):
+        if value.shape != one.shape:
+            return False
+        known = np.isfinite(one)
+        scale = float(np.max(np.abs(one[known]), initial=0.0))
+        if not np.all(np.abs(value - one)[known] <= 1e-8 * scale + 1e-13):
+            return False
+    return True
+
+
+def _added(terms: list[ast.expr]) -> ast.expr | None:
+    """Their sum, those that are taken away at the end."""
+    positive = [term for term in terms if not isinstance(term, ast.UnaryOp)]
+    negative = [term.operand for term in terms if isinstance(term, ast.UnaryOp)]
+    if not terms:
+        return None
+    result: ast.expr = positive[0] if positive else ast.UnaryOp(ast.USub(), negative.pop(0))
+    for term in positive[1:]:
+        result = binary(result, ast.Add(), term)
+    for term in negative:
+        result = binary(result, ast.Sub(), term)
+    return result
