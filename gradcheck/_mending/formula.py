@@ -22,7 +22,7 @@ Uses = list[tuple[Node, int] | None]
 
 
 def formula(place: Workplace) -> Iterator[Candidate]:
-    """The derivative that the hole needs, by the chain rule: a sum over the uses of the value it is the derivative of."""
+    """The derivative that the hole needs, by the chain rule: a sum over the uses of that value."""
     needed = place.hole.needed
     if needed is None or needed.known is None:
         return

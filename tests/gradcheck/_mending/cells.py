@@ -10,7 +10,7 @@ import numpy as np
 
 import gradcheck
 from gradcheck._mending import mends
-from gradcheck._mending.outside import applied
+from gradcheck._mending.outside import apply_edits
 from gradcheck._mending.trials import Trial
 from gradcheck._tape import tape_target
 from tests.gradcheck._tape.programs import module
@@ -135,7 +135,7 @@ def mended(folder, right, wrong, source=CELL):
     found = mends(run, statement, [lambda: taped(made, 7, T=4, B=3, D=2, H=3)])
     if not found:
         return [], ""
-    text = applied("".join(linecache.getlines(statement.file)), found[0].edits)
+    text = apply_edits("".join(linecache.getlines(statement.file)), found[0].edits)
     return found, text.splitlines()[statement.line - 1].strip()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradcheck._mending import Budget, mends
-from gradcheck._mending.outside import applied
+from gradcheck._mending.outside import apply_edits
 from tests.gradcheck._mending import cells
 
 #: what stands in the right code, what is written in its place, and what may be offered (the right code if nothing)
@@ -51,7 +51,7 @@ def test_a_planted_mistake_is_mended(name, tmp_path):
     found, line = cells.mended(tmp_path, right, wrong)
     assert found
     assert found[0].remaining == ()
-    text = applied("".join(linecache.getlines(found[0].file)), found[0].edits)
+    text = apply_edits("".join(linecache.getlines(found[0].file)), found[0].edits)
     assert cells.is_right(tmp_path, text)
     if expected is None:
         whole = next(one for one in cells.CELL.splitlines() if right.splitlines()[0] in one)
