@@ -1,11 +1,32 @@
 """Edits of the user's source after which gradients are right.
 
-    mends(run, statement, again)     # list of Mend, the closest to what stands there first
+What the room is for: a statement is suspected, and the edit is wanted that a person would make who was told so.
 
-How it works: a statement's expression is a hole. What the gradients lack, r, and how they move with the hole's values,
-J, are known from the tape, so that another expression is right to first order exactly if J (its values - the values)
-= r, over all executions together: candidates are evaluated in the user's variables and judged by one product each.
-Those that hold are run, at the same point and at others, and all that is returned is compared with the truth.
+What enters: a `TapedRun` of the loss and the gradients, a `Statement` of it, and functions that make runs of the same
+code at other sizes or seeds. What leaves: `Mend`s, the nearest to what stands there first.
+
+    mends(run, statement, again)        # a list of Mend; each was run, at the run's point and at each of `again`
+    mend.edits, mend.file               # what is replaced, by line and byte in the line
+    mend.gradients, mend.remaining      # those that it makes equal to the truth; those that are wrong still
+    mend.evidence                       # how it was found and tried, in words
+
+How it works. An expression of the statement is a hole. The tape tells what the gradients lack, r, and how they move
+with the hole's values while these are held, J. Another expression is right exactly if J (its values - those of now)
+= r, over all executions together; a few random projections of each gradient stand for it. So candidates are evaluated
+in the user's variables, and judged by one product each, without a run. What one execution hands to the next must be
+right for that: the variables are looked at in a run in which the hole has the values that it needs (`needed`), which
+are a derivative that the forward's tape knows, or the solution of a least-squares problem. Where it has several, the
+nearest edits are run as well. Terms and products are solved for, not tried (`library`), and where no small edit
+serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
+whole statement (`structure`) is run.
+
+Limits. Statements that are missing altogether get no mend. A target that keeps its state in its module cannot be tried
+again once another was made: the search ends there. The search is as good as the run: with few steps and a small batch
+the values that a hole needs are unique, with many they are not.
+
+Reading order: `outside`, `syntax`, `frames`, `series`, `residual`, `needed`, `looking`, `suspects`, `holes`,
+`building`, `paths`, `atoms`, `slots`, `details`, `small`, `larger`, `library`, `products`, `formula`, `structure`,
+`trials`, `mend`, `mending`. Each imports only from those before it.
 """
 
 from gradcheck._mending.mend import Mend
