@@ -1,16 +1,33 @@
 """Edits of the user's source after which gradients are right.
 
-What enters: a `TapedRun`, a statement that could be at fault, and other points to try edits at.
-What leaves: `Mend`s, the closest to what stands there first: `mends(run, statement, again)`.
+What the room is for: a statement is suspected, and the edit is wanted that a person would make who was told so.
 
-How it works: a statement's expression is a hole. What the gradients lack, r, and how they move with the hole's values,
-J, are known from the tape, so that another expression is right to first order exactly if J (its values - the values)
-= r, over all executions together: candidates are evaluated in the user's variables and judged by one product each.
-Those that hold are run, at the same point and at others, and all that is returned is compared with the truth.
+What enters: a `TapedRun` of the loss and the gradients, a `Statement` of it, and functions that make runs of the same
+code at other sizes or seeds. What leaves: `Mend`s, the nearest to what stands there first.
 
-Read `mending.py` first: the stages of the search. `holes.py` judges candidates, `small.py`, `larger.py`, `products.py`
-and `structure.py` make them, `trials.py` runs them, `residual.py` holds what the gradients lack. `outside.py` is all
-that the room takes from others.
+    mends(run, statement, again)        # a list of Mend; each was run, at the run's point and at each of `again`
+    mend.edits, mend.file               # what is replaced, by line and byte in the line
+    mend.gradients, mend.remaining      # those that it makes equal to the truth; those that are wrong still
+    mend.evidence                       # how it was found and tried, in words
+
+How it works. An expression of the statement is a hole. The tape tells what the gradients lack, r, and how they move
+with the hole's values while these are held, J. Another expression is right exactly if J (its values - those of now)
+= r, over all executions together; a few random projections of each gradient stand for it. So candidates are evaluated
+in the user's variables, and judged by one product each, without a run. What one execution hands to the next must be
+right for that: the variables are looked at in a run in which the hole has the values that it needs (`needed`), which
+are a derivative that the forward's tape knows, or the solution of a least-squares problem. Where it has several, the
+nearest edits are run as well. Terms and products are solved for, not tried (`library`), and where no small edit
+serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
+whole statement (`structure`) is run.
+
+Limits. Statements that are missing altogether get no mend. A target that keeps its state in its module cannot be tried
+again once another was made: the search ends there. The search is as good as the run: with few steps and a small batch
+the values that a hole needs are unique, with many they are not.
+
+Read `mending.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
+`syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
+`building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small.py`, `larger.py`, `library.py`, `products.py`,
+`formula.py`, `structure.py`, `trials.py`, `mend.py`, `mending.py`.
 """
 
 from gradcheck._mending.mend import Mend

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.series import Kind, kind_of
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import FORMS, forms
 from gradcheck._mending.syntax import binary, transposed
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import Array
@@ -22,7 +22,7 @@ Uses = list[tuple[Node, int] | None]
 
 
 def formula(place: Workplace) -> Iterator[Candidate]:
-    """The derivative that the hole needs, by the chain rule: a sum over the uses of that value."""
+    """The derivative that the hole needs, by the chain rule: a sum over uses of the value whose derivative it is."""
     needed = place.hole.needed
     if needed is None or needed.known is None:
         return

@@ -44,6 +44,7 @@ class Frame:
     def __init__(self, local: Mapping[str, Any], glob: Mapping[str, Any]) -> None:
         self.local, self.glob = local, glob
         self.known: dict[int, Any] = {}
+        self._alive: list[ast.expr] = []
 
     def value(
         self,
@@ -55,10 +56,10 @@ class Frame:
         """The value of an expression.
 
         Args:
-            node: The expression. Its value is remembered: the node must stay alive as long as the frame.
+            node: The expression. Its value is remembered.
             swapped: By the id of a node, what stands in its place.
             touched: The ids of the nodes around those.
-            kept: Whether the node stays alive.
+            kept: Whether to remember it.
 
         Raises:
             UnknownError: If it has none.
@@ -77,6 +78,7 @@ class Frame:
                 found = _FAILED
             if kept:
                 self.known[id(node)] = found
+                self._alive.append(node)  # so that nothing else gets its identity
         if found is _FAILED:
             raise UnknownError
         return found

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
-from gradcheck._mending.looking import looked_at
-from gradcheck._mending.needed import Known, as_derivatives, by_least_squares
-from gradcheck._mending.residual import Judgement, agree
-from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import expressions
-from gradcheck._tape import Node, Place
+from gradcheck._mending.needed import Known
+from gradcheck._mending.residual import Judgement
+from gradcheck._mending.suspects import Suspect
+from gradcheck._tape import Node
 from gradcheck._tape.hooks import BINARY
 from gradcheck._tape.nodes import Array
+
+
+@dataclass
+class Needed:
+    """Values with which all gradients are right.
+
+    Attributes:
+        known: Whose derivatives they are, if anything's.
+        executions: At which executions of the hole.
+        values: The values by the node's index.
+        only: Whether there are no others.
+    """
+
+    known: Known | None
+    executions: list[int]
+    values: dict[int, Array]
+    only: bool
 
 
 @dataclass
@@ -142,184 +157,3 @@ def _numbers(value: Any) -> Array | None:
     if isinstance(value, (np.ndarray, np.generic, float, int)) and np.asarray(value).dtype.kind in "fiub":
         return np.asarray(value, float)
     return None
-
-
-def holes_of(suspect: Suspect) -> list[Hole]:
-    """The holes of a statement: all that it evaluates; or, where that cannot be evaluated again, arguments in it."""
-    result: list[Hole] = []
-    for root in roots(suspect.tree):
-        whole = _hole(suspect, root)
-        if whole is not None:
-            result.append(whole)
-        parts = list(_elements(root))
-        if whole is None or not _can_be_evaluated(whole):
-            parts += _arguments(root)
-        result += [one for part in parts if (one := _hole(suspect, part)) is not None]
-    return result
-
-
-def bare_hole(suspect: Suspect, root: ast.expr) -> Hole:
-    """An expression of which the tape knows nothing: what stands in its place has to be run."""
-    return Hole(suspect, root, [Execution(frame, [], [], []) for frame in suspect.frames], None, None)
-
-
-def _elements(root: ast.expr) -> Iterator[ast.expr]:
-    """What a tuple, list or dict is written out with, however deep."""
-    match root:
-        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Dict(values=parts):
-            for part in parts:
-                if isinstance(part, (ast.Tuple, ast.List, ast.Dict)):
-                    yield from _elements(part)
-                else:
-                    yield part
-
-
-def _can_be_evaluated(hole: Hole) -> bool:
-    """Whether the expression has its value again if all its parts do."""
-    touched = {id(node) for node in expressions(hole.root) if not isinstance(node, (ast.Name, ast.Constant))}
-    try:
-        hole.first.value(hole.root, {}, touched)
-    except UnknownError:
-        return False
-    return True
-
-
-def _arguments(root: ast.expr) -> Iterator[ast.expr]:
-    for node in expressions(root):
-        if isinstance(node, ast.Call):
-            yield from (one for one in node.args if not isinstance(one, ast.Starred))
-            yield from (one.value for one in node.keywords)
-
-
-def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
-    """The hole of an expression; None where no gradient moves with it."""
-    parts = [_parts(suspect, root, number) for number in range(len(suspect.frames))]
-    cut = {node.index for of_one in parts for node in of_one if node is not None}
-    slopes = suspect.residual.held(cut)
-    everywhere = list({n.index: n for one in parts for n in one if n is not None}.values())
-    nodes = [node for node in everywhere if _flows(node, slopes)]
-    frames = suspect.frames
-    needed: Needed | None = None
-    if len({node.execution for node in nodes}) > 1:
-        frames, needed = _with_right_values(suspect, nodes, slopes, everywhere)
-    elif nodes and (known := as_derivatives(suspect.residual, nodes, slopes, everywhere)) is not None:
-        values = dict(zip((node.index for node in nodes), known.values, strict=True))
-        needed = Needed(known, [node.execution for node in nodes], values, True)
-    tree = suspect.tree
-    augmented = isinstance(tree, ast.AugAssign) and root is tree.value
-    executions: list[Execution] = []
-    for number, frame in enumerate(frames):
-        before = suspect.frames[number]
-        one = (
-            _augmented(suspect, frame, before, number, parts[number], slopes)
-            if augmented
-            else _execution(frame, parts[number], slopes)
-        )
-        if one is not None and any(np.any(slope) for slope in one.slopes):
-            executions.append(one)
-    if not executions:
-        return None
-    operator = type(tree.op).__name__ if isinstance(tree, ast.AugAssign) and augmented else None
-    return Hole(suspect, root, executions, operator, needed)
-
-
-def _flows(node: Node, held: Mapping[int, Array]) -> bool:
-    return node.place is not None and bool(np.any(held.get(node.index, 0.0)))
-
-
-def _with_right_values(
-    suspect: Suspect, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
-) -> tuple[list[Frame], Needed | None]:
-    """The variables in a run in which the hole has values with which all gradients are right, and those values.
-
-    What one execution gives goes into the next, so that only there all other variables are what they should be.
-    """
-    residual = suspect.residual
-    if suspect.place is None:
-        return suspect.frames, None
-    known = as_derivatives(residual, nodes, held, everywhere)
-    found = by_least_squares(residual, nodes) if known is None else (known.values, True)
-    if found is None:
-        return suspect.frames, None
-    solved, only = found
-    values: dict[tuple[Place, int], Any] = {
-        (node.place, node.execution): value for node, value in zip(nodes, solved, strict=True) if node.place is not None
-    }
-    frames, gradients = looked_at(suspect.run, suspect.place, values)
-    right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in residual.names)
-    if not right or len(frames) != len(suspect.frames):
-        return suspect.frames, None
-    values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}
-    return frames, Needed(known, [node.execution for node in nodes], values_of, only)
-
-
-@dataclass
-class Needed:
-    """Values with which all gradients are right.
-
-    Attributes:
-        known: Whose derivatives they are, if anything's.
-        executions: At which executions of the hole.
-        values: The values by the node's index.
-        only: Whether there are no others.
-    """
-
-    known: Known | None
-    executions: list[int]
-    values: dict[int, Array]
-    only: bool
-
-
-def _augmented(
-    suspect: Suspect, frame: Frame, before: Frame, number: int, parts: list[Node | None], held: Mapping[int, Array]
-) -> Execution | None:
-    tree = suspect.tree
-    assert isinstance(tree, ast.AugAssign)
-    node = suspect.written("augment", number)
-    try:
-        value, target = before.value(tree.value), _read(tree.target, before)
-    except UnknownError:
-        return None
-    slopes = None if node is None else held.get(node.index)
-    if slopes is None:
-        return None
-    return Execution(frame, [np.asarray(value, float)], [slopes], parts, np.array(target, float))
-
-
-def _read(target: ast.expr, frame: Frame) -> Any:
-    """The value of a target before it is written."""
-    match target:
-        case ast.Name():
-            return frame.value(ast.Name(target.id, ast.Load()), kept=False)
-        case ast.Attribute():
-            return getattr(frame.value(target.value), target.attr)
-        case ast.Subscript():
-            return frame.value(target.value)[frame.value(target.slice)]
-    raise UnknownError
-
-
-def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]) -> Execution | None:
-    if not parts or all(node is None for node in parts):
-        return None
-    values: list[Array | None] = []
-    slopes: list[Array] = []
-    for node in parts:
-        found = None if node is None else held.get(node.index)
-        values.append(None if node is None or found is None else np.array(node.value, float))
-        slopes.append(np.zeros((1, 1)) if found is None else found)
-    return Execution(frame, values, slopes, parts)
-
-
-def _parts(suspect: Suspect, root: ast.expr, number: int) -> list[Node | None]:
-    """The values on the tape that an expression has: one, or those of the tuple it is."""
-    tree = suspect.tree
-    if isinstance(tree, ast.Assign) and root is tree.value and isinstance(tree.targets[0], (ast.Tuple, ast.List)):
-        return [suspect.bound(one, number) for one in tree.targets[0].elts]
-    if isinstance(root, (ast.Tuple, ast.List)):
-        return [suspect.nodes_of(one, number) for one in root.elts]
-    if isinstance(root, ast.Dict):
-        return [suspect.nodes_of(one, number) for one in root.values]
-    node = suspect.nodes_of(root, number)
-    if node is None and isinstance(tree, ast.Assign) and root is tree.value:
-        node = suspect.bound(tree.targets[0], number)
-    return [node]

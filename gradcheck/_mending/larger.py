@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from gradcheck._mending.details import Family, forms
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import Family, forms
 from gradcheck._mending.syntax import binary, name
 
 

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradcheck._mending.building import bare_hole, holes_of
+from gradcheck._mending.details import Family
 from gradcheck._mending.formula import formula
-from gradcheck._mending.holes import Hole, bare_hole, holes_of
+from gradcheck._mending.holes import Hole
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import FIRST, Family, unread
+from gradcheck._mending.small import FIRST, unread
 from gradcheck._mending.structure import copies_before, structural
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code

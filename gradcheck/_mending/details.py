@@ -1,0 +1,186 @@
+"""Small edits inside an expression: forms, indices, axes, numbers, letters, scales."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.syntax import binary, name, number, one_minus, squared
+from gradcheck._tape.nodes import Array
+
+Family = Callable[[Workplace], Iterator[Candidate]]
+
+
+def formed(place: Workplace) -> Iterator[Candidate]:
+    """What stands for the derivative of an activation, or a helper, applied to a part."""
+    for slot in place.floats:
+        if isinstance(slot.node, ast.Constant):
+            continue
+        for new in forms(slot.node):
+            yield Candidate.of(slot.node, new)
+        yield Candidate.of(slot.node, ast.Compare(slot.node, [ast.Gt()], [number(0)]))
+        for helper in place.around.helpers:
+            yield Candidate.of(slot.node, ast.Call(name(helper), [slot.node], []))
+        yield Candidate.of(slot.node, ast.Call(numpys("tanh"), [slot.node], []))
+        match slot.node:  # f(x) where a form of x should stand
+            case ast.Call(args=[argument]):
+                for new in forms(argument):
+                    yield Candidate.of(slot.node, new)
+
+
+#: the same of numbers
+FORMS: tuple[Callable[[Array], Array], ...] = (
+    lambda x: 1 - x, lambda x: x**2, lambda x: x * (1 - x), lambda x: 1 - x**2,
+)  # fmt: skip
+
+
+def forms(x: ast.expr) -> Iterator[ast.expr]:
+    """1 - x, x², x (1 - x), 1 - x²."""
+    yield one_minus(x)
+    yield squared(x)
+    yield binary(x, ast.Mult(), one_minus(x))
+    yield one_minus(squared(x))
+
+
+def numpys(function: str) -> ast.expr:
+    """A function of numpy."""
+    return ast.Attribute(name("np"), function, ast.Load())
+
+
+def indices(place: Workplace) -> Iterator[Candidate]:
+    """Another step, another slice."""
+    for slot in place.slots:
+        if not isinstance(slot.node, ast.Subscript):
+            continue
+        index = slot.node.slice
+        for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+            if isinstance(part, ast.Slice):
+                for new in _slices(place):
+                    yield Candidate.of(part, new)
+            else:
+                for one in other_indices(place, part):
+                    yield Candidate.of(part, one)
+
+
+def other_indices(place: Workplace, part: ast.expr) -> Iterator[ast.expr]:
+    """What may stand between brackets in the place of an index."""
+    if isinstance(part, ast.BinOp) and isinstance(part.op, (ast.Add, ast.Sub)):
+        yield part.left
+        yield binary(part.left, ast.Add() if isinstance(part.op, ast.Sub) else ast.Sub(), part.right)
+    if not isinstance(part, ast.Constant):
+        yield binary(part, ast.Sub(), number(1))
+        yield binary(part, ast.Add(), number(1))
+    yield from (number(value) for value in (0, 1, -1, 2, 3))
+    for counter in place.around.counters:
+        yield name(counter)
+        yield binary(name(counter), ast.Sub(), number(1))
+        yield binary(name(counter), ast.Add(), number(1))
+    sizes = [one for one in place.around.integers if isinstance(one.node, ast.Name)]
+    for size in sizes[:6]:
+        yield binary(binary(size.node, ast.Sub(), number(1)), ast.Sub(), part)
+
+
+def _slices(place: Workplace) -> Iterator[ast.expr]:
+    """Slices with the ends that slices in the function have, and with their multiples."""
+    ends: dict[str, ast.expr | None] = {"": None}
+    for node in place.around.read:
+        if isinstance(node, ast.Subscript):
+            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            for part in parts:
+                if isinstance(part, ast.Slice):
+                    for end in (part.lower, part.upper):
+                        if end is not None:
+                            ends.setdefault(ast.unparse(end), end)
+    for atom in place.around.integers:
+        if isinstance(atom.node, ast.Name) and len(ends) < 16:
+            ends.setdefault(atom.text, atom.node)
+            for factor in (2, 3):
+                ends.setdefault(f"{factor} * {atom.text}", binary(number(factor), ast.Mult(), atom.node))
+    for lower, upper in itertools.product(ends.values(), ends.values()):
+        yield ast.Slice(lower, upper, None)
+
+
+def reductions(place: Workplace) -> Iterator[Candidate]:
+    """A sum over an axis, a mean for a sum, another axis, axes that are kept."""
+    for slot in place.slots:
+        match slot.node:
+            case ast.Call(func=ast.Attribute(attr="sum" | "mean" as given) as func, args=args, keywords=keywords):
+                other = ast.Attribute(func.value, "mean" if given == "sum" else "sum", ast.Load())
+                yield Candidate.of(slot.node, ast.Call(other, args, keywords))
+                for axis in (None, number(0), number(1), number(-1)):
+                    for keeps in (False, True):
+                        yield Candidate.of(slot.node, _sum(place, func, axis, keeps, args if _is_numpy(func) else []))
+        if slot.is_float and slot.shape:
+            bases = [slot.node]
+            if isinstance(slot.node, ast.Subscript):
+                bases.append(slot.node.value)
+            for base in bases:
+                for axis in (number(0), number(1), number(-1)):
+                    for keeps in (False, True):
+                        method = ast.Attribute(base, "sum", ast.Load())
+                        yield Candidate.of(slot.node, _sum(place, method, axis, keeps, []))
+
+
+def _is_numpy(function: ast.Attribute) -> bool:
+    return isinstance(function.value, ast.Name) and function.value.id in ("np", "numpy")
+
+
+def _sum(place: Workplace, function: ast.expr, axis: ast.expr | None, keeps: bool, args: list[ast.expr]) -> ast.expr:
+    args = args[:1]
+    keywords = []
+    if axis is not None and (place.code.names_axis or args):
+        keywords.append(ast.keyword("axis", axis))
+    elif axis is not None:
+        args = [axis]
+    if keeps:
+        keywords.append(ast.keyword("keepdims", ast.Constant(True)))
+    return ast.Call(function, args, keywords)
+
+
+def numbers(place: Workplace) -> Iterator[Candidate]:
+    """Another constant or size."""
+    for slot in place.slots:
+        if isinstance(slot.node, ast.Constant) and type(slot.value) in (int, float):
+            v = slot.value
+            for new in dict.fromkeys((v + 1, v - 1, -v, 2 * v, v / 2, 0, 1, 2, 1 / v if v else 0)):
+                if new != v:
+                    whole = isinstance(v, int) and new == int(new)
+                    yield Candidate.of(slot.node, number(int(new) if whole else new))
+        elif isinstance(slot.value, bool) and isinstance(slot.node, ast.Constant):
+            yield Candidate.of(slot.node, ast.Constant(not slot.value))
+        if slot.is_integer:
+            for atom in place.around.integers:
+                if atom.value != slot.value:
+                    yield Candidate.of(slot.node, atom.node)
+
+
+def letters(place: Workplace) -> Iterator[Candidate]:
+    """Letters of an einsum exchanged, in one operand or in the result."""
+    for slot in place.slots:
+        if not (isinstance(slot.node, ast.Constant) and isinstance(slot.value, str) and "->" in slot.value):
+            continue
+        inputs, _, output = slot.value.partition("->")
+        words = [*inputs.split(","), output]
+        for k, word in enumerate(words):
+            for i, j in itertools.combinations(range(len(word)), 2):
+                new = list(word)
+                new[i], new[j] = new[j], new[i]
+                told = [*words[:k], "".join(new), *words[k + 1 :]]
+                yield Candidate.of(slot.node, ast.Constant(",".join(told[:-1]) + "->" + told[-1]))
+            for i, letter in itertools.product(range(len(word)), sorted(set(inputs) - set(", "))):
+                told = [*words[:k], word[:i] + letter + word[i + 1 :], *words[k + 1 :]]
+                yield Candidate.of(slot.node, ast.Constant(",".join(told[:-1]) + "->" + told[-1]))
+
+
+def scaled(place: Workplace) -> Iterator[Candidate]:
+    """Twice or half as much; times or divided by a size or a scalar that is at hand."""
+    scalars = [one for one in place.around.floats if one.shape == () and not isinstance(one.node, ast.BinOp)][:24]
+    sizes = [one for one in place.around.integers if np.abs(one.value) > 1][:24]
+    for slot in place.outermost(ast.Mult, ast.Div):
+        for factor in (*(number(2),), *(one.node for one in scalars), *(one.node for one in sizes)):
+            yield Candidate.of(slot.node, binary(factor, ast.Mult(), slot.node))
+            yield Candidate.of(slot.node, binary(slot.node, ast.Div(), factor))

@@ -1,0 +1,208 @@
+"""What can be multiplied, with its values at all executions, and which products solve an equation."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._mending.atoms import Atom
+from gradcheck._mending.details import FORMS, forms
+from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.slots import Workplace
+from gradcheck._mending.syntax import binary, name, transposed
+from gradcheck._tape.nodes import Array
+
+#: arrays that are multiplied by entry, and pairs of them that are multiplied by a third
+MOST_ROWS, MOST_PAIRS, MOST_MATRICES = 140, 3000, 120
+#: arrays that are multiplied before they are summed, and after
+MOST_PLAIN = 40
+_REDUCTIONS = (("mean", True), ("sum", False))
+#: solutions of one equation
+MOST_FOUND = 12
+
+
+@dataclass
+class Rows:
+    """Expressions with their values at all executions, one after the other."""
+
+    nodes: list[ast.expr]
+    values: Array
+
+
+@dataclass
+class Equation:
+    """slopes . t = lacking, for t at all executions one after the other."""
+
+    slopes: Array
+    lacking: float
+    scale: float
+
+
+def values_at(place: Workplace, node: ast.expr) -> list[Array] | None:
+    try:
+        return [np.asarray(one.frame.value(node), float) for one in place.hole.executions]
+    except (UnknownError, TypeError, ValueError):
+        return None
+
+
+class Library:
+    """What is at hand, by shape, with its values at all executions."""
+
+    def __init__(self, place: Workplace) -> None:
+        self.place, self.count = place, len(place.hole.executions)
+        self._by_shape: dict[tuple[int, ...], Rows] = {}
+        self._matrices: list[tuple[ast.expr, Array]] | None = None
+
+    def solutions(self, shape: tuple[int, ...], equation: Equation, degree: int) -> Iterator[ast.expr]:
+        """Expressions of this shape with so many factors that solve the equation."""
+        yield from _by_entry(self._rows(shape), equation, degree)
+        if len(shape) == 2 and degree == 2:
+            yield from self._of_matrices(shape, equation)
+            yield from self._of_blocks(shape, equation)
+        if len(shape) > 1 and degree == 2:
+            yield from self._centred(shape, equation)
+        if len(shape) == 1:
+            yield from self._summed(shape, equation, degree)
+
+    def _rows(self, shape: tuple[int, ...]) -> Rows:
+        """What broadcasts to the shape, and its forms."""
+        if shape not in self._by_shape:
+            made: dict[bytes, tuple[ast.expr, Array]] = {}
+            for atom in self.place.around.fitting(shape):
+                found = _spread(self.place, atom, shape)
+                if found is None or not np.any(found) or len(made) >= MOST_ROWS:
+                    continue
+                made.setdefault(found.tobytes(), (atom.node, found))
+                if atom.plain:
+                    for node, of in zip(forms(atom.node), FORMS, strict=True):
+                        value = of(found)
+                        made.setdefault(value.tobytes(), (node, value))
+            nodes = [node for node, _ in made.values()]
+            rows = np.array([value for _, value in made.values()]) if made else np.zeros((0, 0))
+            self._by_shape[shape] = Rows(nodes, rows)
+        return self._by_shape[shape]
+
+    def _sides(self) -> list[tuple[ast.expr, Array]]:
+        """Matrices, and their transposes, each (executions, rows, columns)."""
+        if self._matrices is None:
+            made: dict[tuple[tuple[int, ...], bytes], tuple[ast.expr, Array]] = {}
+            for atom in [one for one in self.place.around.floats if len(one.shape) == 2]:
+                parts = values_at(self.place, atom.node)
+                if parts is None or any(part.shape != atom.shape for part in parts) or len(made) >= 2 * MOST_MATRICES:
+                    continue
+                stacked = np.array(parts)
+                turned = np.ascontiguousarray(stacked.transpose(0, 2, 1))
+                made.setdefault((stacked.shape, stacked.tobytes()), (atom.node, stacked))
+                made.setdefault((turned.shape, turned.tobytes()), (transposed(atom.node), turned))
+            self._matrices = list(made.values())
+        return self._matrices
+
+    def _of_matrices(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
+        """a @ b, where each may be transposed."""
+        if equation.slopes.size != self.count * int(np.prod(shape)):
+            return  # executions of several shapes
+        weights = equation.slopes.reshape(self.count, *shape)
+        by_shape: dict[tuple[int, ...], list[tuple[ast.expr, Array]]] = {}
+        for node, stacked in self._sides():
+            by_shape.setdefault(stacked.shape[1:], []).append((node, stacked))
+        for (rows, inner), lefts in by_shape.items():
+            rights = by_shape.get((inner, shape[1]), [])
+            if rows != shape[0] or not rights:
+                continue
+            left = np.array([(x.transpose(0, 2, 1) @ weights).ravel() for _, x in lefts])
+            right = np.array([y.ravel() for _, y in rights])
+            close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
+            for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]:
+                yield binary(lefts[i][0], ast.MatMult(), rights[j][0])
+
+    def _of_blocks(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
+        """Arrays with two axes in common, both of which are summed over."""
+        if equation.slopes.size != self.count * int(np.prod(shape)):
+            return  # executions of several shapes
+        weights = equation.slopes.reshape(self.count, *shape)
+        blocks = [one for one in self.place.around.floats if len(one.shape) == 3]
+        valued = [(one, parts) for one in blocks if (parts := values_at(self.place, one.node)) is not None]
+        found = 0
+        for (a, left), (b, right) in itertools.product(valued, valued):
+            if (a.shape[2], b.shape[2]) != shape or a.shape[:2] != b.shape[:2] or found >= MOST_FOUND:
+                continue
+            total = sum(float(np.sum((x @ w) * y)) for w, x, y in zip(weights, left, right, strict=True))
+            if abs(total - equation.lacking) <= 1e-9 * equation.scale:
+                found += 1
+                letters = ast.Constant("tbi,tbj->ij")
+                yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a.node, b.node], [])
+
+    def _centred(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
+        """c * (a * b).mean(axis), or its sum, where the axis is kept: what normalisation and softmax give back."""
+        rows = self._rows(shape)
+        plain = [k for k, node in enumerate(rows.nodes) if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute))]
+        plain = plain[:MOST_PLAIN]
+        values, nodes = rows.values[plain] if plain else rows.values[:0], [rows.nodes[k] for k in plain]
+        if equation.slopes.size != self.count * int(np.prod(shape)):
+            return  # executions of several shapes
+        weights = equation.slopes.reshape(self.count, *shape)
+        for axis, (method, share) in itertools.product(range(len(shape) - 1, -1, -1), _REDUCTIONS):
+            scale = 1 / shape[axis] if share else 1.0
+            for outer in (None, *range(len(nodes))):
+                through = weights if outer is None else weights * values[outer].reshape(weights.shape)
+                summed = scale * through.sum(axis=axis + 1, keepdims=True)
+                spread = np.broadcast_to(summed, weights.shape).ravel()
+                over = Equation(spread, equation.lacking, equation.scale)
+                own = Rows(nodes, values)
+                for node in itertools.chain(_by_entry(own, over, 1), _by_entry(own, over, 2)):
+                    kept = ast.keyword("keepdims", ast.Constant(True))
+                    reduced = ast.Attribute(node, method, ast.Load())
+                    term = ast.Call(reduced, [], [ast.keyword("axis", ast.Constant(axis)), kept])
+                    yield term if outer is None else binary(nodes[outer], ast.Mult(), term)
+
+    def _summed(self, shape: tuple[int, ...], equation: Equation, degree: int) -> Iterator[ast.expr]:
+        """(a * b).sum(axis=0)."""
+        place = self.place
+        lengths = {one.shape[0] for one in place.around.floats if len(one.shape) == 2 and one.shape[1:] == shape}
+        for length in sorted(lengths):
+            weights = equation.slopes.reshape(self.count, 1, *shape)
+            spread = np.broadcast_to(weights, (self.count, length, *shape)).ravel()
+            over_all = Equation(spread, equation.lacking, equation.scale)
+            for node in _by_entry(self._rows((length, *shape)), over_all, degree):
+                axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
+                args: list[ast.expr] = [] if axis else [ast.Constant(0)]
+                yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)
+
+
+def _spread(place: Workplace, atom: Atom, shape: tuple[int, ...]) -> Array | None:
+    parts = values_at(place, atom.node)
+    if parts is None:
+        return None
+    try:
+        return np.concatenate([np.broadcast_to(part, shape).ravel() for part in parts])
+    except ValueError:
+        return None
+
+
+def _by_entry(rows: Rows, equation: Equation, degree: int) -> Iterator[ast.expr]:
+    """One, two or three of the rows multiplied by entry."""
+    values, nodes = rows.values, rows.nodes
+    if values.size == 0 or values.shape[1] != equation.slopes.size:
+        return
+    close = 1e-9 * equation.scale
+    weighted = values * equation.slopes
+    if degree == 1:
+        found = np.flatnonzero(np.abs(weighted.sum(axis=1) - equation.lacking) <= close)
+        yield from (nodes[i] for i in found[:MOST_FOUND])
+    elif degree == 2:
+        pairs = np.triu(np.abs(weighted @ values.T - equation.lacking) <= close)
+        for i, j in list(zip(*np.nonzero(pairs), strict=True))[:MOST_FOUND]:
+            yield binary(nodes[i], ast.Mult(), nodes[j])
+    else:
+        left, right = np.triu_indices(len(nodes))
+        order = np.argsort(left + right, kind="stable")[:MOST_PAIRS]  # those that stand near come first
+        left, right = left[order], right[order]
+        triples = (weighted[left] * values[right]) @ values.T
+        which, third = np.nonzero(np.abs(triples - equation.lacking) <= close)
+        several = [(left[p], right[p], k) for p, k in zip(which, third, strict=True) if right[p] <= k]
+        for i, j, k in several[:MOST_FOUND]:
+            yield binary(binary(nodes[i], ast.Mult(), nodes[j]), ast.Mult(), nodes[k])
