@@ -20,6 +20,7 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, Values, as_complex, entry_scale
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Localisation, Suspect, localise
+from gradcheck._localising.blame import Role
 from gradcheck._mending import Budget, Mend, mends
 from gradcheck._mending.residual import agree
 from gradcheck._tape import TapedRun, tape_target
@@ -33,6 +34,8 @@ from gradcheck._usercode.source import Edit, Source
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 6
+#: what is tried for a smaller edit, once there is one
+SMALL_BUDGET = Budget(candidates=1500, runs=20)
 #: faults that are mended one after the other
 MOST_ROUNDS = 6
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
@@ -163,7 +166,7 @@ def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected:
             found.still_wrong = tuple(sorted(wrong))
             if not wrong:
                 return found
-            second = _run_or_none(others[0])
+            second = _run_or_none(others[-1])
             localisation = localise(run, sorted(wrong), second=second)
             found.localisation = localisation if number == 0 else found.localisation
             again = [one.run for one in others]
@@ -195,7 +198,10 @@ def _likeliest_mend(run: TapedRun, found: Localisation, again: Sequence[Callable
     """The suspect whose edit mends most and changes least; of equal ones, the likelier."""
     best: tuple[tuple[int, int], Mended] | None = None
     for suspect in found.suspects[:MOST_SUSPECTS]:
-        edits = mends(run, suspect.statement, again, Budget())
+        is_mended = best is not None and not best[0][0]
+        if is_mended and suspect.role in (Role.CONSUMES, Role.RIGHT):
+            continue  # only a smaller edit of a statement that spoils something could be the better one
+        edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else Budget())
         if not edits:
             continue
         fault = Mended(suspect, edits[0].gradients, edits[0], tuple(edits[1:]))
