@@ -19,8 +19,14 @@ What enters: a `Target` that has begun, and values of its parameters. What leave
     run.bindings                                   # every name or attribute bound, its node, how often it was read
     run.writes                                     # stores into arrays, with the label of the array's root
     run.opaque, run.untraced                       # calls taken by differences; functions without source
+    run.uses(projections)                          # the same for each use: (consumer, operand) -> (m, size)
+    run.twins, run.boundary, run.executions(place) # what the gradients repeat; where they begin; how often
     run.overrides({(place, execution): value})     # the gradients with values replaced, nothing recorded
     run.scopes(place, executions)                  # copies of the variables around some executions of a place
+
+Limits. The gradients are exact wherever `untraced` is empty and as good as differences where `opaque` names a call;
+compare with measured slopes before trusting them. A use of one array under two names within one expression may be
+counted for the other name. Complex numbers, arrays of objects and structured types end the tape (`untraced`).
 
 How it works: functions that run are rewritten so that every operation goes through a hook (`rewriting`), and get their
 code back at the end. The hooks (`recorder`, `calls`, `writes`) do what the source says on plain arrays, and note it.
@@ -28,8 +34,9 @@ An array's memory has versions, and views find theirs by position in it (`buffer
 slices and writes in place need no care. `rules` know the derivatives, always with one leading axis for many seeds;
 `sweep` goes back over the tape.
 
-Reading order: `places`, `nodes`, `hooks`, `rewriting`, `buffers`, `recorder`, `calls`, `writes`, `rules`, `sweep`,
-`taping`, `replay`. Each imports only from those before it.
+Reading order: `places`, `nodes`, `hooks`, `expressions`, `rewriting`, `buffers`, `tape`, `rules`, `writes`,
+`libraries`, `ufuncs`, `calls`, `recorder`, `sweep`, `program`, `driving`, `replay`, `taping`. Each imports only from
+those before it.
 """
 
 from gradcheck._tape.nodes import Binding, Call, Node, Write

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._tape.driving import as_gradients, copies, drive, preserved
+from gradcheck._tape.expressions import TEMPORARY
 from gradcheck._tape.hooks import NAMES, Plain
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.places import Place
 from gradcheck._tape.program import Program
-from gradcheck._tape.rewriting import TEMPORARY
 from gradcheck._target import Target, Values
 
 #: the variables of a frame, and those of its module

@@ -185,11 +185,16 @@ class Tape:
             known = entry[1].cell
             if known is not None:
                 return known
-        cell = Cell(x)
-        self.cells.append(cell)
         owner = owner_of(x)
         buffer = self.buffers.get(id(owner))
-        (self.pending.setdefault(id(owner), []) if buffer is None else buffer.held).append(cell)
+        held = self.pending.setdefault(id(owner), []) if buffer is None else buffer.held
+        if buffer is None:
+            for cell in held:
+                if cell.value is x:
+                    return cell
+        cell = Cell(x)
+        self.cells.append(cell)
+        held.append(cell)
         return cell
 
     # -- writes ----------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -51,7 +53,7 @@ class TapedRun:
         with preserved(target):
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
             recorder = Recorder(tape, self.program.places, self.program.all_codes())
-            with self.program.running(recorder):
+            with self.program.running(recorder), _uncollected():
                 self._run(tape, recorder)
         self.nodes: list[Node] = tape.nodes
         self.calls: list[Call] = tape.calls
@@ -232,6 +234,18 @@ class TapedRun:
             if node.place is not None:
                 result[node.place.number] = max(result[node.place.number], node.execution + 1)
         return result
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: all that is made is kept, and looking through it again and again takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _equal(node: Node, twin: Node) -> bool:

@@ -143,3 +143,25 @@ def _whole(tape: Tape, at: At, name: str, buffer: Buffer | None, target: Array, 
     if buffer is None or region is None:
         return
     tape.stored(buffer, region, values, at, name)
+
+
+def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign: float) -> None:
+    """Add to entries of an array, as often as their index says."""
+    node = tape.node(value) if is_value(value) else None
+    before = tape.node(target)
+    buffer = tape.buffers.get(id(owner_of(target)))
+    positions = None if buffer is None else positions_in(buffer, target, index)
+    if buffer is not None:
+        tape.about_to_write(target)
+    (np.add if sign > 0 else np.subtract).at(target, index, value)
+    if buffer is None or positions is None or before is None:
+        return
+    shape, state, extent = np.shape(value), buffer.state, buffer.extent
+    inputs = [one for one in (state, node) if one is not None]
+    pulls: list[Any] = [] if state is None else [lambda g: g]
+    if node is not None:
+        pulls.append(lambda g: summed_to(sign * g.reshape(len(g), extent)[:, positions], shape))
+    assert buffer.root is not None
+    new = tape.new("add.at", tuple(inputs), tuple(pulls), buffer.root.shape, None, at)
+    buffer.state = new
+    tape.stores.append((new, buffer, at))

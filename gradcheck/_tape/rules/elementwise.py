@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from gradcheck._tape.rules.operation import Operation, Pulls, summed_to
 Slope: TypeAlias = Callable[..., Any]
 
 _ZERO: Slope = lambda *_: 0.0  # noqa: E731
-#: one slope for each operand
+#: one slope for each operand; what it does not look at has a name that begins with an underscore
 SLOPES: dict[Any, tuple[Slope, ...]] = {
     np.multiply: (lambda _x, y, _o: y, lambda x, _y, _o: x),
     np.divide: (lambda _x, y, _o: 1 / y, lambda x, y, _o: -x / (y * y)),
@@ -90,19 +91,28 @@ SCALAR: dict[Any, Any] = {
 _SIGNS: dict[Any, tuple[float, ...]] = {np.add: (1.0, 1.0), np.subtract: (1.0, -1.0), np.negative: (-1.0,),
                                         np.positive: (1.0,)}  # fmt: skip
 #: as an opaque function of one number, a step of this size, relative to it
-_STEP = 6e-6
+_STEP = 1e-3
+_NOTHING = Cell(None)
 
 
 def elementwise(ufunc: Any, operands: tuple[Any, ...], operation: Operation) -> Pulls:
     """The way back through a ufunc with one result."""
     if ufunc in _SIGNS:
         return [(x, _scaled(sign, np.shape(x))) for x, sign in zip(operands, _SIGNS[ufunc], strict=False)]
-    cells = [operation.hold(x) for x in operands]
-    slopes = SLOPES.get(ufunc)
-    out = operation.hold(operation.out) if slopes is not None else Cell(None)
-    return [
-        (x, _pull(slopes[k] if slopes else _unknown(ufunc, k), cells, out, np.shape(x))) for k, x in enumerate(operands)
-    ]
+    slopes = SLOPES.get(ufunc) or tuple(_unknown(ufunc, k) for k in range(len(operands)))
+    values = (*operands, operation.out)
+    needed = {k for slope in slopes for k in _needed(slope, len(values))}
+    cells = [operation.hold(x) if k in needed else _NOTHING for k, x in enumerate(values)]
+    return [(x, _pull(slope, cells, np.shape(x))) for x, slope in zip(operands, slopes, strict=False)]
+
+
+@lru_cache(maxsize=1024)
+def _needed(slope: Slope, count: int) -> frozenset[int]:
+    """Which values a slope looks at: the others have names that begin with an underscore."""
+    code = slope.__code__
+    if code.co_argcount != count:
+        return frozenset(range(count if slope is not _ZERO else 0))
+    return frozenset(k for k, name in enumerate(code.co_varnames[:count]) if not name.startswith("_"))
 
 
 def _scaled(sign: float, shape: tuple[int, ...]) -> Pull:
@@ -111,12 +121,11 @@ def _scaled(sign: float, shape: tuple[int, ...]) -> Pull:
     return lambda g: summed_to(-g, shape)
 
 
-def _pull(slope: Slope, cells: list[Cell], out: Cell, shape: tuple[int, ...]) -> Pull:
+def _pull(slope: Slope, cells: list[Cell], shape: tuple[int, ...]) -> Pull:
     def pull(g: Array) -> Array:
         # in double precision, whatever the values are held in
-        values = [_double(cell.value) for cell in cells]
         with np.errstate(all="ignore"):
-            return summed_to(g * slope(*values, _double(out.value)), shape)
+            return summed_to(g * slope(*[_double(cell.value) for cell in cells]), shape)
 
     return pull
 

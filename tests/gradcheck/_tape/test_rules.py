@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck._tape.calls import RULES, Caller
+from gradcheck._tape.calls import Caller
+from gradcheck._tape.libraries import RULES
 from gradcheck._tape.nodes import is_value
 from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rules.elementwise import SCALAR, SLOPES
@@ -122,7 +123,7 @@ def test_ufuncs(ufunc, data):
     low, high = DOMAINS.get(ufunc, (0.2, 2) if ufunc in POSITIVE else (-2, 2))
     arrays = [np.asarray(rng.uniform(low, high, one)) for one in shapes]
     for array in arrays:
-        array[np.abs(array - np.rint(array)) < 0.05] += 0.11
+        array[np.abs(2 * array - np.rint(2 * array)) < 0.1] += 0.11
         array[np.abs(array) < 0.1] += 0.2
     if ufunc in STEPS and ufunc.nin == 2:
         arrays[1] += np.sign(arrays[1])
@@ -167,8 +168,8 @@ def test_reductions(name, axis, keepdims, seed, as_method):
     """A sum over some axes would be handed back over others."""
     x = draw(2, 3, 2, seed=seed)
     as_method = as_method and hasattr(x, name)
-    agrees((method if as_method else np_call)(name if as_method else getattr(np, name), axis=axis, keepdims=keepdims), x,
-           tolerance=1e-6)  # fmt: skip
+    made = method if as_method else np_call
+    agrees(made(name if as_method else getattr(np, name), axis=axis, keepdims=keepdims), x, tolerance=1e-6)
 
 
 A, B, C = draw(2, 3), draw(3, 4, seed=1), draw(2, 3, 4, seed=2)
@@ -285,7 +286,7 @@ CALLS = {
     "einsum of a repeated letter": (lambda c, x: c.call((PLACE, 0), np.einsum, ("ii->i", x), {}), [draw(3, 3)]),
     "einsum of three": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,jk,ijk->k", *x), {}), [A, B, C]),
     "einsum without an arrow": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,jk", *x), {}), [A, B]),
-    "einsum with dots": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("...j,jk->...k", *x), {}), [C.transpose(0, 2, 1), B]),
+    "einsum with dots": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("...j,jk->...k", *x), {}), [draw(2, 4, 3), B]),
     "einsum broadcast": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->ij", *x), {}), [A, draw(1, 3)]),
     "einsum to a number": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->", *x), {}), [A, draw(2, 3)]),
 }  # fmt: skip
