@@ -74,7 +74,8 @@ def begun(factory: Any, seed: int) -> Any:
 
 def changes_the_loss(target: Any, original: Any) -> bool:
     """Whether another loss is to be differentiated: then the bug is in the forward."""
-    return not np.array_equal(target.loss_at(target.values()), original.loss_at(original.values()))
+    values = original.values()
+    return not np.array_equal(target.loss_at(values), original.loss_at(values))
 
 
 def judged(name: str, bug: Bug, seed: int) -> Outcome:

@@ -71,15 +71,14 @@ class Judge:
         if suspect.elsewhere:
             return Role.SPOILS
         tried = [one for one in self.executions(suspect) if one.reads_right]
+        if tried and all(one.gives is Standing.FULL and not one.hands_on for one in tried):
+            return Role.RIGHT
+        changing = {node.execution for node in suspect.nodes if node.index in suspect.needs}
+        tried = [one for one in tried if not changing or one.number in changing]
         if not tried:
             return Role.CONSUMES
-        if any(one.gives is Standing.UNKNOWN for one in tried):
-            return Role.SPOILS
-        if suspect.need is Need.KNOWN and any(one.gives is Standing.PLAIN for one in tried):
-            return Role.SPOILS
-        if all(one.gives is Standing.FULL and not one.hands_on for one in tried):
-            return Role.RIGHT
-        return Role.INCOMPLETE
+        spoils = {Standing.UNKNOWN, Standing.PLAIN} if suspect.need is Need.KNOWN else {Standing.UNKNOWN}
+        return Role.SPOILS if any(one.gives in spoils for one in tried) else Role.INCOMPLETE
 
     def reads_known(self, suspect: Solvable) -> bool:
         """Whether at executions at which it reads nothing wrong all that it reads is known to be right."""

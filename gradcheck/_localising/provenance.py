@@ -27,18 +27,23 @@ class Provenance:
         self.run = run
         self._series: dict[Series, list[Node]] = defaultdict(list)
         self._where: dict[int, tuple[Series, int]] = {}
+        self._by_value: dict[tuple[tuple[int, ...], bytes], tuple[Series, int]] = {}
         for node in run.nodes:
             if node.place is None or node.value is None or node.index in run.twins or not run.is_forward(node):
                 continue
             key = (node.call.stack if node.call is not None else (), node.place, node.op)
             self._where[node.index] = key, len(self._series[key])
             self._series[key].append(node)
+            if node.op not in MOVES and node.size > 1:  # it may be read from memory that it was written into
+                value = (node.shape, np.asarray(node.value).tobytes())
+                self._by_value.setdefault(value, self._where[node.index])
 
     def step(self, node: Node) -> tuple[Series, int] | None:
         """The series of the forward that a value was handed on from, and which of it: 0 for the first execution."""
         node = origin(self.run.twins.get(node.index, node))
-        node = self.run.twins.get(node.index, node)
-        return self._where.get(origin(node).index)
+        node = origin(self.run.twins.get(node.index, node))
+        found = self._where.get(node.index)
+        return found or self._by_value.get((node.shape, np.asarray(node.value).tobytes()))
 
     def hands_on_forward(self, nodes: list[Node]) -> bool:
         """Whether these are values of the forward, or what it was given."""
@@ -110,6 +115,9 @@ class Provenance:
             for shift in (0, 1, -1):
                 if shift == 0 and key == usual:
                     continue
-                chosen = [number + shift for number in numbers]
-                if min(chosen) >= 0 and max(chosen) < len(series):
-                    yield [np.asarray(series[one].value) for one in chosen]
+                chosen = [number + shift if number >= 0 or shift > 0 else None for number in numbers]
+                if all(one is None or 0 <= one < len(series) for one in chosen):
+                    yield [
+                        np.asarray(node.value if one is None else series[one].value)
+                        for node, one in zip(nodes, chosen, strict=True)
+                    ]

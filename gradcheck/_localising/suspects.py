@@ -69,6 +69,8 @@ class Solvable:
     changing: int = 0
     #: how the gradients move with its values while all else stays as it is
     system: System | None = None
+    #: whether its values come from derivatives, and are none that is known
+    gives_unknown: bool = False
     #: whether other values of the forward in the place of those that it hands on make all right
     exchanged: bool | None = None
 
@@ -94,7 +96,8 @@ class Solvable:
     @property
     def weight(self) -> tuple[int, int, bool]:
         """How much has to be assumed of it: the less, the more credible."""
-        return self.need, self.changes, self.elsewhere
+        open_ = self.need is Need.UNDETERMINED and self.gives_unknown
+        return Need.KNOWN if open_ else self.need, self.changes, self.elsewhere
 
     @property
     def sources(self) -> set[int]:
@@ -147,12 +150,16 @@ class Solver:
         for nodes in self._choices(holes):
             rank = self.rank(nodes)
             if rank is not None and (best is None or rank < best.rank):
-                best = Solvable(holes, nodes, rank)
+                best = Solvable(holes, nodes, rank, gives_unknown=self._all_unknown(nodes))
         if best is None:
             nodes = self.written_values(holes)
             rank = self.rank(nodes)
             best = None if rank is None else Solvable(holes, nodes, rank, elsewhere=True)
         return best
+
+    def _all_unknown(self, nodes: list[Node]) -> bool:
+        standings = self.standings
+        return all(standings.carries[node.index] and standings.of(node) is Standing.UNKNOWN for node in nodes)
 
     def rank(self, nodes: list[Node]) -> int | None:
         """The rank of what these values can do together, if they could explain the difference."""
@@ -251,7 +258,7 @@ class Solver:
         """Whether others make all right: values of the forward in the place of those that are handed on; derivatives of
         single operations of the forward in the place of a factor that was calculated from its values."""
         nodes = sorted(found.nodes, key=lambda node: node.index)
-        if found.elsewhere or any(self.standings.carries[node.index] for node in nodes):
+        if found.elsewhere or found.need is Need.KNOWN or any(self.standings.carries[node.index] for node in nodes):
             return
         one_place = len({node.place for node in nodes}) == 1
         if all(node.op in MOVES for node in nodes):
