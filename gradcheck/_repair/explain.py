@@ -103,7 +103,10 @@ def _explain_by_tape(question: Question) -> Explanation:
     """What the tape finds, its edits verified; nothing where it is not asked or not believed."""
     if question.expected_wrong is None or question.common is not None or question.few_edits:
         return Explanation()
-    found = find_by_tape(question.subject, question.seed, question.failing, question.expected_wrong)
+    try:
+        found = find_by_tape(question.subject, question.seed, question.failing, question.expected_wrong)
+    except Exception as error:  # what the tape cannot follow, the trace may
+        return Explanation(note=f"the tape could not follow the backward: {error}")
     if found is None:
         return Explanation()
     rest = found.still_wrong
@@ -137,8 +140,10 @@ def _with_certificate(taped: Explanation, traced: Explanation) -> Explanation:
     A line that no values of its own could put right is innocent, whatever else speaks against it.
     """
     traced.evaluations += taped.evaluations
-    if traced.whole or not taped.findings:
+    if traced.whole:
         return traced
+    if not taped.findings:
+        return replace(traced, note=traced.note or ("" if traced.findings else taped.note))
     if taped.patch is not None and (traced.patch is None or len(taped.rest) <= len(traced.rest)):
         return replace(taped, evaluations=traced.evaluations)
     if traced.patch is not None:
