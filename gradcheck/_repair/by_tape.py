@@ -11,7 +11,7 @@ import linecache
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from types import CodeType
 
@@ -106,6 +106,14 @@ class Found:
     sources: dict[str, Source] = field(default_factory=dict)
     codes: list[CodeType] = field(default_factory=list)
     evaluations: int = 0
+    #: after each mend: how many faults, all edits, and what was wrong still
+    stages: list[tuple[int, dict[str, list[Edit]], tuple[str, ...]]] = field(default_factory=list)
+
+    def after(self, stage: tuple[int, dict[str, list[Edit]], tuple[str, ...]]) -> Found:
+        """What was found by the end of a stage; the faults that only later edits mend have no edit."""
+        count, edits, still_wrong = stage
+        faults = [fault if number < count else replace(fault, mend=None) for number, fault in enumerate(self.faults)]
+        return replace(self, faults=faults, edits=edits, still_wrong=still_wrong)
 
     @property
     def patch(self) -> Patch:
@@ -164,6 +172,9 @@ def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected:
                 files = {code.co_filename for code in found.codes}
                 found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
             found.still_wrong = tuple(sorted(wrong))
+            if found.edits:
+                edits = {file: list(of_file) for file, of_file in found.edits.items()}
+                found.stages.append((len(found.faults), edits, found.still_wrong))
             if not wrong:
                 return found
             second = _run_or_none(others[-1])

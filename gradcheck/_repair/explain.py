@@ -109,16 +109,18 @@ def _explain_by_tape(question: Question) -> Explanation:
         return Explanation(note=f"the tape could not follow the backward: {error}")
     if found is None:
         return Explanation()
-    rest = found.still_wrong
-    is_verified = bool(found.edits) and _accepts(question, found, rest)
-    findings = tape_findings(found, verified=is_verified)
-    patch = found.patch if is_verified else None
-    return Explanation(findings, patch, found.evaluations, rest=rest, suspects=_suspected_lines(found))
+    for stage in reversed(found.stages):  # all edits together, or as many of the first as the check is content with
+        part = found.after(stage)
+        if _accepts(question, part):
+            findings = tape_findings(part, verified=True)
+            return Explanation(findings, part.patch, found.evaluations, rest=part.still_wrong)
+    findings = tape_findings(found, verified=False)
+    return Explanation(findings, None, found.evaluations, rest=found.still_wrong, suspects=_suspected_lines(found))
 
 
-def _accepts(question: Question, found: Found, rest: tuple[str, ...]) -> bool:
+def _accepts(question: Question, found: Found) -> bool:
     try:
-        return question.content(found.patch, found.codes, rest, frozenset())
+        return question.content(found.patch, found.codes, found.still_wrong, frozenset())
     except (TargetError, SyntaxError, RebindError):
         return False
 

@@ -85,6 +85,10 @@ _PATTERNS = {
 }
 
 
+#: of an edit that gives right values where it was tried
+UNVERIFIED = "the edit is not verified, since the check of the edited code still finds something wrong"
+
+
 def describe(finding: FindingRecord) -> tuple[str, str]:
     """The headline, and what follows it in the message."""
     if finding.code.is_law:
@@ -95,6 +99,8 @@ def describe(finding: FindingRecord) -> tuple[str, str]:
         return f"{_subject(finding.blocks)} {_predicate(symptom, len(finding.blocks))}", _rest(finding.evidence)
     told = f" (in {finding.function})" if finding.function else ""
     parts = [*_trace_parts(finding), *_spoiled(finding.blocks)]
+    if finding.fix is not None and not finding.fix.verified:
+        parts.append(UNVERIFIED)
     return _mistake(finding), told + "".join(f"; {part}" for part in parts) + _rest(finding.evidence)
 
 
