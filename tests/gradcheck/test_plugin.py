@@ -238,11 +238,11 @@ def test_fixture_fails_the_test_with_the_report(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(
         [
             "E *GradientError: ✗ times3: wrong · 1 of 1 gradients wrong",
-            "E *should give dL/d(w), and gives 1.5 times that*",
+            "E *expected dL/d(w); the value is 1.5 times that*",
             "FAILED *::test_wrong - *GradientError: ✗ times3: wrong*",
         ]
     )
-    assert str(result.stdout).count("and gives 1.5 times that") == 1
+    assert str(result.stdout).count("the value is 1.5 times that") == 1
 
 
 def test_fixture_shows_no_frame_of_ours(pytester: pytest.Pytester) -> None:
@@ -269,7 +269,7 @@ def test_failure_is_an_assertion_error(pytester: pytest.Pytester) -> None:
         from gradcheck import GradientError
         from models import of
         def test_it(gradcheck):
-            with pytest.raises(AssertionError, match="gives 1.5 times"):
+            with pytest.raises(AssertionError, match="the value is 1.5 times"):
                 gradcheck(of(3))
             with pytest.raises(GradientError) as caught:
                 gradcheck(of(3))
@@ -366,7 +366,7 @@ def test_factory_that_is_wrong_shows_the_report_once(pytester: pytest.Pytester) 
     pytester.makepyfile(cells=TARGETS)
     result = pytester.runpytest("--gradcheck")
     result.stdout.fnmatch_lines(["*_ gradcheck cube _*", "✗ cube: wrong · 1 of 1 gradients wrong"])
-    assert str(result.stdout).count("and gives 0.666667 times that") == 1
+    assert str(result.stdout).count("the value is 0.666667 times that") == 1
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

@@ -87,9 +87,11 @@ def test_small_sizes_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     def made(rng: Any, *, T: int = 6, B: int = 7, D: int = 8, H: int = 9) -> Target:
         return Rnn(rng, T, B, D, H, bug="factor").target()
 
-    monkeypatch.setattr(
-        _explain, "_at", lambda subject, *_: traced.append(subject.values()["W"].shape) or Explanation()
-    )
+    def traced_only(_: Any, subject: Target, *__: Any) -> Explanation:
+        traced.append(subject.values()["W"].shape)
+        return Explanation()
+
+    monkeypatch.setattr(_explain, "_explain_target", traced_only)
     explain(Question(made, 0, None, dict(made.sizes), {"W"}, lambda *_: True))
     assert traced == [(4, 5), (8, 9)]
 
