@@ -142,7 +142,7 @@ def test_the_lines_of_all_together(checked):
 def test_asker_repaired(monkeypatch, target, T):
     """Repaired code would be accused; or its error would be above what differences resolve."""
     monkeypatch.setenv("ASKER_DEFECTS", "none")
-    factory = getattr(load(EXAMPLES / "asker_lstm.py"), target).at(T=T)
+    factory = getattr(load(EXAMPLES / "asker_lstm.py"), target).with_sizes(T=T)
     report = gradcheck.check(factory, full=True)
     assert report.ok, str(report)
     # Adding 1000 to the logits costs three digits of the loss.

@@ -42,7 +42,7 @@ def test_a_planted_bug_is_caught(number):
 def test_a_planted_bug_is_caught_at_a_larger_size(kind, seed):
     """A bug of this kind would be seen by luck, or in toys alone."""
     larger = {name: value + 1 for name, value in kind.target.sizes.items()}
-    report = gradcheck.check(kind.target.at(**larger), explain=False, seed=seed)
+    report = gradcheck.check(kind.target.with_sizes(**larger), explain=False, seed=seed)
     assert outcome(report) in kind.verdicts, str(report)
 
 

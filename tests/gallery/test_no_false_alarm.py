@@ -20,7 +20,7 @@ SEEDS = range(4)
 
 def not_accused(target: Any, seed: int = 0, **sizes: int) -> gradcheck.Report:
     """The report of a check that accuses nobody: of a target, or of a factory at these sizes and around them."""
-    report = gradcheck.check(target.at(**sizes) if sizes else target, seed=seed)
+    report = gradcheck.check(target.with_sizes(**sizes) if sizes else target, seed=seed)
     assert report.verdict != "wrong", str(report)
     assert not any(finding.line for finding in report.findings), str(report)
     return report
@@ -75,7 +75,7 @@ def test_a_kink_within_the_step(distance, seed):
 def test_a_kink_at_the_point(seed):
     """A rectified unit at zero, as one whose weights are still zero, would be called wrong; the kink must be said."""
     at_zero = plant("hard", "bias of zero", ("dg * (zg > 0)", "dg * (zg >= 0)"), *ZERO_CANDIDATE)
-    undecided(at_zero.at(T=1, B=2, D=2, H=3), "kink", seed)
+    undecided(at_zero.with_sizes(T=1, B=2, D=2, H=3), "kink", seed)
 
 
 #: the candidate of the cell "hard" is exactly zero
