@@ -447,7 +447,8 @@ class _CheckRun:
 
     def _outcome_of(self, subject: Target | TargetFactory, seed: int) -> Outcome:
         """What a check without lines finds; gradients that only have a common factor wrong count as right beside it."""
-        run = _CheckRun(subject, seed, False, False, None, lambda *_: None, entries=False)
+        # a common factor is told by the entries
+        run = _CheckRun(subject, seed, False, False, None, lambda *_: None, entries=self.common is not None)
         report = run.report()
         self.evaluations += run.evaluations
         return run._outcome_in(report)

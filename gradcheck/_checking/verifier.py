@@ -153,14 +153,19 @@ def at_other_parameters(target: Target, seed: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a backward does beside computing: the lines it runs, by file, and the warnings it gives."""
+    """What a backward does beside computing: the lines it runs, each with its function, and the warnings it gives."""
 
-    lines: frozenset[tuple[str, int]]
+    lines: frozenset[tuple[str, int, int]]
     warnings: frozenset[str]
 
     def objections(self, after: Behaviour, edited: frozenset[tuple[str, int]]) -> tuple[str, ...]:
-        """Why an edit of these lines did more than it should: it switched other lines off, or brought warnings."""
-        skipped = sorted(line for _, line in self.lines - after.lines - edited)
+        """Why an edit of these lines did more than it should: it switched other lines off, or brought warnings.
+
+        A helper may no longer be called at all; but a function that runs has to run the lines that it ran before.
+        """
+        running = {(file, function) for file, _, function in after.lines}
+        lost = ((file, line) for file, line, function in self.lines - after.lines if (file, function) in running)
+        skipped = sorted(line for file, line in lost if (file, line) not in edited)
         found = [f"line {line} no longer runs" for line in skipped]
         return (*found, *(f"new warning: {one}" for one in sorted(after.warnings - self.warnings)))
 

@@ -52,15 +52,15 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
     return result, Counter({code: times for code, times in stats if isinstance(code, CodeType) and _is_users(code)})
 
 
-def lines_run(run: Callable[[], object]) -> frozenset[tuple[str, int]]:
-    """The lines of the user's that run, by file. A debugger or a coverage tool goes on after it."""
-    seen: set[tuple[str, int]] = set()
+def lines_run(run: Callable[[], object]) -> frozenset[tuple[str, int, int]]:
+    """The lines of the user's that run: (file, line, first line of the function). A debugger goes on after it."""
+    seen: set[tuple[str, int, int]] = set()
 
     def watch(frame: FrameType, event: str, _: object) -> Any:
         if not _is_users(frame.f_code):
             return None
         if event == "line":
-            seen.add((frame.f_code.co_filename, frame.f_lineno))
+            seen.add((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_firstlineno))
         return watch
 
     before = sys.gettrace()

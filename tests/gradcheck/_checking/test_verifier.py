@@ -95,9 +95,23 @@ def test_lines_that_no_longer_run_and_new_warnings_are_seen() -> None:
     (skipped,) = small.objections(large, frozenset())
     assert "no longer runs" in skipped
     assert any("RuntimeWarning" in one for one in small.objections(invalid, frozenset()))
-    (line,) = small.lines - large.lines
-    assert small.objections(large, frozenset({line})) == ()
+    ((file, line, _),) = small.lines - large.lines
+    assert small.objections(large, frozenset({(file, line)})) == ()
     assert Behaviour(frozenset(), frozenset({"a"})).objections(Behaviour(frozenset(), frozenset()), frozenset()) == ()
+
+
+def test_a_helper_need_not_be_called_any_more() -> None:
+    """An edit that writes out what a wrong helper should have given would never be verified."""
+
+    def helper() -> float:
+        return 1.0
+
+    def with_helper(wanted: bool) -> float:
+        return helper() if wanted else 2.0
+
+    before, after = (behaviour(lambda wanted=wanted: with_helper(wanted)) for wanted in (True, False))
+    assert before.lines != after.lines
+    assert before.objections(after, frozenset()) == ()
 
 
 def test_other_parameters_are_put_back() -> None:
