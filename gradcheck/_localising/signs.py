@@ -13,7 +13,7 @@ from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.provenance import Provenance
 from gradcheck._localising.records import Sign, SignKind
 from gradcheck._localising.standing import MOVES, Standing, Standings
-from gradcheck._localising.tape import Array, Binding, Node, Place, Statement, TapedRun
+from gradcheck._localising.tape import Binding, Node, Place, Statement, TapedRun
 
 
 class Signs:
@@ -22,12 +22,14 @@ class Signs:
     Args:
         mismatch: What is wrong.
         standings: What each value is.
-        sensitivities: How the gradients move with each value; one that is left out moves none of them.
     """
 
-    def __init__(self, mismatch: Mismatch, standings: Standings, sensitivities: dict[int, Array]) -> None:
-        self.mismatch, self.standings, self.sensitivities = mismatch, standings, sensitivities
+    def __init__(self, mismatch: Mismatch, standings: Standings) -> None:
+        self.mismatch, self.standings = mismatch, standings
         self.run: TapedRun = mismatch.run
+        one = mismatch.combinations(1, seed=0)
+        #: the values that some gradient depends on
+        self._moving = set(mismatch.sensitivities(one))
 
     def all(self, changed: Collection[str] = ()) -> list[Sign]:
         """Every sign there is; `changed` names arrays that are known to be changed though they should not be."""
@@ -63,7 +65,7 @@ class Signs:
         return result
 
     def _matters(self, node: Node) -> bool:
-        return node.index in self.sensitivities or any(sink is node for sink in self.run.sinks.values())
+        return node.index in self._moving or any(sink is node for sink in self.run.sinks.values())
 
     def unused_cotangents(self) -> Iterator[Sign]:
         """Cotangents that were handed to the backward and that no gradient depends on."""

@@ -251,9 +251,7 @@ class _Values:
 
     def __init__(self, run: TapedRun) -> None:
         self._seen = {
-            np.asarray(node.value).tobytes()
-            for node in run.nodes
-            if node.value is not None and run.is_forward(node)
+            np.asarray(node.value).tobytes() for node in run.nodes if node.value is not None and run.is_forward(node)
         }
 
     def has(self, node: Node) -> bool:
