@@ -103,13 +103,29 @@ class Signs:
     # -- writes ----------------------------------------------------------------------------------------------------
 
     def written_into(self, changed: Collection[str]) -> Iterator[Sign]:
-        """Writes by the backward into arrays that are known to be changed."""
+        """Writes by the backward into arrays that are known to be changed, and gradients added up in a parameter."""
         found: dict[tuple[int, str], Sign] = {}
+        for sink in self.run.sinks.values():
+            for place, execution, label in () if sink is None else self._added_up_in(sink):
+                found.setdefault((place.number, label), Sign("writes into", place.statement, label, (execution,)))
         for write in self.run.writes:
             if write.label in changed and write.place is not None and write.node.index >= self.run.boundary:
                 key = (write.place.number, write.label or "")
                 found.setdefault(key, Sign("writes into", write.place.statement, key[1], (write.execution,)))
         yield from found.values()
+
+    def _added_up_in(self, node: Node) -> list[tuple[Place, int, str]]:
+        """The writes by which a gradient came about in the memory of a parameter; none if it has its own."""
+        writes: list[tuple[Place, int]] = []
+        while node.inputs and not self.run.is_forward(node):
+            augments = node.place is not None and node.place.kind == "augment"
+            if node.place is not None and (augments or node.op in ("store", "add.at")):
+                writes.append((node.place, node.execution))
+            elif node.op not in MOVES:
+                return []
+            node = node.inputs[0]
+        label = node.label
+        return [(*write, label) for write in writes[-1:]] if label in self.run.base and label is not None else []
 
     # -- order -----------------------------------------------------------------------------------------------------
 
