@@ -51,7 +51,7 @@ def localise(
     return Localisation(
         [] if together else alone,
         together,
-        Signs(study.mismatch, study.standings, study.solver.sensitivities).all(changed),
+        Signs(study.mismatch, study.standings).all(changed),
         study.mismatch.unreached,
     )
 
@@ -66,7 +66,7 @@ class Study:
             self.mismatch = self.mismatch.restricted(only)
         self.standings = Standings(run, divisor)
         self.holes: list[Holes] = holes_of(run)
-        self.solver = Solver(self.mismatch, self.standings)
+        self.solver = Solver(self.mismatch, self.standings, self.holes)
         self.keys = key_of(run)
         self.suspects = self._solvable() if self.mismatch.wrong else []
 
@@ -112,7 +112,8 @@ class Study:
         for number, one in enumerate(members):
             others = [*result[:number], *result[number + 1 :]]
             taken = {id(other.holes) for other in others}
-            solver = Solver(self.mismatch, self.standings, [node for other in others for node in other.nodes])
+            free = [node for other in others for node in other.nodes]
+            solver = Solver(self.mismatch, self.standings, self.holes, free)
             found = _asked(solver, [holes for holes in self.holes if id(holes) not in taken])
             for suspect in found[:MOST_EXAMINED]:
                 self.solver.add_needed(suspect, *others)

@@ -101,12 +101,14 @@ class Mismatch:
             for name in self.names
         )
 
-    def sensitivities(self, combinations: Array, cut: Collection[int] = ()) -> dict[int, Array]:
-        """How combinations of the scaled gradients move with each value: (m, its size) by the node's index.
+    def sensitivities(
+        self, combinations: Array, cut: Collection[int] = (), kept: Collection[int] | None = None
+    ) -> dict[int, Array]:
+        """How combinations of the scaled gradients move with each value (of some): (m, its size) by the node's index.
 
         What the gradients calculate again of the forward is given, as nodes in `cut` are.
         """
-        found = self.run.sensitivities(self.projections(combinations), {*cut, *self.run.twins})
+        found = self.run.sensitivities(self.projections(combinations), {*cut, *self.run.twins}, kept)
         return {index: g for index, g in found.items() if np.any(g)}
 
 

@@ -13,7 +13,7 @@ from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.provenance import Provenance
 from gradcheck._localising.records import Sign, SignKind
 from gradcheck._localising.standing import MOVES, Standing, Standings
-from gradcheck._localising.tape import Array, Binding, Node, Place, Statement, TapedRun
+from gradcheck._localising.tape import Binding, Node, Place, Statement, TapedRun
 
 
 class Signs:
@@ -22,12 +22,14 @@ class Signs:
     Args:
         mismatch: What is wrong.
         standings: What each value is.
-        sensitivities: How the gradients move with each value; one that is left out moves none of them.
     """
 
-    def __init__(self, mismatch: Mismatch, standings: Standings, sensitivities: dict[int, Array]) -> None:
-        self.mismatch, self.standings, self.sensitivities = mismatch, standings, sensitivities
+    def __init__(self, mismatch: Mismatch, standings: Standings) -> None:
+        self.mismatch, self.standings = mismatch, standings
         self.run: TapedRun = mismatch.run
+        one = mismatch.combinations(1, seed=0)
+        #: the values that some gradient depends on
+        self._moving = set(mismatch.sensitivities(one))
 
     def all(self, changed: Collection[str] = ()) -> list[Sign]:
         """Every sign there is; `changed` names arrays that are known to be changed though they should not be."""
@@ -63,7 +65,7 @@ class Signs:
         return result
 
     def _matters(self, node: Node) -> bool:
-        return node.index in self.sensitivities or any(sink is node for sink in self.run.sinks.values())
+        return node.index in self._moving or any(sink is node for sink in self.run.sinks.values())
 
     def unused_cotangents(self) -> Iterator[Sign]:
         """Cotangents that were handed to the backward and that no gradient depends on."""
@@ -101,13 +103,29 @@ class Signs:
     # -- writes ----------------------------------------------------------------------------------------------------
 
     def written_into(self, changed: Collection[str]) -> Iterator[Sign]:
-        """Writes by the backward into arrays that are known to be changed."""
+        """Writes by the backward into arrays that are known to be changed, and gradients added up in a parameter."""
         found: dict[tuple[int, str], Sign] = {}
+        for sink in self.run.sinks.values():
+            for place, execution, label in () if sink is None else self._added_up_in(sink):
+                found.setdefault((place.number, label), Sign("writes into", place.statement, label, (execution,)))
         for write in self.run.writes:
             if write.label in changed and write.place is not None and write.node.index >= self.run.boundary:
                 key = (write.place.number, write.label or "")
                 found.setdefault(key, Sign("writes into", write.place.statement, key[1], (write.execution,)))
         yield from found.values()
+
+    def _added_up_in(self, node: Node) -> list[tuple[Place, int, str]]:
+        """The writes by which a gradient came about in the memory of a parameter; none if it has its own."""
+        writes: list[tuple[Place, int]] = []
+        while node.inputs and not self.run.is_forward(node):
+            augments = node.place is not None and node.place.kind == "augment"
+            if node.place is not None and (augments or node.op in ("store", "add.at")):
+                writes.append((node.place, node.execution))
+            elif node.op not in MOVES:
+                return []
+            node = node.inputs[0]
+        label = node.label
+        return [(*write, label) for write in writes[-1:]] if label in self.run.base and label is not None else []
 
     # -- order -----------------------------------------------------------------------------------------------------
 

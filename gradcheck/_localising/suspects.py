@@ -116,17 +116,21 @@ class Solver:
     Args:
         mismatch: The difference.
         standings: What each value is.
+        holes: All that it may be asked of.
         free: Values that may be others as well: only combinations of the gradients that they cannot move are looked at.
     """
 
-    def __init__(self, mismatch: Mismatch, standings: Standings, free: Sequence[Node] = ()) -> None:
+    def __init__(
+        self, mismatch: Mismatch, standings: Standings, holes: Sequence[Holes], free: Sequence[Node] = ()
+    ) -> None:
         self.mismatch, self.standings = mismatch, standings
         self.combinations = mismatch.combinations(MOST_ENTRIES, seed=0)
-        self.sensitivities = mismatch.sensitivities(self.combinations)
+        kept = {node.index for one in holes for node in (*one.given, *one.memory)}
+        self.sensitivities = mismatch.sensitivities(self.combinations, kept=kept)
         if free:
             moved = matrix(list(free), self.sensitivities, len(self.combinations))
             self.combinations = range_of(moved).complement.T @ self.combinations
-            self.sensitivities = mismatch.sensitivities(self.combinations)
+            self.sensitivities = mismatch.sensitivities(self.combinations, kept=kept)
         self.difference = self.combinations @ mismatch.difference
         self._sinks = {sink.index for sink in mismatch.run.sinks.values() if sink is not None}
 
@@ -213,7 +217,8 @@ class Solver:
         nodes = [node for one in suspects for node in one.nodes]
         if any(self.value_of(node) is None for node in nodes):
             return
-        sensitivities = self.mismatch.sensitivities(self.combinations, {node.index for node in nodes})
+        cut = {node.index for node in nodes}
+        sensitivities = self.mismatch.sensitivities(self.combinations, cut, cut)
         moving = [node for node in nodes if node.index in sensitivities]
         columns = matrix(moving, sensitivities, len(self.combinations))
         if not columns.shape[1]:

@@ -13,11 +13,15 @@ Use = Callable[[int, int, Array], None]
 
 
 def sweep(
-    nodes: list[Node], seeds: Mapping[int, Array], told: Use | None = None, cut: Collection[int] = ()
+    nodes: list[Node],
+    seeds: Mapping[int, Array],
+    told: Use | None = None,
+    cut: Collection[int] = (),
+    kept: Collection[int] | None = None,
 ) -> list[Array | None]:
     """The derivative with respect to each node, (m, *its shape), given those with respect to some.
 
-    Nodes in `cut` count as given values: nothing is carried back beyond them.
+    Nodes in `cut` count as given values: nothing is carried back beyond them. If some are `kept`, only those come back.
     """
     found: list[Array | None] = [None] * len(nodes)
     if not seeds:
@@ -27,7 +31,11 @@ def sweep(
     with np.errstate(all="ignore"):
         for index in range(max(seeds), -1, -1):
             g = found[index]
-            if g is None or index in cut:
+            if g is None:
+                continue
+            if kept is not None and index not in kept:
+                found[index] = None
+            if index in cut:
                 continue
             node = nodes[index]
             for operand, (source, pull) in enumerate(zip(node.inputs, node.pulls, strict=True)):

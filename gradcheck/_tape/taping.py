@@ -182,12 +182,15 @@ class TapedRun:
 
     # -- derivatives of the gradients ------------------------------------------------------------------------------
 
-    def sensitivities(self, projections: Mapping[str, Array], cut: Collection[int] = ()) -> dict[int, Array]:
+    def sensitivities(
+        self, projections: Mapping[str, Array], cut: Collection[int] = (), kept: Collection[int] | None = None
+    ) -> dict[int, Array]:
         """How projections of the gradients move with each value: (m, size) by the node's index.
 
         Args:
             projections: For each gradient (m, *its shape), with the same m for all; those left out do not count.
             cut: Indices of nodes that count as given: what they were calculated from does not matter through them.
+            kept: Indices of nodes of interest; all if none are named.
         """
         seeds: dict[int, Array] = {}
         for name, projection in projections.items():
@@ -195,7 +198,7 @@ class TapedRun:
             if sink is not None:
                 seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
                 seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
-        found = sweep(self.nodes, seeds, cut=cut)
+        found = sweep(self.nodes, seeds, cut=cut, kept=kept)
         return {index: g.reshape(len(g), -1) for index, g in enumerate(found) if g is not None}
 
     def uses(self, projections: Mapping[str, Array]) -> dict[tuple[int, int], Array]:

@@ -27,6 +27,12 @@ def test_a_gradient_that_is_never_written(tmp_path):
     assert ("never written", "b") in {one[:2] for one in _signs(found)}
 
 
+def test_a_gradient_added_up_in_a_parameter(tmp_path):
+    """If this failed, gradients that are added into the weights would be blamed on what is added."""
+    found, _ = located(tmp_path, ('dV = np.zeros_like(p["V"])', 'dV = p["V"]'))
+    assert ("writes into", "V", 26) in _signs(found)
+
+
 def test_a_loop_in_the_order_of_the_forward(tmp_path):
     """If this failed, statements of a loop that runs the wrong way would be accused one by one."""
     found, lines = located(tmp_path, ("for t in reversed(range(len(x))):", "for t in range(len(x)):"))
