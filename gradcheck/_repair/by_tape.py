@@ -33,8 +33,14 @@ from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source
 
 #: suspects whose statement is looked at for an edit
-MOST_SUSPECTS = 6
-#: what is tried for a smaller edit, once there is one
+MOST_SUSPECTS = 4
+#: gradients that are mended one by one, where nothing mends all of them
+MOST_ALONE = 3
+#: suspects that are looked at of each of these
+MOST_SUSPECTS_ALONE = 2
+#: what is tried of a suspect
+FULL_BUDGET = Budget(candidates=8000, runs=120)
+#: what is tried for a smaller edit, once there is one, or of one gradient alone
 SMALL_BUDGET = Budget(candidates=1500, runs=20)
 #: faults that are mended one after the other
 MOST_ROUNDS = 6
@@ -205,14 +211,20 @@ def _region(localisation: Localisation) -> list[Suspect]:
     return list(localisation.together) or list(localisation.alone[:1])
 
 
-def _likeliest_mend(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
+def _likeliest_mend(
+    run: TapedRun,
+    found: Localisation,
+    again: Sequence[Callable[[], TapedRun]],
+    most: int = MOST_SUSPECTS,
+    budget: Budget = FULL_BUDGET,
+) -> Mended | None:
     """The suspect whose edit mends most and changes least; of equal ones, the likelier."""
     best: tuple[tuple[int, int], Mended] | None = None
-    for suspect in found.suspects[:MOST_SUSPECTS]:
+    for suspect in found.suspects[:most]:
         is_mended = best is not None and not best[0][0]
         if is_mended and suspect.role in (Role.CONSUMES, Role.RIGHT):
             continue  # only a smaller edit of a statement that spoils something could be the better one
-        edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else Budget())
+        edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else budget)
         if not edits:
             continue
         fault = Mended(suspect, edits[0].gradients, edits[0], tuple(edits[1:]))
@@ -228,8 +240,9 @@ def _mend_of_one_gradient(
     run: TapedRun, wrong: set[str], second: TapedRun | None, again: Sequence[Callable[[], TapedRun]]
 ) -> Mended | None:
     """Of several faults: a mend of the first gradient that can be mended while the others may become what they like."""
-    for name in sorted(wrong):
-        fault = _likeliest_mend(run, localise(run, sorted(wrong), second=second, only=[name]), again)
+    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size)[:MOST_ALONE]:
+        found = localise(run, sorted(wrong), second=second, only=[name])
+        fault = _likeliest_mend(run, found, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
         if fault is not None:
             return fault
     return None
