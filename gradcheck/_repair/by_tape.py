@@ -34,12 +34,12 @@ from gradcheck._usercode.source import Edit, Source
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
-#: gradients that are mended one by one, where nothing mends all of them
-MOST_ALONE = 3
+#: gradients that are mended one by one where nothing mends all; of more, faults share what they spoil
+MOST_ALONE = 4
 #: suspects that are looked at of each of these
 MOST_SUSPECTS_ALONE = 2
 #: what is tried of a suspect
-FULL_BUDGET = Budget(candidates=8000, runs=120)
+FULL_BUDGET = Budget(candidates=4000, runs=60)
 #: what is tried for a smaller edit, once there is one, or of one gradient alone
 SMALL_BUDGET = Budget(candidates=1500, runs=20)
 #: faults that are mended one after the other
@@ -187,8 +187,11 @@ def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected:
             localisation = localise(run, sorted(wrong), second=second)
             found.localisation = localisation if number == 0 else found.localisation
             again = [one.run for one in others]
-            fault = _likeliest_mend(run, localisation, again)
-            if fault is None and len(wrong) > 1:
+            if localisation.alone:
+                fault = _likeliest_mend(run, localisation, again)
+            else:  # none alone: few edits of one statement make a gradient right
+                fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+            if fault is None and 1 < len(wrong) <= MOST_ALONE:
                 fault = _mend_of_one_gradient(run, wrong, second, again)
         if fault is None or fault.mend is None:
             found.faults += [Mended(one, one.blamed_for or tuple(sorted(wrong))) for one in _region(localisation)]
@@ -240,7 +243,7 @@ def _mend_of_one_gradient(
     run: TapedRun, wrong: set[str], second: TapedRun | None, again: Sequence[Callable[[], TapedRun]]
 ) -> Mended | None:
     """Of several faults: a mend of the first gradient that can be mended while the others may become what they like."""
-    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size)[:MOST_ALONE]:
+    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size):
         found = localise(run, sorted(wrong), second=second, only=[name])
         fault = _likeliest_mend(run, found, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
         if fault is not None:
