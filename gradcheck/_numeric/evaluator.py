@@ -328,7 +328,8 @@ class Evaluator:
         except UserCodeError:
             return None  # the code does not take complex numbers: no fault of its own
         finally:
-            self.target.restore_state(if_complex=True)  # what the loss keeps may have become complex
+            if self.scheme is Scheme.UNKNOWN:  # what the loss keeps may have become complex, and it may stay with reals
+                self.target.restore_state(if_complex=True)
         return exact if math.isfinite(exact.value) else None
 
     @contextlib.contextmanager
