@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from gradcheck.report.evidence import (
     EntriesClipped,
     EquivalentEdit,
     Evidence,
+    Fix,
     GradientOf,
     IndexRange,
     Label,
@@ -191,7 +193,6 @@ def test_the_message_of_a_line_in_full() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (None, "the value is not the derivative of anything the forward computes"),
         (Label("A", factor=-1.0), "the value has the wrong sign"),
         (Label("A", factor=1e-17), "the value is zero"),
         (Label("A", factor=2.5), "the value is 2.5 times that"),
@@ -199,11 +200,24 @@ def test_the_message_of_a_line_in_full() -> None:
         (Label.at_execution("B", 1, 2), "the value is dL/d(B)"),
     ],
 )
-def test_what_a_statement_gives(given: Label | None, words: str) -> None:
+def test_what_a_statement_gives(given: Label, words: str) -> None:
     """A wrong sign would be told as the derivative of nothing."""
     found = line("wrong-line", expected=Label("A"), given=given)
     assert found.headline == "the statement gives a wrong value"
     assert f"; expected dL/d(A); {words}; this makes" in found.message
+
+
+def test_a_value_that_nobody_looked_at_is_not_told() -> None:
+    """A value would be called the derivative of nothing where only what it should be is known."""
+    found = line("wrong-line", expected=Label("A"))
+    assert "; expected dL/d(A); this makes" in found.message
+
+
+def test_an_edit_that_is_not_verified_says_so() -> None:
+    """An edit that only gave right values where it was tried would pass for one that the whole check accepts."""
+    fix = Fix(3, "a = b", "a = c", "", verified=False)
+    assert "the edit is not verified" in line("wrong-line", fix=fix).message
+    assert "not verified" not in line("wrong-line", fix=dataclasses.replace(fix, verified=True)).message
 
 
 def test_several_right_inputs_are_listed() -> None:
