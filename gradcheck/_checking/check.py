@@ -346,7 +346,7 @@ class _CheckRun:
         # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
         lines = found.findings[:1] if keeps_state and not found.patch else found.findings
         # where sizes set how many parameters there are, a trace at another size knows of others
-        lines = [replace(one, blocks=tuple(name for name in one.blocks if name in report.blocks)) for one in lines]
+        lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         self.evaluations += found.evaluations
         self.progress("tracing the backward", self.evaluations)
         return replace(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradcheck._common.arrays import Values
+from gradcheck._common.user_files import is_users_class
 from gradcheck._tape.driving import as_gradients, copies, drive
 from gradcheck._tape.expressions import TEMPORARY
 from gradcheck._tape.hooks import NAMES, Plain
@@ -134,9 +134,6 @@ def _container(x: Any, memo: dict[int, Any]) -> Any:
 
 
 def _is_record(x: Any) -> bool:
-    """Whether it is an object of a class of the user's."""
-    if isinstance(x, (type, types.ModuleType, types.FunctionType)):
-        return False
-    module = type(x).__module__.partition(".")[0]
-    libraries = module in ("numpy", "gradcheck") or module in sys.stdlib_module_names
-    return hasattr(x, "__dict__") and (module == "__main__" or not libraries)
+    """Whether it is an object of a class of the user's, of which a copy can be thrown away without any effect."""
+    kind = type(x)
+    return hasattr(x, "__dict__") and not hasattr(kind, "__del__") and is_users_class(kind)

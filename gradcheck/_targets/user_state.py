@@ -17,7 +17,6 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,13 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._common.user_files import is_user_file
+from gradcheck._common.user_files import is_user_file, is_users_class
 
 #: arrays of more bytes than this keep their identity, not their contents
 MAX_COPIED_BYTES = 2**19
 #: objects that are followed: a program that reaches more holds data, not state
 MAX_OBJECTS = 20_000
 
+#: how the code of cells and sessions is called
+_CELLS = ("<ipython", "<stdin", "<cell", "<doctest", "<string", "<python-input")
 _MISSING = object()
 _COUNTS = (str, bytes, int, float, bool)
 _LEAVES = (*_COUNTS, complex, type(None), np.generic, range, slice)
@@ -129,7 +130,7 @@ class UserState:
             self._generators.append((value.bit_generator, value.bit_generator.state))
         elif isinstance(value, type):
             self._keep_class(value)
-        elif _is_users_class(type(value)):
+        elif is_users_class(type(value)):
             self._keep_object(value)
 
     def _keep_array(self, array: Any) -> None:
@@ -146,7 +147,7 @@ class UserState:
             self._keep_item(mapping, key, value)
 
     def _keep_function(self, function: FunctionType) -> None:
-        if not is_user_file(function.__code__.co_filename):
+        if not _is_followed(function.__code__.co_filename):
             return
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._keep_attribute(cell, "cell_contents", shown=name)
@@ -188,7 +189,7 @@ class UserState:
             self._waiting.append(value)
 
     def _keep_class(self, kind: type) -> None:
-        if not _is_users_class(kind):
+        if not is_users_class(kind):
             return
         for name, value in vars(kind).items():
             function = getattr(value, "__func__", value.fget if isinstance(value, property) else value)
@@ -236,9 +237,6 @@ def _slots(kind: type) -> Iterator[str]:
         yield from (name for name in names if name not in ("__dict__", "__weakref__"))
 
 
-def _is_users_class(kind: type) -> bool:
-    """Whether a class was made in a file of the user's, or where there is no file, as in a notebook."""
-    if kind.__module__ in sys.builtin_module_names:
-        return False
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is None or is_user_file(file)
+def _is_followed(file: str) -> bool:
+    """Whether the state of code of this file is looked at: the user's, or a cell of a notebook or a session."""
+    return is_user_file(file) and not (file.startswith("<") and not file.startswith(_CELLS))

@@ -80,7 +80,7 @@ def step(number: int, text: str = "0", rest: tuple[str, ...] = ()) -> PartialRep
 
 def case(traced: list[Repair], search: FakeSearch, accepted: Any, wrong: tuple[str, ...] = ("W", "b")) -> Case:
     """A case whose whole check is content with these edits, given as (line, text)."""
-    program = SimpleNamespace(sources={FILE: Source(FILE, SOURCE)})
+    program = SimpleNamespace(sources={FILE: Source(FILE, SOURCE)}, codes={})
     trace: Any = SimpleNamespace(program=program, stop_dividing=lambda: None)
 
     def content(patch: Any, _: Any, still_wrong: Any, laws: Any) -> bool:
