@@ -184,7 +184,7 @@ def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected:
             if not wrong:
                 return found
             second = _run_or_none(others[-1])
-            localisation = localise(run, sorted(wrong), second=second)
+            localisation = _without_forward(run, localise(run, sorted(wrong), second=second))
             found.localisation = localisation if number == 0 else found.localisation
             again = [one.run for one in others]
             if localisation.alone:
@@ -230,8 +230,10 @@ def _likeliest_mend(
         edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else budget)
         if not edits:
             continue
+        text = suspect.statement.source.text
+        edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
         fault = Mended(suspect, edits[0].gradients, edits[0], tuple(edits[1:]))
-        key = len(edits[0].remaining), _tokens_changed(edits[0], suspect.statement.source.text)
+        key = len(edits[0].remaining), _change(edits[0], text)
         if best is None or key < best[0]:
             best = key, fault
         if best[0] <= (0, SMALLEST_EDIT):
@@ -244,15 +246,28 @@ def _mend_of_one_gradient(
 ) -> Mended | None:
     """Of several faults: a mend of the first gradient that can be mended while the others may become what they like."""
     for name in sorted(wrong, key=lambda one: run.true_gradients[one].size):
-        found = localise(run, sorted(wrong), second=second, only=[name])
+        found = _without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
         fault = _likeliest_mend(run, found, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
         if fault is not None:
             return fault
     return None
 
 
-def _tokens_changed(mend: Mend, text: str) -> int:
-    """How many tokens of the source a mend takes away and adds."""
+def _without_forward(run: TapedRun, found: Localisation) -> Localisation:
+    """Without statements that run in the loss as well: the forward is the specification, whatever it keeps.
+
+    All of them stay where one function returns loss and gradients, and nothing tells the two apart.
+    """
+    forward = {
+        id(node.place.statement) for node in run.nodes[: run.boundary] if node.place is not None
+    }  # by identity: statements have no other
+    alone = [one for one in found.alone if id(one.statement) not in forward]
+    together = [one for one in found.together if id(one.statement) not in forward]
+    return replace(found, alone=alone, together=together) if alone or together else found
+
+
+def _change(mend: Mend, text: str) -> int:
+    """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
     source = Source(mend.file, text)
     first, last = min(edit.start[0] for edit in mend.edits), max(edit.end[0] for edit in mend.edits)
     after = Source(mend.file, source.edited(mend.edits))
@@ -260,7 +275,8 @@ def _tokens_changed(mend: Mend, text: str) -> int:
     old = _TOKEN.findall(source.lines_between(first, last))
     new = _TOKEN.findall(after.lines_between(first, last + grown))
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
-    return len(old) + len(new) - 2 * sum(block.size for block in same)
+    changed = len(old) + len(new) - 2 * sum(block.size for block in same)
+    return changed + 2 * max(0, len(new) - len(old))
 
 
 def _wrong(run: TapedRun) -> set[str]:
