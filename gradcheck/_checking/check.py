@@ -459,10 +459,10 @@ class _CheckRun:
 
         excused: dict[str, Verdict] = {}
         if self.common and not self.divided:
-            excused = dict.fromkeys(self.common.blocks, "right")
+            excused = dict.fromkeys(self.common.blocks, "right")  # where the factor is all that is wrong
         verdicts: dict[str, Verdict] = {name: block.verdict for name, block in report.blocks.items()}
         elsewhere = {
-            at: {name: excused.get(name, verdict) for name, verdict in found.items()}
+            at: {name: excused.get(name, verdict) if verdict == "wrong" else verdict for name, verdict in found.items()}
             for at, found in self.verdicts_at.items()
         }
         return Outcome(
