@@ -18,7 +18,7 @@ from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
-from gradcheck._mending.outside import Edit, apply_edits
+from gradcheck._mending.outside import Edit, apply_edits, split_lines
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
@@ -205,7 +205,7 @@ class _Search:
         """How many tokens of the source change."""
         before = self.code.text
         first, last = min(one.start[0] for one in edits), max(one.end[0] for one in edits)
-        lines = before.splitlines(keepends=True)
+        lines = split_lines(before)
         old = "".join(lines[first - 1 : last])
         new = apply_edits("\n" * (first - 1) + old, edits)
         a, b = _tokens(old), _tokens(new)

@@ -10,9 +10,9 @@ import numpy as np
 
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
-from gradcheck._usercode.source import Edit, Source, apply_edits
+from gradcheck._usercode.source import Edit, Source, apply_edits, split_lines
 
-__all__ = ["Edit", "RebindError", "apply_edits", "asked", "edited", "source_of", "workshop_of"]
+__all__ = ["Edit", "RebindError", "apply_edits", "asked", "edited", "source_of", "split_lines", "workshop_of"]
 
 
 def source_of(file: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
-from gradcheck._mending.outside import Edit
+from gradcheck._mending.outside import Edit, split_lines
 
 _BINDING: dict[type[ast.AST], int] = {
     ast.Lambda: 0, ast.IfExp: 0, ast.NamedExpr: 0, ast.Starred: 0, ast.Compare: 4, ast.UnaryOp: 11,
@@ -26,7 +26,7 @@ class Code:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tree = ast.parse(text)
-        self.lines = [line.encode() for line in text.splitlines(keepends=True)]
+        self.lines = [line.encode() for line in split_lines(text)]
         self.parents: dict[int, ast.AST] = {}
         for node in ast.walk(self.tree):
             for child in ast.iter_child_nodes(node):

@@ -30,7 +30,7 @@ from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.rewriting import Statement
-from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.source import Edit, Source, split_lines
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
@@ -324,7 +324,7 @@ def _edited(found: Found, *, is_factory: bool) -> Iterator[None]:
             for file, edits in found.edits.items():
                 text = found.sources[file].edited(edits)
                 # without a time of change it is never compared with the disk
-                linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+                linecache.cache[file] = len(text), None, split_lines(text), file
             yield
         finally:
             for file, before in cached.items():

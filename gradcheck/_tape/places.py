@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from gradcheck._usercode.source import split_lines
+
 #: what stands at a place:
 #: "read" a name, attribute or item; "operation" an operator; "call" a call; "bind" a name that is bound;
 #: "parameter" one of a function; "argument" what a call is handed; "element" an item of a tuple, list or dict that is
@@ -28,7 +30,7 @@ class Source:
     @cached_property
     def lines(self) -> list[bytes]:
         """Its lines as bytes, since columns count bytes."""
-        return [line.encode() for line in self.text.splitlines(keepends=True)]
+        return [line.encode() for line in split_lines(self.text)]
 
     def segment(self, line: int, column: int, end_line: int, end_column: int) -> str:
         """What stands between two positions."""
