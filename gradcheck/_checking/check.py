@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradcheck._checking.audit import Audit, AuditOptions, audit
@@ -405,20 +406,20 @@ class _CheckRun:
         verifier = Verifier(points, (self._outcome_at_other_parameters,))
         verifier.know(1, self._outcome_in(report))  # that is what the check itself has found
         factor = self.common.label if self.common else ""
-        before = behaviour(self._run_once)
+        before = cache(lambda: behaviour(self._run_once))
+        # functions made by the factory are made anew for each size, from the code of what makes them
+        of_factory = cache(lambda: functions_run(self._build_once))
 
         def content(patch: Patch, ran: Sequence[CodeType], rest: tuple[str, ...], mended: frozenset[str]) -> bool:
             verifier.learn()
-            codes, anew = list(ran), isinstance(subject, TargetFactory)
-            if isinstance(subject, TargetFactory):
-                # functions made by the factory are made anew for each size, from the code of what makes them
-                codes += functions_run(lambda: self._built(subject))
+            before()
+            codes, anew = [*ran, *of_factory()], isinstance(subject, TargetFactory)
             edited = _lines_of(patch)
             is_whole = "reduction" in mended
             shared = self.common.blocks if self.common and is_whole else ()
             claim = Claim(verifier.wrong().union(shared) - set(rest), laws | mended, "" if is_whole else factor)
-            with EditedFunctions(codes, patch.sources).edited(patch, anew=anew):
-                if edited is not None and before.objections(behaviour(self._run_once), edited):
+            with EditedFunctions(codes, patch.sources).edited(patch.edits(), anew=anew):
+                if edited is not None and before().objections(behaviour(self._run_once), edited):
                     return False
                 return not verifier.objections(claim)
 
@@ -477,9 +478,10 @@ class _CheckRun:
         subject = self.subject
         return subject.with_sizes(**subject.sizes) if isinstance(subject, TargetFactory) else subject
 
-    def _built(self, factory: TargetFactory) -> None:
-        with contextlib.suppress(TargetError):  # code may need its backward to be made, and that may fail
-            factory.build(self.seed, factory.sizes)
+    def _build_once(self) -> None:
+        if isinstance(self.subject, TargetFactory):
+            with contextlib.suppress(TargetError):  # code may need its backward to be made, and that may fail
+                self.subject.build(self.seed, self.subject.sizes)
 
     def _build_report(
         self, name: str, doc: str, main: Audit, sizes: Sizes, smallest: Sizes | None, trials: list[Trial]

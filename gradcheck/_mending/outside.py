@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from gradcheck._tape import TapedRun
-from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
+from gradcheck._usercode.patching import EditedFunctions, RebindError
 from gradcheck._usercode.source import Edit, Source, apply_edits, split_lines
 
-__all__ = ["Edit", "RebindError", "apply_edits", "asked", "edited", "source_of", "split_lines", "workshop_of"]
+__all__ = ["Edit", "RebindError", "apply_edits", "asked", "source_of", "split_lines", "workshop_of"]
 
 
 def source_of(file: str) -> str:
@@ -26,23 +24,6 @@ def workshop_of(run: TapedRun) -> EditedFunctions:
     codes = list(run.program.codes)
     files = {code.co_filename for code in codes}
     return EditedFunctions(codes, {file: found for file in files if (found := Source.of_running(file)) is not None})
-
-
-class _Edits:
-    """As much of a patch as edited functions ask for."""
-
-    def __init__(self, edits: dict[str, list[Edit]]) -> None:
-        self._edits = edits
-
-    def edits(self) -> dict[str, list[Edit]]:
-        return self._edits
-
-
-@contextmanager
-def edited(functions: EditedFunctions, file: str, edits: Sequence[Edit]) -> Iterator[None]:
-    """Run functions as if the file had been edited."""
-    with functions.edited(cast(Patch, _Edits({file: list(edits)}))):
-        yield
 
 
 def asked(run: TapedRun) -> tuple[Any, dict[str, Any], frozenset[str]]:

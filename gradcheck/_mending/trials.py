@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._mending.outside import Edit, RebindError, asked, edited, workshop_of
+from gradcheck._mending.outside import Edit, RebindError, asked, workshop_of
 from gradcheck._mending.residual import agree
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
@@ -60,7 +60,7 @@ class Trial:
         self.runs += 1
         before = self.before
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"), edited(self._workshop, file, edits):
+            with warnings.catch_warnings(), np.errstate(all="ignore"), self._workshop.edited({file: edits}):
                 warnings.simplefilter("ignore")
                 loss, first, changed = asked(self.run)
                 first = {name: np.array(value) for name, value in first.items()}

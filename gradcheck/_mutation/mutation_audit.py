@@ -23,7 +23,7 @@ from gradcheck._mutation.operators import Mutant, locals_at_return, mutants
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
 from gradcheck._usercode.instrument import rewrite
-from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
+from gradcheck._usercode.patching import EditedFunctions, RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.style import styled_edit
 from gradcheck.report.mutation_records import Mutation, Outcome
@@ -97,7 +97,7 @@ class MutationAudit:
         try:
             with (
                 _at_most(self.patience),
-                self.workshop.edited(Patch([(mutant.statement, mutant.edit)], self.sources), anew=True),
+                self.workshop.edited({mutant.statement.file: [mutant.edit]}, anew=True),
                 warnings.catch_warnings(),
                 np.errstate(all="ignore"),
             ):

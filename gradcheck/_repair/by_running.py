@@ -207,7 +207,7 @@ class Search:
     def _run(self, patch: Patch) -> tuple[str, ...] | None:
         self.runs += 1
         try:
-            with self.workshop.edited(patch):
+            with self.workshop.edited(patch.edits()):
                 return self._judged(self.target)
         except RebindError:
             return self._run_rebuilt(patch)
@@ -218,7 +218,7 @@ class Search:
         if self.rebuild is None:
             return None
         try:
-            with self.workshop.edited(patch, anew=True):
+            with self.workshop.edited(patch.edits(), anew=True):
                 return self._judged(self.rebuild())
         except Exception:
             return None

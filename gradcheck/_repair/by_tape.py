@@ -319,7 +319,7 @@ def _edited(found: Found, *, is_factory: bool) -> Iterator[None]:
     """The functions, and their source as it is looked up, as if the files had been edited."""
     cached = {file: linecache.cache.get(file) for file in found.edits}
     functions = EditedFunctions(found.codes, found.sources)
-    with functions.edited(found.patch, anew=is_factory):
+    with functions.edited(found.edits, anew=is_factory):
         try:
             for file, edits in found.edits.items():
                 text = found.sources[file].edited(edits)
@@ -361,12 +361,7 @@ def _moved_back(edit: Edit, before: Sequence[Edit]) -> Edit | None:
         elif edit.end[1] > other.start[1]:
             return None
     line = edit.start[0]
-    return replace_edit(edit, (line, edit.start[1] - shift), (line, edit.end[1] - shift))
-
-
-def replace_edit(edit: Edit, start: tuple[int, int], end: tuple[int, int]) -> Edit:
-    """The edit at another place."""
-    return Edit(start, end, edit.text)
+    return edit._replace(start=(line, edit.start[1] - shift), end=(line, edit.end[1] - shift))
 
 
 def _statement_at(source: Source, edit: Edit) -> Statement:

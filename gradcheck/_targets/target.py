@@ -171,11 +171,12 @@ class Target:
         A target that a factory built brings its own state along: the module variables, say, that a later call of the
         factory has bound anew.
         """
-        outside = UserState(self.problem.functions())
-        if self.built_state is not None and self._state is None:
+        outside, before = UserState(self.problem.functions()), self._state
+        if self.built_state is not None and before is None:
             self.built_state.restore()
-        before = self._state
-        self._state = UserState(self.problem.functions()) if self.built_state else outside
+            self._state = self.built_state
+        else:
+            self._state = outside
         try:
             with self.problem.preserved():
                 yield

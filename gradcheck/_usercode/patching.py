@@ -7,7 +7,7 @@ import ast
 import gc
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -64,16 +64,16 @@ class EditedFunctions:
                 self.functions[one.__code__].append(one)
 
     @contextmanager
-    def edited(self, patch: Patch, *, anew: bool = False) -> Iterator[None]:
-        """Run functions as if the files had been edited; `anew`: functions inside others will be made again.
+    def edited(self, edits: Mapping[str, Sequence[Edit]], *, anew: bool = False) -> Iterator[None]:
+        """Run functions as if the files had these edits; `anew`: functions inside others will be made again.
 
         Raises:
             SyntaxError: If the edited text is no code.
             RebindError: If functions have to be made again for the edits, and will not be.
         """
         changed: list[tuple[FunctionType, CodeType, CodeType]] = []
-        for file, edits in patch.edits().items():
-            for old, new in self._replacements(file, edits):
+        for file, of_file in edits.items():
+            for old, new in self._replacements(file, of_file):
                 for function in self.functions[old]:
                     if old.co_freevars == new.co_freevars:
                         changed.append((function, function.__code__, new))
@@ -87,7 +87,7 @@ class EditedFunctions:
             for function, old, _ in changed:
                 function.__code__ = old
 
-    def _replacements(self, file: str, edits: list[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
+    def _replacements(self, file: str, edits: Sequence[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
         source = self.sources[file]
         mine = [code for code in self.functions if code.co_filename == file]
         for first, last in _toplevel_spans(source):

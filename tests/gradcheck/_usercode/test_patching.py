@@ -61,7 +61,7 @@ def test_an_edit_runs_and_is_taken_out(module: Any) -> None:
     functions = EditedFunctions(program.codes, program.sources)
     (source,) = program.sources.values()
     code = module.twice.__code__
-    with functions.edited(patch_of(source, "2 * x", "5 * x")):
+    with functions.edited(patch_of(source, "2 * x", "5 * x").edits()):
         assert module.twice(3) == 15
     assert module.twice(3) == 6
     assert module.twice.__code__ is code
@@ -72,7 +72,7 @@ def test_a_function_inside_another_is_made_anew(module: Any) -> None:
     program = rewrite(functions_run(partial(module.outer, 2, 3)))
     functions = EditedFunctions(program.codes, program.sources)
     (source,) = program.sources.values()
-    with functions.edited(patch_of(source, "a * x + 0", "a * x + 1"), anew=True):
+    with functions.edited(patch_of(source, "a * x + 0", "a * x + 1").edits(), anew=True):
         assert module.outer(2, 3) == 7
     assert module.outer(2, 3) == 6
 
@@ -85,7 +85,7 @@ def test_other_variables_of_the_function_around_take_a_new_one(tmp_path: Path) -
     program = rewrite(functions_run(partial(inner, 1)))
     functions = EditedFunctions(program.codes, program.sources)
     (source,) = program.sources.values()
-    with pytest.raises(RebindError), functions.edited(patch_of(source, "a * x", "b * x")):
+    with pytest.raises(RebindError), functions.edited(patch_of(source, "a * x", "b * x").edits()):
         raise AssertionError
     assert inner(1) == 2
 
@@ -95,7 +95,7 @@ def test_what_is_no_code_is_said(module: Any) -> None:
     program = rewrite(functions_run(partial(module.twice, 3)))
     (source,) = program.sources.values()
     functions = EditedFunctions(program.codes, program.sources)
-    with pytest.raises(SyntaxError), functions.edited(patch_of(source, "2 * x", "2 *")):
+    with pytest.raises(SyntaxError), functions.edited(patch_of(source, "2 * x", "2 *").edits()):
         raise AssertionError
 
 
