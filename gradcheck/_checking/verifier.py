@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck._common.arrays import entry_scale
+from gradcheck._common.arrays import moved
 from gradcheck._common.errors import TargetError
 from gradcheck._common.verdict import Verdict
 from gradcheck._targets.target import Target
@@ -143,11 +143,7 @@ def at_other_parameters(target: Target, seed: int) -> Iterator[None]:
     """The target with all its parameters moved a little; put back at the end."""
     rng = np.random.default_rng([seed, 3])
     with target.preserved():
-        moved = {}
-        for name, array in target.values().items():
-            noise = OTHER_NOISE * entry_scale(array) * rng.standard_normal(array.shape)
-            moved[name] = (OTHER_SCALE * array + noise).astype(array.dtype)
-        target.move_to(moved)
+        target.move_to(moved(target.values(), rng, scale=OTHER_SCALE, noise=OTHER_NOISE))
         yield
 
 

@@ -58,3 +58,11 @@ def is_float(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind == "f" and value.size > 0
     return isinstance(value, (float, np.floating))
+
+
+def moved(values: Values, rng: np.random.Generator, *, scale: float = 1.0, noise: float) -> Values:
+    """Other values of the same dtypes: each entry times `scale`, and noise of this part of the entries' usual size."""
+    return {
+        name: (scale * array + noise * entry_scale(array) * rng.standard_normal(array.shape)).astype(array.dtype)
+        for name, array in values.items()
+    }

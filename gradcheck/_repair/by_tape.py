@@ -17,7 +17,7 @@ from types import CodeType
 
 import numpy as np
 
-from gradcheck._common.arrays import Sizes, Values, as_complex, entry_scale
+from gradcheck._common.arrays import Sizes, Values, as_complex, moved
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
@@ -46,6 +46,8 @@ SMALL_BUDGET = Budget(candidates=1500, runs=20)
 MOST_ROUNDS = 6
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
 SMALLEST_EDIT = 2
+#: how far the parameters of a single target are moved, where its edits are confirmed
+NOISE = 0.3
 #: directions along which the tape has to agree with the measured slope
 DIRECTIONS = 2
 #: the step of those differences
@@ -82,11 +84,7 @@ def _moved(values: Values, seed: int) -> Values:
     """Other values near these; the same where `seed` is zero."""
     if not seed:
         return values
-    rng = np.random.default_rng([seed, 4])
-    return {
-        name: (array + 0.3 * entry_scale(array) * rng.standard_normal(array.shape)).astype(array.dtype)
-        for name, array in values.items()
-    }
+    return moved(values, np.random.default_rng([seed, 4]), noise=NOISE)
 
 
 @dataclass
@@ -268,12 +266,7 @@ def _without_forward(run: TapedRun, found: Localisation) -> Localisation:
 
 def _change(mend: Mend, text: str) -> int:
     """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
-    source = Source(mend.file, text)
-    first, last = min(edit.start[0] for edit in mend.edits), max(edit.end[0] for edit in mend.edits)
-    after = Source(mend.file, source.edited(mend.edits))
-    grown = len(after.lines) - len(source.lines)
-    old = _TOKEN.findall(source.lines_between(first, last))
-    new = _TOKEN.findall(after.lines_between(first, last + grown))
+    old, new = (_TOKEN.findall(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     changed = len(old) + len(new) - 2 * sum(block.size for block in same)
     return changed + 2 * max(0, len(new) - len(old))

@@ -264,7 +264,14 @@ def _explain_at_point(question: Question, trace: Trace, rebuild: Callable[[], Ta
     if not outcome.repairs:
         return None
     findings = [line_finding(repair, trace, outcome.patch) for repair in outcome.repairs]
+    if question.common is not None and not any(repair.kind == "reduction" for repair in outcome.repairs):
+        # these edits were judged with the factor divided out, which no edit takes out of the code
+        return Explanation([_unverified(one) for one in findings], None, trace.evaluations, rest=wrong)
     return Explanation(findings, outcome.patch, trace.evaluations, rest=outcome.still_wrong)
+
+
+def _unverified(finding: Finding) -> Finding:
+    return finding if finding.fix is None else replace(finding, fix=replace(finding.fix, verified=False))
 
 
 def _is_double_precision(target: Target) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.standing import Standing
@@ -23,9 +23,9 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
     if fault.mend is None or fault.mend.file not in found.sources:
         return _line(fault, found.sources)
     source, edits = found.sources[fault.mend.file], _edits_of(fault, found)
-    line, before, after = _change(source, edits)
+    line, before, after = source.change(*edits)
     mistake = name_mistake(source, edits[0])
-    others = [_change(source, other.edits) for other in fault.others if other.file == fault.mend.file]
+    others = [source.change(*other.edits) for other in fault.others if other.file == fault.mend.file]
     first, last = edits[0].start, edits[-1].end
     return Finding(
         mistake.code,
@@ -77,14 +77,6 @@ def _expected(suspect: Suspect) -> Label | None:
     if len(texts) != 1 or None in texts:
         return None
     return Label(str(texts.pop()))
-
-
-def _change(source: Source, edits: Sequence[Edit]) -> tuple[int, str, str]:
-    """(line, before, after) of the lines that edits touch together."""
-    first, last = min(edit.start[0] for edit in edits), max(edit.end[0] for edit in edits)
-    after = Source(source.file, source.edited(edits))
-    grown = len(after.lines) - len(source.lines)
-    return first, source.lines_between(first, last), after.lines_between(first, last + grown)
 
 
 def _column(source: Source, place: tuple[int, int]) -> int:

@@ -143,10 +143,10 @@ class Source:
 
         return apply_edits(self.segment(start, end), [Edit(within(edit.start), within(edit.end), edit.text)])
 
-    def change(self, edit: Edit) -> tuple[int, str, str]:
-        """(line, before, after): what an edit does to the lines that it touches."""
-        first, last = edit.start[0], edit.end[0]
-        after = split_lines(self.edited([edit]))
+    def change(self, *edits: Edit) -> tuple[int, str, str]:
+        """(line, before, after): what edits do to the lines from the first that they touch to the last."""
+        first, last = min(edit.start[0] for edit in edits), max(edit.end[0] for edit in edits)
+        after = split_lines(self.edited(edits))
         changed = after[first - 1 : last + len(after) - len(self.lines)]
         return first, self.lines_between(first, last), "\n".join(line.rstrip("\r\n") for line in changed).strip()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck._common.arrays import as_complex, entry_scale, inner_product, is_float, norm
+from gradcheck._common.arrays import as_complex, entry_scale, inner_product, is_float, moved, norm
 
 
 class Tensor:
@@ -90,3 +90,12 @@ def test_the_scale_of_an_entry(array: list[float], expected: list[float]) -> Non
 def test_what_has_a_derivative(value: Any, expected: bool) -> None:
     """A derivative would be looked for of tokens, or not of a number."""
     assert is_float(value) is expected
+
+
+def test_moved_values_keep_their_dtype_and_differ_everywhere() -> None:
+    """An edit would be confirmed at the point where it was found, or in another precision."""
+    values = {"W": np.array([1.0, -2.0, 0.0], np.float32)}
+    found = moved(values, np.random.default_rng(0), scale=2.0, noise=0.1)
+    assert found["W"].dtype == np.float32
+    assert np.all(found["W"] != values["W"])
+    assert np.allclose(found["W"], 2 * values["W"], atol=1.0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gradcheck import Target, target
+from gradcheck._common.files import load
 from gradcheck._repair import explain as _explain
 from gradcheck._repair.explain import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, Explanation, Question, explain
+from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._usercode.patching import Patch
 from gradcheck.report.codes import FindingCode
@@ -101,3 +104,43 @@ def test_a_patch_that_leaves_gradients_wrong_is_not_whole() -> None:
     assert not Explanation(patch=Patch([], {}), rest=("b",)).whole
     assert Explanation(patch=Patch([], {})).whole
     assert not Explanation().whole
+
+
+FACTOR_LEFT = """
+import numpy as np
+import gradcheck
+
+
+def backward(W, b, c, x):
+    h = np.tanh(x @ W + b)
+    da = c * (1 - h**2)
+    return {"W": -x.T @ da, "b": da.sum(axis=0), "c": h.sum(axis=0)}
+
+
+@gradcheck.target
+def subject(rng, *, T=4, D=2, H=3):
+    W, b, c = rng.standard_normal((D, H)), rng.standard_normal(H), rng.standard_normal(H)
+    x = rng.standard_normal((T, D))
+
+    def grads():
+        return {name: T * value for name, value in backward(W, b, c, x).items()}
+
+    return gradcheck.Target({"W": W, "b": b, "c": c}, lambda: float((c * np.tanh(x @ W + b)).sum()), grads)
+"""
+
+
+@pytest.mark.parametrize("factor_is_mended", [True, False])
+def test_an_edit_beside_a_factor_that_stays_is_not_verified(tmp_path: Path, factor_is_mended: bool) -> None:
+    """Gradients that are T times too large after an edit would be called right, T being divided out."""
+    file = tmp_path / f"factor_{factor_is_mended}.py"
+    file.write_text(FACTOR_LEFT)
+    subject = load(file).subject
+
+    def content(_: Any, __: Any, ___: Any, mended: frozenset[str]) -> bool:
+        return factor_is_mended or "reduction" not in mended
+
+    common = CommonFactor(4.0, "T", ("b", "c"))
+    found = explain(Question(subject, 0, common, dict(subject.sizes), {"W", "b", "c"}, content))
+    assert found.findings
+    assert (found.patch is not None) is factor_is_mended
+    assert all(one.fix.verified is factor_is_mended for one in found.findings if one.fix)
