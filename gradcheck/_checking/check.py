@@ -329,23 +329,35 @@ class _CheckRun:
         broken = {FindingCode.of_law(name) for name in _broken(report)}
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
         clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not wrong)
-        if not self.explain or not (wrong or clipped or self.common):
+        is_impure = FindingCode.LAW_PURITY in broken
+        if not self.explain or not (wrong or clipped or self.common or is_impure):
             return report
         from gradcheck._repair.explain import Question, explain
 
         self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
-        keeps_state = any(code.is_about_state for code in broken)
+        is_about_state = any(code.is_about_state for code in broken)
         try:
             known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
             content = self._content(report, frozenset(code.law for code in clipped))
-            found = explain(Question(self.subject, self.seed, self.common, failing, known, content, keeps_state))
+            question = Question(
+                self.subject,
+                self.seed,
+                self.common,
+                failing,
+                known,
+                content,
+                few_edits=is_about_state,
+                keeps_state=bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY}),
+                is_impure=is_impure,
+            )
+            found = explain(question)
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
                 raise
             return replace(report, notes=(*report.notes, f"the backward could not be traced: {error}"))
         # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
-        lines = found.findings[:1] if keeps_state and not found.patch else found.findings
+        lines = found.findings[:1] if is_about_state and not found.patch else found.findings
         # where sizes set how many parameters there are, a trace at another size knows of others
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         self.evaluations += found.evaluations

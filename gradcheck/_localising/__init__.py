@@ -9,7 +9,7 @@ of J_s*. No candidate is tried and no order of executions guessed.
 
 What enters: a `TapedRun` and the names of the gradients that are wrong. What leaves: a `Localisation`.
 
-    found = localise(run, wrong)                # also: second=another run, divisor=a factor taken out before,
+    found = localise(run, wrong)                # also: second=another run,
                                                 # only=some of the wrong gradients, changed=arrays that are changed
     found.alone                                 # `Suspect`s, each of which could be at fault alone, in order
     found.together                              # where none could: the fewest that could be together

@@ -26,7 +26,6 @@ def localise(
     wrong: Collection[str],
     *,
     second: TapedRun | None = None,
-    divisor: float = 1.0,
     only: Collection[str] = (),
     changed: Collection[str] = (),
 ) -> Localisation:
@@ -36,13 +35,12 @@ def localise(
         run: A run whose true gradients agree with the measured slopes; small sizes, all different, are best.
         wrong: The names of the gradients that are wrong.
         second: Another run of the same code, at other sizes or values: who could be at fault must be so in both.
-        divisor: A factor that all reported gradients have in common, already reported as a finding of its own.
         only: Some of the wrong gradients, to be explained while the other wrong ones may become what they like.
         changed: Labels of arrays (as in `TapedRun.writes`) that the gradients change though they are not theirs.
     """
-    study = Study(run, wrong, divisor, only)
+    study = Study(run, wrong, only)
     if second is not None:
-        other = Study(second, wrong, divisor, only)
+        other = Study(second, wrong, only)
         keys = {key_of(second)[id(one.holes.statement)] for one in other.suspects}
         kept = [one for one in study.suspects if study.keys[id(one.holes.statement)] in keys]
         study.suspects = kept if kept or not other.mismatch.wrong else study.suspects
@@ -59,12 +57,12 @@ def localise(
 class Study:
     """What one run tells."""
 
-    def __init__(self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0, only: Collection[str] = ()) -> None:
+    def __init__(self, run: TapedRun, wrong: Collection[str], only: Collection[str] = ()) -> None:
         self.run = run
-        self.mismatch = Mismatch(run, wrong, divisor)
+        self.mismatch = Mismatch(run, wrong)
         if only:
             self.mismatch = self.mismatch.restricted(only)
-        self.standings = Standings(run, divisor)
+        self.standings = Standings(run)
         self.holes: list[Holes] = holes_of(run)
         self.solver = Solver(self.mismatch, self.standings, self.holes)
         self.keys = key_of(run)

@@ -23,12 +23,11 @@ class Mismatch:
     Args:
         run: The run.
         wrong: The names of the gradients that are wrong.
-        divisor: A factor that all reported gradients have in common, and which is no matter here.
     """
 
-    def __init__(self, run: TapedRun, wrong: Collection[str], divisor: float = 1.0) -> None:
-        self.run, self.divisor = run, divisor
-        self.true = {name: value * divisor for name, value in run.true_gradients.items()}
+    def __init__(self, run: TapedRun, wrong: Collection[str]) -> None:
+        self.run = run
+        self.true = run.true_gradients
         #: blocks that can be compared: returned, in the right shape, and calculated from something
         self.names = [
             name
@@ -51,7 +50,7 @@ class Mismatch:
 
     def restricted(self, names: Collection[str]) -> Mismatch:
         """The same where only these blocks are asked to become right, and the other wrong ones do not count."""
-        result = Mismatch(self.run, names, self.divisor)
+        result = Mismatch(self.run, names)
         ignored = [name for name in self.wrong if name not in names]
         result._drop(ignored)
         return result

@@ -65,7 +65,9 @@ class Signs:
         return result
 
     def _matters(self, node: Node) -> bool:
-        return node.index in self._moving or any(sink is node for sink in self.run.sinks.values())
+        """Whether some gradient depends on a value, under this name or another."""
+        is_gradient = any(sink is node for sink in self.run.sinks.values())
+        return is_gradient or node.index in self._moving or _root(node).index in self._moving
 
     def unused_cotangents(self) -> Iterator[Sign]:
         """Cotangents that were handed to the backward and that no gradient depends on."""

@@ -85,8 +85,8 @@ class Known:
 class Standings:
     """What each value of a run's backward is."""
 
-    def __init__(self, run: TapedRun, divisor: float = 1.0) -> None:
-        self.run, self.divisor = run, divisor
+    def __init__(self, run: TapedRun) -> None:
+        self.run = run
         self._cache: dict[int, tuple[Standing, int | None]] = {}
 
     def of(self, node: Node) -> Standing:
@@ -144,7 +144,7 @@ class Standings:
             if node.op in MOVES:
                 self._from_origin(node, found, result)
             result[node.index] = found
-        return {index: value * self.divisor for index, value in result.items()}
+        return result
 
     def _from_origin(self, node: Node, found: Array, known: dict[int, Array]) -> None:
         numbered = np.arange(1.0, node.size + 1).reshape(1, *node.shape)
@@ -194,7 +194,7 @@ class Standings:
         """The derivatives through some uses."""
         result = Known()
         for value, index in self._parts():
-            result.add(value * self.divisor, index)
+            result.add(value, index)
         return result
 
     def _parts(self) -> Iterator[tuple[Array, int]]:

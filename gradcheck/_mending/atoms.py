@@ -17,6 +17,8 @@ from gradcheck._mending.syntax import Code, expressions, parsed, span
 #: members of one object that are named
 MOST_MEMBERS = 40
 MOST_ATOMS = 160
+#: what has attributes that are no variables of the user's
+_NO_RECORDS = (type, types.ModuleType, types.FunctionType, types.MethodType, np.ndarray, np.generic)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ class Surroundings:
         """Those that broadcast to it."""
         return [one for one in self.floats if _broadcasts(one.shape, shape)]
 
+    def widening(self, shape: tuple[int, ...]) -> list[Atom]:
+        """Those to whose shape a smaller one broadcasts."""
+        return [one for one in self.floats if one.shape != shape and _broadcasts(shape, one.shape)]
+
     def _elsewhere(self) -> Iterator[str]:
         """Names, members of what has names, and items at the loop's counters."""
         local = {key: value for key, value in self.frame.local.items() if key.isidentifier()}
@@ -165,6 +171,8 @@ def _members(key: str, owner: Any) -> Iterator[str]:
             yield f"{key}.{one}"
             if isinstance(value, Mapping):
                 yield from _members(f"{key}.{one}", value)
+            elif _is_record(value):
+                yield from (f"{key}.{one}.{inner}" for inner in list(vars(value))[:MOST_MEMBERS])
 
 
 def _sizes(key: str, value: Any) -> Iterator[str]:
@@ -181,7 +189,7 @@ def _sizes(key: str, value: Any) -> Iterator[str]:
 
 
 def _is_record(value: Any) -> bool:
-    return hasattr(value, "__dict__") and not callable(value) and not isinstance(value, (type, types.ModuleType))
+    return hasattr(value, "__dict__") and not isinstance(value, _NO_RECORDS)
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

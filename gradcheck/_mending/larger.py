@@ -55,6 +55,10 @@ def factors(place: Workplace) -> Iterator[Candidate]:
             for new in forms(atom.node):
                 yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), new))
             yield Candidate.of(slot.node, binary(slot.node, ast.Div(), atom.node))
+        if slot.shape:
+            for atom in place.around.widening(slot.shape):
+                if atom.plain:
+                    yield Candidate.of(slot.node, binary(atom.node, ast.Mult(), slot.node))
 
 
 SECOND: tuple[Family, ...] = (factors, terms, other_expressions, helped, formed_others)

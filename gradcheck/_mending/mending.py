@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradcheck._mending.building import bare_hole, holes_of
+from gradcheck._mending.carried import carried
 from gradcheck._mending.details import Family
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
@@ -23,7 +24,7 @@ from gradcheck._mending.products import at_hand, long_products, products, produc
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.small import FIRST, unread
-from gradcheck._mending.structure import copies_before, structural
+from gradcheck._mending.structure import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
@@ -102,8 +103,9 @@ class _Search:
     def _stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
         """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
         places = [Workplace(hole) for hole in holes_of(self.suspect)]
-        yield self._judged(places, FIRST), np.inf
-        yield self._run(structural(self.suspect)), np.inf
+        nearest = itertools.chain(self._judged(places, FIRST), self._run(left_out(self.suspect.tree)))
+        yield nearest, np.inf
+        yield self._run(itertools.chain(structural(self.suspect), carried(self.suspect))), np.inf
         if not all(place.hole.is_certain for place in places):
             yield self._run(itertools.islice(self._texts(places), self.budget.runs // 3)), np.inf
         yield self._judged(places, (at_hand,)), NEAR / 2

@@ -17,7 +17,7 @@ from gradcheck._mending.details import (
     scaled,
 )
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
-from gradcheck._mending.syntax import binary, name, transposed
+from gradcheck._mending.syntax import binary, name, number, transposed
 
 #: two by two of these are exchanged
 MOST_EXCHANGED = 10
@@ -58,9 +58,11 @@ def dropped(place: Workplace) -> Iterator[Candidate]:
     """An operand, a call, an attribute or an index left out."""
     for slot in place.slots:
         match slot.node:
-            case ast.BinOp(left=left, right=right):
+            case ast.BinOp(left=left, op=op, right=right):
                 yield Candidate.of(slot.node, left)
-                yield Candidate.of(slot.node, right)
+                yield Candidate.of(slot.node, ast.UnaryOp(ast.USub(), right) if isinstance(op, ast.Sub) else right)
+                if isinstance(op, ast.Sub):
+                    yield Candidate.of(slot.node, right)
             case ast.Call(func=func, args=args):
                 if args:
                     yield Candidate.of(slot.node, args[0])
@@ -75,6 +77,13 @@ _OPERATORS: dict[type[ast.operator], tuple[ast.operator, ...]] = {
     ast.Add: (ast.Sub(), ast.Mult()), ast.Sub: (ast.Add(), ast.Mult()), ast.Mult: (ast.Div(), ast.Add(), ast.Sub()),
     ast.Div: (ast.Mult(),), ast.MatMult: (ast.Mult(),), ast.Pow: (),
 }  # fmt: skip
+
+
+def ones(place: Workplace) -> Iterator[Candidate]:
+    """One added or taken away."""
+    for slot in place.outermost(ast.Add, ast.Sub):
+        yield Candidate.of(slot.node, binary(slot.node, ast.Add(), number(1)))
+        yield Candidate.of(slot.node, binary(slot.node, ast.Sub(), number(1)))
 
 
 def operators(place: Workplace) -> Iterator[Candidate]:
@@ -150,12 +159,13 @@ def callees(place: Workplace) -> Iterator[Candidate]:
         if isinstance(slot.node, ast.Call) and isinstance(slot.node.func, (ast.Name, ast.Attribute)):
             for helper in place.around.helpers:
                 yield Candidate.of(slot.node, ast.Call(name(helper), slot.node.args, slot.node.keywords))
+            is_whole = slot.node is place.hole.root
             for function in ("zeros_like", "ones_like"):
-                if slot.node.args and slot.is_float:
+                if slot.node.args and slot.is_float and is_whole:
                     yield Candidate.of(slot.node, ast.Call(numpys(function), slot.node.args[:1], []))
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, exchanged, turned, formed, indices, rotated, numbers, reductions, letters, scaled,
-    callees,
+    other_reads, dropped, operators, exchanged, turned, formed, ones, indices, rotated, numbers, reductions, letters,
+    scaled, callees,
 )  # fmt: skip

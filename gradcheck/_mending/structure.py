@@ -11,6 +11,8 @@ from gradcheck._mending.syntax import Code, span
 from gradcheck._tape import TapedRun
 
 Edits = tuple[Edit, ...]
+#: indices of other reads and writes that are tried
+MOST_INDICES = 12
 
 
 def structural(suspect: Suspect) -> Iterator[Edits]:
@@ -20,7 +22,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _duplicates(code, tree)
     yield from _targets(code, tree)
     yield from _loops(code, tree)
-    yield from _left_out(tree)
+    yield from _ends(code, tree)
     yield from _copied(code, tree)
 
 
@@ -62,7 +64,7 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 for one in counters:
                     for text in (one, f"{one} - 1", f"{one} + 1"):
                         yield (Edit(start, end, text),)
-            for other in _other_keys(code, target):
+            for other in (*_other_keys(code, target), *_other_indices(code, target)):
                 yield (Edit(start, end, other),)
         if isinstance(target, (ast.Tuple, ast.List)):
             elements = target.elts
@@ -96,6 +98,22 @@ def _other_keys(code: Code, target: ast.Subscript) -> Iterator[str]:
         if ast.dump(node.value).replace("Store()", "Load()") == owner:
             found.setdefault(code.segment(node.slice))
     yield from (text for text in found if text != code.segment(target.slice))
+
+
+def _other_indices(code: Code, target: ast.Subscript) -> list[str]:
+    """Indices that stand elsewhere in the file, of names that the function knows: a gather undone is a scatter."""
+    function = code.function(target)
+    if function is None or isinstance(target.slice, ast.Constant):
+        return []
+    known = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    known |= {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+    found: dict[str, None] = {}
+    for node in ast.walk(code.tree):
+        if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):
+            names = {one.id for one in ast.walk(node.slice) if isinstance(one, ast.Name)}
+            if names and names <= known:
+                found.setdefault(code.segment(node.slice))
+    return [text for text in found if text != code.segment(target.slice)][:MOST_INDICES]
 
 
 def _loops(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -133,8 +151,25 @@ def _ranges(code: Code, call: ast.Call) -> Iterator[Edits]:
         yield (Edit(start, end, text),)
 
 
-def _left_out(tree: ast.stmt) -> Iterator[Edits]:
-    """The statement left out; of a condition, what it guards done always."""
+def _ends(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """The other end of a list or a deque."""
+    for node in (one for root in roots(tree) for one in ast.walk(root)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr="pop" | "popleft" as method), args=args):
+                whole = code.segment(owner)
+                yield (Edit(*span(node), f"{whole}.popleft()" if method == "pop" else f"{whole}.pop()"),)
+                if method == "pop":
+                    yield (Edit(*span(node), f"{whole}.pop()" if args else f"{whole}.pop(0)"),)
+            case ast.Call(func=ast.Attribute(value=owner, attr="append" | "appendleft" as method), args=[one]):
+                whole, value = code.segment(owner), code.segment(one)
+                other = f"{whole}.appendleft({value})" if method == "append" else f"{whole}.append({value})"
+                yield (Edit(*span(node), other),)
+                if method == "append":
+                    yield (Edit(*span(node), f"{whole}.insert(0, {value})"),)
+
+
+def left_out(tree: ast.stmt) -> Iterator[Edits]:
+    """The statement left out."""
     if isinstance(tree, (ast.Assign, ast.AugAssign, ast.Expr)):
         yield (Edit(*span(tree), "pass"),)
 

@@ -23,6 +23,9 @@ from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._mending import Budget, Mend, mends
 from gradcheck._mending.residual import agree
+from gradcheck._repair.edits_in_turn import moved_back
+from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
+from gradcheck._tape import Statement as TapedStatement
 from gradcheck._tape import TapedRun, tape_target
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
 from gradcheck._targets.opening import opened
@@ -31,6 +34,7 @@ from gradcheck._usercode.patching import EditedFunctions, Patch, RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, split_lines
+from gradcheck.report.codes import FindingCode
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
@@ -66,6 +70,8 @@ class Point:
     open: Callable[[], Target]
     seed: int
     move: int = 0
+    #: a factor that all gradients have in common here
+    factor: float = 1.0
 
     @contextmanager
     def opened(self) -> Iterator[tuple[Target, Values]]:
@@ -77,7 +83,7 @@ class Point:
     def run(self) -> TapedRun:
         """The loss and the gradients, on the tape."""
         with self.opened() as (target, values):
-            return tape_target(target, values)
+            return tape_target(target, values, multiple=self.factor)
 
 
 def _moved(values: Values, seed: int) -> Values:
@@ -89,12 +95,30 @@ def _moved(values: Values, seed: int) -> Values:
 
 @dataclass
 class Mended:
-    """One fault: the suspect, and the edits that mend it, if any do."""
+    """One fault: the statement, and the edits that mend it, if any do."""
 
-    suspect: Suspect
+    statement: TapedStatement
     gradients: tuple[str, ...]
+    suspect: Suspect | None = None
     mend: Mend | None = None
     others: tuple[Mend, ...] = ()
+    #: the edits of the mend, in the text as it is
+    edits: list[Edit] = field(default_factory=list)
+    #: what is wrong, where that is known before any edit, and the name that it is about
+    code: FindingCode | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What there was after a mend."""
+
+    #: how many faults are mended
+    faults: int
+    edits: dict[str, list[Edit]]
+    still_wrong: tuple[str, ...]
+    #: the factor that all gradients have still
+    factor: float
 
 
 @dataclass
@@ -103,6 +127,8 @@ class Found:
 
     faults: list[Mended] = field(default_factory=list)
     localisation: Localisation | None = None
+    #: the same after the edits so far
+    last: Localisation | None = None
     #: the gradients that are wrong still
     still_wrong: tuple[str, ...] = ()
     #: the edits so far, of the source as it is, by file
@@ -110,14 +136,12 @@ class Found:
     sources: dict[str, Source] = field(default_factory=dict)
     codes: list[CodeType] = field(default_factory=list)
     evaluations: int = 0
-    #: after each mend: how many faults, all edits, and what was wrong still
-    stages: list[tuple[int, dict[str, list[Edit]], tuple[str, ...]]] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
 
-    def after(self, stage: tuple[int, dict[str, list[Edit]], tuple[str, ...]]) -> Found:
+    def after(self, stage: Stage) -> Found:
         """What was found by the end of a stage; the faults that only later edits mend have no edit."""
-        count, edits, still_wrong = stage
-        faults = [fault if number < count else replace(fault, mend=None) for number, fault in enumerate(self.faults)]
-        return replace(self, faults=faults, edits=edits, still_wrong=still_wrong)
+        faults = [one if number < stage.faults else replace(one, mend=None) for number, one in enumerate(self.faults)]
+        return replace(self, faults=faults, edits=stage.edits, still_wrong=stage.still_wrong)
 
     @property
     def patch(self) -> Patch:
@@ -128,14 +152,18 @@ class Found:
         )
 
 
-def points_of(subject: Target | TargetFactory, seed: int, failing: Sizes) -> Iterator[tuple[Point, ...]]:
+def points_of(
+    subject: Target | TargetFactory, seed: int, failing: Sizes, common: CommonFactor | None = None
+) -> Iterator[tuple[Point, ...]]:
     """Points to tape at, each time one with others beside it to confirm at."""
     if isinstance(subject, Target):
-        yield Point(lambda: subject, seed), Point(lambda: subject, seed, 1), Point(lambda: subject, seed, 2)
+        factor = 1.0 if common is None else common.value
+        yield tuple(Point(lambda: subject, seed, move, factor) for move in (0, 1, 2))
         return
 
     def at(sizes: Sizes, seed: int) -> Point:
-        return Point(lambda: subject.build(seed, sizes), seed)
+        factor = 1.0 if common is None else factor_for_sizes(common.label, sizes)
+        return Point(lambda: subject.build(seed, sizes), seed, factor=factor)
 
     tried: list[Sizes] = []
     for sizes in [*sizes_to_trace(subject), failing]:
@@ -144,11 +172,28 @@ def points_of(subject: Target | TargetFactory, seed: int, failing: Sizes) -> Ite
             yield at(sizes, seed), at(subject.sizes, seed + 1), at(sizes, seed + 2)
 
 
-def find_by_tape(subject: Target | TargetFactory, seed: int, failing: Sizes, expected: set[str]) -> Found | None:
-    """What the tape tells at the first point at which it can be believed and something is wrong; None if at none."""
-    for points in points_of(subject, seed, failing):
+def find_by_tape(
+    subject: Target | TargetFactory,
+    seed: int,
+    failing: Sizes,
+    expected: set[str],
+    common: CommonFactor | None = None,
+    *,
+    is_impure: bool = False,
+) -> Found | None:
+    """What the tape tells at the first point at which it can be believed and something is wrong; None if at none.
+
+    Args:
+        subject: What is checked.
+        seed: The seed of the check.
+        failing: Sizes at which it is known to fail.
+        expected: The gradients that are wrong at some sizes.
+        common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
+        is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
+    """
+    for points in points_of(subject, seed, failing, common):
         try:
-            found = _find_at(points, subject, expected)
+            found = _find_at(points, subject, expected, is_impure=is_impure)
         except (TargetError, RebindError, SyntaxError):
             continue
         if found is not None:
@@ -156,48 +201,108 @@ def find_by_tape(subject: Target | TargetFactory, seed: int, failing: Sizes, exp
     return None
 
 
-def _find_at(points: Sequence[Point], subject: Target | TargetFactory, expected: set[str]) -> Found | None:
-    first, *others = points
+def _find_at(
+    points: Sequence[Point], subject: Target | TargetFactory, expected: set[str], *, is_impure: bool
+) -> Found | None:
     found = Found()
-    for number in range(MOST_ROUNDS):
+    while len(found.faults) < MOST_ROUNDS:
         with ExitStack() as stack:
             if found.edits:
                 stack.enter_context(_edited(found, is_factory=isinstance(subject, TargetFactory)))
-            target, values = stack.enter_context(first.opened())
-            run = tape_target(target, values)
+            target, values = stack.enter_context(points[0].opened())
+            run = tape_target(target, values, multiple=points[0].factor)
             wrong = _wrong(run)
-            if number == 0:
+            if not found.codes:
                 found.evaluations += 2 * DIRECTIONS
-                if not wrong or not wrong <= expected or not _is_believed(run):
+                if not wrong <= expected or not _is_believed(run):
                     return None
-                found.codes = list(run.program.codes)
-                if isinstance(subject, TargetFactory):
-                    found.codes += functions_run(lambda: first.open())
-                files = {code.co_filename for code in found.codes}
-                found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
+                _add_sources(found, run, points[0] if isinstance(subject, TargetFactory) else None)
             found.still_wrong = tuple(sorted(wrong))
-            if found.edits:
+            if found.edits and (not found.stages or len(found.faults) > found.stages[-1].faults):
                 edits = {file: list(of_file) for file, of_file in found.edits.items()}
-                found.stages.append((len(found.faults), edits, found.still_wrong))
-            if not wrong:
-                return found
-            second = _run_or_none(others[-1])
-            localisation = _without_forward(run, localise(run, sorted(wrong), second=second))
-            found.localisation = localisation if number == 0 else found.localisation
-            again = [one.run for one in others]
-            if localisation.alone:
-                fault = _likeliest_mend(run, localisation, again)
-            else:  # none alone: few edits of one statement make a gradient right
-                fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
-            if fault is None and 1 < len(wrong) <= MOST_ALONE:
-                fault = _mend_of_one_gradient(run, wrong, second, again)
+                found.stages.append(Stage(len(found.faults), edits, found.still_wrong, points[0].factor))
+            if not wrong and points[0].factor != 1.0:
+                points = [replace(point, factor=1.0) for point in points]  # what is left is the factor itself
+                continue
+            if wrong:
+                fault = _next_fault(found, run, wrong, points[1:])
+            else:
+                is_left = is_impure and not any(not one.gradients for one in found.faults)
+                fault = _write_into_callers(run, points[1:]) if is_left else None
+                if fault is None:
+                    return found if found.faults else None
         if fault is None or fault.mend is None:
-            found.faults += [Mended(one, one.blamed_for or tuple(sorted(wrong))) for one in _region(localisation)]
+            assert found.last is not None
+            found.faults += [
+                *_unused_cotangents(found.last, wrong),
+                *(_unmended(one, wrong) for one in _region(found.last)),
+            ]
             return found
         found.faults.append(fault)
-        if not _add(found, fault.mend):
+        if not _add(found, fault, fault.mend):
             return found
     return found
+
+
+def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:
+    """Note what runs, also to make the target, and where it stands."""
+    found.codes = list(run.program.codes)
+    if built is not None:
+        found.codes += functions_run(built.open)
+    files = {code.co_filename for code in found.codes}
+    found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
+
+
+def _next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Mended | None:
+    """The likeliest fault that an edit mends."""
+    second = _run_or_none(others[-1])
+    localisation = _without_forward(run, localise(run, sorted(wrong), second=second))
+    found.last = localisation
+    found.localisation = found.localisation or localisation
+    again = [one.run for one in others]
+    fault = _loop_in_wrong_order(run, localisation, again)
+    if fault is None and localisation.alone:
+        fault = _likeliest_mend(run, localisation, again)
+    elif fault is None:  # none alone: few edits of one statement make a gradient right
+        fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+    if fault is None and 1 < len(wrong) <= MOST_ALONE:
+        fault = _mend_of_one_gradient(run, wrong, second, again)
+    return fault
+
+
+def _loop_in_wrong_order(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
+    """A loop that carries derivatives in the order of the forward, where another order makes gradients right."""
+    for sign in found.signs:
+        if sign.kind == "order of executions" and sign.statement is not None:
+            edits = mends(run, sign.statement, again, SMALL_BUDGET)
+            if edits:
+                code = FindingCode.WRONG_ORDER
+                return Mended(sign.statement, edits[0].gradients, None, edits[0], tuple(edits[1:]), code=code)
+    return None
+
+
+def _write_into_callers(run: TapedRun, others: Sequence[Point]) -> Mended | None:
+    """A write into an array that was handed over, and the copy after which it is left as it was."""
+    again = [one.run for one in others]
+    for statement in dict.fromkeys(one.place.statement for one in run.writes if one.label and one.place is not None):
+        edits = mends(run, statement, again, SMALL_BUDGET)
+        if edits:
+            code = FindingCode.WRITES_INTO_CALLERS
+            return Mended(statement, (), None, edits[0], tuple(edits[1:]), code=code)
+    return None
+
+
+def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:
+    """What was handed over and left aside."""
+    return [
+        Mended(sign.statement, tuple(sorted(wrong)), code=FindingCode.COTANGENT_UNUSED, name=sign.name)
+        for sign in found.signs
+        if sign.kind == "cotangent unused" and sign.statement is not None
+    ]
+
+
+def _unmended(suspect: Suspect, wrong: set[str]) -> Mended:
+    return Mended(suspect.statement, suspect.blamed_for or tuple(sorted(wrong)), suspect)
 
 
 def _run_or_none(point: Point) -> TapedRun | None:
@@ -230,7 +335,7 @@ def _likeliest_mend(
             continue
         text = suspect.statement.source.text
         edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
-        fault = Mended(suspect, edits[0].gradients, edits[0], tuple(edits[1:]))
+        fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
         key = len(edits[0].remaining), _change(edits[0], text)
         if best is None or key < best[0]:
             best = key, fault
@@ -291,17 +396,13 @@ def _is_believed(run: TapedRun) -> bool:
                 ).real
                 for sign in (1, -1)
             ]
-            slope = (ends[0] - ends[1]) / (2 * STEP)
+            slope = run.multiple * (ends[0] - ends[1]) / (2 * STEP)
             taped = sum(float(np.sum(run.true_gradients[name] * direction[name])) for name in run.base)
             size = float(np.sqrt(sum(np.sum(array**2) for array in run.true_gradients.values())))
-            rounding = 1e-15 * abs(ends[0]) / STEP
+            rounding = 1e-15 * abs(run.multiple * ends[0]) / STEP
             if not abs(slope - taped) <= BELIEVED * max(size, abs(taped)) + 10 * rounding:
                 return False
     return True
-
-
-def _along(base: Values, direction: Values, step: float) -> Values:
-    return {name: array + step * direction[name] for name, array in base.items()}
 
 
 # -- edits, one after the other ----------------------------------------------------------------------------------------
@@ -327,34 +428,15 @@ def _edited(found: Found, *, is_factory: bool) -> Iterator[None]:
                     linecache.cache[file] = before
 
 
-def _add(found: Found, mend: Mend) -> bool:
+def _add(found: Found, fault: Mended, mend: Mend) -> bool:
     """Add a mend, which is of the text with the edits so far; whether it can be told as edits of the text as it is."""
     before = found.edits.get(mend.file, [])
-    if any("\n" in edit.text or edit.start[0] != edit.end[0] for edit in (*before, *mend.edits)):
-        if before:
-            return False
-        found.edits[mend.file] = list(mend.edits)
-        return True
-    moved = [_moved_back(edit, before) for edit in mend.edits]
-    if any(edit is None for edit in moved):
+    moved = [moved_back(edit, before) for edit in mend.edits]
+    fault.edits = [edit for edit in moved if edit is not None]
+    if len(fault.edits) < len(moved):
         return False
-    found.edits[mend.file] = [*before, *(edit for edit in moved if edit is not None)]
+    found.edits[mend.file] = [*before, *fault.edits]
     return True
-
-
-def _moved_back(edit: Edit, before: Sequence[Edit]) -> Edit | None:
-    """The edit in a text without other edits of the same line before it; None if it lies in one of them."""
-    shift = 0
-    for other in before:
-        if other.start[0] != edit.start[0]:
-            continue
-        grown = len(other.text.encode()) - (other.end[1] - other.start[1])
-        if edit.start[1] >= other.end[1] + grown:
-            shift += grown
-        elif edit.end[1] > other.start[1]:
-            return None
-    line = edit.start[0]
-    return edit._replace(start=(line, edit.start[1] - shift), end=(line, edit.end[1] - shift))
 
 
 def _statement_at(source: Source, edit: Edit) -> Statement:

@@ -74,6 +74,8 @@ class Question:
             are large.
         content: Whether a whole check of patched code is content.
         few_edits: Try few edits, since it is not a line of the backward that is known to be wrong.
+        keeps_state: Whether the code gives something else the next time: no two runs of it can be compared.
+        is_impure: Whether the code changes arrays that are the caller's.
     """
 
     subject: Target | TargetFactory
@@ -83,13 +85,17 @@ class Question:
     expected_wrong: set[str] | None
     content: Content
     few_edits: bool = False
+    keeps_state: bool = False
+    is_impure: bool = False
 
 
 def explain(question: Question) -> Explanation:
     """Trace the backward where it is wrong, and mend it."""
     with _nan_filled_np_empty():
         taped = _explain_by_tape(question)
-        return taped if taped.whole else _with_certificate(taped, _explain_by_trace(question))
+        if taped.whole or (question.is_impure and not question.expected_wrong):
+            return taped
+        return _with_certificate(taped, _explain_by_trace(question))
 
 
 def _explain_by_trace(question: Question) -> Explanation:
@@ -101,26 +107,42 @@ def _explain_by_trace(question: Question) -> Explanation:
 
 def _explain_by_tape(question: Question) -> Explanation:
     """What the tape finds, its edits verified; nothing where it is not asked or not believed."""
-    if question.expected_wrong is None or question.common is not None or question.few_edits:
+    if question.expected_wrong is None or question.keeps_state:
         return Explanation()
     try:
-        found = find_by_tape(question.subject, question.seed, question.failing, question.expected_wrong)
+        found = find_by_tape(
+            question.subject,
+            question.seed,
+            question.failing,
+            question.expected_wrong,
+            question.common,
+            is_impure=question.is_impure,
+        )
     except Exception as error:  # what the tape cannot follow, the trace may
         return Explanation(note=f"the tape could not follow the backward: {error}")
     if found is None:
         return Explanation()
     for stage in reversed(found.stages):  # all edits together, or as many of the first as the check is content with
         part = found.after(stage)
-        if _accepts(question, part):
+        # what was judged with a factor divided out holds only with the edit that takes the factor out of the code
+        if (question.common is None or stage.factor == 1.0) and _accepts(question, part, _mended_laws(question, part)):
             findings = tape_findings(part, verified=True)
             return Explanation(findings, part.patch, found.evaluations, rest=part.still_wrong)
     findings = tape_findings(found, verified=False)
     return Explanation(findings, None, found.evaluations, rest=found.still_wrong, suspects=_suspected_lines(found))
 
 
-def _accepts(question: Question, found: Found) -> bool:
+def _mended_laws(question: Question, found: Found) -> frozenset[str]:
+    """The laws that were broken by what is mended."""
+    laws = {"reduction"} if question.common is not None else set()
+    if any(not fault.gradients for fault in found.faults):
+        laws.add("purity")
+    return frozenset(laws)
+
+
+def _accepts(question: Question, found: Found, mended: frozenset[str]) -> bool:
     try:
-        return question.content(found.patch, found.codes, found.still_wrong, frozenset())
+        return question.content(found.patch, found.codes, found.still_wrong, mended)
     except (TargetError, SyntaxError, RebindError):
         return False
 

@@ -33,6 +33,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     was, now = source.segment(edit.start, edit.end).strip(), edit.text.strip()
     if (was, now) in _ASSIGNMENTS:
         return Symptom(_ASSIGNMENTS[was, now])
+    if now == "pass":
+        return Symptom(FindingCode.EXTRA_STATEMENT)
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         return Symptom(FindingCode.WRONG_LINE)

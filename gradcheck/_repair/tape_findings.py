@@ -10,7 +10,7 @@ from gradcheck._repair.by_tape import Found, Mended
 from gradcheck._repair.mistake_names import name_mistake
 from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
-from gradcheck.report.evidence import EquivalentEdit, Fix, Label
+from gradcheck.report.evidence import EquivalentEdit, Fix, Label, Mistake, Symptom
 from gradcheck.report.records import Finding
 
 
@@ -20,44 +20,48 @@ def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
 
 
 def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
-    if fault.mend is None or fault.mend.file not in found.sources:
+    if fault.mend is None or not fault.edits or fault.mend.file not in found.sources:
         return _line(fault, found.sources)
-    source, edits = found.sources[fault.mend.file], _edits_of(fault, found)
+    source, edits = found.sources[fault.mend.file], sorted(fault.edits)
     line, before, after = source.change(*edits)
-    mistake = name_mistake(source, edits[0])
+    # beside the edit of the statement there may be one that prepares it elsewhere
+    main = [edit for edit in edits if "\n" not in edit.text] or edits
+    mistake = _mistake(fault, source, main[0])
     others = [source.change(*other.edits) for other in fault.others if other.file == fault.mend.file]
-    first, last = edits[0].start, edits[-1].end
+    first, last = main[0].start, main[-1].end
+    is_at_statement = fault.code is FindingCode.WRITES_INTO_CALLERS
     return Finding(
         mistake.code,
         fault.gradients,
         (*mistake.evidence, *(EquivalentEdit(at, text) for at, _, text in others)),
         file=source.file,
-        line=line,
-        column=_column(source, first),
-        end_column=_column(source, last) if last[0] == first[0] else None,
-        function=fault.suspect.statement.function,
-        statement=before,
+        line=fault.statement.line if is_at_statement else first[0],
+        column=None if is_at_statement else _column(source, first),
+        end_column=_column(source, last) if last[0] == first[0] and not is_at_statement else None,
+        function=fault.statement.function,
+        statement=fault.statement.text if is_at_statement else before,
         expected=_expected(fault.suspect),
         fix=Fix(line, before, after, source.diff(edits), verified=verified),
     )
 
 
-def _edits_of(fault: Mended, found: Found) -> list[Edit]:
-    """The edits of one fault, in the text as it is."""
-    assert fault.mend is not None
-    lines = {edit.start[0] for edit in fault.mend.edits}
-    return sorted(edit for edit in found.edits.get(fault.mend.file, fault.mend.edits) if edit.start[0] in lines)
+def _mistake(fault: Mended, source: Source, edit: Edit) -> Symptom:
+    """The code of the mistake and what it is about."""
+    if fault.code is FindingCode.WRITES_INTO_CALLERS:
+        return Symptom(fault.code, (Mistake(edit.text.partition("=")[0].strip()),))
+    return name_mistake(source, edit) if fault.code is None else Symptom(fault.code)
 
 
 def _line(fault: Mended, sources: Mapping[str, Source]) -> Finding:
     """A line that no edit mends."""
-    statement = fault.suspect.statement
-    places = [place for place in fault.suspect.places if place.line == statement.line]
+    statement = fault.statement
+    places = [place for place in fault.suspect.places if place.line == statement.line] if fault.suspect else []
     start = min(((place.line, place.column) for place in places), default=(statement.line, 0))
     source = sources.get(statement.file)
     return Finding(
-        FindingCode.WRONG_LINE,
+        fault.code or FindingCode.WRONG_LINE,
         fault.gradients,
+        (Mistake(fault.name),) if fault.name else (),
         file=statement.file,
         line=statement.line,
         column=None if source is None else _column(source, start),
@@ -67,9 +71,9 @@ def _line(fault: Mended, sources: Mapping[str, Source]) -> Finding:
     )
 
 
-def _expected(suspect: Suspect) -> Label | None:
+def _expected(suspect: Suspect | None) -> Label | None:
     """The derivative that the statement should give, where that is of one expression at all executions."""
-    needed = suspect.needed
+    needed = [] if suspect is None else suspect.needed
     if not needed or any(one.standing is not Standing.FULL or one.source is None for one in needed):
         return None
     sources = [one.source for one in needed if one.source is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import collections
 import functools
 import types
 from collections.abc import Collection
@@ -37,10 +38,13 @@ _PLAIN = frozenset(
         any,
         all,
     }
-    | {setattr, dict, set, frozenset, super, ord, chr, format, object, property, open, input, next}
+    | {setattr, dict, set, frozenset, super, ord, chr, format, object, property, open, input}
 )
 #: what iterates over its arguments
 _ITERATING = frozenset({zip, enumerate, list, tuple, iter, map, filter, reversed, sorted, max, min})
+
+#: what hands back what was put into it
+_CONTAINERS = (list, dict, set, str, collections.deque)
 
 
 class Caller(Ufuncs):
@@ -60,6 +64,8 @@ class Caller(Ufuncs):
         try:
             if function in _PLAIN:
                 return function(*args, **keywords)
+            if function is next:
+                return self._taken(at, next(*args))
             if function in _ITERATING or function is builtins.sum:
                 args = tuple(self.rows(x) for x in args)
             if function is builtins.sum:
@@ -75,11 +81,18 @@ class Caller(Ufuncs):
                 return self.ufunc_method(at, owner, function.__name__, args, keywords)
             if isinstance(owner, np.ndarray):
                 return self.array_method(at, owner, function.__name__, args, keywords)
-            if isinstance(owner, (list, dict, set, str)):
-                return function(*args, **keywords)
+            if isinstance(owner, _CONTAINERS):
+                return self._taken(at, function(*args, **keywords))
         if isinstance(function, np.ufunc):
             return self.ufunc(at, function, args, keywords)
         return self.library(at, function, args, keywords)
+
+    def _taken(self, at: At, out: Any) -> Any:
+        """What a container or an iterator gave: that it was this one is told apart, as with an index."""
+        self.tape.unnamed(out)
+        if is_value(out):
+            self.tape.alias(out, at, "call")
+        return out
 
     def method(self, at: At, owner: Any, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """``owner.name(*args, **keywords)``."""

@@ -27,9 +27,13 @@ from gradcheck._targets.target import Target
 BUDGET = 1_000_000_000
 
 
-def tape_target(target: Target, base: Values, *, budget: int = BUDGET) -> TapedRun:
-    """The loss and then the gradients at these values of the parameters; the target has begun."""
-    return TapedRun(target, base, budget, gradients=True)
+def tape_target(target: Target, base: Values, *, multiple: float = 1.0, budget: int = BUDGET) -> TapedRun:
+    """The loss and then the gradients at these values of the parameters; the target has begun.
+
+    All true derivatives are those of `multiple` times the loss: where the gradients have a factor in common that is
+    told by itself, what else is wrong shows against that multiple.
+    """
+    return TapedRun(target, base, budget, gradients=True, multiple=multiple)
 
 
 def tape_forward(target: Target, base: Values, *, budget: int = BUDGET) -> TapedRun:
@@ -40,8 +44,8 @@ def tape_forward(target: Target, base: Values, *, budget: int = BUDGET) -> Taped
 class TapedRun:
     """See the page of the package."""
 
-    def __init__(self, target: Target, base: Values, budget: int, *, gradients: bool) -> None:
-        self.target, self.base = target, base
+    def __init__(self, target: Target, base: Values, budget: int, *, gradients: bool, multiple: float = 1.0) -> None:
+        self.target, self.base, self.multiple = target, base, multiple
         self._both = gradients
         self.loss: Node | None = None
         self.sinks: dict[str, Node | None] = {}
@@ -125,7 +129,7 @@ class TapedRun:
         def told(consumer: int, operand: int, part: Array) -> None:
             uses[consumer, operand] = part[0]
 
-        found = sweep(self.nodes, {self.loss.index: np.ones((1, *self.loss.shape))}, told)
+        found = sweep(self.nodes, {self.loss.index: np.full((1, *self.loss.shape), self.multiple)}, told)
         return [None if g is None else g[0] for g in found], uses
 
     @cached_property

@@ -1,0 +1,70 @@
+"""A derivative that one round of a loop leaves for the next, which nobody adds: the term, and its zero before the loop.
+
+Where the name has a value before the loop, it is a term like others (`larger.terms`).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.suspects import Suspect, roots
+from gradcheck._mending.syntax import Code, binary, expressions, name, span
+
+
+def carried(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
+    """The term added to each expression that it fits, which have to be run."""
+    code, tree = suspect.code, suspect.tree
+    loop = _loop_around(code, tree)
+    if loop is None or len(suspect.frames) < 2:
+        return
+    start = span(loop)[0]
+    for one in _only_bound_in(loop, code):
+        zero = Edit(start, start, f"{one} = 0\n{' ' * loop.col_offset}")
+        for node in _that_fit(suspect, one):
+            yield zero, code.replaced(node, binary(node, ast.Add(), name(one)))
+
+
+def _loop_around(code: Code, tree: ast.stmt) -> ast.For | ast.While | None:
+    around: ast.AST | None = code.parent(tree)
+    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(around, (ast.For, ast.While)):
+            return around
+        around = code.parent(around)
+    return None
+
+
+def _only_bound_in(loop: ast.For | ast.While, code: Code) -> list[str]:
+    """Names that the loop binds, and nothing before it."""
+    function = code.function(loop)
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return []
+    inside = {id(node) for node in ast.walk(loop)}
+    before = {
+        node.id if isinstance(node, ast.Name) else node.arg
+        for node in ast.walk(function)
+        if id(node) not in inside
+        and (isinstance(node, ast.arg) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)))
+    }
+    bound = [one for part in loop.body for one in ast.walk(part) if isinstance(one, ast.Name)]
+    return list(dict.fromkeys(one.id for one in bound if isinstance(one.ctx, ast.Store) and one.id not in before))
+
+
+def _that_fit(suspect: Suspect, carried_name: str) -> Iterator[ast.expr]:
+    """Expressions of the statement with the shape of what was left, the outer ones last: arguments come first."""
+    first, later = suspect.frames[0], suspect.frames[-1]
+    left = later.local.get(carried_name)
+    if not isinstance(left, (np.ndarray, np.floating)) or carried_name in first.local:
+        return
+    for root in roots(suspect.tree):
+        for node in sorted(expressions(root), key=lambda one: isinstance(one, ast.Call)):
+            try:
+                value = first.value(node)
+            except UnknownError:
+                continue
+            if isinstance(value, (np.ndarray, np.floating)) and value.shape == left.shape:
+                yield node

@@ -1,0 +1,46 @@
+"""Edits of a text that has been edited already, told as edits of the text as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gradcheck._usercode.source import Edit
+
+#: line, and byte in the line
+Place = tuple[int, int]
+
+
+def moved_back(edit: Edit, before: Sequence[Edit]) -> Edit | None:
+    """The edit as one of the text without the edits `before`, of which it is none; None if it meets one of them."""
+    spans = list(_spans(before))
+    start, end = _original(edit.start, spans), _original(edit.end, spans)
+    return None if start is None or end is None else Edit(start, end, edit.text)
+
+
+def _spans(edits: Sequence[Edit]) -> Iterator[tuple[Edit, Place, Place]]:
+    """Each edit in the order of the text, and where what it put there begins and ends in the edited text."""
+    old_end: Place = (1, 0)
+    new_end: Place = (1, 0)
+    for edit in sorted(edits):
+        start = _shifted(edit.start, old_end, new_end)
+        added = edit.text.split("\n")
+        column = len(added[-1].encode()) + (start[1] if len(added) == 1 else 0)
+        old_end, new_end = edit.end, (start[0] + len(added) - 1, column)
+        yield edit, start, new_end
+
+
+def _shifted(place: Place, known: Place, moved: Place) -> Place:
+    """Where a place is, if a place before it is known to have moved."""
+    line, column = place
+    return line + moved[0] - known[0], column + (moved[1] - known[1] if line == known[0] else 0)
+
+
+def _original(place: Place, spans: Sequence[tuple[Edit, Place, Place]]) -> Place | None:
+    before: tuple[Place, Place] = (1, 0), (1, 0)
+    for edit, start, end in spans:
+        if place < start or (place == start and start < end):
+            break
+        if place < end:
+            return None
+        before = end, edit.end
+    return _shifted(place, *before)
