@@ -15,10 +15,16 @@ from gradcheck._localising.tape import Array, Node, Place, Statement
 Key: TypeAlias = tuple[str, int, int, int]
 #: "never read": a derivative is bound to a name and never read; "no effect": it is read, and no gradient depends on it;
 #: "cotangent unused": one handed in that no gradient depends on; "never written": a gradient is as its array was made;
-#: "writes into": an array of somebody else's is changed; "order of executions": a loop carries derivatives in the
-#: order of the forward
+#: "writes into": an array of somebody else's is changed; "repeated index": += through an index that names an entry more
+#: than once; "order of executions": a loop carries derivatives in the order of the forward
 SignKind: TypeAlias = Literal[
-    "never read", "no effect", "cotangent unused", "never written", "writes into", "order of executions"
+    "never read",
+    "no effect",
+    "cotangent unused",
+    "never written",
+    "writes into",
+    "repeated index",
+    "order of executions",
 ]
 
 

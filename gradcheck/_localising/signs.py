@@ -35,6 +35,7 @@ class Signs:
         """Every sign there is; `changed` names arrays that are known to be changed though they should not be."""
         return [
             *self.out_of_order(),
+            *self.repeated_indices(),
             *self.without_effect(),
             *self.unused_cotangents(),
             *self.never_written(),
@@ -128,6 +129,17 @@ class Signs:
             node = node.inputs[0]
         label = node.label
         return [(*write, label) for write in writes[-1:]] if label in self.run.base and label is not None else []
+
+    def repeated_indices(self) -> Iterator[Sign]:
+        """Additions through an index that names entries more than once: all but the last are lost."""
+        seen: set[int] = set()
+        for write in self.run.writes:
+            place = write.place
+            if not write.repeats or place is None or write.node.index < self.run.boundary or place.number in seen:
+                continue
+            if place.statement.kind == "AugAssign" and write.node.index in self._moving:
+                seen.add(place.number)
+                yield Sign("repeated index", place.statement, place.text, (write.execution,))
 
     # -- order -----------------------------------------------------------------------------------------------------
 

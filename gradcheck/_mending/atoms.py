@@ -17,6 +17,7 @@ from gradcheck._mending.syntax import Code, expressions, parsed, span
 #: members of one object that are named
 MOST_MEMBERS = 40
 MOST_ATOMS = 160
+MOST_CONDITIONS = 12
 #: what has attributes that are no variables of the user's
 _NO_RECORDS = (type, types.ModuleType, types.FunctionType, types.MethodType, np.ndarray, np.generic)
 
@@ -39,6 +40,11 @@ class Atom:
     def is_float(self) -> bool:
         """Whether derivatives can flow through it."""
         return isinstance(self.value, (float, np.ndarray, np.floating)) and np.asarray(self.value).dtype.kind == "f"
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether it is an array of truth values."""
+        return isinstance(self.value, (np.ndarray, np.bool_)) and self.value.dtype == bool
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,6 +77,7 @@ class Surroundings:
         atoms = list(self._found.values())
         self.floats = [one for one in atoms if one.is_float][:MOST_ATOMS]
         self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
+        self.conditions = [one for one in atoms if one.is_condition][:MOST_CONDITIONS]
         self.helpers = self._helpers()
 
     def _add(self, node: ast.expr, text: str | None = None) -> None:
@@ -95,6 +102,10 @@ class Surroundings:
     def fitting(self, shape: tuple[int, ...]) -> list[Atom]:
         """Those that broadcast to it."""
         return [one for one in self.floats if _broadcasts(one.shape, shape)]
+
+    def conditions_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
+        """Arrays of truth values that broadcast to it."""
+        return [one for one in self.conditions if _broadcasts(one.shape, shape)]
 
     def widening(self, shape: tuple[int, ...]) -> list[Atom]:
         """Those to whose shape a smaller one broadcasts."""

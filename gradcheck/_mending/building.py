@@ -20,14 +20,17 @@ from gradcheck._tape.nodes import Array
 
 
 def holes_of(suspect: Suspect) -> list[Hole]:
-    """The holes of a statement: all that it evaluates; or, where that cannot be evaluated again, arguments in it."""
+    """The holes of a statement: all that it evaluates.
+
+    Where that cannot be evaluated again, or could be right with several values, arguments in it as well.
+    """
     result: list[Hole] = []
     for root in roots(suspect.tree):
         whole = _hole(suspect, root)
         if whole is not None:
             result.append(whole)
         parts = list(_elements(root))
-        if whole is None or not _can_be_evaluated(whole):
+        if whole is None or not whole.is_certain or not _can_be_evaluated(whole):
             parts += _arguments(root)
         result += [one for part in parts if (one := _hole(suspect, part)) is not None]
     return result

@@ -46,6 +46,20 @@ def forms(x: ast.expr) -> Iterator[ast.expr]:
     yield one_minus(squared(x))
 
 
+def more_forms(x: ast.expr) -> Iterator[ast.expr]:
+    """Derivatives of other functions, told from x or from what they gave: exp, log, sqrt, softplus, relu, squares."""
+    less = ast.UnaryOp(ast.USub(), x)
+    yield ast.Call(numpys("exp"), [x], [])
+    yield ast.Call(numpys("exp"), [less], [])
+    yield one_minus(ast.Call(numpys("exp"), [less], []))
+    yield binary(number(1), ast.Div(), x)
+    yield binary(number(1), ast.Div(), binary(number(1), ast.Add(), ast.Call(numpys("exp"), [less], [])))
+    yield binary(number(2), ast.Mult(), x)
+    yield binary(number(1), ast.Div(), binary(number(2), ast.Mult(), x))
+    yield ast.Compare(x, [ast.Gt()], [number(0)])
+    yield ast.Call(numpys("sign"), [x], [])
+
+
 def numpys(function: str) -> ast.expr:
     """A function of numpy."""
     return ast.Attribute(name("np"), function, ast.Load())
@@ -95,6 +109,11 @@ def _slices(place: Workplace) -> Iterator[ast.expr]:
                     for end in (part.lower, part.upper):
                         if end is not None:
                             ends.setdefault(ast.unparse(end), end)
+                        if isinstance(end, ast.UnaryOp):
+                            ends.setdefault(ast.unparse(end.operand), end.operand)
+                        elif isinstance(end, (ast.Name, ast.BinOp)):
+                            less = ast.UnaryOp(ast.USub(), end)
+                            ends.setdefault(ast.unparse(less), less)
     for atom in place.around.integers:
         if isinstance(atom.node, ast.Name) and len(ends) < 16:
             ends.setdefault(atom.text, atom.node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck._mending.details import Family, forms
+from gradcheck._mending.details import Family, forms, more_forms
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, name
 
@@ -32,8 +32,16 @@ def formed_others(place: Workplace) -> Iterator[Candidate]:
     for slot in place.floats:
         for atom in place.around.of_shape(slot.shape):
             if atom.plain:
-                for new in forms(atom.node):
+                for new in (*forms(atom.node), *more_forms(atom.node)):
                     yield Candidate.of(slot.node, new)
+
+
+def masks(place: Workplace) -> Iterator[Candidate]:
+    """A condition more, or its opposite."""
+    for slot in place.outermost(ast.Mult, ast.Div):
+        for atom in place.around.conditions_fitting(slot.shape):
+            yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), atom.node))
+            yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), ast.UnaryOp(ast.Invert(), atom.node)))
 
 
 def terms(place: Workplace) -> Iterator[Candidate]:
@@ -61,4 +69,17 @@ def factors(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, binary(atom.node, ast.Mult(), slot.node))
 
 
-SECOND: tuple[Family, ...] = (factors, terms, other_expressions, helped, formed_others)
+def other_scales(place: Workplace) -> Iterator[Candidate]:
+    """Something else in the place of a number that scales: a length of its own for each example, or a mask."""
+    numbers = {id(slot.node) for slot in place.slots if slot.shape == () and slot.value is not None}
+    for slot in place.floats:
+        match slot.node:
+            case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+                for scale in (right, left) if isinstance(op, ast.Mult) else (right,):
+                    if id(scale) in numbers:
+                        yield from (
+                            Candidate.of(scale, one.node) for one in place.around.fitting(slot.shape) if one.plain
+                        )
+
+
+SECOND: tuple[Family, ...] = (masks, other_scales, factors, terms, other_expressions, helped, formed_others)

@@ -31,6 +31,7 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     if isinstance(tree, ast.Assign) and len(tree.targets) == 1:
         where, value = tree.targets[0], tree.value
         signs: tuple[str, ...] = ("+=", "-=")
+        yield from _in_place(code, tree)
     elif isinstance(tree, ast.AugAssign):
         where, value = tree.target, tree.value
         signs = ("=", "+=", "-=", "*=", "/=")
@@ -40,6 +41,15 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     bracket = "(" if "(" in code.between(start, end) else ""
     for sign in signs:
         yield (Edit(start, end, f" {sign} {bracket}"),)
+
+
+def _in_place(code: Code, tree: ast.Assign) -> Iterator[Edits]:
+    """x += y for x = x + y, which leaves what else shares the memory of x as it was."""
+    match tree:
+        case ast.Assign(targets=[where], value=ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right)):
+            if code.segment(where) == code.segment(left):
+                sign = "+=" if isinstance(op, ast.Add) else "-="
+                yield (Edit(*span(tree), f"{code.segment(where)} {sign} {code.segment(right)}"),)
 
 
 def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:

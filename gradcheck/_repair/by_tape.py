@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
@@ -23,6 +23,7 @@ from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._mending import Budget, Mend, mends
 from gradcheck._mending.residual import agree
+from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.edits_in_turn import moved_back
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._tape import Statement as TapedStatement
@@ -46,6 +47,8 @@ MOST_SUSPECTS_ALONE = 2
 FULL_BUDGET = Budget(candidates=4000, runs=60)
 #: what is tried for a smaller edit, once there is one, or of one gradient alone
 SMALL_BUDGET = Budget(candidates=1500, runs=20)
+#: values without effect that are looked at, whatever the suspects
+MOST_SIGNS = 3
 #: faults that are mended one after the other
 MOST_ROUNDS = 6
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
@@ -260,36 +263,50 @@ def _next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[P
     found.last = localisation
     found.localisation = found.localisation or localisation
     again = [one.run for one in others]
-    fault = _loop_in_wrong_order(run, localisation, again)
+    fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
         fault = _likeliest_mend(run, localisation, again)
     elif fault is None:  # none alone: few edits of one statement make a gradient right
         fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+    if fault is None:
+        around = statements_around(run, localisation.suspects)
+        fault = _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
     if fault is None and 1 < len(wrong) <= MOST_ALONE:
         fault = _mend_of_one_gradient(run, wrong, second, again)
     return fault
 
 
-def _loop_in_wrong_order(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
-    """A loop that carries derivatives in the order of the forward, where another order makes gradients right."""
-    for sign in found.signs:
-        if sign.kind == "order of executions" and sign.statement is not None:
-            edits = mends(run, sign.statement, again, SMALL_BUDGET)
-            if edits:
-                code = FindingCode.WRONG_ORDER
-                return Mended(sign.statement, edits[0].gradients, None, edits[0], tuple(edits[1:]), code=code)
+def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
+    """A loop in the wrong order, or a value that does not matter, where an edit of it makes gradients right."""
+    codes = {
+        "order of executions": FindingCode.WRONG_ORDER,
+        "repeated index": FindingCode.INDEX_REPEATS,
+        "no effect": None,
+        "never read": None,
+    }
+    told = [(one.statement, codes[one.kind]) for one in found.signs if one.statement is not None and one.kind in codes]
+    return _first_mend(run, told[:MOST_SIGNS], again, SMALL_BUDGET)
+
+
+def _first_mend(
+    run: TapedRun,
+    statements: Iterable[tuple[TapedStatement, FindingCode | None]],
+    again: Sequence[Callable[[], TapedRun]],
+    budget: Budget,
+) -> Mended | None:
+    """The first of these statements that an edit mends."""
+    for statement, code in statements:
+        edits = mends(run, statement, again, budget)
+        if edits:
+            return Mended(statement, edits[0].gradients, None, edits[0], tuple(edits[1:]), code=code)
     return None
 
 
 def _write_into_callers(run: TapedRun, others: Sequence[Point]) -> Mended | None:
     """A write into an array that was handed over, and the copy after which it is left as it was."""
-    again = [one.run for one in others]
-    for statement in dict.fromkeys(one.place.statement for one in run.writes if one.label and one.place is not None):
-        edits = mends(run, statement, again, SMALL_BUDGET)
-        if edits:
-            code = FindingCode.WRITES_INTO_CALLERS
-            return Mended(statement, (), None, edits[0], tuple(edits[1:]), code=code)
-    return None
+    writing = dict.fromkeys(one.place.statement for one in run.writes if one.label and one.place is not None)
+    told = ((statement, FindingCode.WRITES_INTO_CALLERS) for statement in writing)
+    return _first_mend(run, told, [one.run for one in others], SMALL_BUDGET)
 
 
 def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:

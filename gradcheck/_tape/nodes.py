@@ -91,12 +91,16 @@ class Binding:
 
 @dataclass(eq=False, slots=True)
 class Write:
-    """A write into an array; `label` names the array if it was handed to the user's code."""
+    """A write into an array; `label` names the array if it was handed to the user's code.
+
+    `repeats`: it names an entry more than once, of which the last one stays.
+    """
 
     node: Node
     place: Place | None
     execution: int
     label: str | None
+    repeats: bool = False
 
 
 def is_value(x: object) -> bool:

@@ -43,6 +43,8 @@ class Tape:
         self.pending: dict[int, list[Cell]] = {}
         #: writes, with the buffer written
         self.stores: list[tuple[Node, Buffer, At]] = []
+        #: the indices of writes that name an entry more than once: the last one stays
+        self.repeating: set[int] = set()
         #: the call of the user's code that runs now
         self.call: Call | None = None
         self.calls: list[Call] = []
@@ -222,7 +224,7 @@ class Tape:
         shape = buffer.root.shape if buffer.root is not None else (extent,)
 
         def rest(g: Array) -> Array:
-            g = np.array(g.reshape(len(g), extent), np.float64)
+            g = np.array(g.reshape(len(g), extent), np.float64, order="C")  # the view counts on rows one by one
             if isinstance(region, Geometry):
                 region.view(g)[...] = 0
             else:
@@ -244,6 +246,8 @@ class Tape:
         node = self.new(op, tuple(inputs), tuple(pulls), shape, None, at)
         buffer.state = node
         self.stores.append((node, buffer, at))
+        if not isinstance(region, Geometry) and len(np.unique(region)) < np.size(region):
+            self.repeating.add(node.index)
         return node
 
     # -- memory ----------------------------------------------------------------------------------------------------

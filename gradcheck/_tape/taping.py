@@ -68,7 +68,11 @@ class TapedRun:
         self.places: list[Place] = self.program.places
         self.statements: list[Statement] = self.program.statements
         self.bytes = tape.bytes
-        self.writes = [Write(node, at[0], at[1], node.label) for node, _, at in tape.stores if at[0] is not None]
+        self.writes = [
+            Write(node, at[0], at[1], node.label, node.index in tape.repeating)
+            for node, _, at in tape.stores
+            if at[0] is not None
+        ]
 
     # -- the run ---------------------------------------------------------------------------------------------------
 

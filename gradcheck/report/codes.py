@@ -75,6 +75,7 @@ class FindingCode(StrEnum):
     EXTRA_STATEMENT = "extra-statement"
     WRONG_ORDER = "wrong-order"
     COTANGENT_UNUSED = "cotangent-unused"
+    INDEX_REPEATS = "index-repeats"
     MISSING_CLIP = "missing-clip"
     EXTRA_CLIP = "extra-clip"
     ASSIGNED_NOT_ADDED = "assigned-not-added"

@@ -72,6 +72,7 @@ _MISTAKES = {
     FindingCode.WRITES_INTO_CALLERS: "it writes into {subject}, which is the caller's",
     FindingCode.EXTRA_STATEMENT: "this statement should not be here",
     FindingCode.WRONG_ORDER: "the loop goes through the steps in the wrong order",
+    FindingCode.INDEX_REPEATS: "an entry that the index names more than once is added to only once",
     FindingCode.COTANGENT_UNUSED: "{subject} is never used: what it brings back is missing",
     FindingCode.MISSING_CLIP: "a clip is missing",
     FindingCode.EXTRA_CLIP: "{called}() cuts a gradient off inside the backward",
