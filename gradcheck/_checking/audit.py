@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,6 +77,20 @@ class Audit:
                 self.laws[law.name] = law
 
 
+class Watcher:
+    """Is told how an audit gets on; as it stands here it says nothing, and lets it take its time."""
+
+    def gradients_do_not_fit(self, claimed: float, measured: float) -> None:
+        """Along a direction the gradients claim another slope than the loss has."""
+
+    def judged(self, result: Audit, count: int, total: int) -> None:
+        """So many of the gradients are judged."""
+
+    def details(self, result: Audit) -> AbstractContextManager[None]:  # noqa: ARG002 - a check may limit them
+        """Around what only says more of gradients that are judged; it may end before all of it is done."""
+        return nullcontext()
+
+
 @dataclass(frozen=True)
 class AuditOptions:
     """How far an audit goes.
@@ -91,6 +105,7 @@ class AuditOptions:
     stop: bool = False
     divisor: float = 1.0
     difference_entries: Callable[[Evaluator, str], Entries] = difference_entries
+    watcher: Watcher = field(default_factory=Watcher)
 
 
 def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], None] | None = None) -> Audit:
@@ -144,15 +159,18 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         _ask_laws(result, comparer)
         result.note(runs.independence())
     result.gradients = comparer.gradients
-    for block in judge_gradients(comparer):
+    comparer.when_apart = depth.watcher.gradients_do_not_fit
+    for count, block in enumerate(judge_gradients(comparer), 1):
         result.blocks[block.name] = block
+        depth.watcher.judged(result, count, len(comparer.gradients))
         if depth.stop and block.verdict == "wrong":
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
         result.note(scale(comparer))
-    for name in comparer.gradients:
-        if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
-            _ask_entries(result, comparer, name, depth)
+    with depth.watcher.details(result):
+        for name in comparer.gradients:
+            if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
+                _ask_entries(result, comparer, name, depth)
     result.notes = _notes(comparer)
 
 
