@@ -97,6 +97,7 @@ class _MutateCommand(Session):
                 seed=options.seed,
                 budget=options.budget,
                 jobs=options.jobs,
+                isolated=True,
                 progress=told,
             )
         print(report.to_json(indent=None) if options.json else report, file=self.out, flush=True)

@@ -103,7 +103,7 @@ def _report_options(subjects: argparse.ArgumentParser) -> argparse.ArgumentParse
 def _add_check_options(check: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--budget",
-        type=_parse_seconds,
+        type=parse_seconds,
         default=30.0,
         metavar="SECONDS",
         help="the verdict comes first; then look for lines and fixes for so long (default: 30)",
@@ -134,7 +134,7 @@ def _add_mutate_options(mutate: argparse.ArgumentParser) -> None:
     )
     mutate.add_argument(
         "--budget",
-        type=_parse_seconds,
+        type=parse_seconds,
         metavar="SECONDS",
         help="begin no new bug after this time (default: try all)",
     )
@@ -146,7 +146,8 @@ def _parse_jobs(text: str) -> int:
     return int(text)
 
 
-def _parse_seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
+    """A time, also for pytest's option and ini key."""
     try:
         seconds = float(text)
     except ValueError:

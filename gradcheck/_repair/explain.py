@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, Values
 from gradcheck._common.clock import current_clock, limited
 from gradcheck._common.errors import TargetError
+from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import Search, rank_statements
 from gradcheck._repair.by_tape import Found, find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
@@ -26,6 +27,7 @@ from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults
 from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
+from gradcheck._usercode.foreign import ForeignCall, foreign_calls
 from gradcheck._usercode.patching import Patch, RebindError
 from gradcheck.report.records import CutStage, Finding
 
@@ -36,6 +38,10 @@ IN_FLOAT32 = "cannot locate a line in float32: its rounding hides which value is
 OTHERS_ARE_WRONG = (
     "cannot locate a line: the trace finds other gradients wrong than the check did, as happens where code "
     "calculates in less than double precision"
+)
+FOREIGN = (
+    "no line is looked for: {where} is called, whose code cannot be seen, and an edit or a perturbation before such a "
+    "call could end the process; compare what it returns with the same in NumPy"
 )
 TOO_LARGE = (
     "cannot locate a line: the backward computes too much at these sizes to be traced; "
@@ -94,6 +100,9 @@ class Question:
 
 def explain(question: Question) -> Explanation:
     """Trace the backward where it is wrong, and mend it; where the time is up, as far as that went."""
+    foreign = foreign_calls(lambda: _run_once(question))
+    if foreign:
+        return Explanation(note=FOREIGN.format(where=_in_words(foreign)))
     clock = current_clock()
     with _nan_filled_np_empty():
         taped = traced = Explanation(cut="lines")
@@ -104,6 +113,23 @@ def explain(question: Question) -> Explanation:
         with limited(clock):
             traced = _explain_by_trace(question)
         return _with_certificate(taped, traced)
+
+
+def _run_once(question: Question) -> None:
+    """The loss and the gradients, where it is known to fail."""
+    subject = question.subject
+    try:
+        target = subject.build(question.seed, question.failing) if isinstance(subject, TargetFactory) else subject
+        with opened(target, question.seed):
+            target.grads_at(target.values())
+    except TargetError:
+        return  # what it has called by then is known
+
+
+def _in_words(calls: Sequence[ForeignCall]) -> str:
+    """The first of each name, with its place."""
+    first = {call.name: call for call in reversed(calls)}.values()
+    return ", ".join(f"{call.name} ({shown_path(call.file)}:{call.line})" for call in reversed(list(first)))
 
 
 def _explain_by_trace(question: Question) -> Explanation:
