@@ -82,13 +82,13 @@ class _MutateCommand(Session):
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         from gradcheck._mutation.mutation_pool import mutate
-        from gradcheck.report.progress_phrases import with_time_left
+        from gradcheck.report.progress_phrases import Stage
 
         options, started = self.options, time.monotonic()
 
         def told(done: int, total: int) -> None:
             left = (time.monotonic() - started) / done * (total - done) if done else None
-            progress(with_time_left(f"planting bugs: {total} in all", left), done)
+            progress(Stage(f"planting bugs: {total} in all", left=left), done)
 
         with self._progress("planting bugs", "mutants") as progress:
             report = mutate(

@@ -110,15 +110,21 @@ class ProgressLine:
 
     def __init__(self, stage: str, counted: str) -> None:
         """Time is counted from now."""
-        self.stage, self.counted, self.count, self.started = stage, counted, 0, time.monotonic()
+        self.stage, self.counted, self.count = stage, counted, 0
+        self.started = self.told = time.monotonic()
 
     def update(self, stage: str, count: int) -> None:
         """Show this stage and this count from now on."""
-        self.stage, self.count = stage, count
+        self.stage, self.count, self.told = stage, count, time.monotonic()
 
     def __rich__(self) -> str:
         """As rich draws it."""
-        return f"{self.stage} · {self.count} {self.counted} · {time.monotonic() - self.started:.0f} s"
+        from gradcheck.report.progress_phrases import describe_stage
+
+        now = time.monotonic()
+        return (
+            f"{describe_stage(self.stage, now - self.told)} · {self.count} {self.counted} · {now - self.started:.0f} s"
+        )
 
 
 class Progress:
@@ -147,7 +153,7 @@ class Progress:
         news = getattr(stage, "news", "")
         if news and news not in self._told:
             self._told.add(news)
-            self._news.append(str(stage))
+            self._news.append(stage)
 
     def start(self) -> None:
         """From now on show what is going on, after a delay."""
@@ -167,6 +173,8 @@ class Progress:
             yield
 
     def _show(self) -> None:
+        from gradcheck.report.progress_phrases import describe_stage
+
         shown = time.monotonic()
         wait = PROGRESS_DELAY
         while not self._ended.wait(wait):
@@ -174,7 +182,7 @@ class Progress:
             with self._lock:
                 for text in self._news[:]:
                     self._news.remove(text)
-                    self._print(text)
+                    self._print(describe_stage(text))
                     shown = time.monotonic()
                 if self.is_terminal:
                     self._draw()

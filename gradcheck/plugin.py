@@ -92,8 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; refuse a bad ini file before anything runs."""
     config.addinivalue_line(
         "markers",
-        "gradcheck(full=False, seed=0, explain=True, budget=30): a gradient audit; skipped unless pytest is run "
-        "with --gradcheck",
+        "gradcheck(full=False, seed=0): a gradient audit; also takes explain=False (look for no lines) and budget=30 "
+        "(seconds for that); skipped unless pytest is run with --gradcheck",
     )
     config.option.gradcheck = config.option.gradcheck or config.option.gradcheck_mutate
     config.stash[_unmatched] = set(config.getini("gradcheck_files"))
@@ -269,7 +269,8 @@ def _marker_error(marker: pytest.Mark) -> str | None:
     """What is wrong with the arguments of a marker, if anything."""
     unknown = [*map(repr, marker.args), *sorted(set(marker.kwargs) - set(MARKER_OPTIONS))]
     if unknown:
-        return f"takes {' and '.join(MARKER_OPTIONS)} by name, got {', '.join(unknown)}"
+        names = f"{', '.join(MARKER_OPTIONS[:-1])} and {MARKER_OPTIONS[-1]}"
+        return f"takes {names} by name, got {', '.join(unknown)}"
     seed = marker.kwargs.get("seed", 0)
     if type(seed) is not int or seed < 0:
         return f"has seed={seed!r}: expected an integer of at least 0"

@@ -105,10 +105,15 @@ class AuditOptions:
     stop: bool = False
     divisor: float = 1.0
     difference_entries: Callable[[Evaluator, str], Entries] = difference_entries
-    watcher: Watcher = field(default_factory=Watcher)
 
 
-def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], None] | None = None) -> Audit:
+def audit(
+    target: Target,
+    seed: int,
+    depth: AuditOptions,
+    tick: Callable[[], None] | None = None,
+    watcher: Watcher | None = None,
+) -> Audit:
     """Check one target at the point where it stands, and leave it there.
 
     Raises:
@@ -120,7 +125,7 @@ def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], Non
         runs = CallCounter(evaluator, counting=depth.laws)
         comparer = _check_preconditions(result, runs, seed, depth)
         if comparer is not None:
-            _judge(result, comparer, runs, depth)
+            _judge(result, comparer, runs, depth, watcher or Watcher())
         result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
         result.evaluations = evaluator.evaluations
         result.scheme = evaluator.scheme_in_words
@@ -154,20 +159,20 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
     return comparer if gradients and repeatable else None
 
 
-def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions) -> None:
+def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions, watcher: Watcher) -> None:
     if depth.laws:
         _ask_laws(result, comparer)
         result.note(runs.independence())
     result.gradients = comparer.gradients
-    comparer.when_apart = depth.watcher.gradients_do_not_fit
+    comparer.when_apart = watcher.gradients_do_not_fit
     for count, block in enumerate(judge_gradients(comparer), 1):
         result.blocks[block.name] = block
-        depth.watcher.judged(result, count, len(comparer.gradients))
+        watcher.judged(result, count, len(comparer.gradients))
         if depth.stop and block.verdict == "wrong":
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
         result.note(scale(comparer))
-    with depth.watcher.details(result):
+    with watcher.details(result):
         for name in comparer.gradients:
             if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
                 _ask_entries(result, comparer, name, depth)

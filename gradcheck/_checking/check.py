@@ -28,7 +28,7 @@ from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import ActivationRatio, Symptom
-from gradcheck.report.progress_phrases import with_time_left
+from gradcheck.report.progress_phrases import Stage
 from gradcheck.report.records import Block, Cut, CutStage, Finding, Law, Trial
 from gradcheck.report.report import GradientError, Report
 
@@ -174,8 +174,8 @@ class _CheckRun:
     # -- a target ------------------------------------------------------------------------------------------------------
 
     def _of_target(self, target: Target) -> Report:
-        options = AuditOptions(full=self.full, entries=self.entries, watcher=self._watcher(0))
-        main = self._audit_target(target, options, "checking")
+        options = AuditOptions(full=self.full, entries=self.entries)
+        main = self._audit_target(target, options, "checking", self._watcher(0))
         self._tell_verdict(target.name, "", main, {}, [])
         return self._explained(self._build_report(target.name, "", main, {}, None, []))
 
@@ -218,7 +218,8 @@ class _CheckRun:
 
     def _tell(self, stage: str) -> None:
         self.stage = stage
-        self.progress(with_time_left(stage, self.pace.left(self.evaluations)), self.evaluations)
+        told = stage if isinstance(stage, Stage) else Stage(stage)
+        self.progress(told.with_time_left(self.pace.left(self.evaluations)), self.evaluations)
 
     def _tell_verdict(self, name: str, doc: str, main: Audit, sizes: Sizes, trials: list[Trial]) -> None:
         """Hand on what is known, before the rest is looked for."""
@@ -229,9 +230,10 @@ class _CheckRun:
         """The default sizes; or, if the code raises there, the first others at which it does not."""
         trials: list[Trial] = []
         first: TargetError | None = None
+        watcher = self._watcher(sum(1 for _ in factory.other_sizes()))
         for sizes in [factory.sizes, *factory.other_sizes()]:
             try:
-                main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking")
+                main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking", watcher)
             except TargetError as error:
                 first = first or error
                 trials.append(Trial(sizes, "wrong", message=str(error)))
@@ -242,8 +244,7 @@ class _CheckRun:
 
     def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> AuditOptions:
         if self.executor is None or not self.full:
-            others = sum(1 for _ in factory.other_sizes())
-            return AuditOptions(full=self.full, entries=self.entries, watcher=self._watcher(others))
+            return AuditOptions(full=self.full, entries=self.entries)
         from gradcheck._numeric.shared_entries import entries_by
 
         return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
@@ -334,8 +335,8 @@ class _CheckRun:
         return None
 
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
-        options = replace(self._quick_options(sizes), entries=True, watcher=self._watcher(0))
-        found = self._audit(factory, sizes, options, "looking closer")
+        options = replace(self._quick_options(sizes), entries=True)
+        found = self._audit(factory, sizes, options, "looking closer", self._watcher(0))
         for name in found.wrong:
             reason = found.blocks[name].message or "wrong"
             main.blocks[name] = replace(
@@ -377,13 +378,15 @@ class _CheckRun:
 
     # -- both ----------------------------------------------------------------------------------------------------------
 
-    def _audit(self, factory: TargetFactory, sizes: Sizes, depth: AuditOptions, stage: str) -> Audit:
-        return self._audit_target(factory.build(self.seed, sizes), depth, stage)
+    def _audit(
+        self, factory: TargetFactory, sizes: Sizes, depth: AuditOptions, stage: str, watcher: Watcher | None = None
+    ) -> Audit:
+        return self._audit_target(factory.build(self.seed, sizes), depth, stage, watcher)
 
-    def _audit_target(self, target: Target, depth: AuditOptions, stage: str) -> Audit:
+    def _audit_target(self, target: Target, depth: AuditOptions, stage: str, watcher: Watcher | None = None) -> Audit:
         self.stage, before = stage, self.evaluations
         try:
-            found = audit(target, self.seed, depth, self._tick)
+            found = audit(target, self.seed, depth, self._tick, watcher)
         except TargetError:
             self.evaluations = before
             raise
@@ -399,11 +402,10 @@ class _CheckRun:
         if not self.explain:
             return report
 
-        def tell() -> None:
-            left = self.time.clock_of_lines().left
-            self.progress(with_time_left("looking for the lines", left, at_most=True), self.evaluations)
-
-        with self.time.limits("lines", of_lines=True, told=tell):
+        if report.verdict != "right":
+            stage = Stage("looking for the lines")
+            self.progress(stage.with_time_left(self.time.budget, at_most=True), self.evaluations)
+        with self.time.limits("lines", of_lines=True):
             report = self._with_line_findings(report)
         with self.time.limits("lines", of_lines=True):
             report = self._with_activation_findings(report)
@@ -446,6 +448,7 @@ class _CheckRun:
         # where sizes set how many parameters there are, a trace at another size knows of others
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         self.evaluations += found.evaluations
+        self.progress("looking for the lines", self.evaluations)
         if found.cut:
             self.time.note(found.cut, self.time.clock_of_lines())
         return replace(
@@ -473,6 +476,7 @@ class _CheckRun:
     def _activations(self, name: str) -> list[ActivationRatio]:
         """What the gradient of a bias shows where there is one time step and one example, as far as that is known."""
         subject, sizes = self.subject, None
+        self.stage, before = "looking closer", self.evaluations
         try:
             if isinstance(subject, TargetFactory):
                 sizes = subject.sizes_without_reuse_of(self.seed, name)
@@ -482,10 +486,11 @@ class _CheckRun:
                 divisor = 1.0
             from gradcheck._symptoms.activations import find_mistakes
 
-            found, evaluations = find_mistakes(subject, name, self.seed, divisor, lambda: self._tell("looking closer"))
+            found, evaluations = find_mistakes(subject, name, self.seed, divisor, self._tick)
         except TargetError:  # the code need not run at such sizes
+            self.evaluations = before
             return []
-        self.evaluations += evaluations
+        self.evaluations = before + evaluations
         return [replace(one, sizes=sizes) for one in found]
 
     def _wrong_at_any_size(self, report: Report) -> set[str]:

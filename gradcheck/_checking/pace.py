@@ -52,12 +52,10 @@ class TimeTable:
     _clocks: dict[bool, Clock] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def limits(
-        self, stage: CutStage, *, of_lines: bool = False, told: Callable[[], None] | None = None
-    ) -> Iterator[None]:
+    def limits(self, stage: CutStage, *, of_lines: bool = False) -> Iterator[None]:
         """Let the block end when its time is up; that it did is noted."""
         if of_lines not in self._clocks:
-            self._clocks[of_lines] = Clock(self.budget, told=told)
+            self._clocks[of_lines] = Clock(self.budget)
         found = self._clocks[of_lines]
         with limited(found):
             yield

@@ -22,19 +22,11 @@ class TimeUpError(BaseException):
 
 
 class Clock:
-    """So many seconds from now; endless without a number. Inside another clock there is no more than that one has left.
+    """So many seconds from now, and no more than the clock around it has left; endless without a number."""
 
-    Args:
-        seconds: How long.
-        outer: The clock around it.
-        told: Called whenever somebody looks.
-    """
-
-    def __init__(
-        self, seconds: float | None = None, outer: Clock | None = None, told: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, seconds: float | None = None, outer: Clock | None = None) -> None:
         self.ends = math.inf if seconds is None else now() + seconds
-        self.outer, self.told = outer, told
+        self.outer = outer
         #: whether it was Ctrl-C that ended the time
         self.is_interrupted = False
 
@@ -59,11 +51,6 @@ class Clock:
 
     def look(self) -> None:
         """Raise `TimeUpError` if nothing is left."""
-        clock: Clock | None = self
-        while clock is not None:
-            if clock.told is not None:
-                clock.told()
-            clock = clock.outer
         if self.is_up:
             raise TimeUpError
 

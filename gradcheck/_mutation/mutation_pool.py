@@ -112,7 +112,7 @@ class _Pool:
     seed: int
     jobs: int
     #: seconds without any result after which the workers hang in code that cannot be interrupted
-    patience: float
+    patience: float | None = None
     running: dict[Future[MutantResult], int] = field(default_factory=dict)
 
     def judge(self) -> None:

@@ -212,7 +212,7 @@ def _with_certificate(taped: Explanation, traced: Explanation) -> Explanation:
     traced.evaluations += taped.evaluations
     if traced.whole:
         return traced
-    traced.cut = traced.cut or taped.cut
+    traced.cut = taped.cut or traced.cut
     if traced.patch is None and taped.cut and not taped.suspects:
         return replace(traced, findings=[])  # nobody has asked whether they could be at fault
     if not taped.findings:

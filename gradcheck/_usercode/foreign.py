@@ -92,7 +92,9 @@ def foreign_calls(run: Callable[[], object]) -> list[ForeignCall]:
 def is_foreign_call(node: ast.Call, scope: Scope) -> bool:
     """Whether a call goes into foreign code, as far as the variables around it tell; in doubt, where they hold some."""
     if any(isinstance(part, ast.Call) for part in ast.walk(node.func)):
-        return _has_door(scope)
+        return not isinstance(node.func, ast.Attribute) and _has_door(
+            scope
+        )  # a method of a result is likely an array's
     callee = scope.value(node.func)
     return _has_door(scope) if callee is None else is_foreign(callee)
 

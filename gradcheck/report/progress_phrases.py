@@ -20,24 +20,36 @@ _LEFT_UNDONE = {
 
 
 class Stage(str):
-    """What a check is at, in words. `news` is not empty if it tells of an outcome, and is worth a line of its own."""
+    """What a check is at, in words.
 
-    __slots__ = ("news",)
+    Attributes:
+        news: Not empty if it tells of an outcome, and is worth a line of its own; the same for all that tell of it.
+        left: Seconds until the check is through, or at most so many; None if nothing can be told.
+    """
+
+    __slots__ = ("at_most", "left", "news")
     news: str
+    left: float | None
+    at_most: bool
 
-    def __new__(cls, text: str, *, news: str = "") -> Self:
-        """The words; `news` is the same for all stages that tell of the same outcome."""
+    def __new__(cls, text: str, *, news: str = "", left: float | None = None, at_most: bool = False) -> Self:
+        """The words, and what goes with them."""
         made = super().__new__(cls, text)
-        made.news = news
+        made.news, made.left, made.at_most = news, left, at_most
         return made
 
+    def with_time_left(self, seconds: float | None, *, at_most: bool = False) -> Self:
+        """The same with what is left of it."""
+        return type(self)(self, news=self.news, left=seconds, at_most=at_most)
 
-def with_time_left(stage: str, seconds: float | None, *, at_most: bool = False) -> Stage:
-    """A stage with what is left of it, as far as that is known."""
-    news = getattr(stage, "news", "")
-    if seconds is None or not math.isfinite(seconds):
-        return Stage(stage, news=news)
-    return Stage(f"{stage}, {'at most' if at_most else 'about'} {format_seconds(seconds)} left", news=news)
+
+def describe_stage(stage: str, since: float = 0.0) -> str:
+    """A stage with the time that is left, so many seconds after it was told."""
+    left: float | None = getattr(stage, "left", None)
+    if left is None or not math.isfinite(left):
+        return str(stage)
+    about = "at most" if getattr(stage, "at_most", False) else "about"
+    return f"{stage}, {about} {format_seconds(max(0.0, left - since))} left"
 
 
 def format_seconds(seconds: float) -> str:
@@ -57,7 +69,7 @@ def first_look(claimed: float, measured: float) -> Stage:
 def judged_so_far(wrong: Sequence[str], count: int, total: int) -> Stage:
     """How many gradients are judged, and which of them are wrong."""
     found = f"wrong: {', '.join(wrong)}" if wrong else "none wrong so far"
-    news = "all judged" if count == total else "wrong" if wrong else ""
+    news = ("all judged" if count == total else "wrong") if wrong else ""
     return Stage(f"{found}; {count} of {total} gradients judged", news=news)
 
 
