@@ -403,13 +403,15 @@ class _CheckRun:
             return report
 
         if report.verdict != "right":
-            stage = Stage("looking for the lines")
-            self.progress(stage.with_time_left(self.time.budget, at_most=True), self.evaluations)
+            self._tell_of_lines(self.time.budget)
         with self.time.limits("lines", of_lines=True):
             report = self._with_line_findings(report)
         with self.time.limits("lines", of_lines=True):
             report = self._with_activation_findings(report)
         return replace(report, cuts=_each_once(self.time.cuts))
+
+    def _tell_of_lines(self, left: float | None) -> None:
+        self.progress(Stage("looking for the lines").with_time_left(left, at_most=True), self.evaluations)
 
     def _with_line_findings(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and a trace finds them."""
@@ -448,7 +450,7 @@ class _CheckRun:
         # where sizes set how many parameters there are, a trace at another size knows of others
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         self.evaluations += found.evaluations
-        self.progress("looking for the lines", self.evaluations)
+        self._tell_of_lines(self.time.clock_of_lines().left)
         if found.cut:
             self.time.note(found.cut, self.time.clock_of_lines())
         return replace(

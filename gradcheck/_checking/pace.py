@@ -57,6 +57,8 @@ class TimeTable:
         if of_lines not in self._clocks:
             self._clocks[of_lines] = Clock(self.budget)
         found = self._clocks[of_lines]
+        if any(one.is_interrupted for one in self._clocks.values()):
+            found.interrupt()  # Ctrl-C ends all that is left, not one part of it
         with limited(found):
             yield
             return

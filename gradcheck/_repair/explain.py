@@ -105,7 +105,7 @@ def explain(question: Question) -> Explanation:
         return Explanation(note=FOREIGN.format(where=_in_words(foreign)))
     clock = current_clock()
     with _nan_filled_np_empty():
-        taped = traced = Explanation(cut="lines")
+        taped, traced = Explanation(cut="lines"), Explanation(cut="lines")
         with limited(clock):
             taped = _explain_by_tape(question)
         if taped.whole or clock.is_up or (question.is_impure and not question.expected_wrong):

@@ -51,7 +51,7 @@ def test_the_verdict_comes_before_any_line(monkeypatch: pytest.MonkeyPatch) -> N
     told: list[Report] = []
     looked: list[int] = []
     found = explain.find_by_tape
-    monkeypatch.setattr(explain, "find_by_tape", lambda *all_: looked.append(len(told)) or found(*all_))
+    monkeypatch.setattr(explain, "find_by_tape", lambda *all_, **more: looked.append(len(told)) or found(*all_, **more))
     report = check(network(), on_verdict=told.append)
     assert looked == [1]
     assert (told[0].verdict, told[0].blocks, told[0].laws) == (report.verdict, report.blocks, report.laws)
@@ -147,6 +147,25 @@ def test_ctrl_c_in_the_users_code_puts_everything_back() -> None:
     assert set(verdicts) == {usual.verdict}
 
 
+def test_ctrl_c_once_something_is_wrong_ends_all_that_is_left() -> None:
+    """Ctrl-C would end the trials at other sizes, and the search for lines would begin."""
+    asked, whole = [0], [10**9]
+
+    def count() -> None:
+        asked[0] += 1
+        if asked[0] == whole[0]:
+            raise KeyboardInterrupt
+
+    told: list[tuple[str, int]] = []
+    check(network(count), explain=True, progress=lambda stage, _: told.append((stage, asked[0])))
+    first_trial = next(count for stage, count in told if stage.startswith("trying"))
+    asked[0], whole[0] = 0, first_trial + 5
+    report = check(network(count))
+    assert (report.verdict, report.is_interrupted) == ("wrong", True)
+    assert [cut.stage for cut in report.cuts] == ["sizes", "smallest", "lines"]
+    assert asked[0] == whole[0]
+
+
 def test_ctrl_c_before_the_verdict_is_one() -> None:
     """Ctrl-C would give a verdict on what was not looked at."""
 
@@ -214,4 +233,4 @@ def test_progress_tells_what_is_wrong_before_the_table(time: list[float]) -> Non
     assert news[:1] == ["first look"]
     assert news[-1] == "all judged"
     assert any(stage.left for stage in told if stage.news == "all judged")
-    assert [stage.left for stage in told if stage == "looking for the lines"] == [3.0]
+    assert next(stage.left for stage in told if stage == "looking for the lines") == 3.0
