@@ -260,7 +260,7 @@ class _CheckRun:
         """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
         common = common_factor(main, sizes)
         if common is None or not self._follows(factory, sizes, common):
-            if main.gradients:
+            if main.gradients and not self.time.cuts:  # without all entries there is no telling
                 main.laws["reduction"] = reduction_law(None)
             return main
         self.common = common
