@@ -10,15 +10,18 @@ import contextlib
 import io
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from gradcheck.cli_parser import build_parser
-from gradcheck.cli_session import Session
+from gradcheck.cli_session import Progress, Session
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from gradcheck._targets.factory import TargetFactory
     from gradcheck._targets.target import Target
     from gradcheck.report.mutation_records import MutationReport
@@ -79,8 +82,14 @@ class _MutateCommand(Session):
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         from gradcheck._mutation.mutation_pool import mutate
+        from gradcheck.report.progress_phrases import Stage
 
-        options = self.options
+        options, started = self.options, time.monotonic()
+
+        def told(done: int, total: int) -> None:
+            left = (time.monotonic() - started) / done * (total - done) if done else None
+            progress(Stage(f"planting bugs: {total} in all", left=left), done)
+
         with self._progress("planting bugs", "mutants") as progress:
             report = mutate(
                 subject,  # type: ignore[arg-type]  # a Target is refused, with the reason
@@ -88,9 +97,8 @@ class _MutateCommand(Session):
                 seed=options.seed,
                 budget=options.budget,
                 jobs=options.jobs,
-                progress=None
-                if progress is None
-                else lambda done, total: progress(f"planting bugs: {total} in all", done),
+                isolated=True,
+                progress=told,
             )
         print(report.to_json(indent=None) if options.json else report, file=self.out, flush=True)
         self.audits.append(report)
@@ -104,6 +112,8 @@ class _CheckCommand(Session):
     """``gradcheck check``."""
 
     reports: list[Report] = field(default_factory=list)
+    #: whether the verdict and the table of the target under way are printed already
+    is_verdict_shown: bool = False
 
     def __post_init__(self) -> None:
         from rich.console import Console
@@ -117,13 +127,23 @@ class _CheckCommand(Session):
         from gradcheck._common.workers import workers
         from gradcheck._targets.factory import TargetFactory
 
-        full, seed, jobs = self.options.full, self.options.seed, self.options.jobs
+        options = self.options
+        full, seed, jobs = options.full, options.seed, options.jobs
         shared = full and jobs > 1 and isinstance(subject, TargetFactory)
         with (
             workers(jobs) if shared else contextlib.nullcontext() as executor,
             self._progress("checking", "evaluations") as progress,
         ):
-            report = check(subject, full=full, seed=seed, executor=executor, progress=progress)
+            report = check(
+                subject,
+                full=full,
+                explain=options.explain,
+                budget=options.budget,
+                seed=seed,
+                executor=executor,
+                progress=progress,
+                on_verdict=lambda report: self._show_verdict(report, progress),
+            )
         self._show(report)
 
     def finish(self) -> int:
@@ -172,19 +192,41 @@ class _CheckCommand(Session):
             return False
         return True
 
+    def _show_verdict(self, report: Report, progress: Progress) -> None:
+        """What is known before lines are looked for, so that it is there whatever happens then."""
+        if not self.options.json:
+            from gradcheck.report.text import verdict_to_rich
+
+            with progress.paused():
+                self._print_beginning(verdict_to_rich(report))
+            self.is_verdict_shown = True
+
     def _show(self, report: Report) -> None:
+        from gradcheck.report.text import rest_to_rich, to_rich
+
         if self.options.json:
             print(report.to_json(indent=None), file=self.out, flush=True)
+        elif self.is_verdict_shown:
+            self._print_part(rest_to_rich(report))
         else:
-            if self.reports:
-                print(file=self.out)
-            if self.console.is_terminal:
-                from gradcheck.report.text import to_rich
-
-                self.console.print(to_rich(report))
-            else:
-                print(report, file=self.out, flush=True)
+            self._print_beginning(to_rich(report))
+        self.is_verdict_shown = False
         self.reports.append(report)
+        self.is_interrupted = report.is_interrupted
+
+    def _print_beginning(self, part: RenderableType) -> None:
+        """With a blank line between targets."""
+        if self.reports:
+            print(file=self.out)
+        self._print_part(part)
+
+    def _print_part(self, part: RenderableType) -> None:
+        if self.console.is_terminal:
+            self.console.print(part)
+        else:
+            from gradcheck.report.text import as_text
+
+            print(as_text(part), file=self.out, flush=True)
 
 
 COMMANDS: dict[str, type[Session]] = {"check": _CheckCommand, "mutate": _MutateCommand, "trace": _TraceCommand}

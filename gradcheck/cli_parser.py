@@ -21,7 +21,7 @@ exit status:
   0    the check saw every bug that changes a gradient
   1    the check missed some of them
   2    bad usage, or the check does not pass without a planted bug
-  3    there was nothing to plant, or no time
+  3    there was nothing to plant, or no time for all of it
   130  interrupted
 """
 
@@ -101,6 +101,19 @@ def _report_options(subjects: argparse.ArgumentParser) -> argparse.ArgumentParse
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:
+    check.add_argument(
+        "--budget",
+        type=parse_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="the verdict comes first; then look for lines and fixes for so long (default: 30)",
+    )
+    check.add_argument(
+        "--no-explain",
+        dest="explain",
+        action="store_false",
+        help="the verdict alone: look for no lines, fixes or smallest sizes",
+    )
     check.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write the reports to one HTML file")
     check.add_argument(
         "--fix", action="store_true", help="write the verified fixes to the files; each original is kept as FILE.orig"
@@ -121,7 +134,7 @@ def _add_mutate_options(mutate: argparse.ArgumentParser) -> None:
     )
     mutate.add_argument(
         "--budget",
-        type=_parse_seconds,
+        type=parse_seconds,
         metavar="SECONDS",
         help="begin no new bug after this time (default: try all)",
     )
@@ -133,7 +146,8 @@ def _parse_jobs(text: str) -> int:
     return int(text)
 
 
-def _parse_seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
+    """A time, also for pytest's option and ini key."""
     try:
         seconds = float(text)
     except ValueError:

@@ -9,18 +9,23 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
 
     from gradcheck._targets.factory import TargetFactory
     from gradcheck._targets.target import Target
 
 #: seconds before a progress line appears: a short check would only flicker
 PROGRESS_DELAY = 2.0
+#: seconds between two looks at what is to be shown
+PROGRESS_INTERVAL = 0.25
+#: seconds between two lines where there is no terminal
+LINE_EVERY = 10.0
 
 
 @dataclass
@@ -34,6 +39,8 @@ class Session:
     failed: int = 0
     #: the target under way, as FILE::NAME
     where: str = ""
+    #: whether Ctrl-C ended what was left of a target; no other is begun then
+    is_interrupted: bool = False
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         """Do what the command is for with one target."""
@@ -48,6 +55,9 @@ class Session:
         from gradcheck._common.errors import TargetError
 
         path, _, name = argument.partition("::")
+        if self.is_interrupted:
+            self._print_line(f"{argument} was not begun: interrupted", "yellow")
+            return
         try:
             subjects = _pin_sizes(find_subjects(path, name), path, self.options.size)
         except TargetError as error:
@@ -55,6 +65,9 @@ class Session:
             return
         for subject_name, subject in subjects.items():
             self.where = f"{path}::{subject_name}"
+            if self.is_interrupted:
+                self._print_line(f"{self.where} was not begun: interrupted", "yellow")
+                continue
             try:
                 self.run_subject(subject)
             except TargetError as error:
@@ -81,32 +94,15 @@ class Session:
         self._print_line(message, "red")
 
     @contextlib.contextmanager
-    def _progress(self, stage: str, counted: str) -> Iterator[Callable[[str, int], None] | None]:
-        """A line on the terminal, once the command has taken a while; nothing where there is no terminal."""
-        if not (self.errors.is_interactive and sys.stderr.isatty()):
-            yield None
-            return
-        from rich.live import Live
-
-        line = ProgressLine(stage, counted)
-        # Standard output and error stay as they are: the evaluator silences the user's code by exchanging them too.
-        live = Live(
-            line,
-            console=self.errors,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            refresh_per_second=4,
-        )
-        timer = threading.Timer(PROGRESS_DELAY, live.start)
-        timer.daemon = True
-        timer.start()
+    def _progress(self, stage: str, counted: str) -> Iterator[Progress]:
+        """What is going on, on standard error, once the command has taken a while."""
+        is_terminal = self.errors.is_interactive and sys.stderr.isatty()
+        progress = Progress(self.errors.file, ProgressLine(stage, counted), self.where, is_terminal=is_terminal)
+        progress.start()
         try:
-            yield line.update
+            yield progress
         finally:
-            timer.cancel()
-            timer.join()
-            live.stop()
+            progress.stop()
 
 
 class ProgressLine:
@@ -114,15 +110,105 @@ class ProgressLine:
 
     def __init__(self, stage: str, counted: str) -> None:
         """Time is counted from now."""
-        self.stage, self.counted, self.count, self.started = stage, counted, 0, time.monotonic()
+        self.stage, self.counted, self.count = stage, counted, 0
+        self.started = self.told = time.monotonic()
 
     def update(self, stage: str, count: int) -> None:
         """Show this stage and this count from now on."""
-        self.stage, self.count = stage, count
+        self.stage, self.count, self.told = stage, count, time.monotonic()
 
     def __rich__(self) -> str:
         """As rich draws it."""
-        return f"{self.stage} · {self.count} {self.counted} · {time.monotonic() - self.started:.0f} s"
+        from gradcheck.report.progress_phrases import describe_stage
+
+        now = time.monotonic()
+        return (
+            f"{describe_stage(self.stage, now - self.told)} · {self.count} {self.counted} · {now - self.started:.0f} s"
+        )
+
+
+class Progress:
+    """Shows a `ProgressLine`: in place on a terminal, as a line every few seconds elsewhere. News get a line at once.
+
+    Nothing is shown of what is done before a delay. Call it like ``progress(stage, count)``.
+    """
+
+    def __init__(self, stream: IO[str], line: ProgressLine, where: str, *, is_terminal: bool) -> None:
+        """Nothing is shown before `start`."""
+        from rich.console import Console
+
+        # the stream itself: the evaluator silences the user's code by exchanging sys.stderr
+        self.console = Console(file=stream, highlight=False, soft_wrap=True)
+        self.line, self.where, self.is_terminal = line, where, is_terminal
+        self._told: set[str] = set()
+        self._news: list[str] = []
+        self._live: Live | None = None
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def __call__(self, stage: str, count: int) -> None:
+        """Show this stage and this count from now on."""
+        self.line.update(stage, count)
+        news = getattr(stage, "news", "")
+        if news and news not in self._told:
+            self._told.add(news)
+            self._news.append(stage)
+
+    def start(self) -> None:
+        """From now on show what is going on, after a delay."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Show nothing any more."""
+        self._ended.set()
+        self._thread.join()
+        self._leave()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody else meanwhile."""
+        with self._lock:
+            self._leave()
+            yield
+
+    def _show(self) -> None:
+        from gradcheck.report.progress_phrases import describe_stage
+
+        shown = time.monotonic()
+        wait = PROGRESS_DELAY
+        while not self._ended.wait(wait):
+            wait = PROGRESS_INTERVAL
+            with self._lock:
+                for text in self._news[:]:
+                    self._news.remove(text)
+                    self._print(describe_stage(text))
+                    shown = time.monotonic()
+                if self.is_terminal:
+                    self._draw()
+                elif time.monotonic() - shown >= LINE_EVERY:
+                    self._print(self.line.__rich__())
+                    shown = time.monotonic()
+
+    def _print(self, text: str) -> None:
+        self.console.print(f"gradcheck: {self.where}: {text}", markup=False, style="dim")
+
+    def _draw(self) -> None:
+        if self._live is None:
+            from rich.live import Live
+
+            # Standard output and error stay as they are: the evaluator exchanges them too.
+            self._live = Live(
+                self.line, console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False,
+                auto_refresh=False,
+            )  # fmt: skip
+            self._live.start()
+        self._live.refresh()
+
+    def _leave(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def find_subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck.cli_parser import parse_seed
+from gradcheck.cli_parser import parse_seconds, parse_seed
 from gradcheck.plugin_items import (
     MARKER_OPTIONS,
     OUTCOME_PROPERTY,
+    UNTRIED_PROPERTY,
     TargetFile,
     check_item,
     is_factory,
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 _running = pytest.StashKey[pytest.Item]()
 #: the patterns of `gradcheck_files` that no file has matched so far
 _unmatched = pytest.StashKey[set[str]]()
+#: seconds for the search for lines, if nothing else is said
+BUDGET = 30.0
+#: the exit status where nothing is wrong, but not all was verified
+NOT_ALL_VERIFIED = 3
 #: what is wrong with an item's marker
 _misused = pytest.StashKey[str]()
 
@@ -58,10 +63,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gradcheck-budget",
-        type=float,
+        type=parse_seconds,
         default=None,
         metavar="SECONDS",
-        help="begin no new bug of a factory after this time",
+        help="look for lines and fixes for so long, after the verdict (default: 30); "
+        "with --gradcheck-mutate, begin no new bug of a factory after this time either",
+    )
+    group.addoption(
+        "--gradcheck-no-explain",
+        dest="gradcheck_explain",
+        action="store_false",
+        default=None,
+        help="the verdict alone: look for no lines and fixes",
     )
     group.addoption(
         "--gradcheck-seed", type=parse_seed, default=None, metavar="N", help="seed of every check (default: 0)"
@@ -70,16 +83,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "gradcheck_files", "glob patterns of files whose @gradcheck.target factories are collected", "args", default=[]
     )
     parser.addini("gradcheck_full", "difference every entry, not only directions", "bool", default=False)
+    parser.addini("gradcheck_explain", "look for lines and fixes where something is wrong", "bool", default=True)
+    parser.addini("gradcheck_budget", "seconds for the search for lines and fixes, after the verdict", default="30")
     parser.addini("gradcheck_seed", "seed of every check", default="0")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; refuse a bad ini file before anything runs."""
     config.addinivalue_line(
-        "markers", "gradcheck(full=False, seed=0): a gradient audit; skipped unless pytest is run with --gradcheck"
+        "markers",
+        "gradcheck(full=False, seed=0): a gradient audit; also takes explain=False (look for no lines) and budget=30 "
+        "(seconds for that); skipped unless pytest is run with --gradcheck",
     )
     config.option.gradcheck = config.option.gradcheck or config.option.gradcheck_mutate
     config.stash[_unmatched] = set(config.getini("gradcheck_files"))
+    config.pluginmanager.register(_UntriedCounter(), "gradcheck-untried")
     read_options(config, None)  # refuses a bad seed
 
 
@@ -89,7 +107,9 @@ def pytest_report_header(config: pytest.Config) -> str:
         return "gradcheck: off (--gradcheck runs the audits)"
     options = read_options(config, None)
     full = " --gradcheck-full" if options["full"] else ""
-    return f"gradcheck: on (--gradcheck{full} --gradcheck-seed={options['seed']})"
+    lines = f" --gradcheck-budget={options['budget']:g}" if options["budget"] != BUDGET else ""
+    lines = lines if options["explain"] else " --gradcheck-no-explain"
+    return f"gradcheck: on (--gradcheck{full}{lines} --gradcheck-seed={options['seed']})"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -203,6 +223,24 @@ class GradcheckFixture:
         return "gradcheck"
 
 
+class _UntriedCounter:
+    """Gives the run an exit status of its own where tests failed for want of time, and for nothing else."""
+
+    def __init__(self) -> None:
+        self.failed = self.untried = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a failure; under xdist those of the workers arrive here, too."""
+        self.failed += report.failed
+        self.untried += report.failed and any(name == UNTRIED_PROPERTY for name, _ in report.user_properties)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Nothing is wrong, but not all is verified."""
+        if self.untried and self.untried == self.failed and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = NOT_ALL_VERIFIED
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A line for each audit that is not right, and a count of all."""
     verdicts: Counter[str] = Counter()
@@ -231,12 +269,18 @@ def _marker_error(marker: pytest.Mark) -> str | None:
     """What is wrong with the arguments of a marker, if anything."""
     unknown = [*map(repr, marker.args), *sorted(set(marker.kwargs) - set(MARKER_OPTIONS))]
     if unknown:
-        return f"takes {' and '.join(MARKER_OPTIONS)} by name, got {', '.join(unknown)}"
-    seed, full = marker.kwargs.get("seed", 0), marker.kwargs.get("full", False)
+        names = f"{', '.join(MARKER_OPTIONS[:-1])} and {MARKER_OPTIONS[-1]}"
+        return f"takes {names} by name, got {', '.join(unknown)}"
+    seed = marker.kwargs.get("seed", 0)
     if type(seed) is not int or seed < 0:
         return f"has seed={seed!r}: expected an integer of at least 0"
-    if type(full) is not bool:
-        return f"has full={full!r}: expected True or False"
+    for name in ("full", "explain"):
+        value = marker.kwargs.get(name, False)
+        if type(value) is not bool:
+            return f"has {name}={value!r}: expected True or False"
+    budget = marker.kwargs.get("budget")
+    if budget is not None and (type(budget) not in (int, float) or not budget > 0):
+        return f"has budget={budget!r}: expected seconds above 0, or None for no limit"
     return None
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck.cli_parser import parse_seed
+from gradcheck.cli_parser import parse_seconds, parse_seed
 
 if TYPE_CHECKING:
     from gradcheck._targets.factory import TargetFactory
@@ -24,7 +24,12 @@ OUTCOME_PROPERTY = "gradcheck"
 #: the user property of a mutation audit with its count
 MUTANTS_PROPERTY = "gradcheck-mutants"
 #: what the marker takes; command line and ini file have each as gradcheck_NAME
-MARKER_OPTIONS = ("full", "seed")
+MARKER_OPTIONS = ("full", "seed", "explain", "budget")
+#: the user property of a mutation audit that there was no time for
+UNTRIED_PROPERTY = "gradcheck-untried"
+
+
+_PARSERS: dict[str, Callable[[str], float]] = {"seed": parse_seed, "budget": parse_seconds}
 
 
 class TargetFile(pytest.File):
@@ -92,15 +97,24 @@ class MutationItem(TargetItem):
         """Plant the bugs; fail with those that were not found."""
         from gradcheck._mutation.mutation_pool import mutate
 
-        budget = self.config.getoption("gradcheck_budget")
-        report = mutate(self.factory, budget=budget, **read_options(self.config, self))
+        options = read_options(self.config, self)
+        report = mutate(
+            self.factory,
+            budget=self.config.getoption("gradcheck_budget"),
+            full=options["full"],
+            seed=options["seed"],
+            isolated=True,
+        )
         self.user_properties.append((MUTANTS_PROPERTY, report.summary))
         if report.survived:
             raise MutantsSurvivedError(str(report))
+        if report.untried:
+            self.user_properties.append((UNTRIED_PROPERTY, len(report.untried)))
+            raise MutantsUntriedError(f"{report}\ngo on with a larger --gradcheck-budget, or without one")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The mutants that were not found, instead of a traceback."""
-        if isinstance(excinfo.value, MutantsSurvivedError):
+        if isinstance(excinfo.value, (MutantsSurvivedError, MutantsUntriedError)):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
@@ -109,11 +123,17 @@ class MutantsSurvivedError(AssertionError):
     """A check called gradients right in which a bug was planted."""
 
 
+class MutantsUntriedError(AssertionError):
+    """No bug that was tried was missed, but there was no time for all of them."""
+
+
 def check_item(item: pytest.Item, subject: Any, options: dict[str, Any]) -> Report:
     """Run the check; leave its outcome on the item, in builtins, where reports, JUnit and xdist find it."""
     from gradcheck._checking.check import check
 
     report = check(subject, **options)
+    if report.is_interrupted:
+        item.session.shouldstop = "interrupted while lines were looked for"
     gradients = f"{len(report.blocks)} gradient{'s' * (len(report.blocks) != 1)}"
     what = f": {report.name}, {gradients}, "
     # Hypothesis checks many times in one test; the last check counts, which is of the example that it reports.
@@ -136,12 +156,12 @@ def _read_option(config: pytest.Config, item: pytest.Item | None, name: str) -> 
     if given is not None:
         return given
     value = config.getini(f"gradcheck_{name}")
-    if name != "seed":
+    if name not in _PARSERS:
         return value
     try:
-        return parse_seed(value)
+        return _PARSERS[name](value)
     except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"gradcheck_seed in the ini file: {error}") from None
+        raise pytest.UsageError(f"gradcheck_{name} in the ini file: {error}") from None
 
 
 def is_factory(value: object) -> bool:

@@ -9,7 +9,8 @@ A check takes these steps:
    is wrong. An audit is one target at one point.
 2. If all gradients are wrong by one factor that the sizes name (T, 1/B), divide by it and audit again.
 3. Audit the other sizes. Shrink a failure to the smallest sizes that still fail.
-4. Turn what was seen into findings. If something is wrong, trace the backward, name the line and try edits.
+4. Turn what was seen into findings: the verdict, which is handed out now. If something is wrong, trace the backward,
+   name the line and try edits, for as long as there is time.
 5. Verify the edits: whole checks of the edited code and of the original, at every size, with another seed and at
    other parameters. What an edit claims must be right, and nothing may be less than it was.
 
@@ -17,5 +18,6 @@ The steps from the trace on are imported only when something is wrong, so a chec
 them.
 
 Read `check.py` (the order), then `audit.py` (one target at one point), then `findings.py` (what is reported where no
-line is known) and `verifier.py` (whether an edit does what it claims).
+line is known), `pace.py` (how much time there is for what may be cut short) and `verifier.py` (whether an edit does
+what it claims).
 """

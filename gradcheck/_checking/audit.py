@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,6 +77,20 @@ class Audit:
                 self.laws[law.name] = law
 
 
+class Watcher:
+    """Is told how an audit gets on; as it stands here it says nothing, and lets it take its time."""
+
+    def gradients_do_not_fit(self, claimed: float, measured: float) -> None:
+        """Along a direction the gradients claim another slope than the loss has."""
+
+    def judged(self, result: Audit, count: int, total: int) -> None:
+        """So many of the gradients are judged."""
+
+    def details(self, result: Audit) -> AbstractContextManager[None]:  # noqa: ARG002 - a check may limit them
+        """Around what only says more of gradients that are judged; it may end before all of it is done."""
+        return nullcontext()
+
+
 @dataclass(frozen=True)
 class AuditOptions:
     """How far an audit goes.
@@ -93,7 +107,13 @@ class AuditOptions:
     difference_entries: Callable[[Evaluator, str], Entries] = difference_entries
 
 
-def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], None] | None = None) -> Audit:
+def audit(
+    target: Target,
+    seed: int,
+    depth: AuditOptions,
+    tick: Callable[[], None] | None = None,
+    watcher: Watcher | None = None,
+) -> Audit:
     """Check one target at the point where it stands, and leave it there.
 
     Raises:
@@ -105,7 +125,7 @@ def audit(target: Target, seed: int, depth: AuditOptions, tick: Callable[[], Non
         runs = CallCounter(evaluator, counting=depth.laws)
         comparer = _check_preconditions(result, runs, seed, depth)
         if comparer is not None:
-            _judge(result, comparer, runs, depth)
+            _judge(result, comparer, runs, depth, watcher or Watcher())
         result.blocks = {name: result.blocks[name] for name in evaluator.names if name in result.blocks}
         result.evaluations = evaluator.evaluations
         result.scheme = evaluator.scheme_in_words
@@ -139,20 +159,23 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
     return comparer if gradients and repeatable else None
 
 
-def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions) -> None:
+def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions, watcher: Watcher) -> None:
     if depth.laws:
         _ask_laws(result, comparer)
         result.note(runs.independence())
     result.gradients = comparer.gradients
-    for block in judge_gradients(comparer):
+    comparer.when_apart = watcher.gradients_do_not_fit
+    for count, block in enumerate(judge_gradients(comparer), 1):
         result.blocks[block.name] = block
+        watcher.judged(result, count, len(comparer.gradients))
         if depth.stop and block.verdict == "wrong":
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
         result.note(scale(comparer))
-    for name in comparer.gradients:
-        if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
-            _ask_entries(result, comparer, name, depth)
+    with watcher.details(result):
+        for name in comparer.gradients:
+            if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
+                _ask_entries(result, comparer, name, depth)
     result.notes = _notes(comparer)
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gradcheck._checking.audit import Audit, AuditOptions, audit
+from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
 from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
+from gradcheck._checking.pace import MainWatcher, Pace, TimeTable
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
 from gradcheck._common.verdict import Verdict
@@ -27,7 +28,8 @@ from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import ActivationRatio, Symptom
-from gradcheck.report.records import Block, Finding, Law, Trial
+from gradcheck.report.progress_phrases import Stage
+from gradcheck.report.records import Block, Cut, CutStage, Finding, Law, Trial
 from gradcheck.report.report import GradientError, Report
 
 if TYPE_CHECKING:
@@ -38,12 +40,16 @@ if TYPE_CHECKING:
     from gradcheck._repair.strategies import Content
     from gradcheck._usercode.patching import Patch
 
+#: seconds for the search for lines, if nothing else is said
+BUDGET = 30.0
 #: seeds that are asked where a part of an input is not read
 OTHER_SEEDS = 3
 #: set by the tests: an error in the trace is an error
 TRACE_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
 Progress: TypeAlias = Callable[[str, int], None]
+#: is handed the report before any line is looked for
+OnVerdict: TypeAlias = Callable[[Report], None]
 
 
 def check(
@@ -51,9 +57,11 @@ def check(
     *,
     full: bool = False,
     explain: bool = True,
+    budget: float | None = BUDGET,
     seed: int = 0,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    on_verdict: OnVerdict | None = None,
 ) -> Report:
     """Compare hand-written gradients with the slope of their loss.
 
@@ -62,10 +70,15 @@ def check(
             default sizes, at smaller and at larger ones.
         full: Difference every entry of every block, not only directions through them.
         explain: Shrink a failure to the smallest size that fails, and look for its cause.
-        seed: Seeds the factory's generator and every random direction. The same seed gives the same report.
+        budget: Seconds for the search for lines and fixes, which begins when the verdict is known. What only says
+            more of gradients that are wrong (their entries, other sizes) may take as long before it. What was cut
+            short is told in `Report.cuts`; so it is at Ctrl-C meanwhile, which keeps the verdict. None: no limit.
+        seed: Seeds the factory's generator and every random direction. The same seed gives the same report, as long as
+            nothing is cut short.
         executor: Any `concurrent.futures.Executor`; the entries of a full check are shared out to it. The factory
             must be importable by the workers.
         progress: Called as ``progress(stage, evaluations)`` while the check runs.
+        on_verdict: Called with the report as it is before any line is looked for, if lines are looked for.
 
     Raises:
         TargetError: If the target cannot be run. Its arrays are put back first, as they are after Ctrl-C.
@@ -78,7 +91,10 @@ def check(
         )
     if not hasattr(seed, "__index__") or seed < 0:
         raise TargetError(f"seed {seed!r}: expected an integer of at least 0")
+    if budget is not None and not budget >= 0:
+        raise TargetError(f"budget {budget!r}: expected seconds, of at least 0, or None")
     run = _CheckRun(subject, int(seed), full, explain, executor, progress or (lambda *_: None))
+    run.time, run.on_verdict = TimeTable(budget), on_verdict or (lambda _: None)
     return replace(run.report(), seconds=time.perf_counter() - started)
 
 
@@ -87,6 +103,7 @@ def assert_gradients(
     *,
     full: bool = False,
     explain: bool = True,
+    budget: float | None = BUDGET,
     seed: int = 0,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -97,7 +114,15 @@ def assert_gradients(
         GradientError: An AssertionError whose text is the report's, unless ``report.ok``.
         TargetError: As `check` does.
     """
-    report = check(target_or_factory, full=full, explain=explain, seed=seed, executor=executor, progress=progress)
+    report = check(
+        target_or_factory,
+        full=full,
+        explain=explain,
+        budget=budget,
+        seed=seed,
+        executor=executor,
+        progress=progress,
+    )
     if not report.ok:
         raise GradientError(report)
     return report
@@ -134,6 +159,12 @@ class _CheckRun:
     #: the verdicts at other sizes than the defaults
     verdicts_at: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     places: dict[str, Symptom] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
+    #: the time for what may be cut short
+    time: TimeTable = field(default_factory=lambda: TimeTable(None))
+    on_verdict: OnVerdict = lambda _: None
+    #: what the check is at
+    stage: str = "checking"
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -144,33 +175,65 @@ class _CheckRun:
 
     def _of_target(self, target: Target) -> Report:
         options = AuditOptions(full=self.full, entries=self.entries)
-        main = self._audit_target(target, options, "checking")
-        return self._with_activation_findings(
-            self._with_line_findings(self._build_report(target.name, "", main, {}, None, []))
-        )
+        main = self._audit_target(target, options, "checking", self._watcher(0))
+        self._tell_verdict(target.name, "", main, {}, [])
+        return self._explained(self._build_report(target.name, "", main, {}, None, []))
 
     # -- a factory -----------------------------------------------------------------------------------------------------
 
     def _of_factory(self, factory: TargetFactory) -> Report:
         sizes, main, trials = self._first_that_runs(factory)
-        main = self._common_factor_out(factory, sizes, main)
-        for other in factory.other_sizes():
-            if all(trial.sizes != other for trial in trials):
-                trials += self._try_sizes(factory, other)
+        main = self._without_common_factor(factory, sizes, main)
+        self._try_other_sizes(factory, main, trials)
         self._merge_trials(main, trials)
         self._excuse_padding(factory, sizes, main)
-        main, smallest = self._smallest(factory, sizes, main, trials)
-        return self._with_activation_findings(
-            self._with_line_findings(self._build_report(factory.name, factory.doc, main, sizes, smallest, trials))
-        )
+        start = self._failing_sizes(factory, sizes, main, trials)
+        self._tell_verdict(factory.name, factory.doc, main, sizes, trials)
+        smallest = self._smallest(factory, start, main) if start and self.explain else None
+        return self._explained(self._build_report(factory.name, factory.doc, main, sizes, smallest, trials))
+
+    def _try_other_sizes(self, factory: TargetFactory, main: Audit, trials: list[Trial]) -> None:
+        """A trial at each of the other sizes; where something is wrong already, at as many as there is time for."""
+        others = [other for other in factory.other_sizes() if all(trial.sizes != other for trial in trials)]
+        for number, other in enumerate(others):
+            cuts = len(self.time.cuts)
+            with self._details("sizes") if main.wrong else contextlib.nullcontext():
+                trials += self._try_sizes(factory, other)
+            if len(self.time.cuts) > cuts:
+                self.time.cuts[-1] = replace(self.time.cuts[-1], left=len(others) - number)
+                return
+
+    def _details(self, stage: CutStage) -> contextlib.AbstractContextManager[None]:
+        """Around what only says more of what is wrong: as long as there is time, if there is a limit at all."""
+        return self.time.limits(stage) if self._has_limits else contextlib.nullcontext()
+
+    @property
+    def _has_limits(self) -> bool:
+        """Whether details may be cut short; whoever asks for every entry, or for no explanation, gets all of them."""
+        return self.explain and not self.full
+
+    def _watcher(self, others: int) -> Watcher:
+        limits = self.time if self._has_limits else None
+        return MainWatcher(self._tell, lambda: self.evaluations, self.pace, others, limits)
+
+    def _tell(self, stage: str) -> None:
+        self.stage = stage
+        told = stage if isinstance(stage, Stage) else Stage(stage)
+        self.progress(told.with_time_left(self.pace.left(self.evaluations)), self.evaluations)
+
+    def _tell_verdict(self, name: str, doc: str, main: Audit, sizes: Sizes, trials: list[Trial]) -> None:
+        """Hand on what is known, before the rest is looked for."""
+        if self.explain and main.verdict != "right":
+            self.on_verdict(self._build_report(name, doc, main, sizes, None, trials))
 
     def _first_that_runs(self, factory: TargetFactory) -> tuple[Sizes, Audit, list[Trial]]:
         """The default sizes; or, if the code raises there, the first others at which it does not."""
         trials: list[Trial] = []
         first: TargetError | None = None
+        watcher = self._watcher(sum(1 for _ in factory.other_sizes()))
         for sizes in [factory.sizes, *factory.other_sizes()]:
             try:
-                main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking")
+                main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking", watcher)
             except TargetError as error:
                 first = first or error
                 trials.append(Trial(sizes, "wrong", message=str(error)))
@@ -186,11 +249,18 @@ class _CheckRun:
 
         return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
 
+    def _without_common_factor(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
+        """The audit with a common factor taken out; as it is, where there is none or no time to be sure of it."""
+        with self._details("sizes") if main.wrong else contextlib.nullcontext():
+            return self._common_factor_out(factory, sizes, main)
+        self.common, self.divided = None, False
+        return main
+
     def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
         """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
         common = common_factor(main, sizes)
         if common is None or not self._follows(factory, sizes, common):
-            if main.gradients:
+            if main.gradients and not self.time.cuts:  # without all entries there is no telling
                 main.laws["reduction"] = reduction_law(None)
             return main
         self.common = common
@@ -239,20 +309,20 @@ class _CheckRun:
         divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
         return AuditOptions(laws=False, entries=False, divisor=divisor)
 
-    def _smallest(
-        self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]
-    ) -> tuple[Audit, Sizes | None]:
-        """What to report from, and the smallest sizes at which gradients are wrong; or else, at which code raises."""
+    def _failing_sizes(self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]) -> Sizes | None:
+        """Sizes at which gradients are wrong, which are reported then; or else, at which code raises."""
         raised = [trial for trial in trials if trial.message]
         wrong = [trial for trial in trials if trial.wrong]
         if not (main.wrong or wrong or raised):
-            return main, None
+            return None
         start = sizes if main.wrong else (wrong or raised)[0].sizes
         if wrong and not main.wrong:
             # Right at the default sizes: the blocks are reported as they are where they are wrong.
             self._take_wrong_blocks(factory, start, main)
-        if not self.explain:
-            return main, None
+        return start
+
+    def _smallest(self, factory: TargetFactory, start: Sizes, main: Audit) -> Sizes | None:
+        """The smallest sizes at which it fails; None if there was no time to find out."""
 
         def fails(smaller: Sizes) -> bool:
             return any(
@@ -260,10 +330,13 @@ class _CheckRun:
                 for trial in self._try_sizes(factory, smaller, stop=True)
             )
 
-        return main, factory.shrink(start, fails)
+        with self._details("smallest"):
+            return factory.shrink(start, fails)
+        return None
 
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
-        found = self._audit(factory, sizes, replace(self._quick_options(sizes), entries=True), "looking closer")
+        options = replace(self._quick_options(sizes), entries=True)
+        found = self._audit(factory, sizes, options, "looking closer", self._watcher(0))
         for name in found.wrong:
             reason = found.blocks[name].message or "wrong"
             main.blocks[name] = replace(
@@ -305,23 +378,40 @@ class _CheckRun:
 
     # -- both ----------------------------------------------------------------------------------------------------------
 
-    def _audit(self, factory: TargetFactory, sizes: Sizes, depth: AuditOptions, stage: str) -> Audit:
-        return self._audit_target(factory.build(self.seed, sizes), depth, stage)
+    def _audit(
+        self, factory: TargetFactory, sizes: Sizes, depth: AuditOptions, stage: str, watcher: Watcher | None = None
+    ) -> Audit:
+        return self._audit_target(factory.build(self.seed, sizes), depth, stage, watcher)
 
-    def _audit_target(self, target: Target, depth: AuditOptions, stage: str) -> Audit:
-        found = audit(target, self.seed, depth, self._ticker(stage))
-        self.evaluations += found.evaluations
+    def _audit_target(self, target: Target, depth: AuditOptions, stage: str, watcher: Watcher | None = None) -> Audit:
+        self.stage, before = stage, self.evaluations
+        try:
+            found = audit(target, self.seed, depth, self._tick, watcher)
+        except TargetError:
+            self.evaluations = before
+            raise
+        self.evaluations = before + found.evaluations
         return found
 
-    def _ticker(self, stage: str) -> Callable[[], None]:
-        ticks = 0
+    def _tick(self) -> None:
+        self.evaluations += 1
+        self._tell(self.stage)
 
-        def tick() -> None:
-            nonlocal ticks
-            ticks += 1
-            self.progress(stage, self.evaluations + ticks)
+    def _explained(self, report: Report) -> Report:
+        """The report with the lines that are at fault, and what else is told of wrong gradients, in the time for it."""
+        if not self.explain:
+            return report
 
-        return tick
+        if report.verdict != "right":
+            self._tell_of_lines(self.time.budget)
+        with self.time.limits("lines", of_lines=True):
+            report = self._with_line_findings(report)
+        with self.time.limits("lines", of_lines=True):
+            report = self._with_activation_findings(report)
+        return replace(report, cuts=_each_once(self.time.cuts))
+
+    def _tell_of_lines(self, left: float | None) -> None:
+        self.progress(Stage("looking for the lines").with_time_left(left, at_most=True), self.evaluations)
 
     def _with_line_findings(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and a trace finds them."""
@@ -334,7 +424,6 @@ class _CheckRun:
             return report
         from gradcheck._repair.explain import Question, explain
 
-        self.progress("tracing the backward", self.evaluations)
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
         is_about_state = any(code.is_about_state for code in broken)
         try:
@@ -361,7 +450,9 @@ class _CheckRun:
         # where sizes set how many parameters there are, a trace at another size knows of others
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         self.evaluations += found.evaluations
-        self.progress("tracing the backward", self.evaluations)
+        self._tell_of_lines(self.time.clock_of_lines().left)
+        if found.cut:
+            self.time.note(found.cut, self.time.clock_of_lines())
         return replace(
             report,
             findings=with_lines(report.findings, with_places(lines, self.places, report.smallest), clipped),
@@ -387,6 +478,7 @@ class _CheckRun:
     def _activations(self, name: str) -> list[ActivationRatio]:
         """What the gradient of a bias shows where there is one time step and one example, as far as that is known."""
         subject, sizes = self.subject, None
+        self.stage, before = "looking closer", self.evaluations
         try:
             if isinstance(subject, TargetFactory):
                 sizes = subject.sizes_without_reuse_of(self.seed, name)
@@ -396,10 +488,11 @@ class _CheckRun:
                 divisor = 1.0
             from gradcheck._symptoms.activations import find_mistakes
 
-            found, evaluations = find_mistakes(subject, name, self.seed, divisor, self._ticker("looking closer"))
+            found, evaluations = find_mistakes(subject, name, self.seed, divisor, self._tick)
         except TargetError:  # the code need not run at such sizes
+            self.evaluations = before
             return []
-        self.evaluations += evaluations
+        self.evaluations = before + evaluations
         return [replace(one, sizes=sizes) for one in found]
 
     def _wrong_at_any_size(self, report: Report) -> set[str]:
@@ -515,6 +608,15 @@ class _CheckRun:
             doc=doc,
             notes=main.notes,
         )
+
+
+def _each_once(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
+    """One cut for each stage; what was verified in vain needs no word that the search was cut short."""
+    found = {cut.stage: cut for cut in reversed(cuts)}
+    stages = [
+        stage for stage in dict.fromkeys(cut.stage for cut in cuts) if stage != "lines" or "verifying" not in found
+    ]
+    return tuple(found[stage] for stage in stages)
 
 
 def _wrong(report: Report) -> set[str]:

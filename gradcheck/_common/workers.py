@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import select
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
+from typing import NoReturn, TypeVar
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -27,3 +34,66 @@ def _become_worker() -> None:
     """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class ChildEndedError(Exception):
+    """A child process gave no result: it died, or it had no time left."""
+
+    def __init__(self, *, is_late: bool) -> None:
+        """`is_late`: it was ended, since it took too long."""
+        super().__init__("took too long" if is_late else "died")
+        self.is_late = is_late
+
+
+#: whether a process can make a copy of itself
+CAN_FORK = hasattr(os, "fork")
+
+
+def run_in_copy(function: Callable[[], Result], seconds: float) -> Result:
+    """What a function returns that is run in a copy of this process, where it may do any harm.
+
+    Only its result comes back, which can be pickled; this process stays as it is.
+
+    Raises:
+        ChildEndedError: If there is no result, after so many seconds at most.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        _send_and_end(function, writing)
+    os.close(writing)
+    try:
+        data = _read_all(reading, time.monotonic() + seconds)
+    finally:
+        os.close(reading)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)  # nothing is left for it to do
+        os.waitpid(child, 0)
+    try:
+        result: Result = pickle.loads(data or b"")
+    except Exception:
+        raise ChildEndedError(is_late=data is None) from None
+    return result
+
+
+def _send_and_end(function: Callable[[], object], writing: int) -> NoReturn:
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # its last words are those of a memory allocator
+        data = pickle.dumps(function())
+        while data:
+            data = data[os.write(writing, data) :]
+    finally:
+        os._exit(0)  # whatever it was: nothing of the parent's is to be run here any more
+
+
+def _read_all(reading: int, deadline: float) -> bytes | None:
+    """All that is sent; None if it did not end in time."""
+    data = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reading], [], [], left)[0]:
+            return None
+        part = os.read(reading, 65536)
+        if not part:
+            return data
+        data += part

@@ -7,6 +7,7 @@ code is not accused.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -92,6 +93,8 @@ class Comparer:
         self.gradients = self.given.values
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
+        #: told once, of the first direction along which the gradients are wrong: what they claim, and the slope
+        self.when_apart: Callable[[float, float], None] | None = None
 
     @cached_property
     def norms(self) -> dict[str, float]:
@@ -113,6 +116,9 @@ class Comparer:
             derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing, shorter=shorter)
             apart = self.slope(direction) - derivative.value
             found.append(Comparison(direction, apart, derivative.error + rounding, derivative))
+            if self.when_apart is not None and Comparisons(found[-1:]).verdict == "wrong":
+                told, self.when_apart = self.when_apart, None
+                told(self.slope(direction), derivative.value)
         return Comparisons(found)
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:

@@ -8,5 +8,6 @@ mutants are written apart from the edits of `_repair`, so that repairs are not t
 written to the user's files.
 
 Read `operators.py` first: the kinds of bugs, each with an example. Then `mutation_audit.py`: what becomes of one
-mutant. `mutation_pool.py` takes them in turn, here or in worker processes.
+mutant. `mutation_pool.py` takes them in turn, here or in worker processes; those of code that calls C in processes
+that may die.
 """

@@ -22,6 +22,7 @@ from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._mutation.operators import Mutant, locals_at_return, mutants
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
+from gradcheck._usercode.foreign import foreign_calls
 from gradcheck._usercode.instrument import rewrite
 from gradcheck._usercode.patching import EditedFunctions, RebindError
 from gradcheck._usercode.profiling import functions_run
@@ -76,6 +77,8 @@ class MutationAudit:
             base = target.values()
             codes = functions_run(lambda: target.grads_at(base))
             seen = locals_at_return(lambda: target.grads_at(base), codes)
+            #: whether a mutant may end the process: code is called that does not look at what it is handed
+            self.is_dangerous = bool(foreign_calls(lambda: target.grads_at(base)))
         self.sources = rewrite(codes).sources
         if not self.sources:
             raise TargetError(

@@ -9,13 +9,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
+from multiprocessing import active_children
 from typing import TypeAlias
 
 import numpy as np
 
 from gradcheck._checking.check import as_subject
 from gradcheck._common.errors import TargetError
-from gradcheck._common.workers import workers
+from gradcheck._common.workers import CAN_FORK, ChildEndedError, run_in_copy, workers
 from gradcheck._mutation.mutation_audit import MutantResult, MutationAudit
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
@@ -25,6 +26,10 @@ from gradcheck.report.mutation_records import MutationReport
 Progress: TypeAlias = Callable[[int, int], None]
 #: mutants that are handed out to each worker ahead: one that it judges, and one that waits for it
 MUTANTS_AHEAD = 2
+#: seconds that a worker may take until it judges its first mutant
+WORKER_START = 60.0
+#: how a mutant was killed that took its process with it
+ENDS_PROCESS = "ends the process"
 
 
 def mutate(
@@ -34,6 +39,7 @@ def mutate(
     seed: int = 0,
     budget: float | None = None,
     jobs: int = 1,
+    isolated: bool = False,
     progress: Progress | None = None,
 ) -> MutationReport:
     """Plant bugs in a backward, one at a time, and see which of them its check finds.
@@ -44,6 +50,8 @@ def mutate(
         seed: Seeds the checks, and the order in which mutants are tried.
         budget: Seconds; mutants that are not begun by then are left untried. All are tried if it is None.
         jobs: Processes that share the mutants; the factory must be importable by them if there is more than one.
+        isolated: Judge mutants in a process of their own even if there is one job: a mutant that ends the process is
+            counted then. It is so anyway where the code calls functions of C, which a mutant may make crash.
         progress: Called as ``progress(done, all)``.
 
     Raises:
@@ -56,11 +64,11 @@ def mutate(
     audit = MutationAudit(subject, full, seed)
     order = np.random.default_rng(seed).permutation(len(audit.mutants)).tolist()
     queue = _Queue(order, None if budget is None else started + budget, progress or (lambda *_: None))
-    if jobs > 1:
-        _Pool(queue, _pickled(subject), full, seed, jobs).judge()
+    if jobs > 1 or isolated or (audit.is_dangerous and not CAN_FORK):
+        _Pool(queue, _pickled(subject), full, seed, jobs, _patience(audit)).judge()
     else:
         while (index := queue.next()) is not None:
-            queue.finish(index, audit.outcome_of(index))
+            queue.finish(index, _outcome_of(audit, index))
     late: MutantResult = "untried", "the time was up"
     mutations = tuple(audit.described(i, *queue.results.get(i, late)) for i in range(len(audit.mutants)))
     return MutationReport(subject.name, mutations, seed, time.perf_counter() - started)
@@ -85,6 +93,15 @@ class _Queue:
         self.progress(len(self.results), self.total)
 
 
+class _HangingError(Exception):
+    """No worker gives any result."""
+
+
+def _patience(audit: MutationAudit) -> float:
+    """What the audit grants a mutant, twice, and for the worker to begin."""
+    return 2 * audit.patience + WORKER_START
+
+
 @dataclass
 class _Pool:
     """Worker processes that share the mutants; one that a mutant ends is replaced, and the mutant is counted."""
@@ -94,6 +111,8 @@ class _Pool:
     full: bool
     seed: int
     jobs: int
+    #: seconds without any result after which the workers hang in code that cannot be interrupted
+    patience: float | None = None
     running: dict[Future[MutantResult], int] = field(default_factory=dict)
 
     def judge(self) -> None:
@@ -105,9 +124,10 @@ class _Pool:
                     self._submit(pool, first)
                     self._drain(pool, 1 if is_alone else MUTANTS_AHEAD * self.jobs, is_alone)
                     is_alone = False
-                except BrokenProcessPool:
+                except (BrokenProcessPool, _HangingError) as error:
                     if is_alone:
-                        self.queue.finish(first, ("killed", "ends the process"))
+                        how = "hangs" if isinstance(error, _HangingError) else ENDS_PROCESS
+                        self.queue.finish(first, ("killed", how))
                     else:
                         self.queue.waiting[:0] = [i for i in self.running.values() if i not in self.queue.results]
                     is_alone = not is_alone
@@ -121,7 +141,12 @@ class _Pool:
                 except BrokenProcessPool:
                     self.queue.waiting.insert(0, index)
                     raise
-            for done in wait(self.running, return_when=FIRST_COMPLETED).done:
+            finished = wait(self.running, self.patience, return_when=FIRST_COMPLETED).done
+            if not finished:
+                for worker in active_children():
+                    worker.kill()
+                raise _HangingError
+            for done in finished:
                 self.queue.finish(self.running[done], done.result())
                 del self.running[done]
 
@@ -144,4 +169,14 @@ def _audit_in_worker(factory: bytes, full: bool, seed: int) -> MutationAudit:
 
 
 def _judge_in_worker(factory: bytes, full: bool, seed: int, index: int) -> MutantResult:
-    return _audit_in_worker(factory, full, seed).outcome_of(index)
+    return _outcome_of(_audit_in_worker(factory, full, seed), index)
+
+
+def _outcome_of(audit: MutationAudit, index: int) -> MutantResult:
+    """What becomes of a mutant; one that may write where it likes is judged in a process that ends with it."""
+    if not (audit.is_dangerous and CAN_FORK):
+        return audit.outcome_of(index)
+    try:
+        return run_in_copy(lambda: audit.outcome_of(index), 2 * audit.patience)
+    except ChildEndedError as error:
+        return "killed", "hangs" if error.is_late else ENDS_PROCESS

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradcheck._usercode.foreign import is_foreign_call
 from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.profiling import run_profiled
 from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.scope import Scope
 from gradcheck._usercode.source import Edit, Source, first_line
 
 #: other variables that one is replaced by: with all of them most mutants would be of this operator
@@ -88,12 +90,20 @@ def mutants_of(statement: Statement, frame: Frame) -> Iterator[Mutant]:
     value = getattr(node, "value", None)
     if value is None or (isinstance(node, ast.Expr) and isinstance(value, ast.Constant)):
         return  # a docstring computes nothing
+    if _calls_foreign(value, frame):
+        return  # not what is handed to code that does not look at it, nor what it gives
     for operator in OPERATORS:
         for part in [node] if operator.changes_statements else _expressions(value):
             for edit in operator.edits(part, frame):
                 if edit not in seen:
                     seen.add(edit)
                     yield Mutant(operator.name, statement, edit)
+
+
+def _calls_foreign(value: ast.expr, frame: Frame) -> bool:
+    """Whether a statement calls code without Python source that is not NumPy's."""
+    scope = Scope(frame, {})
+    return any(isinstance(node, ast.Call) and is_foreign_call(node, scope) for node in ast.walk(value))
 
 
 def _expressions(value: ast.expr) -> list[ast.AST]:

@@ -18,6 +18,7 @@ from types import CodeType
 import numpy as np
 
 from gradcheck._common.arrays import Sizes, Values, as_complex, moved
+from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
@@ -37,6 +38,8 @@ from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, split_lines
 from gradcheck.report.codes import FindingCode
 
+#: the part of the time that the search has here; the rest is for verifying, and for the trace
+SHARE_OF_TIME = 0.6
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
 #: gradients that are mended one by one where nothing mends all; of more, faults share what they spoil
@@ -140,6 +143,8 @@ class Found:
     codes: list[CodeType] = field(default_factory=list)
     evaluations: int = 0
     stages: list[Stage] = field(default_factory=list)
+    #: whether the time was up before the search was through
+    is_cut: bool = False
 
     def after(self, stage: Stage) -> Found:
         """What was found by the end of a stage; the faults that only later edits mend have no edit."""
@@ -186,6 +191,8 @@ def find_by_tape(
 ) -> Found | None:
     """What the tape tells at the first point at which it can be believed and something is wrong; None if at none.
 
+    Where the time is up, what was found by then.
+
     Args:
         subject: What is checked.
         seed: The seed of the check.
@@ -194,20 +201,32 @@ def find_by_tape(
         common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
         is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
     """
+    outer = current_clock()
+    clock = Clock(SHARE_OF_TIME * outer.left, outer)
     for points in points_of(subject, seed, failing, common):
+        found = Found()
         try:
-            found = _find_at(points, subject, expected, is_impure=is_impure)
+            with limited(clock):
+                if _find_at(points, subject, expected, found, is_impure=is_impure) is not None:
+                    return found
+                continue
         except (TargetError, RebindError, SyntaxError):
             continue
-        if found is not None:
-            return found
+        return _as_far_as_it_went(found)
     return None
 
 
+def _as_far_as_it_went(found: Found) -> Found:
+    """What is told of a search whose time was up: a statement is accused only if it is the only one to suspect."""
+    found.is_cut = True
+    if not found.faults and found.last is not None and len(found.last.alone) == 1:
+        found.faults.append(_unmended(found.last.alone[0], set(found.still_wrong)))
+    return found
+
+
 def _find_at(
-    points: Sequence[Point], subject: Target | TargetFactory, expected: set[str], *, is_impure: bool
+    points: Sequence[Point], subject: Target | TargetFactory, expected: set[str], found: Found, *, is_impure: bool
 ) -> Found | None:
-    found = Found()
     while len(found.faults) < MOST_ROUNDS:
         with ExitStack() as stack:
             if found.edits:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._common.arrays import Array
+from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError
 from gradcheck._repair.by_running import MOST_ALTERNATIVES
 from gradcheck._repair.edits import candidate_edits
@@ -287,6 +288,7 @@ class _ByValue:
     def _gives(self, code: CodeType, local: dict[str, Any], glob: dict[str, Any], expected: dict[int, Array]) -> bool:
         display = getattr(self.node, "value", None)
         assert isinstance(display, ast.expr)
+        look()
         try:
             value = eval(code, glob, dict(local))
             for position, right in expected.items():

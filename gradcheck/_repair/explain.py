@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Sizes, Values
+from gradcheck._common.clock import current_clock, limited
 from gradcheck._common.errors import TargetError
+from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import Search, rank_statements
 from gradcheck._repair.by_tape import Found, find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
 from gradcheck._repair.line_findings import line_finding
-from gradcheck._repair.strategies import FEW_RUNS, Case, Content, find_repair
+from gradcheck._repair.strategies import FEW_RUNS, MOST_UNMENDED, Case, Content, Outcome, find_repair
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
@@ -25,8 +27,9 @@ from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults
 from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
+from gradcheck._usercode.foreign import ForeignCall, foreign_calls
 from gradcheck._usercode.patching import Patch, RebindError
-from gradcheck.report.records import Finding
+from gradcheck.report.records import CutStage, Finding
 
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
 LARGER = (64.0, 1024.0)
@@ -35,6 +38,10 @@ IN_FLOAT32 = "cannot locate a line in float32: its rounding hides which value is
 OTHERS_ARE_WRONG = (
     "cannot locate a line: the trace finds other gradients wrong than the check did, as happens where code "
     "calculates in less than double precision"
+)
+FOREIGN = (
+    "no line is looked for: {where} is called, whose code cannot be seen, and an edit or a perturbation before such a "
+    "call could end the process; compare what it returns with the same in NumPy"
 )
 TOO_LARGE = (
     "cannot locate a line: the backward computes too much at these sizes to be traced; "
@@ -54,6 +61,8 @@ class Explanation:
     rest: tuple[str, ...] = ()
     #: by file, the lines that could be at fault
     suspects: frozenset[tuple[str, int]] = frozenset()
+    #: what was under way when the time was up; None if all was looked for
+    cut: CutStage | None = None
 
     @property
     def whole(self) -> bool:
@@ -90,12 +99,37 @@ class Question:
 
 
 def explain(question: Question) -> Explanation:
-    """Trace the backward where it is wrong, and mend it."""
+    """Trace the backward where it is wrong, and mend it; where the time is up, as far as that went."""
+    foreign = foreign_calls(lambda: _run_once(question))
+    if foreign:
+        return Explanation(note=FOREIGN.format(where=_in_words(foreign)))
+    clock = current_clock()
     with _nan_filled_np_empty():
-        taped = _explain_by_tape(question)
-        if taped.whole or (question.is_impure and not question.expected_wrong):
+        taped, traced = Explanation(cut="lines"), Explanation(cut="lines")
+        with limited(clock):
+            taped = _explain_by_tape(question)
+        if taped.whole or clock.is_up or (question.is_impure and not question.expected_wrong):
             return taped
-        return _with_certificate(taped, _explain_by_trace(question))
+        with limited(clock):
+            traced = _explain_by_trace(question)
+        return _with_certificate(taped, traced)
+
+
+def _run_once(question: Question) -> None:
+    """The loss and the gradients, where it is known to fail."""
+    subject = question.subject
+    try:
+        target = subject.build(question.seed, question.failing) if isinstance(subject, TargetFactory) else subject
+        with opened(target, question.seed):
+            target.grads_at(target.values())
+    except TargetError:
+        return  # what it has called by then is known
+
+
+def _in_words(calls: Sequence[ForeignCall]) -> str:
+    """The first of each name, with its place."""
+    first = {call.name: call for call in reversed(calls)}.values()
+    return ", ".join(f"{call.name} ({shown_path(call.file)}:{call.line})" for call in reversed(list(first)))
 
 
 def _explain_by_trace(question: Question) -> Explanation:
@@ -122,14 +156,26 @@ def _explain_by_tape(question: Question) -> Explanation:
         return Explanation(note=f"the tape could not follow the backward: {error}")
     if found is None:
         return Explanation()
-    for stage in reversed(found.stages):  # all edits together, or as many of the first as the check is content with
-        part = found.after(stage)
-        # what was judged with a factor divided out holds only with the edit that takes the factor out of the code
-        if (question.common is None or stage.factor == 1.0) and _accepts(question, part, _mended_laws(question, part)):
-            findings = tape_findings(part, verified=True)
-            return Explanation(findings, part.patch, found.evaluations, rest=part.still_wrong)
+    cut: CutStage | None = "lines" if found.is_cut else None
+    is_judged = False
+    with limited(current_clock()):
+        for stage in reversed(found.stages):  # all edits together, or as many of the first as the check is content with
+            part = found.after(stage)
+            # what was judged with a factor divided out holds only with the edit that takes the factor out of the code
+            is_complete = question.common is None or stage.factor == 1.0
+            if is_complete and _accepts(question, part, _mended_laws(question, part)):
+                findings = tape_findings(part, verified=True)
+                return Explanation(findings, part.patch, found.evaluations, rest=part.still_wrong, cut=cut)
+        is_judged = True
     findings = tape_findings(found, verified=False)
-    return Explanation(findings, None, found.evaluations, rest=found.still_wrong, suspects=_suspected_lines(found))
+    return Explanation(
+        findings,
+        None,
+        found.evaluations,
+        rest=found.still_wrong,
+        suspects=_suspected_lines(found),
+        cut=cut if is_judged else "verifying",
+    )
 
 
 def _mended_laws(question: Question, found: Found) -> frozenset[str]:
@@ -166,10 +212,13 @@ def _with_certificate(taped: Explanation, traced: Explanation) -> Explanation:
     traced.evaluations += taped.evaluations
     if traced.whole:
         return traced
+    traced.cut = taped.cut or traced.cut
+    if traced.patch is None and taped.cut and not taped.suspects:
+        return replace(traced, findings=[])  # nobody has asked whether they could be at fault
     if not taped.findings:
         return replace(traced, note=traced.note or ("" if traced.findings else taped.note))
     if taped.patch is not None and (traced.patch is None or len(taped.rest) <= len(traced.rest)):
-        return replace(taped, evaluations=traced.evaluations)
+        return replace(taped, evaluations=traced.evaluations, cut=traced.cut)
     if traced.patch is not None:
         return traced
     kept = [one for one in traced.findings if (one.file, one.line) in taped.suspects]
@@ -208,7 +257,7 @@ def _explain_factory(question: Question, factory: TargetFactory) -> Explanation:
             result = _explain_at_sizes(question, factory, sizes)
             if result.findings:
                 break
-    if not result.findings or result.whole or question.few_edits:
+    if not result.findings or result.whole or result.cut or question.few_edits:
         return result
     # in one step of time what is wrong in one place does not spread to all others
     short = _one_step(factory, question.seed, tried[-1])
@@ -282,14 +331,18 @@ def _explain_at_point(question: Question, trace: Trace, rebuild: Callable[[], Ta
     search = Search(trace, around, rebuild)
     if question.few_edits:
         search.limit = min(search.limit, FEW_RUNS)
-    outcome = find_repair(Case(trace, search, question.content, wrong, traced), divisor)
+    outcome: Outcome | None = None
+    with limited(current_clock()):
+        outcome = find_repair(Case(trace, search, question.content, wrong, traced), divisor)
+    cut: CutStage | None = "lines" if outcome is None else None
+    outcome = outcome or Outcome(traced[:MOST_UNMENDED])
     if not outcome.repairs:
-        return None
+        return None if cut is None else Explanation(cut=cut)
     findings = [line_finding(repair, trace, outcome.patch) for repair in outcome.repairs]
     if question.common is not None and not any(repair.kind == "reduction" for repair in outcome.repairs):
         # these edits were judged with the factor divided out, which no edit takes out of the code
-        return Explanation([_unverified(one) for one in findings], None, trace.evaluations, rest=wrong)
-    return Explanation(findings, outcome.patch, trace.evaluations, rest=outcome.still_wrong)
+        return Explanation([_unverified(one) for one in findings], None, trace.evaluations, rest=wrong, cut=cut)
+    return Explanation(findings, outcome.patch, trace.evaluations, rest=outcome.still_wrong, cut=cut)
 
 
 def _unverified(finding: Finding) -> Finding:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
+from gradcheck._common.clock import look
 from gradcheck._common.errors import call_user_code
 from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
 from gradcheck._targets.target import Target
@@ -34,6 +35,7 @@ def drive(
     gradients: bool = True,
 ) -> Outcome:
     """The loss, then the gradients; `before` and `between` are called with what is known by then."""
+    look()
     outcome, problem = Outcome(), target.problem
     if isinstance(problem, VjpProblem):
         _drive_vjp(problem, values, before, between, outcome, gradients)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
+from gradcheck._common.clock import look
 from gradcheck._tape.nodes import Array, Node
 
+#: nodes between two looks at the clock
+NODES_A_LOOK = 256
 #: what is told of each use of a value: the consumer's index, which of its inputs, and what comes back through it
 Use = Callable[[int, int, Array], None]
 
@@ -30,6 +33,8 @@ def sweep(
         found[index] = np.asarray(seed, np.float64)
     with np.errstate(all="ignore"):
         for index in range(max(seeds), -1, -1):
+            if not index % NODES_A_LOOK:
+                look()
             g = found[index]
             if g is None:
                 continue

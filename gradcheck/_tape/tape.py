@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError
 from gradcheck._tape.buffers import Buffer, Geometry, owner_of, scattered
 from gradcheck._tape.nodes import Array, Call, Cell, Node, Pull, is_value
@@ -19,6 +20,8 @@ Region: TypeAlias = Geometry | Array
 #: an object, its node, and the version of the memory at which it was that
 Entry: TypeAlias = tuple[Any, Node, Buffer | None, Node | None]
 
+#: nodes between two looks at the clock
+NODES_A_LOOK = 256
 #: aliases made for a name or an argument, and all others
 _OF_NAMES = frozenset({"pass", "argument", "value"})
 _ALIASES = _OF_NAMES | {"element", "return", "yield", "call"}
@@ -160,6 +163,8 @@ class Tape:
         operands: tuple[int, ...] = (),
     ) -> Node:
         """One more node."""
+        if not len(self.nodes) % NODES_A_LOOK:
+            look()
         place, execution = at
         node = Node(len(self.nodes), op, inputs, pulls, shape, cell, place, execution, self.call, operands)
         self.nodes.append(node)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Sizes
+from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
 from gradcheck._targets.target import Target
@@ -53,6 +54,7 @@ class TargetFactory:
 
     def build(self, seed: int, sizes: Sizes) -> Target:
         """The target at these sizes; the same seed gives the same one."""
+        look()
         where = f"{self.name}({', '.join(['rng', *(f'{name}={value}' for name, value in sizes.items())])})"
         before, made = UserState([self.make]), None
         try:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
+from gradcheck._common.clock import look
 from gradcheck._targets.problems import (
     Batched,
     FunctionProblem,
@@ -146,10 +147,12 @@ class Target:
 
     def loss_at(self, values: Values) -> Any:
         """What ``loss()`` returns with the parameters at `values`; those of a wider dtype replace the entries."""
+        look()
         return self.problem.loss_at(values)
 
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:
         """What ``batched(name, copies)`` returns with the parameters at `values`."""
+        look()
         return self.problem.losses_at(values, name, copies)
 
     def grads_at(self, values: Values) -> Any:
@@ -160,6 +163,7 @@ class Target:
 
     def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
         """What ``loss()`` returns with the parameters at `values`, and then what ``grads()`` does; to be closed."""
+        look()
         return self.problem.loss_then_grads_at(values)
 
     # -- what is put back ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradcheck._common.arrays import Array
+from gradcheck._common.clock import look
 from gradcheck._tracing.adjoints import Adjoint
 from gradcheck.report.evidence import Label
 
@@ -121,6 +122,7 @@ class Library:
     def _matched(self, size: int, flats: list[Array]) -> list[Match | None]:
         if size not in self._matrices:
             return [None] * len(flats)
+        look()
         matrix, norms = self._matrices[size]
         stacked = np.array(flats)
         lengths = np.sqrt(np.einsum("ij,ij->i", stacked, stacked))

@@ -11,6 +11,7 @@ from gradcheck.report.phrases import (
     format_small,
     format_worst_entry,
     headline,
+    notes,
     reasons,
     worst_first,
 )
@@ -22,7 +23,7 @@ def to_markdown(report: ReportRecord) -> str:
     lines = [f"### {VERDICT_SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
     for number, finding in enumerate(report.findings, 1):
         lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]
-    lines += [f"- {_escaped(note)}" for note in report.notes]
+    lines += [f"- {_escaped(note)}" for note in notes(report)]
     for reason, gradients in reasons(report).items():
         lines.append(f"- {', '.join(_code(gradient.name) for gradient in gradients)}: {_escaped(reason)}")
     lines += [

@@ -74,21 +74,26 @@ class MutationReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there were mutants, and none survived."""
-        return bool(self.killed) and not self.survived
+        """Whether there were mutants, all were tried, and none survived."""
+        return bool(self.killed) and not self.survived and not self.untried
 
     @property
     def exit_status(self) -> int:
-        """0 all killed, 1 some survived, 3 nothing was tried."""
-        return 1 if self.survived else 0 if self.killed else 3
+        """0 all killed, 1 some survived, 3 none survived, but there was nothing to try or no time for all of it."""
+        return 1 if self.survived else 0 if self.ok else 3
 
     @property
     def summary(self) -> str:
         """One line: how many were killed, and what became of the others."""
-        sign = "✗" if self.survived else "✓" if self.killed else "?"
+        sign = "✗" if self.survived else "✓" if self.ok else "?"
         counted = len(self.killed) + len(self.survived)
         parts = [f"{len(self.equivalent)} change no gradient", f"{len(self._of('forward'))} change the loss"]
-        parts += [f"{len(self.untried)} untried: the time was up"] if self.untried else []
+        total = len(self.mutations)
+        parts += (
+            [f"{total - len(self.untried)} of {total} tried, {len(self.untried)} untried: the time was up"]
+            if self.untried
+            else []
+        )
         said = f"{len(self.killed)} of {counted} mutants killed" if counted else "no mutant changes a gradient"
         share = f" ({100 * self.score:.4g}%)" if counted else ""
         return f"{sign} {self.name}: {said}{share} · {' · '.join(parts)} · {self.seconds:.1f} s · seed {self.seed}"

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_apart, format_sizes
+from gradcheck.report.progress_phrases import describe_cuts
 from gradcheck.report.records import Block, Finding, ReportRecord
 
 #: a sign that is read without colour
@@ -76,3 +77,8 @@ def format_worst_entry(gradient: Block) -> tuple[str, str, str]:
     if gradient.verdict == "right":
         return str(list(index)), f"{analytic:.6g}", f"{numerical:.6g}"
     return str(list(index)), *format_apart(analytic, numerical)
+
+
+def notes(report: ReportRecord) -> list[str]:
+    """What else is to be said, what was left undone last."""
+    return [*report.notes, *describe_cuts(report)]

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from gradcheck._common.verdict import Verdict
 from gradcheck.report.evidence import Evidence, FindingRecord
@@ -16,6 +16,8 @@ from gradcheck.report.finding_phrases import describe
 SCHEMA = "gradcheck.report"
 #: grows where a field changes its meaning or goes; a new field alone leaves it
 VERSION = 1
+#: what can be cut short: what says more of wrong gradients, and the search for lines and edits
+CutStage: TypeAlias = Literal["entries", "sizes", "smallest", "lines", "verifying"]
 
 
 class Worst(NamedTuple):
@@ -95,6 +97,19 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Work that was left undone when its time was up, or at Ctrl-C; no verdict rests on it.
+
+    `seconds` is the time that there was for it, None if there was no limit; `left` is how many sizes were not tried.
+    """
+
+    stage: CutStage
+    seconds: float | None = None
+    is_interrupt: bool = False
+    left: int = 0
+
+
+@dataclass(frozen=True)
 class ReportRecord:
     """Everything a check found out, as data; `gradcheck.report.report.Report` adds the forms in which it is read."""
 
@@ -114,6 +129,8 @@ class ReportRecord:
     doc: str = ""
     #: what else is to be said, a line each
     notes: tuple[str, ...] = ()
+    #: what was left undone, since the time for it was up
+    cuts: tuple[Cut, ...] = ()
     #: by file, the edits that together make everything right that was found, if there are any: each replaces
     #: the text from (line, byte) to (line, byte)
     patch: dict[str, list[tuple[int, int, int, int, str]]] = field(default_factory=dict)
@@ -122,6 +139,11 @@ class ReportRecord:
     def ok(self) -> bool:
         """True only when every gradient is right and every law holds."""
         return self.verdict == "right"
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether Ctrl-C cut it short once the verdict was known."""
+        return any(cut.is_interrupt for cut in self.cuts)
 
     @property
     def exit_status(self) -> int:

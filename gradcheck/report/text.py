@@ -17,6 +17,7 @@ from gradcheck.report.phrases import (
     format_small,
     format_worst_entry,
     headline,
+    notes,
     reasons,
     worst_first,
 )
@@ -29,32 +30,56 @@ WIDTH = 118
 
 def to_text(report: ReportRecord) -> str:
     """The report as plain text."""
+    return as_text(to_rich(report))
+
+
+def as_text(part: RenderableType) -> str:
+    """A part of a report as plain text."""
     out = io.StringIO()
-    Console(file=out, width=WIDTH, force_terminal=False, highlight=False, legacy_windows=False).print(to_rich(report))
+    Console(file=out, width=WIDTH, force_terminal=False, highlight=False, legacy_windows=False).print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def to_rich(report: ReportRecord) -> RenderableType:
     """The report for `rich.print`."""
+    return Group(*_title(report), *_found(report), *_judged(report), _cost(report))
+
+
+def verdict_to_rich(report: ReportRecord) -> RenderableType:
+    """What is known before lines are looked for: the verdict and the table."""
+    return Group(*_title(report), *_judged(report))
+
+
+def rest_to_rich(report: ReportRecord) -> RenderableType:
+    """What `verdict_to_rich` left out of the same report."""
+    return Group(*_found(report), _cost(report))
+
+
+def _title(report: ReportRecord) -> list[RenderableType]:
     title = Text.assemble(
         (f"{VERDICT_SIGNS[report.verdict]} {report.name}: {report.verdict}", STYLES[report.verdict]),
         f" · {headline(report)}",
     )
-    parts: list[RenderableType] = [title]
-    if report.doc:
-        parts.append(_indented(Text(report.doc, style="dim")))
-    parts += [_indented(_finding(number, finding), 2) for number, finding in enumerate(report.findings, 1)]
+    return [title, _indented(Text(report.doc, style="dim"))] if report.doc else [title]
+
+
+def _found(report: ReportRecord) -> list[RenderableType]:
+    parts = [_indented(_finding(number, finding), 2) for number, finding in enumerate(report.findings, 1)]
     for reason, gradients in reasons(report).items():
         parts.append(
             _indented(Text(f"? {', '.join(gradient.name for gradient in gradients)}: {reason}", style="yellow"))
         )
-    parts += [_indented(Text(note, style="yellow")) for note in report.notes]
-    parts.append(_indented(_table(report)))
+    return [*parts, *(_indented(Text(note, style="yellow")) for note in notes(report))]
+
+
+def _judged(report: ReportRecord) -> list[RenderableType]:
     holding = ", ".join(law.name for law in report.laws.values() if law.holds)
-    if holding:
-        parts.append(_indented(Text(f"laws that hold: {holding}", style="dim")))
-    parts.append(_indented(Text(footer(report), style="dim")))
-    return Group(*parts)
+    laws = [_indented(Text(f"laws that hold: {holding}", style="dim"))] if holding else []
+    return [_indented(_table(report)), *laws]
+
+
+def _cost(report: ReportRecord) -> RenderableType:
+    return _indented(Text(footer(report), style="dim"))
 
 
 def _finding(number: int, finding: Finding) -> RenderableType:

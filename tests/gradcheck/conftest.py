@@ -7,7 +7,16 @@ import pytest
 from gradcheck._checking import check as _check
 
 #: about lines, or about what a user sees
-WITH_LINES = {"test_trace", "test_edits", "test_findings", "test_verifier", "test_plugin", "test_cli", "test_fix_files"}
+WITH_LINES = {
+    "test_trace",
+    "test_edits",
+    "test_findings",
+    "test_verifier",
+    "test_plugin",
+    "test_cli",
+    "test_fix_files",
+    "test_pace",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ import pytest
 
 from gradcheck import cli, cli_session
 from gradcheck._checking import check as _check
+from gradcheck._repair import explain as _explain
 
 HEAD = """
 import os
@@ -557,3 +558,73 @@ def test_reader_that_has_gone(arguments: list[str]) -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait() == 141
+
+
+# -- the verdict first -------------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_is_printed_before_lines_are_looked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for a line, or ends the wait, would not see what is known; or the table would be printed twice."""
+    seen: list[str] = []
+    found = _explain.explain
+    monkeypatch.setattr(_explain, "explain", lambda one: seen.append(capsys.readouterr().out) or found(one))
+    assert cli.main(["check", "wrong.py"]) == 1
+    assert seen[0].startswith("✗ wrong: wrong · 1 of 1 gradients wrong")
+    assert "± bar" in seen[0]
+    rest = capsys.readouterr().out
+    assert "± bar" not in rest
+    assert "  1. " in rest
+    assert "evaluations of the loss" in rest
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """What is known would be lost, the status be that of no verdict, or the next target be begun."""
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_explain, "explain", interrupted)
+    assert cli.main(["check", "wrong.py", "right.py", *options]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("wrong") >= 1
+    assert "right.py" not in out
+    assert "right.py was not begun: interrupted" in err
+    if options:
+        assert [cut["is_interrupt"] for cut in objects(out)[0]["cuts"]] == [True]
+    else:
+        assert "not finished, interrupted" in out
+
+
+def test_budget_and_no_explain_reach_the_check(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option would be taken and have no effect."""
+    given: list[tuple[bool, float]] = []
+    plain = _check.check
+
+    def noting(subject: Any, **options: Any) -> Any:
+        given.append((options["explain"], options["budget"]))
+        return plain(subject, **options)
+
+    monkeypatch.setattr(_check, "check", noting)
+    assert cli.main(["check", "wrong.py", "--no-explain"]) == 1
+    assert "  1. " not in capsys.readouterr().out
+    assert cli.main(["check", "right.py", "--budget", "2.5"]) == 0
+    assert given == [(False, 30.0), (True, 2.5)]
+
+
+def test_progress_beside_a_terminal_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of a long check would be empty until its end."""
+    monkeypatch.setattr(cli_session, "PROGRESS_DELAY", 0.01)
+    monkeypatch.setattr(cli_session, "PROGRESS_INTERVAL", 0.01)
+    monkeypatch.setattr(cli_session, "LINE_EVERY", 0.05)
+    assert cli.main(["check", "slow.py", "--size", "N=60"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gradcheck: slow.py::slow: ")]
+    assert any("checking · " in line and "evaluations" in line for line in lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree
+from typing import Any
 
 # A run of pytest inside this process forgets what it was the first to import, and NumPy cannot be imported twice.
 import hypothesis  # noqa: F401
@@ -12,7 +13,8 @@ import numpy  # noqa: F401
 import pytest
 
 from gradcheck import plugin
-from gradcheck._checking import check  # noqa: F401
+from gradcheck._checking import check as _check
+from gradcheck._repair import explain as _explain
 from gradcheck.report import text  # noqa: F401
 
 MODELS = """
@@ -94,6 +96,8 @@ def test_marked_tests_run_with_the_option(pytester: pytest.Pytester) -> None:
     [
         ([], "--gradcheck --gradcheck-seed=0"),
         (["--gradcheck-seed=7", "--gradcheck-full"], "--gradcheck --gradcheck-full --gradcheck-seed=7"),
+        (["--gradcheck-budget=5"], "--gradcheck --gradcheck-budget=5 --gradcheck-seed=0"),
+        (["--gradcheck-no-explain"], "--gradcheck --gradcheck-no-explain --gradcheck-seed=0"),
     ],
 )
 def test_header_says_how_to_replay(pytester: pytest.Pytester, arguments: list[str], shown: str) -> None:
@@ -136,11 +140,14 @@ def test_marker_is_registered(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ("sede=1", "takes full and seed by name, got sede"),
-        ("3", "takes full and seed by name, got 3"),
+        ("sede=1", "takes full, seed, explain and budget by name, got sede"),
+        ("3", "takes full, seed, explain and budget by name, got 3"),
         ("seed=-1", "has seed=-1: expected an integer of at least 0"),
         ("seed=True", "has seed=True: expected an integer of at least 0"),
         ("full='no'", "has full='no': expected True or False"),
+        ("explain=0", "has explain=0: expected True or False"),
+        ("budget=0", "has budget=0: expected seconds above 0, or None for no limit"),
+        ("budget='1'", "has budget='1': expected seconds above 0, or None for no limit"),
     ],
 )
 def test_marker_arguments_that_make_no_sense_are_refused(pytester: pytest.Pytester, marker: str, message: str) -> None:
@@ -595,7 +602,7 @@ def test_xdist_with_one_worker(pytester: pytest.Pytester) -> None:
         [
             "✗ cube: wrong · 1 of 1 gradients wrong",
             "E *GradientError: ✗ times3: wrong · 1 of 1 gradients wrong",
-            "*::test_marked: the marker gradcheck takes full and seed by name, got sede",
+            "*::test_marked: the marker gradcheck takes full, seed, explain and budget by name, got sede",
             "wrong: cube, 1 gradient, * evaluations (cells.py::cube)",
             "2 right, 2 wrong",
         ]
@@ -668,3 +675,96 @@ def test_factory_without_a_code_object_has_a_place(pytester: pytest.Pytester) ->
 def test_traceback_without_frames_of_ours() -> None:
     """Where there is no traceback at all, showing the error would fail itself."""
     assert plugin._user_frames(None) is None
+
+
+# -- lines, and the time for them --------------------------------------------------------------------------------------
+
+
+def of_test(file: str) -> str:
+    """The file without its import."""
+    return file.partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("keys", "arguments", "marker", "has_lines"),
+    [
+        ({}, [], "", True),
+        ({"gradcheck_explain": "false"}, [], "", False),
+        ({"gradcheck_explain": "false"}, [], "explain=True", True),
+        ({}, ["--gradcheck-no-explain"], "", False),
+        ({}, [], "explain=False", False),
+    ],
+)
+def test_lines_are_looked_for_unless_unwanted(
+    pytester: pytest.Pytester, keys: dict[str, str], arguments: list[str], marker: str, has_lines: bool
+) -> None:
+    """An option of the marker, the command line or the ini file would have no effect."""
+    ini(pytester, **keys)
+    pytester.makepyfile(f"import pytest\nfrom models import of\n@pytest.mark.gradcheck({marker})\n{of_test(WRONG)}")
+    result = pytester.runpytest("--gradcheck", *arguments)
+    result.assert_outcomes(failed=1)
+    assert ("  1. " in result.stdout.str()) == has_lines
+
+
+@pytest.mark.parametrize(
+    ("keys", "arguments", "marker", "seconds"),
+    [
+        ({"gradcheck_budget": "7"}, [], "", 7.0),
+        ({"gradcheck_budget": "7"}, ["--gradcheck-budget=6"], "", 6.0),
+        ({"gradcheck_budget": "7"}, ["--gradcheck-budget=6"], "budget=5", 5),
+    ],
+)
+def test_budget_reaches_the_check(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: dict[str, str],
+    arguments: list[str],
+    marker: str,
+    seconds: float,
+) -> None:
+    """A budget of the marker, the command line or the ini file would have no effect."""
+    given: list[float] = []
+    plain = _check.check
+
+    def noting(subject: Any, **options: Any) -> Any:
+        given.append(options["budget"])
+        return plain(subject, **options)
+
+    monkeypatch.setattr(_check, "check", noting)
+    ini(pytester, **keys)
+    pytester.makepyfile(f"import pytest\nfrom models import of\n@pytest.mark.gradcheck({marker})\n{of_test(RIGHT)}")
+    pytester.runpytest("--gradcheck", *arguments).assert_outcomes(passed=1)
+    assert given == [seconds]
+
+
+def test_a_budget_of_the_ini_file_that_is_none(pytester: pytest.Pytester) -> None:
+    """A slip would end in a traceback, or look for no line at all."""
+    ini(pytester, gradcheck_budget="soon")
+    result = pytester.runpytest("--gradcheck")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: gradcheck_budget in the ini file: 'soon' is not a time: *"])
+
+
+def test_ctrl_c_while_lines_are_looked_for_ends_the_run_with_the_verdict(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict would be lost, or the next test be begun."""
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_explain, "explain", interrupted)
+    pytester.makepyfile(WRONG + RIGHT)
+    result = pytester.runpytest("--gradcheck")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*not finished, interrupted: *", "*interrupted while lines were looked for*"])
+
+
+def test_bugs_that_were_not_tried_are_no_pass(pytester: pytest.Pytester) -> None:
+    """A check would pass for strong of which two bugs in a hundred were tried."""
+    pytester.makepyfile(cells=TARGETS.partition("@gradcheck.target\ndef cube")[0])
+    ini(pytester, gradcheck_files="cells.py")
+    result = pytester.runpytest_subprocess("--gradcheck-mutate", "--gradcheck-budget=0.001", "cells.py")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["* of * tried, * untried: the time was up*", "*larger --gradcheck-budget*"])
+    assert result.ret == 3

@@ -24,15 +24,16 @@ def config(given: dict[str, Any], ini: dict[str, Any]) -> Any:
     return SimpleNamespace(getoption=given.get, getini=ini.__getitem__)
 
 
-INI = {"gradcheck_full": False, "gradcheck_seed": "8"}
+INI = {"gradcheck_full": False, "gradcheck_seed": "8", "gradcheck_explain": True, "gradcheck_budget": "30"}
+LINES = {"explain": True, "budget": 30.0}
 
 
 def test_ini_file_then_command_line_then_marker() -> None:
     """A setting would lose to one that is less specific."""
-    assert read_options(config({}, INI), None) == {"full": False, "seed": 8}
-    assert read_options(config({"gradcheck_seed": 0}, INI), None) == {"full": False, "seed": 0}
+    assert read_options(config({}, INI), None) == {"full": False, "seed": 8, **LINES}
+    assert read_options(config({"gradcheck_seed": 0}, INI), None) == {"full": False, "seed": 0, **LINES}
     item: Any = SimpleNamespace(iter_markers=lambda _: [pytest.mark.gradcheck(full=True).mark])
-    assert read_options(config({"gradcheck_seed": 0}, INI), item) == {"full": True, "seed": 0}
+    assert read_options(config({"gradcheck_seed": 0}, INI), item) == {"full": True, "seed": 0, **LINES}
 
 
 def test_seed_of_the_ini_file_that_is_none() -> None:

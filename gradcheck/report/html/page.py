@@ -34,6 +34,7 @@ from gradcheck.report.phrases import (
     format_small,
     format_worst_entry,
     headline,
+    notes,
     reasons,
     worst_first,
 )
@@ -130,7 +131,7 @@ def _what_is_wrong(report: ReportRecord, level: int) -> Html:
     parts = []
     if report.findings:
         parts += [heading(level, "What is wrong"), tag("ol", *map(_finding, report.findings), class_="findings")]
-    parts += [paragraph(note) for note in report.notes]
+    parts += [paragraph(note) for note in notes(report)]
     if undecided := _reasons(report):
         parts += [heading(level, "What could not be decided"), tag("ul", *undecided)]
     seen = [gradient.sensitivity for gradient in report.blocks.values() if gradient.sensitivity is not None]

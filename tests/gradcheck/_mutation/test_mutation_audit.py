@@ -279,3 +279,44 @@ def test_a_mutant_is_shown_in_the_style_of_the_file(cell):
     planted = [one for one in report.mutations if one.before.startswith('grads["b"]+=')]
     assert 'grads["b"]=0*(dz.sum(axis=0))' in [one.after for one in planted if one.operator == "= for +="]
     assert "grads['b']" not in "".join(one.after for one in planted)
+
+
+KERNEL = """
+import ctypes
+import os
+import numpy as np
+import gradcheck
+
+
+def copied(x):
+    n = 8 * x.size
+    out = np.zeros_like(x)
+    if n != x.nbytes:
+        os.kill(os.getpid(), 11)  # as it ends if the length is wrong
+    ctypes.memmove(out.ctypes.data, x.ctypes.data, n)
+    return out
+
+
+@gradcheck.target
+def net(rng, *, N=3):
+    w = rng.standard_normal(N)
+
+    def grads():
+        dw = 2 * copied(w)
+        return {"w": dw}
+
+    return gradcheck.Target({"w": w}, lambda: float(np.sum(w ** 2)), grads)
+"""
+
+
+@pytest.mark.parametrize("how", [{}, {"isolated": True}])
+def test_a_mutant_that_crashes_in_c_is_an_outcome(tmp_path, how):
+    """The session that measures a check would be lost, or bugs be planted in what is handed to C."""
+    path = tmp_path / "kernel.py"
+    path.write_text(KERNEL, encoding="utf-8")
+    report = gradcheck.mutate(load(path).net, **how)
+    ways = Counter(one.how for one in report.killed)
+    assert ways["ends the process"] >= 1
+    assert ways["wrong"] >= 1
+    assert report.survived == ()
+    assert not any("memmove" in one.before for one in report.mutations)

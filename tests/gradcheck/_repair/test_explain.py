@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,19 @@ def test_an_edit_beside_a_factor_that_stays_is_not_verified(tmp_path: Path, fact
     assert found.findings
     assert (found.patch is not None) is factor_is_mended
     assert all(one.fix.verified is factor_is_mended for one in found.findings if one.fix)
+
+
+def test_code_that_calls_c_is_not_edited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit before a call into C would end the process."""
+    params, out = {"w": np.arange(1.0, 4.0)}, np.zeros(3)
+
+    def grads() -> Any:
+        size = 8 * len(out)
+        ctypes.memmove(out.ctypes.data, params["w"].ctypes.data, size)
+        return {"w": 3 * out}
+
+    for name in ("_explain_by_tape", "_explain_by_trace"):
+        monkeypatch.setattr(_explain, name, lambda _: pytest.fail("it was edited"))
+    found = explained(Target(params, lambda: float(np.sum(params["w"] ** 2)), grads), {"w"})
+    assert (found.findings, found.patch) == ([], None)
+    assert found.note.startswith("no line is looked for: ctypes.memmove (")

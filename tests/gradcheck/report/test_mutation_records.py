@@ -22,9 +22,18 @@ def test_only_what_changes_a_gradient_counts() -> None:
     assert not report.ok
     assert report.exit_status == 1
     assert report.summary == (
-        "✗ f: 2 of 3 mutants killed (66.67%) · 1 change no gradient · 1 change the loss · 1 untried: the time was up "
-        "· 0.0 s · seed 0"
+        "✗ f: 2 of 3 mutants killed (66.67%) · 1 change no gradient · 1 change the loss · 5 of 6 tried, 1 untried: the "
+        "time was up · 0.0 s · seed 0"
     )
+
+
+def test_what_was_not_tried_is_not_passed_over() -> None:
+    """Two of a thousand bugs, both seen, would pass for a strong check."""
+    report = MutationReport("f", (mutation("killed"), *[mutation("untried")] * 3))
+    assert not report.ok
+    assert report.exit_status == 3
+    assert report.summary.startswith("? f: 1 of 1 mutants killed (100%)")
+    assert "1 of 4 tried, 3 untried: the time was up" in report.summary
 
 
 def test_a_survivor_is_shown_with_what_would_kill_it() -> None:

@@ -25,7 +25,7 @@ from gradcheck.report.evidence import (
     WrongPlace,
     WrongRegion,
 )
-from gradcheck.report.records import Finding
+from gradcheck.report.records import Cut, Finding
 from tests.gradcheck.networks import Rnn, factory
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, hostile
 
@@ -40,6 +40,7 @@ INSIDE = {
     ("report", "blocks"): "*gradient",
     ("report", "laws"): "*law",
     ("report", "trials"): "trial",
+    ("report", "cuts"): "cut",
     ("report", "findings"): "finding",
     ("gradient", "worst"): "worst",
     ("finding", "expected"): "label",
@@ -90,7 +91,7 @@ def with_everything() -> Report:
         FindingCode.WRONG_LINE, ("W",), tuple(found), expected=label, given=label, fix=Fix(1, "a", "b", "", True)
     )
     block = Block("W", (1,), "wrong", worst=Worst((0,), 1.0, 2.0))
-    return Report("x", "wrong", {"W": block}, {}, (finding,), patch={"a.py": [(1, 0, 1, 2, "b")]})
+    return Report("x", "wrong", {"W": block}, {}, (finding,), cuts=(Cut("lines"),), patch={"a.py": [(1, 0, 1, 2, "b")]})
 
 
 @pytest.mark.parametrize("report", [*EVERY_VERDICT, hostile("text"), with_everything()], ids=lambda one: one.name)

@@ -1,0 +1,87 @@
+"""How much time there is for work that may be cut short, and the exception that ends it where it is cut.
+
+`limited` puts a clock in place for a with-block. Whatever takes long asks `look` in between: each run of the user's
+loss or gradients, each sweep, each candidate. Where no clock is in place it costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+#: the time in seconds; the tests let it stand still, so that no report of theirs depends on how fast a machine is
+now: Callable[[], float] = time.monotonic
+
+
+class TimeUpError(BaseException):
+    """The time is up. No Exception: a search that tries edits takes those for a wrong edit, and the user's code may
+    catch them."""
+
+
+class Clock:
+    """So many seconds from now, and no more than the clock around it has left; endless without a number."""
+
+    def __init__(self, seconds: float | None = None, outer: Clock | None = None) -> None:
+        self.ends = math.inf if seconds is None else now() + seconds
+        self.outer = outer
+        #: whether it was Ctrl-C that ended the time
+        self.is_interrupted = False
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; infinite if there is no end."""
+        if self.is_interrupted:
+            return 0.0
+        own = max(0.0, self.ends - now())
+        return own if self.outer is None else min(own, self.outer.left)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether nothing is left."""
+        return self.left <= 0
+
+    def interrupt(self) -> None:
+        """There is no time left from now on, here and around."""
+        self.is_interrupted = True
+        if self.outer is not None:
+            self.outer.interrupt()
+
+    def look(self) -> None:
+        """Raise `TimeUpError` if nothing is left."""
+        if self.is_up:
+            raise TimeUpError
+
+
+_current: ContextVar[Clock | None] = ContextVar("clock", default=None)
+
+
+def look() -> None:
+    """Raise `TimeUpError` if the time is up of the clock that is in place, if there is one."""
+    clock = _current.get()
+    if clock is not None:
+        clock.look()
+
+
+def current_clock() -> Clock:
+    """The clock that is in place; an endless one if there is none."""
+    return _current.get() or Clock()
+
+
+@contextmanager
+def limited(clock: Clock) -> Iterator[None]:
+    """Let the block end, quietly, when the time is up or at Ctrl-C; afterwards the clock tells whether it did.
+
+    A clock around it that is up ends what stands behind the block at the next look.
+    """
+    token = _current.set(clock)
+    try:
+        yield
+    except TimeUpError:
+        pass
+    except KeyboardInterrupt:
+        clock.interrupt()
+    finally:
+        _current.reset(token)
