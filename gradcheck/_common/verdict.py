@@ -13,6 +13,8 @@ BEYOND_DOUBT = 5.0
 MISS_PROBABILITY = 1e-6
 #: above this relative error bar a gradient is not called right: too little was seen
 MAX_RELATIVE_BAR = 1e-2
+#: nobody's mistake is as small as this part of a gradient; and none smaller is promised to be seen
+NEAR_EXACT = 1e-10
 
 
 #: what is known of a gradient, or of the whole target

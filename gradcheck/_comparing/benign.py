@@ -75,9 +75,14 @@ class GradientDoubt:
         """Whether the discrepancy is no larger than what changes at random in the gradient."""
         return self.comparisons.error <= BEYOND_DOUBT * self.comparer.given.noise(self.name)
 
+    @property
+    def part(self) -> float:
+        """The discrepancy, as a part of the gradient."""
+        return self.comparisons.error / self.scale
+
     def is_below(self, part: float) -> bool:
         """Whether the discrepancy is below this part of the gradient."""
-        return self.comparisons.error < part * self.scale
+        return self.part < part
 
     def persists_nearby(self) -> bool:
         """Whether the discrepancy is still the same at a point nearby, as that of a wrong formula is."""
@@ -93,11 +98,8 @@ class GradientDoubt:
         comparer, gradient = self.comparer, self.comparer.gradients[self.name]
         if gradient.size < LARGE_GRADIENT:
             return False
-        worst = find_wrong(comparer.probe(self.name), gradient, comparer.given.rng(self.name)).worst
-        apart = worst.analytic - worst.numerical
-        rest = [one.discrepancy - apart * float(one.direction[self.name][worst.index]) for one in self.comparisons]
-        explained = max(self.comparisons.bar, UNEXPLAINED_PART * self.comparisons.error)
-        return root_mean_square(rest) <= explained and is_entry_clearly_wrong(comparer, self.name, worst)
+        worst = explaining_entry(comparer, self.name, self.comparisons)
+        return worst is not None and is_entry_clearly_wrong(comparer, self.name, worst)
 
 
 @dataclass
@@ -146,6 +148,11 @@ class EntryDoubt:
         """Whether the discrepancy is no larger than what changes at random in the gradient."""
         return abs(self.discrepancy) <= BEYOND_DOUBT * self.comparer.given.noise(self.name)
 
+    @property
+    def part(self) -> float:
+        """The error of the whole gradient, as a part of it."""
+        return self.error
+
     def is_below(self, part: float) -> bool:
         """Whether the error of the whole gradient is below this part of it."""
         return self.error < part
@@ -170,6 +177,15 @@ def benign_reason(doubt: Doubt, excuses: tuple[Excuse, ...]) -> str:
         if reason is not None:
             return reason
     return ""
+
+
+def explaining_entry(comparer: Comparer, name: str, comparisons: Comparisons) -> Worst | None:
+    """The one entry whose error explains the discrepancies; None if it takes more."""
+    worst = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name)).worst
+    apart = worst.analytic - worst.numerical
+    rest = [one.discrepancy - apart * float(one.direction[name][worst.index]) for one in comparisons]
+    explained = max(comparisons.bar, UNEXPLAINED_PART * comparisons.error)
+    return worst if root_mean_square(rest) <= explained else None
 
 
 def is_entry_clearly_wrong(comparer: Comparer, name: str, worst: Worst) -> bool:
@@ -230,10 +246,15 @@ def seen_by_complex_step_only(doubt: Doubt) -> str | None:
 
 
 def single_precision(doubt: Doubt) -> str | None:
-    """A constant that was rounded in single precision is wrong by the same amount everywhere."""
+    """A constant that was rounded in single precision is wrong by the same amount everywhere; so is an epsilon."""
     if not doubt.is_below(FLOAT32_ROUNDING):
         return None
-    return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
+    if doubt.is_within_noise:
+        return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
+    return (
+        f"the two differ by {doubt.part:.0e} of the gradient, here and nearby: an epsilon that the loss adds and the "
+        "backward leaves out, as in log(p + 1e-8), or a constant that is rounded to single precision"
+    )
 
 
 def random_noise(doubt: Doubt) -> str | None:
