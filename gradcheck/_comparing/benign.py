@@ -229,6 +229,18 @@ def too_steep(doubt: Doubt) -> str | None:
     )
 
 
+def only_in_single_precision(doubt: Doubt) -> str | None:
+    """The same loss of float64 copies sides with the gradient."""
+    for direction, apart in doubt.discrepancies:
+        slope = doubt.comparer.evaluator.wide_slope(direction)
+        if slope is None or abs(slope - doubt.comparer.slope(direction)) > STEADY * abs(apart):
+            return None
+    return (
+        "in single precision the differences do not side with the gradient, in double precision they do: long steps go "
+        "across kinks; check it in float64"
+    )
+
+
 def kinks_beside_the_point(doubt: Doubt) -> str | None:
     """Steps go across kinks: the slope changes with the step, or the gradients along the way add up to the change."""
     if not doubt.is_rough:
@@ -272,6 +284,7 @@ GRADIENT_EXCUSES: tuple[Excuse, ...] = (
     kink_at_the_point,
     one_clear_entry,
     too_steep,
+    only_in_single_precision,
     kinks_beside_the_point,
     seen_by_complex_step_only,
     single_precision,
@@ -282,6 +295,7 @@ ENTRY_EXCUSES: tuple[Excuse, ...] = (
     single_precision,
     seen_by_complex_step_only,
     kink_at_the_point,
+    only_in_single_precision,
     kinks_beside_the_point,
     random_noise,
     too_steep,
@@ -290,14 +304,16 @@ ENTRY_EXCUSES: tuple[Excuse, ...] = (
 
 def _is_made_by_kinks(comparer: Comparer, direction: Values, discrepancy: float) -> bool:
     """Whether kinks beside the point make a discrepancy: it changes with the step, or is gone along the way."""
-    slopes = [comparer.evaluator.real_difference(direction, shorter).value for shorter in OTHER_STEPS]
-    changes = [abs(comparer.slope(direction) - slope - discrepancy) for slope in slopes]
+    found = [comparer.evaluator.real_difference(direction, shorter) for shorter in OTHER_STEPS]
+    changes = [abs(comparer.slope(direction) - one.value - discrepancy) for one in found]
     if not max(changes) <= STEADY * abs(discrepancy):
         return True
-    return _gradients_add_up_to_change(comparer, direction, discrepancy)
+    # the shorter one has fewer other kinks on its way
+    steps = comparer.evaluator.usual_step(direction), min(one.step for one in found)
+    return any(_gradients_add_up_to_change(comparer, direction, discrepancy, step) for step in steps if step)
 
 
-def _gradients_add_up_to_change(comparer: Comparer, direction: Values, discrepancy: float) -> bool:
+def _gradients_add_up_to_change(comparer: Comparer, direction: Values, discrepancy: float, step: float) -> bool:
     """Whether the gradients along a step add up to what the loss changes by, as wrong ones do not.
 
     A kink may be so close that no step in single precision is shorter: then each of them goes across it.
@@ -305,7 +321,7 @@ def _gradients_add_up_to_change(comparer: Comparer, direction: Values, discrepan
     if not comparer.given.stateless:
         return False
     evaluator = comparer.evaluator
-    change, step = evaluator.change_over_usual_step(direction)
+    change = evaluator.change_over(direction, step)
     slopes = []
     for k in range(QUADRATURE_POINTS):
         there = evaluator.moved(direction, step * ((2 * k + 1) / QUADRATURE_POINTS - 1))

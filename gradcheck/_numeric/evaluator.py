@@ -221,10 +221,13 @@ class Evaluator:
     def _shortest_step(self, direction: Values, change: float) -> float:
         return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._relative_length(direction))
 
-    def change_over_usual_step(self, direction: Values) -> tuple[float, float]:
-        """What the loss changes by from one usual step before the point to one after it, and that step."""
-        step = self._step(self.epsilon, direction)
-        return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step), step
+    def usual_step(self, direction: Values) -> float:
+        """The first step of a real difference."""
+        return self._step(self.epsilon, direction)
+
+    def change_over(self, direction: Values, step: float) -> float:
+        """What the loss changes by from one step before the point to one after it."""
+        return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step)
 
     def _measured_difference(self, direction: Values, shorter: float) -> Derivative:
         """A real difference, after the noise was measured: before differences are believed, it has to be."""
@@ -259,13 +262,28 @@ class Evaluator:
 
     def _confirm_wide(self, exact: Derivative, direction: Values) -> Agreement:
         """What a real difference of float64 copies, in the place of float32 parameters, says of a complex step."""
+        return compare_schemes(exact, self._wide_difference(direction), FLOAT64_PRECISION)
 
+    def wide_slope(self, direction: Values) -> float | None:
+        """The slope by differences of float64 copies, in the place of parameters of less precision; None without.
+
+        Their steps are so much shorter that few kinks are as near.
+        """
+        if self.epsilon <= DOUBLE or not self.target.takes_complex:
+            return None
+        try:
+            found = self._wide_difference(direction).value
+        except UserCodeError:
+            return None  # the code takes arrays of its own precision alone
+        return found if math.isfinite(found) else None
+
+    def _wide_difference(self, direction: Values) -> Derivative:
         def loss_at(t: float) -> float:
             return self._real_loss_along(direction, t, wide=True)
 
         at_zero = as_complex(self.raw_loss(self.moved({}, 0.0, wide=True))).real
         step, noise = self._step(DOUBLE, direction), 8 * DOUBLE * abs(at_zero)
-        return compare_schemes(exact, richardson(loss_at, at_zero, step, noise), FLOAT64_PRECISION)
+        return richardson(loss_at, at_zero, step, noise)
 
     def measure_noise(self) -> None:
         """Measure the noise of the loss, once. A loss that never moves is taken to cancel terms of size one."""
