@@ -211,7 +211,8 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
-            f"low precision: the loss changes at random by {part} of its value; look for float32 or cancellation in it"
+            f"low precision: the loss changes at random by {part} of its value; look for float32, cancellation, or chaos "
+            "over many steps in it"
         )
     return (*notes, *evaluator.remarks)
 

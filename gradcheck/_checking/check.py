@@ -134,6 +134,8 @@ class _CheckRun:
     #: the verdicts at other sizes than the defaults
     verdicts_at: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     places: dict[str, Symptom] = field(default_factory=dict)
+    #: sizes that the factory refused, and why
+    refused: dict[str, str] = field(default_factory=dict)
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -159,6 +161,7 @@ class _CheckRun:
                 trials += self._try_sizes(factory, other)
         self._merge_trials(main, trials)
         self._excuse_padding(factory, sizes, main)
+        main.notes += self._refusals()
         main, smallest = self._smallest(factory, sizes, main, trials)
         return self._with_activation_findings(
             self._with_line_findings(self._build_report(factory.name, factory.doc, main, sizes, smallest, trials))
@@ -225,7 +228,10 @@ class _CheckRun:
                 factory, sizes, replace(self._quick_options(sizes), stop=stop), f"trying {format_sizes(sizes)}"
             )
         except TargetError as error:
-            return [] if factory.refuses_sizes(error) else [Trial(sizes, "wrong", message=str(error))]
+            if not factory.refuses_sizes(error):
+                return [Trial(sizes, "wrong", message=str(error))]
+            self.refused.setdefault(format_sizes(sizes), str(getattr(error, "error", error)))
+            return []
         self.verdicts_at[format_sizes(sizes)] = {name: block.verdict for name, block in found.blocks.items()}
         for name, block in found.blocks.items():
             if block.verdict == "right":
@@ -261,6 +267,12 @@ class _CheckRun:
             )
 
         return main, factory.shrink(start, fails)
+
+    def _refusals(self) -> tuple[str, ...]:
+        """The sizes that the factory refused, each reason once."""
+        reasons = dict.fromkeys(self.refused.values())
+        at = {reason: [sizes for sizes, told in self.refused.items() if told == reason] for reason in reasons}
+        return tuple(f"not tried, since the factory refuses it: {'; '.join(at[one])} ({one})" for one in reasons)
 
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
         found = self._audit(factory, sizes, replace(self._quick_options(sizes), entries=True), "looking closer")

@@ -52,6 +52,14 @@ def why_undecided(kinked: bool, bar: float) -> str:
     return "the two differ by a little more than the error bar: too much to call right, too little to call wrong"
 
 
+def why_chaotic() -> str:
+    """What kept a gradient from being judged where the loss is chaotic, and what to do."""
+    return (
+        "the loss is chaotic here: it changes by as much over a hair as over a step, so that its differences mean "
+        "nothing; check it over fewer time steps, or with smaller recurrent weights"
+    )
+
+
 def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a whole from those on its parts: the worst of them."""
     worst_first: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous")

@@ -17,10 +17,11 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, inner_product
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_undecided
+from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_chaotic, why_undecided
 from gradcheck._comparing.comparer import STEADY, Comparer, Comparisons, root_mean_square
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._numeric.difference import Derivative
+from gradcheck._numeric.evaluator import Flatness
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck.report.records import Worst
 
@@ -64,6 +65,11 @@ class GradientDoubt:
     def has_kink(self) -> bool:
         """Whether the loss has a kink at the point."""
         return self.comparisons.has_kink
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the loss does not move at all along the directions."""
+        return not any(one.derivative.value for one in self.comparisons)
 
     @property
     def is_rough(self) -> bool:
@@ -139,6 +145,11 @@ class EntryDoubt:
         return bool(self.derivative.kink)
 
     @property
+    def is_flat(self) -> bool:
+        """Whether the loss does not move at all along the entry."""
+        return not self.derivative.value
+
+    @property
     def is_rough(self) -> bool:
         """Whether the error bar is so large that steps may have gone across kinks."""
         return self.derivative.error > ROUGH * self.comparer.norms[self.name]
@@ -206,6 +217,24 @@ def is_seen_by_real(comparer: Comparer, direction: Values) -> bool:
 # -- the excuses -------------------------------------------------------------------------------------------------------
 
 
+def flat_everywhere(doubt: Doubt) -> str | None:
+    """Along no direction over all parameters does the loss have a slope: it is not the loss that was meant."""
+    if not doubt.is_flat:
+        return None
+    found = doubt.comparer.evaluator.shape_of_flat_loss()
+    if found is Flatness.UNMOVED:
+        return (
+            "the loss moves with no parameter, however far they are moved: are params copies of the arrays that it "
+            "reads? Hand over the arrays themselves, or a function that returns them"
+        )
+    if found is Flatness.JUMPS:
+        return (
+            "the loss is piecewise constant: its slope is zero almost everywhere, so no gradient can be compared with "
+            "it; check the smooth loss that the gradients are of"
+        )
+    return None
+
+
 def kink_at_the_point(doubt: Doubt) -> str | None:
     """At a kink each subgradient is right; a wrong formula would be as wrong beside it."""
     return why_undecided(True, math.inf) if doubt.has_kink and not doubt.persists_nearby() else None
@@ -227,6 +256,18 @@ def too_steep(doubt: Doubt) -> str | None:
         "the loss is too steep for differences: over the shortest step they agree with the gradient; "
         "check at a point where the loss is smoother"
     )
+
+
+def chaotic(doubt: Doubt) -> str | None:
+    """The loss changes by as much over any step: long ones tell nothing, and the shortest do not call it wrong."""
+    evaluator = doubt.comparer.evaluator
+    for direction, apart in doubt.discrepancies:
+        if not evaluator.is_chaotic_along(direction):
+            return None
+        slope = evaluator.slope_of_plateau(direction)
+        if slope is not None and abs(slope - doubt.comparer.slope(direction)) > STEADY * abs(apart):
+            return None
+    return why_chaotic()
 
 
 def only_in_single_precision(doubt: Doubt) -> str | None:
@@ -281,8 +322,10 @@ def random_noise(doubt: Doubt) -> str | None:
 
 #: what may excuse a gradient that directions call wrong
 GRADIENT_EXCUSES: tuple[Excuse, ...] = (
+    flat_everywhere,
     kink_at_the_point,
     one_clear_entry,
+    chaotic,
     too_steep,
     only_in_single_precision,
     kinks_beside_the_point,
@@ -292,12 +335,14 @@ GRADIENT_EXCUSES: tuple[Excuse, ...] = (
 )
 #: what may excuse an entry of a gradient that directions do not call wrong
 ENTRY_EXCUSES: tuple[Excuse, ...] = (
+    flat_everywhere,
     single_precision,
     seen_by_complex_step_only,
     kink_at_the_point,
     only_in_single_precision,
     kinks_beside_the_point,
     random_noise,
+    chaotic,
     too_steep,
 )
 

@@ -21,6 +21,7 @@ from gradcheck._common.verdict import (
     NEAR_EXACT,
     Verdict,
     judge,
+    why_chaotic,
     why_undecided,
 )
 from gradcheck._comparing.benign import (
@@ -90,7 +91,7 @@ def judge_alone(comparer: Comparer, name: str) -> Block:
         excuse = benign_reason(GradientDoubt(comparer, name, comparisons, scale), GRADIENT_EXCUSES)
         return replace(block, verdict="inconclusive", message=excuse) if excuse else block
     if block.verdict == "inconclusive" or comparisons.bar > MAX_RELATIVE_BAR * scale:
-        message = why_undecided(comparisons.has_kink, comparisons.bar / scale)
+        message = _why_undecided(comparer, comparisons, comparisons.bar / scale)
         return replace(block, verdict="inconclusive", message=message)
     return block
 
@@ -183,8 +184,16 @@ def _below_error_bar(comparer: Comparer, name: str, comparisons: Comparisons) ->
     if bar <= NEGLIGIBLE * max(comparer.norms.values()):
         message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
         return Block(name, shape, "vacuous", message=message)
-    message = why_undecided(comparisons.has_kink, math.inf if math.isinf(bar) else 1.0)
+    message = _why_undecided(comparer, comparisons, math.inf if math.isinf(bar) else 1.0)
     return Block(name, shape, "inconclusive", message=message)
+
+
+def _why_undecided(comparer: Comparer, comparisons: Comparisons, bar: float) -> str:
+    """What kept a gradient from being judged; of what resolves nothing, whether the loss is chaotic."""
+    if not comparisons.has_kink and MAX_RELATIVE_BAR < bar < math.inf:
+        if comparer.evaluator.is_chaotic_along(comparisons[0].direction):
+            return why_chaotic()
+    return why_undecided(comparisons.has_kink, bar)
 
 
 def _record(comparer: Comparer, name: str, verdict: Verdict, comparisons: Comparisons, scale: float) -> Block:

@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from enum import Enum, auto
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,12 +27,33 @@ STEP_FACTOR = 4.0
 LARGE_DIRECTION = 16
 #: the step that a complex one is confirmed by, for an entry of size one
 CONFIRMING_STEP = 2.0**-20
+#: the loss is chaotic if its noise is more than this part of what it changes by over a usual step
+CHAOTIC = 0.02
+#: the longest short step, in usual ones, that a chaotic loss is differenced over; and the shortest, in roundoffs
+CHAOS_STEPS = (1e-4, 16.0)
+#: how well the slopes of three steps must agree, relatively, to be the slope
+PLATEAU = 0.05
+#: lines along which a flat loss is followed; how often the distance is made four times as long; halvings to a jump
+FLAT_LINES, FLAT_DOUBLINGS, FLAT_HALVINGS = 3, 8, 40
+#: the part of a change that a jump makes at once
+JUMP = 1e-3
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
 DOMAIN_ERRORS = (ArithmeticError, ValueError, AssertionError)
 #: what was found out about a loss: the scheme, its value, its noise
 Calibration: TypeAlias = tuple[Scheme, float, float | None]
+
+
+class Flatness(Enum):
+    """What a loss does far from a point beside which it does not move."""
+
+    #: it stays as it is, whatever the parameters are
+    UNMOVED = auto()
+    #: it is constant in pieces
+    JUMPS = auto()
+    #: it moves, in some way
+    MOVES = auto()
 
 
 class Evaluator:
@@ -53,6 +75,7 @@ class Evaluator:
         #: how many times as long first steps over many entries may be; None: not measured yet
         self.step_stretch: float | None = None
         self._has_differenced = False
+        self._flatness: Flatness | None = None
         #: what is to be said of how the numbers came about
         self.remarks: list[str] = []
 
@@ -137,6 +160,7 @@ class Evaluator:
         other._typical = {}
         other.step_stretch = 1.0
         other._loss_value = None
+        other._flatness = None
         return other
 
     # -- derivatives -----------------------------------------------------------------------------------------------
@@ -217,6 +241,51 @@ class Evaluator:
         """The slope over the same step to one side alone, from a single loss more."""
         step = self._shortest_step(direction, change)
         return (self._real_loss_along(direction, step) - self.loss_value) / step
+
+    def is_chaotic_along(self, direction: Values) -> bool:
+        """Whether the loss changes by nearly as much over a hair as over a usual step: then no usual step tells."""
+        self.measure_noise()
+        return self.noise() > CHAOTIC * abs(self.change_over(direction, self.usual_step(direction)))
+
+    def slope_of_plateau(self, direction: Values) -> float | None:
+        """The slope over short steps, of three lengths that agree; None where no three do."""
+        slopes: list[float] = []
+        step = CHAOS_STEPS[0] * self.usual_step(direction)
+        while step * self._relative_length(direction) > CHAOS_STEPS[1] * self.epsilon:
+            slopes.append(self.change_over(direction, step) / (2 * step))
+            last = slopes[-3:]
+            if len(last) == 3 and max(last) - min(last) <= PLATEAU * abs(last[1]):
+                return last[2]
+            step /= 8
+        return None
+
+    def shape_of_flat_loss(self) -> Flatness:
+        """What a loss does far away that does not move beside the point; asked once.
+
+        It is followed along directions over all parameters until it moves. At a jump it moves by as much over a hair.
+        """
+        if self._flatness is None:
+            lines = (self._direction_over_all(seed) for seed in range(FLAT_LINES))
+            found = (self._flatness_along(line) for line in lines)
+            self._flatness = next((one for one in found if one is not Flatness.UNMOVED), Flatness.UNMOVED)
+        return self._flatness
+
+    def _flatness_along(self, direction: Values) -> Flatness:
+        step, near = self.usual_step(direction), 0.0
+        for far in (sign * step * 4.0**power for power in range(FLAT_DOUBLINGS) for sign in (1, -1)):
+            change = self._real_loss_along(direction, far) - self.loss_value
+            if math.isfinite(change) and change:
+                break
+        else:
+            return Flatness.UNMOVED
+        if abs(far) == step:
+            return Flatness.MOVES
+        for _ in range(FLAT_HALVINGS):
+            middle = (near + far) / 2
+            at_middle = self._real_loss_along(direction, middle) - self.loss_value
+            near, far = (near, middle) if at_middle else (middle, far)
+        over_a_hair = abs(self._real_loss_along(direction, far) - self.loss_value)
+        return Flatness.JUMPS if over_a_hair > JUMP * abs(change) else Flatness.MOVES
 
     def _shortest_step(self, direction: Values, change: float) -> float:
         return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._relative_length(direction))
@@ -306,9 +375,9 @@ class Evaluator:
             self.step_stretch = measure_step_stretch(ends, self.noise())
         return self.step_stretch
 
-    def _direction_over_all(self) -> Values:
+    def _direction_over_all(self, seed: int = 0) -> Values:
         """A direction over all parameters, always the same, since a single parameter may not move the loss at all."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
 
     def _step(self, epsilon: float, direction: Values) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib
 import inspect
 import pickle
@@ -14,6 +15,7 @@ import numpy as np
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
+from gradcheck._common.user_files import is_user_file
 from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
 
@@ -68,10 +70,13 @@ class TargetFactory:
         return made
 
     def refuses_sizes(self, error: TargetError) -> bool:
-        """Whether it was this factory that raised a ValueError: its way to say that it is not made at such sizes."""
+        """Whether this factory refuses its sizes: with a ValueError of the user's own, raised while it is made.
+
+        A ValueError of NumPy's is a crash: code that breaks at a batch of one says nothing of what it is made for.
+        """
         if not isinstance(error, UserCodeError) or not isinstance(error.error, ValueError):
             return False
-        return error.what.startswith(f"{self.name}(")
+        return error.what.startswith(f"{self.name}(") and _is_raised_by_user(error.error)
 
     def with_sizes(self, **sizes: int) -> TargetFactory:
         """A factory of the same function, with these sizes pinned.
@@ -168,6 +173,17 @@ def _sizes_of(make: Callable[..., Any]) -> Sizes:
                 "sizes are keyword-only integers with defaults, as in (rng, *, T=4, B=2)"
             )
     return sizes
+
+
+def _is_raised_by_user(error: BaseException) -> bool:
+    """Whether a raise statement of the user's raised it, and not a function that the user's code called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code
+    return is_user_file(code.co_filename) and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _next_unused(value: int, used: set[int]) -> int:
