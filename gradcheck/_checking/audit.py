@@ -14,6 +14,7 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
 from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.declared_clip import as_clipped, judge_declared_clip
 from gradcheck._comparing.judging import judge_gradients, mask_wrong_entries, rejudge_by_entries
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
@@ -143,8 +144,10 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
     if depth.laws:
         _ask_laws(result, comparer)
         result.note(runs.independence())
+    comparer.undo_norm_clip()
     result.gradients = comparer.gradients
     for block in judge_gradients(comparer):
+        block = judge_declared_clip(comparer, block)
         result.blocks[block.name] = block
         if depth.stop and block.verdict == "wrong":
             return
@@ -199,7 +202,8 @@ def _evaluate_again(
     first = {name: gradient * comparer.given.divisor for name, gradient in comparer.gradients.items()}
     again = parse_gradients(raw_grads, evaluator.base)[1]
     repeatability = _laws.repeatability(evaluator.loss_value, as_complex(raw_loss), room * evaluator.epsilon)
-    return repeatability, _laws.statelessness(first, again, room * comparer.given.epsilon), again
+    epsilons = {name: room * own for name, own in comparer.given.epsilons.items()}
+    return repeatability, _laws.statelessness(first, again, epsilons), again
 
 
 def _notes(comparer: Comparer) -> tuple[str, ...]:
@@ -213,6 +217,12 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
         notes.append(
             f"low precision: the loss changes at random by {part} of its value; look for float32, cancellation, or chaos "
             "over many steps in it"
+        )
+    clip = evaluator.target.clip
+    if clip is not None and clip.of_norm and comparer.given.divisor_of_clip < 1:
+        notes.append(
+            f"the gradients are clipped to a norm of {clip.bound:g}, as declared: they were "
+            f"{1 / comparer.given.divisor_of_clip:.6g} times as large; a factor that all have in common is not seen"
         )
     return (*notes, *evaluator.remarks)
 
@@ -237,7 +247,7 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptio
         wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name))
         result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask
     else:
-        entries = depth.difference_entries(comparer.evaluator, name)
+        entries = as_clipped(comparer, depth.difference_entries(comparer.evaluator, name))
         result.numerical[name] = entries.values
         result.blocks[name], off = (
             rejudge_by_entries(comparer, block, entries),

@@ -88,15 +88,30 @@ class Comparer:
     def __init__(self, evaluator: Evaluator, gradients: Values, seed: int, divisor: float = 1.0) -> None:
         self.evaluator = evaluator
         self.given = GivenGradients(evaluator, gradients, seed, divisor)
-        #: the given gradients as they are compared
-        self.gradients = self.given.values
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
 
-    @cached_property
+    @property
+    def gradients(self) -> Values:
+        """The given gradients as they are compared."""
+        return self.given.values
+
+    @property
     def norms(self) -> dict[str, float]:
-        """The norm of each gradient."""
+        """The norm of each gradient, of the entries that are compared."""
         return self.given.norms
+
+    def undo_norm_clip(self) -> None:
+        """Bring gradients back that are declared to be scaled down to a norm: the slope along them tells the factor."""
+        clip, given = self.evaluator.target.clip, self.given
+        if clip is None or not clip.is_at_norm({name: one * given.divisor for name, one in given.values.items()}):
+            return
+        square = sum(size**2 for size in given.norms.values())
+        length = math.sqrt(sum(one.size for one in given.values.values()) / square)
+        found = self.evaluator.derivative({name: length * one for name, one in given.values.items()}, confirm=True)
+        factor = length * square / found.value if found.value else 1.0
+        if 0 < factor < 1:
+            given.undo_norm_clip(factor, found.error / abs(found.value))
 
     def compare(self, names: list[str], count: int | None = None, shorter: float = 1.0) -> Comparisons:
         """Comparisons along Gaussian directions over these parameters; the same names have the same directions.
@@ -117,7 +132,8 @@ class Comparer:
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:
         """A Gaussian direction over these parameters."""
-        return {name: rng.standard_normal(self.gradients[name].shape) for name in names}
+        free = self.given.free
+        return {name: rng.standard_normal(self.gradients[name].shape) * free.get(name, True) for name in names}
 
     def slope(self, direction: Values) -> float:
         """The slope along a direction that the given gradients claim."""
@@ -129,9 +145,10 @@ class Comparer:
         rounding = DEVIATIONS * self.given.rounding(name) / math.sqrt(gradient.size)
 
         def along(direction: Array) -> tuple[float, float]:
+            direction = direction * self.given.free.get(name, True)
             derivative = self.evaluator.derivative({name: direction})
             part = direction != 0
-            own = ROUNDING_OWN * self.given.epsilon * norm(gradient[part])
+            own = ROUNDING_OWN * self.given.epsilons[name] * norm(gradient[part])
             bar = derivative.error + rounding * math.sqrt(np.count_nonzero(part)) + own
             return self.slope({name: direction}) - derivative.value, bar
 
@@ -141,7 +158,7 @@ class Comparer:
         """A bar for each entry. An error estimate may be small by luck: none counts for less than the usual one."""
         errors = np.maximum(entries.errors, np.median(entries.errors))
         spread = DEVIATIONS * self.given.rounding(name) / math.sqrt(entries.values.size)
-        return np.asarray(errors + spread + ROUNDING_OWN * self.given.epsilon * np.abs(entries.values))
+        return np.asarray(errors + spread + ROUNDING_OWN * self.given.epsilons[name] * np.abs(entries.values))
 
     # -- other points --------------------------------------------------------------------------------------------------
 
@@ -156,6 +173,7 @@ class Comparer:
             return None
         other = type(self)(evaluator, gradients, self.given.seed, self.given.divisor)
         other.probing = False
+        other.undo_norm_clip()
         return other
 
     def nearby(self) -> Self | None:

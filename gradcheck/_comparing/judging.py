@@ -181,7 +181,9 @@ def _below_error_bar(comparer: Comparer, name: str, comparisons: Comparisons) ->
     if comparer.norms[name] == 0 and not comparisons.has_kink:
         message = "both gradients are zero: the loss does not depend on it here, so nothing was verified"
         return Block(name, shape, "vacuous", message=message)
-    if bar <= NEGLIGIBLE * max(comparer.norms.values()):
+    largest, is_rounding = max(comparer.norms.values()), comparer.norms[name] <= comparer.given.rounding(name)
+    # of less precision, such as that of a bias before a normalisation
+    if bar <= NEGLIGIBLE * largest or (is_rounding and bar <= MAX_RELATIVE_BAR * largest):
         message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
         return Block(name, shape, "vacuous", message=message)
     message = _why_undecided(comparer, comparisons, math.inf if math.isinf(bar) else 1.0)
@@ -190,9 +192,8 @@ def _below_error_bar(comparer: Comparer, name: str, comparisons: Comparisons) ->
 
 def _why_undecided(comparer: Comparer, comparisons: Comparisons, bar: float) -> str:
     """What kept a gradient from being judged; of what resolves nothing, whether the loss is chaotic."""
-    if not comparisons.has_kink and MAX_RELATIVE_BAR < bar < math.inf:
-        if comparer.evaluator.is_chaotic_along(comparisons[0].direction):
-            return why_chaotic()
+    if not comparisons.has_kink and MAX_RELATIVE_BAR < bar < math.inf and comparer.evaluator.is_chaotic:
+        return why_chaotic()
     return why_undecided(comparisons.has_kink, bar)
 
 

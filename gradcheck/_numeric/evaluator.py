@@ -29,6 +29,8 @@ LARGE_DIRECTION = 16
 CONFIRMING_STEP = 2.0**-20
 #: the loss is chaotic if its noise is more than this part of what it changes by over a usual step
 CHAOTIC = 0.02
+#: and so many times its rounding error
+CHAOTIC_ROUNDINGS = 1e4
 #: the longest short step, in usual ones, that a chaotic loss is differenced over; and the shortest, in roundoffs
 CHAOS_STEPS = (1e-4, 16.0)
 #: how well the slopes of three steps must agree, relatively, to be the slope
@@ -76,6 +78,7 @@ class Evaluator:
         self.step_stretch: float | None = None
         self._has_differenced = False
         self._flatness: Flatness | None = None
+        self._is_chaotic: bool | None = None
         #: what is to be said of how the numbers came about
         self.remarks: list[str] = []
 
@@ -160,7 +163,7 @@ class Evaluator:
         other._typical = {}
         other.step_stretch = 1.0
         other._loss_value = None
-        other._flatness = None
+        other._flatness = other._is_chaotic = None
         return other
 
     # -- derivatives -----------------------------------------------------------------------------------------------
@@ -242,10 +245,15 @@ class Evaluator:
         step = self._shortest_step(direction, change)
         return (self._real_loss_along(direction, step) - self.loss_value) / step
 
-    def is_chaotic_along(self, direction: Values) -> bool:
+    @property
+    def is_chaotic(self) -> bool:
         """Whether the loss changes by nearly as much over a hair as over a usual step: then no usual step tells."""
-        self.measure_noise()
-        return self.noise() > CHAOTIC * abs(self.change_over(direction, self.usual_step(direction)))
+        if self._is_chaotic is None:
+            self.measure_noise()
+            direction = self._direction_over_all()
+            noise, change = self.noise(), abs(self.change_over(direction, self.usual_step(direction)))
+            self._is_chaotic = noise > max(CHAOTIC * change, CHAOTIC_ROUNDINGS * self._rounding())
+        return self._is_chaotic
 
     def slope_of_plateau(self, direction: Values) -> float | None:
         """The slope over short steps, of three lengths that agree; None where no three do."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
+from gradcheck._targets.clipping import Clip
 from gradcheck._targets.problems import (
     Batched,
     FunctionProblem,
@@ -46,6 +47,10 @@ class Target:
         batched: ``batched(name, copies) -> losses``: the loss for K copies of one parameter, (K, *shape), while the
             others stay as they are; K numbers. Makes a full check faster. Copies are complex where `loss` takes complex
             parameters; where `batched` does not, raise, and the entries are taken one by one.
+        clipped: The bound at which each entry of the finished gradients is cut off on purpose. The gradients are then
+            checked as declared: entries below the bound are the true ones, at it the true ones are at least as large.
+        clipped_norm: The norm to which all gradients together are scaled down on purpose. What is checked is then
+            that they are the true ones but for one factor of at most one.
 
     Raises:
         TargetError: If a parameter cannot be perturbed: not an ndarray, not floating point, read-only, not finite, or
@@ -65,8 +70,11 @@ class Target:
         name: str | None = None,
         gates: Sequence[str] = (),
         batched: Batched | None = None,
+        clipped: float | None = None,
+        clipped_norm: float | None = None,
     ) -> None:
         self._take(InPlaceProblem(params, loss, grads, inputs, reset, batched), name, gates)
+        self.clip = Clip.declared(clipped, clipped_norm)
 
     @staticmethod
     def from_function(
@@ -105,6 +113,8 @@ class Target:
         self.problem = problem
         self.name = name or "target"
         self.gates = name_gates(gates)
+        #: the clip that the finished gradients are declared to go through
+        self.clip: Clip | None = None
         #: what its functions reached when a factory had just built it
         self.built_state: UserState | None = None
         #: what they reached when it was opened; None while it is not
