@@ -340,7 +340,10 @@ class _CheckRun:
         wrong = _wrong(report)
         broken = {FindingCode.of_law(name) for name in _broken(report)}
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
-        clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not wrong)
+        report, clips = self._with_clips(report)
+        wrong -= clips
+        # that is the clip that the gradients show
+        clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not (wrong or clips))
         if not self.explain or not (wrong or clipped or self.common):
             return report
         from gradcheck._repair.explain import Question, explain
@@ -369,6 +372,18 @@ class _CheckRun:
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},
         )
+
+    def _with_clips(self, report: Report) -> tuple[Report, set[str]]:
+        """The report with the lines of clips that the numbers tell exactly; and the gradients wrong for them alone."""
+        clipped = {name for one in report.findings if one.code is FindingCode.CLIPPED for name in one.blocks}
+        if not clipped:
+            return report, clipped
+        from gradcheck._checking.clip_lines import with_clip_lines
+        from gradcheck._usercode.profiling import functions_run
+
+        with contextlib.suppress(TargetError):
+            report = replace(report, findings=with_clip_lines(report.findings, functions_run(self._run_once)))
+        return report, clipped
 
     def _with_activation_findings(self, report: Report) -> Report:
         """The report with the mistakes in the derivatives of activations that biases show, where no line is known."""

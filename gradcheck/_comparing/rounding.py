@@ -16,6 +16,7 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck._numeric.noise import FOURTH_DIFFERENCE_VARIANCE
+from gradcheck._targets.clipping import Clip
 
 #: the rounding error of a gradient, in roundoffs of its own norm
 ROUNDING_OWN = 64.0
@@ -43,11 +44,11 @@ class GivenGradients:
         self.seed = seed
         self.divisor = divisor
         self.values = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
-        self._clip = evaluator.target.clip
         #: which entries are what they were before a clip that is declared; none is named where all are
         self.free: Values = {}
-        if self._clip is not None and not self._clip.of_norm:
-            self.free = {name: self._clip.free(gradient) for name, gradient in gradients.items()}
+        clip = evaluator.target.clip
+        if clip is not None and not clip.of_norm:
+            self.leave_out_beyond(clip.bound / divisor)
         #: the relative error of the factor that a clip of the norm is undone by
         self._clip_error = 0.0
         self.divisor_of_clip = 1.0
@@ -70,6 +71,11 @@ class GivenGradients:
     def norms(self) -> dict[str, float]:
         """The norm of each gradient; of its entries that a declared clip left alone."""
         return {name: norm(gradient * self.free.get(name, True)) for name, gradient in self.values.items()}
+
+    def leave_out_beyond(self, bound: float) -> None:
+        """Compare the entries below a bound alone."""
+        self.free = {name: Clip(bound).free(gradient) for name, gradient in self.values.items()}
+        self.__dict__.pop("norms", None)
 
     def undo_norm_clip(self, factor: float, error: float) -> None:
         """Divide all gradients by a factor that a declared clip of their norm has left, known to a relative error."""

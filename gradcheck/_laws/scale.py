@@ -38,6 +38,8 @@ SHORTER = 37.0
 STEPS_AGREE = 1e-4
 #: how much a plain error may change at a point nearby
 STEADY = 0.1
+#: how near the largest entry must be to a round number to have been cut off there
+SAME_BOUND = 1e-6
 #: directions that tell the norm of the difference
 NORM_DIRECTIONS = 6
 #: the difference points against the given gradient if it does so by more than this part of its own square
@@ -66,6 +68,11 @@ def scale(comparer: Comparer) -> Law:
         for factor, outcome in _outcomes(comparer, name, direction):
             told = f"where {name} is {factor:g} times as large"
             if outcome is _Outcome.CUT_OFF:
+                bound = _bound_of_clip(comparer, name, factor * base[name], names)
+                if bound:
+                    told = f"the gradients are right here, and right, then clipped at ±{bound:g} {told}"
+                    mend = f"clip where the weights are updated, or declare it with Target(..., clipped={bound:g})"
+                    return Law("scale", False, f"{told}: {mend}")
                 told = f"the gradients are right here, but wrong {told}"
                 return Law("scale", False, f"{told}: look for a clip or a threshold inside the backward")
             if outcome is _Outcome.GUARDED:
@@ -114,6 +121,22 @@ def _outcome_at(comparer: Comparer, name: str, array: Array, direction: Values) 
         return _Outcome.GUARDED if _points_against_gradient(there, names) else _Outcome.CUT_OFF
     except UserCodeError:
         return _Outcome.UNKNOWN
+
+
+def _bound_of_clip(comparer: Comparer, name: str, array: Array, names: list[str]) -> float:
+    """The round number that finished gradients are cut off at there, if all other entries are right; else zero."""
+    base = comparer.evaluator.base
+    there = comparer.at_point({**base, name: np.asarray(array, dtype=base[name].dtype)})
+    if there is None:
+        return 0.0
+    largest = max(float(np.max(np.abs(there.gradients[one]), initial=0.0)) for one in names)
+    bound = float(f"{largest:.2g}")
+    if not math.isclose(largest, bound, rel_tol=SAME_BOUND):
+        return 0.0
+    there.given.leave_out_beyond(bound)
+    names = [one for one in names if there.norms[one] > 0]
+    there.evaluator.measure_noise()
+    return bound if names and there.compare(names).verdict == "right" else 0.0
 
 
 def _points_against_gradient(comparer: Comparer, names: list[str]) -> bool:

@@ -96,7 +96,8 @@ def describe(finding: FindingRecord) -> tuple[str, str]:
         return f"law {finding.code.law} is broken", found
     if finding.code.is_pattern:
         symptom = Symptom(finding.code, finding.evidence)
-        return f"{_subject(finding.blocks)} {_predicate(symptom, len(finding.blocks))}", _rest(finding.evidence)
+        at = f" at line {finding.line}" if finding.line else ""
+        return f"{_subject(finding.blocks)} {_predicate(symptom, len(finding.blocks))}{at}", _rest(finding.evidence)
     told = f" (in {finding.function})" if finding.function else ""
     parts = [*_trace_parts(finding), *_spoiled(finding.blocks)]
     if finding.fix is not None and not finding.fix.verified:
@@ -139,6 +140,9 @@ def _predicate(symptom: Symptom, count: int) -> str:
     """What is said of one gradient or of several."""
     if symptom.code is FindingCode.NOT_COMPARABLE:
         return "cannot be compared"
+    clip = next((one for one in symptom.evidence if isinstance(one, NormClipped)), None)
+    if clip is not None:
+        return f"{'is' if count == 1 else 'are'} right, then clipped to a norm of {clip.norm:g}"
     complement = _complement(symptom)
     if not complement:
         return f"{'does' if count == 1 else 'do'} not match the slope of the loss"
@@ -183,8 +187,7 @@ def _(one: OneNumber) -> str:
 
 @_what_it_is.register
 def _(one: EntriesClipped) -> str:
-    reached = f"which {one.clipped} of {one.size} entries reach"
-    return f"the true one cut off at ±{one.bound:.6g}, {reached}{_misfit(one.misfit)}"
+    return f"right, then clipped at ±{one.bound:.6g}"
 
 
 @_what_it_is.register
@@ -324,9 +327,15 @@ def _(one: CarryDropped) -> str:
 
 
 @_what_follows.register
+def _(one: EntriesClipped) -> str:
+    reached = f"; {one.clipped} of {one.size} entries reach that{_misfit(one.misfit)}"
+    return f"{reached}: clip where the weights are updated, or declare it with Target(..., clipped={one.bound:g})"
+
+
+@_what_follows.register
 def _(one: NormClipped) -> str:
-    size = f"{one.norm:g} (to within {one.misfit:.0e}), and the true norm is {one.true_norm:.6g}"
-    return f"; the norm of all gradients is {size}: are they clipped to that norm?"
+    size = f"; their norm is {one.norm:g} (to within {one.misfit:.0e}), and the true norm is {one.true_norm:.6g}"
+    return f"{size}: clip where the weights are updated, or declare it with Target(..., clipped_norm={one.norm:g})"
 
 
 @_what_follows.register
