@@ -131,6 +131,7 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
     laws, gradients, faults = parse_gradients(raw_grads, evaluator.base)
     result.note(*laws)
     comparer = Comparer(evaluator, gradients, seed, depth.divisor)
+    comparer.probing_sharply = depth.laws
     _check_determinism(result, comparer, runs)
     repeatable = result.laws["repeatability"].holds
     if not repeatable:

@@ -367,7 +367,7 @@ class _CheckRun:
         self.progress("tracing the backward", self.evaluations)
         return replace(
             report,
-            findings=with_lines(report.findings, with_places(lines, self.places, report.smallest), clipped),
+            findings=with_lines(report.findings, with_places(lines, self.places, report.smallest)),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},

@@ -86,19 +86,16 @@ def _with_all_clipped(symptom: Symptom, symptoms: Mapping[str, Symptom]) -> Symp
 
 
 def with_lines(
-    findings: Sequence[Finding], lines: Sequence[Finding], explained_laws: frozenset[FindingCode] = frozenset()
+    findings: Sequence[Finding], lines: Sequence[Finding]
 ) -> tuple[Finding, ...]:
-    """Laws first, then lines, then the rest; a pattern that the lines explain is left out.
-
-    So is a law that they explain, if an edit of them is verified: else the law's own sentence is what is sure.
+    """Laws first, then lines, then the rest; a pattern that the lines explain is left out, a law never is.
 
     A line takes the pattern of the gradients that it spoils as its symptom, if they all show one.
     """
     lines = [line for line in lines if not _only_clipped(line, findings)]
     spoiled = {name for line in lines for name in line.blocks}
     explained = [one for one in findings if one.code.is_explained_by_a_line and set(one.blocks) <= spoiled]
-    mended = any(line.fix is not None and line.fix.verified for line in lines)
-    kept = [one for one in findings if one not in explained and not (mended and one.code in explained_laws)]
+    kept = [one for one in findings if one not in explained]
     return (
         *(one for one in kept if one.code.is_law),
         *(line if line.symptom else replace(line, symptom=_common_symptom(line, explained)) for line in lines),

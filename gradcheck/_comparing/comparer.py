@@ -69,7 +69,7 @@ class Comparisons(tuple[Comparison, ...]):
     @cached_property
     def sensitivity(self) -> float:
         """The norm of an error that they would have missed once in a million times."""
-        return sensitivity(self.bar, len(self))
+        return sensitivity(max(self.bar, *(one.derivative.confirmed for one in self)), len(self))
 
     @property
     def verdict(self) -> Verdict:
@@ -90,6 +90,8 @@ class Comparer:
         self.given = GivenGradients(evaluator, gradients, seed, divisor)
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
+        #: whether that is done along every direction, and to their own precision
+        self.probing_sharply = False
 
     @property
     def gradients(self) -> Values:
@@ -125,7 +127,12 @@ class Comparer:
             if k == MIN_DIRECTIONS and count is None and self._is_sensitive_enough(names, Comparisons(found)):
                 break
             direction = self.direction(names, rng)
-            derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing, shorter=shorter)
+            derivative = self.evaluator.derivative(
+                direction,
+                confirm=k == 0 and self.probing,
+                sharply=self.probing and self.probing_sharply,
+                shorter=shorter,
+            )
             apart = self.slope(direction) - derivative.value
             found.append(Comparison(direction, apart, derivative.error + rounding, derivative))
         return Comparisons(found)

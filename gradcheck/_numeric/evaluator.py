@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
-from gradcheck._numeric.difference import Derivative, Tableau, complex_step, richardson
+from gradcheck._numeric.difference import Derivative, Tableau, circle_derivative, complex_step, richardson
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
 from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
 from gradcheck._targets.target import Target
@@ -27,6 +28,10 @@ STEP_FACTOR = 4.0
 LARGE_DIRECTION = 16
 #: the step that a complex one is confirmed by, for an entry of size one
 CONFIRMING_STEP = 2.0**-20
+#: the radius of the circle on which complex steps are confirmed sharply, relative to the entries
+CIRCLE = 2.0**-4
+#: how sharply, relative to the slope, if no real difference is to be asked besides
+SHARP = 1e-10
 #: the loss is chaotic if its noise is more than this part of what it changes by over a usual step
 CHAOTIC = 0.02
 #: and so many times its rounding error
@@ -168,17 +173,24 @@ class Evaluator:
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
-    def derivative(self, direction: Values, *, confirm: bool = False, shorter: float = 1.0) -> Derivative:
+    def derivative(
+        self, direction: Values, *, confirm: bool = False, sharply: bool = False, shorter: float = 1.0
+    ) -> Derivative:
         """d/dt loss(x + t direction) at 0; `direction` holds the parameters that move.
 
         With `confirm` a complex step is believed only if a real difference along the same direction agrees; where it
-        does not, every derivative from then on is a real one.
+        does not, every derivative from then on is a real one. `sharply`: agrees to its own error bar, or it is noted
+        how well it does.
         """
         self._has_differenced = True
         exact = None if self.scheme is Scheme.REAL else self._complex_or_none(direction)
         if exact is None:
             self.scheme = Scheme.REAL
             return self._measured_difference(direction, shorter)
+        if sharply and self.epsilon <= DOUBLE:
+            confirmed = self._confirm_sharply(exact, direction)
+            if confirmed is not None:
+                return confirmed
         if self.scheme is Scheme.COMPLEX and not confirm:
             return exact
         agreement, real = self._confirm(exact, direction)
@@ -326,6 +338,29 @@ class Evaluator:
             return agreement, real
         real = self._measured_difference(direction, 1.0)
         return compare_schemes(exact, real, FLOAT64_PRECISION), real
+
+    def _confirm_sharply(self, exact: Derivative, direction: Values) -> Derivative | None:
+        """The complex step and how well it is confirmed, or the real one that contradicts it; None if neither."""
+        reach = self._relative_length(direction)
+        if not reach:
+            return None
+        radius = CIRCLE / reach
+        try:
+            apart = abs(circle_derivative(lambda t: self.loss_along(direction, t), radius) - exact.value)
+        except UserCodeError:
+            apart = math.nan
+        confirmed = 4 * (apart + 2 * self._rounding() / radius)
+        if not confirmed <= SHARP * abs(exact.value):
+            real = self._measured_difference(direction, 1.0)
+            if real.kink or not real.error <= FLOAT64_PRECISION * abs(real.value):
+                return None
+            if compare_schemes(exact, real, FLOAT64_PRECISION) is Agreement.DIFFERS:
+                self.scheme = Scheme.REAL
+                return real
+            of_real = 2 * real.error
+            confirmed = min(confirmed, of_real) if math.isfinite(confirmed) else of_real
+        self.scheme = Scheme.COMPLEX
+        return replace(exact, confirmed=confirmed)
 
     def _both_sides_agree(self, exact: Derivative, direction: Values) -> bool:
         """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
