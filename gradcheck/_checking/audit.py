@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from gradcheck._checking.elsewhere import wrong_elsewhere
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
@@ -56,6 +57,8 @@ class Audit:
     gradients: Values = field(default_factory=dict)
     numerical: Values = field(default_factory=dict)
     places: dict[str, Symptom] = field(default_factory=dict)
+    #: what is wrong at another point alone, and what makes the difference
+    elsewhere: dict[str, Symptom] = field(default_factory=dict)
     scheme: str = ""
     evaluations: int = 0
     notes: tuple[str, ...] = ()
@@ -70,6 +73,11 @@ class Audit:
     def wrong(self) -> tuple[str, ...]:
         """The names of the wrong gradients."""
         return tuple(name for name, block in self.blocks.items() if block.verdict == "wrong")
+
+    @property
+    def wrong_here(self) -> tuple[str, ...]:
+        """The names of the gradients that are wrong at the point itself."""
+        return tuple(name for name in self.wrong if name not in self.elsewhere)
 
     def note(self, *laws: Law) -> None:
         """Add laws; a broken one stays broken, whatever a later law of its name says."""
@@ -154,8 +162,13 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
         result.note(scale(comparer))
+    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
+        for name, (block, symptom) in wrong_elsewhere(comparer).items():
+            result.blocks[name], result.elsewhere[name] = block, symptom
     for name in comparer.gradients:
-        if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
+        # what is wrong elsewhere alone has its entries there
+        is_wrong_here = result.blocks[name].verdict == "wrong" and name not in result.elsewhere
+        if depth.full or (depth.entries and is_wrong_here):
             _ask_entries(result, comparer, name, depth)
     result.notes = _notes(comparer)
 

@@ -26,7 +26,7 @@ from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
-from gradcheck.report.evidence import ActivationRatio, Symptom
+from gradcheck.report.evidence import ActivationRatio, OnlyElsewhere, Symptom
 from gradcheck.report.records import Block, Finding, Law, Trial
 from gradcheck.report.report import GradientError, Report
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: seeds that are asked where a part of an input is not read
 OTHER_SEEDS = 3
+#: a trial far above the default sizes that may take longer than this is left out, and that is said
+FAR_SECONDS = 5.0
 #: set by the tests: an error in the trace is an error
 TRACE_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
@@ -136,6 +138,9 @@ class _CheckRun:
     places: dict[str, Symptom] = field(default_factory=dict)
     #: sizes that the factory refused, and why
     refused: dict[str, str] = field(default_factory=dict)
+    #: sizes far above the defaults that would have taken too long
+    too_slow: list[str] = field(default_factory=list)
+    main_seconds: float = 0.0
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -159,6 +164,8 @@ class _CheckRun:
         for other in factory.other_sizes():
             if all(trial.sizes != other for trial in trials):
                 trials += self._try_sizes(factory, other)
+        if all(trial.verdict != "wrong" for trial in trials):
+            trials += self._try_far_sizes(factory, trials)
         self._merge_trials(main, trials)
         self._excuse_padding(factory, sizes, main)
         main.notes += self._refusals()
@@ -173,12 +180,14 @@ class _CheckRun:
         first: TargetError | None = None
         for sizes in [factory.sizes, *factory.other_sizes()]:
             try:
+                started = time.perf_counter()
                 main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking")
+                self.main_seconds = time.perf_counter() - started
             except TargetError as error:
                 first = first or error
                 trials.append(Trial(sizes, "wrong", message=str(error)))
             else:
-                return sizes, main, [*trials, Trial(sizes, main.verdict, main.wrong)]
+                return sizes, main, [*trials, Trial(sizes, main.verdict, main.wrong_here)]
         assert first is not None
         raise first
 
@@ -241,6 +250,17 @@ class _CheckRun:
                 self.broken_at.setdefault(law.name, replace(law, message=f"at {format_sizes(sizes)}: {law.message}"))
         return [Trial(sizes, found.verdict, found.wrong)]
 
+    def _try_far_sizes(self, factory: TargetFactory, trials: list[Trial]) -> list[Trial]:
+        """Trials far above the defaults, where truncation and clips begin; none where they would take too long."""
+        far: list[Trial] = []
+        for size, value in factory.far_sizes(self.seed):
+            sizes = {**factory.sizes, size: value}
+            if self.main_seconds * value / factory.sizes[size] > FAR_SECONDS:
+                self.too_slow.append(f"{size}={value}")
+            elif all(trial.sizes != sizes for trial in trials):
+                far += self._try_sizes(factory, sizes)
+        return far
+
     def _quick_options(self, sizes: Sizes) -> AuditOptions:
         divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
         return AuditOptions(laws=False, entries=False, divisor=divisor)
@@ -251,10 +271,10 @@ class _CheckRun:
         """What to report from, and the smallest sizes at which gradients are wrong; or else, at which code raises."""
         raised = [trial for trial in trials if trial.message]
         wrong = [trial for trial in trials if trial.wrong]
-        if not (main.wrong or wrong or raised):
+        if not (main.wrong_here or wrong or raised):
             return main, None
-        start = sizes if main.wrong else (wrong or raised)[0].sizes
-        if wrong and not main.wrong:
+        start = sizes if main.wrong_here else (wrong or raised)[0].sizes
+        if wrong and not main.wrong_here:
             # Right at the default sizes: the blocks are reported as they are where they are wrong.
             self._take_wrong_blocks(factory, start, main)
         if not self.explain:
@@ -272,11 +292,15 @@ class _CheckRun:
         """The sizes that the factory refused, each reason once."""
         reasons = dict.fromkeys(self.refused.values())
         at = {reason: [sizes for sizes, told in self.refused.items() if told == reason] for reason in reasons}
-        return tuple(f"not tried, since the factory refuses it: {'; '.join(at[one])} ({one})" for one in reasons)
+        told = [f"not tried, since the factory refuses it: {'; '.join(at[one])} ({one})" for one in reasons]
+        if self.too_slow:
+            told.append(f"not tried, since it would take long: {', '.join(self.too_slow)}")
+        return tuple(told)
 
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
         found = self._audit(factory, sizes, replace(self._quick_options(sizes), entries=True), "looking closer")
         for name in found.wrong:
+            main.elsewhere.pop(name, None)
             reason = found.blocks[name].message or "wrong"
             main.blocks[name] = replace(
                 found.blocks[name], message=f"{reason} at {format_sizes(sizes)}; right at the default sizes"
@@ -342,6 +366,8 @@ class _CheckRun:
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
         report, clips = self._with_clips(report)
         wrong -= clips
+        # the point that is traced does not show it
+        wrong -= {name for one in report.findings if _is_elsewhere(one) for name in one.blocks}
         # that is the clip that the gradients show
         clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not (wrong or clips))
         if not self.explain or not (wrong or clipped or self.common):
@@ -530,6 +556,10 @@ class _CheckRun:
             doc=doc,
             notes=main.notes,
         )
+
+
+def _is_elsewhere(finding: Finding) -> bool:
+    return any(isinstance(one, OnlyElsewhere) for one in finding.evidence)
 
 
 def _wrong(report: Report) -> set[str]:

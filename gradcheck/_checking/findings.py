@@ -198,6 +198,8 @@ def _worst_entry(audit: Audit, names: list[str]) -> tuple[WorstEntry, ...]:
 
 def _symptom(audit: Audit, name: str) -> Symptom:
     """What one wrong gradient looks like."""
+    if name in audit.elsewhere:
+        return audit.elsewhere[name]
     if name not in audit.gradients:
         return Symptom(FindingCode.NOT_COMPARABLE, (NotComparable(audit.blocks[name].message),))
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)

@@ -18,10 +18,12 @@ from gradcheck._common.arrays import Array, norm
 from gradcheck._common.verdict import (
     BEYOND_DOUBT,
     MAX_RELATIVE_BAR,
+    MAX_SENSITIVITY,
     NEAR_EXACT,
     Verdict,
     judge,
     why_chaotic,
+    why_right_as_far_as_seen,
     why_undecided,
 )
 from gradcheck._comparing.benign import (
@@ -45,7 +47,7 @@ SIMILAR = 100.0
 FLAT_LOSS_STRETCH = 32.0
 #: a gradient whose bar is below this part of the largest one is zero to within rounding
 NEGLIGIBLE = 1e-6
-#: directions that tell whether an error is as small as `NEAR_EXACT`
+#: directions that tell whether an error is as small as `NEAR_EXACT`, or that show more of one that may be large
 NEAR_DIRECTIONS = 8
 #: an error of one shows along so many directions as less than this, root mean square, once in a million times
 NEAR_DEVIATIONS = 0.13
@@ -58,7 +60,8 @@ def judge_gradients(comparer: Comparer) -> Iterator[Block]:
         comparisons = comparer.compare(group)
         passed = comparisons.verdict == "right"
         for name in group:
-            if passed and norms[name] and comparisons.bar <= MAX_RELATIVE_BAR * norms[name]:
+            seen = max(comparisons.bar / MAX_RELATIVE_BAR, comparisons.sensitivity / MAX_SENSITIVITY)
+            if passed and norms[name] and seen <= norms[name]:
                 yield _record(comparer, name, "right", comparisons, norms[name])
             else:
                 yield judge_alone(comparer, name)
@@ -93,7 +96,20 @@ def judge_alone(comparer: Comparer, name: str) -> Block:
     if block.verdict == "inconclusive" or comparisons.bar > MAX_RELATIVE_BAR * scale:
         message = _why_undecided(comparer, comparisons, comparisons.bar / scale)
         return replace(block, verdict="inconclusive", message=message)
-    return block
+    return _as_far_as_seen(comparer, block, scale)
+
+
+def _as_far_as_seen(comparer: Comparer, block: Block, scale: float) -> Block:
+    """A right gradient; undecided if errors that matter might not have been seen, along more directions either."""
+    if (block.sensitivity or 0.0) <= MAX_SENSITIVITY:
+        return block
+    comparisons = comparer.compare([block.name], count=NEAR_DIRECTIONS)
+    if comparisons.verdict == "right":
+        block = _record(comparer, block.name, "right", comparisons, scale)
+    seen = block.sensitivity or 0.0
+    if seen <= MAX_SENSITIVITY:
+        return block
+    return replace(block, verdict="inconclusive", message=why_right_as_far_as_seen(seen))
 
 
 def _nearly_exact(comparer: Comparer, name: str, comparisons: Comparisons, scale: float) -> Block | None:

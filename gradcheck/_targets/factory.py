@@ -19,6 +19,9 @@ from gradcheck._common.user_files import is_user_file
 from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
 
+#: far above the usual sizes: truncation after eight steps, or what begins at a batch of eight, shows there
+FAR = 17
+
 
 class TargetFactory:
     """A function ``make(rng, *, T=4, ...) -> Target`` whose keyword-only ints are sizes the checker may vary.
@@ -107,6 +110,18 @@ class TargetFactory:
                 )
             yield larger
 
+    def far_sizes(self, seed: int) -> Iterator[tuple[str, int]]:
+        """For each size that no parameter's shape has a part in (time steps, examples), one far above its default."""
+        free = [name for name in self.sizes if name not in self.pinned]
+        shapes = self._shapes(seed, self.sizes) if free else {}
+        for name in free:
+            value = max(FAR, 2 * self.sizes[name] + 1)
+            try:
+                if self._shapes(seed, {**self.sizes, name: value}) == shapes:
+                    yield name, value
+            except TargetError:  # the trial would have told it, at smaller sizes
+                continue
+
     def sizes_without_reuse_of(self, seed: int, name: str) -> Sizes:
         """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
         shape = self._shape_of(name, seed, self.sizes)
@@ -117,9 +132,12 @@ class TargetFactory:
         return sizes
 
     def _shape_of(self, name: str, seed: int, sizes: Sizes) -> tuple[int, ...]:
+        return self._shapes(seed, sizes)[name]
+
+    def _shapes(self, seed: int, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         target = self.build(seed, sizes)
         with target.preserved():
-            return target.values()[name].shape
+            return {name: array.shape for name, array in target.values().items()}
 
     def shrink(self, sizes: Sizes, fails: Callable[[Sizes], bool]) -> Sizes:
         """The smallest sizes at which `fails` still holds: one size at a time, down to a fixed point."""

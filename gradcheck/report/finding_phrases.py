@@ -25,6 +25,7 @@ from gradcheck.report.evidence import (
     NormClipped,
     NotComparable,
     OneNumber,
+    OnlyElsewhere,
     PartsMoved,
     RightInput,
     RightWhereOne,
@@ -194,6 +195,16 @@ def _(one: EntriesClipped) -> str:
 def _(one: MadeOfSlice) -> str:
     fits = f"made of {one.slice} alone{_misfit(one.misfit)}, and the true one is not"
     return f"{fits}: is it assigned where it should be added to, or does a loop end early?"
+
+
+@_what_it_is.register
+def _(one: OnlyElsewhere) -> str:
+    if one.zero:
+        them = "it is" if len(one.zero) == 1 else "they are"
+        are = f"{list_with_and(one.zero)} {'is' if len(one.zero) == 1 else 'are'}"
+        return f"right here, where {are} zero, and wrong where {them} not"
+    holds = f"{list_with_and(one.repeated)} {'holds' if len(one.repeated) == 1 else 'hold'}"
+    return f"right here, and wrong where {holds} a number more than once: should = be +=, or += np.add.at?"
 
 
 @_what_it_is.register
