@@ -1,8 +1,8 @@
 """How many right float32 networks with kinks a check accuses.
 
-``python benchmarks/single_precision.py`` checks 2000 random recurrent networks with rectified units, float32 throughout,
-gradients written by hand and right. It prints how many are accused, and exits with 1 if one is. ``--first`` and
-``--count`` choose some of them, ``--seconds`` ends it early, and says after how many.
+``python benchmarks/single_precision.py`` checks 2000 random recurrent networks with rectified units in float32,
+whose gradients are written by hand and right. It prints how many are accused, and exits with 1 if one is.
+``--first`` and ``--count`` choose some of them, ``--seconds`` ends it early, and says after how many.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class Network:
     """A recurrent network with rectified units, and a normalisation of each state where it has a gain."""
 
     def __init__(self, params: Arrays, sizes: Sizes, leak: Any, rng: np.random.Generator) -> None:
+        """Draw the inputs and the targets."""
         self.params, self.sizes, self.leak = params, sizes, leak
         self.x = rng.standard_normal((sizes.T, sizes.B, sizes.D)).astype(FLOAT)
         self.y = rng.integers(0, 2, (sizes.T, sizes.B, sizes.K)).astype(FLOAT)

@@ -229,8 +229,8 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
-            f"low precision: the loss changes at random by {part} of its value; look for float32, cancellation, or chaos "
-            "over many steps in it"
+            f"low precision: the loss changes at random by {part} of its value; look for float32, cancellation, or "
+            "chaos over many steps in it"
         )
     clip = evaluator.target.clip
     if clip is not None and clip.of_norm and comparer.given.divisor_of_clip < 1:

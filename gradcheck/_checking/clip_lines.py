@@ -1,4 +1,4 @@
-"""The line that clips gradients which are right but for it: told by the bound, which stands in the source as a number."""
+"""The line that clips gradients which are right but for it: its bound stands in the source as a number."""
 
 from __future__ import annotations
 

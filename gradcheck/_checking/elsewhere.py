@@ -1,8 +1,8 @@
 """What the point itself hides: parameters that are zero, and indices of which none occurs twice.
 
-Where a parameter is zero, so is everything that it multiplies: its weight decay, its way into another gradient. Where no
-token occurs twice, ``dE[tokens] += d`` is as good as ``np.add.at``. So the gradients are compared once more where it is
-otherwise.
+Where a parameter is zero, so is everything that it multiplies: its weight decay, its way into another gradient. Where
+no token occurs twice, ``dE[tokens] += d`` is as good as ``np.add.at``. So the gradients are compared once more
+where it is otherwise.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def _wrong_at(comparer: Comparer, values: Values, symptom: Symptom) -> dict[str,
     try:  # the code need not run anywhere but where the user put it
         there = comparer.at_point(values)
         if there is None:
+            return {}
+        names = [name for name, size in there.norms.items() if size]
+        if names and there.compare(names, count=1).verdict == "right":
             return {}
         blocks = list(judge_gradients(there))
     except UserCodeError:

@@ -82,12 +82,12 @@ def _with_all_clipped(symptom: Symptom, symptoms: Mapping[str, Symptom]) -> Symp
     every = [one for other in symptoms.values() for one in other.evidence if isinstance(one, EntriesClipped)]
     same = [one for one in every if one.bound == own.bound]
     clipped, size = sum(one.clipped for one in same), sum(one.size for one in same)
-    return replace(symptom, evidence=(replace(own, clipped=clipped, size=size, misfit=max(one.misfit for one in same)),))
+    return replace(
+        symptom, evidence=(replace(own, clipped=clipped, size=size, misfit=max(one.misfit for one in same)),)
+    )
 
 
-def with_lines(
-    findings: Sequence[Finding], lines: Sequence[Finding]
-) -> tuple[Finding, ...]:
+def with_lines(findings: Sequence[Finding], lines: Sequence[Finding]) -> tuple[Finding, ...]:
     """Laws first, then lines, then the rest; a pattern that the lines explain is left out, a law never is.
 
     A line takes the pattern of the gradients that it spoils as its symptom, if they all show one.

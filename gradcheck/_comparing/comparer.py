@@ -69,7 +69,15 @@ class Comparisons(tuple[Comparison, ...]):
     @cached_property
     def sensitivity(self) -> float:
         """The norm of an error that they would have missed once in a million times."""
-        return sensitivity(max(self.bar, *(one.derivative.confirmed for one in self)), len(self))
+        confirmed = [one.derivative.confirmed for one in self if one.derivative.confirmed]
+        # a part of the loss that does not follow complex numbers shows along the confirmed directions alone
+        hidden = sensitivity(max(confirmed), len(confirmed)) if confirmed else 0.0
+        return max(self.sensitivity_of_steps, hidden)
+
+    @cached_property
+    def sensitivity_of_steps(self) -> float:
+        """The same, as far as the derivatives are what they seem."""
+        return sensitivity(self.bar, len(self))
 
     @property
     def verdict(self) -> Verdict:
@@ -88,9 +96,10 @@ class Comparer:
     def __init__(self, evaluator: Evaluator, gradients: Values, seed: int, divisor: float = 1.0) -> None:
         self.evaluator = evaluator
         self.given = GivenGradients(evaluator, gradients, seed, divisor)
+        self._known: dict[tuple[object, ...], Comparisons] = {}
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
-        #: whether that is done along every direction, and to their own precision
+        #: whether that is done to their own precision
         self.probing_sharply = False
 
     @property
@@ -120,6 +129,14 @@ class Comparer:
 
         Without a count, as many as it takes.
         """
+        asked = (*names, count, shorter, self.evaluator.scheme)
+        if asked not in self._known:  # a group may be one gradient
+            self._known[asked] = self._compare(names, count, shorter)
+            # the same directions, differenced by the scheme that they have settled on
+            self._known[(*asked[:-1], self.evaluator.scheme)] = self._known[asked]
+        return self._known[asked]
+
+    def _compare(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
         rng = self.given.rng(*names)
         rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))
         found: list[Comparison] = []
@@ -130,7 +147,7 @@ class Comparer:
             derivative = self.evaluator.derivative(
                 direction,
                 confirm=k == 0 and self.probing,
-                sharply=self.probing and self.probing_sharply,
+                sharply=k < MIN_DIRECTIONS and self.probing and self.probing_sharply,
                 shorter=shorter,
             )
             apart = self.slope(direction) - derivative.value
@@ -199,7 +216,9 @@ class Comparer:
     def _is_sensitive_enough(self, names: list[str], comparisons: Comparisons) -> bool:
         """Whether these comparisons promise as much as anyone needs, of the smallest of the gradients as well."""
         smallest = min(self.norms[name] for name in names)
-        return self.evaluator.scheme is Scheme.COMPLEX and comparisons.sensitivity <= SENSITIVE_ENOUGH * smallest
+        return (
+            self.evaluator.scheme is Scheme.COMPLEX and comparisons.sensitivity_of_steps <= SENSITIVE_ENOUGH * smallest
+        )
 
 
 def root_mean_square(values: list[float]) -> float:

@@ -55,7 +55,9 @@ def _judge_at_bound(comparer: Comparer, block: Block, bound: float) -> Block:
             told = f"an entry is at the declared bound ±{bound:g}, and the true one is not beyond it"
             return replace(block, verdict="wrong", worst=worst, message=told)
     if block.verdict == "vacuous" and _all_at_bound(comparer.given.free[block.name]) and len(tried) == len(flats):
-        return Block(block.name, block.shape, "right", message=f"all its entries are clipped at ±{bound:g}, as declared")
+        return Block(
+            block.name, block.shape, "right", message=f"all its entries are clipped at ±{bound:g}, as declared"
+        )
     return block
 
 

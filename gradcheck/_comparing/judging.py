@@ -128,9 +128,7 @@ def _nearly_exact(comparer: Comparer, name: str, comparisons: Comparisons, scale
         return None
     largest = max(abs(one.discrepancy) for one in comparisons)
     bar = max(largest, comparisons.bar) / scale
-    return Block(
-        name, gradient.shape, "right", error=comparisons.error / scale, error_bar=bar, sensitivity=NEAR_EXACT
-    )
+    return Block(name, gradient.shape, "right", error=comparisons.error / scale, error_bar=bar, sensitivity=NEAR_EXACT)
 
 
 def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Block:

@@ -99,7 +99,7 @@ def _outcomes(comparer: Comparer, name: str, direction: Values) -> Iterator[tupl
 
 
 def _is_guarded_with_other_signs(comparer: Comparer, name: str, array: Array, direction: Values) -> bool:
-    """Whether a guard shows where entries have other signs: where it hides a part that cancels, it looks like a clip."""
+    """Whether a guard shows where entries have other signs: if it hides a part that cancels, it looks like a clip."""
     rng = comparer.given.rng("signs", name)
     others = [array * rng.choice([-1.0, 1.0], array.shape) for _ in range(OTHER_SIGNS)]
     return any(_outcome_at(comparer, name, other, direction) is _Outcome.GUARDED for other in others)

@@ -10,7 +10,6 @@ The checker reduces everything to functions of one variable, phi(t) = loss(x + t
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,15 +54,12 @@ def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivativ
     return Derivative(value, complex_error(value, epsilon), step=COMPLEX_STEP)
 
 
-def circle_derivative(phi: Callable[[complex], complex], radius: float) -> float:
-    """phi'(0) from its values at eight points of a circle, two of them real (Cauchy's formula; Lyness & Moler 1967).
-
-    Right to radius**8 where phi follows complex numbers. What does not follow them shows in the real points: of its
-    derivative no more than three quarters are missing, while all of it may be missing from a complex step.
-    """
-    real = complex(phi(radius)).real - complex(phi(-radius)).real
-    turns = (cmath.exp(1j * math.pi * eighth / 4) for eighth in (1, 2, 3))
-    return (real + 2 * sum((complex(phi(radius * turn)) / turn).real for turn in turns)) / (8 * radius)
+def quartic_difference(phi: Callable[[float], float], step: float) -> float:
+    """phi'(0) from central differences over a step and half of it: right to step**4."""
+    row: list[float] = []
+    for h in (step, step / 2):
+        row = _extrapolated((phi(h) - phi(-h)) / (2 * h), row)
+    return row[-1]
 
 
 def complex_error(value: Any, epsilon: float) -> Any:

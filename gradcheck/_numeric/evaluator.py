@@ -17,7 +17,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
-from gradcheck._numeric.difference import Derivative, Tableau, circle_derivative, complex_step, richardson
+from gradcheck._numeric.difference import Derivative, Tableau, complex_step, quartic_difference, richardson
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
 from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
 from gradcheck._targets.target import Target
@@ -28,10 +28,10 @@ STEP_FACTOR = 4.0
 LARGE_DIRECTION = 16
 #: the step that a complex one is confirmed by, for an entry of size one
 CONFIRMING_STEP = 2.0**-20
-#: the radius of the circle on which complex steps are confirmed sharply, relative to the entries
-CIRCLE = 2.0**-4
+#: the longer of the steps that one is confirmed by sharply
+CONFIRMING_SHARPLY = 2.0**-6
 #: how sharply, relative to the slope, if no real difference is to be asked besides
-SHARP = 1e-10
+SHARP = 1e-8
 #: the loss is chaotic if its noise is more than this part of what it changes by over a usual step
 CHAOTIC = 0.02
 #: and so many times its rounding error
@@ -344,12 +344,9 @@ class Evaluator:
         reach = self._relative_length(direction)
         if not reach:
             return None
-        radius = CIRCLE / reach
-        try:
-            apart = abs(circle_derivative(lambda t: self.loss_along(direction, t), radius) - exact.value)
-        except UserCodeError:
-            apart = math.nan
-        confirmed = 4 * (apart + 2 * self._rounding() / radius)
+        step = CONFIRMING_SHARPLY / reach
+        apart = abs(quartic_difference(lambda t: self._real_loss_along(direction, t), step) - exact.value)
+        confirmed = 2 * apart + 8 * self._rounding() / step
         if not confirmed <= SHARP * abs(exact.value):
             real = self._measured_difference(direction, 1.0)
             if real.kink or not real.error <= FLOAT64_PRECISION * abs(real.value):

@@ -73,8 +73,8 @@ class Target:
         clipped: float | None = None,
         clipped_norm: float | None = None,
     ) -> None:
-        self._take(InPlaceProblem(params, loss, grads, inputs, reset, batched), name, gates)
-        self.clip = Clip.declared(clipped, clipped_norm)
+        clip = Clip.declared(clipped, clipped_norm)
+        self._take(InPlaceProblem(params, loss, grads, inputs, reset, batched), name, gates, clip)
 
     @staticmethod
     def from_function(
@@ -109,12 +109,12 @@ class Target:
         problem = VjpProblem(forward, backward, inputs)
         return _target_of(problem, name or getattr(forward, "__name__", None), gates)
 
-    def _take(self, problem: Problem, name: str | None, gates: Sequence[str]) -> None:
+    def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
         self.problem = problem
         self.name = name or "target"
         self.gates = name_gates(gates)
         #: the clip that the finished gradients are declared to go through
-        self.clip: Clip | None = None
+        self.clip = clip
         #: what its functions reached when a factory had just built it
         self.built_state: UserState | None = None
         #: what they reached when it was opened; None while it is not

@@ -384,7 +384,8 @@ def test_the_share_of_one_step_is_named(nowhere: dict[str, Any]) -> None:
 def test_a_clip_to_a_norm(nowhere: dict[str, Any]) -> None:
     """Gradients that are clipped before they are handed out would be too small by a factor that nobody knows."""
     (message,) = told(check(nowhere["factory"](nowhere["Rnn"], "norm clip")), "clipped")
-    assert "the norm of all gradients is 0.5 (to within" in message
+    assert "right, then clipped to a norm of 0.5" in message
+    assert "Target(..., clipped_norm=0.5)" in message
     report = check(nowhere["factory"](nowhere["Rnn"], "all too small"))
     assert not told(report, "clipped")
     assert told(report, "factor")
