@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from gradcheck._checking.elsewhere import wrong_elsewhere
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
 from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.declared_clip import as_clipped, judge_declared_clip
 from gradcheck._comparing.judging import judge_gradients, mask_wrong_entries, rejudge_by_entries
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
@@ -55,6 +57,8 @@ class Audit:
     gradients: Values = field(default_factory=dict)
     numerical: Values = field(default_factory=dict)
     places: dict[str, Symptom] = field(default_factory=dict)
+    #: what is wrong at another point alone, and what makes the difference
+    elsewhere: dict[str, Symptom] = field(default_factory=dict)
     scheme: str = ""
     evaluations: int = 0
     notes: tuple[str, ...] = ()
@@ -69,6 +73,11 @@ class Audit:
     def wrong(self) -> tuple[str, ...]:
         """The names of the wrong gradients."""
         return tuple(name for name, block in self.blocks.items() if block.verdict == "wrong")
+
+    @property
+    def wrong_here(self) -> tuple[str, ...]:
+        """The names of the gradients that are wrong at the point itself."""
+        return tuple(name for name in self.wrong if name not in self.elsewhere)
 
     def note(self, *laws: Law) -> None:
         """Add laws; a broken one stays broken, whatever a later law of its name says."""
@@ -150,6 +159,7 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
     laws, gradients, faults = parse_gradients(raw_grads, evaluator.base)
     result.note(*laws)
     comparer = Comparer(evaluator, gradients, seed, depth.divisor)
+    comparer.probing_sharply = depth.laws
     _check_determinism(result, comparer, runs)
     repeatable = result.laws["repeatability"].holds
     if not repeatable:
@@ -163,18 +173,25 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
     if depth.laws:
         _ask_laws(result, comparer)
         result.note(runs.independence())
+    comparer.undo_norm_clip()
     result.gradients = comparer.gradients
     comparer.when_apart = watcher.gradients_do_not_fit
     for count, block in enumerate(judge_gradients(comparer), 1):
+        block = judge_declared_clip(comparer, block)
         result.blocks[block.name] = block
         watcher.judged(result, count, len(comparer.gradients))
         if depth.stop and block.verdict == "wrong":
             return
     if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
         result.note(scale(comparer))
+    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
+        for name, (block, symptom) in wrong_elsewhere(comparer).items():
+            result.blocks[name], result.elsewhere[name] = block, symptom
     with watcher.details(result):
         for name in comparer.gradients:
-            if depth.full or (depth.entries and result.blocks[name].verdict == "wrong"):
+            # what is wrong elsewhere alone has its entries there
+            is_wrong_here = result.blocks[name].verdict == "wrong" and name not in result.elsewhere
+            if depth.full or (depth.entries and is_wrong_here):
                 _ask_entries(result, comparer, name, depth)
     result.notes = _notes(comparer)
 
@@ -222,7 +239,8 @@ def _evaluate_again(
     first = {name: gradient * comparer.given.divisor for name, gradient in comparer.gradients.items()}
     again = parse_gradients(raw_grads, evaluator.base)[1]
     repeatability = _laws.repeatability(evaluator.loss_value, as_complex(raw_loss), room * evaluator.epsilon)
-    return repeatability, _laws.statelessness(first, again, room * comparer.given.epsilon), again
+    epsilons = {name: room * own for name, own in comparer.given.epsilons.items()}
+    return repeatability, _laws.statelessness(first, again, epsilons), again
 
 
 def _notes(comparer: Comparer) -> tuple[str, ...]:
@@ -234,7 +252,14 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     if evaluator.epsilon <= DOUBLE and evaluator.noise() > NOISE_WORTH_A_NOTE * abs(evaluator.loss_value) > 0:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
-            f"low precision: the loss changes at random by {part} of its value; look for float32 or cancellation in it"
+            f"low precision: the loss changes at random by {part} of its value; look for float32, cancellation, or "
+            "chaos over many steps in it"
+        )
+    clip = evaluator.target.clip
+    if clip is not None and clip.of_norm and comparer.given.divisor_of_clip < 1:
+        notes.append(
+            f"the gradients are clipped to a norm of {clip.bound:g}, as declared: they were "
+            f"{1 / comparer.given.divisor_of_clip:.6g} times as large; a factor that all have in common is not seen"
         )
     return (*notes, *evaluator.remarks)
 
@@ -259,7 +284,7 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptio
         wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name))
         result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask
     else:
-        entries = depth.difference_entries(comparer.evaluator, name)
+        entries = as_clipped(comparer, depth.difference_entries(comparer.evaluator, name))
         result.numerical[name] = entries.values
         result.blocks[name], off = (
             rejudge_by_entries(comparer, block, entries),

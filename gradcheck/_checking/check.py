@@ -27,7 +27,7 @@ from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
-from gradcheck.report.evidence import ActivationRatio, Symptom
+from gradcheck.report.evidence import ActivationRatio, OnlyElsewhere, Symptom
 from gradcheck.report.progress_phrases import Stage
 from gradcheck.report.records import Block, Cut, CutStage, Finding, Law, Trial
 from gradcheck.report.report import GradientError, Report
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 BUDGET = 30.0
 #: seeds that are asked where a part of an input is not read
 OTHER_SEEDS = 3
+#: a trial far above the default sizes that may take longer than this is left out, and that is said
+FAR_SECONDS = 5.0
 #: set by the tests: an error in the trace is an error
 TRACE_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
@@ -165,6 +167,11 @@ class _CheckRun:
     on_verdict: OnVerdict = lambda _: None
     #: what the check is at
     stage: str = "checking"
+    #: sizes that the factory refused, and why
+    refused: dict[str, str] = field(default_factory=dict)
+    #: sizes far above the defaults that would have taken too long
+    too_slow: list[str] = field(default_factory=list)
+    main_seconds: float = 0.0
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -185,8 +192,11 @@ class _CheckRun:
         sizes, main, trials = self._first_that_runs(factory)
         main = self._without_common_factor(factory, sizes, main)
         self._try_other_sizes(factory, main, trials)
+        if all(trial.verdict != "wrong" for trial in trials):
+            trials += self._try_far_sizes(factory, trials)
         self._merge_trials(main, trials)
         self._excuse_padding(factory, sizes, main)
+        main.notes += self._refusals()
         start = self._failing_sizes(factory, sizes, main, trials)
         self._tell_verdict(factory.name, factory.doc, main, sizes, trials)
         smallest = self._smallest(factory, start, main) if start and self.explain else None
@@ -233,12 +243,14 @@ class _CheckRun:
         watcher = self._watcher(sum(1 for _ in factory.other_sizes()))
         for sizes in [factory.sizes, *factory.other_sizes()]:
             try:
+                started = time.perf_counter()
                 main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking", watcher)
+                self.main_seconds = time.perf_counter() - started
             except TargetError as error:
                 first = first or error
                 trials.append(Trial(sizes, "wrong", message=str(error)))
             else:
-                return sizes, main, [*trials, Trial(sizes, main.verdict, main.wrong)]
+                return sizes, main, [*trials, Trial(sizes, main.verdict, main.wrong_here)]
         assert first is not None
         raise first
 
@@ -295,7 +307,10 @@ class _CheckRun:
                 factory, sizes, replace(self._quick_options(sizes), stop=stop), f"trying {format_sizes(sizes)}"
             )
         except TargetError as error:
-            return [] if factory.refuses_sizes(error) else [Trial(sizes, "wrong", message=str(error))]
+            if not factory.refuses_sizes(error):
+                return [Trial(sizes, "wrong", message=str(error))]
+            self.refused.setdefault(format_sizes(sizes), str(getattr(error, "error", error)))
+            return []
         self.verdicts_at[format_sizes(sizes)] = {name: block.verdict for name, block in found.blocks.items()}
         for name, block in found.blocks.items():
             if block.verdict == "right":
@@ -305,6 +320,17 @@ class _CheckRun:
                 self.broken_at.setdefault(law.name, replace(law, message=f"at {format_sizes(sizes)}: {law.message}"))
         return [Trial(sizes, found.verdict, found.wrong)]
 
+    def _try_far_sizes(self, factory: TargetFactory, trials: list[Trial]) -> list[Trial]:
+        """Trials far above the defaults, where truncation and clips begin; none where they would take too long."""
+        far: list[Trial] = []
+        for size, value in factory.far_sizes(self.seed):
+            sizes = {**factory.sizes, size: value}
+            if self.main_seconds * value / factory.sizes[size] > FAR_SECONDS:
+                self.too_slow.append(f"{size}={value}")
+            elif all(trial.sizes != sizes for trial in trials):
+                far += self._try_sizes(factory, sizes)
+        return far
+
     def _quick_options(self, sizes: Sizes) -> AuditOptions:
         divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
         return AuditOptions(laws=False, entries=False, divisor=divisor)
@@ -313,10 +339,10 @@ class _CheckRun:
         """Sizes at which gradients are wrong, which are reported then; or else, at which code raises."""
         raised = [trial for trial in trials if trial.message]
         wrong = [trial for trial in trials if trial.wrong]
-        if not (main.wrong or wrong or raised):
+        if not (main.wrong_here or wrong or raised):
             return None
-        start = sizes if main.wrong else (wrong or raised)[0].sizes
-        if wrong and not main.wrong:
+        start = sizes if main.wrong_here else (wrong or raised)[0].sizes
+        if wrong and not main.wrong_here:
             # Right at the default sizes: the blocks are reported as they are where they are wrong.
             self._take_wrong_blocks(factory, start, main)
         return start
@@ -334,10 +360,20 @@ class _CheckRun:
             return factory.shrink(start, fails)
         return None
 
+    def _refusals(self) -> tuple[str, ...]:
+        """The sizes that the factory refused, each reason once."""
+        reasons = dict.fromkeys(self.refused.values())
+        at = {reason: [sizes for sizes, told in self.refused.items() if told == reason] for reason in reasons}
+        told = [f"not tried, since the factory refuses it: {'; '.join(at[one])} ({one})" for one in reasons]
+        if self.too_slow:
+            told.append(f"not tried, since it would take long: {', '.join(self.too_slow)}")
+        return tuple(told)
+
     def _take_wrong_blocks(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> None:
         options = replace(self._quick_options(sizes), entries=True)
         found = self._audit(factory, sizes, options, "looking closer", self._watcher(0))
         for name in found.wrong:
+            main.elsewhere.pop(name, None)
             reason = found.blocks[name].message or "wrong"
             main.blocks[name] = replace(
                 found.blocks[name], message=f"{reason} at {format_sizes(sizes)}; right at the default sizes"
@@ -418,7 +454,12 @@ class _CheckRun:
         wrong = _wrong(report)
         broken = {FindingCode.of_law(name) for name in _broken(report)}
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
-        clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not wrong)
+        report, clips = self._with_clips(report)
+        wrong -= clips
+        # the point that is traced does not show it
+        wrong -= {name for one in report.findings if _is_elsewhere(one) for name in one.blocks}
+        # that is the clip that the gradients show
+        clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not (wrong or clips))
         is_impure = FindingCode.LAW_PURITY in broken
         if not self.explain or not (wrong or clipped or self.common or is_impure):
             return report
@@ -455,11 +496,23 @@ class _CheckRun:
             self.time.note(found.cut, self.time.clock_of_lines())
         return replace(
             report,
-            findings=with_lines(report.findings, with_places(lines, self.places, report.smallest), clipped),
+            findings=with_lines(report.findings, with_places(lines, self.places, report.smallest)),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},
         )
+
+    def _with_clips(self, report: Report) -> tuple[Report, set[str]]:
+        """The report with the lines of clips that the numbers tell exactly; and the gradients wrong for them alone."""
+        clipped = {name for one in report.findings if one.code is FindingCode.CLIPPED for name in one.blocks}
+        if not clipped:
+            return report, clipped
+        from gradcheck._checking.clip_lines import with_clip_lines
+        from gradcheck._usercode.profiling import functions_run
+
+        with contextlib.suppress(TargetError):
+            report = replace(report, findings=with_clip_lines(report.findings, functions_run(self._run_once)))
+        return report, clipped
 
     def _with_activation_findings(self, report: Report) -> Report:
         """The report with the mistakes in the derivatives of activations that biases show, where no line is known."""
@@ -617,6 +670,10 @@ def _each_once(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
         stage for stage in dict.fromkeys(cut.stage for cut in cuts) if stage != "lines" or "verifying" not in found
     ]
     return tuple(found[stage] for stage in stages)
+
+
+def _is_elsewhere(finding: Finding) -> bool:
+    return any(isinstance(one, OnlyElsewhere) for one in finding.evidence)
 
 
 def _wrong(report: Report) -> set[str]:

@@ -17,6 +17,7 @@ from gradcheck._symptoms.patterns import factor, match_pattern
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import (
     CarryDropped,
+    EntriesClipped,
     Evidence,
     LawBreach,
     NormClipped,
@@ -66,28 +67,46 @@ def findings(
         if not law.holds
     ]
     explained = set(common.blocks) if common else set()
+    symptoms = {name: _symptom(audit, name) for name in audit.wrong if name not in explained}
     grouped: dict[Symptom, list[str]] = {}
-    for name in audit.wrong:
-        if name not in explained:
-            grouped.setdefault(_symptom(audit, name), []).append(name)
+    for name, symptom in symptoms.items():
+        grouped.setdefault(_with_all_clipped(symptom, symptoms), []).append(name)
     return *result, *(_finding_for(audit, symptom, names, smallest, trials) for symptom, names in grouped.items())
 
 
-def with_lines(
-    findings: Sequence[Finding], lines: Sequence[Finding], explained_laws: frozenset[FindingCode] = frozenset()
-) -> tuple[Finding, ...]:
-    """Laws first, then lines, then the rest; a pattern that the lines explain is left out, and so are explained laws.
+def _with_all_clipped(symptom: Symptom, symptoms: Mapping[str, Symptom]) -> Symptom:
+    """The clip of several gradients at one bound, with the entries of all of them."""
+    own = next((one for one in symptom.evidence if isinstance(one, EntriesClipped)), None)
+    if own is None:
+        return symptom
+    every = [one for other in symptoms.values() for one in other.evidence if isinstance(one, EntriesClipped)]
+    same = [one for one in every if one.bound == own.bound]
+    clipped, size = sum(one.clipped for one in same), sum(one.size for one in same)
+    return replace(
+        symptom, evidence=(replace(own, clipped=clipped, size=size, misfit=max(one.misfit for one in same)),)
+    )
+
+
+def with_lines(findings: Sequence[Finding], lines: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Laws first, then lines, then the rest; a pattern that the lines explain is left out, a law never is.
 
     A line takes the pattern of the gradients that it spoils as its symptom, if they all show one.
     """
+    lines = [line for line in lines if not _only_clipped(line, findings)]
     spoiled = {name for line in lines for name in line.blocks}
     explained = [one for one in findings if one.code.is_explained_by_a_line and set(one.blocks) <= spoiled]
-    kept = [one for one in findings if one not in explained and not (lines and one.code in explained_laws)]
+    kept = [one for one in findings if one not in explained]
     return (
         *(one for one in kept if one.code.is_law),
         *(line if line.symptom else replace(line, symptom=_common_symptom(line, explained)) for line in lines),
         *(one for one in kept if not one.code.is_law),
     )
+
+
+def _only_clipped(line: Finding, findings: Sequence[Finding]) -> bool:
+    """Whether all that a line is said to spoil is right but for a clip that the numbers tell exactly."""
+    clipped = {name for one in findings if one.code is FindingCode.CLIPPED for name in one.blocks}
+    return bool(line.blocks) and set(line.blocks) <= clipped
 
 
 def _common_symptom(line: Finding, explained: Sequence[Finding]) -> FindingCode | None:
@@ -141,11 +160,12 @@ def _carried(audit: Audit, names: Sequence[str], steps: str) -> tuple[CarryDropp
 
 
 def _norm_clipped(audit: Audit, code: FindingCode, names: Sequence[str]) -> tuple[NormClipped, ...]:
-    """Whether all gradients are too small by one factor, and their norm is a round number."""
-    some_right = any(block.verdict == "right" for block in audit.blocks.values())
-    if code is not FindingCode.FACTOR or some_right or set(names) < {*audit.wrong}:
+    """Whether these gradients are too small by one factor, and the norm of all, or else theirs, is a round number."""
+    if code is not FindingCode.FACTOR:
         return ()
-    size = math.hypot(*(norm(gradient) for gradient in audit.gradients.values()))
+    some_right = any(block.verdict == "right" for block in audit.blocks.values())
+    of_all = not (some_right or set(names) < {*audit.wrong})
+    size = math.hypot(*(norm(one) for name, one in audit.gradients.items() if of_all or name in names))
     limit = float(f"{size:.2g}")
     true = math.hypot(*(norm(audit.numerical[name]) for name in names))
     if true <= size or abs(size - limit) > ROUND * max(limit, 1.0):
@@ -178,6 +198,8 @@ def _worst_entry(audit: Audit, names: list[str]) -> tuple[WorstEntry, ...]:
 
 def _symptom(audit: Audit, name: str) -> Symptom:
     """What one wrong gradient looks like."""
+    if name in audit.elsewhere:
+        return audit.elsewhere[name]
     if name not in audit.gradients:
         return Symptom(FindingCode.NOT_COMPARABLE, (NotComparable(audit.blocks[name].message),))
     analytic, numerical = audit.gradients[name], audit.numerical.get(name)

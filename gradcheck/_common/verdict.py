@@ -13,6 +13,10 @@ BEYOND_DOUBT = 5.0
 MISS_PROBABILITY = 1e-6
 #: above this relative error bar a gradient is not called right: too little was seen
 MAX_RELATIVE_BAR = 1e-2
+#: nor above this sensitivity: an error of a tenth of it might not have been seen
+MAX_SENSITIVITY = 0.1
+#: nobody's mistake is as small as this part of a gradient; and none smaller is promised to be seen
+NEAR_EXACT = 1e-10
 
 
 #: what is known of a gradient, or of the whole target
@@ -48,6 +52,22 @@ def why_undecided(kinked: bool, bar: float) -> str:
         cause = "the loss is noisy, or its slope is far below its size"
         return f"differences of the loss resolve only {bar:.0e} of the gradient: {cause}"
     return "the two differ by a little more than the error bar: too much to call right, too little to call wrong"
+
+
+def why_right_as_far_as_seen(seen: float) -> str:
+    """What is known of a gradient that agrees with differences too coarse to call it right."""
+    return (
+        f"right as far as it can be seen: an error of {seen:.0%} of the gradient might not have shown; check it in "
+        "float64, or where the loss is smoother"
+    )
+
+
+def why_chaotic() -> str:
+    """What kept a gradient from being judged where the loss is chaotic, and what to do."""
+    return (
+        "the loss is chaotic here: it changes by as much over a hair as over a step, so that its differences mean "
+        "nothing; check it over fewer time steps, or with smaller recurrent weights"
+    )
 
 
 def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:

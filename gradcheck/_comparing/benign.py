@@ -17,10 +17,11 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, inner_product
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_undecided
+from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_chaotic, why_undecided
 from gradcheck._comparing.comparer import STEADY, Comparer, Comparisons, root_mean_square
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._numeric.difference import Derivative
+from gradcheck._numeric.evaluator import Flatness
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck.report.records import Worst
 
@@ -66,6 +67,11 @@ class GradientDoubt:
         return self.comparisons.has_kink
 
     @property
+    def is_flat(self) -> bool:
+        """Whether the loss does not move at all along the directions."""
+        return not any(one.derivative.value for one in self.comparisons)
+
+    @property
     def is_rough(self) -> bool:
         """Whether the error bar is so large that steps may have gone across kinks."""
         return self.comparisons.bar > ROUGH * self.scale
@@ -75,9 +81,14 @@ class GradientDoubt:
         """Whether the discrepancy is no larger than what changes at random in the gradient."""
         return self.comparisons.error <= BEYOND_DOUBT * self.comparer.given.noise(self.name)
 
+    @property
+    def part(self) -> float:
+        """The discrepancy, as a part of the gradient."""
+        return self.comparisons.error / self.scale
+
     def is_below(self, part: float) -> bool:
         """Whether the discrepancy is below this part of the gradient."""
-        return self.comparisons.error < part * self.scale
+        return self.part < part
 
     def persists_nearby(self) -> bool:
         """Whether the discrepancy is still the same at a point nearby, as that of a wrong formula is."""
@@ -93,11 +104,8 @@ class GradientDoubt:
         comparer, gradient = self.comparer, self.comparer.gradients[self.name]
         if gradient.size < LARGE_GRADIENT:
             return False
-        worst = find_wrong(comparer.probe(self.name), gradient, comparer.given.rng(self.name)).worst
-        apart = worst.analytic - worst.numerical
-        rest = [one.discrepancy - apart * float(one.direction[self.name][worst.index]) for one in self.comparisons]
-        explained = max(self.comparisons.bar, UNEXPLAINED_PART * self.comparisons.error)
-        return root_mean_square(rest) <= explained and is_entry_clearly_wrong(comparer, self.name, worst)
+        worst = explaining_entry(comparer, self.name, self.comparisons)
+        return worst is not None and is_entry_clearly_wrong(comparer, self.name, worst)
 
 
 @dataclass
@@ -137,6 +145,11 @@ class EntryDoubt:
         return bool(self.derivative.kink)
 
     @property
+    def is_flat(self) -> bool:
+        """Whether the loss does not move at all along the entry."""
+        return not self.derivative.value
+
+    @property
     def is_rough(self) -> bool:
         """Whether the error bar is so large that steps may have gone across kinks."""
         return self.derivative.error > ROUGH * self.comparer.norms[self.name]
@@ -145,6 +158,11 @@ class EntryDoubt:
     def is_within_noise(self) -> bool:
         """Whether the discrepancy is no larger than what changes at random in the gradient."""
         return abs(self.discrepancy) <= BEYOND_DOUBT * self.comparer.given.noise(self.name)
+
+    @property
+    def part(self) -> float:
+        """The error of the whole gradient, as a part of it."""
+        return self.error
 
     def is_below(self, part: float) -> bool:
         """Whether the error of the whole gradient is below this part of it."""
@@ -172,6 +190,15 @@ def benign_reason(doubt: Doubt, excuses: tuple[Excuse, ...]) -> str:
     return ""
 
 
+def explaining_entry(comparer: Comparer, name: str, comparisons: Comparisons) -> Worst | None:
+    """The one entry whose error explains the discrepancies; None if it takes more."""
+    worst = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name)).worst
+    apart = worst.analytic - worst.numerical
+    rest = [one.discrepancy - apart * float(one.direction[name][worst.index]) for one in comparisons]
+    explained = max(comparisons.bar, UNEXPLAINED_PART * comparisons.error)
+    return worst if root_mean_square(rest) <= explained else None
+
+
 def is_entry_clearly_wrong(comparer: Comparer, name: str, worst: Worst) -> bool:
     """Whether an entry is off by more than single precision rounds it, in real differences too, and nearby."""
     if not abs(worst.analytic - worst.numerical) > 2 * FLOAT32_ROUNDING * abs(worst.numerical):
@@ -188,6 +215,24 @@ def is_seen_by_real(comparer: Comparer, direction: Values) -> bool:
 
 
 # -- the excuses -------------------------------------------------------------------------------------------------------
+
+
+def flat_everywhere(doubt: Doubt) -> str | None:
+    """Along no direction over all parameters does the loss have a slope: it is not the loss that was meant."""
+    if not doubt.is_flat:
+        return None
+    found = doubt.comparer.evaluator.shape_of_flat_loss()
+    if found is Flatness.UNMOVED:
+        return (
+            "the loss moves with no parameter, however far they are moved: are params copies of the arrays that it "
+            "reads? Hand over the arrays themselves, or a function that returns them"
+        )
+    if found is Flatness.JUMPS:
+        return (
+            "the loss is piecewise constant: its slope is zero almost everywhere, so no gradient can be compared with "
+            "it; check the smooth loss that the gradients are of"
+        )
+    return None
 
 
 def kink_at_the_point(doubt: Doubt) -> str | None:
@@ -213,6 +258,30 @@ def too_steep(doubt: Doubt) -> str | None:
     )
 
 
+def chaotic(doubt: Doubt) -> str | None:
+    """The loss changes by as much over any step: long ones tell nothing, and the shortest do not call it wrong."""
+    evaluator = doubt.comparer.evaluator
+    if not evaluator.is_chaotic:
+        return None
+    for direction, apart in doubt.discrepancies:
+        slope = evaluator.slope_of_plateau(direction)
+        if slope is not None and abs(slope - doubt.comparer.slope(direction)) > STEADY * abs(apart):
+            return None
+    return why_chaotic()
+
+
+def only_in_single_precision(doubt: Doubt) -> str | None:
+    """The same loss of float64 copies sides with the gradient."""
+    for direction, apart in doubt.discrepancies:
+        slope = doubt.comparer.evaluator.wide_slope(direction)
+        if slope is None or abs(slope - doubt.comparer.slope(direction)) > STEADY * abs(apart):
+            return None
+    return (
+        "in single precision the differences do not side with the gradient, in double precision they do: long steps go "
+        "across kinks; check it in float64"
+    )
+
+
 def kinks_beside_the_point(doubt: Doubt) -> str | None:
     """Steps go across kinks: the slope changes with the step, or the gradients along the way add up to the change."""
     if not doubt.is_rough:
@@ -230,10 +299,15 @@ def seen_by_complex_step_only(doubt: Doubt) -> str | None:
 
 
 def single_precision(doubt: Doubt) -> str | None:
-    """A constant that was rounded in single precision is wrong by the same amount everywhere."""
+    """A constant that was rounded in single precision is wrong by the same amount everywhere; so is an epsilon."""
     if not doubt.is_below(FLOAT32_ROUNDING):
         return None
-    return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
+    if doubt.is_within_noise:
+        return "the two differ by no more than the rounding of single precision: look for float32 in the backward"
+    return (
+        f"the two differ by {doubt.part:.0e} of the gradient, here and nearby: an epsilon that the loss adds and the "
+        "backward leaves out, as in log(p + 1e-8), or a constant that is rounded to single precision"
+    )
 
 
 def random_noise(doubt: Doubt) -> str | None:
@@ -248,9 +322,12 @@ def random_noise(doubt: Doubt) -> str | None:
 
 #: what may excuse a gradient that directions call wrong
 GRADIENT_EXCUSES: tuple[Excuse, ...] = (
+    flat_everywhere,
     kink_at_the_point,
     one_clear_entry,
+    chaotic,
     too_steep,
+    only_in_single_precision,
     kinks_beside_the_point,
     seen_by_complex_step_only,
     single_precision,
@@ -258,25 +335,30 @@ GRADIENT_EXCUSES: tuple[Excuse, ...] = (
 )
 #: what may excuse an entry of a gradient that directions do not call wrong
 ENTRY_EXCUSES: tuple[Excuse, ...] = (
+    flat_everywhere,
     single_precision,
     seen_by_complex_step_only,
     kink_at_the_point,
+    only_in_single_precision,
     kinks_beside_the_point,
     random_noise,
+    chaotic,
     too_steep,
 )
 
 
 def _is_made_by_kinks(comparer: Comparer, direction: Values, discrepancy: float) -> bool:
     """Whether kinks beside the point make a discrepancy: it changes with the step, or is gone along the way."""
-    slopes = [comparer.evaluator.real_difference(direction, shorter).value for shorter in OTHER_STEPS]
-    changes = [abs(comparer.slope(direction) - slope - discrepancy) for slope in slopes]
+    found = [comparer.evaluator.real_difference(direction, shorter) for shorter in OTHER_STEPS]
+    changes = [abs(comparer.slope(direction) - one.value - discrepancy) for one in found]
     if not max(changes) <= STEADY * abs(discrepancy):
         return True
-    return _gradients_add_up_to_change(comparer, direction, discrepancy)
+    # the shorter one has fewer other kinks on its way
+    steps = comparer.evaluator.usual_step(direction), min(one.step for one in found)
+    return any(_gradients_add_up_to_change(comparer, direction, discrepancy, step) for step in steps if step)
 
 
-def _gradients_add_up_to_change(comparer: Comparer, direction: Values, discrepancy: float) -> bool:
+def _gradients_add_up_to_change(comparer: Comparer, direction: Values, discrepancy: float, step: float) -> bool:
     """Whether the gradients along a step add up to what the loss changes by, as wrong ones do not.
 
     A kink may be so close that no step in single precision is shorter: then each of them goes across it.
@@ -284,7 +366,7 @@ def _gradients_add_up_to_change(comparer: Comparer, direction: Values, discrepan
     if not comparer.given.stateless:
         return False
     evaluator = comparer.evaluator
-    change, step = evaluator.change_over_usual_step(direction)
+    change = evaluator.change_over(direction, step)
     slopes = []
     for k in range(QUADRATURE_POINTS):
         there = evaluator.moved(direction, step * ((2 * k + 1) / QUADRATURE_POINTS - 1))

@@ -70,6 +70,14 @@ class Comparisons(tuple[Comparison, ...]):
     @cached_property
     def sensitivity(self) -> float:
         """The norm of an error that they would have missed once in a million times."""
+        confirmed = [one.derivative.confirmed for one in self if one.derivative.confirmed]
+        # a part of the loss that does not follow complex numbers shows along the confirmed directions alone
+        hidden = sensitivity(max(confirmed), len(confirmed)) if confirmed else 0.0
+        return max(self.sensitivity_of_steps, hidden)
+
+    @cached_property
+    def sensitivity_of_steps(self) -> float:
+        """The same, as far as the derivatives are what they seem."""
         return sensitivity(self.bar, len(self))
 
     @property
@@ -89,23 +97,49 @@ class Comparer:
     def __init__(self, evaluator: Evaluator, gradients: Values, seed: int, divisor: float = 1.0) -> None:
         self.evaluator = evaluator
         self.given = GivenGradients(evaluator, gradients, seed, divisor)
-        #: the given gradients as they are compared
-        self.gradients = self.given.values
+        self._known: dict[tuple[object, ...], Comparisons] = {}
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
         #: told once, of the first direction along which the gradients are wrong: what they claim, and the slope
         self.when_apart: Callable[[float, float], None] | None = None
+        #: whether that is done to their own precision
+        self.probing_sharply = False
 
-    @cached_property
+    @property
+    def gradients(self) -> Values:
+        """The given gradients as they are compared."""
+        return self.given.values
+
+    @property
     def norms(self) -> dict[str, float]:
-        """The norm of each gradient."""
+        """The norm of each gradient, of the entries that are compared."""
         return self.given.norms
+
+    def undo_norm_clip(self) -> None:
+        """Bring gradients back that are declared to be scaled down to a norm: the slope along them tells the factor."""
+        clip, given = self.evaluator.target.clip, self.given
+        if clip is None or not clip.is_at_norm({name: one * given.divisor for name, one in given.values.items()}):
+            return
+        square = sum(size**2 for size in given.norms.values())
+        length = math.sqrt(sum(one.size for one in given.values.values()) / square)
+        found = self.evaluator.derivative({name: length * one for name, one in given.values.items()}, confirm=True)
+        factor = length * square / found.value if found.value else 1.0
+        if 0 < factor < 1:
+            given.undo_norm_clip(factor, found.error / abs(found.value))
 
     def compare(self, names: list[str], count: int | None = None, shorter: float = 1.0) -> Comparisons:
         """Comparisons along Gaussian directions over these parameters; the same names have the same directions.
 
         Without a count, as many as it takes.
         """
+        asked = (*names, count, shorter, self.evaluator.scheme)
+        if asked not in self._known:  # a group may be one gradient
+            self._known[asked] = self._compare(names, count, shorter)
+            # the same directions, differenced by the scheme that they have settled on
+            self._known[(*asked[:-1], self.evaluator.scheme)] = self._known[asked]
+        return self._known[asked]
+
+    def _compare(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
         rng = self.given.rng(*names)
         rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))
         found: list[Comparison] = []
@@ -113,7 +147,12 @@ class Comparer:
             if k == MIN_DIRECTIONS and count is None and self._is_sensitive_enough(names, Comparisons(found)):
                 break
             direction = self.direction(names, rng)
-            derivative = self.evaluator.derivative(direction, confirm=k == 0 and self.probing, shorter=shorter)
+            derivative = self.evaluator.derivative(
+                direction,
+                confirm=k == 0 and self.probing,
+                sharply=k < MIN_DIRECTIONS and self.probing and self.probing_sharply,
+                shorter=shorter,
+            )
             apart = self.slope(direction) - derivative.value
             found.append(Comparison(direction, apart, derivative.error + rounding, derivative))
             if self.when_apart is not None and Comparisons(found[-1:]).verdict == "wrong":
@@ -123,7 +162,8 @@ class Comparer:
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:
         """A Gaussian direction over these parameters."""
-        return {name: rng.standard_normal(self.gradients[name].shape) for name in names}
+        free = self.given.free
+        return {name: rng.standard_normal(self.gradients[name].shape) * free.get(name, True) for name in names}
 
     def slope(self, direction: Values) -> float:
         """The slope along a direction that the given gradients claim."""
@@ -135,9 +175,10 @@ class Comparer:
         rounding = DEVIATIONS * self.given.rounding(name) / math.sqrt(gradient.size)
 
         def along(direction: Array) -> tuple[float, float]:
+            direction = direction * self.given.free.get(name, True)
             derivative = self.evaluator.derivative({name: direction})
             part = direction != 0
-            own = ROUNDING_OWN * self.given.epsilon * norm(gradient[part])
+            own = ROUNDING_OWN * self.given.epsilons[name] * norm(gradient[part])
             bar = derivative.error + rounding * math.sqrt(np.count_nonzero(part)) + own
             return self.slope({name: direction}) - derivative.value, bar
 
@@ -147,7 +188,7 @@ class Comparer:
         """A bar for each entry. An error estimate may be small by luck: none counts for less than the usual one."""
         errors = np.maximum(entries.errors, np.median(entries.errors))
         spread = DEVIATIONS * self.given.rounding(name) / math.sqrt(entries.values.size)
-        return np.asarray(errors + spread + ROUNDING_OWN * self.given.epsilon * np.abs(entries.values))
+        return np.asarray(errors + spread + ROUNDING_OWN * self.given.epsilons[name] * np.abs(entries.values))
 
     # -- other points --------------------------------------------------------------------------------------------------
 
@@ -162,6 +203,7 @@ class Comparer:
             return None
         other = type(self)(evaluator, gradients, self.given.seed, self.given.divisor)
         other.probing = False
+        other.undo_norm_clip()
         return other
 
     def nearby(self) -> Self | None:
@@ -180,7 +222,9 @@ class Comparer:
     def _is_sensitive_enough(self, names: list[str], comparisons: Comparisons) -> bool:
         """Whether these comparisons promise as much as anyone needs, of the smallest of the gradients as well."""
         smallest = min(self.norms[name] for name in names)
-        return self.evaluator.scheme is Scheme.COMPLEX and comparisons.sensitivity <= SENSITIVE_ENOUGH * smallest
+        return (
+            self.evaluator.scheme is Scheme.COMPLEX and comparisons.sensitivity_of_steps <= SENSITIVE_ENOUGH * smallest
+        )
 
 
 def root_mean_square(values: list[float]) -> float:

@@ -15,7 +15,17 @@ from dataclasses import replace
 import numpy as np
 
 from gradcheck._common.arrays import Array, norm
-from gradcheck._common.verdict import BEYOND_DOUBT, MAX_RELATIVE_BAR, Verdict, judge, why_undecided
+from gradcheck._common.verdict import (
+    BEYOND_DOUBT,
+    MAX_RELATIVE_BAR,
+    MAX_SENSITIVITY,
+    NEAR_EXACT,
+    Verdict,
+    judge,
+    why_chaotic,
+    why_right_as_far_as_seen,
+    why_undecided,
+)
 from gradcheck._comparing.benign import (
     ENTRY_EXCUSES,
     GRADIENT_EXCUSES,
@@ -23,6 +33,7 @@ from gradcheck._comparing.benign import (
     EntryDoubt,
     GradientDoubt,
     benign_reason,
+    explaining_entry,
     is_entry_clearly_wrong,
 )
 from gradcheck._comparing.comparer import Comparer, Comparisons
@@ -36,6 +47,10 @@ SIMILAR = 100.0
 FLAT_LOSS_STRETCH = 32.0
 #: a gradient whose bar is below this part of the largest one is zero to within rounding
 NEGLIGIBLE = 1e-6
+#: directions that tell whether an error is as small as `NEAR_EXACT`, or that show more of one that may be large
+NEAR_DIRECTIONS = 8
+#: an error of one shows along so many directions as less than this, root mean square, once in a million times
+NEAR_DEVIATIONS = 0.13
 
 
 def judge_gradients(comparer: Comparer) -> Iterator[Block]:
@@ -45,7 +60,8 @@ def judge_gradients(comparer: Comparer) -> Iterator[Block]:
         comparisons = comparer.compare(group)
         passed = comparisons.verdict == "right"
         for name in group:
-            if passed and norms[name] and comparisons.bar <= MAX_RELATIVE_BAR * norms[name]:
+            seen = max(comparisons.bar / MAX_RELATIVE_BAR, comparisons.sensitivity / MAX_SENSITIVITY)
+            if passed and norms[name] and seen <= norms[name]:
                 yield _record(comparer, name, "right", comparisons, norms[name])
             else:
                 yield judge_alone(comparer, name)
@@ -72,13 +88,47 @@ def judge_alone(comparer: Comparer, name: str) -> Block:
     if scale <= comparisons.bar:
         return _below_error_bar(comparer, name, comparisons)
     block = _record(comparer, name, comparisons.verdict, comparisons, scale)
+    if block.verdict != "right" and (near := _nearly_exact(comparer, name, comparisons, scale)) is not None:
+        return near
     if block.verdict == "wrong":
         excuse = benign_reason(GradientDoubt(comparer, name, comparisons, scale), GRADIENT_EXCUSES)
         return replace(block, verdict="inconclusive", message=excuse) if excuse else block
     if block.verdict == "inconclusive" or comparisons.bar > MAX_RELATIVE_BAR * scale:
-        message = why_undecided(comparisons.has_kink, comparisons.bar / scale)
+        message = _why_undecided(comparer, comparisons, comparisons.bar / scale)
         return replace(block, verdict="inconclusive", message=message)
-    return block
+    return _as_far_as_seen(comparer, block, scale)
+
+
+def _as_far_as_seen(comparer: Comparer, block: Block, scale: float) -> Block:
+    """A right gradient; undecided if errors that matter might not have been seen, along more directions either."""
+    if (block.sensitivity or 0.0) <= MAX_SENSITIVITY:
+        return block
+    comparisons = comparer.compare([block.name], count=NEAR_DIRECTIONS)
+    if comparisons.verdict == "right":
+        block = _record(comparer, block.name, "right", comparisons, scale)
+    seen = block.sensitivity or 0.0
+    if seen <= MAX_SENSITIVITY:
+        return block
+    return replace(block, verdict="inconclusive", message=why_right_as_far_as_seen(seen))
+
+
+def _nearly_exact(comparer: Comparer, name: str, comparisons: Comparisons, scale: float) -> Block | None:
+    """The right gradient of which no more is missing than rounding, or an epsilon of 1e-12; None if it is not that.
+
+    An error in one entry of many is as small beside the others, and is none of these.
+    """
+    limit, gradient = NEAR_DEVIATIONS * NEAR_EXACT * scale, comparer.gradients[name]
+    if comparisons.has_kink or max(comparisons.error, comparisons.bar) > limit:
+        return None
+    comparisons = comparer.compare([name], count=NEAR_DIRECTIONS)
+    if max(comparisons.error, comparisons.bar) > limit:
+        return None
+    beyond = comparisons.verdict == "wrong" and gradient.size >= LARGE_GRADIENT
+    if beyond and explaining_entry(comparer, name, comparisons) is not None:
+        return None
+    largest = max(abs(one.discrepancy) for one in comparisons)
+    bar = max(largest, comparisons.bar) / scale
+    return Block(name, gradient.shape, "right", error=comparisons.error / scale, error_bar=bar, sensitivity=NEAR_EXACT)
 
 
 def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Block:
@@ -94,6 +144,9 @@ def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Bl
     if verdict == "right" and block.verdict == "wrong":
         return block  # directions add up what is too small to see in one entry
     error, bar = norm(apart) / scale, norm(bars) / scale
+    near = block.verdict == "right" and error <= NEAR_DEVIATIONS * NEAR_EXACT and _is_spread(apart, bars)
+    if verdict != "right" and near:
+        verdict, bar = "right", max(bar, error)
     if verdict == "wrong" and block.verdict != "wrong":
         verdict = _doubted_verdict(comparer, block, error, int(np.count_nonzero(apart > bars)))
     if verdict == "right" and bar > MAX_RELATIVE_BAR and block.verdict != "right":
@@ -103,7 +156,7 @@ def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Bl
     reason = block.message or why_undecided(bool(np.any(entries.kinks)), bar)
     message = reason if verdict == "inconclusive" else ""
     # An entry's error may hide behind that of its difference: two bars cannot.
-    seen = min(2 * bar, block.sensitivity or math.inf) if verdict == "right" else 2 * bar
+    seen = max(min(2 * bar, block.sensitivity or math.inf), NEAR_EXACT) if verdict == "right" else 2 * bar
     return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
 
 
@@ -111,6 +164,11 @@ def mask_wrong_entries(comparer: Comparer, name: str, entries: Entries) -> Array
     """Which entries are wrong beyond doubt."""
     bars = comparer.entry_bars(name, entries)
     return np.asarray(np.abs(comparer.gradients[name] - entries.values) > BEYOND_DOUBT * bars)
+
+
+def _is_spread(apart: Array, bars: Array) -> bool:
+    """Whether more than one entry is off, where there are many."""
+    return apart.size < LARGE_GRADIENT or int(np.count_nonzero(apart > bars)) > 1
 
 
 def _doubted_verdict(comparer: Comparer, block: Block, error: float, entries_off: int) -> Verdict:
@@ -137,11 +195,20 @@ def _below_error_bar(comparer: Comparer, name: str, comparisons: Comparisons) ->
     if comparer.norms[name] == 0 and not comparisons.has_kink:
         message = "both gradients are zero: the loss does not depend on it here, so nothing was verified"
         return Block(name, shape, "vacuous", message=message)
-    if bar <= NEGLIGIBLE * max(comparer.norms.values()):
+    largest, is_rounding = max(comparer.norms.values()), comparer.norms[name] <= comparer.given.rounding(name)
+    # of less precision, such as that of a bias before a normalisation
+    if bar <= NEGLIGIBLE * largest or (is_rounding and bar <= MAX_RELATIVE_BAR * largest):
         message = "both gradients are zero to within rounding, beside those of the others: nothing was verified"
         return Block(name, shape, "vacuous", message=message)
-    message = why_undecided(comparisons.has_kink, math.inf if math.isinf(bar) else 1.0)
+    message = _why_undecided(comparer, comparisons, math.inf if math.isinf(bar) else 1.0)
     return Block(name, shape, "inconclusive", message=message)
+
+
+def _why_undecided(comparer: Comparer, comparisons: Comparisons, bar: float) -> str:
+    """What kept a gradient from being judged; of what resolves nothing, whether the loss is chaotic."""
+    if not comparisons.has_kink and MAX_RELATIVE_BAR < bar < math.inf and comparer.evaluator.is_chaotic:
+        return why_chaotic()
+    return why_undecided(comparisons.has_kink, bar)
 
 
 def _record(comparer: Comparer, name: str, verdict: Verdict, comparisons: Comparisons, scale: float) -> Block:
@@ -151,5 +218,5 @@ def _record(comparer: Comparer, name: str, verdict: Verdict, comparisons: Compar
         verdict,
         error=comparisons.error / scale,
         error_bar=comparisons.bar / scale,
-        sensitivity=comparisons.sensitivity / scale,
+        sensitivity=max(comparisons.sensitivity / scale, NEAR_EXACT),
     )

@@ -16,6 +16,7 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
 from gradcheck._numeric.noise import FOURTH_DIFFERENCE_VARIANCE
+from gradcheck._targets.clipping import Clip
 
 #: the rounding error of a gradient, in roundoffs of its own norm
 ROUNDING_OWN = 64.0
@@ -31,6 +32,8 @@ NOISE_STEP = 1e-6
 NOISE_POINTS = 8
 #: so many entries of a gradient tell mostly that it is in double precision
 PRECISION_SAMPLE = 64
+#: integers below this are counts; single precision has fractions up to twice as far
+MOST_COUNTED = 2.0**22
 
 
 class GivenGradients:
@@ -40,20 +43,49 @@ class GivenGradients:
         self.evaluator = evaluator
         self.seed = seed
         self.divisor = divisor
-        roundoffs = {name: roundoff(gradient) for name, gradient in gradients.items()}
-        #: the unit roundoff of the least precise of loss and gradients
-        self.epsilon = max([evaluator.epsilon, *roundoffs.values()])
-        #: the names of gradients that are less precise than the parameters
-        self.coarse = [name for name, own in roundoffs.items() if own > evaluator.epsilon]
         self.values = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
+        #: which entries are what they were before a clip that is declared; none is named where all are
+        self.free: Values = {}
+        clip = evaluator.target.clip
+        if clip is not None and not clip.of_norm:
+            self.leave_out_beyond(clip.bound / divisor)
+        #: the relative error of the factor that a clip of the norm is undone by
+        self._clip_error = 0.0
+        self.divisor_of_clip = 1.0
+        # what is left where all cancels has few digits, in whatever precision
+        least = ROUNDING_OWN * float(np.finfo(np.float64).eps) * max(self.norms.values(), default=0.0)
+        #: for each gradient the unit roundoff of the less precise of it and the loss: one in float32 excuses no other
+        self.epsilons = {
+            name: max(evaluator.epsilon, roundoff(gradient) if self.norms[name] > least else 0.0)
+            for name, gradient in gradients.items()
+        }
+        #: the unit roundoff of the least precise of loss and gradients
+        self.epsilon = max([evaluator.epsilon, *self.epsilons.values()])
+        #: the names of gradients that are less precise than the parameters
+        self.coarse = [name for name, own in self.epsilons.items() if own > evaluator.epsilon]
         #: whether the gradients may be asked for again: not those of a backward that carries state from call to call
         self.stateless = True
         self._measured: dict[str, float] | None = None
 
     @cached_property
     def norms(self) -> dict[str, float]:
-        """The norm of each gradient."""
-        return {name: norm(gradient) for name, gradient in self.values.items()}
+        """The norm of each gradient; of its entries that a declared clip left alone."""
+        return {name: norm(gradient * self.free.get(name, True)) for name, gradient in self.values.items()}
+
+    def leave_out_beyond(self, bound: float) -> None:
+        """Compare the entries below a bound alone."""
+        self.free = {name: Clip(bound).free(gradient) for name, gradient in self.values.items()}
+        self.__dict__.pop("norms", None)
+
+    def undo_norm_clip(self, factor: float, error: float) -> None:
+        """Divide all gradients by a factor that a declared clip of their norm has left, known to a relative error."""
+        self.divisor *= factor
+        self.divisor_of_clip = factor
+        self.values = {name: gradient / factor for name, gradient in self.values.items()}
+        self._clip_error = error
+        if self._measured is not None:
+            self._measured = {name: size / factor for name, size in self._measured.items()}
+        del self.norms
 
     def rng(self, *names: str) -> np.random.Generator:
         """A generator of its own for each purpose, so that no verdict depends on what was asked before it."""
@@ -64,8 +96,9 @@ class GivenGradients:
         if self._measured is None:
             self.measure_rounding(self.at(self.jittered_by_roundoffs()))
         assert self._measured is not None
-        usual = self.epsilon * (ROUNDING_OWN * self.norms[name] + ROUNDING_LARGEST * max(self.norms.values()))
-        return max(usual, self._measured.get(name, 0.0))
+        of_own = ROUNDING_OWN * self.norms[name] + ROUNDING_LARGEST * max(self.norms.values())
+        usual = self.epsilons[name] * of_own
+        return max(usual, self._measured.get(name, 0.0)) + self._clip_error * self.norms[name]
 
     def measure_rounding(self, gradients: Values) -> None:
         """Take what the gradients change by, to these of parameters a few roundoffs away, for their rounding error."""
@@ -120,8 +153,9 @@ def roundoff(gradient: Array) -> float:
         return own
     with np.errstate(over="ignore"):
         half = np.array_equal(gradient.astype(np.float16), gradient)
-    # Counts and simple fractions fit into half precision as well, whatever they were computed in: they tell nothing.
-    return own if half else float(np.finfo(np.float32).eps)
+    # Counts and simple fractions are told as well by whatever they were computed in: they tell nothing.
+    counts = bool(np.all(np.abs(gradient) < MOST_COUNTED)) and np.array_equal(np.rint(gradient), gradient)
+    return own if half or counts else float(np.finfo(np.float32).eps)
 
 
 def _fits_single(array: Array) -> bool:

@@ -7,6 +7,7 @@ what was found and what to do.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def purity(changed_by_loss: list[str], changed_by_grads: list[str]) -> Law:
     return Law("purity", False, f"{' and '.join(parts)}: work on a copy, so that the caller's arrays stay as they were")
 
 
-def statelessness(first: Values, second: Values, epsilon: float) -> Law:
+def statelessness(first: Values, second: Values, epsilon: float | Mapping[str, float]) -> Law:
     """The gradients are the same when they are asked twice."""
     differing = _names_that_differ(second, first, epsilon)
     if not differing:
@@ -234,15 +235,21 @@ def _spread(array: Array) -> float:
     return float(np.std(array)) or 1.0
 
 
-def _names_that_differ(got: Values, expected: Values, epsilon: float, *terms: Values) -> list[str]:
+def _names_that_differ(
+    got: Values, expected: Values, epsilon: float | Mapping[str, float], *terms: Values
+) -> list[str]:
     """Names whose arrays differ by more than rounding, measured against the terms they are sums of.
+
+    The unit roundoff may be another one for each name.
 
     A gradient that cancels to zero is rounding error itself, as large as that of others: it is measured against theirs.
     """
     size = {name: sum(norm(term[name]) for term in terms or (expected,)) for name in expected}
-    least = max(size.values(), default=0.0) / 8 + float(np.finfo(np.float32 if epsilon > 1e-10 else np.float64).tiny)
+    each = epsilon if isinstance(epsilon, Mapping) else dict.fromkeys(expected, epsilon)
+    coarse = max(each.values(), default=0.0) > 1e-10
+    least = max(size.values(), default=0.0) / 8 + float(np.finfo(np.float32 if coarse else np.float64).tiny)
     return [
         name
         for name in expected
-        if name not in got or not norm(got[name] - expected[name]) <= SAME * epsilon * max(size[name], least)
+        if name not in got or not norm(got[name] - expected[name]) <= SAME * each[name] * max(size[name], least)
     ]

@@ -9,13 +9,15 @@ import math
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
+from enum import Enum, auto
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
-from gradcheck._numeric.difference import Derivative, Tableau, complex_step, richardson
+from gradcheck._numeric.difference import Derivative, Tableau, complex_step, quartic_difference, richardson
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
 from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
 from gradcheck._targets.target import Target
@@ -26,12 +28,39 @@ STEP_FACTOR = 4.0
 LARGE_DIRECTION = 16
 #: the step that a complex one is confirmed by, for an entry of size one
 CONFIRMING_STEP = 2.0**-20
+#: the longer of the steps that one is confirmed by sharply
+CONFIRMING_SHARPLY = 2.0**-6
+#: how sharply, relative to the slope, if no real difference is to be asked besides
+SHARP = 1e-8
+#: the loss is chaotic if its noise is more than this part of what it changes by over a usual step
+CHAOTIC = 0.02
+#: and so many times its rounding error
+CHAOTIC_ROUNDINGS = 1e4
+#: the longest short step, in usual ones, that a chaotic loss is differenced over; and the shortest, in roundoffs
+CHAOS_STEPS = (1e-4, 16.0)
+#: how well the slopes of three steps must agree, relatively, to be the slope
+PLATEAU = 0.05
+#: lines along which a flat loss is followed; how often the distance is made four times as long; halvings to a jump
+FLAT_LINES, FLAT_DOUBLINGS, FLAT_HALVINGS = 3, 8, 40
+#: the part of a change that a jump makes at once
+JUMP = 1e-3
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
 DOMAIN_ERRORS = (ArithmeticError, ValueError, AssertionError)
 #: what was found out about a loss: the scheme, its value, its noise
 Calibration: TypeAlias = tuple[Scheme, float, float | None]
+
+
+class Flatness(Enum):
+    """What a loss does far from a point beside which it does not move."""
+
+    #: it stays as it is, whatever the parameters are
+    UNMOVED = auto()
+    #: it is constant in pieces
+    JUMPS = auto()
+    #: it moves, in some way
+    MOVES = auto()
 
 
 class Evaluator:
@@ -53,6 +82,8 @@ class Evaluator:
         #: how many times as long first steps over many entries may be; None: not measured yet
         self.step_stretch: float | None = None
         self._has_differenced = False
+        self._flatness: Flatness | None = None
+        self._is_chaotic: bool | None = None
         #: what is to be said of how the numbers came about
         self.remarks: list[str] = []
 
@@ -137,21 +168,29 @@ class Evaluator:
         other._typical = {}
         other.step_stretch = 1.0
         other._loss_value = None
+        other._flatness = other._is_chaotic = None
         return other
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
-    def derivative(self, direction: Values, *, confirm: bool = False, shorter: float = 1.0) -> Derivative:
+    def derivative(
+        self, direction: Values, *, confirm: bool = False, sharply: bool = False, shorter: float = 1.0
+    ) -> Derivative:
         """d/dt loss(x + t direction) at 0; `direction` holds the parameters that move.
 
         With `confirm` a complex step is believed only if a real difference along the same direction agrees; where it
-        does not, every derivative from then on is a real one.
+        does not, every derivative from then on is a real one. `sharply`: agrees to its own error bar, or it is noted
+        how well it does.
         """
         self._has_differenced = True
         exact = None if self.scheme is Scheme.REAL else self._complex_or_none(direction)
         if exact is None:
             self.scheme = Scheme.REAL
             return self._measured_difference(direction, shorter)
+        if sharply and self.epsilon <= DOUBLE:
+            confirmed = self._confirm_sharply(exact, direction)
+            if confirmed is not None:
+                return confirmed
         if self.scheme is Scheme.COMPLEX and not confirm:
             return exact
         agreement, real = self._confirm(exact, direction)
@@ -218,13 +257,66 @@ class Evaluator:
         step = self._shortest_step(direction, change)
         return (self._real_loss_along(direction, step) - self.loss_value) / step
 
+    @property
+    def is_chaotic(self) -> bool:
+        """Whether the loss changes by nearly as much over a hair as over a usual step: then no usual step tells."""
+        if self._is_chaotic is None:
+            self.measure_noise()
+            direction = self._direction_over_all()
+            noise, change = self.noise(), abs(self.change_over(direction, self.usual_step(direction)))
+            self._is_chaotic = noise > max(CHAOTIC * change, CHAOTIC_ROUNDINGS * self._rounding())
+        return self._is_chaotic
+
+    def slope_of_plateau(self, direction: Values) -> float | None:
+        """The slope over short steps, of three lengths that agree; None where no three do."""
+        slopes: list[float] = []
+        step = CHAOS_STEPS[0] * self.usual_step(direction)
+        while step * self._relative_length(direction) > CHAOS_STEPS[1] * self.epsilon:
+            slopes.append(self.change_over(direction, step) / (2 * step))
+            last = slopes[-3:]
+            if len(last) == 3 and max(last) - min(last) <= PLATEAU * abs(last[1]):
+                return last[2]
+            step /= 8
+        return None
+
+    def shape_of_flat_loss(self) -> Flatness:
+        """What a loss does far away that does not move beside the point; asked once.
+
+        It is followed along directions over all parameters until it moves. At a jump it moves by as much over a hair.
+        """
+        if self._flatness is None:
+            lines = (self._direction_over_all(seed) for seed in range(FLAT_LINES))
+            found = (self._flatness_along(line) for line in lines)
+            self._flatness = next((one for one in found if one is not Flatness.UNMOVED), Flatness.UNMOVED)
+        return self._flatness
+
+    def _flatness_along(self, direction: Values) -> Flatness:
+        step, near = self.usual_step(direction), 0.0
+        for far in (sign * step * 4.0**power for power in range(FLAT_DOUBLINGS) for sign in (1, -1)):
+            change = self._real_loss_along(direction, far) - self.loss_value
+            if math.isfinite(change) and change:
+                break
+        else:
+            return Flatness.UNMOVED
+        if abs(far) == step:
+            return Flatness.MOVES
+        for _ in range(FLAT_HALVINGS):
+            middle = (near + far) / 2
+            at_middle = self._real_loss_along(direction, middle) - self.loss_value
+            near, far = (near, middle) if at_middle else (middle, far)
+        over_a_hair = abs(self._real_loss_along(direction, far) - self.loss_value)
+        return Flatness.JUMPS if over_a_hair > JUMP * abs(change) else Flatness.MOVES
+
     def _shortest_step(self, direction: Values, change: float) -> float:
         return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._relative_length(direction))
 
-    def change_over_usual_step(self, direction: Values) -> tuple[float, float]:
-        """What the loss changes by from one usual step before the point to one after it, and that step."""
-        step = self._step(self.epsilon, direction)
-        return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step), step
+    def usual_step(self, direction: Values) -> float:
+        """The first step of a real difference."""
+        return self._step(self.epsilon, direction)
+
+    def change_over(self, direction: Values, step: float) -> float:
+        """What the loss changes by from one step before the point to one after it."""
+        return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step)
 
     def _measured_difference(self, direction: Values, shorter: float) -> Derivative:
         """A real difference, after the noise was measured: before differences are believed, it has to be."""
@@ -247,6 +339,26 @@ class Evaluator:
         real = self._measured_difference(direction, 1.0)
         return compare_schemes(exact, real, FLOAT64_PRECISION), real
 
+    def _confirm_sharply(self, exact: Derivative, direction: Values) -> Derivative | None:
+        """The complex step and how well it is confirmed, or the real one that contradicts it; None if neither."""
+        reach = self._relative_length(direction)
+        if not reach:
+            return None
+        step = CONFIRMING_SHARPLY / reach
+        apart = abs(quartic_difference(lambda t: self._real_loss_along(direction, t), step) - exact.value)
+        confirmed = 2 * apart + 8 * self._rounding() / step
+        if not confirmed <= SHARP * abs(exact.value):
+            real = self._measured_difference(direction, 1.0)
+            if real.kink or not real.error <= FLOAT64_PRECISION * abs(real.value):
+                return None
+            if compare_schemes(exact, real, FLOAT64_PRECISION) is Agreement.DIFFERS:
+                self.scheme = Scheme.REAL
+                return real
+            of_real = 2 * real.error
+            confirmed = min(confirmed, of_real) if math.isfinite(confirmed) else of_real
+        self.scheme = Scheme.COMPLEX
+        return replace(exact, confirmed=confirmed)
+
     def _both_sides_agree(self, exact: Derivative, direction: Values) -> bool:
         """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
         reach, margin = self._relative_length(direction), FLOAT64_PRECISION * abs(exact.value)
@@ -259,13 +371,28 @@ class Evaluator:
 
     def _confirm_wide(self, exact: Derivative, direction: Values) -> Agreement:
         """What a real difference of float64 copies, in the place of float32 parameters, says of a complex step."""
+        return compare_schemes(exact, self._wide_difference(direction), FLOAT64_PRECISION)
 
+    def wide_slope(self, direction: Values) -> float | None:
+        """The slope by differences of float64 copies, in the place of parameters of less precision; None without.
+
+        Their steps are so much shorter that few kinks are as near.
+        """
+        if self.epsilon <= DOUBLE or not self.target.takes_complex:
+            return None
+        try:
+            found = self._wide_difference(direction).value
+        except UserCodeError:
+            return None  # the code takes arrays of its own precision alone
+        return found if math.isfinite(found) else None
+
+    def _wide_difference(self, direction: Values) -> Derivative:
         def loss_at(t: float) -> float:
             return self._real_loss_along(direction, t, wide=True)
 
         at_zero = as_complex(self.raw_loss(self.moved({}, 0.0, wide=True))).real
         step, noise = self._step(DOUBLE, direction), 8 * DOUBLE * abs(at_zero)
-        return compare_schemes(exact, richardson(loss_at, at_zero, step, noise), FLOAT64_PRECISION)
+        return richardson(loss_at, at_zero, step, noise)
 
     def measure_noise(self) -> None:
         """Measure the noise of the loss, once. A loss that never moves is taken to cancel terms of size one."""
@@ -288,9 +415,9 @@ class Evaluator:
             self.step_stretch = measure_step_stretch(ends, self.noise())
         return self.step_stretch
 
-    def _direction_over_all(self) -> Values:
+    def _direction_over_all(self, seed: int = 0) -> Values:
         """A direction over all parameters, always the same, since a single parameter may not move the loss at all."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
 
     def _step(self, epsilon: float, direction: Values) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,10 @@ def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str
     """The laws "names", "shapes" and "finite" of what grads() returned; what is usable; what is wrong with the rest."""
     if not isinstance(raw, Mapping):
         message = f"grads() returned {type(raw).__name__}: expected a mapping from parameter names to arrays"
+        return [Law("names", False, message)], {}, dict.fromkeys(base, message)
+    alike = [name for name, count in Counter(str(name) for name in raw).items() if count > 1]
+    if alike:
+        message = f"grads() has several entries that are called {comma_separated(alike)}: which is the gradient?"
         return [Law("names", False, message)], {}, dict.fromkeys(base, message)
     grads = {str(name): grad for name, grad in raw.items()}
     missing = [name for name in base if name not in grads]

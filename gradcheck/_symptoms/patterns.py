@@ -18,6 +18,8 @@ MAX_RESIDUAL = 1e-7
 MOST_PARTS = 4
 #: how near a factor must be to 1 or -1 to be that: a hand-written constant is never as near
 SAME_FACTOR = 1e-5
+#: digits of a round number
+ROUND_DIGITS = 2
 
 
 def factor(analytic: Array, numerical: Array, tolerance: float = MAX_RESIDUAL) -> float | None:
@@ -97,11 +99,14 @@ def _one_number(analytic: Array, true: Array) -> Symptom | None:
 
 
 def _clipped(analytic: Array, true: Array) -> Symptom | None:
-    """The true one with its largest entries cut off at one number: two entries at least, since one is always there."""
+    """The true one with its largest entries cut off at one number.
+
+    Two entries at least, or one at a round number: one is always the largest.
+    """
     bound = float(np.max(np.abs(analytic)))
     there = int(np.count_nonzero(np.abs(analytic) >= bound * (1 - MAX_RESIDUAL)))
     cut = np.clip(true, -bound, bound)
-    if there < 2 or not _same(analytic, cut):
+    if (there < 2 and bound != rounded(bound, ROUND_DIGITS)) or not _same(analytic, cut):
         return None
     found = EntriesClipped(rounded(bound, 6), there, int(true.size), misfit(analytic, cut))
     return Symptom(FindingCode.CLIPPED, (found,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib
 import inspect
 import pickle
@@ -15,8 +16,12 @@ from gradcheck._common.arrays import Sizes
 from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
+from gradcheck._common.user_files import is_user_file
 from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
+
+#: far above the usual sizes: truncation after eight steps, or what begins at a batch of eight, shows there
+FAR = 17
 
 
 class TargetFactory:
@@ -70,10 +75,13 @@ class TargetFactory:
         return made
 
     def refuses_sizes(self, error: TargetError) -> bool:
-        """Whether it was this factory that raised a ValueError: its way to say that it is not made at such sizes."""
+        """Whether this factory refuses its sizes: with a ValueError of the user's own, raised while it is made.
+
+        A ValueError of NumPy's is a crash: code that breaks at a batch of one says nothing of what it is made for.
+        """
         if not isinstance(error, UserCodeError) or not isinstance(error.error, ValueError):
             return False
-        return error.what.startswith(f"{self.name}(")
+        return error.what.startswith(f"{self.name}(") and _is_raised_by_user(error.error)
 
     def with_sizes(self, **sizes: int) -> TargetFactory:
         """A factory of the same function, with these sizes pinned.
@@ -104,6 +112,18 @@ class TargetFactory:
                 )
             yield larger
 
+    def far_sizes(self, seed: int) -> Iterator[tuple[str, int]]:
+        """For each size that no parameter's shape has a part in (time steps, examples), one far above its default."""
+        free = [name for name in self.sizes if name not in self.pinned]
+        shapes = self._shapes(seed, self.sizes) if free else {}
+        for name in free:
+            value = max(FAR, 2 * self.sizes[name] + 1)
+            try:
+                if self._shapes(seed, {**self.sizes, name: value}) == shapes:
+                    yield name, value
+            except TargetError:  # the trial would have told it, at smaller sizes
+                continue
+
     def sizes_without_reuse_of(self, seed: int, name: str) -> Sizes:
         """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
         shape = self._shape_of(name, seed, self.sizes)
@@ -114,9 +134,12 @@ class TargetFactory:
         return sizes
 
     def _shape_of(self, name: str, seed: int, sizes: Sizes) -> tuple[int, ...]:
+        return self._shapes(seed, sizes)[name]
+
+    def _shapes(self, seed: int, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         target = self.build(seed, sizes)
         with target.preserved():
-            return target.values()[name].shape
+            return {name: array.shape for name, array in target.values().items()}
 
     def shrink(self, sizes: Sizes, fails: Callable[[Sizes], bool]) -> Sizes:
         """The smallest sizes at which `fails` still holds: one size at a time, down to a fixed point."""
@@ -170,6 +193,17 @@ def _sizes_of(make: Callable[..., Any]) -> Sizes:
                 "sizes are keyword-only integers with defaults, as in (rng, *, T=4, B=2)"
             )
     return sizes
+
+
+def _is_raised_by_user(error: BaseException) -> bool:
+    """Whether a raise statement of the user's raised it, and not a function that the user's code called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code
+    return is_user_file(code.co_filename) and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _next_unused(value: int, used: set[int]) -> int:

@@ -15,7 +15,14 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, call_user_code
-from gradcheck._targets.validation import check_callable, check_inputs, check_parameters, describe, name_inputs
+from gradcheck._targets.validation import (
+    check_callable,
+    check_inputs,
+    check_names,
+    check_parameters,
+    describe,
+    name_inputs,
+)
 
 #: the loss for many copies of the parameter of this name
 Batched: TypeAlias = Callable[[str, Array], Any]
@@ -123,6 +130,7 @@ class InPlaceProblem(Problem):
         mapping = call_user_code("params()", params) if callable(params) else params
         if not isinstance(mapping, Mapping):
             raise TargetError(f"params must be a mapping from names to arrays, got {describe(mapping)}")
+        check_names("params", mapping)
         return {
             str(name): call_user_code(f"params[{name!r}]()", value) if callable(value) else value
             for name, value in mapping.items()
@@ -302,6 +310,7 @@ class VjpProblem(Problem):
 
     def _gradients_by_name(self, grads: Any) -> dict[str, Any]:
         if isinstance(grads, Mapping):
+            check_names("the gradients", grads)
             return {str(name): grad for name, grad in grads.items() if str(name) not in self.inputs or grad is not None}
         if isinstance(grads, np.ndarray) and len(self._arrays) == 1:
             grads = (grads,)
@@ -320,6 +329,7 @@ class VjpProblem(Problem):
 
 def own_arrays(arrays: Mapping[str, Any]) -> Values:
     """Copies of the user's arrays; a list is no array, and is left for the validation to refuse."""
+    check_names("params", arrays)
     own: dict[str, Any] = {
         str(name): array if isinstance(array, list) else np.array(array) for name, array in arrays.items()
     }

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
+from gradcheck._targets.clipping import Clip
 from gradcheck._targets.problems import (
     Batched,
     FunctionProblem,
@@ -47,6 +48,10 @@ class Target:
         batched: ``batched(name, copies) -> losses``: the loss for K copies of one parameter, (K, *shape), while the
             others stay as they are; K numbers. Makes a full check faster. Copies are complex where `loss` takes complex
             parameters; where `batched` does not, raise, and the entries are taken one by one.
+        clipped: The bound at which each entry of the finished gradients is cut off on purpose. The gradients are then
+            checked as declared: entries below the bound are the true ones, at it the true ones are at least as large.
+        clipped_norm: The norm to which all gradients together are scaled down on purpose. What is checked is then
+            that they are the true ones but for one factor of at most one.
 
     Raises:
         TargetError: If a parameter cannot be perturbed: not an ndarray, not floating point, read-only, not finite, or
@@ -66,8 +71,11 @@ class Target:
         name: str | None = None,
         gates: Sequence[str] = (),
         batched: Batched | None = None,
+        clipped: float | None = None,
+        clipped_norm: float | None = None,
     ) -> None:
-        self._take(InPlaceProblem(params, loss, grads, inputs, reset, batched), name, gates)
+        clip = Clip.declared(clipped, clipped_norm)
+        self._take(InPlaceProblem(params, loss, grads, inputs, reset, batched), name, gates, clip)
 
     @staticmethod
     def from_function(
@@ -102,10 +110,12 @@ class Target:
         problem = VjpProblem(forward, backward, inputs)
         return _target_of(problem, name or getattr(forward, "__name__", None), gates)
 
-    def _take(self, problem: Problem, name: str | None, gates: Sequence[str]) -> None:
+    def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
         self.problem = problem
         self.name = name or "target"
         self.gates = name_gates(gates)
+        #: the clip that the finished gradients are declared to go through
+        self.clip = clip
         #: what its functions reached when a factory had just built it
         self.built_state: UserState | None = None
         #: what they reached when it was opened; None while it is not

@@ -37,6 +37,15 @@ def check_parameters(arrays: Values) -> None:
     _check_apart(arrays)
 
 
+def check_names(what: str, mapping: Mapping[Any, Any]) -> None:
+    """Refuse names that are the same as text, such as 1 and "1": one of the two would not be checked."""
+    seen: dict[str, Any] = {}
+    for name in mapping:
+        if str(name) in seen:
+            raise TargetError(f"{what}: {seen[str(name)]!r} and {name!r} are both called {str(name)!r}; rename one")
+        seen[str(name)] = name
+
+
 def check_inputs(inputs: Values) -> None:
     """Refuse inputs that cannot be changed in place."""
     for name, array in inputs.items():
@@ -51,6 +60,7 @@ def name_inputs(inputs: Any) -> Values:
     if inputs is None:
         return {}
     if isinstance(inputs, Mapping):
+        check_names("inputs", inputs)
         return {f"{name}": array for name, array in inputs.items()}
     if isinstance(inputs, (tuple, list)) and any(isinstance(part, np.ndarray) for part in inputs):
         return {f"inputs[{i}]": array for i, array in enumerate(inputs)}

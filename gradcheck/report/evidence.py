@@ -277,6 +277,14 @@ class WrongPlace(Evidence):
 
 
 @dataclass(frozen=True)
+class OnlyElsewhere(Evidence):
+    """The gradient is right at the point, and wrong where these parameters are not zero, or inputs hold repeats."""
+
+    zero: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Symptom:
     """What one wrong gradient looks like, told without any source."""
 

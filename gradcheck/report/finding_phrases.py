@@ -25,6 +25,7 @@ from gradcheck.report.evidence import (
     NormClipped,
     NotComparable,
     OneNumber,
+    OnlyElsewhere,
     PartsMoved,
     RightInput,
     RightWhereOne,
@@ -101,7 +102,8 @@ def describe(finding: FindingRecord) -> tuple[str, str]:
         return f"law {finding.code.law} is broken", found
     if finding.code.is_pattern:
         symptom = Symptom(finding.code, finding.evidence)
-        return f"{_subject(finding.blocks)} {_predicate(symptom, len(finding.blocks))}", _rest(finding.evidence)
+        at = f" at line {finding.line}" if finding.line else ""
+        return f"{_subject(finding.blocks)} {_predicate(symptom, len(finding.blocks))}{at}", _rest(finding.evidence)
     told = f" (in {finding.function})" if finding.function else ""
     parts = [*_trace_parts(finding), *_spoiled(finding.blocks)]
     if finding.fix is not None and not finding.fix.verified:
@@ -144,6 +146,9 @@ def _predicate(symptom: Symptom, count: int) -> str:
     """What is said of one gradient or of several."""
     if symptom.code is FindingCode.NOT_COMPARABLE:
         return "cannot be compared"
+    clip = next((one for one in symptom.evidence if isinstance(one, NormClipped)), None)
+    if clip is not None:
+        return f"{'is' if count == 1 else 'are'} right, then clipped to a norm of {clip.norm:g}"
     complement = _complement(symptom)
     if not complement:
         return f"{'does' if count == 1 else 'do'} not match the slope of the loss"
@@ -188,14 +193,23 @@ def _(one: OneNumber) -> str:
 
 @_what_it_is.register
 def _(one: EntriesClipped) -> str:
-    reached = f"which {one.clipped} of {one.size} entries reach"
-    return f"the true one cut off at ±{one.bound:.6g}, {reached}{_misfit(one.misfit)}"
+    return f"right, then clipped at ±{one.bound:.6g}"
 
 
 @_what_it_is.register
 def _(one: MadeOfSlice) -> str:
     fits = f"made of {one.slice} alone{_misfit(one.misfit)}, and the true one is not"
     return f"{fits}: is it assigned where it should be added to, or does a loop end early?"
+
+
+@_what_it_is.register
+def _(one: OnlyElsewhere) -> str:
+    if one.zero:
+        them = "it is" if len(one.zero) == 1 else "they are"
+        are = f"{list_with_and(one.zero)} {'is' if len(one.zero) == 1 else 'are'}"
+        return f"right here, where {are} zero, and wrong where {them} not"
+    holds = f"{list_with_and(one.repeated)} {'holds' if len(one.repeated) == 1 else 'hold'}"
+    return f"right here, and wrong where {holds} a number more than once: should = be +=, or += np.add.at?"
 
 
 @_what_it_is.register
@@ -329,9 +343,15 @@ def _(one: CarryDropped) -> str:
 
 
 @_what_follows.register
+def _(one: EntriesClipped) -> str:
+    reached = f"; {one.clipped} of {one.size} entries reach that{_misfit(one.misfit)}"
+    return f"{reached}: clip where the weights are updated, or declare it with Target(..., clipped={one.bound:g})"
+
+
+@_what_follows.register
 def _(one: NormClipped) -> str:
-    size = f"{one.norm:g} (to within {one.misfit:.0e}), and the true norm is {one.true_norm:.6g}"
-    return f"; the norm of all gradients is {size}: are they clipped to that norm?"
+    size = f"; their norm is {one.norm:g} (to within {one.misfit:.0e}), and the true norm is {one.true_norm:.6g}"
+    return f"{size}: clip where the weights are updated, or declare it with Target(..., clipped_norm={one.norm:g})"
 
 
 @_what_follows.register

@@ -392,8 +392,9 @@ def test_gradients_that_are_all_zero() -> None:
 
 def test_a_phantom_gradient_is_wrong() -> None:
     """A gradient for a parameter that the loss ignores would be vacuous."""
-    w = np.ones(2)
-    assert check(Target({"w": w}, lambda: 1.0, lambda: {"w": np.ones(2)})).verdict == "wrong"
+    params = {"w": np.ones(2), "v": np.ones(3)}
+    report = check(Target(params, lambda: (params["v"] ** 2).sum(), lambda: {"w": np.ones(2), "v": 2 * params["v"]}))
+    assert report.blocks["w"].verdict == "wrong"
 
 
 @pytest.mark.parametrize("spread", [1e-1, 1e-4, 1e-8])

@@ -21,7 +21,7 @@ IN, FORGET, CELL, OUT = np.split(TRUE["W"], 4, axis=1)
         ("W", np.hstack([IN, FORGET, OUT, CELL]), "gates-permuted", "4 parts along axis 1 in the order 1, 2, 4, 3"),
         ("W", np.hstack([CELL, OUT, IN, FORGET]), "gates-permuted", "in the order"),
         ("b", np.full(6, TRUE["b"].sum()), "summed-too-far", "summed over too many axes"),
-        ("W", np.clip(TRUE["W"], -0.5, 0.5), "clipped", "cut off at ±0.5, which 14 of 24 entries reach"),
+        ("W", np.clip(TRUE["W"], -0.5, 0.5), "clipped", "right, then clipped at ±0.5"),
         ("W", RNG.standard_normal((3, 8)), "no-pattern", ""),
         ("b", -TRUE["b"], "sign", "wrong sign"),
         ("b", 0 * TRUE["b"], "zero", "zero"),

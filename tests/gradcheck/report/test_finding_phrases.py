@@ -26,6 +26,7 @@ from gradcheck.report.evidence import (
     NormClipped,
     NotComparable,
     OneNumber,
+    OnlyElsewhere,
     PartsMoved,
     RightInput,
     RightWhereOne,
@@ -75,8 +76,28 @@ ONE_NUMBER = "one number everywhere, although the true entries differ"
             "clipped",
             ("W",),
             [Multiple(0.5), NormClipped(5.0, 1e-7, 10.0)],
-            "the gradient of W is 0.5 times the true one; the norm of all gradients is 5 (to within 1e-07), "
-            "and the true norm is 10: are they clipped to that norm?",
+            "the gradient of W is right, then clipped to a norm of 5; their norm is 5 (to within 1e-07), and the true "
+            "norm is 10: clip where the weights are updated, or declare it with Target(..., clipped_norm=5)",
+        ),
+        (
+            "clipped",
+            ("W", "b"),
+            [EntriesClipped(0.5, 3, 8, 1e-16)],
+            "the gradients of W and b are each right, then clipped at ±0.5; 3 of 8 entries reach that (to within "
+            "1e-16): clip where the weights are updated, or declare it with Target(..., clipped=0.5)",
+        ),
+        (
+            "no-pattern",
+            ("b",),
+            [OnlyElsewhere(zero=("b",))],
+            "the gradient of b is right here, where b is zero, and wrong where it is not",
+        ),
+        (
+            "repeated-index",
+            ("E",),
+            [OnlyElsewhere(repeated=("x", "y"))],
+            "the gradient of E is right here, and wrong where x and y hold a number more than once: should = be +=, or "
+            "+= np.add.at?",
         ),
         (
             "carry-dropped",
@@ -109,7 +130,7 @@ def test_a_gradient_is_told_in_full(code: str, names: tuple[str, ...], evidence:
         (
             "clipped",
             EntriesClipped(0.5, 3, 8, 1e-16),
-            "the true one cut off at ±0.5, which 3 of 8 entries reach (to within 1e-16)",
+            "right, then clipped at ±0.5",
         ),
         (
             "gates-permuted",
