@@ -14,8 +14,9 @@ from gradcheck._common.clock import current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import Search, rank_statements
-from gradcheck._repair.by_tape import Found, find_by_tape
+from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
+from gradcheck._repair.found import Found
 from gradcheck._repair.line_findings import line_finding
 from gradcheck._repair.strategies import FEW_RUNS, MOST_UNMENDED, Case, Content, Outcome, find_repair
 from gradcheck._repair.tape_findings import tape_findings

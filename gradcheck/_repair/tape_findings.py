@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.standing import Standing
-from gradcheck._repair.by_tape import Found, Mended
+from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.mistake_names import name_mistake
 from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode

@@ -1,0 +1,141 @@
+"""What the search on the tape has found so far, and the code with its edits."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import CodeType
+
+from gradcheck._localising import Localisation, Suspect
+from gradcheck._mending import Mend
+from gradcheck._repair.edits_in_turn import moved_back
+from gradcheck._tape import Statement as TapedStatement
+from gradcheck._usercode.patching import EditedFunctions, Patch
+from gradcheck._usercode.rewriting import Statement
+from gradcheck._usercode.source import Edit, Source, split_lines
+from gradcheck.report.codes import FindingCode
+
+
+@dataclass
+class Mended:
+    """One fault: the statement, and the edits that mend it, if any do."""
+
+    statement: TapedStatement
+    gradients: tuple[str, ...]
+    suspect: Suspect | None = None
+    mend: Mend | None = None
+    others: tuple[Mend, ...] = ()
+    #: the edits of the mend, in the text as it is
+    edits: list[Edit] = field(default_factory=list)
+    #: what is wrong, where that is known before any edit, and the name that it is about
+    code: FindingCode | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What there was after a mend."""
+
+    #: how many faults are mended
+    faults: int
+    edits: dict[str, list[Edit]]
+    still_wrong: tuple[str, ...]
+    #: the factor that all gradients have still
+    factor: float
+
+
+@dataclass
+class Found:
+    """What the tape tells of a wrong backward."""
+
+    faults: list[Mended] = field(default_factory=list)
+    localisation: Localisation | None = None
+    #: the same after the edits so far
+    last: Localisation | None = None
+    #: the gradients that are wrong still
+    still_wrong: tuple[str, ...] = ()
+    #: the edits so far, of the source as it is, by file
+    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    codes: list[CodeType] = field(default_factory=list)
+    evaluations: int = 0
+    stages: list[Stage] = field(default_factory=list)
+    #: whether the time was up before the search was through
+    is_cut: bool = False
+
+    @property
+    def mended(self) -> int:
+        """How many faults have an edit."""
+        return sum(bool(fault.edits) for fault in self.faults)
+
+    @property
+    def is_unmended(self) -> bool:
+        """Whether something is wrong that no edit mends."""
+        return any(not fault.edits for fault in self.faults)
+
+    def reach(self, wrong: set[str], factor: float) -> None:
+        """Note what is wrong with the edits so far."""
+        self.still_wrong = tuple(sorted(wrong))
+        if self.edits and (not self.stages or len(self.faults) > self.stages[-1].faults):
+            edits = {file: list(of_file) for file, of_file in self.edits.items()}
+            self.stages.append(Stage(len(self.faults), edits, self.still_wrong, factor))
+
+    def after(self, stage: Stage) -> Found:
+        """What was found by the end of a stage; the faults that only later edits mend have no edit."""
+        faults = [one if number < stage.faults else replace(one, mend=None) for number, one in enumerate(self.faults)]
+        return replace(self, faults=faults, edits=stage.edits, still_wrong=stage.still_wrong)
+
+    @property
+    def patch(self) -> Patch:
+        """All edits, each with the statement that it is of."""
+        return Patch(
+            [(_statement_at(self.sources[file], edit), edit) for file, edits in self.edits.items() for edit in edits],
+            self.sources,
+        )
+
+
+@contextmanager
+def edited(found: Found, *, is_factory: bool) -> Iterator[None]:
+    """The functions, and their source as it is looked up, as if the files had been edited."""
+    cached = {file: linecache.cache.get(file) for file in found.edits}
+    functions = EditedFunctions(found.codes, found.sources)
+    with functions.edited(found.edits, anew=is_factory):
+        try:
+            for file, edits in found.edits.items():
+                text = found.sources[file].edited(edits)
+                # without a time of change it is never compared with the disk
+                linecache.cache[file] = len(text), None, split_lines(text), file
+            yield
+        finally:
+            for file, before in cached.items():
+                if before is None:
+                    linecache.cache.pop(file, None)
+                else:
+                    linecache.cache[file] = before
+
+
+def add_mend(found: Found, fault: Mended) -> bool:
+    """Add a mend, which is of the text with the edits so far; whether it can be told as edits of the text as it is."""
+    mend = fault.mend
+    assert mend is not None
+    before = found.edits.get(mend.file, [])
+    moved = [moved_back(edit, before) for edit in mend.edits]
+    fault.edits = [edit for edit in moved if edit is not None]
+    if len(fault.edits) < len(moved):
+        fault.edits = []
+        return False
+    found.edits[mend.file] = [*before, *fault.edits]
+    return True
+
+
+def _statement_at(source: Source, edit: Edit) -> Statement:
+    """The innermost statement that an edit lies in."""
+    inside = [
+        node
+        for node in source.statements.values()
+        if (node.lineno, node.col_offset) <= edit.start and edit.start[0] <= (node.end_lineno or node.lineno)
+    ]
+    node = max(inside, key=lambda one: (one.lineno, one.col_offset))
+    return Statement(source.file, node, source.segment_of(node), "")

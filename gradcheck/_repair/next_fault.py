@@ -1,0 +1,196 @@
+"""One fault of those that a taped run has: the statement, and the edit that mends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from gradcheck._localising import Localisation, Suspect, localise
+from gradcheck._localising.blame import Role
+from gradcheck._localising.standing import MOVES
+from gradcheck._mending import Budget, Mend, mends
+from gradcheck._repair.around_suspects import statements_around
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.points import Point
+from gradcheck._tape import Statement, TapedRun
+from gradcheck._usercode.source import Source
+from gradcheck.report.codes import FindingCode
+
+#: suspects whose statement is looked at for an edit
+MOST_SUSPECTS = 4
+#: gradients that are mended one by one where nothing mends all
+MOST_ALONE = 12
+#: suspects that are looked at of each of these
+MOST_SUSPECTS_ALONE = 2
+#: what is tried of a suspect
+FULL_BUDGET = Budget(candidates=4000, runs=60)
+#: what is tried for a smaller edit, once there is one, or of one gradient alone
+SMALL_BUDGET = Budget(candidates=1500, runs=20)
+#: values without effect that are looked at, whatever the suspects
+MOST_SIGNS = 3
+#: suspects that are told where no edit mends any
+MOST_TOLD = 6
+#: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
+SMALLEST_EDIT = 2
+
+_TOKEN = re.compile(r"\w+|\S")
+
+
+def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Mended | None:
+    """The likeliest fault that an edit mends."""
+    second = others[-1].run_or_none()
+    localisation = _without_forward(run, localise(run, sorted(wrong), second=second))
+    found.last = localisation
+    found.localisation = found.localisation or localisation
+    again = [one.run for one in others]
+    fault = _sign_that_mends(run, localisation, again)
+    if fault is None and localisation.alone:
+        fault = _likeliest_mend(run, localisation, again)
+    elif fault is None:  # none alone: few edits of one statement make a gradient right
+        fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+    if fault is None:
+        around = statements_around(run, localisation.suspects)
+        fault = _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
+    if fault is None and 1 < len(wrong) <= MOST_ALONE:
+        fault = _mend_of_one_gradient(run, wrong, second, again)
+    return fault
+
+
+def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
+    """A loop in the wrong order, or a value that does not matter, where an edit of it makes gradients right."""
+    codes = {
+        "order of executions": FindingCode.WRONG_ORDER,
+        "repeated index": FindingCode.INDEX_REPEATS,
+        "no effect": None,
+        "never read": None,
+    }
+    told = [(one.statement, codes[one.kind]) for one in found.signs if one.statement is not None and one.kind in codes]
+    return _first_mend(run, told[:MOST_SIGNS], again, SMALL_BUDGET)
+
+
+def _first_mend(
+    run: TapedRun,
+    statements: Iterable[tuple[Statement, FindingCode | None]],
+    again: Sequence[Callable[[], TapedRun]],
+    budget: Budget,
+) -> Mended | None:
+    """The first of these statements that an edit mends."""
+    for statement, code in statements:
+        edits = mends(run, statement, again, budget)
+        if edits:
+            return Mended(statement, edits[0].gradients, None, edits[0], tuple(edits[1:]), code=code)
+    return None
+
+
+def write_into_callers(run: TapedRun, others: Sequence[Point]) -> Mended | None:
+    """A write into an array that was handed over, and the copy after which it is left as it was."""
+    writing = dict.fromkeys(one.place.statement for one in run.writes if one.label and one.place is not None)
+    told = ((statement, FindingCode.WRITES_INTO_CALLERS) for statement in writing)
+    return _first_mend(run, told, [one.run for one in others], SMALL_BUDGET)
+
+
+def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+    """What is told where no edit mends anything: what was left aside, and who could be at fault."""
+    last = found.last
+    assert last is not None
+    suspects = last.together or last.alone[:1]
+    if not suspects or (len(wrong) > 1 and any(_hands_on(one) for one in suspects)):
+        # only what gathers all of them could spoil them all: several faults, each found by what it spoils
+        suspects = _of_each_gradient(run, wrong, others[-1].run_or_none()) or suspects
+    return [*_unused_cotangents(last, wrong), *(unmended(one, wrong) for one in suspects[:MOST_TOLD])]
+
+
+def _of_each_gradient(run: TapedRun, wrong: set[str], second: TapedRun | None) -> list[Suspect]:
+    """The likeliest of each wrong gradient that is more than a hand that passes it on, each statement once."""
+    result: dict[int, Suspect] = {}
+    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size)[:MOST_ALONE]:
+        found = _without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
+        for suspect in found.alone:
+            if not _hands_on(suspect):
+                if id(suspect.statement) not in result:
+                    result[id(suspect.statement)] = replace(suspect, blamed_for=(name,))
+                break
+    return list(result.values())
+
+
+def _hands_on(suspect: Suspect) -> bool:
+    """Whether its values are handed on as they are."""
+    return all(node.op in MOVES for node in suspect.nodes)
+
+
+def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:
+    """What was handed over and left aside."""
+    return [
+        Mended(sign.statement, tuple(sorted(wrong)), code=FindingCode.COTANGENT_UNUSED, name=sign.name)
+        for sign in found.signs
+        if sign.kind == "cotangent unused" and sign.statement is not None
+    ]
+
+
+def unmended(suspect: Suspect, wrong: set[str]) -> Mended:
+    """A fault without an edit."""
+    return Mended(suspect.statement, suspect.blamed_for or tuple(sorted(wrong)), suspect)
+
+
+def _likeliest_mend(
+    run: TapedRun,
+    found: Localisation,
+    again: Sequence[Callable[[], TapedRun]],
+    most: int = MOST_SUSPECTS,
+    budget: Budget = FULL_BUDGET,
+) -> Mended | None:
+    """The suspect whose edit mends most and changes least; of equal ones, the likelier."""
+    best: tuple[tuple[int, int], Mended] | None = None
+    for suspect in found.suspects[:most]:
+        is_mended = best is not None and not best[0][0]
+        if is_mended and suspect.role in (Role.CONSUMES, Role.RIGHT):
+            continue  # only a smaller edit of a statement that spoils something could be the better one
+        edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else budget)
+        if _hands_on(suspect):  # one gradient of several is not mended where all are gathered
+            edits = [one for one in edits if not one.remaining]
+        if not edits:
+            continue
+        text = suspect.statement.source.text
+        edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
+        fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
+        key = len(edits[0].remaining), _change(edits[0], text)
+        if best is None or key < best[0]:
+            best = key, fault
+        if best[0] <= (0, SMALLEST_EDIT):
+            break
+    return best[1] if best is not None else None
+
+
+def _mend_of_one_gradient(
+    run: TapedRun, wrong: set[str], second: TapedRun | None, again: Sequence[Callable[[], TapedRun]]
+) -> Mended | None:
+    """Of several faults: a mend of the first gradient that can be mended while the others may become what they like."""
+    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size):
+        found = _without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
+        fault = _likeliest_mend(run, found, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _without_forward(run: TapedRun, found: Localisation) -> Localisation:
+    """Without statements that run in the loss as well: the forward is the specification, whatever it keeps.
+
+    All of them stay where one function returns loss and gradients, and nothing tells the two apart.
+    """
+    forward = {
+        id(node.place.statement) for node in run.nodes[: run.boundary] if node.place is not None
+    }  # by identity: statements have no other
+    alone = [one for one in found.alone if id(one.statement) not in forward]
+    together = [one for one in found.together if id(one.statement) not in forward]
+    return replace(found, alone=alone, together=together) if alone or together else found
+
+
+def _change(mend: Mend, text: str) -> int:
+    """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
+    old, new = (_TOKEN.findall(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
+    same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    changed = len(old) + len(new) - 2 * sum(block.size for block in same)
+    return changed + 2 * max(0, len(new) - len(old))

@@ -1,0 +1,102 @@
+"""Where a backward is taped: at which sizes, with which seed, at which values of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._common.arrays import Sizes, Values, moved
+from gradcheck._common.errors import TargetError
+from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
+from gradcheck._tape import TapedRun, tape_target
+from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.opening import opened
+from gradcheck._targets.target import Target
+
+#: how far the parameters of a single target are moved, where its edits are confirmed
+NOISE = 0.3
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the backward is taped: a target, and values of its parameters."""
+
+    open: Callable[[], Target]
+    seed: int
+    move: int = 0
+    #: a factor that all gradients have in common here
+    factor: float = 1.0
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Target, Values]]:
+        """The target and the values; everything is put back at the end."""
+        target = self.open()
+        with opened(target, self.seed):
+            yield target, _moved(target.values(), self.move)
+
+    def run_or_none(self) -> TapedRun | None:
+        """The same; None where the code cannot be run."""
+        try:
+            return self.run()
+        except TargetError:
+            return None
+
+    def run(self) -> TapedRun:
+        """The loss and the gradients, on the tape."""
+        with self.opened() as (target, values):
+            return tape_target(target, values, multiple=self.factor)
+
+
+def _moved(values: Values, seed: int) -> Values:
+    """Other values near these; the same where `seed` is zero."""
+    if not seed:
+        return values
+    return moved(values, np.random.default_rng([seed, 4]), noise=NOISE)
+
+
+def points_of(
+    subject: Target | TargetFactory, seed: int, failing: Sizes, common: CommonFactor | None = None
+) -> Iterator[tuple[Point, ...]]:
+    """Points to tape at, each time one with others beside it to confirm at."""
+    if isinstance(subject, Target):
+        factor = 1.0 if common is None else common.value
+        yield tuple(Point(lambda: subject, seed, move, factor) for move in (0, 1, 2))
+        return
+
+    tried: list[Sizes] = []
+    for sizes in [*sizes_to_trace(subject), failing]:
+        if sizes not in tried:
+            tried.append(sizes)
+            yield tuple(
+                _at(subject, one, seed + more, common) for more, one in enumerate((sizes, subject.sizes, sizes))
+            )
+
+
+def points_of_one_step(
+    subject: TargetFactory, seed: int, sizes: Sizes, common: CommonFactor | None
+) -> tuple[Point, ...] | None:
+    """Points with one time step: what is wrong in one place does not spread to all others there.
+
+    The number of time steps is the size that makes the backward compute least if it is 1. None where no size does.
+    """
+    counts: list[tuple[int, str]] = []
+    for name in sizes:
+        if name not in subject.pinned and sizes[name] > 1:
+            short = {**sizes, name: 1}
+            try:
+                run = _at(subject, short, seed, common).run()
+            except TargetError:
+                continue
+            counts.append((len(run.nodes), name))
+    if not counts:
+        return None
+    short = {**sizes, min(counts)[1]: 1}
+    return tuple(_at(subject, short, seed + more, common) for more in (0, 1, 2))
+
+
+def _at(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Point:
+    factor = 1.0 if common is None else factor_for_sizes(common.label, sizes)
+    return Point(lambda: subject.build(seed, sizes), seed, factor=factor)
