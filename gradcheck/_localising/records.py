@@ -14,18 +14,14 @@ from gradcheck._localising.tape import Array, Node, Place, Statement
 #: a statement by what is the same in another run of the same file: file, line, last line, and which of those it is
 Key: TypeAlias = tuple[str, int, int, int]
 #: "never read": a derivative is bound to a name and never read; "no effect": it is read, and no gradient depends on it;
-#: "cotangent unused": one handed in that no gradient depends on; "never written": a gradient is as its array was made;
-#: "writes into": an array of somebody else's is changed; "repeated index": += through an index that names an entry more
-#: than once; "order of executions": a loop carries derivatives in the order of the forward
+#: "overwritten": of the derivatives that a loop binds to a name only the last is read; "cotangent unused": one handed
+#: in that no gradient depends on; "never written": a gradient is as its array was made; "writes into": an array of
+#: somebody else's is changed; "repeated index": += through an index that names an entry more than once; "order of
+#: executions": a loop carries derivatives in the order of the forward
 SignKind: TypeAlias = Literal[
-    "never read",
-    "no effect",
-    "cotangent unused",
-    "never written",
-    "writes into",
-    "repeated index",
+    "never read", "no effect", "overwritten", "cotangent unused", "never written", "writes into", "repeated index",
     "order of executions",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Signs:
         return [
             *self.out_of_order(),
             *self.repeated_indices(),
+            *self.overwritten(),
             *self.without_effect(),
             *self.unused_cotangents(),
             *self.never_written(),
@@ -56,6 +57,18 @@ class Signs:
                 continue
             kind: SignKind = "never read" if not any(one.reads for one in bindings) else "no effect"
             yield Sign(kind, place.statement, place.name or place.text, tuple(one.execution for one in bindings))
+
+    def overwritten(self) -> Iterator[Sign]:
+        """Names that hold a derivative at each of several executions, of which only the last is read."""
+        for place, bindings in self._bindings().items():
+            *first, last = bindings
+            nodes = [one.node for one in first if one.node is not None]
+            if not first or not last.reads or any(one.reads for one in first) or place.kind != "bind":
+                continue
+            matters = last.node is not None and self._matters(last.node)
+            told = any(self.standings.carries[node.index] and np.any(node.value) for node in nodes)
+            if len(nodes) == len(first) and matters and told:
+                yield Sign("overwritten", place.statement, place.name or place.text, (last.execution,))
 
     def _bindings(self) -> dict[Place, list[Binding]]:
         result: dict[Place, list[Binding]] = defaultdict(list)

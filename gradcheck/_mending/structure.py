@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+import numpy as np
+
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, span
 from gradcheck._tape import TapedRun
+from gradcheck._tape.nodes import Array
 
 Edits = tuple[Edit, ...]
 #: indices of other reads and writes that are tried
 MOST_INDICES = 12
+#: sizes by which something is divided
+MOST_SIZES = 12
 
 
 def structural(suspect: Suspect) -> Iterator[Edits]:
@@ -24,6 +29,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _loops(code, tree)
     yield from _ends(code, tree)
     yield from _copied(code, tree)
+    yield from _scaled_afterwards(suspect)
 
 
 def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -194,6 +200,32 @@ def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
             kept = around is tree or isinstance(around, (ast.Tuple, ast.List))
             if kept or (isinstance(around, ast.Call) and around.func is not node):
                 yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
+
+
+def _scaled_afterwards(suspect: Suspect) -> Iterator[Edits]:
+    """What the statement has written divided by a size, in a statement more."""
+    tree = suspect.tree
+    targets = tree.targets if isinstance(tree, ast.Assign) else [tree.target] if isinstance(tree, ast.AugAssign) else []
+    if len(targets) != 1 or not suspect.frames or tree.lineno != tree.end_lineno:
+        return
+    where = targets[0]
+    while isinstance(where, ast.Subscript):
+        where = where.value
+    if not isinstance(where, ast.Name):
+        return
+    value, end = suspect.frames[-1].local.get(where.id), span(tree)[1]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        for size in _sizes_at_hand(suspect, where.id, value):
+            yield (Edit(end, end, f"\n{' ' * tree.col_offset}{where.id} /= {size}"),)
+
+
+def _sizes_at_hand(suspect: Suspect, name: str, value: Array) -> list[str]:
+    """Sizes of the array, and other whole numbers above one that have names."""
+    own = [f"len({name})", *([f"{name}.shape[1]"] if value.ndim > 1 else []), f"{name}.size"]
+    local = suspect.frames[-1].local
+    others = [key for key, one in local.items() if type(one) is int and one > 1 and key.isidentifier()]
+    lists = [f"len({key})" for key, one in local.items() if isinstance(one, (list, tuple)) and len(one) > 1]
+    return [*own, *others, *lists][:MOST_SIZES]
 
 
 def copies_before(run: TapedRun, suspect: Suspect) -> Iterator[Edits]:

@@ -17,8 +17,9 @@ from gradcheck._common.arrays import Sizes, as_complex
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._mending.residual import agree
+from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
-from gradcheck._repair.next_fault import next_fault, unmended, unmended_faults, write_into_callers
+from gradcheck._repair.next_fault import next_faults, unmended, unmended_faults, write_into_callers
 from gradcheck._repair.points import Point, points_of, points_of_one_step
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
@@ -123,25 +124,29 @@ class _Search:
                     _add_sources(found, run, points[0] if self.is_factory else None)
                 found.reach(wrong, points[0].factor)
                 if not wrong and points[0].factor != 1.0:
-                    points = [replace(point, factor=1.0) for point in points]  # what is left is the factor itself
+                    points = [replace(point, factor=1.0) for point in points]
+                    found.is_common = True
                     continue
-                fault = self._fault(found, run, wrong, points[1:])
-            if fault is None:
+                faults = self._faults(found, run, wrong, points[1:])
+            if not faults:
                 return bool(found.faults)
-            found.faults.append(fault)
-            if not add_mend(found, fault):
+            before = {file: list(edits) for file, edits in found.edits.items()}
+            added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
+            if not any(added):
                 return True
         return True
 
-    def _fault(self, found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Mended | None:
-        """The next fault that an edit mends; where none does, those that are told without."""
+    def _faults(self, found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+        """The next faults that edits mend; where none does, those that are told without are noted."""
         if wrong:
-            fault = next_fault(found, run, wrong, others)
-            if fault is None:
+            clip = mend_of_final_clip(run, others)
+            faults = [clip] if clip is not None else next_faults(found, run, wrong, others)
+            if not faults:
                 found.faults += unmended_faults(found, run, wrong, others)
-            return fault
+            return faults
         is_left = self.is_impure and not any(not one.gradients for one in found.faults)
-        return write_into_callers(run, others) if is_left else None
+        fault = write_into_callers(run, others) if is_left else None
+        return [] if fault is None else [fault]
 
 
 def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import CodeType
@@ -27,11 +27,18 @@ class Mended:
     suspect: Suspect | None = None
     mend: Mend | None = None
     others: tuple[Mend, ...] = ()
+    #: whether it is what gives all gradients a factor in common
+    is_common: bool = False
     #: the edits of the mend, in the text as it is
     edits: list[Edit] = field(default_factory=list)
     #: what is wrong, where that is known before any edit, and the name that it is about
     code: FindingCode | None = None
     name: str = ""
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is a clip of the finished gradients, which is told and left where it is."""
+        return self.code is FindingCode.CLIPS_FINISHED
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Found:
     codes: list[CodeType] = field(default_factory=list)
     evaluations: int = 0
     stages: list[Stage] = field(default_factory=list)
+    #: whether all that is wrong still is a factor that all gradients have in common
+    is_common: bool = False
     #: whether the time was up before the search was through
     is_cut: bool = False
 
@@ -90,10 +99,16 @@ class Found:
     @property
     def patch(self) -> Patch:
         """All edits, each with the statement that it is of."""
-        return Patch(
-            [(_statement_at(self.sources[file], edit), edit) for file, edits in self.edits.items() for edit in edits],
-            self.sources,
-        )
+        return self._patch_without(())
+
+    @property
+    def kept_patch(self) -> Patch:
+        """All edits but those that take clips of the finished gradients out."""
+        return self._patch_without([edit for fault in self.faults if fault.is_clip for edit in fault.edits])
+
+    def _patch_without(self, left_out: Collection[Edit]) -> Patch:
+        told = [(file, edit) for file, edits in self.edits.items() for edit in edits if edit not in left_out]
+        return Patch([(_statement_at(self.sources[file], edit), edit) for file, edit in told], self.sources)
 
 
 @contextmanager
@@ -116,17 +131,23 @@ def edited(found: Found, *, is_factory: bool) -> Iterator[None]:
                     linecache.cache[file] = before
 
 
-def add_mend(found: Found, fault: Mended) -> bool:
-    """Add a mend, which is of the text with the edits so far; whether it can be told as edits of the text as it is."""
+def add_mend(found: Found, fault: Mended, before: Mapping[str, list[Edit]]) -> bool:
+    """Add a fault with its mend; whether the mend can be told as edits of the text as it is.
+
+    Args:
+        found: What is found so far.
+        fault: The fault, whose mend is one of the text with the edits `before`.
+        before: By file.
+    """
     mend = fault.mend
     assert mend is not None
-    before = found.edits.get(mend.file, [])
-    moved = [moved_back(edit, before) for edit in mend.edits]
+    found.faults.append(fault)
+    moved = [moved_back(edit, before.get(mend.file, [])) for edit in mend.edits]
     fault.edits = [edit for edit in moved if edit is not None]
     if len(fault.edits) < len(moved):
         fault.edits = []
         return False
-    found.edits[mend.file] = [*before, *fault.edits]
+    found.edits[mend.file] = [*found.edits.get(mend.file, []), *fault.edits]
     return True
 
 

@@ -9,9 +9,9 @@ from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
-from gradcheck._localising.standing import MOVES
 from gradcheck._mending import Budget, Mend, mends
 from gradcheck._repair.around_suspects import statements_around
+from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
@@ -38,10 +38,10 @@ SMALLEST_EDIT = 2
 _TOKEN = re.compile(r"\w+|\S")
 
 
-def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Mended | None:
-    """The likeliest fault that an edit mends."""
+def next_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+    """The likeliest fault that an edit mends; where none mends all, those that mend some gradients each."""
     second = others[-1].run_or_none()
-    localisation = _without_forward(run, localise(run, sorted(wrong), second=second))
+    localisation = without_forward(run, localise(run, sorted(wrong), second=second))
     found.last = localisation
     found.localisation = found.localisation or localisation
     again = [one.run for one in others]
@@ -53,9 +53,9 @@ def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     if fault is None:
         around = statements_around(run, localisation.suspects)
         fault = _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
-    if fault is None and 1 < len(wrong) <= MOST_ALONE:
-        fault = _mend_of_one_gradient(run, wrong, second, again)
-    return fault
+    if fault is not None:
+        return [fault]
+    return mends_of_several(run, suspects_of_each(run, wrong, second), again) if len(wrong) > 1 else []
 
 
 def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
@@ -63,6 +63,7 @@ def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callabl
     codes = {
         "order of executions": FindingCode.WRONG_ORDER,
         "repeated index": FindingCode.INDEX_REPEATS,
+        "overwritten": None,
         "no effect": None,
         "never read": None,
     }
@@ -96,28 +97,12 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
     last = found.last
     assert last is not None
     suspects = last.together or last.alone[:1]
-    if not suspects or (len(wrong) > 1 and any(_hands_on(one) for one in suspects)):
+    if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
         # only what gathers all of them could spoil them all: several faults, each found by what it spoils
-        suspects = _of_each_gradient(run, wrong, others[-1].run_or_none()) or suspects
+        of_each = suspects_of_each(run, wrong, others[-1].run_or_none())
+        likeliest = {id(found[0].statement): replace(found[0], blamed_for=(name,)) for name, found in of_each.items()}
+        suspects = list(likeliest.values()) or suspects
     return [*_unused_cotangents(last, wrong), *(unmended(one, wrong) for one in suspects[:MOST_TOLD])]
-
-
-def _of_each_gradient(run: TapedRun, wrong: set[str], second: TapedRun | None) -> list[Suspect]:
-    """The likeliest of each wrong gradient that is more than a hand that passes it on, each statement once."""
-    result: dict[int, Suspect] = {}
-    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size)[:MOST_ALONE]:
-        found = _without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
-        for suspect in found.alone:
-            if not _hands_on(suspect):
-                if id(suspect.statement) not in result:
-                    result[id(suspect.statement)] = replace(suspect, blamed_for=(name,))
-                break
-    return list(result.values())
-
-
-def _hands_on(suspect: Suspect) -> bool:
-    """Whether its values are handed on as they are."""
-    return all(node.op in MOVES for node in suspect.nodes)
 
 
 def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:
@@ -148,7 +133,7 @@ def _likeliest_mend(
         if is_mended and suspect.role in (Role.CONSUMES, Role.RIGHT):
             continue  # only a smaller edit of a statement that spoils something could be the better one
         edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else budget)
-        if _hands_on(suspect):  # one gradient of several is not mended where all are gathered
+        if hands_on(suspect):  # one gradient of several is not mended where all are gathered
             edits = [one for one in edits if not one.remaining]
         if not edits:
             continue
@@ -161,31 +146,6 @@ def _likeliest_mend(
         if best[0] <= (0, SMALLEST_EDIT):
             break
     return best[1] if best is not None else None
-
-
-def _mend_of_one_gradient(
-    run: TapedRun, wrong: set[str], second: TapedRun | None, again: Sequence[Callable[[], TapedRun]]
-) -> Mended | None:
-    """Of several faults: a mend of the first gradient that can be mended while the others may become what they like."""
-    for name in sorted(wrong, key=lambda one: run.true_gradients[one].size):
-        found = _without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
-        fault = _likeliest_mend(run, found, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
-        if fault is not None:
-            return fault
-    return None
-
-
-def _without_forward(run: TapedRun, found: Localisation) -> Localisation:
-    """Without statements that run in the loss as well: the forward is the specification, whatever it keeps.
-
-    All of them stay where one function returns loss and gradients, and nothing tells the two apart.
-    """
-    forward = {
-        id(node.place.statement) for node in run.nodes[: run.boundary] if node.place is not None
-    }  # by identity: statements have no other
-    alone = [one for one in found.alone if id(one.statement) not in forward]
-    together = [one for one in found.together if id(one.statement) not in forward]
-    return replace(found, alone=alone, together=together) if alone or together else found
 
 
 def _change(mend: Mend, text: str) -> int:

@@ -20,7 +20,7 @@ def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
 
 
 def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
-    if fault.mend is None or not fault.edits or fault.mend.file not in found.sources:
+    if fault.is_clip or fault.mend is None or not fault.edits or fault.mend.file not in found.sources:
         return _line(fault, found.sources)
     source, edits = found.sources[fault.mend.file], sorted(fault.edits)
     line, before, after = source.change(*edits)
@@ -34,6 +34,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
         mistake.code,
         fault.gradients,
         (*mistake.evidence, *(EquivalentEdit(at, text) for at, _, text in others)),
+        symptom=FindingCode.COMMON_FACTOR if fault.is_common else None,
         file=source.file,
         line=fault.statement.line if is_at_statement else first[0],
         column=None if is_at_statement else _column(source, first),

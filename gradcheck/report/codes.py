@@ -76,6 +76,7 @@ class FindingCode(StrEnum):
     WRONG_ORDER = "wrong-order"
     COTANGENT_UNUSED = "cotangent-unused"
     INDEX_REPEATS = "index-repeats"
+    CLIPS_FINISHED = "clips-finished"
     MISSING_CLIP = "missing-clip"
     EXTRA_CLIP = "extra-clip"
     ASSIGNED_NOT_ADDED = "assigned-not-added"

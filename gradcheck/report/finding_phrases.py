@@ -74,6 +74,9 @@ _MISTAKES = {
     FindingCode.EXTRA_STATEMENT: "this statement should not be here",
     FindingCode.WRONG_ORDER: "the loop goes through the steps in the wrong order",
     FindingCode.INDEX_REPEATS: "an entry that the index names more than once is added to only once",
+    FindingCode.CLIPS_FINISHED: (
+        "it clips the finished gradients, so that what is returned is no gradient; the rest was looked at without it"
+    ),
     FindingCode.COTANGENT_UNUSED: "{subject} is never used: what it brings back is missing",
     FindingCode.MISSING_CLIP: "a clip is missing",
     FindingCode.EXTRA_CLIP: "{called}() cuts a gradient off inside the backward",

@@ -45,7 +45,7 @@ def grads(p, x, y):
 """
 
 
-def run_of(folder, *changes, T=3, seed=0):
+def run_of(folder, *changes, T=3, seed=0, multiple=1.0):
     """The taped run of the network with some texts replaced, the names of what is wrong, and the changed lines."""
     source, lines = SOURCE, []
     for old, new in changes:
@@ -57,13 +57,13 @@ def run_of(folder, *changes, T=3, seed=0):
     p = {name: 0.6 * rng.standard_normal(shape) for name, shape in shapes.items()}
     x, y = rng.standard_normal((T, 2, 3)), rng.standard_normal((T, 2, 2))
     target = gradcheck.Target(p, lambda: made.loss(p, x, y), lambda: made.grads(p, x, y))
-    run = tape_target(target, target.values())
+    run = tape_target(target, target.values(), multiple=multiple)
     true = run.true_gradients
     wrong = [name for name in true if np.max(np.abs(run.gradients[name] - true[name])) > 1e-7]
     return run, wrong, lines
 
 
-def located(folder, *changes, **options):
+def located(folder, *changes, multiple=1.0, **options):
     """What is found, and the changed lines."""
-    run, wrong, lines = run_of(folder, *changes)
+    run, wrong, lines = run_of(folder, *changes, multiple=multiple)
     return localise(run, wrong, **options), lines

@@ -58,8 +58,8 @@ def test_two_runs_must_agree(tmp_path):
 def test_a_common_factor_is_no_matter(tmp_path):
     """If this failed, a mean for a sum would hide every other fault."""
     factor = ("return 0.5 * sum", "return 0.125 * sum")
-    run, wrong, lines = run_of(tmp_path, factor, FAULTS["factor"])
-    assert localise(run, wrong, divisor=4.0).alone[0].line == lines[1]
+    found, lines = located(tmp_path, factor, FAULTS["factor"], multiple=4.0)
+    assert found.alone[0].line == lines[1]
 
 
 PAIRS = [("factor", "another operand"), ("carry forgotten", "not added up"), ("not transposed", "buffer")]

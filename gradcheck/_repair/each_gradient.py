@@ -1,0 +1,75 @@
+"""Several faults: each wrong gradient looked at by itself, while the others may become what they like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gradcheck._localising import Localisation, Suspect, localise
+from gradcheck._localising.standing import MOVES, Standings
+from gradcheck._mending import Budget, mends
+from gradcheck._repair.found import Mended
+from gradcheck._tape import TapedRun
+
+#: gradients that are looked at, the smallest first
+MOST_GRADIENTS = 12
+#: statements of which an edit is looked for, those first that could be at fault in most gradients
+MOST_STATEMENTS = 14
+#: suspects of each gradient
+MOST_SUSPECTS = 5
+#: what is tried of each statement
+BUDGET = Budget(candidates=1500, runs=20)
+
+
+def suspects_of_each(run: TapedRun, wrong: set[str], second: TapedRun | None) -> dict[str, list[Suspect]]:
+    """By gradient: the statements that could be at fault in it, the likeliest first; none that only hand it on."""
+    result: dict[str, list[Suspect]] = {}
+    for name in sorted(wrong, key=lambda one: (run.true_gradients[one].size, one))[:MOST_GRADIENTS]:
+        found = without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
+        suspects = [one for one in found.alone if not hands_on(one)]
+        if suspects:
+            result[name] = suspects[:MOST_SUSPECTS]
+    return result
+
+
+def mends_of_several(
+    run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], again: Sequence[Callable[[], TapedRun]]
+) -> list[Mended]:
+    """Faults of which each is mended by an edit of its own, those first that spoil most gradients."""
+    counts = Counter(id(one.statement) for of_one in suspects.values() for one in of_one)
+    first = {id(one.statement): one for of_one in suspects.values() for one in of_one}
+    ordered = sorted(first.values(), key=lambda one: (-counts[id(one.statement)], one.nodes[0].index))
+    result: list[Mended] = []
+    right: set[str] = set()
+    for suspect in ordered[:MOST_STATEMENTS]:
+        statement = suspect.statement
+        blamed = {name for name, of_one in suspects.items() if any(one.statement is statement for one in of_one)}
+        if blamed <= right:
+            continue
+        edits = [one for one in mends(run, statement, again, BUDGET) if not right & set(one.gradients)]
+        if edits:
+            right.update(edits[0].gradients)
+            result.append(Mended(statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:])))
+    return result
+
+
+def hands_on(suspect: Suspect) -> bool:
+    """Whether its values are handed on as they are."""
+    return all(node.op in MOVES for node in suspect.nodes)
+
+
+def without_forward(run: TapedRun, found: Localisation) -> Localisation:
+    """Without statements of the forward: it is the specification, whatever it keeps.
+
+    What runs in the loss as well is forward, unless derivatives go through it: one function may return both.
+    """
+    carries = Standings(run).carries
+    places = [node for node in run.nodes if node.place is not None]
+    backward = {id(node.place.statement) for node in places if node.place is not None and carries[node.index]}
+    # statements are told by identity
+    forward = {id(node.place.statement) for node in places if node.place is not None and node.index < run.boundary}
+    forward -= backward
+    alone = [one for one in found.alone if id(one.statement) not in forward]
+    together = [one for one in found.together if id(one.statement) not in forward]
+    return replace(found, alone=alone, together=together)

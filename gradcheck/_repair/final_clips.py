@@ -1,0 +1,81 @@
+"""Clips of the finished gradients: what they take away is nobody's fault, and hides whose fault the rest is.
+
+A backward often ends with a clip of each gradient, or of all of them to a norm. The other faults are looked for in the
+code without it; the clip itself is told and left where it is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from gradcheck._localising.standing import MOVES
+from gradcheck._mending import Budget, mends
+from gradcheck._repair.found import Mended
+from gradcheck._repair.points import Point
+from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.nodes import Array
+from gradcheck._tape.sweep import ancestors
+from gradcheck.report.codes import FindingCode
+
+_CLIPS = frozenset({"clip", "minimum", "maximum"})
+_SCALES = frozenset({"multiply", "divide"})
+#: what is tried to take a clip out
+BUDGET = Budget(candidates=500, runs=30)
+
+
+def mend_of_final_clip(run: TapedRun, others: Sequence[Point]) -> Mended | None:
+    """The edit after which gradients are returned as they were before a clip; None where there is none."""
+    again: list[Callable[[], TapedRun]] = [lambda one=one: _without_clips(one.run()) for one in others]  # type: ignore[misc]
+    for statement, before in _clipped(run).items():
+        found = mends(_expecting(run, before), statement, again, BUDGET)
+        if found:
+            return Mended(statement, tuple(sorted(before)), None, found[0], code=FindingCode.CLIPS_FINISHED)
+    return None
+
+
+def _clipped(run: TapedRun) -> dict[Statement, dict[str, Array]]:
+    """By the statement that clips: the gradients as they were before."""
+    result: dict[Statement, dict[str, Array]] = {}
+    for name, sink in run.sinks.items():
+        node = None if sink is None else _last_calculated(sink)
+        if node is None or node.place is None or run.is_forward(node):
+            continue
+        before = next(_before_clip(node), None)
+        if before is not None and before.shape == node.shape and np.any(before.value != node.value):
+            shape = run.gradients[name].shape
+            result.setdefault(node.place.statement, {})[name] = np.array(before.value, float).reshape(shape)
+    return result
+
+
+def _last_calculated(node: Node) -> Node | None:
+    """The value that was handed on to become this one; None where it was put together from several."""
+    while node.op in MOVES or node.op == "store":
+        if len(node.inputs) != 1:
+            return None
+        node = node.inputs[0]
+    return node
+
+
+def _before_clip(node: Node) -> Iterator[Node]:
+    """What a clip took: entries that were cut off, or all of an array by a factor that was calculated from it."""
+    if node.op in _CLIPS and node.inputs:
+        yield node.inputs[0]
+    elif node.op in _SCALES and len(node.inputs) == 2:
+        for whole, factor in (node.inputs, node.inputs[::-1]):
+            if factor.size == 1 and whole.size > 1 and whole.index in ancestors(factor):
+                yield whole
+
+
+def _without_clips(run: TapedRun) -> TapedRun:
+    before = {name: value for of_one in _clipped(run).values() for name, value in of_one.items()}
+    return _expecting(run, before)
+
+
+def _expecting(run: TapedRun, gradients: Mapping[str, Array]) -> TapedRun:
+    """The same run, of which these gradients are expected, and the others as they are."""
+    result = copy.copy(run)
+    result.true_gradients = {**run.gradients, **gradients}
+    return result
