@@ -171,7 +171,6 @@ class _CheckRun:
     refused: dict[str, str] = field(default_factory=dict)
     #: sizes far above the defaults that would have taken too long
     too_slow: list[str] = field(default_factory=list)
-    main_seconds: float = 0.0
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -191,9 +190,11 @@ class _CheckRun:
     def _of_factory(self, factory: TargetFactory) -> Report:
         sizes, main, trials = self._first_that_runs(factory)
         main = self._without_common_factor(factory, sizes, main)
+        started, before = time.perf_counter(), len(trials)
         self._try_other_sizes(factory, main, trials)
         if all(trial.verdict != "wrong" for trial in trials):
-            trials += self._try_far_sizes(factory, trials)
+            each = (time.perf_counter() - started) / max(len(trials) - before, 1)
+            trials += self._try_far_sizes(factory, trials, each)
         self._merge_trials(main, trials)
         self._excuse_padding(factory, sizes, main)
         main.notes += self._refusals()
@@ -243,9 +244,7 @@ class _CheckRun:
         watcher = self._watcher(sum(1 for _ in factory.other_sizes()))
         for sizes in [factory.sizes, *factory.other_sizes()]:
             try:
-                started = time.perf_counter()
                 main = self._audit(factory, sizes, self._main_depth(factory, sizes), "checking", watcher)
-                self.main_seconds = time.perf_counter() - started
             except TargetError as error:
                 first = first or error
                 trials.append(Trial(sizes, "wrong", message=str(error)))
@@ -320,12 +319,15 @@ class _CheckRun:
                 self.broken_at.setdefault(law.name, replace(law, message=f"at {format_sizes(sizes)}: {law.message}"))
         return [Trial(sizes, found.verdict, found.wrong)]
 
-    def _try_far_sizes(self, factory: TargetFactory, trials: list[Trial]) -> list[Trial]:
-        """Trials far above the defaults, where truncation and clips begin; none where they would take too long."""
+    def _try_far_sizes(self, factory: TargetFactory, trials: list[Trial], seconds: float) -> list[Trial]:
+        """Trials far above the defaults, where truncation and clips begin; none where they would take too long.
+
+        A trial at the usual sizes takes so many seconds.
+        """
         far: list[Trial] = []
         for size, value in factory.far_sizes(self.seed):
             sizes = {**factory.sizes, size: value}
-            if self.main_seconds * value / factory.sizes[size] > FAR_SECONDS:
+            if seconds * value / factory.sizes[size] > FAR_SECONDS:
                 self.too_slow.append(f"{size}={value}")
             elif all(trial.sizes != sizes for trial in trials):
                 far += self._try_sizes(factory, sizes)

@@ -22,7 +22,9 @@ def with_clip_lines(findings: Sequence[Finding], ran: Sequence[CodeType]) -> tup
 def _with_line(finding: Finding, ran: Sequence[CodeType]) -> Finding:
     bounds = [one.bound for one in finding.evidence if isinstance(one, EntriesClipped)]
     bounds += [one.norm for one in finding.evidence if isinstance(one, NormClipped)]
-    found = [place for code in ran for bound in bounds for place in _statements_with(code, bound)]
+    # a function inside another one is asked first
+    inner_first = sorted(ran, key=lambda code: -code.co_firstlineno)
+    found = [place for code in inner_first for bound in bounds for place in _statements_with(code, bound)]
     if not found:
         return finding
     file, function, statement, text = found[0]

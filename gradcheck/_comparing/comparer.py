@@ -140,6 +140,13 @@ class Comparer:
         return self._known[asked]
 
     def _compare(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
+        before = self.evaluator.scheme
+        found = self._compare_along(names, count, shorter)
+        if self.evaluator.scheme is Scheme.REAL and before is not Scheme.REAL:  # found out on the way
+            found = self._compare_along(names, count, shorter)
+        return found
+
+    def _compare_along(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
         rng = self.given.rng(*names)
         rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))
         found: list[Comparison] = []

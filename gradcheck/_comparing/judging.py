@@ -56,7 +56,15 @@ NEAR_DEVIATIONS = 0.13
 def judge_gradients(comparer: Comparer) -> Iterator[Block]:
     """Each gradient judged, by directions that similar ones share, and alone where those disagree."""
     norms = comparer.norms
-    for group in group_similar(norms):
+    coarse = set(comparer.given.coarse)
+    groups = [
+        part
+        for group in group_similar(norms)
+        # the bar of one in single precision would be that of all
+        for part in ([one for one in group if one not in coarse], [one for one in group if one in coarse])
+        if part
+    ]
+    for group in groups:
         comparisons = comparer.compare(group)
         passed = comparisons.verdict == "right"
         for name in group:
@@ -154,7 +162,7 @@ def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Bl
             return block
         verdict = "inconclusive"
     reason = block.message or why_undecided(bool(np.any(entries.kinks)), bar)
-    message = reason if verdict == "inconclusive" else ""
+    message = reason if verdict == "inconclusive" else block.message if verdict == block.verdict == "wrong" else ""
     # An entry's error may hide behind that of its difference: two bars cannot.
     seen = max(min(2 * bar, block.sensitivity or math.inf), NEAR_EXACT) if verdict == "right" else 2 * bar
     return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)

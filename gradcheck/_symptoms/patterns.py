@@ -49,7 +49,7 @@ def match_pattern(name: str, analytic: Array, numerical: Mapping[str, Array]) ->
     if k is not None and k != 1.0:
         return Symptom(FindingCode.SIGN if k == -1.0 else FindingCode.FACTOR, (Multiple(k),))
     found = next(_rearranged(name, analytic, numerical), None)
-    return found or _one_number(analytic, true) or _clipped(analytic, true) or Symptom(FindingCode.NO_PATTERN)
+    return found or _clipped(analytic, true) or _one_number(analytic, true) or Symptom(FindingCode.NO_PATTERN)
 
 
 def multiple(analytic: Array, true: Array) -> float | None:
@@ -101,12 +101,12 @@ def _one_number(analytic: Array, true: Array) -> Symptom | None:
 def _clipped(analytic: Array, true: Array) -> Symptom | None:
     """The true one with its largest entries cut off at one number.
 
-    Two entries at least, or one at a round number: one is always the largest.
+    Two entries at least, and not all, or at a round number: one is always the largest.
     """
     bound = float(np.max(np.abs(analytic)))
     there = int(np.count_nonzero(np.abs(analytic) >= bound * (1 - MAX_RESIDUAL)))
     cut = np.clip(true, -bound, bound)
-    if (there < 2 and bound != rounded(bound, ROUND_DIGITS)) or not _same(analytic, cut):
+    if (not 2 <= there < true.size and bound != rounded(bound, ROUND_DIGITS)) or not _same(analytic, cut):
         return None
     found = EntriesClipped(rounded(bound, 6), there, int(true.size), misfit(analytic, cut))
     return Symptom(FindingCode.CLIPPED, (found,))

@@ -53,7 +53,7 @@ class Clip:
 
     def is_at_norm(self, gradients: Values) -> bool:
         """Whether the gradients may have been scaled down to the norm."""
-        return self.of_norm and self._size(gradients) >= self.bound * (1 - AT_NORM)
+        return self.of_norm and 1 - AT_NORM <= self._size(gradients) / self.bound <= 1 + AT_BOUND
 
     def _size(self, gradients: Values) -> float:
         if self.of_norm:

@@ -651,7 +651,7 @@ DOUBTS = (
         "zero against zero",
         ('{"V": rng.standard_normal((H, K))', '{"V": np.zeros((H, K))'),
         ("dc * i * (1 - g**2)", "dc * i"),
-        verdict="vacuous",
+        verdict="wrong or vacuous",
     ),
     _kind(
         "vanilla_rnn",

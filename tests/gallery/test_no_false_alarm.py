@@ -390,3 +390,103 @@ def test_code_that_refuses_what_is_outside_of_its_domain(seed):
         return np.log(w).sum()
 
     not_accused(of(loss, lambda w: 1 / w, 1e-3 * np.random.default_rng(seed).uniform(0.5, 1.5, 4)), seed)
+
+
+# -- losses that have no slope to compare with -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_chaotic_network(seed):
+    """Gradients of 1e9, right to twelve digits, would be called wrong by differences that mean nothing."""
+    rng = np.random.default_rng(seed)
+    params, x = {"U": rng.standard_normal((12, 12)) * 0.8}, rng.standard_normal((260, 12)) * 0.3
+
+    def states():
+        h = [np.zeros(12)]
+        for row in x:
+            h.append(np.tanh(row + h[-1] @ params["U"]))
+        return h
+
+    def grads():
+        h = states()
+        d, found = h[-1], np.zeros((12, 12))
+        for t in reversed(range(len(x))):
+            da = d * (1 - h[t + 1] ** 2)
+            found += np.outer(h[t], da)
+            d = params["U"] @ da
+        return {"U": found}
+
+    not_accused(Target(lambda: params, lambda: 0.5 * float((states()[-1] ** 2).sum()), grads), seed)
+
+
+def test_a_loss_that_counts_errors():
+    """The gradient of the smooth loss that was meant would be called wrong, and an edit make it zero."""
+    rng = np.random.default_rng(0)
+    params, x, y = {"w": rng.standard_normal(3)}, rng.standard_normal((8, 3)), rng.integers(0, 2, 8)
+
+    def grads():
+        return {"w": x.T @ (1 / (1 + np.exp(-x @ params["w"])) - y)}
+
+    undecided(Target(params, lambda: float(np.sum((x @ params["w"] > 0) != y)), grads), "piecewise constant")
+
+
+def test_parameters_that_are_copies():
+    """The gradient would be called wrong, where it is the target that hands over the wrong arrays."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(4)
+    undecided(Target({"w": w.copy()}, lambda: np.sum(w**2), lambda: {"w": 2 * w}), "the loss moves with no parameter")
+
+
+def test_units_that_are_all_dead_are_no_piecewise_constant_loss():
+    """A slope that is wrong where a unit is dead would be excused."""
+    params = {"w": np.array([-1.0, -2.0])}
+    report = gradcheck.check(Target(params, lambda: np.maximum(params["w"], 0).sum(), lambda: {"w": np.ones(2)}))
+    assert report.verdict == "wrong"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_bias_before_a_normalisation(dtype, seed):
+    """A slope that is zero but for rounding would be undecided, or be taken for single precision."""
+    rng = np.random.default_rng(seed)
+    params = {name: rng.standard_normal(shape).astype(dtype) for name, shape in (("W", (3, 5)), ("b", 5))}
+    x, r = rng.standard_normal((6, 3)).astype(dtype), rng.standard_normal((6, 5)).astype(dtype)
+
+    def normalised():
+        z = x @ params["W"] + params["b"]
+        apart = z - z.mean(0)
+        spread = np.sqrt((apart**2).mean(0) + dtype(1e-5))
+        return apart / spread, spread
+
+    def grads():
+        n, spread = normalised()
+        dn = r * (1 - np.tanh(n) ** 2)
+        dz = (dn - dn.mean(0) - n * (dn * n).mean(0)) / spread
+        return {"W": x.T @ dz, "b": dz.sum(0)}
+
+    report = not_accused(Target(params, lambda: np.sum(r * np.tanh(normalised()[0])), grads), seed)
+    assert report.blocks["b"].verdict == "vacuous", str(report)
+    assert report.blocks["W"].verdict == "right", str(report)
+
+
+@pytest.mark.parametrize("epsilon", [1e-13, 1e-12])
+def test_an_epsilon_that_the_backward_leaves_out(epsilon):
+    """Twelve digits that agree would be called undecided; and one epsilon that matters, float32."""
+
+    def target(epsilon):
+        w = np.array([0.3, 0.6, 0.8])
+        return of(lambda w: -np.log(w + epsilon).sum(), lambda w: -1 / w, w)
+
+    right(target(epsilon))
+    undecided(target(1e-8), "an epsilon that the loss adds")
+
+
+def test_a_gradient_of_which_too_little_is_seen():
+    """An error of a quarter of the gradient might not have shown, and it would be called right."""
+    rng = np.random.default_rng(0)
+
+    def loss(w):
+        return float(np.float32(3000.0 + np.sin(w).sum()))
+
+    report = gradcheck.check(of(loss, np.cos, rng.standard_normal(3) * 0.1))
+    assert not report.ok or report.blocks["w"].sensitivity <= 0.1, str(report)

@@ -16,6 +16,7 @@ WITH_LINES = {
     "test_cli",
     "test_fix_files",
     "test_pace",
+    "test_clip_lines",
 }
 
 

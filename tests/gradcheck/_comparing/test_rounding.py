@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck import Target
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.rounding import GivenGradients, roundoff
@@ -128,3 +129,22 @@ def test_a_gradient_is_held_to_the_digits_it_has() -> None:
         comparer.given.stateless = stateless
         bars.append(comparer.compare(["w"])[0].bar)
     assert bars[1] < 1e-10 < 1e-8 < bars[0] < 1e-5
+
+
+def test_integers_of_any_size_are_no_sign_of_single_precision() -> None:
+    """Counts above the largest half would loosen the bars of gradients in double precision."""
+    assert roundoff(np.array([70_000.0, 123_457.0, 3.0])) == np.finfo(np.float64).eps
+    assert roundoff(np.array([70_000.0, 123_457.0, 1 / 3], dtype=np.float32).astype(float)) == np.finfo(np.float32).eps
+
+
+def test_one_gradient_in_single_precision_loosens_no_other() -> None:
+    """A bias in float32 would hide an error of 1e-8 in the weights."""
+    rng = np.random.default_rng(0)
+    params = {"W": rng.normal(size=20), "b": rng.normal(size=20)}
+
+    def grads() -> dict[str, Any]:
+        return {"W": np.cos(params["W"]), "b": np.cos(params["b"]).astype(np.float32)}
+
+    report = gradcheck.check(Target(params, lambda: sum(np.sin(p).sum() for p in params.values()), grads))
+    assert report.blocks["W"].error_bar < 1e-11
+    assert report.blocks["b"].error_bar > 1e-8

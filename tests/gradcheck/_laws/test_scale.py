@@ -89,3 +89,62 @@ def test_code_that_raises_beside_large_weights_is_not_accused() -> None:
 def test_the_law_is_not_asked_where_something_is_wrong_already() -> None:
     """A wrong gradient would be blamed on a clip as well."""
     assert "scale" not in check(linear(lambda dz: 2 * dz)).laws
+
+
+GUARDS: dict[str, tuple[Any, Any]] = {
+    "log of p + 1e-15": (lambda z: z, lambda p: p + 1e-15),
+    "log of p between bounds": (lambda z: z, lambda p: np.clip(p, 1e-9, 1 - 1e-9)),
+    "log of p at least": (lambda z: z, lambda p: np.maximum(p, 1e-10)),
+    "logits between bounds": (lambda z: np.clip(z, -100, 100), lambda p: p),
+    "logits at most": (lambda z: np.minimum(z, 50), lambda p: p),
+}
+
+
+def classifier(seed: int, guard: str, through: Any = lambda dh: dh) -> Target:
+    """Cross-entropy behind a layer of tanh, its forward guarded; a change of the gradient inside."""
+    rng = np.random.default_rng(seed)
+    params = {"W": rng.normal(size=(3, 6)), "V": rng.normal(size=(6, 5)), "c": np.zeros(5)}
+    x, labels = rng.normal(size=(7, 3)), np.eye(5)[rng.integers(0, 5, 7)]
+    of_logits, of_p = GUARDS[guard]
+
+    def forward() -> tuple[Any, Any]:
+        h = np.tanh(x @ params["W"])
+        z = of_logits(h @ params["V"] + params["c"])
+        e = np.exp(z - z.max(1, keepdims=True))
+        return h, e / e.sum(1, keepdims=True)
+
+    def grads() -> dict[str, Any]:
+        h, p = forward()
+        dz = p - labels
+        return {"W": x.T @ (through(dz @ params["V"].T) * (1 - h**2)), "V": h.T @ dz, "c": dz.sum(0)}
+
+    return Target(params, lambda: -np.sum(labels * np.log(of_p(forward()[1]))), grads)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_guard_of_the_forward_is_no_clip_of_the_backward(guard: str, seed: int) -> None:
+    """The usual ways to keep a logarithm or an exponential finite would be called wrong."""
+    report = check(classifier(seed, guard))
+    assert report.laws["scale"].holds, report.laws["scale"].message
+    assert report.ok, str(report)
+
+
+def test_a_clip_behind_a_guard_is_found() -> None:
+    """Whoever guards a logarithm would get away with a clip."""
+    law = check(classifier(0, "log of p + 1e-15", lambda dh: np.clip(dh, -3, 3)), explain=False).laws["scale"]
+    assert not law.holds
+
+
+def test_a_clip_of_the_finished_gradients_is_told_as_one() -> None:
+    """A clip that belongs to the update would be looked for on the way back."""
+    inner = linear()
+
+    def grads() -> dict[str, Any]:
+        return {name: np.clip(gradient, -5e4, 5e4) for name, gradient in inner.problem.grads().items()}
+
+    target = Target(inner.problem._params, inner.problem.loss, grads)
+    law = check(target, explain=False).laws["scale"]
+    assert not law.holds
+    assert "right, then clipped at ±50000" in law.message
+    assert "Target(..., clipped=50000)" in law.message

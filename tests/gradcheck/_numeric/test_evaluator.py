@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck import Target, UserCodeError
+from gradcheck import Target, UserCodeError, check
 from gradcheck._common.arrays import as_complex, inner_product
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.scheme import Scheme
@@ -232,3 +232,25 @@ def test_the_shortest_step_is_long_enough_for_rounding() -> None:
     slope = float(np.cos([0.3, 1.0]).sum())
     for change in (1e-3 * slope, slope, 1e3 * slope):
         assert abs(found.slope_at_shortest_step({"w": np.ones(2)}, change) - slope) < 0.1 * change
+
+
+@pytest.mark.parametrize(
+    "penalty", [lambda w: np.linalg.norm(w) ** 2, lambda w: np.sum(np.abs(w) ** 2), lambda w: np.sum(np.real(w) ** 2)]
+)
+@pytest.mark.parametrize("weight", [1e-3, 1e-6, 1e-8])
+def test_a_part_of_the_loss_that_does_not_follow_complex_numbers(penalty: Any, weight: float) -> None:
+    """A complex step would not see weight decay, and neither does a backward that forgets it: they would agree."""
+    rng = np.random.default_rng(1)
+    params = {"W": rng.normal(size=(4, 5))}
+    x, r = rng.normal(size=(6, 4)), rng.normal(size=(6, 5))
+
+    def target(forgotten: float) -> Target:
+        def grads() -> dict[str, Any]:
+            slope = x.T @ (r * (1 - np.tanh(x @ params["W"]) ** 2))
+            return {"W": slope + (1 - forgotten) * 2 * weight * params["W"]}
+
+        return Target(params, lambda: np.sum(r * np.tanh(x @ params["W"])) + weight * penalty(params["W"]), grads)
+
+    report = check(target(forgotten=1.0), explain=False)
+    assert not report.ok or (report.blocks["W"].sensitivity or 0.0) > weight
+    assert check(target(forgotten=0.0)).ok

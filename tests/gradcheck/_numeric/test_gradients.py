@@ -53,3 +53,12 @@ def test_gradients_of_another_structure(raw: Any, law: str, told: str, faulty: l
     assert told in laws[law].message
     assert list(faults) == faulty
     assert set(usable) == set(BASE) - set(faulty)
+
+
+def test_gradients_of_one_name_are_refused() -> None:
+    """The wrong one of two would hide behind the right one."""
+    laws, usable, faults = parse_gradients({1: np.ones(2), "1": np.zeros(2)}, {"1": np.ones(2)})
+    assert not laws[0].holds
+    assert "called 1" in laws[0].message
+    assert not usable
+    assert set(faults) == {"1"}

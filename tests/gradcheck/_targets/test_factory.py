@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradcheck
-from gradcheck import TargetError, TargetFactory, UserCodeError
+from gradcheck import Target, TargetError, TargetFactory, UserCodeError
 from gradcheck._targets.factory import find_factory
 from tests.gradcheck import networks
 from tests.gradcheck.networks import factory, sine
@@ -203,3 +203,38 @@ def test_a_factory_inside_a_function_cannot_travel() -> None:
     """A factory that workers cannot import would be sent, and fail there."""
     with pytest.raises(pickle.PicklingError):
         pickle.dumps(factory())
+
+
+def test_only_a_raise_of_the_users_own_refuses_sizes() -> None:
+    """Code that breaks at a batch of one would be taken for code that is not made for it."""
+
+    def breaks(rng: Any, *, B: int = 3) -> Target:
+        w = np.ones(2)
+        np.concatenate([np.ones((B, 2)), np.ones((2, 2))] if B > 1 else [np.ones(2), np.ones((2, 2))])
+        return Target({"w": w}, lambda: (w**2).sum(), lambda: {"w": 2 * w})
+
+    def refuses(rng: Any, *, B: int = 3) -> Target:
+        if B < 2:
+            raise ValueError("at least two examples")
+        w = np.ones(2)
+        return Target({"w": w}, lambda: (w**2).sum(), lambda: {"w": 2 * w})
+
+    report = gradcheck.check(breaks)
+    assert not report.laws["sizes"].holds
+    assert report.verdict == "wrong"
+    report = gradcheck.check(refuses)
+    assert report.ok
+    assert report.notes == ("not tried, since the factory refuses it: B=1 (at least two examples)",)
+
+
+def test_sizes_far_above_the_defaults() -> None:
+    """What begins at eight time steps would begin beyond the sizes that are tried."""
+
+    @gradcheck.target
+    def make(rng: Any, *, T: int = 3, H: int = 2) -> Target:
+        w = rng.normal(size=H)
+        return Target({"w": w}, lambda: T * (w**2).sum(), lambda: {"w": 2 * min(T, 8) * w})
+
+    assert list(make.far_sizes(0)) == [("T", 17)]
+    report = gradcheck.check(make, explain=False)
+    assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck import TargetError
+from gradcheck import Target, TargetError
 from gradcheck._targets.validation import (
     check_callable,
     check_inputs,
@@ -102,3 +102,12 @@ def test_gates_are_letters_or_names() -> None:
 def test_a_value_in_a_few_words(value: Any, expected: str) -> None:
     """A message would hold a whole array, or cut what would fit."""
     assert describe(value) == expected
+
+
+@pytest.mark.parametrize("where", ["params", "inputs"])
+def test_names_that_are_the_same_as_text_are_refused(where: str) -> None:
+    """One of the two would never be checked."""
+    two = {1: np.ones(2), "1": np.ones(3)}
+    params = {"params": two}.get(where, {"w": np.ones(2)})
+    with pytest.raises(TargetError, match="1 and '1' are both called '1'"):
+        Target(params, lambda: 0.0, dict, inputs={"inputs": two}.get(where))

@@ -1,0 +1,98 @@
+"""What the point itself hides: asked once more where parameters are not zero, and where numbers repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import Target, check
+
+
+def decayed(decay_of_bias: float, bias: float = 0.0) -> Target:
+    """A layer whose loss decays all weights, and whose backward decays the bias by so much."""
+    rng = np.random.default_rng(0)
+    params = {"W": rng.normal(size=(3, 4)), "b": np.full(4, bias)}
+    x, r = rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
+
+    def loss() -> Any:
+        return np.sum(r * np.tanh(x @ params["W"] + params["b"])) + 0.05 * sum((p * p).sum() for p in params.values())
+
+    def grads() -> dict[str, Any]:
+        da = r * (1 - np.tanh(x @ params["W"] + params["b"]) ** 2)
+        return {"W": x.T @ da + 0.1 * params["W"], "b": da.sum(0) + decay_of_bias * params["b"]}
+
+    return Target(params, loss, grads)
+
+
+def test_a_term_of_a_parameter_that_is_zero_here() -> None:
+    """The weight decay of a bias that starts at zero would be forgotten unseen."""
+    report = check(decayed(0.0))
+    assert report.verdict == "wrong"
+    (finding,) = report.findings
+    assert finding.headline == "the gradient of b is right here, where b is zero, and wrong where it is not"
+    assert check(decayed(0.1)).ok
+
+
+def embedding(repeats: bool) -> Any:
+    """A factory of an embedding of many symbols; with repeats, rows are added up."""
+
+    @gradcheck.target
+    def make(rng: Any, *, V: int = 600, N: int = 4) -> Target:
+        params = {"E": rng.normal(size=(V, 3))}
+        tokens, r = rng.permutation(V)[:N], rng.normal(size=(N, 3))
+
+        def grads() -> dict[str, Any]:
+            found = np.zeros_like(params["E"])
+            d = r * (1 - np.tanh(params["E"][tokens]) ** 2)
+            if repeats:
+                np.add.at(found, tokens, d)
+            else:
+                found[tokens] += d
+            return {"E": found}
+
+        return Target(params, lambda: np.sum(r * np.tanh(params["E"][tokens])), grads, inputs={"tokens": tokens})
+
+    return make.with_sizes(V=600)
+
+
+def test_tokens_of_which_none_occurs_twice() -> None:
+    """A sum over repeated tokens would be forgotten unseen, wherever the vocabulary is large."""
+    report = check(embedding(repeats=False))
+    assert report.verdict == "wrong"
+    (finding,) = report.findings
+    assert finding.code == "repeated-index"
+    assert "where tokens holds a number more than once" in finding.message
+    assert check(embedding(repeats=True)).ok
+
+
+def test_inputs_and_parameters_are_as_they_were() -> None:
+    """What is changed to look elsewhere would stay changed."""
+    target = embedding(repeats=False).build(0, {"V": 600, "N": 4})
+    tokens, params = target.inputs()["tokens"].copy(), target.values()
+    check(target)
+    assert np.array_equal(target.inputs()["tokens"], tokens)
+    assert np.array_equal(target.values()["E"], params["E"])
+
+
+@pytest.mark.parametrize("error", [KeyError, ValueError])
+def test_code_that_does_not_run_elsewhere_is_not_accused(error: type[Exception]) -> None:
+    """A model that refuses a bias that is not zero would end the check."""
+    params = {"w": np.array([0.3, 0.5]), "b": np.zeros(2)}
+
+    def loss() -> Any:
+        if np.max(np.abs(params["b"])) > 0.01:
+            raise error("no bias, please")
+        return np.sum(np.sin(params["w"] + params["b"]))
+
+    def grads() -> dict[str, Any]:
+        return {name: np.cos(params["w"] + params["b"]) for name in params}
+
+    try:
+        report = check(Target(params, loss, grads), explain=False)
+    except gradcheck.TargetError:
+        assert error is KeyError  # differences go as far
+    else:
+        assert report.blocks["w"].verdict == "right"
