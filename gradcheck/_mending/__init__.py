@@ -6,6 +6,7 @@ What enters: a `TapedRun` of the loss and the gradients, a `Statement` of it, an
 code at other sizes or seeds. What leaves: `Mend`s, the nearest to what stands there first.
 
     mends(run, statement, again)        # a list of Mend; each was run, at the run's point and at each of `again`
+    removals(run, statement, again)     # those alone that take something out
     mend.edits, mend.file               # what is replaced, by line and byte in the line
     mend.gradients, mend.remaining      # those that it makes equal to the truth; those that are wrong still
     mend.evidence                       # how it was found and tried, in words
@@ -20,17 +21,18 @@ nearest edits are run as well. Terms and products are solved for, not tried (`li
 serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
 whole statement (`structure`) is run.
 
-Limits. Statements that are missing altogether get no mend. A target that keeps its state in its module cannot be tried
+Limits. Of statements that are missing altogether only two get a mend: a carry's beginning before a loop, and a
+division by a size. A target that keeps its state in its module cannot be tried
 again once another was made: the search ends there. The search is as good as the run: with few steps and a small batch
 the values that a hole needs are unique, with many they are not.
 
 Read `mending.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
 `building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small.py`, `larger.py`, `library.py`, `products.py`,
-`formula.py`, `structure.py`, `trials.py`, `mend.py`, `mending.py`.
+`formula.py`, `structure.py`, `carried.py`, `trials.py`, `mend.py`, `mending.py`.
 """
 
 from gradcheck._mending.mend import Mend
-from gradcheck._mending.mending import Budget, mends
+from gradcheck._mending.mending import Budget, mends, removals
 
-__all__ = ["Budget", "Mend", "mends"]
+__all__ = ["Budget", "Mend", "mends", "removals"]

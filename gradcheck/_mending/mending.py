@@ -23,7 +23,7 @@ from gradcheck._mending.outside import Edit, apply_edits, split_lines
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import FIRST, unread
+from gradcheck._mending.small import FIRST, dropped, unread
 from gradcheck._mending.structure import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code
@@ -58,6 +58,11 @@ def mends(run: TapedRun, statement: Statement, again: Sequence[Again] = (), budg
     return _Search(run, statement, again, budget or Budget()).found()
 
 
+def removals(run: TapedRun, statement: Statement, again: Sequence[Again] = ()) -> list[Mend]:
+    """Edits that take the statement, or calls and operands in it, out, after which gradients are right."""
+    return _Search(run, statement, again, Budget()).found_by_removal()
+
+
 @dataclass(frozen=True)
 class _Found:
     edits: tuple[Edit, ...]
@@ -89,6 +94,12 @@ class _Search:
                         return result
                     accepted = []
         return []
+
+    def found_by_removal(self) -> list[Mend]:
+        with np.errstate(all="ignore"):
+            whole = list(self._run(left_out(self.suspect.tree)))
+            places = [Workplace(hole) for hole in holes_of(self.suspect)]
+            return self._confirmed(whole) or self._confirmed(list(self._judged(places, (dropped,))))
 
     def _kept_whole(self) -> list[Mend]:
         """Where nothing is wrong but the statement writes into what the caller handed over: a copy before that."""

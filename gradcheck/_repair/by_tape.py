@@ -92,31 +92,34 @@ class _Search:
         self.expected, self.is_impure = expected, is_impure
         self.is_factory = isinstance(subject, TargetFactory)
 
-    def finds(self, points: Sequence[Point], found: Found) -> bool:
-        """Go on from what is found, at these points; whether the tape can be believed there and something is wrong."""
+    def finds(self, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
+        """Go on from what is found, at these points; whether the tape can be believed there and something is wrong.
+
+        Where they are short, gradients that have to be zero there tell nothing.
+        """
         try:
-            return self._goes_on(points, found)
+            return self._goes_on(points, found, is_short)
         except (TargetError, RebindError, SyntaxError):
             return False
 
     def better_by_one_step(self, points: Sequence[Point], short: Sequence[Point] | None, found: Found) -> Found:
         """What is found if one starts with one time step, if that mends more: there faults do not meet."""
         other = Found()
-        if short is None or not self.finds(short, other) or not other.edits:
+        if short is None or not self.finds(short, other, is_short=True) or not other.edits:
             return found
         other.faults = [fault for fault in other.faults if fault.edits]
         other.stages = []
         is_better = self.finds(points, other) and len(other.still_wrong) < len(found.still_wrong)
         return other if is_better or other.mended > found.mended else found
 
-    def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
+    def _goes_on(self, points: Sequence[Point], found: Found, is_short: bool) -> bool:
         for _ in range(MOST_ROUNDS):
             with ExitStack() as stack:
                 if found.edits:
                     stack.enter_context(edited(found, is_factory=self.is_factory))
                 target, values = stack.enter_context(points[0].opened())
                 run = tape_target(target, values, multiple=points[0].factor)
-                wrong = _wrong(run)
+                wrong = {name for name in _wrong(run) if not is_short or np.any(run.true_gradients[name])}
                 if not found.codes:
                     found.evaluations += 2 * DIRECTIONS
                     if not wrong <= self.expected or not _is_believed(run):

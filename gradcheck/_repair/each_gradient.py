@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
-from gradcheck._localising.standing import MOVES, Standings
+from gradcheck._localising.standing import MOVES
 from gradcheck._mending import Budget, mends
 from gradcheck._repair.found import Mended
-from gradcheck._tape import TapedRun
+from gradcheck._tape import Node, TapedRun
 
 #: gradients that are looked at, the smallest first
 MOST_GRADIENTS = 12
@@ -18,6 +18,8 @@ MOST_GRADIENTS = 12
 MOST_STATEMENTS = 14
 #: suspects of each gradient
 MOST_SUSPECTS = 5
+#: operations that keep a value as it is
+_KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
 #: what is tried of each statement
 BUDGET = Budget(candidates=1500, runs=20)
 
@@ -56,20 +58,23 @@ def mends_of_several(
 
 def hands_on(suspect: Suspect) -> bool:
     """Whether its values are handed on as they are."""
-    return all(node.op in MOVES for node in suspect.nodes)
+    return not suspect.elsewhere and all(node.op in MOVES for node in suspect.nodes)
 
 
 def without_forward(run: TapedRun, found: Localisation) -> Localisation:
     """Without statements of the forward: it is the specification, whatever it keeps.
 
-    What runs in the loss as well is forward, unless derivatives go through it: one function may return both.
+    What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
+    return both.
     """
-    carries = Standings(run).carries
-    places = [node for node in run.nodes if node.place is not None]
-    backward = {id(node.place.statement) for node in places if node.place is not None and carries[node.index]}
-    # statements are told by identity
-    forward = {id(node.place.statement) for node in places if node.place is not None and node.index < run.boundary}
-    forward -= backward
+    places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
+    forward = {statement for node, statement in places if node.index < run.boundary}  # they are told by identity
+    forward -= {statement for node, statement in places if _is_apart(run, node)}
     alone = [one for one in found.alone if id(one.statement) not in forward]
     together = [one for one in found.together if id(one.statement) not in forward]
     return replace(found, alone=alone, together=together)
+
+
+def _is_apart(run: TapedRun, node: Node) -> bool:
+    """Whether it was calculated, and the loss does not depend on it."""
+    return bool(node.inputs) and node.op not in MOVES | _KEEPS and not run.is_forward(node)

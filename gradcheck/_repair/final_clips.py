@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from gradcheck._localising.standing import MOVES
-from gradcheck._mending import Budget, mends
+from gradcheck._mending import removals
 from gradcheck._repair.found import Mended
 from gradcheck._repair.points import Point
 from gradcheck._tape import Node, Statement, TapedRun
@@ -22,15 +22,13 @@ from gradcheck.report.codes import FindingCode
 
 _CLIPS = frozenset({"clip", "minimum", "maximum"})
 _SCALES = frozenset({"multiply", "divide"})
-#: what is tried to take a clip out
-BUDGET = Budget(candidates=500, runs=30)
 
 
 def mend_of_final_clip(run: TapedRun, others: Sequence[Point]) -> Mended | None:
     """The edit after which gradients are returned as they were before a clip; None where there is none."""
     again: list[Callable[[], TapedRun]] = [lambda one=one: _without_clips(one.run()) for one in others]  # type: ignore[misc]
     for statement, before in _clipped(run).items():
-        found = mends(_expecting(run, before), statement, again, BUDGET)
+        found = removals(_expecting(run, before), statement, again)
         if found:
             return Mended(statement, tuple(sorted(before)), None, found[0], code=FindingCode.CLIPS_FINISHED)
     return None

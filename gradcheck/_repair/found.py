@@ -143,12 +143,23 @@ def add_mend(found: Found, fault: Mended, before: Mapping[str, list[Edit]]) -> b
     assert mend is not None
     found.faults.append(fault)
     moved = [moved_back(edit, before.get(mend.file, [])) for edit in mend.edits]
-    fault.edits = [edit for edit in moved if edit is not None]
-    if len(fault.edits) < len(moved):
-        fault.edits = []
+    edits = [edit for edit in moved if edit is not None]
+    source = found.sources[mend.file]
+    takes_back = any(edit.text == source.segment(edit.start, edit.end) for edit in edits)
+    if len(edits) < len(moved) or takes_back:
         return False
-    found.edits[mend.file] = [*found.edits.get(mend.file, []), *fault.edits]
+    earlier = found.edits.get(mend.file, [])
+    kept = [one for one in earlier if not any(_covers(edit, one) for edit in edits)]
+    for other in found.faults:
+        other.edits = [one for one in other.edits if one in kept or one not in earlier]
+    fault.edits = edits
+    found.edits[mend.file] = [*kept, *edits]
     return True
+
+
+def _covers(edit: Edit, other: Edit) -> bool:
+    """Whether an edit replaces all that an earlier one has put there."""
+    return edit.start <= other.start < other.end <= edit.end
 
 
 def _statement_at(source: Source, edit: Edit) -> Statement:
