@@ -27,6 +27,7 @@ def localise(
     *,
     second: TapedRun | None = None,
     only: Collection[str] = (),
+    brief: bool = False,
     changed: Collection[str] = (),
 ) -> Localisation:
     """The statements that could be at fault, the likeliest first.
@@ -36,6 +37,7 @@ def localise(
         wrong: The names of the gradients that are wrong.
         second: Another run of the same code, at other sizes or values: who could be at fault must be so in both.
         only: Some of the wrong gradients, to be explained while the other wrong ones may become what they like.
+        brief: Leave out what takes runs of the code: whether other values of the forward would do.
         changed: Labels of arrays (as in `TapedRun.writes`) that the gradients change though they are not theirs.
     """
     study = Study(run, wrong, only)
@@ -44,7 +46,8 @@ def localise(
         keys = {key_of(second)[id(one.holes.statement)] for one in other.suspects}
         kept = [one for one in study.suspects if study.keys[id(one.holes.statement)] in keys]
         study.suspects = kept if kept or not other.mismatch.wrong else study.suspects
-    alone = study.ranked()
+    with run.program.installed():
+        alone = study.ranked(brief=brief)
     together = study.together(alone)
     return Localisation(
         [] if together else alone,
@@ -71,11 +74,12 @@ class Study:
     def _solvable(self) -> list[Solvable]:
         return _asked(self.solver, self.holes)
 
-    def ranked(self) -> list[Suspect]:
+    def ranked(self, *, brief: bool = False) -> list[Suspect]:
         """Each statement that could be at fault alone, the likeliest first."""
         for one in self.suspects[:MOST_EXAMINED]:
             self.solver.add_needed(one)
-            self.solver.add_exchange(one)
+            if not brief:
+                self.solver.add_exchange(one)
         judge = Judge(self.standings, self.suspects)
         judged = sorted(((one, judge.role(one)) for one in self.suspects), key=lambda each: _likelihood(*each))
         return [self.suspect(one, role, judge) for one, role in judged]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+import numpy as np
+
 from gradcheck._mending.details import Family, forms, more_forms
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, name
@@ -71,7 +73,7 @@ def factors(place: Workplace) -> Iterator[Candidate]:
 
 def other_scales(place: Workplace) -> Iterator[Candidate]:
     """Something else in the place of a number that scales: a length of its own for each example, or a mask."""
-    numbers = {id(slot.node) for slot in place.slots if slot.shape == () and slot.value is not None}
+    numbers = {id(slot.node) for slot in place.slots if isinstance(slot.value, (int, float, np.number))}
     for slot in place.floats:
         match slot.node:
             case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):

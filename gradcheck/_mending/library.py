@@ -57,13 +57,15 @@ class Library:
         self._by_shape: dict[tuple[int, ...], Rows] = {}
         self._matrices: list[tuple[ast.expr, Array]] | None = None
 
-    def solutions(self, shape: tuple[int, ...], equation: Equation, degree: int) -> Iterator[ast.expr]:
-        """Expressions of this shape with so many factors that solve the equation."""
+    def solutions(
+        self, shape: tuple[int, ...], equation: Equation, degree: int, *, centres: bool = False
+    ) -> Iterator[ast.expr]:
+        """Expressions of this shape with so many factors that solve the equation; `centres`: also means and sums."""
         yield from _by_entry(self._rows(shape), equation, degree)
         if len(shape) == 2 and degree == 2:
             yield from self._of_matrices(shape, equation)
             yield from self._of_blocks(shape, equation)
-        if len(shape) > 1 and degree == 2:
+        if centres and len(shape) > 1 and degree == 2:
             yield from self._centred(shape, equation)
         if len(shape) == 1:
             yield from self._summed(shape, equation, degree)

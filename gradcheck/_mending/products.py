@@ -56,7 +56,8 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
             for equation in _equations(place, slopes, wanted, together):
-                for new in library.solutions(slot.shape, equation, degree):
+                centres = together and slot.node is place.hole.root
+                for new in library.solutions(slot.shape, equation, degree, centres=centres):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
 
 

@@ -122,7 +122,8 @@ def rotated(place: Workplace) -> Iterator[Candidate]:
 def turned(place: Workplace) -> Iterator[Candidate]:
     """Transposed."""
     for slot in place.floats:
-        if len(slot.shape) > 1 and not isinstance(slot.node, ast.List):
+        is_asked_for_size = isinstance(around := place.code.parent(slot.node), ast.Attribute) and around.attr != "T"
+        if len(slot.shape) > 1 and not isinstance(slot.node, ast.List) and not is_asked_for_size:
             yield Candidate.of(slot.node, transposed(slot.node))
 
 

@@ -28,7 +28,7 @@ def suspects_of_each(run: TapedRun, wrong: set[str], second: TapedRun | None) ->
     """By gradient: the statements that could be at fault in it, the likeliest first; none that only hand it on."""
     result: dict[str, list[Suspect]] = {}
     for name in sorted(wrong, key=lambda one: (run.true_gradients[one].size, one))[:MOST_GRADIENTS]:
-        found = without_forward(run, localise(run, sorted(wrong), second=second, only=[name]))
+        found = without_forward(run, localise(run, sorted(wrong), second=second, only=[name], brief=True))
         suspects = [one for one in found.alone if not hands_on(one)]
         if suspects:
             result[name] = suspects[:MOST_SUSPECTS]
