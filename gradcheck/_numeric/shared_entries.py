@@ -24,7 +24,7 @@ TASK_SECONDS = 1.0
 TIMED_ENTRIES = 8
 #: the most entries in a task, so that small parameters are shared out as well
 MAX_TASK_ENTRIES = 1024
-#: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
+#: workers that are threads take turns: module variables, which are put back, belong to the whole process
 ONE_THREAD_AT_A_TIME = Lock()
 
 #: what `_difference_in_worker` is called with
@@ -110,7 +110,7 @@ def _difference_in_worker(
     # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
     factory: TargetFactory = pickle.loads(pickled)
     target = factory.build(seed, sizes)
-    with ONE_THREAD_AT_A_TIME, opened(target, seed):
+    with ONE_THREAD_AT_A_TIME, np.errstate(all="ignore"), opened(target, seed):
         evaluator = Evaluator(target)
         evaluator.calibration = learned
         # the first entries were confirmed where the check is made

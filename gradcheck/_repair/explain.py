@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import Search, rank_statements
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
+from gradcheck._repair.cleared_memory import nan_filled_np_empty
 from gradcheck._repair.found import Found
 from gradcheck._repair.line_findings import line_finding
 from gradcheck._repair.strategies import FEW_RUNS, MOST_UNMENDED, Case, Content, Outcome, find_repair
@@ -105,7 +104,7 @@ def explain(question: Question) -> Explanation:
     if foreign:
         return Explanation(note=FOREIGN.format(where=_in_words(foreign)))
     clock = current_clock()
-    with _nan_filled_np_empty():
+    with nan_filled_np_empty():
         taped, traced = Explanation(cut="lines"), Explanation(cut="lines")
         with limited(clock):
             taped = _explain_by_tape(question)
@@ -224,28 +223,6 @@ def _with_certificate(taped: Explanation, traced: Explanation) -> Explanation:
         return traced
     kept = [one for one in traced.findings if (one.file, one.line) in taped.suspects]
     return replace(traced, findings=kept or taped.findings, note="" if kept or taped.findings else traced.note)
-
-
-@contextmanager
-def _nan_filled_np_empty() -> Iterator[None]:
-    """Let np.empty() give no numbers: with what lay in memory before, a wrong edit may seem to be right."""
-    numpy: Any = np  # its functions are not meant to be put aside
-    plain = np.empty, np.empty_like
-
-    def cleared(make: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **options: Any) -> Any:
-            array = make(*arguments, **options)
-            if array.dtype.kind in "fc":
-                array.fill(np.nan)
-            return array
-
-        return made
-
-    try:
-        numpy.empty, numpy.empty_like = cleared(plain[0]), cleared(plain[1])
-        yield
-    finally:
-        numpy.empty, numpy.empty_like = plain
 
 
 def _explain_factory(question: Question, factory: TargetFactory) -> Explanation:

@@ -1,0 +1,101 @@
+"""Silence, and strictness, for one thread: what other threads print and warn of goes on as it was.
+
+`contextlib.redirect_stdout` and `warnings.catch_warnings` exchange what belongs to the whole process, and put back what
+they found. Where two threads do so in turns, each puts back what the other had put there, and it stays.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, ClassVar
+
+
+class _Muted:
+    """Standard output, but for threads that are silenced."""
+
+    def __init__(self, stream: Any) -> None:
+        self.behind = stream
+        self.silenced: dict[int, int] = {}
+
+    def write(self, text: str) -> int:
+        """Write it, or forget it."""
+        return len(text) if get_ident() in self.silenced else self.behind.write(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write each line, or forget it."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush, if there is anything."""
+        if get_ident() not in self.silenced:
+            self.behind.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+_exchange = threading.Lock()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """What this thread prints is not heard; `sys.stdout` is as it was afterwards."""
+    mine = get_ident()
+    with _exchange:
+        current: Any = sys.stdout
+        stream = current if isinstance(current, _Muted) else _Muted(current)
+        sys.stdout = stream
+        stream.silenced[mine] = stream.silenced.get(mine, 0) + 1
+    try:
+        yield
+    finally:
+        with _exchange:
+            stream.silenced[mine] -= 1
+            if not stream.silenced[mine]:
+                del stream.silenced[mine]
+            if not stream.silenced and sys.stdout is stream:
+                sys.stdout = stream.behind
+
+
+class _OfOneThread(type):
+    """Of warnings of one category, those that are given in threads that ask for strictness."""
+
+    meant: type[Warning]
+    threads: ClassVar[dict[int, int]]
+
+    def __subclasscheck__(cls, category: type) -> bool:
+        return get_ident() in cls.threads and issubclass(category, cls.meant)
+
+
+def _category(meant: type[Warning]) -> Any:
+    return _OfOneThread(meant.__name__, (Warning,), {"meant": meant, "threads": {}})
+
+
+_categories: dict[type[Warning], Any] = {}
+
+
+@contextmanager
+def raising(meant: type[Warning]) -> Iterator[None]:
+    """Warnings of this category are errors in this thread; the filters are as they were afterwards."""
+    mine = get_ident()
+    with _exchange:
+        category = _categories.setdefault(meant, _category(meant))
+        category.threads[mine] = category.threads.get(mine, 0) + 1
+        if not any(one[2] is category for one in warnings.filters[:1]):
+            warnings.simplefilter("error", category)
+    try:
+        yield
+    finally:
+        with _exchange:
+            category.threads[mine] -= 1
+            if not category.threads[mine]:
+                del category.threads[mine]
+            if not category.threads:
+                filters: Any = warnings.filters
+                filters[:] = [one for one in filters if one[2] is not category]
