@@ -67,6 +67,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def refuse_outputs(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End the command where something that it is asked to write would take the place of somebody's work."""
+    from gradcheck._common.writing import why_refused
+
+    given = {one: path for one in ("html", "patch", "sarif") if (path := getattr(options, one, None)) is not None}
+    checked = [Path(argument.partition("::")[0]) for argument in options.files]
+    taken: dict[Path, str] = {}
+    for option, path in given.items():
+        refusal = why_refused(path, checked)
+        if refusal:
+            parser.error(f"argument --{option}: {str(path)!r} is not overwritten: {refusal}")
+        other = taken.setdefault(path.resolve(), option)
+        if other != option and not (path.exists() and not path.is_file()):
+            parser.error(f"argument --{option}: {str(path)!r} is what --{other} is written to")
+
+
 def parse_seed(text: str) -> int:
     """A seed, also for pytest's option and ini key."""
     if not text.isdecimal():

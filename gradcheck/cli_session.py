@@ -59,7 +59,7 @@ class Session:
             self._print_line(f"{argument} was not begun: interrupted", "yellow")
             return
         try:
-            subjects = _pin_sizes(find_subjects(path, name), path, self.options.size)
+            subjects = pin_sizes(find_subjects(path, name), path, self.options.size)
         except TargetError as error:
             self._report_failure(argument, str(error), error)
             return
@@ -238,7 +238,7 @@ def find_subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
     return {name: found[name]}
 
 
-def _pin_sizes(
+def pin_sizes(
     subjects: dict[str, Target | TargetFactory], path: str, sizes: list[tuple[str, int]]
 ) -> dict[str, Target | TargetFactory]:
     """The subjects with these sizes pinned where a factory has a size of that name; at least one must."""

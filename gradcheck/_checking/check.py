@@ -506,6 +506,7 @@ class _CheckRun:
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},
+            patch_lines=found.patch.lines() if found.patch else [],
         )
 
     def _with_clips(self, report: Report) -> tuple[Report, set[str]]:

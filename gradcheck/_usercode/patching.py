@@ -52,6 +52,12 @@ class Patch:
             file: [(*edit.start, *edit.end, edit.text) for edit in of_file] for file, of_file in self.edits().items()
         }
 
+    def lines(self) -> list[tuple[str, int, str]]:
+        """The lines that the edits touch, as they were when the edits were made: file, number and text."""
+        edits = self.edits()
+        places = {(file, line) for file in edits for one in edits[file] for line in _touched(one)}
+        return [(file, line, self.sources[file].lines[line - 1]) for file, line in sorted(places)]
+
 
 class EditedFunctions:
     """The functions that run, ready to be run with edits; only what stands around an edit is compiled again."""
@@ -165,6 +171,10 @@ def _tuple(names: tuple[str, ...]) -> ast.Tuple:
 def source_node(statement: Statement, source: Source) -> ast.stmt:
     """The statement as it stands in the source."""
     return source.statements[type(statement.node), statement.node.lineno, statement.node.col_offset]
+
+
+def _touched(edit: Edit) -> range:
+    return range(edit.start[0], edit.end[0] + 1)
 
 
 def growth_of_edit(edit: Edit) -> int:

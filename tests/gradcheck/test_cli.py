@@ -456,14 +456,19 @@ def test_html_has_every_report(capsys: pytest.CaptureFixture[str], folder: Path)
     assert "✗ gru: wrong" in capsys.readouterr().out
 
 
-def test_html_that_cannot_be_written(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk would end in a traceback, or be passed over in silence."""
+def test_html_that_cannot_be_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk would end in a traceback, be passed over in silence, or take the report of last time with it."""
 
-    def write_text(*_: Any, **__: Any) -> int:
+    def fsync(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", write_text)
+    (folder / "out.html").write_text("the last report")
+    monkeypatch.setattr(os, "fsync", fsync)
     assert cli.main(["check", "right.py", "--html", "out.html"]) == 2
+    assert (folder / "out.html").read_text() == "the last report"
+    assert not list(folder.glob(".gradcheck*"))
     assert capsys.readouterr().err == "gradcheck: cannot write out.html: No space left on device\n"
 
 
