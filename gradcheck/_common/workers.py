@@ -8,21 +8,28 @@ import os
 import pickle
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from typing import NoReturn, TypeVar
 
 Result = TypeVar("Result")
+
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @contextmanager
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of so many processes, ended at once where something is raised."""
     # Spawned, not forked: BLAS threads of the parent do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker) as pool:
+    with (
+        _modules_of_this_folder_left_alone() as before,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker, initargs=before) as pool,
+    ):
         try:
             yield pool
         except BaseException:
@@ -31,10 +38,41 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _become_worker() -> None:
+@contextmanager
+def _modules_of_this_folder_left_alone() -> Iterator[tuple[str | None]]:
+    """Processes that begin meanwhile do not look for Python's own modules in the current folder; what was set before.
+
+    A file called queue.py there would be imported before a worker has its parent's import path.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield (before,)
+    finally:
+        _set_safe_path(before)
+
+
+def _set_safe_path(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_SAFE_PATH, None)
+    else:
+        os.environ[_SAFE_PATH] = value
+
+
+def _become_worker(safe_path: str | None) -> None:
     """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
+    _set_safe_path(safe_path)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the parent does: killed, it tells nobody, and a worker would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 class ChildEndedError(Exception):

@@ -26,7 +26,7 @@ from gradcheck._targets.problems import VjpProblem
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults
-from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
+from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values, why_no_source
 from gradcheck._usercode.foreign import ForeignCall, foreign_calls
 from gradcheck._usercode.patching import Patch, RebindError
 from gradcheck.report.records import CutStage, Finding
@@ -357,4 +357,4 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
 def _no_source_note(trace: Trace) -> str:
     if not trace.program.without_source:
         return ""
-    return f"no line can be named in {', '.join(trace.program.without_source)}: the source is not at hand"
+    return f"no line can be named in {', '.join(trace.program.without_source)}: {why_no_source()}"

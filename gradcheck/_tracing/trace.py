@@ -9,6 +9,8 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import TargetError
+from gradcheck._common.files import changed_files
+from gradcheck._common.wording import shown_path
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import REAL, adjoints
@@ -42,6 +44,15 @@ class Slopes(NamedTuple):
     values: Array
 
 
+def why_no_source(source: str = "the source") -> str:
+    """Why functions that ran have no source."""
+    changed = changed_files()
+    if not changed:
+        return f"{source} is not at hand"
+    verb = "has" if len(changed) == 1 else "have"
+    return f"{', '.join(map(shown_path, changed))} {verb} changed since it was imported: run the check again"
+
+
 class Trace:
     """One target at one point, with the derivatives of everything that its forward computes.
 
@@ -58,7 +69,7 @@ class Trace:
         }
         self.program: Program = rewrite(codes)
         if not self.program.codes:
-            raise NoSourceError("no line can be named: the source of the functions that ran is not at hand")
+            raise NoSourceError(f"no line can be named: {why_no_source('the source of the functions that ran')}")
         self._live = ExitStack()
         self.loss = 0.0
         self.divisor = divisor

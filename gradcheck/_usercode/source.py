@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from gradcheck._common.errors import TargetError
+from gradcheck._common.files import has_changed
 from gradcheck._common.wording import shown_path
 from gradcheck._common.writing import FileChangedError, replace_file, write_copy
 
@@ -80,10 +81,10 @@ class Source:
 
     @classmethod
     def of_running(cls, file: str) -> Source | None:
-        """The source of code that runs, also of a notebook's or a doctest's; None if there is none."""
+        """The source of code that runs, also of a notebook's or a doctest's; None if there is none any more."""
         linecache.checkcache(file)  # it may have been edited and imported again
         text = "".join(linecache.getlines(file))
-        if not text:
+        if not text or has_changed(file):
             return None
         with suppress(TargetError):
             found = cls.read(file)

@@ -633,3 +633,15 @@ def test_progress_beside_a_terminal_is_a_line_now_and_then(
     assert cli.main(["check", "slow.py", "--size", "N=60"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gradcheck: slow.py::slow: ")]
     assert any("checking · " in line and "evaluations" in line for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [["--html", "out.html"], ["--full", "--jobs", "2"]])
+def test_files_beside_it_that_are_named_like_pythons_own(arguments: list[str], folder: Path) -> None:
+    """A statistics.py or an html.py in the folder would end the command, or every worker, in a traceback."""
+    for name in ("statistics", "html", "cProfile", "profile", "colorsys", "queue", "random", "secrets"):
+        (folder / f"{name}.py").write_text("raise ImportError('not what was asked for')")
+    process = run("check", "right.py", *arguments)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "right: right" in out
+    assert "lost" not in out
