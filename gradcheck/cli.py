@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
 from gradcheck.cli_session import Progress, Session
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: as a shell says of Ctrl-C
 INTERRUPTED = 130
-#: as a shell says of a program whose reader has gone: no status of a check, since nobody knows how it went
-BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,22 +37,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     refuse_outputs(parser, options)
-    out = sys.stdout
-    for stream in (out, sys.stderr):
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a ✓ must not end a check where the encoding has none
+    errors: Any = Complaints(sys.stderr or io.StringIO())
+    if sys.stdout is None:
+        print("gradcheck: standard output is closed, so there is nowhere to report to", file=errors)
+        return OUTPUT_LOST
+    out: Any = Output(sys.stdout)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(errors), contextlib.redirect_stderr(errors):
             status = _run_command(options, out)
         out.flush()
     except KeyboardInterrupt:
-        print("gradcheck: interrupted; every array was put back", file=sys.stderr)
+        print("gradcheck: interrupted; every array was put back", file=errors)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone, as `head` does. Python flushes once more at exit, so that has to go nowhere.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return BROKEN_PIPE
+    except OutputLostError as error:
+        status = lost_status(error, errors)
+    discard_rest(sys.stdout, sys.stderr)
     return status
 
 
@@ -72,9 +72,10 @@ class _TraceCommand(Session):
     """``gradcheck trace``."""
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
+        from gradcheck._common.printable import printable
         from gradcheck._tracing.annotated_source import annotate_backward
 
-        print(f"{self.where}\n{annotate_backward(subject, self.options.seed)}", file=self.out)
+        print(printable(f"{self.where}\n{annotate_backward(subject, self.options.seed)}"), file=self.out)
 
 
 @dataclass

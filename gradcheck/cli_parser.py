@@ -13,7 +13,9 @@ exit status:
   1    something wrong
   2    bad usage, or a target that cannot be run
   3    nothing wrong, but not all verified
+  74   the report could not be written: standard output is closed, or the disk is full
   130  interrupted
+  141  whoever read the report has gone
 Of several targets the worst counts: 2 before 1, 1 before 3, 3 before 0.
 """
 MUTATE_EPILOG = """\
@@ -22,7 +24,9 @@ exit status:
   1    the check missed some of them
   2    bad usage, or the check does not pass without a planted bug
   3    there was nothing to plant, or no time for all of it
+  74   the report could not be written: standard output is closed, or the disk is full
   130  interrupted
+  141  whoever read the report has gone
 """
 
 

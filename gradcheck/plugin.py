@@ -257,8 +257,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not verdicts:
         return
     terminalreporter.section("gradient audits")
+    from gradcheck._common.printable import printable
+
     for line in lines:
-        terminalreporter.line(line)
+        terminalreporter.line(printable(line))
     terminalreporter.line(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
 
 

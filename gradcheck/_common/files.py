@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -65,7 +66,7 @@ def _digest(file: Path) -> str:
 
 def _alone(file: Path) -> ModuleType:
     """The file as a module of its own, under a name that no other module has."""
-    name = f"_gradcheck_{file.stem}_{hashlib.sha1(str(file).encode()).hexdigest()[:8]}"
+    name = f"_gradcheck_{file.stem}_{hashlib.sha1(os.fsencode(file)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)

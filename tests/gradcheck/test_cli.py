@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -645,3 +646,30 @@ def test_files_beside_it_that_are_named_like_pythons_own(arguments: list[str], f
     assert (process.returncode, err) == (0, "")
     assert "right: right" in out
     assert "lost" not in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "both.py"], ["check", "right.py", "--json"], ["check", "raising.py", "--json"], ["trace", "right.py"]],
+)
+def test_a_report_that_cannot_be_written_has_a_status_of_its_own(command: str) -> None:
+    """A full disk would look like a wrong gradient, or like a right one whose report nobody has seen."""
+    with open("/dev/full", "w") as full:
+        process = run(*command.split(), stdout=full)
+        err = process.communicate(timeout=60)[1]
+    assert process.returncode == 74
+    assert err.splitlines()[-1] == "gradcheck: cannot write the report to standard output: No space left on device"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("closed", "file", "status"), [(">&-", "right.py", 74), ("2>&-", "wrong.py", 1), ("2>/dev/full", "raising.py", 2)]
+)
+def test_streams_that_are_closed_or_full(closed: str, file: str, status: int) -> None:
+    """Without standard output nobody would see the report; without standard error a verdict would be a traceback."""
+    command = f"exec {shlex.quote(sys.executable)} -m gradcheck check {file} {closed}"
+    process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == status
+    assert "Traceback" not in err
