@@ -361,9 +361,9 @@ class Evaluator:
     def _both_sides_agree(self, exact: Derivative, direction: Values) -> bool:
         """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
         reach, margin = self._relative_length(direction), FLOAT64_PRECISION * abs(exact.value)
-        if not reach:
+        step = CONFIRMING_STEP / reach if reach else 0.0
+        if not step:
             return False
-        step = CONFIRMING_STEP / reach
         plus, minus = self._real_loss_along(direction, step), self._real_loss_along(direction, -step)
         slopes = (plus - self.loss_value) / step, (self.loss_value - minus) / step
         return 8 * self._rounding() / step <= margin and all(abs(slope - exact.value) <= margin for slope in slopes)

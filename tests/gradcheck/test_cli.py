@@ -650,8 +650,7 @@ def test_files_beside_it_that_are_named_like_pythons_own(arguments: list[str], f
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 @pytest.mark.parametrize(
-    "arguments",
-    [["check", "both.py"], ["check", "right.py", "--json"], ["check", "raising.py", "--json"], ["trace", "right.py"]],
+    "command", ["check both.py", "check right.py --json", "check raising.py --json", "trace one.py"]
 )
 def test_a_report_that_cannot_be_written_has_a_status_of_its_own(command: str) -> None:
     """A full disk would look like a wrong gradient, or like a right one whose report nobody has seen."""
