@@ -155,5 +155,5 @@ class Trace:
             return False
         apart = np.abs(slopes.directions @ gradient.ravel() - slopes.values)
         lengths = np.linalg.norm(slopes.directions, axis=1)
-        size = max(float(np.linalg.norm(gradient)), float(np.max(np.abs(slopes.values) / lengths)))
+        size = max(float(np.linalg.norm(gradient)), float(np.max(np.abs(slopes.values) / lengths, initial=0.0)))
         return bool(np.all(apart <= (10 * self.library.absolute + RELATIVE * size) * lengths))

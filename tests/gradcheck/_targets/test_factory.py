@@ -241,7 +241,10 @@ def test_sizes_far_above_the_defaults() -> None:
     assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]
 
 
-def made_of_parts(rng: Any, factor: float, *, T: int = 4, B: Any = np.int64(2)) -> Any:
+TWO, FOUR, RATE, FLAG = np.int64(2), np.int32(4), np.float64(2), np.bool_(True)
+
+
+def made_of_parts(rng: Any, factor: float, *, T: int = 4, B: Any = TWO) -> Any:
     """A factory with an argument that is given beforehand."""
     return sine(factor * rng.standard_normal(T * int(B)))
 
@@ -264,7 +267,7 @@ def test_numpy_integers_are_sizes() -> None:
     """Sizes that come out of an array would not be varied, and a defect at other sizes be missed."""
 
     @gradcheck.target
-    def made(rng: Any, *, T: Any = np.int32(4), rate: Any = np.float64(2), flag: Any = np.bool_(True)) -> Any:
+    def made(rng: Any, *, T: Any = FOUR, rate: Any = RATE, flag: Any = FLAG) -> Any:
         """What it is."""
 
     assert made.sizes == {"T": 4}
