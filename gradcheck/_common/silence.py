@@ -56,11 +56,26 @@ def muted() -> Iterator[None]:
         yield
     finally:
         with _exchange:
-            stream.silenced[mine] -= 1
+            stream.silenced[mine] = stream.silenced.get(mine, 1) - 1
             if not stream.silenced[mine]:
                 del stream.silenced[mine]
             if not stream.silenced and sys.stdout is stream:
                 sys.stdout = stream.behind
+
+
+def end_silence() -> None:
+    """Take back what this thread has asked for, if Ctrl-C came while it was."""
+    mine = get_ident()
+    with _exchange:
+        stream: Any = sys.stdout
+        if isinstance(stream, _Muted):
+            stream.silenced.pop(mine, None)
+            if not stream.silenced:
+                sys.stdout = stream.behind
+        for category in _categories.values():
+            category.threads.pop(mine, None)
+            if not category.threads:
+                _forget(category)
 
 
 class _OfOneThread(type):
@@ -93,9 +108,14 @@ def raising(meant: type[Warning]) -> Iterator[None]:
         yield
     finally:
         with _exchange:
-            category.threads[mine] -= 1
+            category.threads[mine] = category.threads.get(mine, 1) - 1
             if not category.threads[mine]:
                 del category.threads[mine]
             if not category.threads:
-                filters: Any = warnings.filters
-                filters[:] = [one for one in filters if one[2] is not category]
+                _forget(category)
+
+
+def _forget(category: Any) -> None:
+    filters: Any = warnings.filters
+    if any(one[2] is category for one in filters):
+        filters[:] = [one for one in filters if one[2] is not category]

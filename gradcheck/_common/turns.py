@@ -10,6 +10,9 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from gradcheck._common.silence import end_silence
+from gradcheck._common.surely import surely
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -23,6 +26,7 @@ class _Turns:
 
     def renew(self) -> None:
         """Nobody's turn: in a child that was forked, the thread whose turn it was does not exist."""
+        self.depth = 0
         self.lock = threading.RLock()  # a check may make others: of edited code, of mutants
 
 
@@ -42,7 +46,13 @@ def in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def taking_turns(*arguments: _P.args, **keywords: _P.kwargs) -> _R:
         with _turns.lock, np.errstate(all="ignore"):
             _turns.count += 1
-            return function(*arguments, **keywords)
+            _turns.depth += 1
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                _turns.depth -= 1
+                if not _turns.depth:
+                    surely(end_silence)
 
     return taking_turns
 

@@ -35,5 +35,5 @@ def nan_filled_np_empty() -> Iterator[None]:
         numpy.empty, numpy.empty_like = cleared(plain[0]), cleared(plain[1])
         yield
     finally:
-        asking.clear()
         numpy.empty, numpy.empty_like = plain
+        asking.clear()

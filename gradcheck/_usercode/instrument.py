@@ -17,6 +17,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
+from gradcheck._common.surely import surely
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
 
@@ -83,15 +84,19 @@ def tapped(program: Program, tap: Tap) -> Iterator[None]:
 def code_replaced(codes: dict[CodeType, CodeType]) -> Iterator[None]:
     """Functions with one of these codes run the other one instead; put back at the end."""
     originals: list[tuple[FunctionType, CodeType]] = []
+
+    def put_back() -> None:
+        for function, code in originals:
+            function.__code__ = code
+        _restore_made_inside(codes)
+
     try:
         for function in _functions_of(codes):
             originals.append((function, function.__code__))
             function.__code__ = codes[function.__code__]
         yield
     finally:
-        for function, code in originals:
-            function.__code__ = code
-        _restore_made_inside(codes)
+        surely(put_back)
 
 
 def matching_code_objects(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, CodeType]:

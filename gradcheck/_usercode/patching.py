@@ -14,6 +14,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import TypeAlias
 
+from gradcheck._common.surely import surely
 from gradcheck._usercode.instrument import code_key
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, span_of
@@ -85,13 +86,17 @@ class EditedFunctions:
                         changed.append((function, function.__code__, new))
                     elif not anew:
                         raise RebindError(old.co_qualname)
+
+        def put_back() -> None:
+            for function, old, _ in changed:
+                function.__code__ = old
+
         try:
             for function, _, new in changed:
                 function.__code__ = new
             yield
         finally:
-            for function, old, _ in changed:
-                function.__code__ = old
+            surely(put_back)
 
     def _replacements(self, file: str, edits: Sequence[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
         source = self.sources[file]
