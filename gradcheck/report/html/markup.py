@@ -12,8 +12,10 @@ from gradcheck.report.phrases import VERDICT_SIGNS
 #: markup, with everything in it escaped
 Html = NewType("Html", str)
 
-#: what HTML cannot hold and what UTF-8 cannot: control characters, lone surrogates
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+#: what HTML cannot hold and what UTF-8 cannot: control characters, lone surrogates; and what turns the direction of text
+_UNWRITABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 #: what is markup in HTML
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 #: elements that have no content
