@@ -52,11 +52,6 @@ def has_changed(file: str) -> bool:
     return loaded is not None and loaded != _digest(Path(file))
 
 
-def changed_files() -> list[str]:
-    """The files that have changed since they were loaded."""
-    return [file for file in _LOADED if has_changed(file)]
-
-
 def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -357,4 +357,4 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
 def _no_source_note(trace: Trace) -> str:
     if not trace.program.without_source:
         return ""
-    return f"no line can be named in {', '.join(trace.program.without_source)}: {why_no_source()}"
+    return f"no line can be named in {', '.join(trace.program.without_source)}: {why_no_source(trace.program)}"

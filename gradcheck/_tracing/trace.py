@@ -9,7 +9,6 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import TargetError
-from gradcheck._common.files import changed_files
 from gradcheck._common.wording import shown_path
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
@@ -44,13 +43,12 @@ class Slopes(NamedTuple):
     values: Array
 
 
-def why_no_source(source: str = "the source") -> str:
+def why_no_source(program: Program, source: str = "the source") -> str:
     """Why functions that ran have no source."""
-    changed = changed_files()
-    if not changed:
+    if not program.changed:
         return f"{source} is not at hand"
-    verb = "has" if len(changed) == 1 else "have"
-    return f"{', '.join(map(shown_path, changed))} {verb} changed since it was imported: run the check again"
+    verb = "has" if len(program.changed) == 1 else "have"
+    return f"{', '.join(map(shown_path, program.changed))} {verb} changed since it was imported: run the check again"
 
 
 class Trace:
@@ -69,7 +67,9 @@ class Trace:
         }
         self.program: Program = rewrite(codes)
         if not self.program.codes:
-            raise NoSourceError(f"no line can be named: {why_no_source('the source of the functions that ran')}")
+            raise NoSourceError(
+                f"no line can be named: {why_no_source(self.program, 'the source of the functions that ran')}"
+            )
         self._live = ExitStack()
         self.loss = 0.0
         self.divisor = divisor

@@ -17,6 +17,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
+from gradcheck._common.files import has_changed
 from gradcheck._common.surely import surely
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
@@ -32,6 +33,8 @@ class Program:
     #: the code that ran, and its rewritten form
     codes: dict[CodeType, CodeType] = field(default_factory=dict)
     without_source: list[str] = field(default_factory=list)
+    #: files that are others now than those that were loaded
+    changed: list[str] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     #: what values pass through now, while the functions are rewritten (`instrumented`)
     tap: Tap | None = None
@@ -52,6 +55,7 @@ def rewrite(codes: list[CodeType]) -> Program:
         source = Source.of_running(file)
         if source is None:
             program.without_source += [code.co_qualname for code in of_file]
+            program.changed += [file] if has_changed(file) else []
             continue
         program.sources[file] = source
         _rewrite_file(program, source, of_file)

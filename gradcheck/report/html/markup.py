@@ -12,7 +12,7 @@ from gradcheck.report.phrases import VERDICT_SIGNS
 #: markup, with everything in it escaped
 Html = NewType("Html", str)
 
-#: what HTML cannot hold and what UTF-8 cannot: control characters, lone surrogates; and what turns the direction of text
+#: what HTML or UTF-8 cannot hold: control characters, lone surrogates; and marks that turn the direction of writing
 _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )

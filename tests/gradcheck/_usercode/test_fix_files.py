@@ -230,3 +230,20 @@ def test_there_is_no_patch_of_nothing(
         assert main(["check", "nothing.py::second", "--patch", "out.diff"]) == 0
         assert "no verified fix to write" in capsys.readouterr().err
         assert Path("out.diff").exists() == (before is not None)
+
+
+def test_no_line_is_named_in_a_file_that_has_changed_since_it_was_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines of the new text would be accused, and mended, for what the old code does."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "saved.py"
+    saved = "import pathlib\nhere = pathlib.Path(__file__)\nhere.write_text('# saved\\n' + here.read_text())\n"
+    path.write_text(TWO_STEPS.format(second=RIGHT) + saved)
+    before = path.read_text()
+    assert main(["check", "saved.py::first", "--fix"]) == 1
+    out, err = capsys.readouterr()
+    assert "saved.py has changed since it was imported: run the check again" in " ".join(out.split())
+    assert "saved.py:" not in out
+    assert "no verified fix to write" in err
+    assert path.read_text() == "# saved\n" + before
