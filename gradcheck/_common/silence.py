@@ -40,14 +40,26 @@ class _Muted:
         return getattr(self.behind, name)
 
 
-_exchange = threading.Lock()
+class _Exchange:
+    """One thread at a time exchanges what belongs to the process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_exchange = _Exchange()
+
+
+def renew_lock() -> None:
+    """In a child that was forked the thread that held it does not exist."""
+    _exchange.lock = threading.Lock()
 
 
 @contextmanager
 def muted() -> Iterator[None]:
     """What this thread prints is not heard; `sys.stdout` is as it was afterwards."""
     mine = get_ident()
-    with _exchange:
+    with _exchange.lock:
         current: Any = sys.stdout
         stream = current if isinstance(current, _Muted) else _Muted(current)
         sys.stdout = stream
@@ -55,7 +67,7 @@ def muted() -> Iterator[None]:
     try:
         yield
     finally:
-        with _exchange:
+        with _exchange.lock:
             stream.silenced[mine] = stream.silenced.get(mine, 1) - 1
             if not stream.silenced[mine]:
                 del stream.silenced[mine]
@@ -66,7 +78,7 @@ def muted() -> Iterator[None]:
 def end_silence() -> None:
     """Take back what this thread has asked for, if Ctrl-C came while it was."""
     mine = get_ident()
-    with _exchange:
+    with _exchange.lock:
         stream: Any = sys.stdout
         if isinstance(stream, _Muted):
             stream.silenced.pop(mine, None)
@@ -99,7 +111,7 @@ _categories: dict[type[Warning], Any] = {}
 def raising(meant: type[Warning]) -> Iterator[None]:
     """Warnings of this category are errors in this thread; the filters are as they were afterwards."""
     mine = get_ident()
-    with _exchange:
+    with _exchange.lock:
         category = _categories.setdefault(meant, _category(meant))
         category.threads[mine] = category.threads.get(mine, 0) + 1
         if not any(one[2] is category for one in warnings.filters[:1]):
@@ -107,7 +119,7 @@ def raising(meant: type[Warning]) -> Iterator[None]:
     try:
         yield
     finally:
-        with _exchange:
+        with _exchange.lock:
             category.threads[mine] = category.threads.get(mine, 1) - 1
             if not category.threads[mine]:
                 del category.threads[mine]

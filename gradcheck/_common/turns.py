@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from gradcheck._common.silence import end_silence
+from gradcheck._common.silence import end_silence, renew_lock
 from gradcheck._common.surely import surely
 
 _P = ParamSpec("_P")
@@ -33,6 +33,7 @@ class _Turns:
 _turns = _Turns()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_turns.renew)
+    os.register_at_fork(after_in_child=renew_lock)
 
 
 def in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -19,6 +19,8 @@ from typing import NoReturn, TypeVar
 
 Result = TypeVar("Result")
 
+#: how often a copy looks whether its parent is still there
+PARENT_SECONDS = 0.5
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 
@@ -97,8 +99,9 @@ def run_in_copy(function: Callable[[], Result], seconds: float) -> Result:
         ChildEndedError: If there is no result, after so many seconds at most.
     """
     reading, writing = os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if not child:
+        threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
         _send_and_end(function, writing)
     os.close(writing)
     try:
@@ -113,6 +116,13 @@ def run_in_copy(function: Callable[[], Result], seconds: float) -> Result:
     except Exception:
         raise ChildEndedError(is_late=data is None) from None
     return result
+
+
+def _end_without(parent: int) -> None:
+    """End when the parent has: nobody else would end a copy that hangs."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def _send_and_end(function: Callable[[], object], writing: int) -> NoReturn:

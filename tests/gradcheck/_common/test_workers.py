@@ -114,3 +114,28 @@ def test_workers_do_not_outlive_their_parent(sent: signal.Signals, tmp_path: Pat
     process.send_signal(sent)
     process.communicate(timeout=60)  # to the end of standard error, which every worker holds open
     assert process.returncode == -sent
+
+
+COPYING = """\
+import sys, time
+from gradcheck._common.workers import run_in_copy
+
+def hang():
+    print("ready", file=sys.stdout, flush=True)
+    time.sleep(600)
+
+run_in_copy(hang, 600.0)
+"""
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes cannot make copies of themselves here")
+def test_a_copy_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    """A mutant that hangs would go on for ever where the audit is killed."""
+    script = tmp_path / "copying.py"
+    script.write_text(COPYING)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate(timeout=60)  # to the end of standard output, which the copy holds open
