@@ -8,15 +8,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from gradcheck.cli_parser import build_parser
+from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
+from gradcheck.cli_parser import build_parser, refuse_outputs
 from gradcheck.cli_session import Progress, Session
 
 if TYPE_CHECKING:
@@ -24,34 +24,37 @@ if TYPE_CHECKING:
 
     from gradcheck._targets.factory import TargetFactory
     from gradcheck._targets.target import Target
+    from gradcheck.cli_recheck import Rechecked
     from gradcheck.report.mutation_records import MutationReport
     from gradcheck.report.report import Report
 
 #: as a shell says of Ctrl-C
 INTERRUPTED = 130
-#: as a shell says of a program whose reader has gone: no status of a check, since nobody knows how it went
-BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the result is the exit status."""
-    options = build_parser().parse_args(arguments)
-    out = sys.stdout
-    for stream in (out, sys.stderr):
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    refuse_outputs(parser, options)
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a ✓ must not end a check where the encoding has none
+    errors: Any = Complaints(sys.stderr or io.StringIO())
+    if sys.stdout is None:
+        print("gradcheck: standard output is closed, so there is nowhere to report to", file=errors)
+        return OUTPUT_LOST
+    out: Any = Output(sys.stdout)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(errors), contextlib.redirect_stderr(errors):
             status = _run_command(options, out)
         out.flush()
     except KeyboardInterrupt:
-        print("gradcheck: interrupted; every array was put back", file=sys.stderr)
+        print("gradcheck: interrupted; every array was put back", file=errors)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone, as `head` does. Python flushes once more at exit, so that has to go nowhere.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return BROKEN_PIPE
+    except OutputLostError as error:
+        status = lost_status(error, errors)
+    discard_rest(sys.stdout, sys.stderr)
     return status
 
 
@@ -69,9 +72,10 @@ class _TraceCommand(Session):
     """``gradcheck trace``."""
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
+        from gradcheck._common.printable import printable
         from gradcheck._tracing.annotated_source import annotate_backward
 
-        print(f"{self.where}\n{annotate_backward(subject, self.options.seed)}", file=self.out)
+        print(printable(f"{self.where}\n{annotate_backward(subject, self.options.seed)}"), file=self.out)
 
 
 @dataclass
@@ -114,6 +118,8 @@ class _CheckCommand(Session):
     reports: list[Report] = field(default_factory=list)
     #: whether the verdict and the table of the target under way are printed already
     is_verdict_shown: bool = False
+    #: what the files say when they have been fixed; empty if they were not
+    mended: list[Rechecked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         from rich.console import Console
@@ -154,7 +160,7 @@ class _CheckCommand(Session):
             parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
             parts += [f"{self.failed} could not be run"] if self.failed else []
             print(f"\nin all: {', '.join(parts)}", file=self.out)
-        return 2 if self.failed else _worst_status(self.reports)
+        return 2 if self.failed else _worst_status(self.mended or self.reports)
 
     def _write_fixes(self) -> bool:
         """Write what --fix and --patch ask for; whether that went well."""
@@ -164,29 +170,43 @@ class _CheckCommand(Session):
         from gradcheck._usercode.fix_files import collect_fixes, write_fixes, write_patch
 
         fixes = collect_fixes(self.reports)
+        if not fixes:
+            self._print_line("no verified fix to write", "yellow")
+            return True
         try:
             if self.options.patch:
                 write_patch(self.options.patch, fixes)
             for done in write_fixes(fixes) if self.options.fix else ():
                 self._print_line(done, "green")
+            if self.options.fix:
+                self._check_again()
         except OSError as error:
             self._print_line(f"cannot write {error.filename}: {error.strerror}", "red")
             return False
         except TargetError as error:
             self._print_line(str(error), "red")
             return False
-        if not fixes:
-            self._print_line("no verified fix to write", "yellow")
         return True
+
+    def _check_again(self) -> None:
+        """Check the files as they were written: whether all is mended now decides the exit status."""
+        from gradcheck.cli_recheck import check_again
+
+        options = self.options
+        self.mended = check_again(options.files, options.size, full=options.full, seed=options.seed)
+        for one in self.mended:
+            style = "green" if one.verdict == "right" else "yellow"
+            self._print_line(f"checked again: {one.name} is {one.verdict} · {one.headline}", style)
 
     def _write_html(self) -> bool:
         """Write what --html asks for; whether that went well."""
         if self.options.html is None or not self.reports:
             return True
+        from gradcheck._common.writing import write_output
         from gradcheck.report.html import to_html
 
         try:
-            self.options.html.write_text(to_html(self.reports), encoding="utf-8")
+            write_output(self.options.html, to_html(self.reports).encode())
         except OSError as error:
             self._print_line(f"cannot write {self.options.html}: {error.strerror}", "red")
             return False
@@ -232,7 +252,7 @@ class _CheckCommand(Session):
 COMMANDS: dict[str, type[Session]] = {"check": _CheckCommand, "mutate": _MutateCommand, "trace": _TraceCommand}
 
 
-def _worst_status(reports: Sequence[Report] | Sequence[MutationReport]) -> int:
+def _worst_status(reports: Sequence[Report] | Sequence[MutationReport] | Sequence[Rechecked]) -> int:
     """One exit status for several reports: 1 before 3, 3 before 0."""
     statuses = {report.exit_status for report in reports}
     return 1 if 1 in statuses else 3 if 3 in statuses else 0

@@ -13,7 +13,9 @@ exit status:
   1    something wrong
   2    bad usage, or a target that cannot be run
   3    nothing wrong, but not all verified
+  74   the report could not be written: standard output is closed, or the disk is full
   130  interrupted
+  141  whoever read the report has gone
 Of several targets the worst counts: 2 before 1, 1 before 3, 3 before 0.
 """
 MUTATE_EPILOG = """\
@@ -22,7 +24,9 @@ exit status:
   1    the check missed some of them
   2    bad usage, or the check does not pass without a planted bug
   3    there was nothing to plant, or no time for all of it
+  74   the report could not be written: standard output is closed, or the disk is full
   130  interrupted
+  141  whoever read the report has gone
 """
 
 
@@ -65,6 +69,22 @@ def build_parser() -> argparse.ArgumentParser:
         description="Show the source of the backward and, beside each line, the derivative of the loss that it holds.",
     ).set_defaults(json=False)
     return parser
+
+
+def refuse_outputs(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End the command where something that it is asked to write would take the place of somebody's work."""
+    from gradcheck._common.writing import why_refused
+
+    given = {one: path for one in ("html", "patch", "sarif") if (path := getattr(options, one, None)) is not None}
+    checked = [Path(argument.partition("::")[0]) for argument in options.files]
+    taken: dict[Path, str] = {}
+    for option, path in given.items():
+        refusal = why_refused(path, checked)
+        if refusal:
+            parser.error(f"argument --{option}: {str(path)!r} is not overwritten: {refusal}")
+        other = taken.setdefault(path.resolve(), option)
+        if other != option and not (path.exists() and not path.is_file()):
+            parser.error(f"argument --{option}: {str(path)!r} is what --{other} is written to")
 
 
 def parse_seed(text: str) -> int:

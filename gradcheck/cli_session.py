@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, TextIO
 
+from gradcheck.cli_output import OutputLostError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
@@ -59,7 +61,7 @@ class Session:
             self._print_line(f"{argument} was not begun: interrupted", "yellow")
             return
         try:
-            subjects = _pin_sizes(find_subjects(path, name), path, self.options.size)
+            subjects = pin_sizes(find_subjects(path, name), path, self.options.size)
         except TargetError as error:
             self._report_failure(argument, str(error), error)
             return
@@ -72,7 +74,7 @@ class Session:
                 self.run_subject(subject)
             except TargetError as error:
                 self._report_failure(self.where, f"{self.where}: {error}", error)
-            except (KeyboardInterrupt, BrokenPipeError):
+            except (KeyboardInterrupt, OutputLostError):
                 raise
             except Exception:
                 self._print_line(traceback.format_exc().rstrip(), "dim", prefix="")
@@ -81,7 +83,9 @@ class Session:
 
     def _print_line(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
         """To standard error, word for word."""
-        self.errors.print(prefix + text, style=style, markup=False, soft_wrap=True)
+        from gradcheck._common.printable import printable
+
+        self.errors.print(prefix + printable(text), style=style, markup=False, soft_wrap=True)
 
     def _report_failure(self, where: str, message: str, error: Exception | None = None) -> None:
         from gradcheck._common.errors import UserCodeError
@@ -238,7 +242,7 @@ def find_subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
     return {name: found[name]}
 
 
-def _pin_sizes(
+def pin_sizes(
     subjects: dict[str, Target | TargetFactory], path: str, sizes: list[tuple[str, int]]
 ) -> dict[str, Target | TargetFactory]:
     """The subjects with these sizes pinned where a factory has a size of that name; at least one must."""

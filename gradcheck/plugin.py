@@ -23,9 +23,11 @@ from gradcheck.plugin_items import (
     UNTRIED_PROPERTY,
     TargetFile,
     check_item,
+    checks_begun,
     is_factory,
     make_items,
     read_options,
+    require_checked,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _running = pytest.StashKey[pytest.Item]()
 #: the patterns of `gradcheck_files` that no file has matched so far
 _unmatched = pytest.StashKey[set[str]]()
+#: how many checks had begun before a test
+_checks_before = pytest.StashKey[int]()
 #: seconds for the search for lines, if nothing else is said
 BUDGET = 30.0
 #: the exit status where nothing is wrong, but not all was verified
@@ -167,7 +171,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Remember which test is running: the fixture belongs to the session, its reports to tests."""
     item.config.stash[_running] = item
+    item.stash[_checks_before] = checks_begun()
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a marked test that passes without having checked anything: it looks like an audit that passes."""
+    result = yield
+    if item.get_closest_marker("gradcheck") is not None:
+        require_checked(item, item.stash[_checks_before])
+    return result
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -257,8 +271,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not verdicts:
         return
     terminalreporter.section("gradient audits")
+    from gradcheck._common.printable import printable
+
     for line in lines:
-        terminalreporter.line(line)
+        terminalreporter.line(printable(line))
     terminalreporter.line(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
 
 

@@ -164,6 +164,24 @@ def _read_option(config: pytest.Config, item: pytest.Item | None, name: str) -> 
         raise pytest.UsageError(f"gradcheck_{name} in the ini file: {error}") from None
 
 
+def checks_begun() -> int:
+    """How many checks have begun in this process. Nothing is imported for it, as for `is_factory`."""
+    turns = sys.modules.get("gradcheck._common.turns")
+    return 0 if turns is None else int(turns.turns_taken())
+
+
+def require_checked(item: pytest.Item, before: int) -> None:
+    """Fail a test in which no check has begun, unless a fixture hands it a report."""
+    records = sys.modules.get("gradcheck.report.records")
+    handed = getattr(item, "funcargs", {}).values()
+    if checks_begun() == before and not (records and any(isinstance(one, records.ReportRecord) for one in handed)):
+        pytest.fail(
+            "marked gradcheck, but nothing was checked: call the fixture gradcheck or gradcheck.check(), or take the "
+            "marker away",
+            pytrace=False,
+        )
+
+
 def is_factory(value: object) -> bool:
     """Whether it is a target factory. Nothing is imported for it: without the class there is no instance."""
     factory = sys.modules.get("gradcheck._targets.factory")

@@ -20,6 +20,7 @@ from gradcheck._checking.findings import common_factor, findings, with_lines, wi
 from gradcheck._checking.pace import MainWatcher, Pace, TimeTable
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
+from gradcheck._common.turns import in_turn
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes, reduction_law
@@ -54,6 +55,7 @@ Progress: TypeAlias = Callable[[str, int], None]
 OnVerdict: TypeAlias = Callable[[Report], None]
 
 
+@in_turn
 def check(
     target_or_factory: Target | TargetFactory | Callable[..., Target],
     *,
@@ -84,6 +86,8 @@ def check(
 
     Raises:
         TargetError: If the target cannot be run. Its arrays are put back first, as they are after Ctrl-C.
+
+    Checks of several threads take turns: edits are tried in the functions themselves, which all threads share.
     """
     started = time.perf_counter()
     subject = as_subject(target_or_factory)
@@ -502,6 +506,7 @@ class _CheckRun:
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},
+            patch_lines=found.patch.lines() if found.patch else [],
         )
 
     def _with_clips(self, report: Report) -> tuple[Report, set[str]]:

@@ -17,6 +17,9 @@ Sizes: TypeAlias = dict[str, int]
 #: sums of squares that have neither lost small entries nor overflowed
 SAFE_RANGE = 1e-250, 1e300
 
+#: entries below this power of the smallest number count as zeros: parts of them still have to be numbers
+ALMOST_ZERO = 0.75
+
 
 def as_complex(raw: Any) -> complex:
     """A loss as a Python number; NaN for what is not one number."""
@@ -30,9 +33,13 @@ def as_complex(raw: Any) -> complex:
 
 
 def entry_scale(array: Array) -> Array:
-    """The size of each entry; where it is small beside the others, theirs; of an array of zeros, one."""
+    """The size of each entry; where it is small beside the others, theirs; of an array of zeros, one.
+
+    Numbers that are so small that parts of them can hardly be told apart count as zeros.
+    """
     rms = norm(array) / math.sqrt(array.size) if array.size else 0.0
-    return np.maximum(np.abs(array), min(rms, 1.0) or 1.0)
+    is_zero = rms < float(np.finfo(array.dtype).tiny) ** ALMOST_ZERO if array.dtype.kind in "fc" else not rms
+    return np.maximum(np.abs(array), 1.0 if is_zero else min(rms, 1.0))
 
 
 def inner_product(gradient: Values, direction: Values) -> float:

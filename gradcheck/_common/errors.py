@@ -10,12 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._common.printable import printable
+
 #: files whose frames say nothing to a user: ours, and the import system's
 _NOT_THEIRS = (str(Path(__file__).parents[1]) + os.sep, "<frozen importlib")
 
 
 class TargetError(Exception):
     """A target that cannot be run: bad parameters, a bad argument, or (`UserCodeError`) code that raises."""
+
+    def __init__(self, message: str) -> None:
+        """The message may hold names of the user's: it is made printable."""
+        super().__init__(printable(message))
 
 
 class UserCodeError(TargetError):
@@ -28,12 +34,14 @@ class UserCodeError(TargetError):
             frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THEIRS)
         ]
         self.place = f"{frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name}" if frames else ""
-        self.traceback_text = "".join(
-            [
-                "Traceback (most recent call last):\n",
-                *traceback.format_list(frames),
-                *traceback.format_exception_only(error),
-            ]
+        self.traceback_text = printable(
+            "".join(
+                [
+                    "Traceback (most recent call last):\n",
+                    *traceback.format_list(frames),
+                    *traceback.format_exception_only(error),
+                ]
+            )
         )
         summary = f"{type(error).__name__}: {error}".rstrip(": ")
         super().__init__(f"{what} raised {summary}" + (f" ({self.place})" if self.place else ""))

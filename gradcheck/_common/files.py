@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 
 from gradcheck._common.errors import TargetError, UserCodeError
+from gradcheck._common.import_path import add_to_import_path, hidden_modules
+
+#: what each file that was loaded held then
+_LOADED: dict[str, str] = {}
 
 
 def load(path: str | Path) -> ModuleType:
-    """Import the file, with its folder on the import path, as ``python FILE`` does.
+    """Import the file, with its folder on the import path, as ``python FILE`` does, but after Python's own modules.
 
     A file of a package (a folder with an ``__init__.py``) is imported as a part of it, so that relative imports work.
 
@@ -25,15 +30,38 @@ def load(path: str | Path) -> ModuleType:
         raise TargetError(f"{path}: no such file")
     if file.is_dir() or file.suffix != ".py":
         raise TargetError(f"{path}: expected a Python file (.py)")
+    digest, before = _digest(file), set(sys.modules)
     try:
-        return _of_package(file) or _alone(file)
+        module = _of_package(file) or _alone(file)
+        if module.__name__ not in before:
+            _LOADED[str(file)] = digest
+        return module
     except (Exception, SystemExit) as error:
-        raise UserCodeError(f"importing {path}", error) from error
+        raise UserCodeError(f"importing {path}{_hint(error, file.parent)}", error) from error
+
+
+def _hint(error: BaseException, folder: Path) -> str:
+    """What the user may not know of a module that does not have what they look for."""
+    hidden = hidden_modules(str(folder)) if isinstance(error, (ImportError, AttributeError)) else []
+    return f" (Python's own {', '.join(hidden)} comes before the file of that name beside it)" if hidden else ""
+
+
+def has_changed(file: str) -> bool:
+    """Whether a file that was loaded is another one on the disk now, so that its lines are not those that run."""
+    loaded = _LOADED.get(file)
+    return loaded is not None and loaded != _digest(Path(file))
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _alone(file: Path) -> ModuleType:
     """The file as a module of its own, under a name that no other module has."""
-    name = f"_gradcheck_{file.stem}_{hashlib.sha1(str(file).encode()).hexdigest()[:8]}"
+    name = f"_gradcheck_{file.stem}_{hashlib.sha1(os.fsencode(file)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -41,7 +69,7 @@ def _alone(file: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    _on_import_path(file.parent)
+    add_to_import_path(str(file.parent))
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -59,13 +87,8 @@ def _of_package(file: Path) -> ModuleType | None:
         folder = folder.parent
     if folder == file.parent:
         return None
-    _on_import_path(folder)
+    add_to_import_path(str(folder))
     package = importlib.util.find_spec(names[0])
     if package is None or package.origin != str(folder / names[0] / "__init__.py"):
         return None
     return importlib.import_module(".".join(names))
-
-
-def _on_import_path(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))

@@ -82,9 +82,14 @@ def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
 @cache
 def _missed_deviations(directions: int) -> float:
     """How many deviations a normal number stays within, so many times running, with a probability of a miss."""
-    from statistics import NormalDist  # which imports decimal and fractions: not before it is needed
-
-    return NormalDist().inv_cdf((1 + MISS_PROBABILITY ** (1 / directions)) / 2)
+    probability: float = MISS_PROBABILITY ** (1 / directions)
+    deviations: float = probability * math.sqrt(math.pi / 2)
+    while True:  # Newton's steps from the left, where erf is concave: they never pass the root
+        excess = probability - math.erf(deviations / math.sqrt(2))
+        step = excess * math.sqrt(math.pi / 2) * math.exp(deviations**2 / 2)
+        if not step > 1e-15 * deviations:
+            return deviations
+        deviations += step
 
 
 def _ratio(discrepancy: float, bar: float) -> float:

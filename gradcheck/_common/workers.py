@@ -8,21 +8,30 @@ import os
 import pickle
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from typing import NoReturn, TypeVar
 
 Result = TypeVar("Result")
+
+#: how often a copy looks whether its parent is still there
+PARENT_SECONDS = 0.5
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @contextmanager
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of so many processes, ended at once where something is raised."""
     # Spawned, not forked: BLAS threads of the parent do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker) as pool:
+    with (
+        _modules_of_this_folder_left_alone() as before,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker, initargs=before) as pool,
+    ):
         try:
             yield pool
         except BaseException:
@@ -31,10 +40,41 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _become_worker() -> None:
+@contextmanager
+def _modules_of_this_folder_left_alone() -> Iterator[tuple[str | None]]:
+    """Processes that begin meanwhile do not look for Python's own modules in the current folder; what was set before.
+
+    A file called queue.py there would be imported before a worker has its parent's import path.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield (before,)
+    finally:
+        _set_safe_path(before)
+
+
+def _set_safe_path(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_SAFE_PATH, None)
+    else:
+        os.environ[_SAFE_PATH] = value
+
+
+def _become_worker(safe_path: str | None) -> None:
     """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
+    _set_safe_path(safe_path)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the parent does: killed, it tells nobody, and a worker would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 class ChildEndedError(Exception):
@@ -59,8 +99,9 @@ def run_in_copy(function: Callable[[], Result], seconds: float) -> Result:
         ChildEndedError: If there is no result, after so many seconds at most.
     """
     reading, writing = os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if not child:
+        threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
         _send_and_end(function, writing)
     os.close(writing)
     try:
@@ -75,6 +116,13 @@ def run_in_copy(function: Callable[[], Result], seconds: float) -> Result:
     except Exception:
         raise ChildEndedError(is_late=data is None) from None
     return result
+
+
+def _end_without(parent: int) -> None:
+    """End when the parent has: nobody else would end a copy that hangs."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def _send_and_end(function: Callable[[], object], writing: int) -> NoReturn:

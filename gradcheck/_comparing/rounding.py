@@ -89,7 +89,8 @@ class GivenGradients:
 
     def rng(self, *names: str) -> np.random.Generator:
         """A generator of its own for each purpose, so that no verdict depends on what was asked before it."""
-        return np.random.default_rng([self.seed, 3, *(byte for name in names for byte in name.encode())])
+        written = "".join(names).encode(errors="surrogatepass")
+        return np.random.default_rng([self.seed, 3, *written])
 
     def rounding(self, name: str) -> float:
         """The norm of the rounding error to expect in a gradient."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from gradcheck._checking.check import as_subject
 from gradcheck._common.errors import TargetError
+from gradcheck._common.turns import in_turn
 from gradcheck._common.workers import CAN_FORK, ChildEndedError, run_in_copy, workers
 from gradcheck._mutation.mutation_audit import MutantResult, MutationAudit
 from gradcheck._targets.factory import TargetFactory
@@ -32,6 +33,7 @@ WORKER_START = 60.0
 ENDS_PROCESS = "ends the process"
 
 
+@in_turn
 def mutate(
     factory: TargetFactory | Callable[..., Target],
     *,

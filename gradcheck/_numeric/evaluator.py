@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import math
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
+from gradcheck._common.silence import muted, raising
 from gradcheck._numeric.difference import Derivative, Tableau, complex_step, quartic_difference, richardson
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
 from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
@@ -362,9 +361,9 @@ class Evaluator:
     def _both_sides_agree(self, exact: Derivative, direction: Values) -> bool:
         """Whether both sides of a short central difference agree with a complex step: no kink, and nothing cut off."""
         reach, margin = self._relative_length(direction), FLOAT64_PRECISION * abs(exact.value)
-        if not reach:
+        step = CONFIRMING_STEP / reach if reach else 0.0
+        if not step:
             return False
-        step = CONFIRMING_STEP / reach
         plus, minus = self._real_loss_along(direction, step), self._real_loss_along(direction, -step)
         slopes = (plus - self.loss_value) / step, (self.loss_value - minus) / step
         return 8 * self._rounding() / step <= margin and all(abs(slope - exact.value) <= margin for slope in slopes)
@@ -466,18 +465,10 @@ class Evaluator:
             self._spoken = True
             yield
             return
-        with contextlib.redirect_stdout(_NullStream()):
+        with muted():
             yield
 
 
-@contextlib.contextmanager
-def _strictly_complex() -> Iterator[None]:
+def _strictly_complex() -> contextlib.AbstractContextManager[None]:
     """Casting a complex number to a float drops the derivative: an error here, not a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", np.exceptions.ComplexWarning)
-        yield
-
-
-class _NullStream(io.TextIOBase):
-    def write(self, text: str) -> int:
-        return len(text)
+    return raising(np.exceptions.ComplexWarning)

@@ -6,6 +6,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import suppress
 from threading import Lock
 from typing import TypeAlias
 
@@ -22,9 +23,11 @@ from gradcheck._targets.opening import opened
 TASK_SECONDS = 1.0
 #: entries that tell how long one takes
 TIMED_ENTRIES = 8
+#: how often it is looked whether the workers are alive
+LOOK_SECONDS = 2.0
 #: the most entries in a task, so that small parameters are shared out as well
 MAX_TASK_ENTRIES = 1024
-#: workers that are threads take turns: standard output and warnings, which are silenced, belong to the whole process
+#: workers that are threads take turns: module variables, which are put back, belong to the whole process
 ONE_THREAD_AT_A_TIME = Lock()
 
 #: what `_difference_in_worker` is called with
@@ -72,7 +75,7 @@ def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluato
     lost = 0
     for task, future in zip(tasks, futures, strict=True):
         try:
-            result = None if future is None else future.result()
+            result = None if future is None else _result(executor, future)
         except TargetError:
             raise  # by the user's code, not by the executor
         except Exception as error:
@@ -83,6 +86,30 @@ def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluato
         yield _difference_in_worker(*task) if result is None else result
     if lost:
         evaluator.remarks.append(f"the executor lost {lost} of {len(tasks)} tasks; this process ran them instead")
+
+
+def _result(executor: Executor, future: Future[tuple[list[Row], int]]) -> tuple[list[Row], int]:
+    """The result of a task; an error where it never comes.
+
+    A pool of processes waits for ever for a worker that was killed while it sent a result. Its other workers are ended
+    then, as they are where a pool notices: that ends its waiting.
+    """
+    while True:
+        try:
+            return future.result(LOOK_SECONDS)
+        except TimeoutError:
+            processes = list((getattr(executor, "_processes", None) or {}).values())
+            if future.done():
+                return future.result()
+            if all(one.is_alive() for one in processes):
+                continue
+        with suppress(TimeoutError):  # it may have noticed by itself
+            return future.result(LOOK_SECONDS)
+        for one in processes:
+            one.kill()
+        with suppress(TimeoutError):
+            return future.result(LOOK_SECONDS)
+        raise BrokenExecutor("a worker is dead, and the pool waits for it")
 
 
 def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] | None:
@@ -110,7 +137,7 @@ def _difference_in_worker(
     # Loaded here: what the user's file raises on import is then a result, where it would kill a worker of a pool.
     factory: TargetFactory = pickle.loads(pickled)
     target = factory.build(seed, sizes)
-    with ONE_THREAD_AT_A_TIME, opened(target, seed):
+    with ONE_THREAD_AT_A_TIME, np.errstate(all="ignore"), opened(target, seed):
         evaluator = Evaluator(target)
         evaluator.calibration = learned
         # the first entries were confirmed where the check is made

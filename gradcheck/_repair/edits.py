@@ -30,6 +30,8 @@ from gradcheck._usercode.source import Edit
 
 #: arguments or elements that are exchanged, two by two
 MOST_EXCHANGED = 12
+#: numbers that are not written otherwise: infinity is one, and so are integers that no float holds
+LARGEST_NUMBER = 1e300
 
 
 def candidate_edits(statement: ast.stmt, scope: Scope, families: Sequence[Family] | None = None) -> Iterator[Edit]:
@@ -224,6 +226,8 @@ def _numbers(node: ast.AST, _: Scope) -> Iterator[Edit]:
         yield replace_expression(node, repr(not node.value))
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
         v = node.value
+        if abs(v) > LARGEST_NUMBER:
+            return
         for new in dict.fromkeys((v + 1, v - 1, -v, 2 * v, v / 2, 0, 1, 2)):
             if new != v:
                 yield replace_expression(node, repr(type(v)(new) if new == int(new) else new))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import Search, rank_statements
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
+from gradcheck._repair.cleared_memory import nan_filled_np_empty
 from gradcheck._repair.found import Found
 from gradcheck._repair.line_findings import line_finding
 from gradcheck._repair.strategies import FEW_RUNS, MOST_UNMENDED, Case, Content, Outcome, find_repair
@@ -27,7 +26,7 @@ from gradcheck._targets.problems import VjpProblem
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults
-from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values
+from gradcheck._tracing.trace import NoSourceError, Trace, count_backward_values, why_no_source
 from gradcheck._usercode.foreign import ForeignCall, foreign_calls
 from gradcheck._usercode.patching import Patch, RebindError
 from gradcheck.report.records import CutStage, Finding
@@ -105,7 +104,7 @@ def explain(question: Question) -> Explanation:
     if foreign:
         return Explanation(note=FOREIGN.format(where=_in_words(foreign)))
     clock = current_clock()
-    with _nan_filled_np_empty():
+    with nan_filled_np_empty():
         taped, traced = Explanation(cut="lines"), Explanation(cut="lines")
         with limited(clock):
             taped = _explain_by_tape(question)
@@ -224,28 +223,6 @@ def _with_certificate(taped: Explanation, traced: Explanation) -> Explanation:
         return traced
     kept = [one for one in traced.findings if (one.file, one.line) in taped.suspects]
     return replace(traced, findings=kept or taped.findings, note="" if kept or taped.findings else traced.note)
-
-
-@contextmanager
-def _nan_filled_np_empty() -> Iterator[None]:
-    """Let np.empty() give no numbers: with what lay in memory before, a wrong edit may seem to be right."""
-    numpy: Any = np  # its functions are not meant to be put aside
-    plain = np.empty, np.empty_like
-
-    def cleared(make: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **options: Any) -> Any:
-            array = make(*arguments, **options)
-            if array.dtype.kind in "fc":
-                array.fill(np.nan)
-            return array
-
-        return made
-
-    try:
-        numpy.empty, numpy.empty_like = cleared(plain[0]), cleared(plain[1])
-        yield
-    finally:
-        numpy.empty, numpy.empty_like = plain
 
 
 def _explain_factory(question: Question, factory: TargetFactory) -> Explanation:
@@ -380,4 +357,4 @@ def _points(target: Target, *, hidden: bool) -> Iterator[Values]:
 def _no_source_note(trace: Trace) -> str:
     if not trace.program.without_source:
         return ""
-    return f"no line can be named in {', '.join(trace.program.without_source)}: the source is not at hand"
+    return f"no line can be named in {', '.join(trace.program.without_source)}: {why_no_source(trace.program)}"

@@ -34,17 +34,26 @@ def synthesise(node: ast.expr, needed: Array, scope: Scope) -> Iterator[Edit]:
         needed: The value that it should have, of the shape it should have.
         scope: The variables, attributes and items that may be named.
     """
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for part, value in [(node, needed), *_parts(node, needed, scope)]:
-            for text in islice(expressions_with_value(value, scope), MOST_TEXTS):
-                yield replace_expression(part, text if part is node else f"({text})")
-            given = scope.value_with_calls(part)
-            if given is None or np.shape(given) != value.shape:
-                continue
-            for sign, rest in (("+", value - given), ("-", given - value)):
-                for text in islice(expressions_with_value(rest, scope), MOST_TEXTS):
-                    yield replace_expression(part, f"({ast.unparse(part)} {sign} {text})")
+    found = _synthesised(node, needed, scope)
+    while True:
+        with np.errstate(all="ignore"), warnings.catch_warnings():  # not while somebody else goes on
+            warnings.simplefilter("ignore")
+            edit = next(found, None)
+        if edit is None:
+            return
+        yield edit
+
+
+def _synthesised(node: ast.expr, needed: Array, scope: Scope) -> Iterator[Edit]:
+    for part, value in [(node, needed), *_parts(node, needed, scope)]:
+        for text in islice(expressions_with_value(value, scope), MOST_TEXTS):
+            yield replace_expression(part, text if part is node else f"({text})")
+        given = scope.value_with_calls(part)
+        if given is None or np.shape(given) != value.shape:
+            continue
+        for sign, rest in (("+", value - given), ("-", given - value)):
+            for text in islice(expressions_with_value(rest, scope), MOST_TEXTS):
+                yield replace_expression(part, f"({ast.unparse(part)} {sign} {text})")
 
 
 def _parts(node: ast.expr, needed: Array, scope: Scope) -> Iterator[tuple[ast.expr, Array]]:

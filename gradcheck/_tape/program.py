@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from gradcheck._common.files import has_changed
 from gradcheck._tape.hooks import Plain, Switch
 from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rewriting import rewritten
@@ -37,7 +38,7 @@ class Program:
 
     def _add(self, file: str, codes: list[CodeType]) -> None:
         linecache.checkcache(file)  # it may have been edited and imported again
-        text = "".join(linecache.getlines(file))
+        text = "" if has_changed(file) else "".join(linecache.getlines(file))
         try:
             places, statements, pairs = _rewritten(file, text, len(self.places))
         except SyntaxError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import functools
 import importlib
 import inspect
 import pickle
@@ -33,11 +34,12 @@ class TargetFactory:
 
     def __init__(self, make: Callable[..., Target], *, pinned: Sizes | None = None) -> None:
         self.make = make
-        self.name: str = getattr(make, "__name__", "target")
-        self.doc = (inspect.getdoc(make) or "").partition("\n\n")[0].replace("\n", " ")
-        self.__doc__ = make.__doc__
+        of = _behind_partials(make)
+        self.name: str = getattr(of, "__name__", "target")
+        self.doc = (inspect.getdoc(of) or "").partition("\n\n")[0].replace("\n", " ")
+        self.__doc__ = of.__doc__
         self.__name__ = self.name
-        self.__module__ = make.__module__
+        self.__module__ = of.__module__
         self.__wrapped__ = make
         self.defaults = _sizes_of(make)
         self.pinned = dict(pinned or {})
@@ -48,7 +50,7 @@ class TargetFactory:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By name, since the module's attribute of that name is this factory, not the function inside it.
-        return find_factory, (self.__module__, inspect.getsourcefile(self.make), self._attribute(), self.pinned)
+        return find_factory, (self.__module__, _source_file(self.make), self._attribute(), self.pinned)
 
     def _attribute(self) -> str:
         """The name under which the module holds this factory (pinned or not), or the function inside it."""
@@ -176,14 +178,31 @@ def find_factory(module: str, file: str | None, name: str, pinned: Sizes) -> Tar
     return TargetFactory(found.make if isinstance(found, TargetFactory) else found, pinned=pinned)
 
 
+def _behind_partials(make: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of which some arguments were given with `functools.partial`."""
+    while isinstance(make, functools.partial):
+        make = make.func
+    return make
+
+
+def _source_file(make: Callable[..., Any]) -> str | None:
+    """The file of a function, or of the class of what is called like one."""
+    of = _behind_partials(make)
+    try:
+        return inspect.getsourcefile(of)
+    except TypeError:
+        return inspect.getsourcefile(type(of))
+
+
 def _sizes_of(make: Callable[..., Any]) -> Sizes:
     parameters = list(inspect.signature(make).parameters.values())
     if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
         raise TargetError(f"{getattr(make, '__name__', make)}: a target factory takes rng as its first argument")
     sizes = {}
     for parameter in parameters[1:]:
-        if parameter.kind is parameter.KEYWORD_ONLY and type(parameter.default) is int:
-            sizes[parameter.name] = parameter.default
+        default = parameter.default
+        if parameter.kind is parameter.KEYWORD_ONLY and (type(default) is int or isinstance(default, np.integer)):
+            sizes[parameter.name] = int(default)
         elif parameter.default is parameter.empty and parameter.kind not in (
             parameter.VAR_KEYWORD,
             parameter.VAR_POSITIONAL,

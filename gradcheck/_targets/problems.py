@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, call_user_code
+from gradcheck._common.surely import surely
 from gradcheck._targets.validation import (
     check_callable,
     check_inputs,
@@ -83,14 +84,18 @@ class Problem(ABC):
         """Put every array back at the end, whatever happens in between."""
         live = self.arrays()
         before, inputs = copies_of(live), copies_of(self.inputs)
-        try:
-            yield
-        finally:
+
+        def put_back() -> None:
             for name, array in inputs.items():
                 self.inputs[name][...] = array
             for name, array in live.items():  # code may have bound its weights anew since then
                 array[...] = before[name]
             self.write(before)
+
+        try:
+            yield
+        finally:
+            surely(put_back)
 
     def write(self, values: Values) -> None:
         """Set the arrays of the parameters."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradcheck._common.errors import TargetError
+from gradcheck._common.turns import in_turn
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
@@ -15,6 +16,7 @@ from gradcheck._tracing.trace import Trace
 COLUMN = 72
 
 
+@in_turn
 def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
     """The annotated source.
 

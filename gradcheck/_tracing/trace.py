@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import TargetError
+from gradcheck._common.wording import shown_path
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import REAL, adjoints
@@ -42,6 +43,14 @@ class Slopes(NamedTuple):
     values: Array
 
 
+def why_no_source(program: Program, source: str = "the source") -> str:
+    """Why functions that ran have no source."""
+    if not program.changed:
+        return f"{source} is not at hand"
+    verb = "has" if len(program.changed) == 1 else "have"
+    return f"{', '.join(map(shown_path, program.changed))} {verb} changed since it was imported: run the check again"
+
+
 class Trace:
     """One target at one point, with the derivatives of everything that its forward computes.
 
@@ -58,7 +67,9 @@ class Trace:
         }
         self.program: Program = rewrite(codes)
         if not self.program.codes:
-            raise NoSourceError("no line can be named: the source of the functions that ran is not at hand")
+            raise NoSourceError(
+                f"no line can be named: {why_no_source(self.program, 'the source of the functions that ran')}"
+            )
         self._live = ExitStack()
         self.loss = 0.0
         self.divisor = divisor
@@ -144,5 +155,5 @@ class Trace:
             return False
         apart = np.abs(slopes.directions @ gradient.ravel() - slopes.values)
         lengths = np.linalg.norm(slopes.directions, axis=1)
-        size = max(float(np.linalg.norm(gradient)), float(np.max(np.abs(slopes.values) / lengths)))
+        size = max(float(np.linalg.norm(gradient)), float(np.max(np.abs(slopes.values) / lengths, initial=0.0)))
         return bool(np.all(apart <= (10 * self.library.absolute + RELATIVE * size) * lengths))

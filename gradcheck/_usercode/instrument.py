@@ -17,6 +17,8 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
+from gradcheck._common.files import has_changed
+from gradcheck._common.surely import surely
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
 
@@ -31,6 +33,8 @@ class Program:
     #: the code that ran, and its rewritten form
     codes: dict[CodeType, CodeType] = field(default_factory=dict)
     without_source: list[str] = field(default_factory=list)
+    #: files that are others now than those that were loaded
+    changed: list[str] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     #: what values pass through now, while the functions are rewritten (`instrumented`)
     tap: Tap | None = None
@@ -51,6 +55,7 @@ def rewrite(codes: list[CodeType]) -> Program:
         source = Source.of_running(file)
         if source is None:
             program.without_source += [code.co_qualname for code in of_file]
+            program.changed += [file] if has_changed(file) else []
             continue
         program.sources[file] = source
         _rewrite_file(program, source, of_file)
@@ -83,15 +88,19 @@ def tapped(program: Program, tap: Tap) -> Iterator[None]:
 def code_replaced(codes: dict[CodeType, CodeType]) -> Iterator[None]:
     """Functions with one of these codes run the other one instead; put back at the end."""
     originals: list[tuple[FunctionType, CodeType]] = []
+
+    def put_back() -> None:
+        for function, code in originals:
+            function.__code__ = code
+        _restore_made_inside(codes)
+
     try:
         for function in _functions_of(codes):
             originals.append((function, function.__code__))
             function.__code__ = codes[function.__code__]
         yield
     finally:
-        for function, code in originals:
-            function.__code__ = code
-        _restore_made_inside(codes)
+        surely(put_back)
 
 
 def matching_code_objects(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, CodeType]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import TypeAlias
 
+from gradcheck._common.surely import surely
 from gradcheck._usercode.instrument import code_key
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, span_of
@@ -52,6 +53,12 @@ class Patch:
             file: [(*edit.start, *edit.end, edit.text) for edit in of_file] for file, of_file in self.edits().items()
         }
 
+    def lines(self) -> list[tuple[str, int, str]]:
+        """The lines that the edits touch, as they were when the edits were made: file, number and text."""
+        edits = self.edits()
+        places = {(file, line) for file in edits for one in edits[file] for line in _touched(one)}
+        return [(file, line, self.sources[file].lines[line - 1]) for file, line in sorted(places)]
+
 
 class EditedFunctions:
     """The functions that run, ready to be run with edits; only what stands around an edit is compiled again."""
@@ -79,13 +86,17 @@ class EditedFunctions:
                         changed.append((function, function.__code__, new))
                     elif not anew:
                         raise RebindError(old.co_qualname)
+
+        def put_back() -> None:
+            for function, old, _ in changed:
+                function.__code__ = old
+
         try:
             for function, _, new in changed:
                 function.__code__ = new
             yield
         finally:
-            for function, old, _ in changed:
-                function.__code__ = old
+            surely(put_back)
 
     def _replacements(self, file: str, edits: Sequence[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
         source = self.sources[file]
@@ -165,6 +176,10 @@ def _tuple(names: tuple[str, ...]) -> ast.Tuple:
 def source_node(statement: Statement, source: Source) -> ast.stmt:
     """The statement as it stands in the source."""
     return source.statements[type(statement.node), statement.node.lineno, statement.node.col_offset]
+
+
+def _touched(edit: Edit) -> range:
+    return range(edit.start[0], edit.end[0] + 1)
 
 
 def growth_of_edit(edit: Edit) -> int:

@@ -39,9 +39,9 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
     if sys.version_info >= (3, 12):  # there it counts all threads, and lets the user's code have no profiler of its own
         result, seen = count_returns(run, lambda _: None)
         return result, Counter({code: times for (code, _), times in seen.items()})
-    from cProfile import Profile  # where it is used: the import takes as long as a check
+    from _lsprof import Profiler  # not cProfile: its import takes as long as a check, and finds a user's profile.py
 
-    before, profile = sys.getprofile(), Profile(subcalls=False, builtins=False)
+    before, profile = sys.getprofile(), Profiler(subcalls=False, builtins=False)
     try:
         profile.enable()
         result = run()

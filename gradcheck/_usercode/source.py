@@ -14,16 +14,18 @@ import io
 import linecache
 import os
 import re
-import tempfile
 import tokenize
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from gradcheck._common.errors import TargetError
+from gradcheck._common.files import has_changed
 from gradcheck._common.wording import shown_path
+from gradcheck._common.writing import FileChangedError, replace_file, write_copy
 
 Place: TypeAlias = tuple[int, int]
 
@@ -31,6 +33,8 @@ _PYTHON_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 #: `patch` and `git apply` know no other end of a line
 _PATCH_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _BOM = "\ufeff"
+#: characters that git writes in their own way in a path
+_QUOTED = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 class Edit(NamedTuple):
@@ -77,10 +81,10 @@ class Source:
 
     @classmethod
     def of_running(cls, file: str) -> Source | None:
-        """The source of code that runs, also of a notebook's or a doctest's; None if there is none."""
+        """The source of code that runs, also of a notebook's or a doctest's; None if there is none any more."""
         linecache.checkcache(file)  # it may have been edited and imported again
         text = "".join(linecache.getlines(file))
-        if not text:
+        if not text or has_changed(file):
             return None
         with suppress(TargetError):
             found = cls.read(file)
@@ -156,9 +160,20 @@ class Source:
 
     def diff(self, edits: Sequence[Edit], context: int = 3) -> str:
         """The edits as a unified diff, as ``patch -p1`` and ``git apply`` read it, with the path from here."""
-        name, bom = shown_path(self.file), "" if self.encoding == self.codec else _BOM
+        return self._diff_head() + self._diff_body(edits, context)
+
+    def encoded_diff(self, edits: Sequence[Edit], context: int = 3) -> bytes:
+        """The diff as bytes: its lines as the file has them, and its path as the system has it."""
+        return os.fsencode(self._diff_head()) + self._diff_body(edits, context).encode(self.codec)
+
+    def _diff_head(self) -> str:
+        name = shown_path(self.file)
+        return f"--- {_path_in_patch(f'a/{name}')}\n+++ {_path_in_patch(f'b/{name}')}\n"
+
+    def _diff_body(self, edits: Sequence[Edit], context: int) -> str:
+        bom = "" if self.encoding == self.codec else _BOM
         before, after = (_PATCH_LINE.findall(bom + text) for text in (self.text, self.edited(edits)))
-        lines = difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", n=context)
+        lines = islice(difflib.unified_diff(before, after, n=context), 2, None)  # they begin with a head of no names
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def encoded(self, text: str) -> bytes:
@@ -172,8 +187,8 @@ class Source:
         except UnicodeError as error:
             raise TargetError(f"cannot write {self.file} in its encoding: {error}") from error
 
-    def write(self, edits: Sequence[Edit]) -> Path:
-        """Write the file with these edits; the file as it was is kept beside it. The backup's path.
+    def require_writable(self, edits: Sequence[Edit]) -> None:
+        """Refuse edits that could not be written, before any file is.
 
         Raises:
             TargetError: If the file cannot be written in its encoding, byte for byte but for the edits.
@@ -181,13 +196,30 @@ class Source:
         """
         if self.data is None or self.encoded(self.text) != self.data:
             raise TargetError(f"{self.file} is no file that can be written back as it is")
-        after = self.encoded(self.edited(edits))
-        backup, number = Path(f"{self.file}.orig"), 1
-        while backup.exists():
-            number += 1
-            backup = Path(f"{self.file}.orig{number}")
-        _write_like(Path(self.file), backup, self.data)
-        _write_like(Path(self.file), Path(self.file), after)
+        self.encoded(self.edited(edits))
+        if not os.access(self.file, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only", self.file)
+
+    def write(self, edits: Sequence[Edit]) -> Path:
+        """Write the file with these edits; the file as it was is kept beside it. The backup's path.
+
+        Raises:
+            TargetError: If the file cannot be written in its encoding, byte for byte but for the edits.
+            OSError: If it must not be written.
+        """
+        self.require_writable(edits)
+        assert self.data is not None  # or it could not be written
+        path, after = Path(self.file), self.encoded(self.edited(edits))
+        names = (Path(f"{self.file}.orig{number or ''}") for number in chain([0], count(2)))
+        backup = write_copy(path, names, self.data)
+        try:
+            replace_file(path, after, expected=self.data)
+        except BaseException as error:
+            if path.read_bytes() != after:  # Ctrl-C may come when all is done
+                backup.unlink()
+            if isinstance(error, FileChangedError):
+                raise TargetError(f"{self.file} has changed since it was checked: run the check again") from error
+            raise
         return backup
 
 
@@ -195,6 +227,12 @@ class Source:
 def _shared(file: str, text: str, encoding: str, data: bytes | None) -> Source:
     """One object for one text, so that it is parsed once however often it is traced."""
     return Source(file, text, encoding, data)
+
+
+def _path_in_patch(path: str) -> str:
+    """As git writes a path: quoted where it has to be, and ended by a tab where it has spaces."""
+    quoted = "".join(_QUOTED.get(one) or (f"\\{ord(one):03o}" if one < " " or one == "\x7f" else one) for one in path)
+    return f'"{quoted}"' if quoted != path else path + "\t" * (" " in path)
 
 
 def split_lines(text: str) -> list[str]:
@@ -218,27 +256,3 @@ def first_line(node: ast.stmt | ast.expr) -> int:
     """The line at which a function begins for the compiler: that of its first decorator, if it has any."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(one.lineno for one in decorators)])
-
-
-def _write_like(model: Path, path: Path, data: bytes) -> None:
-    """Write a file at once or not at all, with the mode and the owner of another; a link stays one."""
-    try:
-        like = model.stat()
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, "it is read-only")
-        path = path.resolve()
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with open(number, "wb") as stream:
-                stream.write(data)
-            if hasattr(os, "chown"):
-                with suppress(OSError):  # only root gives files away
-                    os.chown(name, like.st_uid, like.st_gid)
-            os.chmod(name, like.st_mode & 0o7777)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None  # not the temporary file's
-        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gradcheck._common.printable import made_printable
 from gradcheck.report.phrases import (
     VERDICT_SIGNS,
     footer,
@@ -20,6 +21,7 @@ from gradcheck.report.records import Finding, ReportRecord
 
 def to_markdown(report: ReportRecord) -> str:
     """A heading, the findings as a numbered list, what is not decided, and the table of gradients."""
+    report = made_printable(report)
     lines = [f"### {VERDICT_SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
     for number, finding in enumerate(report.findings, 1):
         lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]

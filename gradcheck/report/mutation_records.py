@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from gradcheck._common.printable import printable
 from gradcheck._common.wording import shown_path
 
 Outcome: TypeAlias = Literal["killed", "survived", "equivalent", "forward", "untried"]
@@ -109,7 +110,7 @@ class MutationReport:
 
     def __str__(self) -> str:
         """The survivors with what would kill them, the summary, and what was killed how."""
-        return "\n".join(self._lines())
+        return printable("\n".join(self._lines()))
 
     def _of(self, outcome: Outcome) -> tuple[Mutation, ...]:
         return tuple(one for one in self.mutations if one.outcome == outcome)

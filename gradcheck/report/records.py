@@ -134,6 +134,8 @@ class ReportRecord:
     #: by file, the edits that together make everything right that was found, if there are any: each replaces
     #: the text from (line, byte) to (line, byte)
     patch: dict[str, list[tuple[int, int, int, int, str]]] = field(default_factory=dict)
+    #: the lines that `patch` touches, as they were when they were checked: file, number, text
+    patch_lines: list[tuple[str, int, str]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

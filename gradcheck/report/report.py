@@ -16,9 +16,10 @@ class Report(ReportRecord):
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report as one HTML file that needs nothing beside it."""
+        from gradcheck._common.writing import replace_file
         from gradcheck.report.html import to_html
 
-        Path(path).write_text(to_html([self]), encoding="utf-8")
+        replace_file(Path(path), to_html([self]).encode())
 
     def to_markdown(self) -> str:
         """The report as a Markdown section, for a pull request or a job summary."""

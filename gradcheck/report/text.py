@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gradcheck._common.printable import made_printable
 from gradcheck._common.verdict import Verdict
 from gradcheck.report.phrases import (
     VERDICT_SIGNS,
@@ -42,16 +43,19 @@ def as_text(part: RenderableType) -> str:
 
 def to_rich(report: ReportRecord) -> RenderableType:
     """The report for `rich.print`."""
+    report = made_printable(report)
     return Group(*_title(report), *_found(report), *_judged(report), _cost(report))
 
 
 def verdict_to_rich(report: ReportRecord) -> RenderableType:
     """What is known before lines are looked for: the verdict and the table."""
+    report = made_printable(report)
     return Group(*_title(report), *_judged(report))
 
 
 def rest_to_rich(report: ReportRecord) -> RenderableType:
     """What `verdict_to_rich` left out of the same report."""
+    report = made_printable(report)
     return Group(*_found(report), _cost(report))
 
 

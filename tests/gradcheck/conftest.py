@@ -17,6 +17,7 @@ WITH_LINES = {
     "test_fix_files",
     "test_pace",
     "test_clip_lines",
+    "test_threads",
 }
 
 

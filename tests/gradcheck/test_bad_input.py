@@ -442,3 +442,24 @@ def test_a_seed_that_is_none(seed: Any) -> None:
     """A mistyped seed would end in an error of NumPy's."""
     with pytest.raises(TargetError, match="expected an integer of at least 0"):
         check(sine(np.ones(2)), seed=seed)
+
+
+@pytest.mark.parametrize("factor", [3.0, 4.0])
+@pytest.mark.parametrize("smallest", [1e-310, 5e-324, 0.0])
+def test_parameters_that_are_next_to_nothing(smallest: float, factor: float) -> None:
+    """A network whose weights have decayed to nothing would end the check in a division by zero."""
+    w = np.array([2.0, -1.0, 3.0]) * smallest
+    with unchanged(w):
+        report = check(Target({"w": w}, lambda: float((3 * w).sum()), lambda: {"w": np.full(3, factor)}))
+    assert report.verdict == ("right" if factor == 3.0 else "wrong")
+    assert not any("low precision" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+def test_a_loss_that_is_next_to_nothing(factor: float) -> None:
+    """A loss among the smallest numbers there are would end in an error, or hide a factor."""
+    w = np.array([2.0, -1.0, 3.0])
+    report = check(
+        Target({"w": w}, lambda: float((w**2).sum() * 1e-312), lambda: {"w": factor * w * 1e-312}), explain=False
+    )
+    assert report.verdict == ("right" if factor == 2.0 else "wrong")

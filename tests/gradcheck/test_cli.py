@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -456,14 +457,19 @@ def test_html_has_every_report(capsys: pytest.CaptureFixture[str], folder: Path)
     assert "✗ gru: wrong" in capsys.readouterr().out
 
 
-def test_html_that_cannot_be_written(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk would end in a traceback, or be passed over in silence."""
+def test_html_that_cannot_be_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk would end in a traceback, be passed over in silence, or take the report of last time with it."""
 
-    def write_text(*_: Any, **__: Any) -> int:
+    def fsync(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", write_text)
+    (folder / "out.html").write_text("the last report")
+    monkeypatch.setattr(os, "fsync", fsync)
     assert cli.main(["check", "right.py", "--html", "out.html"]) == 2
+    assert (folder / "out.html").read_text() == "the last report"
+    assert not list(folder.glob(".gradcheck*"))
     assert capsys.readouterr().err == "gradcheck: cannot write out.html: No space left on device\n"
 
 
@@ -628,3 +634,41 @@ def test_progress_beside_a_terminal_is_a_line_now_and_then(
     assert cli.main(["check", "slow.py", "--size", "N=60"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gradcheck: slow.py::slow: ")]
     assert any("checking · " in line and "evaluations" in line for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [["--html", "out.html"], ["--full", "--jobs", "2"]])
+def test_files_beside_it_that_are_named_like_pythons_own(arguments: list[str], folder: Path) -> None:
+    """A statistics.py or an html.py in the folder would end the command, or every worker, in a traceback."""
+    for name in ("statistics", "html", "cProfile", "profile", "colorsys", "queue", "random", "secrets"):
+        (folder / f"{name}.py").write_text("raise ImportError('not what was asked for')")
+    process = run("check", "right.py", *arguments)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "right: right" in out
+    assert "lost" not in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+@pytest.mark.parametrize(
+    "command", ["check both.py", "check right.py --json", "check raising.py --json", "trace one.py"]
+)
+def test_a_report_that_cannot_be_written_has_a_status_of_its_own(command: str) -> None:
+    """A full disk would look like a wrong gradient, or like a right one whose report nobody has seen."""
+    with open("/dev/full", "w") as full:
+        process = run(*command.split(), stdout=full)
+        err = process.communicate(timeout=60)[1]
+    assert process.returncode == 74
+    assert err.splitlines()[-1] == "gradcheck: cannot write the report to standard output: No space left on device"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("closed", "file", "status"), [(">&-", "right.py", 74), ("2>&-", "wrong.py", 1), ("2>/dev/full", "raising.py", 2)]
+)
+def test_streams_that_are_closed_or_full(closed: str, file: str, status: int) -> None:
+    """Without standard output nobody would see the report; without standard error a verdict would be a traceback."""
+    command = f"exec {shlex.quote(sys.executable)} -m gradcheck check {file} {closed}"
+    process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == status
+    assert "Traceback" not in err

@@ -105,6 +105,31 @@ def test_header_says_how_to_replay(pytester: pytest.Pytester, arguments: list[st
     pytester.runpytest("--gradcheck", *arguments).stdout.fnmatch_lines([f"gradcheck: on ({shown})"])
 
 
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ("def test_it(): pass", "failed"),
+        ("def test_it(gradcheck): pass", "failed"),
+        ("def test_it(gradcheck): [gradcheck(one) for one in ()]", "failed"),
+        ("def test_it(): pytest.skip()", "skipped"),
+        ("def test_it(gradcheck): gradcheck(models.of(2))", "passed"),
+        ("def test_it(): assert gradcheck.check(models.of(2)).ok", "passed"),
+        ("def test_it(): gradcheck.assert_gradients(models.of(2))", "passed"),
+        ("@pytest.fixture(scope='module')\ndef report(): return gradcheck.check(models.of(2))\n"
+         "def test_first(report): assert report.ok\ndef test_it(report): assert report.blocks", "passed"),
+        ("import unittest\nclass TestIt(unittest.TestCase):\n    def test_it(self): pass", "failed"),
+    ],
+)  # fmt: skip
+def test_a_marked_test_that_checks_nothing_fails(pytester: pytest.Pytester, body: str, outcome: str) -> None:
+    """An audit whose call was forgotten, or whose list of targets is empty, would pass for ever."""
+    pytester.makepyfile(f"import pytest, gradcheck, models\npytestmark = pytest.mark.gradcheck\n{body}")
+    result = pytester.runpytest("--gradcheck")
+    result.assert_outcomes(**{outcome: body.count("def test_")})
+    if outcome == "failed":
+        result.stdout.fnmatch_lines(["*marked gradcheck, but nothing was checked: call the fixture gradcheck*"])
+    pytester.runpytest().assert_outcomes(skipped=body.count("def test_"))
+
+
 def test_unmarked_tests_run_either_way(pytester: pytest.Pytester) -> None:
     """The fixture without the marker would depend on the option: only the marker does."""
     pytester.makepyfile(RIGHT)

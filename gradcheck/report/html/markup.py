@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable
 from typing import NewType
@@ -13,8 +12,12 @@ from gradcheck.report.phrases import VERDICT_SIGNS
 #: markup, with everything in it escaped
 Html = NewType("Html", str)
 
-#: what HTML cannot hold and what UTF-8 cannot: control characters, lone surrogates
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+#: what HTML or UTF-8 cannot hold: control characters, lone surrogates; and marks that turn the direction of writing
+_UNWRITABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+#: what is markup in HTML
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 #: elements that have no content
 _VOID = frozenset({"meta"})
 NOTHING = Html("")
@@ -24,7 +27,7 @@ MISSING = Html('<span class="dim">–</span>')
 
 def escape(value: object) -> Html:
     """Text as markup, whatever is in it."""
-    return Html(html.escape(_UNWRITABLE.sub("\ufffd", str(value))))
+    return Html(_UNWRITABLE.sub("\ufffd", str(value)).translate(_ESCAPES))
 
 
 def tag(name: str, /, *parts: Html, **attributes: object) -> Html:

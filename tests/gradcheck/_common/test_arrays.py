@@ -99,3 +99,12 @@ def test_moved_values_keep_their_dtype_and_differ_everywhere() -> None:
     assert found["W"].dtype == np.float32
     assert np.all(found["W"] != values["W"])
     assert np.allclose(found["W"], 2 * values["W"], atol=1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_that_are_next_to_nothing_count_as_zeros(dtype: type) -> None:
+    """Steps as small as they are could not be told apart, and a check of parameters of 1e-310 would divide by zero."""
+    smallest = np.finfo(dtype).smallest_subnormal
+    assert entry_scale(np.array([3 * smallest, 0], dtype)).tolist() == [1.0, 1.0]
+    assert entry_scale(np.array([smallest, 0.5], dtype)).tolist() == pytest.approx([0.5 / np.sqrt(2), 0.5])
+    assert entry_scale(np.array([1e-20], dtype)).tolist() == pytest.approx([1e-20])

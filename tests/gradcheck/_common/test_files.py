@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck import TargetError, UserCodeError
-from gradcheck._common.files import load
+from gradcheck._common.files import has_changed, load
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +106,32 @@ def test_ctrl_c_while_a_file_runs_leaves_no_half_of_it(tmp_path: Path) -> None:
         load(file)
     file.write_text("x = 7")
     assert load(file).x == 7
+
+
+def test_a_file_that_has_changed_since_is_known(tmp_path: Path) -> None:
+    """Lines of a file that was typed in meanwhile would be named, and they are not those that run."""
+    file = written(tmp_path, typed="x = 7")
+    load(file)
+    assert not has_changed(str(file))
+    file.write_text("\nx = 7")
+    assert has_changed(str(file))
+    load(file)  # the module is the one that was loaded before
+    assert has_changed(str(file))
+    file.write_text("x = 7")
+    assert not has_changed(str(file))
+    assert not has_changed(str(tmp_path / "never_loaded.py"))
+
+
+def test_files_with_the_names_of_pythons_own_take_nothing_away(tmp_path: Path) -> None:
+    """A statistics.py beside the file would be imported by whatever needs Python's own; a numpy.py by workers."""
+    raising = "raise ImportError('the wrong one')"
+    file = written(tmp_path, colorsys=raising, numpy=raising, model="import colorsys, numpy; x = colorsys.hls_to_rgb")
+    assert callable(load(file).x)
+    assert sys.path[-1] == str(tmp_path)
+
+
+def test_who_means_his_own_module_is_told(tmp_path: Path) -> None:
+    """Somebody whose own module has the name of one of Python's would not see why it lacks what they wrote."""
+    file = written(tmp_path, colorsys="mine = 1", model="from colorsys import mine")
+    with pytest.raises(UserCodeError, match=r"Python's own colorsys comes before the file of that name beside it"):
+        load(file)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,17 @@ def test_workers_are_other_processes_that_leave_ctrl_c_to_their_parent() -> None
     """Ctrl-C would end in as many tracebacks as there are workers."""
     with workers(1) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+def test_workers_have_the_environment_of_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set while they begin would stay set, and change what the user's code starts."""
+    for before in (None, "", "1"):
+        monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        if before is not None:
+            monkeypatch.setenv("PYTHONSAFEPATH", before)
+        with workers(1) as pool:
+            assert pool.submit(os.getenv, "PYTHONSAFEPATH").result() == before
+        assert os.getenv("PYTHONSAFEPATH") == before
 
 
 def test_what_a_worker_prints_is_no_report(capfd: pytest.CaptureFixture[str]) -> None:
@@ -69,3 +83,59 @@ class TestCopies:
         with pytest.raises(ChildEndedError) as error:
             run_in_copy(signal.pause, 0.1)
         assert error.value.is_late
+
+
+PARENT = """\
+import sys, time
+from gradcheck._common.workers import workers
+
+if __name__ == "__main__":
+    with workers(2) as pool:
+        for _ in range(2):
+            pool.submit(print, "at work", file=None, flush=True)
+        pool.submit(time.sleep, 0.1).result()
+        pool.submit(time.sleep, 600)
+        print("ready", file=sys.stderr, flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_do_not_outlive_their_parent(sent: signal.Signals, tmp_path: Path) -> None:
+    """A check that a CI job kills would leave processes behind, busy or waiting for ever."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    while process.stderr.readline() != "ready\n":
+        assert process.poll() is None
+    process.send_signal(sent)
+    process.communicate(timeout=60)  # to the end of standard error, which every worker holds open
+    assert process.returncode == -sent
+
+
+COPYING = """\
+import sys, time
+from gradcheck._common.workers import run_in_copy
+
+def hang():
+    print("ready", file=sys.stdout, flush=True)
+    time.sleep(600)
+
+run_in_copy(hang, 600.0)
+"""
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes cannot make copies of themselves here")
+def test_a_copy_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    """A mutant that hangs would go on for ever where the audit is killed."""
+    script = tmp_path / "copying.py"
+    script.write_text(COPYING)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate(timeout=60)  # to the end of standard output, which the copy holds open

@@ -8,14 +8,16 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gradcheck import GradientError, Target, TargetError, TargetFactory, UserCodeError, check
+from gradcheck._numeric import shared_entries
 from gradcheck._numeric.shared_entries import MAX_TASK_ENTRIES, TIMED_ENTRIES
 from tests.gradcheck import networks
 
@@ -194,3 +196,30 @@ def test_errors_survive_pickling() -> None:
         caught.value.place,
         caught.value.traceback_text,
     )
+
+
+def test_a_pool_that_waits_for_ever_for_a_dead_worker_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is killed while it sends a result would let the check wait for ever."""
+    monkeypatch.setattr(shared_entries, "LOOK_SECONDS", 0.01)
+    killed = []
+
+    class Process:
+        """One of the pool's."""
+
+        def __init__(self, alive: bool) -> None:
+            """`alive`: it was not killed."""
+            self.is_alive = lambda: alive
+
+        def kill(self) -> None:
+            """End it."""
+            killed.append(self)
+
+    waiting: Future[Any] = Future()
+    pool: Any = SimpleNamespace(_processes={1: Process(True), 2: Process(False)})
+    with pytest.raises(BrokenExecutor):
+        shared_entries._result(pool, waiting)
+    assert len(killed) == 2
+    finished: Future[Any] = Future()
+    finished.set_exception(TimeoutError("of the user's own"))
+    with pytest.raises(TimeoutError, match="of the user's own"):
+        shared_entries._result(pool, finished)

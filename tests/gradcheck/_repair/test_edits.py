@@ -80,7 +80,7 @@ def test_fix_writes_the_file_and_keeps_the_old_one(tmp_path: Path, capsys: pytes
     """--fix would not fix, or would lose the user's comments or file."""
     path = tmp_path / "layer.py"
     path.write_text(CELL, encoding="utf-8")
-    assert main(["check", str(path), "--fix"]) == 1
+    assert main(["check", str(path), "--fix"]) == 0
     assert "layer.py.orig" in capsys.readouterr().err
     assert (tmp_path / "layer.py.orig").read_text(encoding="utf-8") == CELL
     fixed = path.read_text(encoding="utf-8").splitlines()
@@ -111,3 +111,11 @@ def test_trace_shows_derivatives(tmp_path: Path, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert any("dz = dh" in line and "dL/d(z)" in line for line in out.splitlines())
     assert "dL/d(W)" in out
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "10**400", str(10**400)])
+def test_numbers_beyond_all_floats_have_no_neighbours(number: str) -> None:
+    """A statement with an infinity in it would end the search for lines in an overflow."""
+    found = outcomes(f"y = x * {number}", Scope({"x": np.ones(2)}, {}))
+    assert "y = x" in found
+    assert not any("inf" in one or "nan" in one for one in found)

@@ -75,15 +75,6 @@ def test_a_backward_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -
     assert explained(squares(), {"w"}).note == TOO_LARGE
 
 
-def test_empty_arrays_hold_no_leftovers() -> None:
-    """A wrong edit would seem right, as memory held the right numbers from before."""
-    with _explain._nan_filled_np_empty():
-        assert np.isnan(np.empty(3)).all()
-        assert np.isnan(np.empty_like(np.ones(2))).all()
-        assert np.empty(2, dtype=int).dtype.kind == "i"
-    assert np.empty.__name__ == "empty"
-
-
 def test_small_sizes_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """A trace of the default sizes would take minutes where small ones show the same."""
     traced: list[Any] = []

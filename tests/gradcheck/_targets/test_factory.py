@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from typing import Any
 
@@ -238,3 +239,36 @@ def test_sizes_far_above_the_defaults() -> None:
     assert list(make.far_sizes(0)) == [("T", 17)]
     report = gradcheck.check(make, explain=False)
     assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]
+
+
+TWO, FOUR, RATE, FLAG = np.int64(2), np.int32(4), np.float64(2), np.bool_(True)
+
+
+def made_of_parts(rng: Any, factor: float, *, T: int = 4, B: Any = TWO) -> Any:
+    """A factory with an argument that is given beforehand."""
+    return sine(factor * rng.standard_normal(T * int(B)))
+
+
+partial_factory = gradcheck.target(functools.partial(made_of_parts, factor=0.5, T=3))
+
+
+def test_a_factory_with_arguments_given_beforehand_is_one() -> None:
+    """A partial would be called "target", belong to the module functools, and not reach a worker."""
+    made = partial_factory
+    assert (made.name, made.__module__) == ("made_of_parts", __name__)
+    assert made.doc == "A factory with an argument that is given beforehand."
+    assert made.sizes == {"T": 3, "B": 2}
+    again = pickle.loads(pickle.dumps(made.with_sizes(T=5)))
+    assert again.sizes == {"T": 5, "B": 2}
+    assert gradcheck.check(again).verdict == "right"
+
+
+def test_numpy_integers_are_sizes() -> None:
+    """Sizes that come out of an array would not be varied, and a defect at other sizes be missed."""
+
+    @gradcheck.target
+    def made(rng: Any, *, T: Any = FOUR, rate: Any = RATE, flag: Any = FLAG) -> Any:
+        """What it is."""
+
+    assert made.sizes == {"T": 4}
+    assert type(made.sizes["T"]) is int

@@ -208,3 +208,14 @@ def test_a_check_is_the_same_twice(tmp_path: Path) -> None:
     first, second = gradcheck.check(make), gradcheck.check(make)
     assert first.findings == second.findings
     assert first.patch == second.patch
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_parameter_without_entries_stands_in_nobodys_way() -> None:
+    """A bias of no entries beside a wrong gradient would end the search for its line in an error of NumPy's."""
+    w, nothing = np.arange(1.0, 4.0), np.zeros((0, 3))
+    trace = Trace(
+        gradcheck.Target({"w": w, "b": nothing}, lambda: float((w**2).sum()), lambda: {"w": 3 * w, "b": nothing})
+    )
+    with trace:
+        assert trace.wrong({"w": 3 * w, "b": nothing}) == ("w",)

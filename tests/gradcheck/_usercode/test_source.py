@@ -144,6 +144,33 @@ def test_a_diff_applies(tool: list[str], data: bytes, tmp_path: Path, monkeypatc
     assert (tmp_path / "users.py").read_bytes() == data.replace(b"b = 2", b"b = 20")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such names")
+@pytest.mark.parametrize("tool", [["patch", "-p1", "-i"], ["git", "apply"]])
+@pytest.mark.parametrize("name", ["my net.py", 'a "net".py', "back\\slash.py", "a\tb.py", "größe zwei.py"])
+def test_a_diff_applies_whatever_the_path_is(
+    tool: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patch of a file with a space in its name could not be used, or would be for another file."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "some folder" / name
+    path.parent.mkdir()
+    path.write_bytes(b"# coding: latin-1\n# \xf6\nb = 2\n")
+    source = Source.read(str(path))
+    (tmp_path / "out.diff").write_bytes(source.encoded_diff([replacing(source, "b = 2", "b = 20")]))
+    subprocess.run([*tool, "out.diff"], check=True, cwd=tmp_path, capture_output=True)
+    assert path.read_bytes() == b"# coding: latin-1\n# \xf6\nb = 20\n"
+
+
+def test_a_path_that_the_files_encoding_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--patch would end in a traceback."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "网络.py"
+    path.write_bytes(b"# coding: latin-1\nb = 2\n")
+    source = Source.read(str(path))
+    diff = source.encoded_diff([replacing(source, "b = 2", "b = 20")])
+    assert diff.startswith("--- a/网络.py\n+++ b/网络.py\n".encode())
+
+
 def test_a_diff_keeps_windows_line_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The diff of a file from Windows could not be used."""
     monkeypatch.chdir(tmp_path)
@@ -170,6 +197,41 @@ def test_mode_and_links_stay(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["link.py", "link.py.orig", "users.py"]
 
 
+def test_a_file_that_changes_at_the_last_moment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an editor saves while the fix is written would be lost."""
+    source = written(tmp_path, b"a = 1\n")
+    sync = os.fsync
+
+    def saved_meanwhile(number: int) -> None:
+        sync(number)
+        (tmp_path / "users.py").write_bytes(b"theirs = 1\n")
+
+    monkeypatch.setattr(os, "fsync", saved_meanwhile)
+    with pytest.raises(TargetError, match=r"users\.py has changed since it was checked"):
+        source.write([replacing(source, "1", "2")])
+    assert (tmp_path / "users.py").read_bytes() == b"theirs = 1\n"
+    assert os.listdir(tmp_path) == ["users.py"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupt_loses_nothing(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C would leave a backup of nothing, or take away the only copy of what was replaced."""
+    source = written(tmp_path, b"a = 1\n")
+    replace = os.replace
+
+    def interrupted(*names: str) -> None:
+        if moment == "after":
+            replace(*names)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        source.write([replacing(source, "1", "2")])
+    found = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    before, after = {"users.py": b"a = 1\n"}, {"users.py": b"a = 2\n", "users.py.orig": b"a = 1\n"}
+    assert found == (before if moment == "before" else after)
+
+
 def test_an_older_backup_is_kept(tmp_path: Path) -> None:
     """The file as the user wrote it would be lost with the second fix."""
     source = written(tmp_path, b"a = 1\n")
@@ -189,7 +251,7 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(OSError, match="No space left") as caught:
         source.write([replacing(source, "1", "2")])
-    assert caught.value.filename == str(tmp_path / "users.py.orig")
+    assert caught.value.filename == str(tmp_path / "users.py")
     assert os.listdir(tmp_path) == ["users.py"]
 
 

@@ -1,0 +1,133 @@
+"""Silence, and strictness, for one thread: what other threads print and warn of goes on as it was.
+
+`contextlib.redirect_stdout` and `warnings.catch_warnings` exchange what belongs to the whole process, and put back what
+they found. Where two threads do so in turns, each puts back what the other had put there, and it stays.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, ClassVar
+
+
+class _Muted:
+    """Standard output, but for threads that are silenced."""
+
+    def __init__(self, stream: Any) -> None:
+        self.behind = stream
+        self.silenced: dict[int, int] = {}
+
+    def write(self, text: str) -> int:
+        """Write it, or forget it."""
+        return len(text) if get_ident() in self.silenced else self.behind.write(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write each line, or forget it."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush, if there is anything."""
+        if get_ident() not in self.silenced:
+            self.behind.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+class _Exchange:
+    """One thread at a time exchanges what belongs to the process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_exchange = _Exchange()
+
+
+def renew_lock() -> None:
+    """In a child that was forked the thread that held it does not exist."""
+    _exchange.lock = threading.Lock()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """What this thread prints is not heard; `sys.stdout` is as it was afterwards."""
+    mine = get_ident()
+    with _exchange.lock:
+        current: Any = sys.stdout
+        stream = current if isinstance(current, _Muted) else _Muted(current)
+        sys.stdout = stream
+        stream.silenced[mine] = stream.silenced.get(mine, 0) + 1
+    try:
+        yield
+    finally:
+        with _exchange.lock:
+            stream.silenced[mine] = stream.silenced.get(mine, 1) - 1
+            if not stream.silenced[mine]:
+                del stream.silenced[mine]
+            if not stream.silenced and sys.stdout is stream:
+                sys.stdout = stream.behind
+
+
+def end_silence() -> None:
+    """Take back what this thread has asked for, if Ctrl-C came while it was."""
+    mine = get_ident()
+    with _exchange.lock:
+        stream: Any = sys.stdout
+        if isinstance(stream, _Muted):
+            stream.silenced.pop(mine, None)
+            if not stream.silenced:
+                sys.stdout = stream.behind
+        for category in _categories.values():
+            category.threads.pop(mine, None)
+            if not category.threads:
+                _forget(category)
+
+
+class _OfOneThread(type):
+    """Of warnings of one category, those that are given in threads that ask for strictness."""
+
+    meant: type[Warning]
+    threads: ClassVar[dict[int, int]]
+
+    def __subclasscheck__(cls, category: type) -> bool:
+        return get_ident() in cls.threads and issubclass(category, cls.meant)
+
+
+def _category(meant: type[Warning]) -> Any:
+    return _OfOneThread(meant.__name__, (Warning,), {"meant": meant, "threads": {}})
+
+
+_categories: dict[type[Warning], Any] = {}
+
+
+@contextmanager
+def raising(meant: type[Warning]) -> Iterator[None]:
+    """Warnings of this category are errors in this thread; the filters are as they were afterwards."""
+    mine = get_ident()
+    with _exchange.lock:
+        category = _categories.setdefault(meant, _category(meant))
+        category.threads[mine] = category.threads.get(mine, 0) + 1
+        if not any(one[2] is category for one in warnings.filters[:1]):
+            warnings.simplefilter("error", category)
+    try:
+        yield
+    finally:
+        with _exchange.lock:
+            category.threads[mine] = category.threads.get(mine, 1) - 1
+            if not category.threads[mine]:
+                del category.threads[mine]
+            if not category.threads:
+                _forget(category)
+
+
+def _forget(category: Any) -> None:
+    filters: Any = warnings.filters
+    if any(one[2] is category for one in filters):
+        filters[:] = [one for one in filters if one[2] is not category]

@@ -1,0 +1,63 @@
+"""Checks of several threads take turns: a check edits functions, and they belong to the whole process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from gradcheck._common.silence import end_silence, renew_lock
+from gradcheck._common.surely import surely
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class _Turns:
+    """Whose turn it is, and how many turns there have been."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Nobody's turn: in a child that was forked, the thread whose turn it was does not exist."""
+        self.depth = 0
+        self.lock = threading.RLock()  # a check may make others: of edited code, of mutants
+
+
+_turns = _Turns()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_turns.renew)
+    os.register_at_fork(after_in_child=renew_lock)
+
+
+def in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorator: the function waits until no other thread is in such a function.
+
+    What NumPy does about overflow and the like is nobody's error meanwhile: with ``np.seterr(all="raise")`` the
+    checker's own arithmetic would raise. It is as it was afterwards.
+    """
+
+    @functools.wraps(function)
+    def taking_turns(*arguments: _P.args, **keywords: _P.kwargs) -> _R:
+        with _turns.lock, np.errstate(all="ignore"):
+            _turns.count += 1
+            _turns.depth += 1
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                _turns.depth -= 1
+                if not _turns.depth:
+                    surely(end_silence)
+
+    return taking_turns
+
+
+def turns_taken() -> int:
+    """How many checks have begun in this process."""
+    return _turns.count

@@ -1,0 +1,50 @@
+"""The targets of files checked again in a process of their own, as the files are on the disk now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gradcheck.cli_session import find_subjects, pin_sizes
+
+
+class Rechecked(NamedTuple):
+    """What a check says now, without lines."""
+
+    name: str
+    verdict: str
+    headline: str
+    exit_status: int
+
+
+def check_again(arguments: Iterable[str], sizes: list[tuple[str, int]], *, full: bool, seed: int) -> list[Rechecked]:
+    """Check the targets that each FILE or FILE::NAME means, in a process that has imported none of them yet.
+
+    Raises:
+        TargetError: If one of them cannot be run.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    from gradcheck._common.errors import TargetError
+    from gradcheck._common.workers import workers
+
+    found = []
+    with workers(1) as pool:
+        for argument in arguments:
+            try:
+                found += pool.submit(_check_file, argument, sizes, full, seed).result()
+            except BrokenProcessPool as error:
+                raise TargetError(f"{argument}: the process that checked it again has died") from error
+    return found
+
+
+def _check_file(argument: str, sizes: list[tuple[str, int]], full: bool, seed: int) -> list[Rechecked]:
+    from gradcheck._checking.check import check
+    from gradcheck.report.phrases import headline
+
+    path, _, name = argument.partition("::")
+    reports = [
+        check(subject, full=full, seed=seed, explain=False)
+        for subject in pin_sizes(find_subjects(path, name), path, sizes).values()
+    ]
+    return [Rechecked(one.name, one.verdict, headline(one), one.exit_status) for one in reports]

@@ -1,0 +1,91 @@
+"""Checks in several threads: each says what it would say alone, and the process is as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import Target
+
+
+def tanh_layer(seed: int) -> Target:
+    """A layer whose backward has a wrong sign; all of them run the same functions."""
+    rng = np.random.default_rng(seed)
+    W, x = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
+    print("a factory that prints")
+    return Target({"W": W}, lambda: layer_loss(W, x), lambda: layer_grads(W, x))
+
+
+def layer_loss(W: Any, x: Any) -> float:
+    """The forward."""
+    print("a loss that prints")
+    return float(np.tanh(x @ W).sum())
+
+
+def layer_grads(W: Any, x: Any) -> dict[str, Any]:
+    """The backward, and its mistake."""
+    h = np.tanh(x @ W)
+    dz = np.empty_like(h)
+    dz[:] = 1 + h**2
+    return {"W": x.T @ dz}
+
+
+def said(seed: int) -> dict[str, Any]:
+    """What a check says, but for the time it took."""
+    return {**gradcheck.check(tanh_layer(seed), seed=seed).to_dict(), "seconds": 0.0}
+
+
+def process_state() -> tuple[Any, ...]:
+    """What belongs to the whole process and has been exchanged by checks."""
+    streams = sys.stdout, sys.stderr, sys.getprofile(), sys.gettrace(), tuple(sys.path)
+    return *streams, np.empty, np.empty_like, np.geterr(), warnings.showwarning, list(warnings.filters)
+
+
+def test_checks_in_threads_say_what_they_say_alone() -> None:
+    """One would see what another has edited, and call a wrong gradient right."""
+    alone, before, code = [said(seed) for seed in range(4)], process_state(), layer_grads.__code__
+    assert [(one["verdict"], len(one["findings"]), len(one["patch"])) for one in alone] == [("wrong", 1, 1)] * 4
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(said, range(4))) == alone
+    assert process_state() == before
+    assert layer_grads.__code__ is code
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RecursionError, SystemExit])
+@pytest.mark.parametrize("calls", [1, 30, 150])
+def test_the_process_is_as_it_was_after_an_error_at_any_moment(error: type[BaseException], calls: int) -> None:
+    """After Ctrl-C nothing would be printed any more, or np.empty would fill arrays with NaN."""
+    before, code = process_state(), layer_grads.__code__
+    left = [calls]
+    subject = tanh_layer(0)
+
+    def failing_loss() -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise error
+        return subject.problem.loss()  # type: ignore[attr-defined]  # it has one
+
+    kept = {name: array.copy() for name, array in subject.values().items()}
+    failing = Target(subject.problem.arrays(), failing_loss, subject.problem.grads)  # type: ignore[attr-defined]
+    with contextlib.suppress(KeyboardInterrupt, gradcheck.TargetError):  # where an edit is tried it may be an answer
+        gradcheck.check(failing)
+    assert left[0] <= 0
+    assert process_state() == before
+    assert layer_grads.__code__ is code
+    for name, array in subject.values().items():
+        assert np.array_equal(array, kept[name])
+
+
+def test_a_check_beside_np_seterr_raise_says_what_it_says_without() -> None:
+    """The checker's own overflows and divisions would end it, as if the user's code had raised."""
+    plain = said(1)
+    with np.errstate(all="raise"):
+        assert said(1) == plain
+        assert np.geterr()["over"] == "raise"
