@@ -483,6 +483,7 @@ class _CheckRun:
                 failing,
                 known,
                 content,
+                undecided=frozenset(n for n, block in report.blocks.items() if block.verdict == "inconclusive"),
                 few_edits=is_about_state,
                 keeps_state=bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY}),
                 is_impure=is_impure,
@@ -496,13 +497,19 @@ class _CheckRun:
         lines = found.findings[:1] if is_about_state and not found.patch else found.findings
         # where sizes set how many parameters there are, a trace at another size knows of others
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
+        if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes traced
+            lines = [replace(lines[0], blocks=tuple(n for n in report.blocks if n in wrong or n in lines[0].blocks))]
         self.evaluations += found.evaluations
         self._tell_of_lines(self.time.clock_of_lines().left)
         if found.cut:
             self.time.note(found.cut, self.time.clock_of_lines())
         return replace(
             report,
-            findings=with_lines(report.findings, with_places(lines, self.places, report.smallest)),
+            findings=with_lines(
+                report.findings,
+                with_places(lines, self.places, report.smallest),
+                mended=wrong if found.whole and lines else frozenset(),
+            ),
             notes=(*report.notes, *([found.note] if found.note else [])),
             evaluations=self.evaluations,
             patch=found.patch.to_builtins() if found.patch else {},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gradcheck._checking.audit import Audit
@@ -87,13 +87,17 @@ def _with_all_clipped(symptom: Symptom, symptoms: Mapping[str, Symptom]) -> Symp
     )
 
 
-def with_lines(findings: Sequence[Finding], lines: Sequence[Finding]) -> tuple[Finding, ...]:
+def with_lines(
+    findings: Sequence[Finding], lines: Sequence[Finding], *, mended: Collection[str] = ()
+) -> tuple[Finding, ...]:
     """Laws first, then lines, then the rest; a pattern that the lines explain is left out, a law never is.
+
+    Nothing more is said of gradients that are right with all edits of the lines together (`mended`).
 
     A line takes the pattern of the gradients that it spoils as its symptom, if they all show one.
     """
     lines = [line for line in lines if not _only_clipped(line, findings)]
-    spoiled = {name for line in lines for name in line.blocks}
+    spoiled = {name for line in lines for name in line.blocks}.union(mended if lines else ())
     explained = [one for one in findings if one.code.is_explained_by_a_line and set(one.blocks) <= spoiled]
     kept = [one for one in findings if one not in explained]
     return (

@@ -45,7 +45,8 @@ def localise(
         other = Study(second, wrong, only)
         keys = {key_of(second)[id(one.holes.statement)] for one in other.suspects}
         kept = [one for one in study.suspects if study.keys[id(one.holes.statement)] in keys]
-        study.suspects = kept if kept or not other.mismatch.wrong else study.suspects
+        if kept and other.mismatch.is_wrong:  # where nothing is wrong, it tells nothing
+            study.suspects = kept
     with run.program.installed():
         alone = study.ranked(brief=brief)
     together = study.together(alone)

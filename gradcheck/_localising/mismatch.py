@@ -48,6 +48,11 @@ class Mismatch:
             a, b = self._spans[name]
             self.difference[a:b] = ((self.true[name] - run.gradients[name]) / self.scales[name]).ravel()
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether any of the gradients differs by more than rounding."""
+        return bool(np.max(np.abs(self.difference), initial=0.0) > TOLERANCE)
+
     def restricted(self, names: Collection[str]) -> Mismatch:
         """The same where only these blocks are asked to become right, and the other wrong ones do not count."""
         result = Mismatch(self.run, names)

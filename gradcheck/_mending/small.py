@@ -122,8 +122,9 @@ def rotated(place: Workplace) -> Iterator[Candidate]:
 def turned(place: Workplace) -> Iterator[Candidate]:
     """Transposed."""
     for slot in place.floats:
-        is_asked_for_size = isinstance(around := place.code.parent(slot.node), ast.Attribute) and around.attr != "T"
-        if len(slot.shape) > 1 and not isinstance(slot.node, ast.List) and not is_asked_for_size:
+        around = place.code.parent(slot.node)
+        is_asked = isinstance(around, ast.Attribute) or (isinstance(slot.node, ast.Attribute) and slot.node.attr == "T")
+        if len(slot.shape) > 1 and not isinstance(slot.node, ast.List) and not is_asked:
             yield Candidate.of(slot.node, transposed(slot.node))
 
 

@@ -7,7 +7,7 @@ left. After an edit that mends a part the backward is taped again, edited, until
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -48,6 +48,7 @@ def find_by_tape(
     expected: set[str],
     common: CommonFactor | None = None,
     *,
+    undecided: Collection[str] = (),
     is_impure: bool = False,
 ) -> Found | None:
     """What the tape tells at the first point at which it can be believed and something is wrong; None if at none.
@@ -60,11 +61,12 @@ def find_by_tape(
         failing: Sizes at which it is known to fail.
         expected: The gradients that are wrong at some sizes.
         common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
+        undecided: Gradients that could not be judged, as at a kink: whatever the tape says of them need not be true.
         is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
     """
     outer = current_clock()
     clock = Clock(SHARE_OF_TIME * outer.left, outer)
-    search = _Search(subject, expected, is_impure=is_impure)
+    search = _Search(subject, expected, undecided, is_impure=is_impure)
     for points in points_of(subject, seed, failing, common):
         found = Found()
         with limited(clock):
@@ -88,8 +90,10 @@ def _as_far_as_it_went(found: Found) -> Found:
 class _Search:
     """Looks for the faults of one subject, each in the code with the edits so far."""
 
-    def __init__(self, subject: Target | TargetFactory, expected: set[str], *, is_impure: bool) -> None:
-        self.expected, self.is_impure = expected, is_impure
+    def __init__(
+        self, subject: Target | TargetFactory, expected: set[str], undecided: Collection[str], *, is_impure: bool
+    ) -> None:
+        self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
 
     def finds(self, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
@@ -122,9 +126,11 @@ class _Search:
                 wrong = {name for name in _wrong(run) if not is_short or np.any(run.true_gradients[name])}
                 if not found.codes:
                     found.evaluations += 2 * DIRECTIONS
-                    if not wrong <= self.expected or not _is_believed(run):
+                    if not wrong <= self.expected | self.undecided or not _is_believed(run, self.undecided):
                         return False
                     _add_sources(found, run, points[0] if self.is_factory else None)
+                if wrong <= self.undecided:
+                    wrong = set()
                 found.reach(wrong, points[0].factor)
                 if not wrong and points[0].factor != 1.0:
                     points = [replace(point, factor=1.0) for point in points]
@@ -166,12 +172,14 @@ def _wrong(run: TapedRun) -> set[str]:
     return {name for name, true in run.true_gradients.items() if name not in given or not agree(given[name], true)}
 
 
-def _is_believed(run: TapedRun) -> bool:
-    """Whether the tape's gradients are the slope of the loss, along a few directions through all parameters."""
+def _is_believed(run: TapedRun, undecided: Collection[str] = ()) -> bool:
+    """Whether the tape's gradients are the slope of the loss, along a few directions through all decided parameters."""
     rng = np.random.default_rng(5)
     with run.target.problem.preserved():
         for _ in range(DIRECTIONS):
-            direction = {name: rng.standard_normal(array.shape) for name, array in run.base.items()}
+            direction = {
+                name: rng.standard_normal(array.shape) * (name not in undecided) for name, array in run.base.items()
+            }
             ends = [
                 as_complex(
                     run.target.loss_at(

@@ -83,6 +83,7 @@ class Question:
             are large.
         content: Whether a whole check of patched code is content.
         few_edits: Try few edits, since it is not a line of the backward that is known to be wrong.
+        undecided: The gradients that could not be judged.
         keeps_state: Whether the code gives something else the next time: no two runs of it can be compared.
         is_impure: Whether the code changes arrays that are the caller's.
     """
@@ -94,6 +95,7 @@ class Question:
     expected_wrong: set[str] | None
     content: Content
     few_edits: bool = False
+    undecided: frozenset[str] = frozenset()
     keeps_state: bool = False
     is_impure: bool = False
 
@@ -150,6 +152,7 @@ def _explain_by_tape(question: Question) -> Explanation:
             question.failing,
             question.expected_wrong,
             question.common,
+            undecided=question.undecided,
             is_impure=question.is_impure,
         )
     except Exception as error:  # what the tape cannot follow, the trace may
@@ -163,9 +166,10 @@ def _explain_by_tape(question: Question) -> Explanation:
             part = found.after(stage)
             # what was judged with a factor divided out holds only with the edit that takes the factor out of the code
             is_complete = question.common is None or stage.factor == 1.0
-            if is_complete and _accepts(question, part, _mended_laws(question, part)):
+            # that a clip is taken out mends nothing by itself
+            if is_complete and not part.is_clip_alone and _accepts(question, part, _mended_laws(question, part)):
                 findings = tape_findings(part, verified=True)
-                return Explanation(findings, part.patch, found.evaluations, rest=part.still_wrong, cut=cut)
+                return Explanation(findings, part.kept_patch, found.evaluations, rest=part.still_wrong, cut=cut)
         is_judged = True
     findings = tape_findings(found, verified=False)
     return Explanation(

@@ -80,6 +80,11 @@ class Found:
         return sum(bool(fault.edits) for fault in self.faults)
 
     @property
+    def is_clip_alone(self) -> bool:
+        """Whether no edit does more than take a clip out."""
+        return not any(fault.mend is not None and fault.edits and not fault.is_clip for fault in self.faults)
+
+    @property
     def is_unmended(self) -> bool:
         """Whether something is wrong that no edit mends."""
         return any(not fault.edits for fault in self.faults)

@@ -33,6 +33,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     was, now = source.segment(edit.start, edit.end).strip(), edit.text.strip()
     if (was, now) in _ASSIGNMENTS:
         return Symptom(_ASSIGNMENTS[was, now])
+    if not was and " /= " in now:
+        return _named(FindingCode.DIVISION_MISSING, now.partition(" /= ")[2])
     if now == "pass":
         return Symptom(FindingCode.EXTRA_STATEMENT)
     old, new = _expression(was), _expression(now)

@@ -138,9 +138,9 @@ def _power_slope(x: Any, y: Any) -> Any:
     return y * np.power(x, np.where(y == 0, 1, y) - 1)
 
 
-def _first(x: Any, y: Any, larger: Any) -> Any:
-    """One half each where both are equal, as the slope from both sides is."""
-    return np.where(np.equal(x, y), 0.5, larger)
+def _first(x: Any, y: Any, chosen: Any) -> Any:
+    """The slope of the operand that is chosen; of equal ones half each, but none beside a number: relu'(0) is 0."""
+    return np.where(x == y, 0.5 if np.ndim(y) and np.ndim(x) else 0.0, chosen)
 
 
 def _unknown(ufunc: Any, k: int) -> Slope:
