@@ -26,6 +26,7 @@ def formed(place: Workplace) -> Iterator[Candidate]:
         for helper in place.around.helpers:
             yield Candidate.of(slot.node, ast.Call(name(helper), [slot.node], []))
         yield Candidate.of(slot.node, ast.Call(numpys("tanh"), [slot.node], []))
+        yield Candidate.of(slot.node, ast.Call(numpys("sqrt"), [slot.node], []))
         match slot.node:  # f(x) where a form of x should stand
             case ast.Call(args=[argument]):
                 for new in forms(argument):
@@ -203,3 +204,6 @@ def scaled(place: Workplace) -> Iterator[Candidate]:
         for factor in (*(number(2),), *(one.node for one in scalars), *(one.node for one in sizes)):
             yield Candidate.of(slot.node, binary(factor, ast.Mult(), slot.node))
             yield Candidate.of(slot.node, binary(slot.node, ast.Div(), factor))
+        for size in sizes:
+            root = ast.Call(numpys("sqrt"), [size.node], [])
+            yield Candidate.of(slot.node, binary(slot.node, ast.Div(), root))

@@ -70,9 +70,18 @@ def points_of(
     for sizes in [*sizes_to_trace(subject), failing]:
         if sizes not in tried:
             tried.append(sizes)
-            yield tuple(
-                _at(subject, one, seed + more, common) for more, one in enumerate((sizes, subject.sizes, sizes))
-            )
+            others = _others(subject, sizes, seed, common)
+            yield tuple(_at(subject, one, seed + more, common) for more, one in enumerate((sizes, others, sizes)))
+
+
+def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Sizes:
+    """Sizes each of which is another, where the code runs: where H = 4, half of something passes for 1 / sqrt(H)."""
+    grown = {name: size if name in subject.pinned else size + 1 for name, size in sizes.items()}
+    try:
+        runs = _at(subject, grown, seed + 1, common).run_or_none() is not None
+    except TargetError:
+        runs = False
+    return grown if runs else subject.sizes
 
 
 def points_of_one_step(

@@ -14,6 +14,7 @@ import io
 import linecache
 import os
 import re
+import textwrap
 import tokenize
 from collections.abc import Sequence
 from contextlib import suppress
@@ -152,11 +153,11 @@ class Source:
         first, last = min(edit.start[0] for edit in edits), max(edit.end[0] for edit in edits)
         after = split_lines(self.edited(edits))
         changed = after[first - 1 : last + len(after) - len(self.lines)]
-        return first, self.lines_between(first, last), "\n".join(line.rstrip("\r\n") for line in changed).strip()
+        return first, self.lines_between(first, last), _outdented([line.rstrip("\r\n") for line in changed])
 
     def lines_between(self, first: int, last: int) -> str:
         """The text of some lines, without the space around it."""
-        return "\n".join(self.lines[first - 1 : last]).strip()
+        return _outdented(self.lines[first - 1 : last])
 
     def diff(self, edits: Sequence[Edit], context: int = 3) -> str:
         """The edits as a unified diff, as ``patch -p1`` and ``git apply`` read it, with the path from here."""
@@ -221,6 +222,11 @@ class Source:
                 raise TargetError(f"{self.file} has changed since it was checked: run the check again") from error
             raise
         return backup
+
+
+def _outdented(lines: Sequence[str]) -> str:
+    """Lines without the space around them, and without the indentation that they have in common."""
+    return textwrap.dedent("\n".join(lines)).strip()
 
 
 @lru_cache(maxsize=32)
