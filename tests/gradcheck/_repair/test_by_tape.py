@@ -10,65 +10,10 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck._common.files import load
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck.report.codes import FindingCode
-
-HEAD = """\
-import numpy as np
-import gradcheck
-
-
-class Net:
-    def __init__(self, rng, D, H):
-        self.W, self.U = rng.standard_normal((H, H)) / 2, rng.standard_normal((H, D))
-
-    def forward(self, x):
-        self.x, self.h = x, [np.zeros(len(self.W))]
-        for xt in x:
-            self.h.append(np.tanh(self.W @ self.h[-1] + self.U @ xt))
-        return 0.5 * float(sum(np.sum(h**2) for h in self.h))
-
-    def backward(self):
-        dW, dU, carry = np.zeros_like(self.W), np.zeros_like(self.U), np.zeros(len(self.W))
-        for t in range(len(self.x), 0, -1):
-            dh = self.h[t] + carry
-            da = dh * (1 - self.h[t]**2)
-            dW += np.outer(da, self.h[t - 1])
-            dU += np.outer(da, self.x[t - 1])
-            carry = self.W.T @ da
-        return {"W": dW, "U": dU}
-
-
-@gradcheck.target
-def cell(rng, *, T=4, D=2, H=3):
-    net, x = Net(rng, D, H), rng.standard_normal((T, D))
-
-    def grads():
-        net.forward(x)
-        return net.backward()
-
-    return gradcheck.Target({"W": net.W, "U": net.U}, lambda: net.forward(x), grads)
-"""
-SIZES = {"T": 4, "D": 2, "H": 3}
-
-
-def cell(tmp_path: Path, *bugs: tuple[str, str]) -> Any:
-    """The factory of the network with these bugs, from a file of its own."""
-    text = HEAD
-    for old, new in bugs:
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    file = tmp_path / "cell.py"
-    file.write_text(text)
-    return load(file).cell
-
-
-def line_of(text: str) -> int:
-    """The line of the right file that has this text."""
-    return HEAD[: HEAD.index(text)].count("\n") + 1
-
+from tests.gradcheck._repair.spoiled import SIZES, cell, line_of
 
 @pytest.mark.parametrize(
     ("old", "new"),
