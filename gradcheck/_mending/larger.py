@@ -71,7 +71,7 @@ def factors(place: Workplace) -> Iterator[Candidate]:
 
 def other_scales(place: Workplace) -> Iterator[Candidate]:
     """Something else in the place of a number that scales: a length of its own for each example, or a mask."""
-    numbers = {id(slot.node) for slot in place.slots if slot.shape == () and slot.value is not None}
+    numbers = {id(slot.node) for slot in place.slots if (slot.is_float or slot.is_integer) and slot.shape == ()}
     for slot in place.floats:
         match slot.node:
             case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
