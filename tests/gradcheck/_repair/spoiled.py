@@ -68,3 +68,65 @@ def taped(factory: TargetFactory) -> tuple[TapedRun, tuple[Point, ...]]:
     """The run at the first sizes at which faults are looked for, and the points at which edits are confirmed."""
     points = next(points_of(factory, 0, dict(factory.sizes)))
     return points[0].run(), points[1:]
+
+
+#: a layer over time that is handed the cotangents of all its outputs, and of its last state
+VJP = """\
+import numpy as np
+import gradcheck
+
+
+def forward(x, W, c):
+    cs = []
+    for xt in x:
+        c = np.tanh(xt @ W + c)
+        cs.append(c)
+    return (np.array(cs), c), (x, W, cs)
+
+
+def backward(cotangents, cache):
+    douts, dlast = cotangents
+    x, W, cs = cache
+    dx, dW = np.zeros_like(x), np.zeros_like(W)
+    dc = dlast
+    for t in reversed(range(len(x))):
+        dc = dc + douts[t]
+        dz = dc * (1 - cs[t]**2)
+        dx[t] = dz @ W.T
+        dW += x[t].T @ dz
+        dc = dz
+    return dx, dW, dc
+
+
+@gradcheck.target
+def cell(rng, *, T=3, B=2, D=4, H=5):
+    inputs = {"x": rng.standard_normal((T, B, D)), "W": rng.standard_normal((D, H)), "c": rng.standard_normal((B, H))}
+    return gradcheck.Target.from_vjp(forward, backward, inputs)
+"""
+
+#: an embedding, some of whose rows are chosen more than once
+EMBEDDING = """\
+import numpy as np
+import gradcheck
+
+
+def loss(p, tokens):
+    return sum(0.5 * np.sum(np.tanh(p["E"][chosen] * p["w"]) ** 2) for chosen in tokens)
+
+
+def grads(p, tokens):
+    dE, dw = np.zeros_like(p["E"]), np.zeros_like(p["w"])
+    for chosen in tokens:
+        h = np.tanh(p["E"][chosen] * p["w"])
+        da = h * (1 - h**2)
+        np.add.at(dE, chosen, da * p["w"])
+        dw += np.sum(da * p["E"][chosen], axis=0)
+    return {"E": dE, "w": dw}
+
+
+@gradcheck.target
+def cell(rng, *, T=3, B=4, V=5, H=2):
+    p, tokens = {"E": rng.standard_normal((V, H)), "w": rng.standard_normal(H)}, rng.integers(0, V, (T, B))
+    tokens[:, 1] = tokens[:, 0]
+    return gradcheck.Target(p, lambda: loss(p, tokens), lambda: grads(p, tokens))
+"""

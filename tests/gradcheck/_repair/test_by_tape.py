@@ -12,8 +12,9 @@ import pytest
 import gradcheck
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.tape_findings import tape_findings
+from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck.report.codes import FindingCode
-from tests.gradcheck._repair.spoiled import SIZES, cell, line_of
+from tests.gradcheck._repair.spoiled import SIZES, VJP, cell, line_of
 
 @pytest.mark.parametrize(
     ("old", "new"),
@@ -96,3 +97,71 @@ def test_a_target_without_sizes_is_confirmed_at_other_parameters() -> None:
     (fault,) = found.faults
     assert fault.mend is not None
     assert "-" not in fault.mend.edits[0].text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"), [("da, self.x", "dh, self.x", 0.25), ("carry = self.W.T @ da", "carry = self.W @ da", 0.25)]
+)
+def test_a_factor_in_common_beside_a_fault(tmp_path: Path, old: str, new: str, value: float) -> None:
+    """Where everything is divided by the number of steps as well, the mistake beside it would not be found."""
+    scaled = ("dh = self.h[t] + carry", "dh = self.h[t] / len(self.x) + carry")
+    common = CommonFactor(value, "1/T", ("W",))
+    found = find_by_tape(cell(tmp_path, scaled, (old, new)), 0, SIZES, {"W", "U"}, common)
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [(one.statement.line, one.is_common) for one in found.faults] == [
+        (line_of(old), False),
+        (line_of(scaled[0]), True),
+    ]
+    findings = tape_findings(found, verified=True)
+    assert [one.symptom for one in findings] == [None, FindingCode.COMMON_FACTOR]
+
+
+def test_faults_that_are_told_apart_in_one_step_of_time(tmp_path: Path) -> None:
+    """Faults that spoil each other in the recurrence would all go without a fix."""
+    bugs = [("(1 - self.h[t]**2)", "(1 - self.h[t])"), ("carry = self.W.T @ da", "carry = self.W @ dh")]
+    found = find_by_tape(cell(tmp_path, *bugs), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.statement.line for one in found.faults] == [line_of(old) for old, _ in bugs]
+    assert all(one.edits for one in found.faults)
+
+
+def test_a_loop_in_the_wrong_order_is_turned_round(tmp_path: Path) -> None:
+    """The lines of a loop that runs from the first step to the last would be accused."""
+    old, new = "range(len(self.x), 0, -1)", "range(1, len(self.x) + 1)"
+    found = find_by_tape(cell(tmp_path, (old, new)), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.line == line_of(old)
+    assert finding.fix is not None
+    assert finding.fix.after == f"for t in reversed({new}):"
+
+
+@pytest.mark.parametrize("is_impure", [True, False])
+def test_what_is_written_into_is_copied_where_the_check_found_it_changed(tmp_path: Path, *, is_impure: bool) -> None:
+    """A backward that spoils its cotangents would get no fix, or one that nobody asked for."""
+    factory = cell(tmp_path, ("dc = dc + douts[t]", "dc += douts[t]"), source=VJP)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"x", "W", "c"}, is_impure=is_impure)
+    if not is_impure:
+        assert found is None
+        return
+    assert found is not None
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.code, finding.blocks) == (FindingCode.WRITES_INTO_CALLERS, ())
+    assert finding.line == line_of("dc = dc + douts[t]", VJP)
+    assert finding.fix is not None
+    assert "dc = dc.copy()" in finding.fix.after
+
+
+def test_the_cotangent_of_the_last_state_is_put_back(tmp_path: Path) -> None:
+    """That a backward begins with zeros in place of what it is handed would not be mended where it begins."""
+    factory = cell(tmp_path, ("dc = dlast\n", "dc = np.zeros_like(dlast)\n"), source=VJP)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"x", "W", "c"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.line == line_of("dc = dlast", VJP)
+    assert finding.fix is not None
+    assert finding.fix.after == "dc = dlast"
