@@ -207,7 +207,7 @@ class TapedRun:
                 seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
                 seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
         found = sweep(self.nodes, seeds, cut=cut, kept=kept)
-        return {index: g.reshape(len(g), self.nodes[index].size) for index, g in enumerate(found) if g is not None}
+        return {index: g.reshape(len(g), -1) for index, g in enumerate(found) if g is not None}
 
     def uses(self, projections: Mapping[str, Array]) -> dict[tuple[int, int], Array]:
         """The same by use: (m, size) by the consumer's index and the number of its input."""
@@ -220,7 +220,7 @@ class TapedRun:
         result: dict[tuple[int, int], Array] = {}
 
         def told(consumer: int, operand: int, part: Array) -> None:
-            result[consumer, operand] = part.reshape(len(part), self.nodes[consumer].inputs[operand].size)
+            result[consumer, operand] = part.reshape(len(part), -1)
 
         sweep(self.nodes, seeds, told)
         return result
