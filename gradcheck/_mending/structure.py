@@ -156,15 +156,22 @@ def _ranges(code: Code, call: ast.Call) -> Iterator[Edits]:
     start, end = span(call)
     if len(parts) == 3:
         first, last, step = parts
-        forms = [(f"{first} - 1", last, step), (f"{first} + 1", last, step), (first, f"{last} - 1", step),
-                 (first, f"{last} + 1", step), (first, "-1", step), (last, first, "1")]  # fmt: skip
+        forms = [(_by(first, -1), last, step), (_by(first, 1), last, step), (first, _by(last, -1), step),
+                 (first, _by(last, 1), step), (first, "-1", step), (last, first, "1")]  # fmt: skip
         yield from ((Edit(start, end, f"range({', '.join(form)})"),) for form in forms)
         return
     last = parts[-1] if parts else "0"
     low = parts[0] if len(parts) == 2 else "0"
-    for a, b in ((low, f"{last} + 1"), (low, f"{last} - 1"), ("0", last), ("1", last)):
+    for a, b in ((low, _by(last, 1)), (low, _by(last, -1)), ("0", last), ("1", last)):
         text = f"range({b})" if a == "0" else f"range({a}, {b})"
         yield (Edit(start, end, text),)
+
+
+def _by(text: str, one: int) -> str:
+    """One more or less: of a number the next."""
+    if text.isdigit():
+        return str(int(text) + one)
+    return f"{text} + 1" if one > 0 else f"{text} - 1"
 
 
 def _ends(code: Code, tree: ast.stmt) -> Iterator[Edits]:

@@ -45,6 +45,8 @@ _ITERATING = frozenset({zip, enumerate, list, tuple, iter, map, filter, reversed
 
 #: what hands back what was put into it
 _CONTAINERS = (list, dict, set, str, collections.deque)
+#: methods that take what they hand back out: it is read nowhere else afterwards
+_TAKE_OUT = frozenset({"pop", "popleft", "popitem"})
 
 
 class Caller(Ufuncs):
@@ -65,7 +67,7 @@ class Caller(Ufuncs):
             if function in _PLAIN:
                 return function(*args, **keywords)
             if function is next:
-                return self._taken(at, next(*args))
+                return self._taken(at, next(*args), "pass")
             if function in _ITERATING or function is builtins.sum:
                 args = tuple(self.rows(x) for x in args)
             if function is builtins.sum:
@@ -82,16 +84,17 @@ class Caller(Ufuncs):
             if isinstance(owner, np.ndarray):
                 return self.array_method(at, owner, function.__name__, args, keywords)
             if isinstance(owner, _CONTAINERS):
-                return self._taken(at, function(*args, **keywords))
+                op = "call" if function.__name__ in _TAKE_OUT else "pass"
+                return self._taken(at, function(*args, **keywords), op)
         if isinstance(function, np.ufunc):
             return self.ufunc(at, function, args, keywords)
         return self.library(at, function, args, keywords)
 
-    def _taken(self, at: At, out: Any) -> Any:
+    def _taken(self, at: At, out: Any, op: str) -> Any:
         """What a container or an iterator gave: that it was this one is told apart, as with an index."""
         self.tape.unnamed(out)
         if is_value(out):
-            self.tape.alias(out, at, "call")
+            self.tape.alias(out, at, op)
         return out
 
     def method(self, at: At, owner: Any, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -22,12 +22,12 @@ def sweep(
     cut: Collection[int] = (),
     kept: Collection[int] | None = None,
 ) -> list[Array | None]:
-    """The derivative with respect to each node, (m, *its shape), given those with respect to some.
+    """The derivative with respect to each node, (m, *its shape), given those with respect to some; None if m is 0.
 
     Nodes in `cut` count as given values: nothing is carried back beyond them. If some are `kept`, only those come back.
     """
     found: list[Array | None] = [None] * len(nodes)
-    if not seeds:
+    if not any(len(seed) for seed in seeds.values()):
         return found
     for index, seed in seeds.items():
         found[index] = np.asarray(seed, np.float64)

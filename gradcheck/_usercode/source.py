@@ -131,9 +131,12 @@ class Source:
         return self.segment(*span_of(node))
 
     def edited(self, edits: Sequence[Edit]) -> str:
-        """The text with these edits, which must not overlap; what they insert ends its lines as the file does."""
+        """The text with these edits, which must not overlap; what they insert ends its lines as the file does.
+
+        What several of them insert at one place stands there in their order.
+        """
         lines = list(self._with_ends)
-        for edit in sorted(edits, reverse=True):
+        for edit in sorted(edits, key=lambda one: one[:2])[::-1]:  # those of one place in their order
             (first, begin), (last, end) = edit.start, edit.end
             head, tail = lines[first - 1].encode()[:begin], lines[last - 1].encode()[end:]
             lines[first - 1 : last] = [head.decode() + edit.text.replace("\n", self.newline) + tail.decode()]

@@ -73,3 +73,79 @@ def test_cotangents_that_are_not_used_or_changed(tmp_path):
     assert ("cotangent unused", "dlast", 13) in signs
     assert ("writes into", "cotangent[0]", 15) in signs
     assert found.statements[0].line == 13
+
+
+def test_of_several_derivatives_only_the_last_is_read(tmp_path):
+    """If this failed, a gradient that is assigned in a loop in which it should be added up would have no sign."""
+    found, lines = located(tmp_path, ("dV += h.T @ dout", "dV = h.T @ dout"))
+    assert ("overwritten", "dV", lines[0]) in _signs(found)
+
+
+def test_what_is_read_in_every_round_is_not_overwritten(tmp_path):
+    """If this failed, every name of a loop in a backward that is right would be told to be overwritten."""
+    found, _ = located(tmp_path, ("dU += before.T @ dz", "dU += h.T @ dz"))
+    assert "overwritten" not in {one.kind for one in found.signs}
+
+
+EMBEDDING = """
+import numpy as np
+def loss(p, tokens):
+    return 0.5 * np.sum(np.tanh(p["E"][tokens] @ p["w"]) ** 2)
+def grads(p, tokens):
+    h = np.tanh(p["E"][tokens] @ p["w"])
+    da = h * (1 - h ** 2)
+    dE = np.zeros_like(p["E"])
+    dE[tokens] += np.outer(da, p["w"])
+    return {"E": dE, "w": p["E"][tokens].T @ da}
+"""
+
+
+def _embedded(folder, tokens, source=EMBEDDING):
+    made, rng = module(folder, source), np.random.default_rng(0)
+    p, tokens = {"E": rng.standard_normal((5, 3)), "w": rng.standard_normal(3)}, np.array(tokens)
+    target = gradcheck.Target(p, lambda: made.loss(p, tokens), lambda: made.grads(p, tokens))
+    return localise(tape_target(target, target.values()), ["E"])
+
+
+def test_an_index_that_repeats(tmp_path):
+    """If this failed, the classic mistake with embeddings would be one wrong line among others."""
+    assert ("repeated index", "dE[tokens]", 9) in _signs(_embedded(tmp_path, [1, 0, 1]))
+
+
+def test_an_index_that_does_not_repeat_or_is_assigned_to(tmp_path):
+    """If this failed, a right update through an index, or an assignment that is meant to, would be told."""
+    assert "repeated index" not in {one.kind for one in _embedded(tmp_path, [1, 0, 2]).signs}
+    assigned = EMBEDDING.replace("dE[tokens] +=", "dE[tokens] =")
+    assert "repeated index" not in {one.kind for one in _embedded(tmp_path, [1, 0, 1], assigned).signs}
+
+
+PRODUCT = """
+import numpy as np
+def forward(x, w):
+    return np.tanh(x * w), (x, w, np.tanh(x * w))
+def two(x, w, dz):
+    return dz * w, 2 * dz * x
+def named(**given):
+    return two(**given)
+def backward(dy, cache):
+    x, w, y = cache
+    dz = dy * (1 - y ** 2)
+    BODY
+"""
+
+
+def _names_without_effect(folder, body):
+    made, rng = module(folder, PRODUCT.replace("BODY", body)), np.random.default_rng(0)
+    inputs = {"x": rng.standard_normal(4), "w": rng.standard_normal(4)}
+    target = gradcheck.Target.from_vjp(made.forward, made.backward, inputs)
+    target.draw_cotangents(rng)
+    found = localise(tape_target(target, target.values()), ["w"])
+    return {one.name for one in found.signs if one.kind in ("never read", "no effect")}
+
+
+def test_what_is_used_under_another_name_has_an_effect(tmp_path):
+    """If this failed, a name beside the one that is read, or handed on with **, would be told to have no effect."""
+    assert _names_without_effect(tmp_path, "d, one = dz, 1; return dz * w, 2 * dz * x") == set()
+    assert _names_without_effect(tmp_path, "d, one = dz, 1; return named(x=x, w=w, dz=d)") == set()
+    assert _names_without_effect(tmp_path, "kept = {'dz': dz}; return two(x, w, **kept)") == set()
+    assert _names_without_effect(tmp_path, "d = dz * 2; return dz * w, 2 * dz * x") == {"d"}

@@ -10,64 +10,11 @@ import numpy as np
 import pytest
 
 import gradcheck
-from gradcheck._common.files import load
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.tape_findings import tape_findings
+from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck.report.codes import FindingCode
-
-HEAD = """\
-import numpy as np
-import gradcheck
-
-
-class Net:
-    def __init__(self, rng, D, H):
-        self.W, self.U = rng.standard_normal((H, H)) / 2, rng.standard_normal((H, D))
-
-    def forward(self, x):
-        self.x, self.h = x, [np.zeros(len(self.W))]
-        for xt in x:
-            self.h.append(np.tanh(self.W @ self.h[-1] + self.U @ xt))
-        return 0.5 * float(sum(np.sum(h**2) for h in self.h))
-
-    def backward(self):
-        dW, dU, carry = np.zeros_like(self.W), np.zeros_like(self.U), np.zeros(len(self.W))
-        for t in range(len(self.x), 0, -1):
-            dh = self.h[t] + carry
-            da = dh * (1 - self.h[t]**2)
-            dW += np.outer(da, self.h[t - 1])
-            dU += np.outer(da, self.x[t - 1])
-            carry = self.W.T @ da
-        return {"W": dW, "U": dU}
-
-
-@gradcheck.target
-def cell(rng, *, T=4, D=2, H=3):
-    net, x = Net(rng, D, H), rng.standard_normal((T, D))
-
-    def grads():
-        net.forward(x)
-        return net.backward()
-
-    return gradcheck.Target({"W": net.W, "U": net.U}, lambda: net.forward(x), grads)
-"""
-SIZES = {"T": 4, "D": 2, "H": 3}
-
-
-def cell(tmp_path: Path, *bugs: tuple[str, str]) -> Any:
-    """The factory of the network with these bugs, from a file of its own."""
-    text = HEAD
-    for old, new in bugs:
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    file = tmp_path / "cell.py"
-    file.write_text(text)
-    return load(file).cell
-
-
-def line_of(text: str) -> int:
-    """The line of the right file that has this text."""
-    return HEAD[: HEAD.index(text)].count("\n") + 1
+from tests.gradcheck._repair.spoiled import SIZES, VJP, cell, line_of
 
 
 @pytest.mark.parametrize(
@@ -151,3 +98,72 @@ def test_a_target_without_sizes_is_confirmed_at_other_parameters() -> None:
     (fault,) = found.faults
     assert fault.mend is not None
     assert "-" not in fault.mend.edits[0].text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [("da, self.x", "dh, self.x", 0.25), ("carry = self.W.T @ da", "carry = self.W @ da", 0.25)],
+)
+def test_a_factor_in_common_beside_a_fault(tmp_path: Path, old: str, new: str, value: float) -> None:
+    """Where everything is divided by the number of steps as well, the mistake beside it would not be found."""
+    scaled = ("dh = self.h[t] + carry", "dh = self.h[t] / len(self.x) + carry")
+    common = CommonFactor(value, "1/T", ("W",))
+    found = find_by_tape(cell(tmp_path, scaled, (old, new)), 0, SIZES, {"W", "U"}, common)
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [(one.statement.line, one.is_common) for one in found.faults] == [
+        (line_of(old), False),
+        (line_of(scaled[0]), True),
+    ]
+    findings = tape_findings(found, verified=True)
+    assert [one.symptom for one in findings] == [None, FindingCode.COMMON_FACTOR]
+
+
+def test_faults_that_are_told_apart_in_one_step_of_time(tmp_path: Path) -> None:
+    """Faults that spoil each other in the recurrence would all go without a fix."""
+    bugs = [("(1 - self.h[t]**2)", "(1 - self.h[t])"), ("carry = self.W.T @ da", "carry = self.W @ dh")]
+    found = find_by_tape(cell(tmp_path, *bugs), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.statement.line for one in found.faults] == [line_of(old) for old, _ in bugs]
+    assert all(one.edits for one in found.faults)
+
+
+def test_a_loop_in_the_wrong_order_is_turned_round(tmp_path: Path) -> None:
+    """The lines of a loop that runs from the first step to the last would be accused."""
+    old, new = "range(len(self.x), 0, -1)", "range(1, len(self.x) + 1)"
+    found = find_by_tape(cell(tmp_path, (old, new)), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.line == line_of(old)
+    assert finding.fix is not None
+    assert finding.fix.after == f"for t in reversed({new}):"
+
+
+@pytest.mark.parametrize("is_impure", [True, False])
+def test_what_is_written_into_is_copied_where_the_check_found_it_changed(tmp_path: Path, *, is_impure: bool) -> None:
+    """A backward that spoils its cotangents would get no fix, or one that nobody asked for."""
+    factory = cell(tmp_path, ("dc = dc + douts[t]", "dc += douts[t]"), source=VJP)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"x", "W", "c"}, is_impure=is_impure)
+    if not is_impure:
+        assert found is None
+        return
+    assert found is not None
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.code, finding.blocks) == (FindingCode.WRITES_INTO_CALLERS, ())
+    assert finding.line == line_of("dc = dc + douts[t]", VJP)
+    assert finding.fix is not None
+    assert "dc = dc.copy()" in finding.fix.after
+
+
+def test_the_cotangent_of_the_last_state_is_put_back(tmp_path: Path) -> None:
+    """That a backward begins with zeros in place of what it is handed would not be mended where it begins."""
+    factory = cell(tmp_path, ("dc = dlast\n", "dc = np.zeros_like(dlast)\n"), source=VJP)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"x", "W", "c"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.line == line_of("dc = dlast", VJP)
+    assert finding.fix is not None
+    assert finding.fix.after == "dc = dlast"

@@ -1,0 +1,46 @@
+"""What can be written at a statement: members of members, and arrays of truth values."""
+
+from __future__ import annotations
+
+from gradcheck._mending.atoms import Surroundings
+from gradcheck._mending.building import holes_of
+from tests.gradcheck._mending.pieces import suspect_of
+
+ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
+BODY = f"""{ZEROS}class Box:
+    pass
+
+outer, outer.inner, outer.flag = Box(), Box(), 1
+outer.inner.weight, outer.inner.steps, outer.saved = a * 2, [a * 3, a * 4], {{"gate": a * 5}}
+t = 1
+da = a * 1"""
+
+
+def _around(folder, body):
+    suspect = suspect_of(folder, body, "da = a")
+    return Surroundings(holes_of(suspect)[0])
+
+
+def test_members_of_members_can_be_written(tmp_path):
+    """If it fails, what a layer keeps in another object, or in a dictionary of its own, is never tried."""
+    found = {atom.text: atom for atom in _around(tmp_path, BODY).floats}
+    assert {"outer.inner.weight", "outer.saved['gate']"} <= set(found)
+    assert found["outer.inner.weight"].plain
+    assert found["outer.inner.weight"].shape == (2, 3)
+    assert "outer.inner" not in found
+
+
+def test_nearer_members_come_first(tmp_path):
+    """If it fails, what lies deep in objects is tried before the names at hand."""
+    texts = [atom.text for atom in _around(tmp_path, BODY + "\n").floats]
+    assert texts.index("a") < texts.index("b") < texts.index("outer.inner.weight")
+
+
+def test_conditions_are_arrays_of_truth_values_that_fit(tmp_path):
+    """If it fails, masks are not among the factors, or flags and numbers are."""
+    body = f"{ZEROS}keep, short, flag = a > 0, np.ones(7) > 0, True\nda = a * 1"
+    around = _around(tmp_path, body)
+    assert {"keep", "short"} <= {atom.text for atom in around.conditions}
+    assert "flag" not in {atom.text for atom in around.conditions}
+    assert "keep" in {atom.text for atom in around.conditions_fitting((2, 3))}
+    assert "short" not in {atom.text for atom in around.conditions_fitting((2, 3))}

@@ -1,0 +1,59 @@
+"""Larger edits of an expression: masks, other scales, factors that widen, derivatives of other functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradcheck._mending.larger import factors, formed_others, masks, other_scales
+from tests.gradcheck._mending.pieces import candidates, suspect_of
+
+ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
+
+
+def test_masks_and_their_opposites_are_factors(tmp_path):
+    """If it fails, the derivative of relu, of dropout or of a padded step without its mask gets no fix."""
+    body = f"{ZEROS}keep, column, scalar = a > 0, a[:, :1] > 0, 3\nother = np.ones(5) > 0\nda = a + b"
+    suspect = suspect_of(tmp_path, body, "da = a + b")
+    found = candidates(suspect, masks)
+    assert {"da = (a + b) * keep", "da = (a + b) * ~keep", "da = (a + b) * column", "da = a * keep + b"} <= set(found)
+    assert not [text for text in found if "other" in text or "scalar" in text]
+
+
+def test_a_number_that_scales_becomes_an_array(tmp_path):
+    """If it fails, a mean over all steps, in the place of each example's own length, gets no fix."""
+    body = f"{ZEROS}n, each, both = 3, np.ones((2, 1)), (b, a)\nother = np.ones(7)\nda = a / n + 2 * a"
+    suspect = suspect_of(tmp_path, body, "da = a / n")
+    found = candidates(suspect, other_scales)
+    assert {"da = a / each + 2 * a", "da = a / n + each * a", "da = a / b + 2 * a"} <= set(found)
+    assert not [text for text in found if "other" in text or text.startswith("da = each")]
+
+
+def test_a_tuple_of_arrays_is_no_number_that_scales(tmp_path):
+    """If it fails, the search ends with an error where a statement reads a tuple of arrays that are not of one shape."""
+    body = f"{ZEROS}both = (b, a)\nda = np.broadcast_arrays(*both)[1] * 2"
+    suspect = suspect_of(tmp_path, body, "da = np.broadcast")
+    assert isinstance(candidates(suspect, other_scales), list)
+
+
+def test_factors_widen_what_is_smaller(tmp_path):
+    """If it fails, a row that has to be spread over the batch by a factor gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}row = b * 2\nda = row", "da = row")
+    found = candidates(suspect, factors)
+    assert "da = a * row" in found
+    assert "da = row * b" in found
+    assert "da = row / b" in found
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "np.exp(z)", "np.exp(-z)", "1 - np.exp(-z)", "1 / z", "1 / (1 + np.exp(-z))", "2 * z", "1 / (2 * z)", "z > 0",
+        "np.sign(z)", "1 - z", "z ** 2", "z * (1 - z)", "1 - z ** 2",
+    ],
+)  # fmt: skip
+def test_derivatives_of_other_functions_are_formed(tmp_path, form):
+    """If it fails, a wrong derivative of exp, log, sqrt, softplus, relu, abs or a square gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}z, w = a * 2, a ** 2\nda = a * w", "da = a * w")
+    assert f"da = a * ({form})" in candidates(suspect, formed_others) or (
+        f"da = a * {form}" in candidates(suspect, formed_others)
+    )

@@ -1,0 +1,26 @@
+"""Small edits of an expression: one more or less, and operands that are left out."""
+
+from __future__ import annotations
+
+from gradcheck._mending.small import dropped, ones
+from tests.gradcheck._mending.pieces import candidates, suspect_of
+
+ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
+
+
+def test_one_is_added_and_taken_away(tmp_path):
+    """If it fails, a one that is missing in a derivative, as in 1 + log(x), gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da = a * (a - b)", "da = a")
+    found = candidates(suspect, ones)
+    assert {"da = a * (a - b) + 1", "da = a * (a - b) - 1", "da = a * (a - b + 1)", "da = (a + 1) * (a - b)"} <= set(
+        found
+    )
+    assert "da = a * (a + 1 - b)" not in found  # it is an operand of a difference, which is edited itself
+
+
+def test_what_is_left_of_a_difference_keeps_its_sign(tmp_path):
+    """If it fails, an operand too much before a minus cannot be left out without turning the sign of the rest."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da = a - b + a * b", "da = a")
+    found = candidates(suspect, dropped)
+    assert {"da = -b + a * b", "da = b + a * b", "da = a + a * b", "da = a - b", "da = a * b"} <= set(found)
+    assert "da = -(a * b)" not in found

@@ -1,0 +1,120 @@
+"""Edits of whole statements: the other end of a list, a sum in place, another index, a size afterwards, a copy."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradcheck._mending import mends
+from gradcheck._mending.structure import MOST_INDICES, left_out, structural
+from tests.gradcheck._mending.pieces import became, rewritten, run_of, suspect_of
+
+ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "expected"),
+    [
+        ("kept.pop(0)", {"kept.pop()", "kept.popleft()"}),
+        ("kept.pop()", {"kept.pop(0)", "kept.popleft()"}),
+        ("collections.deque(kept).popleft()", {"collections.deque(kept).pop()"}),
+    ],
+)
+def test_values_are_taken_from_the_other_end(tmp_path, old, expected):
+    """If it fails, steps that are read from the wrong end of a list or a deque get no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}kept = [row for row in a]\nrow = {old}\nda[0] = row", "row =")
+    found = set(became(suspect, structural(suspect)))
+    assert {f"row = {text}" for text in expected} <= found
+
+
+def test_values_are_put_at_the_other_end(tmp_path):
+    """If it fails, steps that are kept in the wrong order get no fix."""
+    suspect = suspect_of(
+        tmp_path, f"{ZEROS}kept = []\nfor row in a:\n    kept.append(row)\nda[0] = kept[0]", "kept.app"
+    )
+    assert {"kept.appendleft(row)", "kept.insert(0, row)"} <= set(became(suspect, structural(suspect)))
+
+
+def test_taking_from_the_other_end_mends(tmp_path):
+    """If it fails, the other end is offered and never found to be right."""
+    run = run_of(
+        tmp_path, f"{ZEROS}kept = [row for row in a]\nfor t in range(2):\n    row = kept.pop()\n    da[t] = row"
+    )
+    statement = next(one for one in run.statements if one.text.startswith("row ="))
+    found = mends(run, statement)
+    assert [one.gradients for one in found] == [("a",)]
+    assert found[0].edits[0].text == "kept.pop(0)"
+
+
+def test_a_name_that_is_bound_anew_is_added_to_in_place(tmp_path):
+    """If it fails, `row = row + x`, which leaves the array that row is a part of as it was, gets no fix."""
+    body = f"{ZEROS}for t in range(2):\n    row = da[t]\n    row = row + a[t]"
+    suspect = suspect_of(tmp_path, body, "row = row")
+    assert "row += a[t]" in became(suspect, structural(suspect))
+    found = mends(suspect.run, suspect.statement)
+    assert found
+    assert found[0].gradients == ("a",)
+
+
+def test_a_difference_is_taken_in_place_as_well(tmp_path):
+    """If it fails, `row = row - x` becomes `row += x`, or nothing."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}row = da[0]\nrow = row - a[0]\nother = row - a[1]", "row = row")
+    assert "row -= a[0]" in became(suspect, structural(suspect))
+    other = suspect_of(tmp_path, f"{ZEROS}row = da[0]\nother = row - a[1]", "other =")
+    assert "other -= a[1]" not in became(other, structural(other))
+
+
+def test_indices_of_other_reads_and_writes_are_tried(tmp_path):
+    """If it fails, a scatter through another index than its gather's gets no fix."""
+    body = f"{ZEROS}left, right = [0, 1], [1, 0]\nfor k in range(1):\n    rows = a[left]\n    da[right] += rows"
+    suspect = suspect_of(tmp_path, body, "da[right]")
+    found = became(suspect, structural(suspect))
+    assert "da[left] += rows" in found
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+
+
+def test_indices_of_names_that_the_function_lacks_are_not(tmp_path):
+    """If it fails, runs are spent on code that cannot run."""
+    many = "".join(f"x{k} = a[[{k % 2}, k]]\n" for k in range(20))
+    body = f"{ZEROS}k = 1\n{many}del x0\ndel x1\nda[[k, 0]] += a[[k, 0]]\nf = lambda q: b[q]"
+    suspect = suspect_of(tmp_path, body, "da[[k, 0]]")
+    found = [text for text in became(suspect, structural(suspect)) if text.startswith("da[")]
+    assert "da[[1, k]] += a[[k, 0]]" in found
+    inside = {text.partition("]] ")[0] for text in found}
+    assert len([text for text in inside if text.startswith("da[[")]) <= MOST_INDICES
+
+
+@pytest.mark.parametrize("statement", ["da += a * 2", "da[:] = a * 2"])
+def test_what_was_written_is_divided_by_a_size_afterwards(tmp_path, statement):
+    """If it fails, a mean that was forgotten gets no fix where it takes a statement of its own."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}n, flag, kept = 7, 1, [1, 2, 3]\n{statement}", statement)
+    found = [lines for lines in rewritten(suspect, structural(suspect)) if len(lines) == 2]
+    second = {lines[1] for lines in found}
+    assert all(lines[0].strip() == statement for lines in found)
+    assert {f"    da /= {size}" for size in ("len(da)", "da.shape[1]", "da.size", "n", "len(kept)")} <= second
+    assert "    da /= flag" not in second
+
+
+def test_statements_that_write_no_numbers_are_not_divided(tmp_path):
+    """If it fails, runs are spent on dividing lists and names that are no arrays."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}kept = [1, 2]\nda[0], db = a[0], b", "kept =")
+    assert not [lines for lines in rewritten(suspect, structural(suspect)) if len(lines) == 2]
+    suspect = suspect_of(tmp_path, f"{ZEROS}kept = [1, 2]\nda[0], db = a[0], b", "da[0], db")
+    assert not [lines for lines in rewritten(suspect, structural(suspect)) if len(lines) == 2]
+
+
+def test_a_statement_is_left_out(tmp_path):
+    """If it fails, a line too much gets no fix; or a loop is left out with all that stands in it."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da += a\nfor k in range(1):\n    da *= 2", "da *=")
+    assert became(suspect, left_out(suspect.tree)) == ["pass"]
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+    suspect = suspect_of(tmp_path, f"{ZEROS}for k in range(1):\n    da += a", "for k")
+    assert list(left_out(suspect.tree)) == []
+
+
+def test_a_loop_goes_one_round_further(tmp_path):
+    """If it fails, a round that is left out gets no fix, or one that reads `range(n, 1 - 1, -1)`."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}n = 2\nfor k in range(n, 1, -1):\n    da[k - 1] += a[k - 1]", "for k")
+    found = became(suspect, structural(suspect))
+    assert {f"for k in range({text}):" for text in ("n, 0, -1", "n, 2, -1", "n + 1, 1, -1", "n, -1, -1")} <= set(found)
+    found = mends(suspect.run, suspect.statement)
+    assert found[0].edits[0].text in ("range(n, 0, -1)", "0")

@@ -1,0 +1,72 @@
+"""Masks, indices, ranges and conditions, with which no gradient moves, beside the statements that the tape suspects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradcheck._localising import localise
+from gradcheck._repair.around_suspects import statements_around
+from gradcheck._repair.by_tape import find_by_tape
+from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
+
+#: the same with relu, whose mask has a name, an index that has one, and a condition
+MASKED = HEAD.replace("np.tanh(self.W @ self.h[-1] + self.U @ xt)", "np.maximum(self.W @ self.h[-1] + self.U @ xt, 0)")
+MASKED = MASKED.replace(
+    HEAD[HEAD.index("            dh = self") : HEAD.index("        return {")],
+    """\
+            keep = self.h[t] > 0
+            before = t - 1
+            da = (self.h[t] + carry) * keep
+            dW += np.outer(da, self.h[before])
+            if t > 0:
+                dU += np.outer(da, self.x[before])
+            carry = self.W.T @ da
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "suspect"),
+    [
+        ("keep = self.h[t] > 0", "keep = self.h[t] < 0", "da = "),
+        ("before = t - 1", "before = t - 2", "dW += "),
+        ("if t > 0:", "if t > 1:", "dU += "),
+        ("for t in range(len(self.x), 0, -1):", "for t in range(len(self.x), 1, -1):", "dU += "),
+    ],
+)
+def test_what_decides_is_found_beside_the_suspect(tmp_path: Path, old: str, new: str, suspect: str) -> None:
+    """A wrong mask, index, condition or range could not be mended: no gradient moves with it."""
+    factory = cell(tmp_path, (old, new), source=MASKED)
+    run, others = taped(factory)
+    wrong = [name for name, true in run.true_gradients.items() if abs(run.gradients[name] - true).max() > 1e-7]
+    suspects = localise(run, wrong, second=others[-1].run()).suspects
+    assert line_of(suspect, MASKED) in [one.line for one in suspects[:3]]
+    assert line_of(old, MASKED) not in [one.line for one in suspects]
+    assert line_of(old, MASKED) in [one.line for one in statements_around(run, suspects)]
+
+
+def test_statements_around_are_told_once_and_carry_no_derivative(tmp_path: Path) -> None:
+    """Edits of the same statements would be run again and again, or the time be spent where the tape has judged."""
+    run, _ = taped(cell(tmp_path, ("carry = self.W.T @ da", "carry = self.W @ da"), source=MASKED))
+    suspects = localise(run, ["W", "U"]).suspects
+    lines = [one.line for one in statements_around(run, suspects)]
+    assert len(set(lines)) == len(lines)
+    assert set(lines) <= {line_of(text, MASKED) for text in ("keep =", "before =", "if t", "for t", "dW, dU, carry")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("keep = self.h[t] > 0", "keep = self.h[t - 1] > 0"),
+        ("keep = self.h[t] > 0", "keep = self.h[t] < 0"),
+        ("for t in range(len(self.x), 0, -1):", "for t in range(len(self.x), 1, -1):"),
+    ],
+)
+def test_it_is_mended(tmp_path: Path, old: str, new: str) -> None:
+    """The gradient would be told to be wrong, and no fix be offered."""
+    found = find_by_tape(cell(tmp_path, (old, new), source=MASKED), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.statement.line for one in found.faults if one.edits] == [line_of(old, MASKED)]

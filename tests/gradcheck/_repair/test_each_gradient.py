@@ -1,0 +1,112 @@
+"""Several faults: each wrong gradient by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradcheck._localising import localise
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
+from gradcheck._tape import tape_target
+from gradcheck._targets.target import Target
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._tape.programs import module
+
+NAMES = "abcdefgh"
+VALUE = " + ".join(f'p["{name}"] * np.cos({k} * xt)' for k, name in enumerate(NAMES))
+#: a sum of eight terms over time, with a parameter each
+EIGHT = f"""\
+import numpy as np
+import gradcheck
+
+
+def loss(p, x):
+    total = 0.0
+    for xt in x:
+        y = {VALUE}
+        total += 0.5 * np.sum(y**2)
+    return total
+
+
+def grads(p, x):
+    {"; ".join(f'd{name} = np.zeros_like(p["{name}"])' for name in NAMES)}
+    for xt in x:
+        dy = {VALUE}
+{"".join(f"        d{name} += dy * np.cos({k} * xt)" + chr(10) for k, name in enumerate(NAMES))}
+    return {{{", ".join(f'"{name}": d{name}' for name in NAMES)}}}
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    p, x = {{name: rng.standard_normal(H) for name in "{NAMES}"}}, rng.standard_normal((T, H))
+    return gradcheck.Target(p, lambda: loss(p, x), lambda: grads(p, x))
+"""
+
+
+def test_eight_faults_are_told_one_by_one(tmp_path: Path) -> None:
+    """Where all gradients are wrong, each for a reason of its own, none would be mended, or the return be accused."""
+    bugs = [(f"d{name} += dy", f"d{name} = dy") for name in NAMES]
+    found = find_by_tape(cell(tmp_path, *bugs, source=EIGHT), 0, {"T": 4, "H": 3}, set(NAMES))
+    assert found is not None
+    assert found.still_wrong == ()
+    told = {fault.gradients: fault.statement.line for fault in found.faults}
+    assert told == {(name,): line_of(f"d{name} += dy", EIGHT) for name in NAMES}
+    assert len(found.faults) == 8
+    assert all([edit.text.strip() for edit in fault.edits] == ["+="] for fault in found.faults)
+
+
+def test_each_gradient_has_suspects_of_its_own(tmp_path: Path) -> None:
+    """The statement that returns all gradients, or the forward, would be accused of what spoils one of them."""
+    factory = cell(tmp_path, ("carry = self.W.T @ da", "carry = self.W @ da"))
+    run, others = taped(factory)
+    second = others[-1].run()
+    found = suspects_of_each(run, {"W", "U"}, second)
+    lines = {name: {one.line for one in suspects} for name, suspects in found.items()}
+    assert {name: line_of("carry = self.W.T") in of_one for name, of_one in lines.items()} == {"W": True, "U": True}
+    backward = range(line_of("def backward"), line_of('return {"W"'))
+    assert all(line in backward for of_one in lines.values() for line in of_one)
+    everything = localise(run, ["U", "W"], second=second, only=["U"]).alone
+    apart = {one.line for one in everything} - lines["U"]
+    assert {line_of('return {"W"'), line_of("self.x, self.h = ")} <= apart
+    assert any(hands_on(one) and one.line == line_of('return {"W"') for one in everything)
+
+
+def test_each_of_several_is_mended_by_an_edit_of_its_own(tmp_path: Path) -> None:
+    """One fault would claim what another one spoils, or a statement be edited whose gradients are right already."""
+    run, others = taped(cell(tmp_path, *[(f"d{name} += dy", f"d{name} = dy") for name in "bd"], source=EIGHT))
+    suspects = suspects_of_each(run, {"b", "d"}, others[-1].run())
+    found = mends_of_several(run, suspects, [point.run for point in others])
+    assert [(one.statement.line, one.gradients) for one in found] == [
+        (line_of("db += dy", EIGHT), ("b",)),
+        (line_of("dd += dy", EIGHT), ("d",)),
+    ]
+
+
+BOTH = """
+import numpy as np
+
+def both(p):
+    kept = p["w"] * p["v"]
+    y = np.sin(kept)
+    dw = SIGN * np.cos(kept) * p["v"] * y
+    dv = np.cos(kept) * p["w"] * y
+    return 0.5 * np.sum(y ** 2), {"w": dw, "v": dv}
+"""
+
+
+@pytest.mark.parametrize("sign", ["-", "0.5 *"])
+def test_a_function_that_returns_both_can_be_at_fault_where_the_loss_does_not_depend_on_it(
+    tmp_path: Path, sign: str
+) -> None:
+    """The gradients of a function that returns the loss as well would count as forward, and nobody be at fault."""
+    made = module(tmp_path, BOTH.replace("SIGN *", sign))
+    values = {"w": np.array([0.3, -0.7]), "v": np.array([1.1, 0.4])}
+    target = Target.from_function(made.both, values)
+    run = tape_target(target, target.values())
+    found = localise(run, ["w"])
+    kept = without_forward(run, found)
+    assert 7 in [one.line for one in kept.alone]
+    assert not {5, 6} & {one.line for one in kept.suspects}

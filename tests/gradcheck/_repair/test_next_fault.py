@@ -1,0 +1,93 @@
+"""The next of several faults: what speaks for itself first, then the smallest edit, then what cannot be mended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.next_fault import next_faults, unmended_faults, write_into_callers
+from gradcheck.report.codes import FindingCode
+from tests.gradcheck._repair.spoiled import EMBEDDING, HEAD, VJP, cell, line_of, taped
+
+
+def faults_of(folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> tuple[Found, list[Mended], list[Mended]]:
+    """What is found; the next faults; and what would be told if there were none."""
+    run, others = taped(cell(folder, *bugs, source=source))
+    wrong = {name for name, true in run.true_gradients.items() if abs(run.gradients[name] - true).max() > 1e-7}
+    found = Found()
+    return found, next_faults(found, run, wrong, others), unmended_faults(found, run, wrong, others)
+
+
+def told(faults: list[Mended]) -> list[tuple[FindingCode | None, int, list[str]]]:
+    """The code of each, its line, and the texts of its edits."""
+    return [
+        (one.code, one.statement.line, [edit.text.strip() for edit in one.mend.edits] if one.mend else [])
+        for one in faults
+    ]
+
+
+def test_a_loop_in_the_wrong_order_is_told_as_that(tmp_path: Path) -> None:
+    """The statements in the loop would be edited until they make up for the order."""
+    bugs = [("reversed(range(len(x)))", "range(len(x))"), ("dc = dc + douts[t]", "c, dc = cs[t], dc + douts[t]")]
+    _, (fault,), _ = faults_of(tmp_path, *bugs, source=VJP)
+    assert told([fault]) == [(FindingCode.WRONG_ORDER, line_of("for t in reversed", VJP), ["reversed(range(len(x)))"])]
+    assert fault.mend is not None
+    assert fault.mend.remaining == ()
+
+
+def test_an_index_that_repeats_is_told_as_that(tmp_path: Path) -> None:
+    """A sum through an index that names a row twice would be called a wrong line, without its reason."""
+    add = 'np.add.at(dE, chosen, da * p["w"])'
+    _, faults, _ = faults_of(tmp_path, (add, 'dE[chosen] += da * p["w"]'), source=EMBEDDING)
+    assert told(faults) == [(FindingCode.INDEX_REPEATS, line_of(add, EMBEDDING), [add])]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "copied"),
+    [("dc = dc + douts[t]", "dc += douts[t]", "dc"), ("dc = dc + douts[t]", "douts[t] += dc; dc = douts[t]", "douts")],
+)
+def test_a_cotangent_that_is_written_into_gets_a_copy(tmp_path: Path, old: str, new: str, copied: str) -> None:
+    """A backward that spoils what it was handed would get no fix, since all its gradients are right."""
+    run, others = taped(cell(tmp_path, (old, new), source=VJP))
+    fault = write_into_callers(run, others)
+    assert fault is not None
+    assert told([fault]) == [
+        (FindingCode.WRITES_INTO_CALLERS, line_of(old, VJP), [f"{copied} = {copied}.copy()"]),
+    ]
+    assert fault.gradients == ()
+
+
+def test_writes_into_own_arrays_need_no_copy(tmp_path: Path) -> None:
+    """Right code would get copies that it does not need."""
+    run, others = taped(cell(tmp_path, source=VJP))
+    assert write_into_callers(run, others) is None
+
+
+def test_the_smallest_of_several_edits_is_taken(tmp_path: Path) -> None:
+    """An edit elsewhere that makes up for the mistake would be shown in its place, because it was looked at first."""
+    old, new = "da = dh * (1 - self.h[t]**2)", "da = dh * (1 - self.h[t])"
+    found, (fault,), _ = faults_of(tmp_path, (old, new))
+    assert told([fault]) == [(None, line_of(old), ["self.h[t]**2"])]
+    assert found.localisation is found.last
+    assert found.last is not None
+    assert len(found.last.alone) > 1
+
+
+def test_a_cotangent_that_is_left_aside_is_told(tmp_path: Path) -> None:
+    """That what was handed over does not matter would not be told where no edit mends the line."""
+    _, _, unmended = faults_of(tmp_path, ("dc = dlast", "dc = 0.0"), source=VJP)
+    first = unmended[0]
+    assert (first.code, first.name) == (FindingCode.COTANGENT_UNUSED, "dlast")
+    assert first.statement.line == line_of("douts, dlast =", VJP)
+    assert set(first.gradients) == {"x", "W", "c"}
+    assert all(one.mend is None for one in unmended)
+
+
+def test_faults_without_an_edit_are_told_by_what_each_spoils(tmp_path: Path) -> None:
+    """The line that gathers all gradients would be accused, since it alone could make all of them right."""
+    bugs = [(f"d{name} += np.outer", f"d{name} = np.outer") for name in "WU"]
+    _, _, unmended = faults_of(tmp_path, *bugs)
+    lines = {(name,): line_of(f"d{name} += np.outer") for name in "WU"}
+    assert {one.gradients: one.statement.line for one in unmended} == lines

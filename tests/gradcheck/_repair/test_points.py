@@ -1,0 +1,83 @@
+"""Where a backward is taped: sizes, seeds, values of the parameters, and a factor taken out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradcheck._common.errors import TargetError
+from gradcheck._repair.points import Point, points_of, points_of_one_step
+from gradcheck._symptoms.common_factor import CommonFactor
+from gradcheck._targets.target import Target
+from tests.gradcheck._repair.spoiled import SIZES, cell
+
+
+def a_target(w: np.ndarray) -> Target:
+    """A sum of squares."""
+    return Target({"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": 2 * w})
+
+
+def sizes_of(point: Point) -> tuple[int, int, int]:
+    """The time steps, inputs and units of the network at a point."""
+    run = point.run()
+    steps = max(node.execution for node in run.nodes if node.op == "tanh" and node.index < run.boundary) + 1
+    return steps, *run.base["U"].shape[::-1]
+
+
+def test_a_single_target_is_confirmed_at_other_values() -> None:
+    """Edits that fit one point by chance would be offered."""
+    w = np.array([0.3, -0.7])
+    (points,) = points_of(a_target(w), 0, {}, CommonFactor(2.0, "2", ("w",)))
+    runs = [point.run() for point in points]
+    np.testing.assert_array_equal(runs[0].base["w"], w)
+    assert len({run.base["w"].tobytes() for run in runs}) == 3
+    np.testing.assert_array_equal(w, [0.3, -0.7])
+    for run in runs:
+        np.testing.assert_allclose(run.true_gradients["w"], 2 * run.gradients["w"])
+
+
+def test_small_sizes_then_the_defaults_then_those_that_fail(tmp_path: Path) -> None:
+    """Faults would be looked for at sizes where they cannot be seen, or edits be confirmed at the same sizes only."""
+    found = list(points_of(cell(tmp_path), 3, {"T": 6, "D": 2, "H": 3}))
+    assert [sizes_of(points[0]) for points in found] == [(4, 2, 3), (6, 2, 3)]
+    for points in found:
+        assert sizes_of(points[1]) == (4, 2, 3)
+        assert sizes_of(points[2]) == sizes_of(points[0])
+        assert [point.seed for point in points] == [3, 4, 5]
+    first, _, again = (point.run() for point in found[0])
+    assert not np.allclose(first.base["W"], again.base["W"])
+
+
+def test_a_factor_is_that_of_the_sizes_at_the_point(tmp_path: Path) -> None:
+    """At another number of steps a mean over time would be taken for a mistake, or a mistake for the mean."""
+    factory = cell(tmp_path)
+    found = list(points_of(factory, 0, {"T": 6, "D": 2, "H": 3}, CommonFactor(0.25, "1/T", ("W",))))
+    assert [[point.factor for point in points] for points in found] == [[1 / 4, 1 / 4, 1 / 4], [1 / 6, 1 / 4, 1 / 6]]
+    run = found[1][0].run()
+    np.testing.assert_allclose(run.true_gradients["W"], run.gradients["W"] / 6)
+
+
+def test_one_step_of_time_is_found_by_what_the_backward_computes(tmp_path: Path) -> None:
+    """Faults that meet in several steps would be looked at with one unit or one input in the place of one step."""
+    points = points_of_one_step(cell(tmp_path), 0, SIZES, None)
+    assert points is not None
+    assert [sizes_of(point) for point in points] == [(1, 2, 3)] * 3
+    assert len({point.seed for point in points}) == 3
+
+
+def test_there_may_be_no_shorter_size(tmp_path: Path) -> None:
+    """Sizes that the user has pinned would be changed, or the same sizes be looked at again."""
+    factory = cell(tmp_path)
+    assert points_of_one_step(factory.with_sizes(**SIZES), 0, SIZES, None) is None
+    assert points_of_one_step(factory, 0, {"T": 1, "D": 1, "H": 1}, None) is None
+
+
+def test_code_that_cannot_be_run_has_no_run(tmp_path: Path) -> None:
+    """A point at which the user's code raises would end the search with an error."""
+    factory = cell(tmp_path, ("self.h[t - 1])", "self.h[t + 9])"))
+    point = next(points_of(factory, 0, SIZES))[0]
+    assert point.run_or_none() is None
+    with pytest.raises(TargetError):
+        point.run()
