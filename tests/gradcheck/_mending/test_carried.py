@@ -77,6 +77,9 @@ def test_names_that_are_bound_before_the_loop_or_of_another_shape_are_not_carrie
     suspect = suspect_of(run_of(made), "dh =")
     names = {edits[0].text.partition(" ")[0] for edits in carried(suspect)}
     assert "dstate" not in names
+    grown = suspect_of(run_of(module(tmp_path, NET)), "dU +=")
+    texts = {edits[1].text for edits in carried(grown) if edits[0].text.startswith("dstate")}
+    assert texts == {"da + dstate", "before + dstate"}
     assert "dU" not in names
     assert names == {"dh", "da"}  # `before` has its value already when the statement runs first
 

@@ -12,39 +12,9 @@ from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
 from gradcheck._tape import tape_target
 from gradcheck._targets.target import Target
+from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 from tests.gradcheck._tape.programs import module
-
-NAMES = "abcdefgh"
-VALUE = " + ".join(f'p["{name}"] * np.cos({k} * xt)' for k, name in enumerate(NAMES))
-#: a sum of eight terms over time, with a parameter each
-EIGHT = f"""\
-import numpy as np
-import gradcheck
-
-
-def loss(p, x):
-    total = 0.0
-    for xt in x:
-        y = {VALUE}
-        total += 0.5 * np.sum(y**2)
-    return total
-
-
-def grads(p, x):
-    {"; ".join(f'd{name} = np.zeros_like(p["{name}"])' for name in NAMES)}
-    for xt in x:
-        dy = {VALUE}
-{"".join(f"        d{name} += dy * np.cos({k} * xt)" + chr(10) for k, name in enumerate(NAMES))}
-    return {{{", ".join(f'"{name}": d{name}' for name in NAMES)}}}
-
-
-@gradcheck.target
-def cell(rng, *, T=4, H=3):
-    p, x = {{name: rng.standard_normal(H) for name in "{NAMES}"}}, rng.standard_normal((T, H))
-    return gradcheck.Target(p, lambda: loss(p, x), lambda: grads(p, x))
-"""
-
 
 def test_eight_faults_are_told_one_by_one(tmp_path: Path) -> None:
     """Where all gradients are wrong, each for a reason of its own, none would be mended, or the return be accused."""
@@ -71,6 +41,8 @@ def test_each_gradient_has_suspects_of_its_own(tmp_path: Path) -> None:
     everything = localise(run, ["U", "W"], second=second, only=["U"]).alone
     apart = {one.line for one in everything} - lines["U"]
     assert {line_of('return {"W"'), line_of("self.x, self.h = ")} <= apart
+    left = without_forward(run, localise(run, ["U", "W"], second=second, only=["U"])).alone
+    assert line_of("self.x, self.h = ") not in [one.line for one in left]
     assert any(hands_on(one) and one.line == line_of('return {"W"') for one in everything)
 
 

@@ -55,6 +55,13 @@ def test_an_edit_is_told_of_the_text_as_it_was(before: list[Edit], later: Edit, 
     assert moved_back(later, before) == told
 
 
+def test_what_is_inserted_at_one_place_stands_there_in_turn() -> None:
+    """Lines that two faults need before the same statement would come in the order of the alphabet."""
+    first, second = Edit((1, 0), (1, 0), "z = 0\n"), Edit((1, 0), (1, 0), "y = z\n")
+    assert apply_edits(TEXT, [first, second]) == "z = 0\ny = z\n" + TEXT
+    assert apply_edits(TEXT, [Edit((2, 0), (2, 0), "x = 1\n"), first, second]).startswith("z = 0\ny = z\na")
+
+
 LINE = st.text(alphabet="abé =", max_size=6)
 
 

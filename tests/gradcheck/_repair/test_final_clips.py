@@ -54,6 +54,7 @@ def test_a_clip_of_finished_gradients_is_taken_out(tmp_path: Path, kind: str) ->
         (RETURN, "        dW, dU = np.clip(dW, -99, 99), np.clip(dU, -99, 99)\n" + RETURN),
         ("dh = self.h[t] + carry", "dh = np.clip(self.h[t] + carry, -0.2, 0.2)"),
         (RETURN, "        dW, dU = dW * 0.5, dU * 0.5\n" + RETURN),
+        (RETURN, "        dW, dU = dW * self.W[0, 0], dU * self.W[0, 0]\n" + RETURN),
         (RETURN, RETURN),
     ],
 )

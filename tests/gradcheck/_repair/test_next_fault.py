@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gradcheck._repair.found import Found, Mended
-from gradcheck._repair.next_fault import next_faults, unmended_faults, write_into_callers
+from gradcheck._repair.next_fault import MOST_TOLD, next_faults, unmended_faults, write_into_callers
 from gradcheck.report.codes import FindingCode
+from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.spoiled import EMBEDDING, HEAD, VJP, cell, line_of, taped
 
 
@@ -87,7 +88,11 @@ def test_a_cotangent_that_is_left_aside_is_told(tmp_path: Path) -> None:
 
 def test_faults_without_an_edit_are_told_by_what_each_spoils(tmp_path: Path) -> None:
     """The line that gathers all gradients would be accused, since it alone could make all of them right."""
-    bugs = [(f"d{name} += np.outer", f"d{name} = np.outer") for name in "WU"]
-    _, _, unmended = faults_of(tmp_path, *bugs)
-    lines = {(name,): line_of(f"d{name} += np.outer") for name in "WU"}
-    assert {one.gradients: one.statement.line for one in unmended} == lines
+    bugs = [(f"d{name} += dy", f"d{name} = dy") for name in NAMES[1:]]
+    found, _, unmended = faults_of(tmp_path, *bugs, source=EIGHT)
+    assert found.last is not None
+    assert [one.line for one in found.last.alone] == [line_of("return {", EIGHT)]
+    lines = {(name,): line_of(f"d{name} += dy", EIGHT) for name in NAMES[1:]}
+    told = {one.gradients: one.statement.line for one in unmended}
+    assert told == {name: lines[name] for name in told}
+    assert len(told) == MOST_TOLD

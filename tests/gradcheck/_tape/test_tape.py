@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from gradcheck._tape import tape_target
+from gradcheck._tape.tape import NOWHERE, Tape
+from gradcheck._tape.writes import store_item
 from tests.gradcheck._tape.programs import draw, module, target_of
 
 #: what is read at each step of both directions goes into one buffer, of which a half is turned round
@@ -57,6 +59,24 @@ def test_rows_at_once_are_those_one_by_one(both_ways):
         assert set(alone) == set(together)
         for index, found in alone.items():
             np.testing.assert_allclose(together[index][row : row + 1], found, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("index", [np.s_[1:, ::-1], np.s_[0], np.s_[:, 1]])
+def test_what_is_left_of_the_memory_in_any_order_of_the_rows(index):
+    """If it fails, rows that come back transposed are emptied in each other's places."""
+    tape = Tape(10**6)
+    target, value = draw(2, 3), draw(*np.zeros((2, 3))[index].shape, seed=1)
+    tape.leaf(target, None)
+    tape.leaf(value, None)
+    store_item(tape, NOWHERE, target, index, value)
+    node = tape.stores[-1][0]
+    g = np.random.default_rng(0).standard_normal((3, 2, 3))
+    assert len(node.pulls) == 2
+    for pull in node.pulls:
+        np.testing.assert_array_equal(pull(np.asfortranarray(g.reshape(3, 6))), pull(g.copy()))
+    left = g.copy()
+    left[(slice(None), *(index if isinstance(index, tuple) else (index,)))] = 0
+    np.testing.assert_array_equal(node.pulls[0](np.asfortranarray(g.reshape(3, 6))).reshape(3, 2, 3), left)
 
 
 def test_they_are_what_an_override_does(both_ways):
