@@ -29,7 +29,7 @@ def test_a_number_that_scales_becomes_an_array(tmp_path):
 
 
 def test_a_tuple_of_arrays_is_no_number_that_scales(tmp_path):
-    """If it fails, the search ends with an error where a statement reads a tuple of arrays that are not of one shape."""
+    """If it fails, the search ends with an error where a statement reads a tuple of arrays of several shapes."""
     body = f"{ZEROS}both = (b, a)\nda = np.broadcast_arrays(*both)[1] * 2"
     suspect = suspect_of(tmp_path, body, "da = np.broadcast")
     assert isinstance(candidates(suspect, other_scales), list)

@@ -16,6 +16,7 @@ from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 from tests.gradcheck._tape.programs import module
 
+
 def test_eight_faults_are_told_one_by_one(tmp_path: Path) -> None:
     """Where all gradients are wrong, each for a reason of its own, none would be mended, or the return be accused."""
     bugs = [(f"d{name} += dy", f"d{name} = dy") for name in NAMES]

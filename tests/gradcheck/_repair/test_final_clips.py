@@ -59,7 +59,7 @@ def test_a_clip_of_finished_gradients_is_taken_out(tmp_path: Path, kind: str) ->
     ],
 )
 def test_nothing_else_is_such_a_clip(tmp_path: Path, old: str, new: str) -> None:
-    """A clip that clips nothing, one within the recurrence, or a factor would be left where it is as if it were meant."""
+    """A clip that clips nothing, one within the recurrence, or a factor would be left as if it were meant."""
     run, others = taped(cell(tmp_path, (old, new)))
     assert mend_of_final_clip(run, others) is None
 

@@ -52,7 +52,8 @@ def test_other_values_can_stand_in_their_place(name, tmp_path):
     program = PROGRAM.replace("def loss(p):", "def taken(p):").replace("TAKEN", TAKEN[name])
     program = program.replace("np.tanh(row) * (t + 1)", "row * (t + 1)").replace("total = 0.0", "total = np.zeros(3)")
     program = program.replace("np.sum(row", "(row")
-    program += "\ndef loss(p):\n    return np.sum(p['a'] ** 2)\n\ndef grads(p):\n    return {'a': taken(p) * np.ones((2, 1))}\n"
+    program += "\ndef loss(p):\n    return np.sum(p['a'] ** 2)\n"
+    program += "\ndef grads(p):\n    return {'a': taken(p) * np.ones((2, 1))}\n"
     target = target_of(module(tmp_path, program), a=draw(2, 3))
     run = tape_target(target, target.values())
     first = next(node for node in run.nodes if node.place is not None and node.place.text == TAKEN[name])

@@ -120,7 +120,7 @@ INDICES = {
 
 @pytest.mark.parametrize("write", INDICES)
 def test_writes_through_indices_that_repeat_are_marked(write, tmp_path):
-    """If it fails, the classic mistake with embeddings is not seen, or a right sum through an index is told to be it."""
+    """If it fails, the classic mistake with embeddings is not seen, or a right sum is told to be it."""
     made = module(
         tmp_path,
         f"""
