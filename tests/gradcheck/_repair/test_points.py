@@ -42,19 +42,31 @@ def test_small_sizes_then_the_defaults_then_those_that_fail(tmp_path: Path) -> N
     """Faults would be looked for at sizes where they cannot be seen, or edits be confirmed at the same sizes only."""
     found = list(points_of(cell(tmp_path), 3, {"T": 6, "D": 2, "H": 3}))
     assert [sizes_of(points[0]) for points in found] == [(4, 2, 3), (6, 2, 3)]
+    assert [sizes_of(points[1]) for points in found] == [(5, 3, 4), (7, 3, 4)]
     for points in found:
-        assert sizes_of(points[1]) == (4, 2, 3)
         assert sizes_of(points[2]) == sizes_of(points[0])
         assert [point.seed for point in points] == [3, 4, 5]
     first, _, again = (point.run() for point in found[0])
     assert not np.allclose(first.base["W"], again.base["W"])
 
 
+def test_pinned_sizes_stay(tmp_path: Path) -> None:
+    """Code would be run at sizes that the user has ruled out."""
+    points = next(points_of(cell(tmp_path).with_sizes(D=2), 0, SIZES))
+    assert sizes_of(points[1])[1] == 2
+
+
+def test_code_that_does_not_run_at_other_sizes_is_confirmed_at_its_own(tmp_path: Path) -> None:
+    """Code that is made for one number of steps would get no edit."""
+    factory = cell(tmp_path, ("net, x = Net(rng, D, H)", "net, x = [Net(rng, D, H)][T - 4]"))
+    assert sizes_of(next(points_of(factory, 0, SIZES))[1]) == (4, 2, 3)
+
+
 def test_a_factor_is_that_of_the_sizes_at_the_point(tmp_path: Path) -> None:
     """At another number of steps a mean over time would be taken for a mistake, or a mistake for the mean."""
     factory = cell(tmp_path)
     found = list(points_of(factory, 0, {"T": 6, "D": 2, "H": 3}, CommonFactor(0.25, "1/T", ("W",))))
-    assert [[point.factor for point in points] for points in found] == [[1 / 4, 1 / 4, 1 / 4], [1 / 6, 1 / 4, 1 / 6]]
+    assert [[point.factor for point in points] for points in found] == [[1 / 4, 1 / 5, 1 / 4], [1 / 6, 1 / 7, 1 / 6]]
     run = found[1][0].run()
     np.testing.assert_allclose(run.true_gradients["W"], run.gradients["W"] / 6)
 
