@@ -107,14 +107,14 @@ class _Search:
             return False
 
     def better_by_one_step(self, points: Sequence[Point], short: Sequence[Point] | None, found: Found) -> Found:
-        """What is found if one starts with one time step, if that mends more: there faults do not meet."""
+        """What is found if one starts with one time step, if more is right then: there faults do not meet."""
         other = Found()
         if short is None or not self.finds(short, other, is_short=True) or not other.edits:
             return found
         other.faults = [fault for fault in other.faults if fault.edits]
         other.stages = []
         is_better = self.finds(points, other) and len(other.still_wrong) < len(found.still_wrong)
-        return other if is_better or other.mended > found.mended else found
+        return other if is_better else found
 
     def _goes_on(self, points: Sequence[Point], found: Found, is_short: bool) -> bool:
         for _ in range(MOST_ROUNDS):
