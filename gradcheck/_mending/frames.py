@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dis
+import itertools
 import operator
 import types
 from collections.abc import Callable, Collection, Mapping
@@ -31,6 +32,9 @@ _IN_PLACE_METHODS = frozenset(
 _BUILTINS = frozenset(
     {len, range, reversed, list, tuple, zip, sum, min, max, abs, float, int, enumerate, bool, round, sorted}
 )
+#: calculations between two looks at the clock
+BETWEEN_LOOKS = 64
+_CALCULATIONS = itertools.count(1)
 #: a larger result is no part of anybody's gradient
 _LARGEST = 10_000_000
 
@@ -92,7 +96,8 @@ class Frame:
         return self._calculated(node, self._new) if found is None else found
 
     def _calculated(self, node: ast.expr, of: Callable[[ast.expr], Any]) -> Any:
-        look()
+        if next(_CALCULATIONS) % BETWEEN_LOOKS == 0:
+            look()
         method: Callable[..., Any] = _METHODS.get(type(node), Frame._whole)
         try:
             return method(self, node, of)

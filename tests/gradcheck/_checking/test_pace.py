@@ -15,7 +15,7 @@ import gradcheck
 from gradcheck import Report, Target, TargetError, check
 from gradcheck._checking.pace import Pace
 from gradcheck._common import clock
-from gradcheck._repair import by_tape, explain
+from gradcheck._repair import explain, next_fault
 from tests.gradcheck._checking.small_nets import network, squares
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(stage: str, monkeyp
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(by_tape, stage, interrupted)
+    monkeypatch.setattr(next_fault, stage, interrupted)
     monkeypatch.setattr(explain, "_explain_by_trace", lambda _: pytest.fail("the search went on"))
     empty = np.empty
     report = check(network())
