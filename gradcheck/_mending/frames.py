@@ -29,6 +29,11 @@ _IN_PLACE = frozenset({"copyto", "put", "place", "putmask", "put_along_axis", "f
 _IN_PLACE_METHODS = frozenset(
     {"fill", "put", "itemset", "sort", "partition", "resize", "byteswap", "setflags", "setfield"}
 )
+#: names of methods and functions that change or show something
+_EFFECTS = frozenset(
+    {"append", "appendleft", "extend", "insert", "pop", "popleft", "remove", "clear", "update", "setdefault", "add"}
+    | {"discard", "write", "print", "open", "setattr", "delattr", "seed", "exec", "next"}
+)
 _BUILTINS = frozenset(
     {len, range, reversed, list, tuple, zip, sum, min, max, abs, float, int, enumerate, bool, round, sorted}
 )
@@ -211,5 +216,7 @@ def _is_numpys(function: Any) -> bool:
 
 @lru_cache(maxsize=512)
 def _is_pure_code(code: types.CodeType) -> bool:
+    if not (_EFFECTS | _IN_PLACE | _IN_PLACE_METHODS).isdisjoint(code.co_names):
+        return False
     nested = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return not any(one.opname in _WRITING for one in dis.get_instructions(code)) and all(map(_is_pure_code, nested))

@@ -10,6 +10,7 @@ from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.standing import MOVES
 from gradcheck._mending import Budget, mends
 from gradcheck._repair.found import Mended
+from gradcheck._repair.right_helpers import is_right_helper
 from gradcheck._tape import Node, TapedRun
 
 #: gradients that are looked at, the smallest first
@@ -65,11 +66,13 @@ def without_forward(run: TapedRun, found: Localisation) -> Localisation:
     """Without statements of the forward: it is the specification, whatever it keeps.
 
     What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
-    return both.
+    return both. Helpers that are right are left out with it.
     """
     places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
     forward = {statement for node, statement in places if node.index < run.boundary}  # they are told by identity
     forward -= {statement for node, statement in places if _is_apart(run, node)}
+    right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
+    forward |= {id(one) for one in run.statements if (one.file, one.function) in right}
     alone = [one for one in found.alone if id(one.statement) not in forward]
     together = [one for one in found.together if id(one.statement) not in forward]
     return replace(found, alone=alone, together=together)

@@ -35,7 +35,7 @@ ASKER = [
     ("loss_is_array", "asker_lstm", set(), {"scalar"}, None),
 ]
 GUIDE = [
-    ("dy_indexes_row_1", "guide_lstm", EVERY - {"by"}, {"sizes"}, {"T": 1, "B": 2, "D": 1, "H": 1}),
+    ("dy_indexes_row_1", "guide_lstm", EVERY - {"by"}, {"sizes"}, {"T": 1, "B": 2, "D": 2, "H": 1}),
     ("biases_not_reduced", "guide_lstm", set(), {"sizes"}, {"T": 1, "B": 2, "D": 1, "H": 1}),
     ("derivative_of_activated", "guide_lstm", GATES, set(), {"T": 1, "B": 1, "D": 2, "H": 1}),
     ("derivative_of_raw", "guide_lstm", GATES, set(), {"T": 1, "B": 1, "D": 2, "H": 1}),

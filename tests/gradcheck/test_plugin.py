@@ -27,7 +27,7 @@ def of(factor):
 
 def kinked():
     w = np.zeros(3)
-    return Target({"w": w}, lambda: float(np.sum(np.abs(w))), lambda: {"w": np.ones(3)}, name="kinked")
+    return Target({"w": w}, lambda: float(np.sum(np.abs(w))), lambda: {"w": np.where(w < 0, -1.0, 1.0)}, name="kinked")
 
 def raising():
     def loss():

@@ -1,0 +1,63 @@
+"""Helpers that are the derivatives of others are not to blame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradcheck._repair.right_helpers import is_right_helper
+
+
+def cube(z: Any) -> Any:
+    """A function of the module's own."""
+    return z**3
+
+
+def dcube(z: Any) -> Any:
+    """Its derivative."""
+    return 3 * z**2
+
+
+def dtanh(z: Any) -> Any:
+    """The derivative of tanh, told from the pre-activation."""
+    return 1 - np.tanh(z) ** 2
+
+
+def dsigmoid(z: Any) -> Any:
+    """That of the logistic function."""
+    s = 1 / (1 + np.exp(-z))
+    return s * (1 - s)
+
+
+def activated(y: Any) -> Any:
+    """The derivative of tanh told from what it gave: of nothing that stands here."""
+    return 1 - y**2
+
+
+def spoiled(z: Any) -> Any:
+    """No derivative of anything."""
+    return 1 - np.tanh(z)
+
+
+def keeps(z: Any) -> Any:
+    """What changes something is not run."""
+    kept.append(z)
+    return 3 * z**2
+
+
+kept: list[Any] = []
+
+
+@pytest.mark.parametrize("helper", [dcube, dtanh, dsigmoid])
+def test_derivatives_are_right(helper: Any) -> None:
+    """The helper would be edited, and the calls that hand it the wrong value never told."""
+    assert is_right_helper(helper.__code__)
+
+
+@pytest.mark.parametrize("helper", [activated, spoiled, cube, keeps])
+def test_all_else_can_be_wrong(helper: Any) -> None:
+    """A mistake in a helper would be told nowhere, or a helper with effects would be called."""
+    assert not is_right_helper(helper.__code__)
+    assert kept == []
