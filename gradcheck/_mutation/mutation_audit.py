@@ -199,7 +199,10 @@ def _points(factory: TargetFactory, seed: int, base: Values) -> Iterator[_Compar
         if array.size and not np.any(array)
     )
     yield _ComparisonPoint(factory.sizes, seed, None)
-    larger = {name: value if name in factory.pinned else 2 * value + 1 for name, value in factory.sizes.items()}
+    far = dict(factory.far_sizes(seed))  # these are checked as well
+    larger = {
+        name: value if name in factory.pinned else 2 * far.get(name, value) + 1 for name, value in factory.sizes.items()
+    }
     if larger != factory.sizes:
         yield _ComparisonPoint(larger, seed)
         yield _ComparisonPoint(larger, seed, None)

@@ -134,10 +134,10 @@ def test_what_changes_no_gradient_leaves_the_count(cell):
 
 def test_a_bug_that_shows_at_larger_sizes_only_survives_and_it_is_said(cell):
     """A user would not learn that their sizes are too small for what their code does at larger ones."""
-    report = gradcheck.mutate(load(cell(limit="dstates = dstates * (1.0 if len(dstates) < 6 else 1.0)")).cell)
+    report = gradcheck.mutate(load(cell(limit="dstates = dstates * (1.0 if len(dstates) < 20 else 1.0)")).cell)
     survived = [one for one in report.survived if "else" in one.before]
     assert survived
-    assert all("larger sizes would show it, such as T=7" in one.how for one in survived)
+    assert all("larger sizes would show it, such as T=35" in one.how for one in survived)
     assert report.score < 1
     assert not report.ok
     assert "survived" in str(report)
@@ -217,7 +217,7 @@ def test_the_command_tells_by_its_status(cell, capsys):
     assert cli.main(["mutate", str(path)]) == 0
     assert "✓ cell:" in capsys.readouterr().out
     weak = path.with_name("weak.py")
-    weak.write_text(cell(limit="dstates = dstates * (1.0 if len(dstates) < 6 else 1.0)").read_text(encoding="utf-8"))
+    weak.write_text(cell(limit="dstates = dstates * (1.0 if len(dstates) < 20 else 1.0)").read_text(encoding="utf-8"))
     assert cli.main(["mutate", f"{weak}::cell", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["score"] < 1
@@ -236,7 +236,7 @@ def test_a_budget_that_is_none_is_refused(cell, budget, capsys):
 
 def test_pytest_plants_bugs_too(pytester, cell):
     """`--gradcheck-mutate` would do nothing, or fail without a word of what survived."""
-    weak = cell(limit="dstates = dstates * (1.0 if len(dstates) < 6 else 1.0)")
+    weak = cell(limit="dstates = dstates * (1.0 if len(dstates) < 20 else 1.0)")
     pytester.makepyfile(recurrent=weak.read_text(encoding="utf-8"))
     pytester.makeini("[pytest]\ngradcheck_files = recurrent.py\naddopts = -p no:benchmark -p no:cacheprovider")
     result = pytester.runpytest_subprocess("--gradcheck-mutate", "recurrent.py")
