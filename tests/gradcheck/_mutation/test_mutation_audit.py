@@ -218,6 +218,7 @@ def test_the_command_tells_by_its_status(cell, capsys):
     assert "✓ cell:" in capsys.readouterr().out
     weak = path.with_name("weak.py")
     weak.write_text(cell(limit="dstates = dstates * (1.0 if len(dstates) < 20 else 1.0)").read_text(encoding="utf-8"))
+    cell()  # both are written to one file, which stays what was loaded
     assert cli.main(["mutate", f"{weak}::cell", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["score"] < 1
