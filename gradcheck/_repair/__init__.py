@@ -12,16 +12,16 @@ The tape comes first. `by_tape.py` looks for one fault after the other, each in 
 points of `points.py`. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone, then what
 stands beside those (`around_suspects.py`), then each wrong gradient by itself (`each_gradient.py`). A clip of the
 finished gradients is taken out before that (`final_clips.py`), and helpers that are right are no suspects
-(`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit of edited code as one of the
-file as it is. `tape_findings.py` makes the records.
+(`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit of edited code as one of
+the file as it is. `tape_findings.py` makes the records.
 
 Where the tape does not mend all, the trace goes on. Its edits come from three sources: the syntax of the statement
-(`edits.py`), what the statement could name instead (`substitutes.py`), and expressions found by the value that they must
-have (`synthesis.py`). They are judged in two ways. `by_value.py` evaluates an edit inside the running backward and asks
+(`edits.py`), what the statement could name instead (`substitutes.py`), and expressions found by the value that they
+must have (`synthesis.py`). They are judged in two ways. `by_value.py` evaluates an edit inside the running backward and asks
 whether it gives the derivative that the trace expects. `by_running.py` runs the whole backward with an edit and asks
 which gradients are still wrong; it is slower, and it serves where the trace has no answer.
 
-Read `explain.py` first: what is asked of tape and trace, at which sizes and points. Then `by_tape.py`, and for the trace
-`strategies.py`: in which order edits are tried, until a whole check accepts them. `mistake_names.py` names the mistake
+Read `explain.py` first: what is asked of tape and trace, at which sizes and points. Then `by_tape.py`, and for the
+trace `strategies.py`: in which order edits are tried, until a whole check accepts them. `mistake_names.py` names the mistake
 from the edit that mends it, and `line_findings.py` makes the trace's record of a line.
 """
