@@ -17,11 +17,11 @@ the file as it is. `tape_findings.py` makes the records.
 
 Where the tape does not mend all, the trace goes on. Its edits come from three sources: the syntax of the statement
 (`edits.py`), what the statement could name instead (`substitutes.py`), and expressions found by the value that they
-must have (`synthesis.py`). They are judged in two ways. `by_value.py` evaluates an edit inside the running backward and asks
-whether it gives the derivative that the trace expects. `by_running.py` runs the whole backward with an edit and asks
-which gradients are still wrong; it is slower, and it serves where the trace has no answer.
+must have (`synthesis.py`). They are judged in two ways. `by_value.py` evaluates an edit inside the running backward
+and asks whether it gives the derivative that the trace expects. `by_running.py` runs the whole backward with an edit
+and asks which gradients are still wrong; it is slower, and it serves where the trace has no answer.
 
 Read `explain.py` first: what is asked of tape and trace, at which sizes and points. Then `by_tape.py`, and for the
-trace `strategies.py`: in which order edits are tried, until a whole check accepts them. `mistake_names.py` names the mistake
-from the edit that mends it, and `line_findings.py` makes the trace's record of a line.
+trace `strategies.py`: in which order edits are tried, until a whole check accepts them. `mistake_names.py` names the
+mistake from the edit that mends it, and `line_findings.py` makes the trace's record of a line.
 """
