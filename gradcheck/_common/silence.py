@@ -44,15 +44,16 @@ class _Exchange:
     """One thread at a time exchanges what belongs to the process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Ctrl-C may come when a block is left and the lock not yet: the thread must not wait for itself then
+        self.lock = threading.RLock()
 
 
 _exchange = _Exchange()
 
 
 def renew_lock() -> None:
-    """In a child that was forked the thread that held it does not exist."""
-    _exchange.lock = threading.Lock()
+    """A lock that nobody holds: in a child that was forked, or where Ctrl-C came before the lock was given back."""
+    _exchange.lock = threading.RLock()
 
 
 @contextmanager
@@ -78,6 +79,7 @@ def muted() -> Iterator[None]:
 def end_silence() -> None:
     """Take back what this thread has asked for, if Ctrl-C came while it was."""
     mine = get_ident()
+    renew_lock()  # it is this thread's turn, so that no other one holds it
     with _exchange.lock:
         stream: Any = sys.stdout
         if isinstance(stream, _Muted):
