@@ -37,7 +37,7 @@ def localise(
         wrong: The names of the gradients that are wrong.
         second: Another run of the same code, at other sizes or values: who could be at fault must be so in both.
         only: Some of the wrong gradients, to be explained while the other wrong ones may become what they like.
-        brief: Leave out what takes runs of the code: whether other values of the forward would do.
+        brief: Leave out the signs, and what takes runs of the code: whether other values of the forward would do.
         changed: Labels of arrays (as in `TapedRun.writes`) that the gradients change though they are not theirs.
     """
     study = Study(run, wrong, only)
@@ -53,7 +53,7 @@ def localise(
     return Localisation(
         [] if together else alone,
         together,
-        Signs(study.mismatch, study.standings).all(changed),
+        [] if brief else Signs(study.mismatch, study.standings).all(changed),
         study.mismatch.unreached,
     )
 

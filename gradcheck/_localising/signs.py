@@ -47,7 +47,7 @@ class Signs:
 
     def without_effect(self) -> Iterator[Sign]:
         """Names that hold a derivative at every execution, none of which any gradient depends on."""
-        for place, bindings in self._bindings().items():
+        for place, bindings in self._bindings.items():
             nodes = [one.node for one in bindings if one.node is not None]
             if len(nodes) < len(bindings) or any(self._matters(node) for node in nodes):
                 continue
@@ -60,7 +60,7 @@ class Signs:
 
     def overwritten(self) -> Iterator[Sign]:
         """Names that hold a derivative at each of several executions, of which only the last is read."""
-        for place, bindings in self._bindings().items():
+        for place, bindings in self._bindings.items():
             *first, last = bindings
             nodes = [one.node for one in first if one.node is not None]
             if not first or not last.reads or any(one.reads for one in first) or place.kind != "bind":
@@ -70,6 +70,7 @@ class Signs:
             if len(nodes) == len(first) and matters and told:
                 yield Sign("overwritten", place.statement, place.name or place.text, (last.execution,))
 
+    @cached_property
     def _bindings(self) -> dict[Place, list[Binding]]:
         result: dict[Place, list[Binding]] = defaultdict(list)
         for binding in self.run.bindings:

@@ -61,6 +61,8 @@ class Found:
     localisation: Localisation | None = None
     #: the same after the edits so far
     last: Localisation | None = None
+    #: by gradient: who could be at fault in it alone, where that was asked for after the edits so far
+    of_each: dict[str, list[Suspect]] = field(default_factory=dict)
     #: the gradients that are wrong still
     still_wrong: tuple[str, ...] = ()
     #: the edits so far, of the source as it is, by file

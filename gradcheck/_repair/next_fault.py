@@ -20,9 +20,7 @@ from gradcheck.report.codes import FindingCode
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
-#: gradients that are mended one by one where nothing mends all
-MOST_ALONE = 12
-#: suspects that are looked at of each of these
+#: suspects that are looked at where none could be at fault alone
 MOST_SUSPECTS_ALONE = 2
 #: what is tried of a suspect
 FULL_BUDGET = Budget(candidates=4000, runs=60)
@@ -42,7 +40,7 @@ def next_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[P
     """The likeliest fault that an edit mends; where none mends all, those that mend some gradients each."""
     second = others[-1].run_or_none()
     localisation = without_forward(run, localise(run, sorted(wrong), second=second))
-    found.last = localisation
+    found.last, found.of_each = localisation, {}
     found.localisation = found.localisation or localisation
     again = [one.run for one in others]
     fault = _sign_that_mends(run, localisation, again)
@@ -55,7 +53,9 @@ def next_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[P
         fault = _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
     if fault is not None:
         return [fault]
-    return mends_of_several(run, suspects_of_each(run, wrong, second), again) if len(wrong) > 1 else []
+    if len(wrong) > 1:
+        found.of_each = suspects_of_each(run, wrong, second)
+    return mends_of_several(run, found.of_each, again)
 
 
 def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
@@ -99,8 +99,8 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
     suspects = last.together or last.alone[:1]
     if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
         # only what gathers all of them could spoil them all: several faults, each found by what it spoils
-        of_each = suspects_of_each(run, wrong, others[-1].run_or_none())
-        likeliest = {id(found[0].statement): replace(found[0], blamed_for=(name,)) for name, found in of_each.items()}
+        of_each = found.of_each or suspects_of_each(run, wrong, others[-1].run_or_none())
+        likeliest = {id(ones[0].statement): replace(ones[0], blamed_for=(name,)) for name, ones in of_each.items()}
         suspects = list(likeliest.values()) or suspects
     return [*_unused_cotangents(last, wrong), *(unmended(one, wrong) for one in suspects[:MOST_TOLD])]
 
