@@ -19,7 +19,7 @@ from gradcheck._mending.syntax import Code, binary, expressions, name, span
 def carried(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
     """The term added to each expression that it fits, which have to be run."""
     code, tree = suspect.code, suspect.tree
-    loop = _loop_around(code, tree)
+    loop = next(code.loops_around(tree), None)
     if loop is None or len(suspect.frames) < 2:
         return
     start = span(loop)[0]
@@ -27,15 +27,6 @@ def carried(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
         zero = Edit(start, start, f"{one} = 0\n{' ' * loop.col_offset}")
         for node in _that_fit(suspect, one):
             yield zero, code.replaced(node, binary(node, ast.Add(), name(one)))
-
-
-def _loop_around(code: Code, tree: ast.stmt) -> ast.For | ast.While | None:
-    around: ast.AST | None = code.parent(tree)
-    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        if isinstance(around, (ast.For, ast.While)):
-            return around
-        around = code.parent(around)
-    return None
 
 
 def _only_bound_in(loop: ast.For | ast.While, code: Code) -> list[str]:

@@ -71,7 +71,7 @@ def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
 
 def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """Another place that is written to."""
-    targets = tree.targets if isinstance(tree, ast.Assign) else [tree.target] if isinstance(tree, ast.AugAssign) else []
+    targets = _assigned(tree)
     counters = _counters(code, tree)
     for target in targets:
         if isinstance(target, ast.Subscript):
@@ -90,15 +90,15 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                     yield tuple(sorted((Edit(*span(elements[i]), b), Edit(*span(elements[j]), a))))
 
 
-def _counters(code: Code, tree: ast.AST) -> list[str]:
+def _counters(code: Code, tree: ast.stmt) -> list[str]:
     """The variables of the loops around a statement, the innermost first."""
-    result: list[str] = []
-    around: ast.AST | None = tree
-    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        if isinstance(around, ast.For):
-            result += [node.id for node in ast.walk(around.target) if isinstance(node, ast.Name)]
-        around = code.parent(around)
-    return result
+    targets = [loop.target for loop in code.loops_around(tree) if isinstance(loop, ast.For)]
+    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+def _assigned(tree: ast.stmt) -> list[ast.expr]:
+    """What an assignment writes to."""
+    return tree.targets if isinstance(tree, ast.Assign) else [tree.target] if isinstance(tree, ast.AugAssign) else []
 
 
 def _other_keys(code: Code, target: ast.Subscript) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
 def _scaled_afterwards(suspect: Suspect) -> Iterator[Edits]:
     """What the statement has written divided by a size, in a statement more."""
     tree = suspect.tree
-    targets = tree.targets if isinstance(tree, ast.Assign) else [tree.target] if isinstance(tree, ast.AugAssign) else []
+    targets = _assigned(tree)
     if len(targets) != 1 or not suspect.frames or tree.lineno != tree.end_lineno:
         return
     where = targets[0]

@@ -58,6 +58,14 @@ class Code:
             found = [node for node in found if node.col_offset <= column < (node.end_col_offset or 0)] or found
         return found[0] if found else None
 
+    def loops_around(self, node: ast.AST) -> Iterator[ast.For | ast.While]:
+        """The loops around a node in its function, the innermost first."""
+        around = self.parent(node)
+        while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if isinstance(around, (ast.For, ast.While)):
+                yield around
+            around = self.parent(around)
+
     def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
         """The innermost function around a node."""
         around = self.parent(node)
