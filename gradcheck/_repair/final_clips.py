@@ -7,7 +7,8 @@ code without it; the clip itself is told and left where it is.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,7 @@ _SCALES = frozenset({"multiply", "divide"})
 
 def mend_of_final_clip(run: TapedRun, others: Sequence[Point]) -> Mended | None:
     """The edit after which gradients are returned as they were before a clip; None where there is none."""
-    again: list[Callable[[], TapedRun]] = [lambda one=one: _without_clips(one.run()) for one in others]  # type: ignore[misc]
+    again = [partial(_run_without_clips, one) for one in others]
     for statement, before in _clipped(run).items():
         found = removals(_expecting(run, before), statement, again)
         if found:
@@ -41,7 +42,7 @@ def _clipped(run: TapedRun) -> dict[Statement, dict[str, Array]]:
         node = None if sink is None else _last_calculated(sink)
         if node is None or node.place is None or run.is_forward(node):
             continue
-        before = next(_before_clip(node), None)
+        before = _before_clip(node)
         if before is not None and before.shape == node.shape and np.any(before.value != node.value):
             shape = run.gradients[name].shape
             result.setdefault(node.place.statement, {})[name] = np.array(before.value, float).reshape(shape)
@@ -50,24 +51,26 @@ def _clipped(run: TapedRun) -> dict[Statement, dict[str, Array]]:
 
 def _last_calculated(node: Node) -> Node | None:
     """The value that was handed on to become this one; None where it was put together from several."""
-    while node.op in MOVES or node.op == "store":
+    while node.op in MOVES:
         if len(node.inputs) != 1:
             return None
         node = node.inputs[0]
     return node
 
 
-def _before_clip(node: Node) -> Iterator[Node]:
+def _before_clip(node: Node) -> Node | None:
     """What a clip took: entries that were cut off, or all of an array by a factor that was calculated from it."""
     if node.op in _CLIPS and node.inputs:
-        yield node.inputs[0]
-    elif node.op in _SCALES and len(node.inputs) == 2:
+        return node.inputs[0]
+    if node.op in _SCALES and len(node.inputs) == 2:
         for whole, factor in (node.inputs, node.inputs[::-1]):
             if factor.size == 1 and whole.size > 1 and whole.index in ancestors(factor):
-                yield whole
+                return whole
+    return None
 
 
-def _without_clips(run: TapedRun) -> TapedRun:
+def _run_without_clips(point: Point) -> TapedRun:
+    run = point.run()
     before = {name: value for of_one in _clipped(run).values() for name, value in of_one.items()}
     return _expecting(run, before)
 
