@@ -56,22 +56,33 @@ def renew_lock() -> None:
     _exchange.lock = threading.RLock()
 
 
+def _once_more(threads: dict[int, int]) -> None:
+    """This thread asks for it, perhaps within a block for which it has asked already."""
+    mine = get_ident()
+    threads[mine] = threads.get(mine, 0) + 1
+
+
+def _once_less(threads: dict[int, int]) -> None:
+    """One of the blocks for which this thread has asked is left."""
+    mine = get_ident()
+    threads[mine] = threads.get(mine, 1) - 1
+    if not threads[mine]:
+        del threads[mine]
+
+
 @contextmanager
 def muted() -> Iterator[None]:
     """What this thread prints is not heard; `sys.stdout` is as it was afterwards."""
-    mine = get_ident()
     with _exchange.lock:
         current: Any = sys.stdout
         stream = current if isinstance(current, _Muted) else _Muted(current)
         sys.stdout = stream
-        stream.silenced[mine] = stream.silenced.get(mine, 0) + 1
+        _once_more(stream.silenced)
     try:
         yield
     finally:
         with _exchange.lock:
-            stream.silenced[mine] = stream.silenced.get(mine, 1) - 1
-            if not stream.silenced[mine]:
-                del stream.silenced[mine]
+            _once_less(stream.silenced)
             if not stream.silenced and sys.stdout is stream:
                 sys.stdout = stream.behind
 
@@ -112,19 +123,16 @@ _categories: dict[type[Warning], Any] = {}
 @contextmanager
 def raising(meant: type[Warning]) -> Iterator[None]:
     """Warnings of this category are errors in this thread; the filters are as they were afterwards."""
-    mine = get_ident()
     with _exchange.lock:
         category = _categories.setdefault(meant, _category(meant))
-        category.threads[mine] = category.threads.get(mine, 0) + 1
+        _once_more(category.threads)
         if not any(one[2] is category for one in warnings.filters[:1]):
             warnings.simplefilter("error", category)
     try:
         yield
     finally:
         with _exchange.lock:
-            category.threads[mine] = category.threads.get(mine, 1) - 1
-            if not category.threads[mine]:
-                del category.threads[mine]
+            _once_less(category.threads)
             if not category.threads:
                 _forget(category)
 
