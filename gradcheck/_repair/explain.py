@@ -20,7 +20,7 @@ from gradcheck._repair.line_findings import line_finding
 from gradcheck._repair.strategies import FEW_RUNS, MOST_UNMENDED, Case, Content, Outcome, find_repair
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
-from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.factory import TargetFactory, sizes_of_one_step, sizes_to_trace
 from gradcheck._targets.opening import cotangent_rng, opened
 from gradcheck._targets.problems import VjpProblem
 from gradcheck._targets.target import Target
@@ -248,7 +248,9 @@ def _explain_factory(question: Question, factory: TargetFactory) -> Explanation:
     if not result.findings or result.whole or result.cut or question.few_edits:
         return result
     # in one step of time what is wrong in one place does not spread to all others
-    short = _one_step(factory, question.seed, tried[-1])
+    short = sizes_of_one_step(
+        factory, tried[-1], lambda sizes: count_backward_values(factory.build(question.seed, sizes))
+    )
     if short is None:
         return result
     closer = _explain_at_sizes(replace(question, few_edits=True), factory, short)
@@ -268,18 +270,6 @@ def _explain_at_sizes(question: Question, factory: TargetFactory, sizes: Sizes) 
         return Explanation()
     divisor = 1.0 if question.common is None else factor_for_sizes(question.common.label, sizes)
     return _explain_target(question, target, divisor, rebuild)
-
-
-def _one_step(factory: TargetFactory, seed: int, sizes: Sizes) -> Sizes | None:
-    """The sizes with that one at 1 which makes the backward compute least: the number of time steps."""
-    counts: list[tuple[int, str]] = []
-    for name in sizes:
-        if name not in factory.pinned and sizes[name] > 1:
-            try:
-                counts.append((count_backward_values(factory.build(seed, {**sizes, name: 1})), name))
-            except TargetError:
-                continue
-    return {**sizes, min(counts)[1]: 1} if counts else None
 
 
 def _explain_target(

@@ -12,7 +12,7 @@ from gradcheck._common.arrays import Sizes, Values, moved
 from gradcheck._common.errors import TargetError
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._tape import TapedRun, tape_target
-from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.factory import TargetFactory, sizes_of_one_step, sizes_to_trace
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 
@@ -87,23 +87,9 @@ def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFacto
 def points_of_one_step(
     subject: TargetFactory, seed: int, sizes: Sizes, common: CommonFactor | None
 ) -> tuple[Point, ...] | None:
-    """Points with one time step: what is wrong in one place does not spread to all others there.
-
-    The number of time steps is the size that makes the backward compute least if it is 1. None where no size does.
-    """
-    counts: list[tuple[int, str]] = []
-    for name in sizes:
-        if name not in subject.pinned and sizes[name] > 1:
-            short = {**sizes, name: 1}
-            try:
-                run = _at(subject, short, seed, common).run()
-            except TargetError:
-                continue
-            counts.append((len(run.nodes), name))
-    if not counts:
-        return None
-    short = {**sizes, min(counts)[1]: 1}
-    return tuple(_at(subject, short, seed + more, common) for more in (0, 1, 2))
+    """Points with one time step: what is wrong in one place does not spread to all others there; None without."""
+    short = sizes_of_one_step(subject, sizes, lambda one: len(_at(subject, one, seed, common).run().nodes))
+    return None if short is None else tuple(_at(subject, short, seed + more, common) for more in (0, 1, 2))
 
 
 def _at(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Point:

@@ -9,6 +9,7 @@ import inspect
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -229,6 +230,22 @@ def _next_unused(value: int, used: set[int]) -> int:
     while value in used:
         value += 1
     return value
+
+
+def sizes_of_one_step(factory: TargetFactory, sizes: Sizes, effort: Callable[[Sizes], int]) -> Sizes | None:
+    """The sizes with that one at 1 which makes the code compute least: the number of time steps. None where none does.
+
+    Args:
+        factory: What is built.
+        sizes: Where to begin.
+        effort: How much is computed at sizes; it may raise a `TargetError` where the code does not run.
+    """
+    efforts: list[tuple[int, str]] = []
+    for name in sizes:
+        if name not in factory.pinned and sizes[name] > 1:
+            with suppress(TargetError):
+                efforts.append((effort({**sizes, name: 1}), name))
+    return {**sizes, min(efforts)[1]: 1} if efforts else None
 
 
 def sizes_to_trace(factory: TargetFactory) -> Iterator[Sizes]:
