@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from gradcheck import cli_session
 from gradcheck._common import clock
 
 
@@ -13,3 +14,9 @@ from gradcheck._common import clock
 def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no search for lines be cut short because a machine is busy; tests of that set the time themselves."""
     monkeypatch.setattr(clock, "now", partial(float, 0))  # no function of a file that could be taken for the user's
+
+
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let standard error be the same on slow machines; tests of the progress set the delay themselves."""
+    monkeypatch.setattr(cli_session, "PROGRESS_DELAY", 3600.0)
