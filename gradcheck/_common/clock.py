@@ -14,6 +14,8 @@ from contextvars import ContextVar
 
 #: where others keep the processor busy, a second may take so many
 MOST_SHARED = 2.0
+#: seconds on the wall within which the processor is not asked again: asking costs as much as a small loss
+UNASKED = 0.005
 
 
 class ComputingTime:
@@ -26,9 +28,13 @@ class ComputingTime:
         self._seconds, self._wall, self._own = 0.0, time.monotonic(), time.process_time()
 
     def __call__(self) -> float:
-        """The seconds so far."""
-        wall, own = time.monotonic(), time.process_time()
-        passed, worked = wall - self._wall, own - self._own
+        """The seconds so far; those of the last moment as if all of it were shared."""
+        wall = time.monotonic()
+        passed = wall - self._wall
+        if passed < UNASKED:
+            return self._seconds + passed / MOST_SHARED
+        own = time.process_time()
+        worked = own - self._own
         self._seconds += max(min(passed, worked), passed / MOST_SHARED)
         self._wall, self._own = wall, own
         return self._seconds

@@ -57,12 +57,12 @@ class Judge:
         for node in holes.given:
             if node.place in places and not _comes_back(node, holes):
                 given[node.execution].append(node)
-        result, served, totals = [], self.served(suspect), _totals(holes)
+        result, served, totals = [], self.served(suspect), running_totals(holes)
         for number, nodes in sorted(inner.items()):
             found = [(self._gives(node, suspect, totals), node.op in MOVES) for node in given[number]]
             if found:
                 carrying = [one for one in found if one[0] != Standing.PLAIN] or found
-                right = all(served[one.index] for one in _read(nodes, holes, totals))
+                right = all(served[one.index] for one in read_by(nodes, holes, totals))
                 result.append(Execution(number, right, *max(carrying)))
         return result
 
@@ -82,7 +82,7 @@ class Judge:
 
     def reads_known(self, suspect: Solvable) -> bool:
         """Whether at executions at which it reads nothing wrong all that it reads is known to be right."""
-        holes, totals = suspect.holes, _totals(suspect.holes)
+        holes, totals = suspect.holes, running_totals(suspect.holes)
         numbers = {one.number for one in self.executions(suspect) if one.reads_right}
         inner: dict[int, list[Node]] = defaultdict(list)
         for node in holes.inner:
@@ -90,7 +90,7 @@ class Judge:
         return all(
             self.standings.of(one) is not Standing.UNKNOWN
             for number in numbers
-            for one in _read(inner[number], holes, totals)
+            for one in read_by(inner[number], holes, totals)
         )
 
     def served(self, reader: Solvable) -> list[bool]:
@@ -157,7 +157,7 @@ def _slot(node: Node, number: int) -> tuple[int, int]:
     return (-1 if node.place is None else node.place.number), operand
 
 
-def _totals(holes: Holes) -> set[tuple[int, int]]:
+def running_totals(holes: Holes) -> set[tuple[int, int]]:
     """The operands of sums that are what the statement itself gave before: it goes on adding to them."""
     own = {node.index: node.execution for node in holes.inner}
     result = set()
@@ -174,7 +174,7 @@ def _totals(holes: Holes) -> set[tuple[int, int]]:
     return result
 
 
-def _read(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> Iterator[Node]:
+def read_by(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> Iterator[Node]:
     """What an execution takes from other statements, or from itself before; not what its calls bring back."""
     inside = {node.index for node in nodes}
     for node in nodes:

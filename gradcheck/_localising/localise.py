@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
 
 from gradcheck._localising.blame import Judge, Role
-from gradcheck._localising.holes import Holes, holes_of, matrix
+from gradcheck._localising.ground import Ground, key_of
+from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import Mismatch
-from gradcheck._localising.records import Key, Localisation, Needed, Suspect
+from gradcheck._localising.records import Localisation, Needed, Suspect
 from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
-from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.standing import Standing
 from gradcheck._localising.suspects import Need, Solvable, Solver, System
 from gradcheck._localising.tape import Array, Node, TapedRun
 
@@ -59,17 +59,16 @@ def localise(
 
 
 class Study:
-    """What one run tells."""
+    """What one run tells of some wrong gradients."""
 
     def __init__(self, run: TapedRun, wrong: Collection[str], only: Collection[str] = ()) -> None:
         self.run = run
         self.mismatch = Mismatch(run, wrong)
         if only:
             self.mismatch = self.mismatch.restricted(only)
-        self.standings = Standings(run)
-        self.holes: list[Holes] = holes_of(run)
+        ground = run.once(Ground)
+        self.standings, self.holes, self.keys = ground.standings, ground.holes, ground.keys
         self.solver = Solver(self.mismatch, self.standings, self.holes)
-        self.keys = key_of(run)
         self.suspects = self._solvable() if self.mismatch.wrong else []
 
     def _solvable(self) -> list[Solvable]:
@@ -189,14 +188,3 @@ def _needed(one: Solvable) -> list[Needed]:
 
 
 _UNKNOWN = (Standing.UNKNOWN, None)
-
-
-def key_of(run: TapedRun) -> dict[int, Key]:
-    """A key of each statement, the same in every run of the same text."""
-    seen: Counter[tuple[str, int, int]] = Counter()
-    result: dict[int, Key] = {}
-    for statement in run.statements:
-        where = (statement.file, statement.line, statement.end_line)
-        result[id(statement)] = (*where, seen[where])
-        seen[where] += 1
-    return result

@@ -59,19 +59,22 @@ class Known:
 
     def find(self, value: Array) -> int | None:
         """The number of the first array that is equal to it."""
+        return min(self.find_all(value), default=None)
+
+    def find_all(self, value: Array) -> list[int]:
+        """The numbers of all arrays that are equal to it."""
         size = int(np.size(value))
         flat = np.ravel(value)
         if size not in self._arrays:
-            return None
+            return []
         weights, keys, order = self._sorted(size)
         key, margin = float(weights @ flat), EQUAL * float(np.abs(weights) @ np.abs(flat))
         a, b = np.searchsorted(keys, [key - margin, key + margin])
-        hits = [
+        return [
             number
             for array, number in (self._arrays[size][k] for k in order[a:b])
             if np.max(np.abs(array - flat)) <= EQUAL * np.max(np.abs(array))
         ]
-        return min(hits, default=None)
 
     def _sorted(self, size: int) -> tuple[Array, Array, Array]:
         weights = np.random.default_rng(size).standard_normal(size)

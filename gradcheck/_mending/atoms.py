@@ -12,7 +12,7 @@ import numpy as np
 
 from gradcheck._mending.frames import UnknownError, is_pure
 from gradcheck._mending.holes import Hole
-from gradcheck._mending.syntax import Code, expressions, parsed, span
+from gradcheck._mending.syntax import Code, expressions, loop_counters, parsed, span
 
 #: members of one object that are named
 MOST_MEMBERS = 40
@@ -70,7 +70,10 @@ class Surroundings:
             self._add(parsed(text), text)
         for node in self.read:
             self._add(node)
-        self.counters = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
+        whole = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
+        of_loops = loop_counters(self.code, hole.root)
+        #: names of whole numbers, those of the loops around first
+        self.counters = sorted(whole, key=lambda key: of_loops.index(key) if key in of_loops else len(of_loops))
         for text in sorted(self._elsewhere(), key=lambda text: text.count(".") + text.count("[")):
             if text not in self._found:
                 self._add(parsed(text), text)

@@ -113,7 +113,7 @@ def _with_right_values(
     What one execution gives goes into the next, so that only there all other variables are what they should be.
     """
     residual = suspect.residual
-    if suspect.place is None:
+    if suspect.place is None or not residual.is_of_gradients:
         return suspect.frames, None
     known = as_derivatives(residual, nodes, held, everywhere)
     found = by_least_squares(residual, nodes) if known is None else (known.values, True)

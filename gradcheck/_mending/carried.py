@@ -1,6 +1,7 @@
-"""A derivative that one round of a loop leaves for the next, which nobody adds: the term, and its zero before the loop.
+"""A derivative that one round of a loop leaves for the next, which does not get it.
 
-Where the name has a value before the loop, it is a term like others (`larger.terms`).
+Where nobody adds it: the term, and its zero before the loop; where the name has a value before the loop, it is a term
+like others (`larger.terms`). Where it is left under another name than it is read by: that name.
 """
 
 from __future__ import annotations
@@ -27,6 +28,23 @@ def carried(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
         zero = Edit(start, start, f"{one} = 0\n{' ' * loop.col_offset}")
         for node in _that_fit(suspect, one):
             yield zero, code.replaced(node, binary(node, ast.Add(), name(one)))
+
+
+def left_by_another_name(code: Code, tree: ast.stmt) -> Iterator[tuple[Edit, ...]]:
+    """The names that a loop reads and only what stands before it binds, for one that it binds and nobody reads."""
+    loop, function = next(code.loops_around(tree), None), code.function(tree)
+    if loop is None or function is None or not isinstance(tree, ast.Assign):
+        return
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
+    bound = {node.id for node in inside if isinstance(node.ctx, ast.Store)}
+    before = {node.id for node in names if isinstance(node.ctx, ast.Store)} - bound
+    waiting = dict.fromkeys(node.id for node in inside if isinstance(node.ctx, ast.Load) and node.id in before)
+    for target in tree.targets:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id not in read:
+                yield from ((Edit(*span(node), one),) for one in waiting)
 
 
 def _only_bound_in(loop: ast.For | ast.While, code: Code) -> list[str]:

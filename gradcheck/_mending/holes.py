@@ -101,6 +101,22 @@ class Hole:
                 total += slopes @ moved
         return total if np.all(np.isfinite(total)) else None
 
+    def results(self, swaps: list[tuple[ast.expr, ast.expr]]) -> list[Array] | None:
+        """What the statement gives at each execution if expressions are replaced; None if that is not one array."""
+        swapped = {id(old): new for old, new in swaps}
+        touched = self.touched(swapped, [old for old, _ in swaps])
+        result: list[Array] = []
+        for one in self.executions:
+            try:
+                (new,) = self.leaves(one.frame.value(self.root, swapped, touched))
+                value = new if self.operator is None else BINARY[self.operator](one.target, new)
+            except Exception:
+                return None
+            if value is None or not np.all(np.isfinite(value)):
+                return None
+            result.append(value)
+        return result
+
     def moved(self, one: Execution, new: Array, old: Array) -> Array | None:
         """How the values that flow on differ."""
         if self.operator is None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import ast
-import difflib
-import io
 import itertools
-import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradcheck._mending.building import bare_hole, holes_of
-from gradcheck._mending.carried import carried
+from gradcheck._mending.carried import carried, left_by_another_name
 from gradcheck._mending.details import Family
+from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
-from gradcheck._mending.outside import Edit, apply_edits, split_lines
+from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
@@ -74,7 +72,7 @@ class _Found:
 class _Search:
     def __init__(self, run: TapedRun, statement: Statement, again: Sequence[Again], budget: Budget) -> None:
         self.run, self.statement, self.again, self.budget = run, statement, again, budget
-        self.residual = Residual(run)
+        self.residual = run.once(Residual)
         self.suspect = Suspect(run, statement, self.residual)
         self.code: Code = self.suspect.code
         self.trial = Trial(run)
@@ -116,7 +114,8 @@ class _Search:
         places = [Workplace(hole) for hole in holes_of(self.suspect)]
         nearest = itertools.chain(self._judged(places, FIRST), self._run(left_out(self.suspect.tree)))
         yield nearest, np.inf
-        yield self._run(itertools.chain(structural(self.suspect), carried(self.suspect))), np.inf
+        names = left_by_another_name(self.code, self.suspect.tree)
+        yield self._run(itertools.chain(names, structural(self.suspect), carried(self.suspect))), np.inf
         if not all(place.hole.is_certain for place in places):
             yield self._run(itertools.islice(self._texts(places), self.budget.runs // 3)), np.inf
         yield self._judged(places, (at_hand,)), NEAR / 2
@@ -158,7 +157,9 @@ class _Search:
         if edits in self.seen:
             return None
         self.seen.add(edits)
-        return _Found(edits, judgement.right, self._distance(edits), "judged by its values at every execution")
+        return _Found(
+            edits, judgement.right, distance(self.code.text, edits), "judged by its values at every execution"
+        )
 
     def _edits(self, candidate: Candidate) -> tuple[Edit, ...]:
         return tuple(sorted(self.code.replaced(old, new) for old, new in candidate.swaps))
@@ -174,7 +175,7 @@ class _Search:
                 return
             right = self.trial.mended_by(self.statement.file, edits)
             if right:
-                yield _Found(edits, right, self._distance(edits), "found by running it")
+                yield _Found(edits, right, distance(self.code.text, edits), "found by running it")
 
     # -- which of them hold ----------------------------------------------------------------------------------------
 
@@ -213,23 +214,3 @@ class _Search:
             except SyntaxError:
                 continue
         return list(seen.values())
-
-    def _distance(self, edits: tuple[Edit, ...]) -> float:
-        """How many tokens of the source change."""
-        before = self.code.text
-        first, last = min(one.start[0] for one in edits), max(one.end[0] for one in edits)
-        lines = split_lines(before)
-        old = "".join(lines[first - 1 : last])
-        new = apply_edits("\n" * (first - 1) + old, edits)
-        a, b = _tokens(old), _tokens(new)
-        matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
-        same = sum(block.size for block in matcher.get_matching_blocks())
-        return len(a) + len(b) - 2 * same + 0.01 * len(new)
-
-
-def _tokens(text: str) -> list[str]:
-    try:
-        found = tokenize.generate_tokens(io.StringIO(text.strip()).readline)
-        return [one.string for one in found if one.string.strip()]
-    except (tokenize.TokenError, IndentationError, SyntaxError):
-        return text.split()

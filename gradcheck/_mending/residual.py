@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from gradcheck._mending.series import Series, all_series
-from gradcheck._tape import TapedRun
+from gradcheck._tape import Node, TapedRun
 from gradcheck._tape.nodes import Array
 
 #: numbers that stand for one gradient: a wrong candidate fits them by chance with probability zero
@@ -35,15 +35,26 @@ class Judgement:
 
 
 class Residual:
-    """r = true - reported gradients, in random projections of each gradient by itself."""
+    """r = true - reported gradients, in random projections of each gradient by itself.
 
-    def __init__(self, run: TapedRun, truth: Mapping[str, Array] | None = None) -> None:
+    Args:
+        run: The loss and the gradients, on the tape.
+        truth: What they should be, if not the true gradients.
+        nodes: Values of the run that are looked at in the place of its gradients, by the names in `truth`.
+    """
+
+    def __init__(
+        self, run: TapedRun, truth: Mapping[str, Array] | None = None, nodes: Mapping[str, Node] | None = None
+    ) -> None:
         self.run = run
+        self.is_of_gradients = nodes is None
+        self.sinks: Mapping[str, Node | None] = run.sinks if nodes is None else nodes
+        self.given = run.gradients if nodes is None else {name: np.array(node.value) for name, node in nodes.items()}
         self.truth = dict(run.true_gradients if truth is None else truth)
         self.names = [name for name, true in self.truth.items() if self._is_comparable(name, true)]
         self.wrong = frozenset(
             name for name, true in self.truth.items()
-            if name not in run.gradients or not agree(run.gradients[name], true)
+            if name not in self.given or not agree(self.given[name], true)
         )  # fmt: skip
         rng = np.random.default_rng(0)
         counts = {name: min(ROWS, self.truth[name].size) for name in self.names}
@@ -59,30 +70,25 @@ class Residual:
             drawn = np.zeros((self.size, *true.shape))
             drawn[rows] = rng.standard_normal((counts[name], *true.shape))
             self.projections[name] = drawn
-            given = run.gradients[name]
+            given = self.given[name]
             self.needed[rows] = drawn[rows].reshape(counts[name], -1) @ (true - given).ravel()
             self.scale[rows] = np.linalg.norm(true) + np.linalg.norm(given) + 1e-12
 
     def _is_comparable(self, name: str, true: Array) -> bool:
-        given = self.run.gradients.get(name)
+        given = self.given.get(name)
         return given is not None and given.shape == true.shape and bool(np.all(np.isfinite(given)))
-
-    @cached_property
-    def sensitivities(self) -> dict[int, Array]:
-        """How the projections move with each value."""
-        return self.run.sensitivities(self.projections)
 
     @cached_property
     def series(self) -> list[Series]:
         """The derivatives that the forward's tape knows."""
-        return all_series(self.run)
+        return self.run.once(all_series)
 
     def held(self, cut: Collection[int], projections: Mapping[str, Array] | None = None) -> dict[int, Array]:
         """How projections move with each value while some values are held: what is behind those is not counted."""
         seeds: dict[int, Array] = {}
         chosen = self.projections if projections is None else projections
         for name, projection in chosen.items():
-            sink = self.run.sinks.get(name)
+            sink = self.sinks.get(name)
             if sink is not None:
                 seed = projection.reshape(len(projection), *sink.shape)
                 seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
@@ -105,7 +111,7 @@ class Residual:
         drawn = {name: rng.standard_normal((rows, *self.truth[name].shape)) for name in self.names}
         lacking = np.zeros(rows)
         for name, projection in drawn.items():
-            missing = (self.truth[name] - self.run.gradients[name]).ravel()
+            missing = (self.truth[name] - self.given[name]).ravel()
             scale = np.linalg.norm(self.truth[name]) or 1.0
             drawn[name] = projection / scale
             lacking += projection.reshape(rows, -1) @ missing / scale

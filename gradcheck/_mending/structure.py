@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, span
+from gradcheck._mending.syntax import Code, loop_counters, span
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -72,7 +72,7 @@ def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
 def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """Another place that is written to."""
     targets = _assigned(tree)
-    counters = _counters(code, tree)
+    counters = loop_counters(code, tree)
     for target in targets:
         if isinstance(target, ast.Subscript):
             start, end = span(target.slice)
@@ -88,12 +88,6 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 for j in range(i):
                     a, b = code.segment(elements[i]), code.segment(elements[j])
                     yield tuple(sorted((Edit(*span(elements[i]), b), Edit(*span(elements[j]), a))))
-
-
-def _counters(code: Code, tree: ast.stmt) -> list[str]:
-    """The variables of the loops around a statement, the innermost first."""
-    targets = [loop.target for loop in code.loops_around(tree) if isinstance(loop, ast.For)]
-    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
 def _assigned(tree: ast.stmt) -> list[ast.expr]:

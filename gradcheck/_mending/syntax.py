@@ -246,6 +246,12 @@ def _sign(op: ast.cmpop) -> str:
     return signs.get(type(op), "==")
 
 
+def loop_counters(code: Code, inner: ast.AST) -> list[str]:
+    """The variables of the loops around a statement or an expression, the innermost first."""
+    targets = [loop.target for loop in code.loops_around(inner) if isinstance(loop, ast.For)]
+    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
 def expressions(root: ast.AST) -> Iterator[ast.expr]:
     """The expressions below a node that are read, itself first; what is called is not among them."""
     if isinstance(root, ast.expr):

@@ -7,8 +7,8 @@ left. After an edit that mends a part the backward is taped again, edited, until
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +16,11 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, as_complex
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
-from gradcheck._mending.residual import agree
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
-from gradcheck._repair.next_fault import next_faults, unmended, unmended_faults, write_into_callers
+from gradcheck._repair.next_fault import faults_of_several, next_fault, unmended, unmended_faults, write_into_callers
 from gradcheck._repair.points import Point, points_of, points_of_one_step
+from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
 from gradcheck._targets.factory import TargetFactory
@@ -67,14 +67,14 @@ def find_by_tape(
     outer = current_clock()
     clock = Clock(SHARE_OF_TIME * outer.left, outer)
     search = _Search(subject, expected, undecided, is_impure=is_impure)
+    if isinstance(subject, TargetFactory):
+        search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
     for points in points_of(subject, seed, failing, common):
         found = Found()
         with limited(clock):
-            if not search.finds(points, found):
-                continue
-            if found.is_unmended and isinstance(subject, TargetFactory):
-                found = search.better_by_one_step(points, points_of_one_step(subject, seed, failing, common), found)
-            return found
+            if search.finds(points, found):
+                return found
+            continue
         return _as_far_as_it_went(found)
     return None
 
@@ -95,35 +95,23 @@ class _Search:
     ) -> None:
         self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
+        #: points with one time step, if there are such
+        self.one_step: Callable[[], Sequence[Point] | None] = lambda: None
 
-    def finds(self, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
-        """Go on from what is found, at these points; whether the tape can be believed there and something is wrong.
-
-        Where they are short, gradients that have to be zero there tell nothing.
-        """
+    def finds(self, points: Sequence[Point], found: Found) -> bool:
+        """Go on from what is found, at these points; whether the tape can be believed there and something is wrong."""
         try:
-            return self._goes_on(points, found, is_short)
+            return self._goes_on(points, found)
         except (TargetError, RebindError, SyntaxError):
             return False
 
-    def better_by_one_step(self, points: Sequence[Point], short: Sequence[Point] | None, found: Found) -> Found:
-        """What is found if one starts with one time step, if more is right then: there faults do not meet."""
-        other = Found()
-        if short is None or not self.finds(short, other, is_short=True) or not other.edits:
-            return found
-        other.faults = [fault for fault in other.faults if fault.edits]
-        other.stages = []
-        is_better = self.finds(points, other) and len(other.still_wrong) < len(found.still_wrong)
-        return other if is_better else found
-
-    def _goes_on(self, points: Sequence[Point], found: Found, is_short: bool) -> bool:
+    def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
+        # what is still to be tried where no fault of the code as it is now is mended alone
+        left = [self._mends_values, self._mends_at_one_step]
+        is_none_alone = False
         for _ in range(MOST_ROUNDS):
-            with ExitStack() as stack:
-                if found.edits:
-                    stack.enter_context(edited(found, is_factory=self.is_factory))
-                target, values = stack.enter_context(points[0].opened())
-                run = tape_target(target, values, multiple=points[0].factor)
-                wrong = {name for name in _wrong(run) if not is_short or np.any(run.true_gradients[name])}
+            with self._taped(points[0], found) as run:
+                wrong = wrong_gradients(run)
                 if not found.codes:
                     found.evaluations += 2 * DIRECTIONS
                     if not wrong <= self.expected | self.undecided or not _is_believed(run, self.undecided):
@@ -136,25 +124,68 @@ class _Search:
                     points = [replace(point, factor=1.0) for point in points]
                     found.is_common = True
                     continue
-                faults = self._faults(found, run, wrong, points[1:])
+                faults = [] if is_none_alone else self._fault(found, run, wrong, points[1:])
+                if not faults and wrong and not left:
+                    faults = faults_of_several(found, run, wrong, points[1:])
+                    if not faults:
+                        found.faults += unmended_faults(found, run, wrong, points[1:])
+            if not faults and wrong and left:
+                is_none_alone = not left.pop(0)(points, found)
+                continue
             if not faults:
                 return bool(found.faults)
-            before = {file: list(edits) for file, edits in found.edits.items()}
-            added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
-            if not any(added):
+            left, is_none_alone = [self._mends_values, *(one for one in left if one == self._mends_at_one_step)], False
+            if not self._adds(found, faults):
                 return True
         return True
 
-    def _faults(self, found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
-        """The next faults that edits mend; where none does, those that are told without are noted."""
+    def _mends_values(self, points: Sequence[Point], found: Found) -> bool:
+        """Mend several on one way by what they give; whether any gradient became right."""
+        return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:])
+
+    def _mends_at_one_step(self, _: Sequence[Point], found: Found) -> bool:
+        """Mend what can be where there is one time step: there what is wrong in one place spoils little else.
+
+        Whether there was any.
+        """
+        points, before = self.one_step(), len(found.faults)
+        try:
+            for _round in range(MOST_ROUNDS if points else 0):
+                assert points is not None
+                with self._taped(points[0], found) as run:
+                    # gradients that have to be zero tell nothing here
+                    wrong = {name for name in wrong_gradients(run) - self.undecided if np.any(run.true_gradients[name])}
+                    faults = self._fault(found, run, wrong, points[1:]) if wrong else []
+                    if wrong and not faults:
+                        faults = faults_of_several(found, run, wrong, points[1:])
+                if not faults or not self._adds(found, faults):
+                    break
+        except (TargetError, RebindError, SyntaxError):
+            pass  # one step is a special case that not all code is made for
+        return len(found.faults) > before
+
+    @contextmanager
+    def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
+        """The loss and the gradients on the tape, with the edits so far; these stay in place."""
+        with ExitStack() as stack:
+            if found.edits:
+                stack.enter_context(edited(found, is_factory=self.is_factory))
+            target, values = stack.enter_context(point.opened())
+            yield tape_target(target, values, multiple=point.factor)
+
+    def _adds(self, found: Found, faults: Sequence[Mended]) -> bool:
+        """Add the mends of faults; whether any can be told as an edit of the text as it is."""
+        before = {file: list(edits) for file, edits in found.edits.items()}
+        added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
+        return any(added)
+
+    def _fault(self, found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+        """The next fault that an edit mends, if there is one."""
         if wrong:
-            clip = mend_of_final_clip(run, others)
-            faults = [clip] if clip is not None else next_faults(found, run, wrong, others)
-            if not faults:
-                found.faults += unmended_faults(found, run, wrong, others)
-            return faults
-        is_left = self.is_impure and not any(not one.gradients for one in found.faults)
-        fault = write_into_callers(run, others) if is_left else None
+            fault = mend_of_final_clip(run, others) or next_fault(found, run, wrong, others)
+        else:
+            is_left = self.is_impure and not any(not one.gradients for one in found.faults)
+            fault = write_into_callers(run, others) if is_left else None
         return [] if fault is None else [fault]
 
 
@@ -165,11 +196,6 @@ def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:
         found.codes += functions_run(built.open)
     files = {code.co_filename for code in found.codes}
     found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
-
-
-def _wrong(run: TapedRun) -> set[str]:
-    given = run.gradients
-    return {name for name, true in run.true_gradients.items() if name not in given or not agree(given[name], true)}
 
 
 def _is_believed(run: TapedRun, undecided: Collection[str] = ()) -> bool:

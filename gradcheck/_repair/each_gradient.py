@@ -63,21 +63,28 @@ def hands_on(suspect: Suspect) -> bool:
 
 
 def without_forward(run: TapedRun, found: Localisation) -> Localisation:
-    """Without statements of the forward: it is the specification, whatever it keeps.
-
-    What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
-    return both. Helpers that are right are left out with it.
-    """
-    places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
-    forward = {statement for node, statement in places if node.index < run.boundary}  # they are told by identity
-    forward -= {statement for node, statement in places if _is_apart(run, node)}
-    right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
-    forward |= {id(one) for one in run.statements if (one.file, one.function) in right}
+    """Without statements of the forward, and of helpers that are right."""
+    forward = forward_statements(run)
     alone = [one for one in found.alone if id(one.statement) not in forward]
     together = [one for one in found.together if id(one.statement) not in forward]
     return replace(found, alone=alone, together=together)
 
 
+def forward_statements(run: TapedRun) -> set[int]:
+    """The identities of statements of the forward, which is the specification, whatever it keeps.
+
+    What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
+    return both. Helpers that are right count as forward.
+    """
+    places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
+    forward = {statement for node, statement in places if node.index < run.boundary}  # they are told by identity
+    forward -= {statement for node, statement in places if _is_apart(run, node)}
+    right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
+    return forward | {id(one) for one in run.statements if (one.file, one.function) in right}
+
+
 def _is_apart(run: TapedRun, node: Node) -> bool:
-    """Whether it was calculated, and the loss does not depend on it."""
-    return bool(node.inputs) and node.op not in MOVES | _KEEPS and not run.is_forward(node)
+    """Whether it was calculated, or is what was, and the loss does not depend on it."""
+    while node.op in MOVES | _KEEPS and node.inputs:
+        node = node.inputs[0]
+    return bool(node.inputs) and not run.is_forward(node)

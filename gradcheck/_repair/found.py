@@ -98,6 +98,17 @@ class Found:
             edits = {file: list(of_file) for file, of_file in self.edits.items()}
             self.stages.append(Stage(len(self.faults), edits, self.still_wrong, factor))
 
+    def copy(self) -> Found:
+        """The same, to go on from without changing this one."""
+        edits = {file: list(of_file) for file, of_file in self.edits.items()}
+        return replace(self, faults=[replace(one) for one in self.faults], edits=edits, stages=list(self.stages))
+
+    def take_back(self, fault: Mended) -> None:
+        """Leave a fault and its edits out."""
+        self.faults.remove(fault)
+        for file, edits in self.edits.items():
+            self.edits[file] = [edit for edit in edits if edit not in fault.edits]
+
     def after(self, stage: Stage) -> Found:
         """What was found by the end of a stage; the faults that only later edits mend have no edit."""
         faults = [one if number < stage.faults else replace(one, mend=None) for number, one in enumerate(self.faults)]

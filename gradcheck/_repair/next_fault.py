@@ -36,8 +36,8 @@ SMALLEST_EDIT = 2
 _TOKEN = re.compile(r"\w+|\S")
 
 
-def next_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
-    """The likeliest fault that an edit mends; where none mends all, those that mend some gradients each."""
+def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Mended | None:
+    """The likeliest fault that an edit mends: all that is wrong, or what one statement alone spoils of it."""
     second = others[-1].run_or_none()
     localisation = without_forward(run, localise(run, sorted(wrong), second=second))
     found.last, found.of_each = localisation, {}
@@ -51,11 +51,14 @@ def next_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[P
     if fault is None:
         around = statements_around(run, localisation.suspects)
         fault = _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
-    if fault is not None:
-        return [fault]
+    return fault
+
+
+def faults_of_several(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+    """Where no fault alone is mended by an edit: those that mend some gradients each."""
     if len(wrong) > 1:
-        found.of_each = suspects_of_each(run, wrong, second)
-    return mends_of_several(run, found.of_each, again)
+        found.of_each = suspects_of_each(run, wrong, others[-1].run_or_none())
+    return mends_of_several(run, found.of_each, [one.run for one in others])
 
 
 def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:

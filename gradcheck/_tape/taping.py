@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from gradcheck._targets.target import Target
 
 #: bytes
 BUDGET = 1_000_000_000
+
+T = TypeVar("T")
 
 
 def tape_target(target: Target, base: Values, *, multiple: float = 1.0, budget: int = BUDGET) -> TapedRun:
@@ -54,6 +56,7 @@ class TapedRun:
         #: the number of nodes there were when the gradients were asked for
         self.boundary = 0
         self._executed_before: list[int] = []
+        self._worked_out: dict[Callable[[TapedRun], Any], Any] = {}
         tape = Tape(budget)
         with target.preserved():
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
@@ -73,6 +76,13 @@ class TapedRun:
             for node, _, at in tape.stores
             if at[0] is not None
         ]
+
+    def once(self, made: Callable[[TapedRun], T]) -> T:
+        """What a class makes of the run, made once and kept as long as the run is."""
+        if made not in self._worked_out:
+            self._worked_out[made] = made(self)
+        result: T = self._worked_out[made]
+        return result
 
     # -- the run ---------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck._repair.found import Found, Mended
-from gradcheck._repair.next_fault import MOST_TOLD, next_faults, unmended_faults, write_into_callers
+from gradcheck._repair.next_fault import MOST_TOLD, faults_of_several, next_fault, unmended_faults, write_into_callers
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.spoiled import EMBEDDING, HEAD, VJP, cell, line_of, taped
@@ -18,7 +18,9 @@ def faults_of(folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> tuple
     run, others = taped(cell(folder, *bugs, source=source))
     wrong = {name for name, true in run.true_gradients.items() if abs(run.gradients[name] - true).max() > 1e-7}
     found = Found()
-    return found, next_faults(found, run, wrong, others), unmended_faults(found, run, wrong, others)
+    alone = next_fault(found, run, wrong, others)
+    faults = faults_of_several(found, run, wrong, others) if alone is None else [alone]
+    return found, faults, unmended_faults(found, run, wrong, others)
 
 
 def told(faults: list[Mended]) -> list[tuple[FindingCode | None, int, list[str]]]:

@@ -1,0 +1,77 @@
+"""Statements that read right derivatives and give none: where several are at fault on one way, each shows here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradcheck._localising.blame import read_by, running_totals
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.holes import Holes
+from gradcheck._localising.standing import MOVES, Standing, Standings, origin
+from gradcheck._localising.tape import Node, Statement, TapedRun
+
+_WHOLE = frozenset({Standing.FULL, Standing.ZERO})
+_BEGUN = _WHOLE | {Standing.PARTIAL}
+
+
+@dataclass(frozen=True)
+class Spoiling:
+    """A statement that spoils derivatives.
+
+    Attributes:
+        statement: The statement.
+        executions: Those at which all derivatives that it reads are right, and what it gives is none.
+        idle: Those at which it gives zero though it reads others: that can be right, where a value is zero.
+        sources: The indices of the values of the forward whose derivatives it reads.
+    """
+
+    statement: Statement
+    executions: tuple[int, ...]
+    idle: tuple[int, ...]
+    sources: frozenset[int]
+
+
+def spoiling(run: TapedRun) -> list[Spoiling]:
+    """All of them, in the order in which they were first executed."""
+    ground = run.once(Ground)
+    found = (_spoiling(holes, ground.standings) for holes in ground.holes if not holes.only_hands_on)
+    return [one for one in found if one is not None]
+
+
+def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
+    inner: dict[int, list[Node]] = defaultdict(list)
+    for node in holes.inner:
+        inner[node.execution].append(node)
+    totals = running_totals(holes)
+    executions: list[int] = []
+    idle: list[int] = []
+    sources: set[int] = set()
+    for number, nodes in sorted(inner.items()):
+        read = [one for one in read_by(nodes, holes, totals) if standings.carries[one.index]]
+        begun = [one for one in _before(nodes) if standings.carries[one.index]]
+        given = [one for one in holes.given if one.execution == number and one.op not in MOVES]
+        if not read or not all(standings.of(one) in _WHOLE for one in read):
+            continue
+        if not all(standings.of(one) in _BEGUN for one in begun):
+            continue
+        gives = {standings.of(one) for one in given if standings.carries[one.index]}
+        reads = {origin(one).index for node in read if (one := standings.source(node)) is not None}
+        if Standing.UNKNOWN in gives:
+            executions.append(number)
+        elif gives == {Standing.ZERO} and reads:
+            idle.append(number)
+        else:
+            continue
+        sources |= reads
+    if not executions and not idle:
+        return None
+    return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources))
+
+
+def _before(nodes: list[Node]) -> Iterator[Node]:
+    """The sums that an execution goes on adding to."""
+    for node in nodes:
+        if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1:
+            yield node.inputs[0]

@@ -1,0 +1,182 @@
+"""Edits after which a statement gives a derivative, told from its own values: no gradient need be right for that.
+
+Where several statements on the way to a gradient are at fault, no edit of one makes it right. But what a backward
+calculates from right derivatives is the derivative of something, and the forward's tape knows of what.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._mending.building import holes_of
+from gradcheck._mending.details import Family
+from gradcheck._mending.distance import distance
+from gradcheck._mending.formula import formula
+from gradcheck._mending.holes import Execution, Hole, Needed
+from gradcheck._mending.larger import factors, formed_others, masks, other_expressions, other_scales, terms
+from gradcheck._mending.needed import Known
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.residual import Residual
+from gradcheck._mending.series import Series, orders
+from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.small import FIRST
+from gradcheck._mending.suspects import Suspect, roots
+from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.nodes import Array
+
+#: candidates of one family that are tried
+MOST_CANDIDATES = 1500
+#: larger edits, the likelier first
+LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales, factors, terms, formed_others)
+#: derivatives of which the formula is written
+MOST_FORMULAS = 6
+#: the indices of the values of the forward that an array is the derivative of
+Lookup = Callable[[Array], Sequence[int]]
+
+
+@dataclass(frozen=True)
+class ToDerivative:
+    """Edits after which a statement gives the derivative of a value of the forward."""
+
+    edits: tuple[Edit, ...]
+    distance: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """A statement in a run.
+
+    Attributes:
+        run: The loss and the gradients, on the tape.
+        statement: Its values are looked at.
+        executions: Those at which it has to give derivatives.
+        idle: Others, at which it may give zero as well; it has to give a derivative somewhere.
+        lookup: Tells derivatives; it does not know those that the statement reads.
+        near: Values of the forward whose derivatives it could be meant to give, the nearest first.
+    """
+
+    run: TapedRun
+    statement: Statement
+    executions: Sequence[int]
+    idle: Collection[int]
+    lookup: Lookup
+    near: Sequence[Node]
+
+
+def edits_to_derivatives(look: Look, again: Sequence[Look] = ()) -> list[ToDerivative]:
+    """The nearest edit to each derivative that the statement could give, the nearest first.
+
+    Args:
+        look: Where edits are looked for.
+        again: The same statement in other runs of the same code: an edit has to give the same derivative there.
+    """
+    with np.errstate(all="ignore"):
+        return _Search(look, [_Values(one) for one in again]).found()
+
+
+class _Values:
+    """What a statement gives, and would give with expressions in the place of others."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.suspect = Suspect(look.run, look.statement, look.run.once(Residual))
+        looked_at = {*look.executions, *look.idle}
+        nodes = {str(k): node for k in sorted(looked_at) if (node := _value(self.suspect, k)) is not None}
+        truth = {name: np.asarray(node.value, float) + 1.0 for name, node in nodes.items()}
+        self.suspect.residual = Residual(look.run, truth, nodes)
+        whole = set(map(id, roots(self.suspect.tree)))
+        holes = [one for one in holes_of(self.suspect) if id(one.root) in whole] if nodes else []
+        for hole in holes:
+            hole.executions = [one for one in hole.executions if _number(one) in looked_at]
+        self.holes = [one for one in holes if one.executions]
+
+    def given(self, hole: Hole, candidate: Candidate) -> frozenset[object]:
+        """What of the forward a candidate gives the derivative of at all executions, expressions and parameters."""
+        results = hole.results(list(candidate.swaps))
+        shapes = [np.shape(hole.residual.given[str(_number(one))]) for one in hole.executions]
+        if results is None or [value.shape for value in results] != shapes:
+            return frozenset()
+        numbers = map(_number, hole.executions)
+        told = [v for k, v in zip(numbers, results, strict=True) if np.any(v) or k not in self.look.idle]
+        nodes = self.look.run.nodes
+        of_each = [frozenset(_what(nodes[one]) for one in self.look.lookup(value)) for value in told]
+        return frozenset.intersection(*of_each) if of_each else frozenset()
+
+
+class _Search:
+    def __init__(self, look: Look, again: Sequence[_Values]) -> None:
+        self.values, self.again = _Values(look), again
+
+    def found(self) -> list[ToDerivative]:
+        result: dict[frozenset[object], ToDerivative] = {}
+        for hole in self.values.holes:
+            place = Workplace(hole)
+            for stage in (self._candidates(place, FIRST), self._formulas(place), self._candidates(place, LARGER)):
+                for one, candidate, what in sorted(self._accepted(hole, stage), key=lambda each: each[0].distance):
+                    there = [self._given(other, hole, candidate) for other in self.again]
+                    of_all = what.intersection(*there)
+                    if of_all and not any(of_all & known for known in result):
+                        result[of_all] = one
+        return sorted(result.values(), key=lambda one: one.distance)
+
+    def _accepted(
+        self, hole: Hole, candidates: Iterable[Candidate]
+    ) -> Iterator[tuple[ToDerivative, Candidate, frozenset[object]]]:
+        code = self.values.suspect.code
+        for candidate in candidates:
+            what = self.values.given(hole, candidate)
+            if what:
+                edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
+                yield ToDerivative(edits, distance(code.text, edits)), candidate, what
+
+    def _given(self, values: _Values, hole: Hole, candidate: Candidate) -> frozenset[object]:
+        same = [one for one in values.holes if one.root is hole.root]
+        return values.given(same[0], candidate) if same else frozenset()
+
+    def _candidates(self, place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:
+        for family in families:
+            yield from itertools.islice(family(place), MOST_CANDIDATES)
+
+    def _formulas(self, place: Workplace) -> Iterator[Candidate]:
+        """The derivatives of values that are near, written out."""
+        hole = place.hole
+        wanted = {node.index for node in self.values.look.near}
+        shape = np.shape(hole.residual.truth[hole.residual.names[0]])
+        calls = [next((node.call for node in one.nodes if node is not None), None) for one in hole.executions]
+        near = [
+            series
+            for series in hole.residual.series
+            if series.shape == shape and not series.partial and wanted & {node.index for node in _values(series)}
+        ]
+        for series in near[:MOST_FORMULAS]:
+            for order in orders([node.call for node in series.nodes], calls):
+                known = Known(series, [series.values[j] for j in order], order)
+                hole.needed = Needed(known, [], {}, True)
+                yield from formula(place)
+
+
+def _value(suspect: Suspect, execution: int) -> Node | None:
+    """What the statement gives at an execution: of an augmented assignment the sum."""
+    found = suspect.written("augment", execution)
+    root = next(roots(suspect.tree), None)
+    return found if found is not None or root is None else suspect.nodes_of(root, execution)
+
+
+def _what(node: Node) -> object:
+    """Of which expression or parameter it is the value, at whatever execution."""
+    return node.label if node.place is None else node.place.number
+
+
+def _number(one: Execution) -> int:
+    """Which execution it is."""
+    return next((node.execution for node in one.nodes if node is not None), -1)
+
+
+def _values(series: Series) -> list[Node]:
+    """The values whose derivatives they are."""
+    operand = series.operand
+    return [node if operand is None else node.inputs[operand] for node in series.nodes]

@@ -1,0 +1,215 @@
+"""Several faults on one way: what reads right derivatives and gives none is edited until it gives one.
+
+No gradient becomes right by one of these edits alone, where another fault stands between. So they are taken on trust,
+one after the other; those are taken back after which no gradient is right in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+
+import numpy as np
+
+from gradcheck._common.errors import TargetError
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import Spoiling, spoiling
+from gradcheck._localising.standing import MOVES, Standing, origin
+from gradcheck._mending import Mend
+from gradcheck._mending.carried import left_by_another_name
+from gradcheck._mending.derivatives import Look, ToDerivative, edits_to_derivatives
+from gradcheck._mending.residual import agree
+from gradcheck._mending.syntax import Code
+from gradcheck._repair.each_gradient import forward_statements
+from gradcheck._repair.found import Found, Mended, add_mend
+from gradcheck._repair.points import Point
+from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.nodes import Array
+from gradcheck._tape.sweep import ancestors
+from gradcheck._usercode.patching import RebindError
+from gradcheck._usercode.source import Edit
+
+#: how such edits are found
+EVIDENCE = "judged by what statements give"
+#: names that could be meant
+MOST_NAMES = 8
+#: rounds, each in the code with the edits of those before
+MOST_ROUNDS = 12
+#: statements that are edited
+MOST_STATEMENTS = 6
+#: derivatives that one could give, which are told apart by what follows
+MOST_DERIVATIVES = 4
+#: values of the forward that are looked at before those whose derivatives are read
+MOST_NEAR = 60
+#: minus the number of wrong gradients, and that of values that are derivatives
+Progress = tuple[int, int]
+
+
+def mend_by_values(
+    found: Found, taped: Callable[[Found], AbstractContextManager[TapedRun]], others: Sequence[Point]
+) -> bool:
+    """Add such faults and their edits to what is found; whether any gradient becomes right.
+
+    Args:
+        found: What is found so far.
+        taped: Puts edits in place, and gives a run with them.
+        others: Where else edits are tried.
+    """
+    trial, before = found.copy(), set(found.still_wrong)
+    wrong, added = set(before), list[Mended]()
+    for _ in range(MOST_ROUNDS):
+        with taped(trial) as run:
+            wrong, reached = wrong_gradients(run), _progress(run)
+            taken = {one.statement.line for one in added}
+            faults = [one for one in _faults(run, others) if one.statement.line not in taken] if wrong else []
+            unread = _left_behind(run) if wrong and not faults else []
+        edits = {file: list(of_file) for file, of_file in trial.edits.items()}
+        chosen = [_best(trial, one, edits, taped) for one in faults]
+        chosen += [one for one in (_best(trial, one, edits, taped, reached) for one in unread) if one is not None]
+        held = [one for one in chosen if one is not None and add_mend(trial, one, edits)]
+        if not held:
+            break
+        added += held
+    right = before - wrong
+    for one in added:
+        one.gradients = tuple(name for name in one.gradients if name in right)
+        if not one.gradients:
+            trial.take_back(one)
+    found.faults, found.edits = trial.faults, trial.edits
+    return any(one.gradients for one in added)
+
+
+def wrong_gradients(run: TapedRun) -> set[str]:
+    """The names of the gradients that are not the true ones."""
+    given = run.gradients
+    return {name for name, true in run.true_gradients.items() if name not in given or not agree(given[name], true)}
+
+
+def _best(
+    found: Found,
+    fault: Mended,
+    before: Mapping[str, list[Edit]],
+    taped: Callable[[Found], AbstractContextManager[TapedRun]],
+    least: Progress | None = None,
+) -> Mended | None:
+    """The fault with that of its edits after which most of what follows is right; of equal ones, the nearest.
+
+    None if it is no more than it was, where that is asked.
+    """
+    assert fault.mend is not None
+    options = [replace(fault, mend=mend, others=()) for mend in (fault.mend, *fault.others)]
+    if len(options) == 1 and least is None:
+        return options[0]
+    nothing = -len(found.still_wrong) - 1, 0
+    scores: list[Progress] = []
+    for option in options:
+        trial, score = found.copy(), nothing
+        if add_mend(trial, replace(option, edits=[]), before):
+            with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
+                score = _progress(run)
+        scores.append(score)
+    best = max(scores)
+    return None if least is not None and best <= least else options[scores.index(best)]
+
+
+def _left_behind(run: TapedRun) -> list[Mended]:
+    """Statements that leave a derivative under a name that nobody reads, with the names that the loop reads."""
+    forward = forward_statements(run)
+    unread = (one for one in run.bindings if not one.reads and one.place.kind == "bind" and one.node is not None)
+    statements = {id(one.place.statement): one.place.statement for one in unread}
+    result = []
+    for number, statement in statements.items():
+        code = Code.of(statement.source.text)
+        tree = None if number in forward else code.statement(statement.line, statement.kind)
+        edits = [] if tree is None else list(left_by_another_name(code, tree))
+        if edits:
+            mends_ = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_NAMES]]
+            result.append(Mended(statement, tuple(run.sinks), None, mends_[0], tuple(mends_[1:])))
+    return result
+
+
+def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
+    """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
+    forward = forward_statements(run)
+    wrong = [one for one in spoiling(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
+    if not wrong:
+        return []
+    again = [(one, spoiling(one)) for one in _runs(others)]
+    result = []
+    for one in wrong:
+        there = [_look(other, same) for other, all_ in again for same in all_ if _is_same(same, one)]
+        found = edits_to_derivatives(_look(run, one), there)
+        if there and found:
+            mends_ = [_mend(one, each) for each in found[:MOST_DERIVATIVES]]
+            reached = _reached(run, one.statement)
+            result.append(Mended(one.statement, reached, None, mends_[0], tuple(mends_[1:])))
+    return result
+
+
+def _progress(run: TapedRun) -> Progress:
+    """How many gradients are wrong, less is more; how many values of the backward are derivatives.
+
+    The right edit makes more of what follows right.
+    """
+    standings = run.once(Ground).standings
+    return -len(wrong_gradients(run)), sum(
+        node.op not in MOVES and standings.carries[node.index] and standings.of(node) <= Standing.PARTIAL
+        for node in run.nodes[run.boundary :]
+    )
+
+
+def _reached(run: TapedRun, statement: Statement) -> tuple[str, ...]:
+    """The gradients that are calculated from what a statement gives."""
+    given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
+    sinks = ((name, sink) for name, sink in run.sinks.items() if sink is not None)
+    return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
+
+
+def _runs(others: Sequence[Point]) -> Iterator[TapedRun]:
+    for point in others:
+        try:
+            yield point.run()
+        except TargetError:
+            continue
+
+
+def _is_same(one: Spoiling, other: Spoiling) -> bool:
+    a, b = one.statement, other.statement
+    return (a.file, a.line, a.end_line, a.kind) == (b.file, b.line, b.end_line, b.kind)
+
+
+def _look(run: TapedRun, one: Spoiling) -> Look:
+    known, taken = run.once(Ground).standings.full, one.sources | _held(run, one.statement)
+
+    def lookup(value: Array) -> Sequence[int]:
+        found = known.find_all(value) if np.any(value) else []
+        return [] if any(origin(run.nodes[number]).index in taken for number in found) else found
+
+    return Look(run, one.statement, one.executions, one.idle, lookup, list(_near(run, one)))
+
+
+def _held(run: TapedRun, but: Statement) -> frozenset[int]:
+    """The indices of values of the forward whose derivatives other statements calculate: no two calculate the same."""
+    standings = run.once(Ground).standings
+    calculated = (
+        node
+        for node in run.nodes[run.boundary :]
+        if node.op not in MOVES and node.place is not None and node.place.statement is not but
+    )
+    sources = (standings.source(node) for node in calculated if standings.of(node) is Standing.FULL)
+    return frozenset(origin(one).index for one in sources if one is not None)
+
+
+def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:
+    """What the values whose derivatives are read were calculated from, the nearest first."""
+    seen: dict[int, Node] = {}
+    layer = [run.nodes[index] for index in sorted(one.sources)]
+    while layer and len(seen) < MOST_NEAR:
+        layer = list({each.index: each for node in layer for each in node.inputs if each.index not in seen}.values())
+        seen.update((node.index, node) for node in layer)
+    yield from seen.values()
+
+
+def _mend(one: Spoiling, found: ToDerivative) -> Mend:
+    return Mend(one.statement.file, found.edits, one.statement, (), (), EVIDENCE)
