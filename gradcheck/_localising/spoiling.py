@@ -1,4 +1,7 @@
-"""Statements that read right derivatives and give none: where several are at fault on one way, each shows here."""
+"""Statements that read right derivatives and give none: where several are at fault on one way, each shows here.
+
+Where a backward begins, nothing is read yet; there a value shows that is a multiple of a derivative.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from gradcheck._localising.blame import read_by, running_totals
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
-from gradcheck._localising.standing import MOVES, Standing, Standings, origin
-from gradcheck._localising.tape import Node, Statement, TapedRun
+from gradcheck._localising.standing import EQUAL, KEEPS, MOVES, Known, Standing, Standings, origin
+from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
@@ -68,6 +73,64 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     if not executions and not idle:
         return None
     return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources))
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """A statement that gives a multiple of a derivative, and reads none.
+
+    Attributes:
+        statement: The statement.
+        executions: Those at which it does.
+        factor: How many times the derivative.
+    """
+
+    statement: Statement
+    executions: tuple[int, ...]
+    factor: float
+
+
+def multiples(run: TapedRun) -> list[Multiple]:
+    """All statements that give the same multiple of derivatives each time, in the order in which they were executed."""
+    standings = run.once(Ground).standings
+    known = Known()
+    derivatives = {index: value for index, value in standings.full_derivatives.items() if value.size > 1}
+    for index, value in derivatives.items():
+        known.add(_scaled(value), index)
+    found: dict[int, tuple[Statement, dict[int, set[float]]]] = {}
+    for node in run.nodes:
+        if run.is_forward(node) or standings.carries[node.index] or node.value is None or node.size < 2:
+            continue
+        value, giver = np.asarray(node.value, np.float64), _giver(node)
+        number = known.find(_scaled(value)) if np.any(value) else None
+        if number is None or giver.place is None or run.is_forward(giver) or not giver.inputs:
+            continue
+        factor = float(np.linalg.norm(value) / np.linalg.norm(derivatives[number]))
+        statement = giver.place.statement
+        found.setdefault(id(statement), (statement, {}))[1].setdefault(giver.execution, set()).add(factor)
+    told = [
+        (one, sorted(by_execution), [f for fs in by_execution.values() for f in fs])
+        for one, by_execution in found.values()
+    ]
+    return [
+        Multiple(statement, tuple(executions), factors[0])
+        for statement, executions, factors in told
+        if max(factors) - min(factors) <= EQUAL * max(factors) and abs(factors[0] - 1) > EQUAL
+    ]
+
+
+def _scaled(value: Array) -> Array:
+    """With its largest entry at one."""
+    flat = np.ravel(value)
+    largest = flat[np.argmax(np.abs(flat))]
+    return value / largest if largest and np.isfinite(largest) else np.zeros_like(value)
+
+
+def _giver(node: Node) -> Node:
+    """What calculated or wrote a value that was handed on."""
+    while node.op in (MOVES - {"store"}) | KEEPS and node.inputs:
+        node = node.inputs[0]
+    return node
 
 
 def _before(nodes: list[Node]) -> Iterator[Node]:

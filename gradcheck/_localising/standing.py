@@ -21,6 +21,8 @@ EQUAL = 1e-7
 MOVES = frozenset(
     {"view", "pass", "item", "store", "pack", "argument", "value", "element", "return", "call", "yield", "parameter"}
 )
+#: operations that keep a value as it is
+KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
 
 
 class Standing(IntEnum):

@@ -6,9 +6,10 @@ calculates from right derivatives is the derivative of something, and the forwar
 
 from __future__ import annotations
 
+import ast
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,20 +31,13 @@ from gradcheck._tape.nodes import Array
 
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
-#: larger edits, the likelier first
-LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales, factors, terms, formed_others)
+#: larger edits; those that are looked at only where no other gives a derivative
+LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales)
+LARGEST: tuple[Family, ...] = (factors, terms, formed_others)
 #: derivatives of which the formula is written
 MOST_FORMULAS = 6
 #: the indices of the values of the forward that an array is the derivative of
 Lookup = Callable[[Array], Sequence[int]]
-
-
-@dataclass(frozen=True)
-class ToDerivative:
-    """Edits after which a statement gives the derivative of a value of the forward."""
-
-    edits: tuple[Edit, ...]
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -67,15 +61,45 @@ class Look:
     near: Sequence[Node]
 
 
-def edits_to_derivatives(look: Look, again: Sequence[Look] = ()) -> list[ToDerivative]:
-    """The nearest edit to each derivative that the statement could give, the nearest first.
+@dataclass(frozen=True)
+class ToDerivative:
+    """Edits after which a statement gives derivatives of something of the forward, and of what."""
+
+    edits: tuple[Edit, ...]
+    distance: float
+    root: ast.expr
+    candidate: Candidate
+    what: frozenset[object]
+
+
+class EditsToDerivatives:
+    """Edits of a statement after which it gives derivatives.
 
     Args:
-        look: Where edits are looked for.
-        again: The same statement in other runs of the same code: an edit has to give the same derivative there.
+        look: Where they are looked for.
     """
-    with np.errstate(all="ignore"):
-        return _Search(look, [_Values(one) for one in again]).found()
+
+    def __init__(self, look: Look) -> None:
+        with np.errstate(all="ignore"):
+            self._found = list(_search(look))
+
+    def keep(self, look: Look) -> None:
+        """Keep those that give the derivative of the same in another run."""
+        if not self._found:
+            return
+        with np.errstate(all="ignore"):
+            values = _Values(look)
+            told = [(one, one.what & values.given(one.root, one.candidate)) for one in self._found]
+        self._found = [replace(one, what=what) for one, what in told if what]
+
+    @property
+    def nearest(self) -> list[tuple[Edit, ...]]:
+        """The nearest of the edits to each derivative, the nearest first."""
+        result: list[ToDerivative] = []
+        for one in sorted(self._found, key=lambda one: one.distance):
+            if not any(one.what & other.what for other in result):
+                result.append(one)
+        return [one.edits for one in result]
 
 
 class _Values:
@@ -94,8 +118,11 @@ class _Values:
             hole.executions = [one for one in hole.executions if _number(one) in looked_at]
         self.holes = [one for one in holes if one.executions]
 
-    def given(self, hole: Hole, candidate: Candidate) -> frozenset[object]:
+    def given(self, root: ast.expr, candidate: Candidate) -> frozenset[object]:
         """What of the forward a candidate gives the derivative of at all executions, expressions and parameters."""
+        hole = next((one for one in self.holes if one.root is root), None)
+        if hole is None:
+            return frozenset()
         results = hole.results(list(candidate.swaps))
         shapes = [np.shape(hole.residual.given[str(_number(one))]) for one in hole.executions]
         if results is None or [value.shape for value in results] != shapes:
@@ -107,56 +134,49 @@ class _Values:
         return frozenset.intersection(*of_each) if of_each else frozenset()
 
 
-class _Search:
-    def __init__(self, look: Look, again: Sequence[_Values]) -> None:
-        self.values, self.again = _Values(look), again
+def _search(look: Look) -> Iterator[ToDerivative]:
+    values = _Values(look)
+    for hole in values.holes:
+        place, is_found = Workplace(hole), False
+        small, larger, largest = (_candidates(place, families) for families in (FIRST, LARGER, LARGEST))
+        for stage in (small, _formulas(place, look.near), larger, largest):
+            if stage is largest and is_found:
+                break
+            for one in _accepted(values, hole, stage):
+                is_found = True
+                yield one
 
-    def found(self) -> list[ToDerivative]:
-        result: dict[frozenset[object], ToDerivative] = {}
-        for hole in self.values.holes:
-            place = Workplace(hole)
-            for stage in (self._candidates(place, FIRST), self._formulas(place), self._candidates(place, LARGER)):
-                for one, candidate, what in sorted(self._accepted(hole, stage), key=lambda each: each[0].distance):
-                    there = [self._given(other, hole, candidate) for other in self.again]
-                    of_all = what.intersection(*there)
-                    if of_all and not any(of_all & known for known in result):
-                        result[of_all] = one
-        return sorted(result.values(), key=lambda one: one.distance)
 
-    def _accepted(
-        self, hole: Hole, candidates: Iterable[Candidate]
-    ) -> Iterator[tuple[ToDerivative, Candidate, frozenset[object]]]:
-        code = self.values.suspect.code
-        for candidate in candidates:
-            what = self.values.given(hole, candidate)
-            if what:
-                edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
-                yield ToDerivative(edits, distance(code.text, edits)), candidate, what
+def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> Iterator[ToDerivative]:
+    code = values.suspect.code
+    for candidate in candidates:
+        what = values.given(hole.root, candidate)
+        if what:
+            edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
+            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what)
 
-    def _given(self, values: _Values, hole: Hole, candidate: Candidate) -> frozenset[object]:
-        same = [one for one in values.holes if one.root is hole.root]
-        return values.given(same[0], candidate) if same else frozenset()
 
-    def _candidates(self, place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:
-        for family in families:
-            yield from itertools.islice(family(place), MOST_CANDIDATES)
+def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:
+    for family in families:
+        yield from itertools.islice(family(place), MOST_CANDIDATES)
 
-    def _formulas(self, place: Workplace) -> Iterator[Candidate]:
-        """The derivatives of values that are near, written out."""
-        hole = place.hole
-        wanted = {node.index for node in self.values.look.near}
-        shape = np.shape(hole.residual.truth[hole.residual.names[0]])
-        calls = [next((node.call for node in one.nodes if node is not None), None) for one in hole.executions]
-        near = [
-            series
-            for series in hole.residual.series
-            if series.shape == shape and not series.partial and wanted & {node.index for node in _values(series)}
-        ]
-        for series in near[:MOST_FORMULAS]:
-            for order in orders([node.call for node in series.nodes], calls):
-                known = Known(series, [series.values[j] for j in order], order)
-                hole.needed = Needed(known, [], {}, True)
-                yield from formula(place)
+
+def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
+    """The derivatives of these values, written out."""
+    hole = place.hole
+    wanted = {node.index for node in values}
+    shape = np.shape(hole.residual.truth[hole.residual.names[0]])
+    calls = [next((node.call for node in one.nodes if node is not None), None) for one in hole.executions]
+    near = [
+        series
+        for series in hole.residual.series
+        if series.shape == shape and not series.partial and wanted & {node.index for node in _values(series)}
+    ]
+    for series in near[:MOST_FORMULAS]:
+        for order in orders([node.call for node in series.nodes], calls):
+            known = Known(series, [series.values[j] for j in order], order)
+            hole.needed = Needed(known, [], {}, True)
+            yield from formula(place)
 
 
 def _value(suspect: Suspect, execution: int) -> Node | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,8 @@ from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
 from gradcheck._tape import Statement, TapedRun
 
-Again = Callable[[], TapedRun]
+#: makes a run that can be asked while the block lasts
+Again = Callable[[], AbstractContextManager[TapedRun]]
 #: tokens: what changes less is not bettered by looking further
 NEAR = 12.0
 
@@ -104,7 +106,7 @@ class _Search:
         file = self.statement.file
         for edits in copies_before(self.run, self.suspect):
             spared = self.trial.spared_by(file, edits)
-            if spared and all(Trial(make()).spared_by(file, edits) for make in self.again):
+            if spared and all(_spares(make, file, edits) for make in self.again):
                 evidence = f"{', '.join(sorted(spared))} is left as it is; run at {1 + len(self.again)} points"
                 return [Mend(file, edits, self.statement, (), (), evidence)]
         return []
@@ -196,8 +198,9 @@ class _Search:
         file = self.statement.file
         held = [(one, right) for one in found if (right := self.trial.mended_by(file, one.edits))]
         for make in self.again if held else ():
-            trial = Trial(make())
-            held = [(one, both) for one, right in held if (both := right & trial.kept_by(file, one.edits))]
+            with make() as run:
+                trial = Trial(run)
+                held = [(one, both) for one, right in held if (both := right & trial.kept_by(file, one.edits))]
         return held
 
     def _mend(self, one: _Found, right: frozenset[str]) -> Mend:
@@ -214,3 +217,8 @@ class _Search:
             except SyntaxError:
                 continue
         return list(seen.values())
+
+
+def _spares(make: Again, file: str, edits: tuple[Edit, ...]) -> bool:
+    with make() as run:
+        return bool(Trial(run).spared_by(file, edits))

@@ -29,7 +29,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _loops(code, tree)
     yield from _ends(code, tree)
     yield from _copied(code, tree)
-    yield from _scaled_afterwards(suspect)
+    yield from (edits for edits, _ in scaled_afterwards(suspect))
 
 
 def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -203,8 +203,8 @@ def _copied(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 yield (Edit(*span(node), f"{code.segment(node)}.copy()"),)
 
 
-def _scaled_afterwards(suspect: Suspect) -> Iterator[Edits]:
-    """What the statement has written divided by a size, in a statement more."""
+def scaled_afterwards(suspect: Suspect) -> Iterator[tuple[Edits, int]]:
+    """What the statement has written divided by a size, in a statement more, and the size."""
     tree = suspect.tree
     targets = _assigned(tree)
     if len(targets) != 1 or not suspect.frames or tree.lineno != tree.end_lineno:
@@ -216,17 +216,17 @@ def _scaled_afterwards(suspect: Suspect) -> Iterator[Edits]:
         return
     value, end = suspect.frames[-1].local.get(where.id), span(tree)[1]
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-        for size in _sizes_at_hand(suspect, where.id, value):
-            yield (Edit(end, end, f"\n{' ' * tree.col_offset}{where.id} /= {size}"),)
+        for text, size in _sizes_at_hand(suspect, where.id, value):
+            yield (Edit(end, end, f"\n{' ' * tree.col_offset}{where.id} /= {text}"),), size
 
 
-def _sizes_at_hand(suspect: Suspect, name: str, value: Array) -> list[str]:
-    """Sizes of the array, and other whole numbers above one that have names."""
-    own = [f"len({name})", *([f"{name}.shape[1]"] if value.ndim > 1 else []), f"{name}.size"]
+def _sizes_at_hand(suspect: Suspect, name: str, value: Array) -> list[tuple[str, int]]:
+    """Sizes of the array, and other whole numbers above one that have names, each with its value."""
+    own = [(f"len({name})", len(value)), *([(f"{name}.shape[1]", value.shape[1])] if value.ndim > 1 else [])]
     local = suspect.frames[-1].local
-    others = [key for key, one in local.items() if type(one) is int and one > 1 and key.isidentifier()]
-    lists = [f"len({key})" for key, one in local.items() if isinstance(one, (list, tuple)) and len(one) > 1]
-    return [*own, *others, *lists][:MOST_SIZES]
+    others = [(key, one) for key, one in local.items() if type(one) is int and one > 1 and key.isidentifier()]
+    lists = [(f"len({key})", len(one)) for key, one in local.items() if isinstance(one, (list, tuple)) and len(one) > 1]
+    return [*own, (f"{name}.size", value.size), *others, *lists][:MOST_SIZES]
 
 
 def copies_before(run: TapedRun, suspect: Suspect) -> Iterator[Edits]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
-from gradcheck._localising.standing import MOVES
-from gradcheck._mending import Budget, mends
+from gradcheck._localising.standing import KEEPS, MOVES
+from gradcheck._mending import Again, Budget, mends
 from gradcheck._repair.found import Mended
 from gradcheck._repair.right_helpers import is_right_helper
 from gradcheck._tape import Node, TapedRun
@@ -19,8 +19,6 @@ MOST_GRADIENTS = 12
 MOST_STATEMENTS = 14
 #: suspects of each gradient
 MOST_SUSPECTS = 5
-#: operations that keep a value as it is
-_KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
 #: what is tried of each statement
 BUDGET = Budget(candidates=1500, runs=20)
 
@@ -36,9 +34,7 @@ def suspects_of_each(run: TapedRun, wrong: set[str], second: TapedRun | None) ->
     return result
 
 
-def mends_of_several(
-    run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], again: Sequence[Callable[[], TapedRun]]
-) -> list[Mended]:
+def mends_of_several(run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], again: Sequence[Again]) -> list[Mended]:
     """Faults of which each is mended by an edit of its own, those first that spoil most gradients."""
     counts = Counter(id(one.statement) for of_one in suspects.values() for one in of_one)
     first = {id(one.statement): one for of_one in suspects.values() for one in of_one}
@@ -85,6 +81,6 @@ def forward_statements(run: TapedRun) -> set[int]:
 
 def _is_apart(run: TapedRun, node: Node) -> bool:
     """Whether it was calculated, or is what was, and the loss does not depend on it."""
-    while node.op in MOVES | _KEEPS and node.inputs:
+    while node.op in MOVES | KEEPS and node.inputs:
         node = node.inputs[0]
     return bool(node.inputs) and not run.is_forward(node)

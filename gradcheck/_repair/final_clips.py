@@ -6,8 +6,8 @@ code without it; the clip itself is told and left where it is.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -27,7 +27,7 @@ _SCALES = frozenset({"multiply", "divide"})
 
 def mend_of_final_clip(run: TapedRun, others: Sequence[Point]) -> Mended | None:
     """The edit after which gradients are returned as they were before a clip; None where there is none."""
-    again = [partial(_run_without_clips, one) for one in others]
+    again = [partial(_taped_without_clips, one) for one in others]
     for statement, before in _clipped(run).items():
         found = removals(_expecting(run, before), statement, again)
         if found:
@@ -69,14 +69,13 @@ def _before_clip(node: Node) -> Node | None:
     return None
 
 
-def _run_without_clips(point: Point) -> TapedRun:
-    run = point.run()
-    before = {name: value for of_one in _clipped(run).values() for name, value in of_one.items()}
-    return _expecting(run, before)
+@contextmanager
+def _taped_without_clips(point: Point) -> Iterator[TapedRun]:
+    with point.taped() as run:
+        before = {name: value for of_one in _clipped(run).values() for name, value in of_one.items()}
+        yield _expecting(run, before)
 
 
 def _expecting(run: TapedRun, gradients: Mapping[str, Array]) -> TapedRun:
     """The same run, of which these gradients are expected, and the others as they are."""
-    result = copy.copy(run)
-    result.true_gradients = {**run.gradients, **gradients}
-    return result
+    return run.expecting({**run.gradients, **gradients})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
-from gradcheck._mending import Budget, Mend, mends
+from gradcheck._mending import Again, Budget, Mend, mends
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
 from gradcheck._repair.found import Found, Mended
@@ -42,7 +42,7 @@ def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     localisation = without_forward(run, localise(run, sorted(wrong), second=second))
     found.last, found.of_each = localisation, {}
     found.localisation = found.localisation or localisation
-    again = [one.run for one in others]
+    again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
         fault = _likeliest_mend(run, localisation, again)
@@ -58,10 +58,10 @@ def faults_of_several(found: Found, run: TapedRun, wrong: set[str], others: Sequ
     """Where no fault alone is mended by an edit: those that mend some gradients each."""
     if len(wrong) > 1:
         found.of_each = suspects_of_each(run, wrong, others[-1].run_or_none())
-    return mends_of_several(run, found.of_each, [one.run for one in others])
+    return mends_of_several(run, found.of_each, [one.taped for one in others])
 
 
-def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callable[[], TapedRun]]) -> Mended | None:
+def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Again]) -> Mended | None:
     """A loop in the wrong order, or a value that does not matter, where an edit of it makes gradients right."""
     codes = {
         "order of executions": FindingCode.WRONG_ORDER,
@@ -77,7 +77,7 @@ def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Callabl
 def _first_mend(
     run: TapedRun,
     statements: Iterable[tuple[Statement, FindingCode | None]],
-    again: Sequence[Callable[[], TapedRun]],
+    again: Sequence[Again],
     budget: Budget,
 ) -> Mended | None:
     """The first of these statements that an edit mends."""
@@ -92,7 +92,7 @@ def write_into_callers(run: TapedRun, others: Sequence[Point]) -> Mended | None:
     """A write into an array that was handed over, and the copy after which it is left as it was."""
     writing = dict.fromkeys(one.place.statement for one in run.writes if one.label and one.place is not None)
     told = ((statement, FindingCode.WRITES_INTO_CALLERS) for statement in writing)
-    return _first_mend(run, told, [one.run for one in others], SMALL_BUDGET)
+    return _first_mend(run, told, [one.taped for one in others], SMALL_BUDGET)
 
 
 def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
@@ -125,7 +125,7 @@ def unmended(suspect: Suspect, wrong: set[str]) -> Mended:
 def _likeliest_mend(
     run: TapedRun,
     found: Localisation,
-    again: Sequence[Callable[[], TapedRun]],
+    again: Sequence[Again],
     most: int = MOST_SUSPECTS,
     budget: Budget = FULL_BUDGET,
 ) -> Mended | None:

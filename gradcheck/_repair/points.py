@@ -45,9 +45,15 @@ class Point:
             return None
 
     def run(self) -> TapedRun:
-        """The loss and the gradients, on the tape."""
+        """The loss and the gradients, on the tape; what needs the code to run once more may fail."""
+        with self.taped() as run:
+            return run
+
+    @contextmanager
+    def taped(self) -> Iterator[TapedRun]:
+        """The same, while the code can still be run there: some keeps in its module what it was set up for."""
         with self.opened() as (target, values):
-            return tape_target(target, values, multiple=self.factor)
+            yield tape_target(target, values, multiple=self.factor)
 
 
 def _moved(values: Values, seed: int) -> Values:

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import Spoiling, spoiling
+from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling
 from gradcheck._localising.standing import MOVES, Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
-from gradcheck._mending.derivatives import Look, ToDerivative, edits_to_derivatives
-from gradcheck._mending.residual import agree
+from gradcheck._mending.derivatives import EditsToDerivatives, Look
+from gradcheck._mending.residual import Residual, agree
+from gradcheck._mending.structure import scaled_afterwards
+from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.each_gradient import forward_statements
 from gradcheck._repair.found import Found, Mended, add_mend
@@ -32,14 +35,12 @@ from gradcheck._usercode.source import Edit
 
 #: how such edits are found
 EVIDENCE = "judged by what statements give"
-#: names that could be meant
-MOST_NAMES = 8
 #: rounds, each in the code with the edits of those before
 MOST_ROUNDS = 12
 #: statements that are edited
 MOST_STATEMENTS = 6
-#: derivatives that one could give, which are told apart by what follows
-MOST_DERIVATIVES = 4
+#: edits of one statement, which are told apart by what follows
+MOST_EDITS = 6
 #: values of the forward that are looked at before those whose derivatives are read
 MOST_NEAR = 60
 #: minus the number of wrong gradients, and that of values that are derivatives
@@ -59,14 +60,19 @@ def mend_by_values(
     trial, before = found.copy(), set(found.still_wrong)
     wrong, added = set(before), list[Mended]()
     for _ in range(MOST_ROUNDS):
+        edits = {file: list(of_file) for file, of_file in trial.edits.items()}
         with taped(trial) as run:
             wrong, reached = wrong_gradients(run), _progress(run)
             taken = {one.statement.line for one in added}
             faults = [one for one in _faults(run, others) if one.statement.line not in taken] if wrong else []
-            unread = _left_behind(run) if wrong and not faults else []
-        edits = {file: list(of_file) for file, of_file in trial.edits.items()}
         chosen = [_best(trial, one, edits, taped) for one in faults]
-        chosen += [one for one in (_best(trial, one, edits, taped, reached) for one in unread) if one is not None]
+        if wrong and not chosen:
+            with taped(trial) as run:
+                begin, left = _multiples(run, others), _left_behind(run)
+            better = (_best(trial, one, edits, taped, reached) for one in begin)
+            # what follows the first is a multiple because of it
+            chosen = list(islice((one for one in better if one is not None), 1))
+            chosen = chosen or [_best(trial, one, edits, taped, reached) for one in left]
         held = [one for one in chosen if one is not None and add_mend(trial, one, edits)]
         if not held:
             break
@@ -113,6 +119,27 @@ def _best(
     return None if least is not None and best <= least else options[scores.index(best)]
 
 
+def _multiples(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
+    """Statements that give a multiple of a derivative where the backward begins, with what takes the factor out."""
+    forward = forward_statements(run)
+    found = [one for one in multiples(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
+    sizes = []
+    for one in found:
+        suspect = Suspect(run, one.statement, run.once(Residual))
+        sizes.append([edits for edits, size in scaled_afterwards(suspect) if abs(size - one.factor) < 1e-6 * size])
+    edits = _edits_to_derivatives(run, [_as_spoiling(one) for one in found], others, _multiples_of)
+    told = zip(found, edits, sizes, strict=True)
+    return [fault for one, new, divided in told if (fault := _fault(run, one.statement, [*new, *divided]))]
+
+
+def _multiples_of(run: TapedRun) -> list[Spoiling]:
+    return [_as_spoiling(one) for one in multiples(run)]
+
+
+def _as_spoiling(one: Multiple) -> Spoiling:
+    return Spoiling(one.statement, one.executions, (), frozenset())
+
+
 def _left_behind(run: TapedRun) -> list[Mended]:
     """Statements that leave a derivative under a name that nobody reads, with the names that the loop reads."""
     forward = forward_statements(run)
@@ -123,9 +150,9 @@ def _left_behind(run: TapedRun) -> list[Mended]:
         code = Code.of(statement.source.text)
         tree = None if number in forward else code.statement(statement.line, statement.kind)
         edits = [] if tree is None else list(left_by_another_name(code, tree))
-        if edits:
-            mends_ = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_NAMES]]
-            result.append(Mended(statement, tuple(run.sinks), None, mends_[0], tuple(mends_[1:])))
+        fault = _fault(run, statement, edits)
+        if fault is not None:
+            result.append(replace(fault, gradients=tuple(run.sinks)))
     return result
 
 
@@ -133,18 +160,35 @@ def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
     forward = forward_statements(run)
     wrong = [one for one in spoiling(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
-    if not wrong:
-        return []
-    again = [(one, spoiling(one)) for one in _runs(others)]
-    result = []
-    for one in wrong:
-        there = [_look(other, same) for other, all_ in again for same in all_ if _is_same(same, one)]
-        found = edits_to_derivatives(_look(run, one), there)
-        if there and found:
-            mends_ = [_mend(one, each) for each in found[:MOST_DERIVATIVES]]
-            reached = _reached(run, one.statement)
-            result.append(Mended(one.statement, reached, None, mends_[0], tuple(mends_[1:])))
-    return result
+    edits = _edits_to_derivatives(run, wrong, others, spoiling)
+    return [fault for one, found in zip(wrong, edits, strict=True) if (fault := _fault(run, one.statement, found))]
+
+
+def _edits_to_derivatives(
+    run: TapedRun, wrong: Sequence[Spoiling], others: Sequence[Point], all_wrong: Callable[[TapedRun], list[Spoiling]]
+) -> list[list[tuple[Edit, ...]]]:
+    """For each statement, edits after which it gives a derivative, here and at some other point at least."""
+    found = [EditsToDerivatives(_look(run, one)) for one in wrong]
+    confirmed = [False] * len(wrong)
+    for point in others if wrong else ():
+        with suppress(TargetError), point.taped() as other:
+            there = {_key(one.statement): one for one in all_wrong(other)}
+            for number, (one, edits) in enumerate(zip(wrong, found, strict=True)):
+                same = there.get(_key(one.statement))
+                if same is not None:
+                    edits.keep(_look(other, same))
+                    confirmed[number] = True
+    return [one.nearest if is_confirmed else [] for one, is_confirmed in zip(found, confirmed, strict=True)]
+
+
+def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
+    mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
+    return Mended(statement, _reached(run, statement), None, mends[0], tuple(mends[1:])) if mends else None
+
+
+def _key(one: Statement) -> tuple[str, int, int, str]:
+    """The same in every run of the same code."""
+    return one.file, one.line, one.end_line, one.kind
 
 
 def _progress(run: TapedRun) -> Progress:
@@ -164,19 +208,6 @@ def _reached(run: TapedRun, statement: Statement) -> tuple[str, ...]:
     given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
     sinks = ((name, sink) for name, sink in run.sinks.items() if sink is not None)
     return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
-
-
-def _runs(others: Sequence[Point]) -> Iterator[TapedRun]:
-    for point in others:
-        try:
-            yield point.run()
-        except TargetError:
-            continue
-
-
-def _is_same(one: Spoiling, other: Spoiling) -> bool:
-    a, b = one.statement, other.statement
-    return (a.file, a.line, a.end_line, a.kind) == (b.file, b.line, b.end_line, b.kind)
 
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
@@ -209,7 +240,3 @@ def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:
         layer = list({each.index: each for node in layer for each in node.inputs if each.index not in seen}.values())
         seen.update((node.index, node) for node in layer)
     yield from seen.values()
-
-
-def _mend(one: Spoiling, found: ToDerivative) -> Mend:
-    return Mend(one.statement.file, found.edits, one.statement, (), (), EVIDENCE)

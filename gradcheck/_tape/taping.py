@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -82,6 +83,12 @@ class TapedRun:
         if made not in self._worked_out:
             self._worked_out[made] = made(self)
         result: T = self._worked_out[made]
+        return result
+
+    def expecting(self, gradients: Mapping[str, Array]) -> TapedRun:
+        """The same run, of which other gradients are taken for the true ones."""
+        result = copy.copy(self)
+        result._worked_out, result.true_gradients = {}, dict(gradients)
         return result
 
     # -- the run ---------------------------------------------------------------------------------------------------

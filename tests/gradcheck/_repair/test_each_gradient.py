@@ -51,7 +51,7 @@ def test_each_of_several_is_mended_by_an_edit_of_its_own(tmp_path: Path) -> None
     """One fault would claim what another one spoils, or a statement be edited whose gradients are right already."""
     run, others = taped(cell(tmp_path, *[(f"d{name} += dy", f"d{name} = dy") for name in "bd"], source=EIGHT))
     suspects = suspects_of_each(run, {"b", "d"}, others[-1].run())
-    found = mends_of_several(run, suspects, [point.run for point in others])
+    found = mends_of_several(run, suspects, [point.taped for point in others])
     assert [(one.statement.line, one.gradients) for one in found] == [
         (line_of("db += dy", EIGHT), ("b",)),
         (line_of("dd += dy", EIGHT), ("d",)),
