@@ -18,6 +18,8 @@ from gradcheck._localising.standing import EQUAL, KEEPS, MOVES, Known, Standing,
 from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
+#: what goes on adding to a value, which can be right in part
+_SUMS = frozenset({"add", "subtract"})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
 
 
@@ -54,8 +56,9 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     idle: list[int] = []
     sources: set[int] = set()
     for number, nodes in sorted(inner.items()):
-        read = [one for one in read_by(nodes, holes, totals) if standings.carries[one.index]]
-        begun = [one for one in _before(nodes) if standings.carries[one.index]]
+        read = [*read_by(nodes, holes, totals), *_before(nodes, _SUMS, among=False)]
+        read = [one for one in read if standings.carries[one.index]]
+        begun = [one for one in _before(nodes, _SUMS, among=True) if standings.carries[one.index]]
         given = [one for one in holes.given if one.execution == number and one.op not in MOVES]
         if not read or not all(standings.of(one) in _WHOLE for one in read):
             continue
@@ -133,8 +136,9 @@ def _giver(node: Node) -> Node:
     return node
 
 
-def _before(nodes: list[Node]) -> Iterator[Node]:
-    """The sums that an execution goes on adding to."""
+def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> Iterator[Node]:
+    """What an execution changes in place, by operations that are (or are not) among these."""
     for node in nodes:
-        if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1:
+        is_augmented = node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1
+        if is_augmented and (node.op in operations) is among:
             yield node.inputs[0]
