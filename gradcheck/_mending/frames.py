@@ -165,8 +165,9 @@ class Frame:
 
     def _call(self, node: ast.Call, of: Any) -> Any:
         keywords = {one.arg: one.value for one in node.keywords if one.arg is not None}
-        if len(keywords) < len(node.keywords) or "out" in keywords:
+        if len(keywords) < len(node.keywords):
             raise UnknownError
+        keywords.pop("out", None)  # where the value goes does not change it
         function = of(node.func)
         if not is_pure(function):
             raise UnknownError

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gradcheck._mending.frames import Frame
 from gradcheck._mending.looking import looked_at
 from gradcheck._mending.residual import Residual
-from gradcheck._mending.syntax import Code, expressions, span
+from gradcheck._mending.syntax import Code, expressions, span, written_by
 from gradcheck._tape import Node, Place, Statement, TapedRun
 
 _PREFERRED = ("argument", "element", "value", "return", "yield", "call", "operation", "read", "display")
@@ -60,6 +60,10 @@ class Suspect:
     def _watchable(self) -> Iterator[Place]:
         """Places at which all that the statement reads is there, in the order in which they are asked."""
         root = next(roots(self.tree), None)
+        if isinstance(root, ast.Call) and written_by(root) is not None:
+            # before the call, since what it reads may be what it writes into
+            for part in (*(one.value for one in reversed(root.keywords)), *reversed(root.args)):
+                yield from self.by_span.get(span(part), [])
         if root is not None:
             where = self.by_span.get(span(root), [])
             yield from sorted(where, key=lambda place: _PREFERRED.index(place.kind) if place.kind in _PREFERRED else 99)

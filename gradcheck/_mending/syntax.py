@@ -169,6 +169,9 @@ class Code:
     def replaced(self, old: ast.expr, new: ast.expr) -> Edit:
         """The edit that puts an expression in the place of another, with no more brackets than are needed."""
         start, end = span(old)
+        where = written_by(old)
+        if where is not None and isinstance(self.parent(old), ast.Expr) and written_by(new) is None:
+            return Edit(start, end, f"{self.write(where, _ATOM)}[...] = {self.write(new)}")
         needed = self._needed(old)
         brackets = self._brackets(old)
         if brackets is not None:
@@ -222,6 +225,12 @@ class Code:
         if isinstance(around, ast.Tuple) and start == span(around)[0]:
             return None
         return start, (last, end + skipped + 1)
+
+
+def written_by(call: ast.expr) -> ast.expr | None:
+    """The array that a call writes its value into."""
+    keywords = call.keywords if isinstance(call, ast.Call) else []
+    return next((one.value for one in keywords if one.arg == "out"), None)
 
 
 def span(node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
