@@ -16,6 +16,8 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, call_user_code
 from gradcheck._common.surely import surely
+from gradcheck._targets.global_generator import seed_global_generator
+from gradcheck._targets.structure import gradients_by_name, leaves, rebuilt, slots
 from gradcheck._targets.validation import (
     check_callable,
     check_inputs,
@@ -27,7 +29,8 @@ from gradcheck._targets.validation import (
 
 #: the loss for many copies of the parameter of this name
 Batched: TypeAlias = Callable[[str, Array], Any]
-Params: TypeAlias = Mapping[str, Array | Callable[[], Array]] | Callable[[], Mapping[str, Array]]
+#: arrays, or lists, tuples and mappings of them; each of them, or the whole mapping, may be a callable that returns it
+Params: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 
 class Problem(ABC):
@@ -35,6 +38,8 @@ class Problem(ABC):
 
     #: whether complex values can reach the loss at all; whether it then behaves is found out by a probe
     takes_complex = True
+    #: the attribute that holds the function of the gradients alone; None where one call gives the loss as well
+    asks_gradients_with: str | None = None
 
     def __init__(self, inputs: Values, batched: Batched | None = None) -> None:
         if batched is not None:
@@ -68,7 +73,7 @@ class Problem(ABC):
 
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:  # noqa: ARG002 - a pure function has the others
         """What ``batched(name, copies)`` returns with the other parameters at `values`."""
-        return call_user_code(f"batched({name!r}, copies)", self._the_batched(), name, copies)
+        return asked(f"batched({name!r}, copies)", self._the_batched(), name, copies)
 
     def names_changed_by_last_call(self) -> list[str]:
         """The names of the arrays that the last call did not leave as they were handed to it."""
@@ -110,6 +115,8 @@ class Problem(ABC):
 class InPlaceProblem(Problem):
     """loss() and grads() that read the user's own arrays: values are written into them."""
 
+    asks_gradients_with = "grads"
+
     def __init__(
         self,
         params: Params,
@@ -128,18 +135,20 @@ class InPlaceProblem(Problem):
         self._params = params
         self._reset = reset
         super().__init__(name_inputs(inputs), batched)
-        self.takes_complex = isinstance(params, MutableMapping) and not any(map(callable, params.values()))
+        self.takes_complex = (
+            isinstance(params, MutableMapping)
+            and not any(map(callable, params.values()))
+            and all(slot.is_writable for slot in slots(params))
+        )
 
     def arrays(self) -> Values:
-        params = self._params
-        mapping = call_user_code("params()", params) if callable(params) else params
-        if not isinstance(mapping, Mapping):
-            raise TargetError(f"params must be a mapping from names to arrays, got {describe(mapping)}")
-        check_names("params", mapping)
-        return {
-            str(name): call_user_code(f"params[{name!r}]()", value) if callable(value) else value
-            for name, value in mapping.items()
-        }
+        found: Values = {}
+        for key, value in self._values().items():
+            for name, array in leaves(str(key), value):
+                if name in found:
+                    raise TargetError(f"params: two arrays are both called {name!r}; rename one")
+                found[name] = array
+        return found
 
     def handed_out(self) -> Values:
         return {**self.arrays(), **self.inputs}
@@ -149,9 +158,21 @@ class InPlaceProblem(Problem):
         of_params = [params] if callable(params) else [value for value in params.values() if callable(value)]
         return [self.loss, self.grads, self._reset, self.batched, *of_params]
 
+    def run_loss(self) -> Any:
+        """What ``loss()`` returns with the parameters as they are."""
+        return asked("loss()", self.loss)
+
+    def run_grads(self) -> Any:
+        """What ``grads()`` returns after a loss, by the names of the parameters."""
+        return self.by_name(asked("grads()", self.grads))
+
+    def by_name(self, raw: Any, what: str = "grads()") -> Any:
+        """Gradients in the order of the parameters, or of the same structure, by name."""
+        return gradients_by_name(raw, self._values(), what)
+
     def loss_at(self, values: Values) -> Any:
         with self.placed_at(values):
-            return call_user_code("loss()", self.loss)
+            return self.run_loss()
 
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:
         with self.placed_at(values):
@@ -159,8 +180,8 @@ class InPlaceProblem(Problem):
 
     def loss_then_grads_at(self, values: Values) -> Generator[Any, None, None]:
         with self.placed_at(values):
-            yield call_user_code("loss()", self.loss)
-            yield call_user_code("grads()", self.grads)
+            yield self.run_loss()
+            yield self.run_grads()
 
     @contextmanager
     def placed_at(self, values: Values, *, before: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -176,16 +197,39 @@ class InPlaceProblem(Problem):
             self._call_reset()
             yield
             return
-        params = self._params
-        assert isinstance(params, MutableMapping)  # takes_complex said so
-        originals = dict(params)
-        try:
-            params.update({name: values[str(name)] for name in originals})
+        with self._replaced_by(values):
             before()
             self._call_reset()
             yield
+
+    @contextmanager
+    def _replaced_by(self, values: Values) -> Iterator[None]:
+        """Other arrays in the place of the user's."""
+        assert isinstance(self._params, MutableMapping)  # takes_complex said so
+        originals = [(slot, slot.container[slot.key]) for slot in slots(self._params)]
+
+        def put_back() -> None:
+            for slot, array in originals:
+                slot.container[slot.key] = array
+
+        try:
+            for slot, _ in originals:
+                slot.container[slot.key] = values[slot.name]
+            yield
         finally:
-            params.update(originals)
+            surely(put_back)
+
+    def _values(self) -> Mapping[str, Any]:
+        """The parameters by the user's names: arrays, or structures of them."""
+        params = self._params
+        mapping = call_user_code("params()", params) if callable(params) else params
+        if not isinstance(mapping, Mapping):
+            raise TargetError(f"params must be a mapping from names to arrays, got {describe(mapping)}")
+        check_names("params", mapping)
+        return {
+            name: call_user_code(f"params[{name!r}]()", value) if callable(value) else value
+            for name, value in mapping.items()
+        }
 
     def _call_reset(self) -> None:
         if self._reset is not None:
@@ -200,7 +244,9 @@ class FunctionProblem(Problem):
         if not isinstance(params, Mapping):
             raise TargetError(f"params must be a mapping from names to arrays, got {describe(params)}")
         self._f = f
-        self._arrays = own_arrays(params)
+        check_names("params", params)
+        self._structure = {str(name): value for name, value in params.items()}
+        self._arrays = own_arrays(dict(leaf for name, value in self._structure.items() for leaf in leaves(name, value)))
         self._passed: Values = {}
         super().__init__({}, batched)
 
@@ -223,15 +269,18 @@ class FunctionProblem(Problem):
         """What ``f(params)`` returns, of copies of these values."""
         self._expected = dict(values)
         self._passed = copies_of(values)
-        result = call_user_code("f(params)", self._f, dict(self._passed))
+        handed = {name: rebuilt(name, value, self._passed) for name, value in self._structure.items()}
+        result = asked("f(params)", self._f, handed)
         if not is_pair(result):
             raise TargetError(f"f(params) must return a pair (loss, grads), got {describe(result)}")
         loss, grads = result
-        return loss, grads
+        return loss, gradients_by_name(grads, self._structure, "f(params)")
 
 
 class VjpProblem(Problem):
     """forward and backward: the loss is the outputs contracted with cotangents that stay fixed through a check."""
+
+    asks_gradients_with = "backward"
 
     def __init__(
         self,
@@ -300,14 +349,14 @@ class VjpProblem(Problem):
         for i, (copy, cotangent) in enumerate(zip(copies, cotangents, strict=True)):
             self._passed[f"cotangent[{i}]"], self._expected[f"cotangent[{i}]"] = copy, cotangent
         return self._gradients_by_name(
-            call_user_code("backward(cotangents, cache)", self.backward, unflatten(outputs, copies), cache)
+            asked("backward(cotangents, cache)", self.backward, unflatten(outputs, copies), cache)
         )
 
     def run_forward(self, values: Values) -> tuple[Any, Any]:
         """(outputs, cache) at these values."""
         self._expected = {name: np.array(values.get(name, self.inputs.get(name))) for name in self._order}
         self._passed = copies_of(self._expected)
-        result = call_user_code("forward(*inputs)", self._forward, *self._passed.values())
+        result = asked("forward(*inputs)", self._forward, *self._passed.values())
         if not is_pair(result):
             raise TargetError(f"forward must return a pair (outputs, cache), got {describe(result)}")
         outputs, cache = result
@@ -330,6 +379,12 @@ class VjpProblem(Problem):
             )
         pairs = zip(names, grads, strict=True)
         return {name: grad for name, grad in pairs if grad is not None and name not in self.inputs}
+
+
+def asked(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the user's function returns; what it draws from NumPy's global generator is the same each time."""
+    seed_global_generator()
+    return call_user_code(what, function, *arguments)
 
 
 def own_arrays(arrays: Mapping[str, Any]) -> Values:

@@ -16,6 +16,7 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
 from gradcheck._targets.clipping import Clip
+from gradcheck._targets.global_generator import kept_global_generator
 from gradcheck._targets.problems import (
     Batched,
     FunctionProblem,
@@ -185,6 +186,10 @@ class Target:
         A target that a factory built brings its own state along: the module variables, say, that a later call of the
         factory has bound anew.
         """
+        with kept_global_generator():
+            yield from self._state_preserved()
+
+    def _state_preserved(self) -> Iterator[None]:
         outside, before = UserState(self.problem.functions()), self._state
         if self.built_state is not None and before is None:
             self.built_state.restore()
