@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for type checkers, which do not read the table
     from gradcheck._mutation.mutation_pool import mutate as mutate
     from gradcheck._targets.factory import TargetFactory as TargetFactory
     from gradcheck._targets.factory import target as target
+    from gradcheck._targets.stub_optimizer import StubOptimizer as StubOptimizer
     from gradcheck._targets.target import Target as Target
     from gradcheck.report.evidence import Fix as Fix
     from gradcheck.report.mutation_records import Mutation as Mutation
@@ -41,6 +42,7 @@ _HOMES = {
     "Mutation": "report.mutation_records",
     "MutationReport": "report.mutation_records",
     "Report": "report.report",
+    "StubOptimizer": "_targets.stub_optimizer",
     "Target": "_targets.target",
     "TargetError": "_common.errors",
     "TargetFactory": "_targets.factory",

@@ -1,8 +1,9 @@
 """What is checked: parameters, a loss, and the gradients somebody wrote by hand.
 
-Three ways in, one inside. The checker asks a `Target` only for its values, for the loss at other values, and for the
+Several ways in, one inside. The checker asks a `Target` only for its values, for the loss at other values, and for the
 gradients; whether that means writing into the user's arrays (`Target`), calling a pure function
-(`Target.from_function`) or contracting outputs with cotangents (`Target.from_vjp`) is a matter of its `problem`.
+(`Target.from_function`), contracting outputs with cotangents (`Target.from_vjp`) or taking code as it is found
+(`Target.from_call`, `from_object`, `from_update`) is a matter of its `problem`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
+from gradcheck._targets.adapters import CallProblem, ObjectProblem, Selector, UpdateProblem
+from gradcheck._targets.attributes import Attributes
 from gradcheck._targets.clipping import Clip
 from gradcheck._targets.global_generator import kept_global_generator
 from gradcheck._targets.problems import (
@@ -26,6 +29,7 @@ from gradcheck._targets.problems import (
     VjpProblem,
     copies_of,
 )
+from gradcheck._targets.stub_optimizer import StubOptimizer
 from gradcheck._targets.user_state import UserState
 from gradcheck._targets.validation import name_gates
 
@@ -35,11 +39,13 @@ class Target:
 
     Args:
         params: Mapping from a name to a floating-point ndarray; or to a callable that returns the array; or a
-            callable that returns the whole mapping (for code that binds its weights anew). The arrays are perturbed
-            in place and always put back, also after an exception or Ctrl-C. Inputs and initial states may be listed
-            here too.
+            callable that returns the whole mapping (for code that binds its weights anew). In the place of an array a
+            list, tuple or mapping of arrays may stand; they are called ``W[0]``, ``layers[1].W``. The arrays are
+            perturbed in place and always put back, also after an exception or Ctrl-C. Inputs and initial states may be
+            listed here too.
         loss: ``loss() -> float``: the scalar that the gradients are of, at the current values of `params`.
-        grads: ``grads() -> mapping``: for each name an array of the parameter's shape. Called after ``loss()``.
+        grads: ``grads() -> mapping``: for each name an array of the parameter's shape; or a sequence of arrays in the
+            order of `params`. Called after ``loss()``.
         inputs: Arrays that the loss should depend on but that have no gradient (tokens, labels): a mapping, a
             sequence or one array. They are changed in place to see whether the loss follows, and put back.
         reset: Called before each ``loss()`` and before each ``loss()``-then-``grads()``: brings hidden state back.
@@ -110,6 +116,99 @@ class Target:
         """
         problem = VjpProblem(forward, backward, inputs)
         return _target_of(problem, name or getattr(forward, "__name__", None), gates)
+
+    @staticmethod
+    def from_call(
+        f: Callable[[], Any],
+        params: Params,
+        *,
+        loss: Selector = 0,
+        grads: Selector | None = None,
+        inputs: Any = None,
+        reset: Callable[[], object] | None = None,
+        name: str | None = None,
+        gates: Sequence[str] = (),
+    ) -> Target:
+        """A target from ``f() -> (loss, gradients)`` that reads the arrays of `params` where they are.
+
+        Args:
+            f: Called without arguments, once for each loss with its gradients.
+            params: As those of `Target`.
+            loss: Where the loss is in what `f` returns: an index, a key, or a function of it. The first, if not said.
+            grads: Where the gradients are: an index, a key, several of them, a slice, or a function. If not said: a
+                mapping or sequence behind the loss, or as many arrays as there are parameters, in their order. What
+                follows (hidden states, caches) is left aside.
+            inputs: As those of `Target`; so are `reset`, `name` and `gates`.
+
+        Raises:
+            TargetError: If the parameters cannot be perturbed; in a check, if `f` returns something else.
+        """
+        problem = CallProblem(f, params, loss, grads, inputs, reset)
+        return _target_of(problem, name or getattr(f, "__name__", "").replace("<lambda>", ""), gates)
+
+    @staticmethod
+    def from_object(
+        obj: object,
+        names: Sequence[str],
+        *,
+        loss: Callable[[], Any],
+        backward: Callable[[], object] | None = None,
+        grad: str = "d{}",
+        zero: bool = True,
+        inputs: Any = None,
+        reset: Callable[[], object] | None = None,
+        name: str | None = None,
+        gates: Sequence[str] = (),
+    ) -> Target:
+        """A target from weights and gradients that are attributes of an object, or variables of a module.
+
+        Args:
+            obj: An object, or a module.
+            names: The attributes that hold the weights: arrays, or lists of arrays. "lstm.W" and "layers[0].W" lead to
+                inner objects. They may be bound anew by the code.
+            loss: ``loss() -> float``.
+            backward: Called after ``loss()``, what it returns is left aside; None where `loss` does both.
+            grad: What the attribute beside each weight is called that holds its gradient: "d{}", "{}_diff".
+            zero: Set the gradients to zero before each loss, so that what the code adds up is that of one call.
+            inputs: As those of `Target`; so are `reset`, `name` and `gates`.
+
+        Raises:
+            TargetError: If there is no such attribute, or it cannot be perturbed; in a check, if a gradient is missing.
+        """
+        problem = ObjectProblem(obj, names, loss, backward, grad, zero, inputs, reset)
+        return _target_of(problem, name, gates)
+
+    @staticmethod
+    def from_update(
+        step: Callable[[], Any],
+        params: Params | Sequence[str],
+        *,
+        loss: Callable[[], Any] | None = None,
+        of: object = None,
+        rate: float = 1.0,
+        optimizer: StubOptimizer | None = None,
+        inputs: Any = None,
+        reset: Callable[[], object] | None = None,
+        name: str | None = None,
+        gates: Sequence[str] = (),
+    ) -> Target:
+        """A target from code that updates its own weights: the gradient is what they lost. They are put back.
+
+        Args:
+            step: ``step()``: the forward, the backward and the update, with plain gradient descent.
+            params: As those of `Target`; or, with `of`, the names of attributes, as in `from_object`.
+            loss: ``loss() -> float`` before the update; if not given, `step` returns it, alone or first in a tuple.
+            of: The object, or the module, whose attributes the weights are: for code that binds them anew.
+            rate: The learning rate that `step` updates with. With 1.0 the least is lost to rounding.
+            optimizer: A `StubOptimizer` that the code hands its gradients to; these are taken, and no difference.
+            inputs: As those of `Target`; so are `reset`, `name` and `gates`.
+
+        Raises:
+            TargetError: If the parameters cannot be perturbed; in a check, if no gradient can be told.
+        """
+        arrays: Any = params if of is None else Attributes(of, params)  # type: ignore[arg-type]  # it refuses others
+        problem = UpdateProblem(step, arrays, loss, rate, optimizer, inputs, reset)
+        return _target_of(problem, name, gates)
 
     def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
         self.problem = problem
