@@ -18,7 +18,7 @@ from gradcheck._common.surely import surely
 from gradcheck._common.wording import comma_separated
 from gradcheck._targets.attributes import Attributes, owner_in_words
 from gradcheck._targets.problems import InPlaceProblem, Params, asked, copies_of
-from gradcheck._targets.structure import leaves, slots
+from gradcheck._targets.structure import leaves
 from gradcheck._targets.stub_optimizer import StubOptimizer
 from gradcheck._targets.validation import check_callable, describe
 
@@ -26,10 +26,22 @@ from gradcheck._targets.validation import check_callable, describe
 Selector: TypeAlias = int | str | slice | Sequence[int | str] | Callable[[Any], Any]
 
 
-class CallProblem(InPlaceProblem):
-    """f() -> (loss, gradients): one call gives both."""
+class OneCallProblem(InPlaceProblem):
+    """Code that calculates the gradients whenever it is asked for the loss."""
 
-    asks_gradients_with = None
+    asks_gradients_with: str | None = None
+
+    @contextmanager
+    def placed_at(self, values: Values, *, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """As it is; but of complex values all are: a buffer like one weight takes up the gradient of another."""
+        if any(array.dtype.kind == "c" for array in values.values()):
+            values = {name: array.astype(np.complex128) for name, array in values.items()}
+        with super().placed_at(values, before=before):
+            yield
+
+
+class CallProblem(OneCallProblem):
+    """f() -> (loss, gradients): one call gives both."""
 
     def __init__(
         self,
@@ -56,7 +68,7 @@ class CallProblem(InPlaceProblem):
         return self.by_name(_the_rest(result, self._select_loss, self._values()), "f()")
 
 
-class ObjectProblem(InPlaceProblem):
+class ObjectProblem(OneCallProblem):
     """Weights and gradients that are attributes of an object, or variables of a module."""
 
     def __init__(
@@ -75,11 +87,10 @@ class ObjectProblem(InPlaceProblem):
         self._has_backward, self._zero, self._pattern = backward is not None, zero, grad
         self._first = {name: self._gradients.find(name) for name in self._gradients}
         super().__init__(self._weights, loss, loss if backward is None else backward, inputs, reset)
-        self.takes_complex = self.takes_complex and self._weights.is_settable
         self.asks_gradients_with = None if backward is None else "grads"
 
     def functions(self) -> list[object]:
-        return [*super().functions(), self._weights, self._gradients]
+        return [*super().functions(), self._gradients]
 
     def run_loss(self) -> Any:
         if self._zero:
@@ -114,7 +125,7 @@ class ObjectProblem(InPlaceProblem):
                     array[...] = 0
 
 
-class UpdateProblem(InPlaceProblem):
+class UpdateProblem(OneCallProblem):
     """step() updates the weights: the gradient is what they lost, or what the optimizer was handed."""
 
     def __init__(
@@ -140,14 +151,7 @@ class UpdateProblem(InPlaceProblem):
         #: told of each weight that was updated, with the gradient that follows and the rate: the tape listens
         self.on_update: Callable[[Array, Array, float], None] = lambda *_: None
         super().__init__(params, step if loss is None else loss, step, inputs, reset)
-        if isinstance(params, Attributes):
-            self.takes_complex = self.takes_complex and params.is_settable
-        self.takes_complex = self.takes_complex and not self._is_one_call
         self.asks_gradients_with = None if loss is None else "grads"
-
-    def functions(self) -> list[object]:
-        kept = [self._params] if isinstance(self._params, Attributes) else []
-        return [*super().functions(), *kept]
 
     def run_loss(self) -> Any:
         if not self._is_one_call:
@@ -185,19 +189,7 @@ class UpdateProblem(InPlaceProblem):
     @contextmanager
     def _put_back(self) -> Iterator[None]:
         """The weights are the same arrays as before at the end, with the same entries."""
-        params: Any = self._params
-        bound = [] if callable(params) else [(one, one.container[one.key]) for one in slots(params) if one.is_writable]
-        live = self.arrays()
-        before = copies_of(live)
-
-        def put_back() -> None:
-            for slot, array in bound:
-                if slot.container[slot.key] is not array:
-                    slot.container[slot.key] = array
-            for name, array in live.items():
-                array[...] = before[name]
-            self.write(before)
-
+        put_back = self.bring_back()
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Attributes of an object, or variables of a module, as a mapping from names to arrays: where code keeps its weights."""
+"""Attributes of an object, or variables of a module, by name: where code keeps its weights."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _looked_up(owner: Any, part: str) -> Any:
     found = _PART.fullmatch(part)
     assert found is not None  # the names were looked at
     name, indices = found.groups()
-    value = getattr(owner, name, _ABSENT)
+    value: Any = getattr(owner, name, _ABSENT)
     if value is _ABSENT:
         near = difflib.get_close_matches(name, [one for one in dir(owner) if not one.startswith("__")], n=3, cutoff=0.5)
         raise TargetError(f"{owner_in_words(owner)} has no attribute {name!r}{_did_you_mean(near)}")

@@ -15,7 +15,9 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, call_user_code
+from gradcheck._common.silence import muted
 from gradcheck._common.surely import surely
+from gradcheck._targets.attributes import Attributes
 from gradcheck._targets.global_generator import seed_global_generator
 from gradcheck._targets.structure import gradients_by_name, leaves, rebuilt, slots
 from gradcheck._targets.validation import (
@@ -87,20 +89,32 @@ class Problem(ABC):
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Put every array back at the end, whatever happens in between."""
-        live = self.arrays()
-        before, inputs = copies_of(live), copies_of(self.inputs)
+        inputs = copies_of(self.inputs)
+        put_parameters_back = self.bring_back()
 
         def put_back() -> None:
             for name, array in inputs.items():
                 self.inputs[name][...] = array
-            for name, array in live.items():  # code may have bound its weights anew since then
-                array[...] = before[name]
-            self.write(before)
+            put_parameters_back()
 
         try:
             yield
         finally:
             surely(put_back)
+
+    def bring_back(self) -> Callable[[], None]:
+        """What makes the parameters as they are now again."""
+        live = self.arrays()
+        before = copies_of(live)
+
+        def put_back() -> None:
+            for name, array in live.items():
+                array[...] = before[name]
+            for name, array in self.arrays().items():  # code may have bound its weights anew since then
+                if array is not live.get(name) and np.shape(array) == before[name].shape:
+                    array[...] = before[name]
+
+        return put_back
 
     def write(self, values: Values) -> None:
         """Set the arrays of the parameters."""
@@ -115,7 +129,7 @@ class Problem(ABC):
 class InPlaceProblem(Problem):
     """loss() and grads() that read the user's own arrays: values are written into them."""
 
-    asks_gradients_with = "grads"
+    asks_gradients_with: str | None = "grads"
 
     def __init__(
         self,
@@ -139,6 +153,7 @@ class InPlaceProblem(Problem):
             isinstance(params, MutableMapping)
             and not any(map(callable, params.values()))
             and all(slot.is_writable for slot in slots(params))
+            and (not isinstance(params, Attributes) or params.is_settable)
         )
 
     def arrays(self) -> Values:
@@ -156,7 +171,8 @@ class InPlaceProblem(Problem):
     def functions(self) -> list[object]:
         params = self._params
         of_params = [params] if callable(params) else [value for value in params.values() if callable(value)]
-        return [self.loss, self.grads, self._reset, self.batched, *of_params]
+        named = [params] if isinstance(params, Attributes) else []
+        return [self.loss, self.grads, self._reset, self.batched, *of_params, *named]
 
     def run_loss(self) -> Any:
         """What ``loss()`` returns with the parameters as they are."""
@@ -165,6 +181,18 @@ class InPlaceProblem(Problem):
     def run_grads(self) -> Any:
         """What ``grads()`` returns after a loss, by the names of the parameters."""
         return self.by_name(asked("grads()", self.grads))
+
+    def bring_back(self) -> Callable[[], None]:
+        params, put_entries_back = self._params, super().bring_back()
+        bound = [] if callable(params) else [(one, one.container[one.key]) for one in slots(params) if one.is_writable]
+
+        def put_back() -> None:
+            for slot, array in bound:
+                if slot.container[slot.key] is not array:
+                    slot.container[slot.key] = array
+            put_entries_back()
+
+        return put_back
 
     def by_name(self, raw: Any, what: str = "grads()") -> Any:
         """Gradients in the order of the parameters, or of the same structure, by name."""
@@ -233,7 +261,7 @@ class InPlaceProblem(Problem):
 
     def _call_reset(self) -> None:
         if self._reset is not None:
-            call_user_code("reset()", self._reset)
+            asked("reset()", self._reset)
 
 
 class FunctionProblem(Problem):
@@ -382,9 +410,13 @@ class VjpProblem(Problem):
 
 
 def asked(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the user's function returns; what it draws from NumPy's global generator is the same each time."""
+    """What the user's function returns; what it draws from NumPy's global generator is the same each time.
+
+    What it prints is not heard, unless somebody listens (`heard`).
+    """
     seed_global_generator()
-    return call_user_code(what, function, *arguments)
+    with muted():
+        return call_user_code(what, function, *arguments)
 
 
 def own_arrays(arrays: Mapping[str, Any]) -> Values:

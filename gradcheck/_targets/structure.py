@@ -46,7 +46,9 @@ def rebuilt(name: str, value: Any, arrays: Values) -> Any:
         return arrays[name]
     if isinstance(value, Mapping):
         return {key: rebuilt(inner, one, arrays) for inner, key, one in _children(name, value)}
-    parts = [None if one is None else rebuilt(inner, one, arrays) for inner, _, one in _children(name, value)]
+    parts: list[Any] = [
+        None if one is None else rebuilt(inner, one, arrays) for inner, _, one in _children(name, value)
+    ]
     if isinstance(value, tuple):
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return parts

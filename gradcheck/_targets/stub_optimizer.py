@@ -14,8 +14,8 @@ class StubOptimizer:
     """Give it to the code in the place of its optimizer, and to ``Target.from_update(..., optimizer=)``.
 
     ``update(w, grad)`` and ``stub(w, grad, ...)`` keep the pair and return `w` as it is; both may be arrays, lists or
-    mappings of arrays. Copies of it are the same one, since code makes one optimizer for each weight. Other methods that
-    optimizers have (`step`, `zero_grad`) do nothing.
+    mappings of arrays. Copies of it are the same one, since code makes one optimizer for each weight. Other methods
+    that optimizers have (`step`, `zero_grad`) do nothing.
     """
 
     def __init__(self) -> None:

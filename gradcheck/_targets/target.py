@@ -120,10 +120,11 @@ class Target:
     @staticmethod
     def from_call(
         f: Callable[[], Any],
-        params: Params,
+        params: Params | Sequence[str],
         *,
         loss: Selector = 0,
         grads: Selector | None = None,
+        of: object = None,
         inputs: Any = None,
         reset: Callable[[], object] | None = None,
         name: str | None = None,
@@ -133,17 +134,18 @@ class Target:
 
         Args:
             f: Called without arguments, once for each loss with its gradients.
-            params: As those of `Target`.
+            params: As those of `Target`; or, with `of`, the names of attributes, as in `from_object`.
             loss: Where the loss is in what `f` returns: an index, a key, or a function of it. The first, if not said.
             grads: Where the gradients are: an index, a key, several of them, a slice, or a function. If not said: a
                 mapping or sequence behind the loss, or as many arrays as there are parameters, in their order. What
                 follows (hidden states, caches) is left aside.
+            of: The object, or the module, whose attributes the weights are.
             inputs: As those of `Target`; so are `reset`, `name` and `gates`.
 
         Raises:
             TargetError: If the parameters cannot be perturbed; in a check, if `f` returns something else.
         """
-        problem = CallProblem(f, params, loss, grads, inputs, reset)
+        problem = CallProblem(f, _arrays_of(params, of), loss, grads, inputs, reset)
         return _target_of(problem, name or getattr(f, "__name__", "").replace("<lambda>", ""), gates)
 
     @staticmethod
@@ -206,8 +208,7 @@ class Target:
         Raises:
             TargetError: If the parameters cannot be perturbed; in a check, if no gradient can be told.
         """
-        arrays: Any = params if of is None else Attributes(of, params)  # type: ignore[arg-type]  # it refuses others
-        problem = UpdateProblem(step, arrays, loss, rate, optimizer, inputs, reset)
+        problem = UpdateProblem(step, _arrays_of(params, of), loss, rate, optimizer, inputs, reset)
         return _target_of(problem, name, gates)
 
     def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
@@ -321,6 +322,10 @@ class Target:
     def move_to(self, values: Values) -> None:
         """Set the parameters, until `preserved` puts them back."""
         self.problem.write(values)
+
+
+def _arrays_of(params: Any, of: object) -> Any:
+    return params if of is None else Attributes(of, params)
 
 
 def _target_of(problem: Problem, name: str | None, gates: Sequence[str]) -> Target:
