@@ -14,6 +14,7 @@ from gradcheck._version import __version__ as __version__
 if TYPE_CHECKING:  # for type checkers, which do not read the table
     from gradcheck._checking.check import assert_gradients as assert_gradients
     from gradcheck._checking.check import check as check
+    from gradcheck._common.definitions import load_definitions as load_definitions
     from gradcheck._common.errors import TargetError as TargetError
     from gradcheck._common.errors import UserCodeError as UserCodeError
     from gradcheck._mutation.mutation_pool import mutate as mutate
@@ -51,6 +52,7 @@ _HOMES = {
     "Worst": "report.records",
     "assert_gradients": "_checking.check",
     "check": "_checking.check",
+    "load_definitions": "_common.definitions",
     "mutate": "_mutation.mutation_pool",
     "target": "_targets.factory",
 }

@@ -129,6 +129,8 @@ class Target:
         reset: Callable[[], object] | None = None,
         name: str | None = None,
         gates: Sequence[str] = (),
+        clipped: float | None = None,
+        clipped_norm: float | None = None,
     ) -> Target:
         """A target from ``f() -> (loss, gradients)`` that reads the arrays of `params` where they are.
 
@@ -140,13 +142,14 @@ class Target:
                 mapping or sequence behind the loss, or as many arrays as there are parameters, in their order. What
                 follows (hidden states, caches) is left aside.
             of: The object, or the module, whose attributes the weights are.
-            inputs: As those of `Target`; so are `reset`, `name` and `gates`.
+            inputs: As those of `Target`; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
 
         Raises:
             TargetError: If the parameters cannot be perturbed; in a check, if `f` returns something else.
         """
+        clip = Clip.declared(clipped, clipped_norm)
         problem = CallProblem(f, _arrays_of(params, of), loss, grads, inputs, reset)
-        return _target_of(problem, name or getattr(f, "__name__", "").replace("<lambda>", ""), gates)
+        return _target_of(problem, name or getattr(f, "__name__", "").replace("<lambda>", ""), gates, clip)
 
     @staticmethod
     def from_object(
@@ -161,6 +164,8 @@ class Target:
         reset: Callable[[], object] | None = None,
         name: str | None = None,
         gates: Sequence[str] = (),
+        clipped: float | None = None,
+        clipped_norm: float | None = None,
     ) -> Target:
         """A target from weights and gradients that are attributes of an object, or variables of a module.
 
@@ -172,13 +177,14 @@ class Target:
             backward: Called after ``loss()``, what it returns is left aside; None where `loss` does both.
             grad: What the attribute beside each weight is called that holds its gradient: "d{}", "{}_diff".
             zero: Set the gradients to zero before each loss, so that what the code adds up is that of one call.
-            inputs: As those of `Target`; so are `reset`, `name` and `gates`.
+            inputs: As those of `Target`; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
 
         Raises:
             TargetError: If there is no such attribute, or it cannot be perturbed; in a check, if a gradient is missing.
         """
+        clip = Clip.declared(clipped, clipped_norm)
         problem = ObjectProblem(obj, names, loss, backward, grad, zero, inputs, reset)
-        return _target_of(problem, name, gates)
+        return _target_of(problem, name, gates, clip)
 
     @staticmethod
     def from_update(
@@ -193,6 +199,8 @@ class Target:
         reset: Callable[[], object] | None = None,
         name: str | None = None,
         gates: Sequence[str] = (),
+        clipped: float | None = None,
+        clipped_norm: float | None = None,
     ) -> Target:
         """A target from code that updates its own weights: the gradient is what they lost. They are put back.
 
@@ -203,13 +211,14 @@ class Target:
             of: The object, or the module, whose attributes the weights are: for code that binds them anew.
             rate: The learning rate that `step` updates with. With 1.0 the least is lost to rounding.
             optimizer: A `StubOptimizer` that the code hands its gradients to; these are taken, and no difference.
-            inputs: As those of `Target`; so are `reset`, `name` and `gates`.
+            inputs: As those of `Target`; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
 
         Raises:
             TargetError: If the parameters cannot be perturbed; in a check, if no gradient can be told.
         """
+        clip = Clip.declared(clipped, clipped_norm)
         problem = UpdateProblem(step, _arrays_of(params, of), loss, rate, optimizer, inputs, reset)
-        return _target_of(problem, name, gates)
+        return _target_of(problem, name, gates, clip)
 
     def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
         self.problem = problem
@@ -328,7 +337,7 @@ def _arrays_of(params: Any, of: object) -> Any:
     return params if of is None else Attributes(of, params)
 
 
-def _target_of(problem: Problem, name: str | None, gates: Sequence[str]) -> Target:
+def _target_of(problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> Target:
     target = Target.__new__(Target)
-    target._take(problem, name, gates)
+    target._take(problem, name, gates, clip)
     return target

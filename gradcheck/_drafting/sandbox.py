@@ -1,0 +1,107 @@
+"""Lines of a draft, run with small sizes, to see what they make; what they raise or print is nobody's business."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import gradcheck
+from gradcheck._common.silence import muted
+from gradcheck._drafting.guesses import SIZES
+from gradcheck._targets.global_generator import seed_global_generator
+
+
+@dataclass
+class Watched:
+    """An object after its backward, and what the backward did."""
+
+    net: Any
+    names_before: set[str]
+    back: Any
+    #: whether weights are others than before
+    is_updated: bool
+    #: whether an optimizer was handed gradients
+    handed: bool
+    #: whether the derivative that the backward began from is another one than before
+    is_upstream_changed: bool
+    #: copies of containers of gradients after the first run and after the second
+    sums: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def adds_up(self, name: str) -> bool:
+        """Whether gradients that are kept there grow from run to run."""
+        first, second = (list(one.values()) if isinstance(one, dict) else one for one in self.sums[name])
+        return any(not np.array_equal(a, b) for a, b in zip(first, second, strict=False))
+
+    def places_of_gradients(self, count: int) -> Iterator[str]:
+        """Where in what the backward returned as many arrays are as there are weights."""
+        yield from _places(self.back, count, "")
+
+
+class Sandbox:
+    """The module of the code, to be tried."""
+
+    def __init__(self, code: ModuleType) -> None:
+        self.code = code
+
+    def runs(self, lines: Sequence[str]) -> bool:
+        """Whether the lines run."""
+        return self._run(lines) is not None
+
+    def value(self, lines: Sequence[str], name: str) -> Any:
+        """A variable after the lines."""
+        return (self._run(lines) or {}).get(name)
+
+    def watched(self, before: Sequence[str], run: Sequence[str]) -> Watched | None:
+        """What two runs of a forward and a backward do to `net`; None where they fail."""
+        names = self._run(before)
+        if names is None:
+            return None
+        net = names["net"]
+        held = set(vars(net))
+        weights = {name: np.array(value) for name, value in vars(net).items() if isinstance(value, np.ndarray)}
+        seen, upstream = [], np.array(names["w"])
+        for _ in range(2):
+            if self._run(run, names) is None:
+                return None
+            seen.append({name: copy.deepcopy(v) for name, v in vars(net).items() if isinstance(v, (dict, list))})
+        now = {name: getattr(net, name) for name in weights}
+        updated = any(np.shape(now[n]) == w.shape and not np.array_equal(now[n], w) for n, w in weights.items() if w.ndim)
+        stub = names.get("stub")
+        is_changed = not np.array_equal(upstream, names["w"])
+        result = Watched(net, held, names.get("back"), updated, bool(stub and stub.handed), is_changed)
+        result.sums = {name: (seen[0].get(name), value) for name, value in seen[1].items() if name in seen[0]}
+        return result
+
+    def _run(self, lines: Sequence[str], names: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        if names is None:
+            names = {"code": self.code, "np": np, "gradcheck": gradcheck, "rng": np.random.default_rng(0), **SIZES}
+        seed_global_generator()
+        with _quiet():
+            try:
+                exec("\n".join(lines), names)
+            except (Exception, SystemExit):
+                return None
+        return names
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with muted(), np.errstate(all="ignore"):
+        yield
+
+
+def _places(value: Any, count: int, place: str) -> Iterator[str]:
+    if isinstance(value, dict) and len(value) >= count and all(isinstance(one, np.ndarray) for one in value.values()):
+        yield place
+    elif isinstance(value, (tuple, list)):
+        arrays = [isinstance(one, np.ndarray) for one in value]
+        if len(value) == count and all(arrays):
+            yield place
+        for i, one in enumerate(value):
+            yield from _places(one, count, f"{place}[{i}]")

@@ -1,0 +1,80 @@
+"""A draft as text: the head of a target file, and its factories."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradcheck._drafting.guesses import SIZES
+from gradcheck._drafting.reading import Reading
+
+TODO = "# TODO"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A factory: its name, its lines inside, and what it is of."""
+
+    name: str
+    subject: str
+    lines: tuple[str, ...]
+    is_complete: bool = True
+    #: helpers of the file that it needs, as text
+    before: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """The factory."""
+        body = "\n".join(f"    {line}" if line else "" for line in self.lines)
+        used = [name for name in SIZES if re.search(rf"(?<![\w.]){name}(?!\w|\s*=[^=])", body)]
+        sizes = "".join(f", {name}={SIZES[name]}" for name in used)
+        head = f"def {self.name}(rng{', *' if sizes else ''}{sizes}):"
+        return f'@gradcheck.target\n{head}\n    """{self.subject}."""\n{body}\n'
+
+
+def inputs_argument(names: list[str]) -> str:
+    """The argument of a target that names its inputs."""
+    pairs = [f'"{one}": {one}' for one in names]
+    return f"inputs={{{', '.join(pairs)}}}"
+
+
+def file_text(reading: Reading, output: Path, drafts: list[Draft]) -> str:
+    """A target file with these factories, to be written at `output`."""
+    bodies = "\n\n".join(draft.text for draft in drafts)
+    says = f'"""Checks the gradients of {reading.file.name}: run `gradcheck check {output.name}`."""'
+    path, imported = _import_of(reading, output)
+    numpy = "import numpy as np\n\n" if re.search(r"\bnp\.", bodies) else ""
+    return f"{says}\n\n{path}{numpy}import gradcheck\n{imported}\n\n\n{bodies}"
+
+
+def _import_of(reading: Reading, output: Path) -> tuple[str, str]:
+    """What imports pathlib, and what imports the file as `code`."""
+    if reading.needs_definitions_alone:
+        inner = os.path.relpath(reading.file, output.parent)
+        parts = "".join(f' / "{part}"' for part in Path(inner).parts)
+        return (
+            "from pathlib import Path\n\n",
+            "\n# the definitions alone: an import of the file would do more, such as train or read\n"
+            f"code = gradcheck.load_definitions(Path(__file__).parent{parts})",
+        )
+    return "", f"import {module_name(reading.file)} as code"
+
+
+def module_name(file: Path) -> str:
+    """What a file is imported as, with the packages that it is in."""
+    names, folder = [file.stem], file.parent
+    while (folder / "__init__.py").exists() and folder.name.isidentifier():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(names)
+
+
+def import_root(file: Path) -> Path:
+    """The folder from which a file is imported."""
+    folder = file.parent
+    while (folder / "__init__.py").exists() and folder.name.isidentifier():
+        folder = folder.parent
+    return folder
