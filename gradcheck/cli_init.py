@@ -17,22 +17,24 @@ class InitCommand(Session):
         from gradcheck._common.errors import TargetError
 
         file = Path(argument)
-        output = self.options.output or file.with_name(f"check_{_as_name(file.stem)}.py")
         try:
-            self._draft(file, output)
+            self._draft(file, self.options.output)
         except TargetError as error:
             self._report_failure(argument, str(error), error)
         except OSError as error:
-            self._report_failure(argument, f"cannot write {output}: {error.strerror}")
+            self._report_failure(argument, f"cannot write {error.filename}: {error.strerror}")
 
-    def _draft(self, file: Path, output: Path) -> None:
+    def _draft(self, file: Path, output: Path | None) -> None:
         from gradcheck._common.errors import TargetError
         from gradcheck._common.writing import write_new
         from gradcheck._drafting.process import drafted_apart
-        from gradcheck._drafting.writing import TODO
+        from gradcheck._drafting.reading import Reading
+        from gradcheck._drafting.writing import TODO, import_root
 
         if not file.is_file() or file.suffix != ".py":
             raise TargetError(f"{file}: expected a Python file (.py)")
+        reading = Reading.of(file.resolve())
+        output = output or import_root(reading) / f"check_{_as_name(file.stem)}.py"
         if output.suffix != ".py":
             raise TargetError(f"--output {output}: expected a name that ends in .py")
         if output.exists():

@@ -39,7 +39,7 @@ def drafted(file: Path, output: Path, limit: float = LIMIT) -> Drafted:
         TargetError: If the file cannot be read.
     """
     reading, deadline = Reading.of(file), time.monotonic() + limit
-    add_to_import_path(str(import_root(file)))
+    add_to_import_path(str(import_root(reading)))
     chosen: dict[str, Draft] = {}
     trouble = ""
     try:
@@ -61,7 +61,7 @@ def drafted(file: Path, output: Path, limit: float = LIMIT) -> Drafted:
 def _module(reading: Reading) -> ModuleType:
     if reading.needs_definitions_alone:
         return load_definitions(reading.file)
-    return importlib.import_module(module_name(reading.file))
+    return importlib.import_module(module_name(reading))
 
 
 def _all_drafts(reading: Reading, code: ModuleType) -> Iterator[list[Draft]]:
@@ -72,11 +72,16 @@ def _all_drafts(reading: Reading, code: ModuleType) -> Iterator[list[Draft]]:
 def _best(reading: Reading, output: Path, drafts: Iterable[Draft], deadline: float) -> Draft | None:
     """The draft whose gradients fit best; the first of which all are right ends the search."""
     best: tuple[Fit, Draft | None] = NO_FIT, None
+    ran: set[str] = set()
     for draft in drafts:
         if time.monotonic() > deadline:
             break
+        if "\n".join(draft.lines).replace("(B,", "(T,") in ran:  # what is called an example there is a time step
+            continue
         fit = tried(file_text(reading, output, [draft]), output)
-        if fit.runs and fit > best[0]:
+        if fit.runs:
+            ran.add("\n".join(draft.lines))
+        if fit > best[0]:
             best = fit, draft
         if fit.runs and fit.right == 1.0:
             break

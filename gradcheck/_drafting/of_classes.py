@@ -21,7 +21,7 @@ from gradcheck._drafting.guesses import (
 )
 from gradcheck._drafting.reading import GRADIENT_PATTERNS, Function, Reading
 from gradcheck._drafting.sandbox import Sandbox
-from gradcheck._drafting.writing import Draft, inputs_argument
+from gradcheck._drafting.writing import Draft, inputs_argument, listing
 
 _FORWARD = re.compile(r"(forward|fwd|fprop|feed_?forward|f_?prop|propagate)(_?(pass|prop|propagation))?$", re.I)
 _BACKWARD = re.compile(r"(back(ward|prop(agate)?)?|bptt|bwd|bprop)(_?(pass|prop|propagation|through_time))?$", re.I)
@@ -68,7 +68,7 @@ def _makings(name: str, methods: dict[str, Function], sandbox: Sandbox) -> Itera
     """Ways to make an object that work."""
     made = methods.get("__init__")
     names = made.arguments if made else ()
-    keywords = [(one, size) for one in (made.with_defaults if made else ()) if (size := size_of(one)) in ("H", "D", "O")]
+    keywords = [(one, size) for one in (made.numbers if made else ()) if (size := size_of(one)) in ("H", "D", "O")]
     ways: list[tuple[str, ...]] = []
     for gates in (1, 4, 3):
         weights = weight_arguments(list(names), gates)
@@ -91,6 +91,7 @@ def _preparations(methods: dict[str, Function]) -> Iterator[tuple[list[str], boo
         if len(method.arguments) == 1 and is_optimizer(method.arguments[0]) and re.search("init|set", method.name):
             lines = ["stub = gradcheck.StubOptimizer()", f"net.{method.name}(stub)"]
             yield ["net.input_shape = (T, D)", *lines], True
+            yield ["net.input_shape = (D,)", *lines], True
             yield lines, True
     yield [], False
 
@@ -111,7 +112,7 @@ def _of_one_method(reading: Reading, made: _Made, method: Function, sandbox: San
         clip = reading.clips.get(method.name)
         selectors = f"loss={method.place_of_loss}, grads={method.place_of_gradients}"
         ending = [f"lambda: {call}", weights.params, *weights.of, selectors, *([clip] if clip else [])]
-        lines.append(f"return gradcheck.Target.from_call({', '.join(ending)})")
+        lines += ["return gradcheck.Target.from_call(", *(f"    {one}," for one in ending), ")"]
         yield Draft(made.name.lower(), f"{made.name}.{method.name}", tuple(lines))
 
 
@@ -148,7 +149,7 @@ def _with_backward(
     output = "out[0]" if is_several else "out"
     rest = [one for one in backward.arguments[1:] if not is_rate(one)]
     rates = [one for one in (*backward.arguments[1:], *backward.with_defaults) if is_rate(one)]
-    handed = ["w", *(f"out[{i + 1}]" for i, _ in enumerate(rest)), *(f"{one}=1.0" for one in rates)]
+    handed = ["w.copy()", *(f"out[{i + 1}]" for i, _ in enumerate(rest)), *(f"{one}=1.0" for one in rates)]
     run = [f"out = {call}", f"back = net.{backward.name}({', '.join(handed)})"]
     upstream = f"w = rng.standard_normal(np.shape({call}{'[0]' if is_several else ''}))"
     if rest and not is_several:
@@ -156,8 +157,6 @@ def _with_backward(
     found = sandbox.watched([*before, upstream], run)
     if found is None:
         return
-    if found.is_upstream_changed:
-        run[1] = run[1].replace("(w", "(w.copy()", 1)
     inputs = [line.partition(" = ")[0] for line in before if line.startswith(forward.arguments)]
     listed = [*(one for one in inputs if _is_array(before, one)), "w"]
     ending = [inputs_argument(listed)]
@@ -199,7 +198,7 @@ def _ways_out(found: Any, made: _Made) -> Iterator[_Way]:
     if made.has_stub and found.handed:
         yield _way(weights, "from_update", ("run", weights.params, *weights.of, "optimizer=stub"))
         return
-    if found.is_updated:
+    if found.changed & set(weights.names):
         yield _way(weights, "from_update", ("run", weights.params, *weights.of))
         return
     for held, gradients in _CONTAINERS:
@@ -250,7 +249,7 @@ def _weights(net: Any, before: set[str] | None = None) -> _Weights | None:
             break
     if not names:
         return None
-    return _Weights("[" + ", ".join(f'"{one}"' for one in names) + "]", tuple(names), ("of=net",), len(names))
+    return _Weights("names", tuple(names), ("of=net",), len(names))
 
 
 def _is_weight(value: Any) -> bool:
@@ -260,9 +259,12 @@ def _is_weight(value: Any) -> bool:
 def _spread(weights: _Weights | _Way) -> list[str]:
     """Lines that make weights neither zero nor alike."""
     if weights.names:
-        listed = ", ".join(f"net.{one}" for one in weights.names)
-        each = f"for one in [{listed}]:"
-    elif weights.params.startswith("{"):
+        return [
+            *listing(list(weights.names)),
+            "for name in names:  # neither zero nor alike",
+            "    getattr(net, name)[...] = 0.5 * rng.standard_normal(getattr(net, name).shape)",
+        ]
+    if weights.params.startswith("{"):
         each = f"for one in {weights.params.partition(': ')[2].rstrip('}')}:"
     else:
         each = f"for one in {weights.params}.values():"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gradcheck._drafting.guesses import argument, combinations, is_rate, size_of, weight_arguments
 from gradcheck._drafting.reading import GRADIENT_PATTERNS, Function, Reading
-from gradcheck._drafting.writing import Draft, inputs_argument
+from gradcheck._drafting.writing import Draft, inputs_argument, listing
 
 
 def drafts_of_functions(reading: Reading) -> Iterator[list[Draft]]:
@@ -68,14 +68,14 @@ def _gradients(reading: Reading, function: Function, weights: list[str]) -> tupl
 
 def _returned(adapter: str, call: str, names: list[str], ending: list[str]) -> list[str]:
     kind, _, rest = adapter.partition(" ")
-    listed = "[" + ", ".join(f'"{one}"' for one in names) + "]"
+    named = listing(names)
     if kind == "call":
-        arguments = [f"lambda: {call}", listed, "of=code", *([rest] if rest else []), *ending]
-        return _call("gradcheck.Target.from_call", arguments)
+        arguments = [f"lambda: {call}", "names", "of=code", *([rest] if rest else []), *ending]
+        return [*named, *_call("gradcheck.Target.from_call", arguments)]
     pattern, _, place = rest.partition(" ")
     loss = f"lambda: {call}[{place}]" if place else f"lambda: {call}"
-    arguments = ["code", listed, f"loss={loss}", *([f'grad="{pattern}"'] if pattern != "d{}" else []), *ending]
-    return _call("gradcheck.Target.from_object", arguments)
+    arguments = ["code", "names", f"loss={loss}", *([f'grad="{pattern}"'] if pattern != "d{}" else []), *ending]
+    return [*named, *_call("gradcheck.Target.from_object", arguments)]
 
 
 def _call(what: str, arguments: list[str]) -> list[str]:
@@ -151,7 +151,8 @@ def _of_pair(reading: Reading, maker: Function, forward: Function, backward: Fun
     globals_ = [n for n in ("hidden_size", "vocab_size", "seq_length", "hidden_dim") if n in reading.names_in(forward)]
     setting = [f"code.{one} = {size_of(one)}" for one in globals_ if one not in forward.arguments]
     params = _is_params(forward)
-    for chosen in combinations(argument(one) for one in forward.arguments if one != params):
+    choices = [(None,) if one == params else argument(one) for one in forward.arguments]
+    for chosen in combinations([one for one in choices if one != (None,)]):
         guessed = iter(chosen)
         given = {one: ("params" if one == params else next(guessed)) for one in forward.arguments}
         for targets in argument("targets"):
@@ -162,13 +163,13 @@ def _of_pair(reading: Reading, maker: Function, forward: Function, backward: Fun
             lines += ["for one in params:  # neither zero nor alike", "    one[...] = 0.5 * rng.standard_normal(one.shape)"]
             lines += [f"{one} = {text}" for one, text in given.items() if text != "params"]
             lines += [f"targets = {targets.format('D')}", "", "def run():"]
-            handed = ", ".join("params" if text == "params" else one for one, text in given.items())
+            handed = ", ".join("params" if t == "params" else f"{one}.copy()" for one, t in given.items())
             lines += [f"    result = code.{forward.name}({handed})", f"    return code.{backward.name}({', '.join(backs)})", ""]
             clip = reading.clips.get(backward.name)
-            weights = "{" + ", ".join(f'"{one}": params[{i}]' for i, one in enumerate(names)) + "}"
+            lines += listing(names)
             places = [] if backward.place_of_loss == 0 else [f"loss={backward.place_of_loss}"]
             lines += _call(
-                "gradcheck.Target.from_call", ["run", weights, *places, 'inputs={"targets": targets}', *([clip] if clip else [])]
+                "gradcheck.Target.from_call", ["run", "dict(zip(names, params, strict=True))", *places, 'inputs={"targets": targets}', *([clip] if clip else [])]
             )
             subject = f"{forward.name} and {backward.name}, with the weights of {maker.name}"
             yield Draft(backward.name, subject, tuple(lines))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
+from gradcheck._drafting.guesses import constructor_argument
 from gradcheck._drafting.reading import Function, Reading
-from gradcheck._drafting.writing import TODO, Draft
+from gradcheck._drafting.writing import TODO, Draft, listing
 
-_OF_GRADIENTS = re.compile(r"back|bptt|grad|bprop|bwd", re.I)
+_OF_GRADIENTS = re.compile(r"back|bptt|grad(s|ients?)?$|bprop|bwd|loss", re.I)
 
 
 def outline(reading: Reading, trouble: str = "") -> Draft:
     """A factory to be filled in, around the function or the class that seems to give the gradients."""
-    lines: list[str] = []
-    if trouble:
-        lines.append(f"{TODO}: {reading.file.name} could not be imported ({trouble})")
+    lines = [f"{TODO}: {reading.file.name} could not be run: {trouble}"] if trouble else []
+    if reading.holders:
+        return _of_holder(reading, lines)
     for name in reading.classes:
         methods = reading.methods(name)
         backward = next((one for one in methods.values() if _OF_GRADIENTS.search(one.name)), None)
@@ -24,19 +25,51 @@ def outline(reading: Reading, trouble: str = "") -> Draft:
     return _of_function(reading, backward, lines)
 
 
-def _of_class(name: str, methods: dict[str, Function], backward: Function, lines: list[str]) -> Draft:
-    made = methods.get("__init__")
-    forward = next((one for one in methods.values() if re.search(r"forw|fwd|fprop|list_add", one.name, re.I)), backward)
+def _of_holder(reading: Reading, lines: list[str]) -> Draft:
+    """A class whose objects hold weights and gradients: only what calculates them is to be filled in."""
+    name, (names, pattern) = next(iter(reading.holders.items()))
+    made = reading.methods(name).get("__init__")
     lines += [
-        f"net = code.{name}({_gaps(made)})  {TODO}: its arguments, in the sizes T, D and H",
+        f"weights = code.{name}({_constructed(made)})",
+        *listing(names),
+        "for name in names:  # neither zero nor alike",
+        "    getattr(weights, name)[...] = 0.5 * rng.standard_normal(getattr(weights, name).shape)",
+        "x, y = rng.standard_normal((T, D)), rng.standard_normal(T)",
+        "",
+        "def run():",
+        f"    {TODO}: the forward and the backward of one call, as in {_others(reading, name)}",
+        f"    return 0.0  {TODO}: the loss",
+        "",
+        f'return gradcheck.Target.from_object(weights, names, loss=run, grad="{pattern}", inputs={{"x": x, "y": y}})',
+    ]
+    return Draft(name.lower(), f"{name}, with gaps to fill in", tuple(lines), is_complete=False)
+
+
+def _others(reading: Reading, name: str) -> str:
+    """The methods that could be called."""
+    found = [
+        f"{other}.{one.name}({', '.join(one.arguments)})"
+        for other in reading.classes
+        if other != name
+        for one in reading.methods(other).values()
+        if re.search(r"forw|fwd|back|bptt|prop|loss|_is$|list_add", one.name, re.I)
+    ]
+    return ", ".join(found) or "the code around it"
+
+
+def _of_class(name: str, methods: dict[str, Function], backward: Function, lines: list[str]) -> Draft:
+    forward = next((one for one in methods.values() if re.search(r"forw|fwd|fprop", one.name, re.I)), backward)
+    lines += [
+        f"net = code.{name}({_constructed(methods.get('__init__'))})",
         f"x = rng.standard_normal((T, D))  {TODO}: what {forward.name}({', '.join(forward.arguments)}) is handed",
         "",
         "def run():",
         f"    out = net.{forward.name}({_gaps(forward)})  {TODO}: the forward, for all time steps",
-        f"    net.{backward.name}({_gaps(backward)})  {TODO}: the backward, from the derivative of the loss returned here",
+        f"    net.{backward.name}({_gaps(backward)})  {TODO}: the backward, from the derivative of the loss",
         f"    return float(np.sum(out))  {TODO}: the loss",
         "",
-        f'return gradcheck.Target.from_object(net, ["W"], loss=run, grad="d{{}}")  {TODO}: the names of weights and gradients',
+        f'names = ["W"]  {TODO}: the attributes that hold the weights',
+        f'return gradcheck.Target.from_object(net, names, loss=run, grad="d{{}}")  {TODO}: how gradients are called',
     ]
     return Draft(name.lower(), f"{name}, with gaps to fill in", tuple(lines), is_complete=False)
 
@@ -46,14 +79,21 @@ def _of_function(reading: Reading, backward: Function | None, lines: list[str]) 
     weights = list(reading.arrays) or ["W"]
     lines += [f"code.{one} = rng.standard_normal((H, H))  {TODO}: its shape" for one in weights]
     lines += [
+        *listing(weights),
         f"x = rng.standard_normal((T, D))  {TODO}: what the functions are handed",
         "return gradcheck.Target.from_call(",
         f"    lambda: code.{name}({_gaps(backward)}),  {TODO}: a call that returns (loss, dW, ...)",
-        f"    [{', '.join(repr(one) for one in weights)}],",
+        "    names,",
         "    of=code,",
         ")",
     ]
-    return Draft(name, f"{name}, with gaps to fill in", tuple(line.replace("'", '"') for line in lines), is_complete=False)
+    return Draft(name, f"{name}, with gaps to fill in", tuple(lines), is_complete=False)
+
+
+def _constructed(made: Function | None) -> str:
+    """The arguments of a constructor: sizes where they are known, else their names, to be filled in."""
+    names = made.arguments if made else ()
+    return ", ".join((*constructor_argument(one), f"...  {TODO}: {one}\n        ")[0] for one in names)
 
 
 def _gaps(function: Function | None) -> str:

@@ -39,6 +39,12 @@ class Function:
         return cls(node.name, node, tuple(names[:required]), tuple(names[required:]), tuple(map(_names, returns)))
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """The arguments whose defaults are integers."""
+        pairs = zip(self.with_defaults, self.node.args.defaults, strict=True)
+        return tuple(name for name, value in pairs if isinstance(value, ast.Constant) and type(value.value) is int)
+
+    @property
     def returned(self) -> tuple[str, ...]:
         """What its last return names, in order; an item that is no name is empty."""
         return self.returns[-1] if self.returns else ()
@@ -100,10 +106,40 @@ class Reading:
         return does_more_than_define(self.tree) or not self.file.stem.isidentifier()
 
     @cached_property
+    def imported_packages(self) -> set[str]:
+        """The packages that it imports modules of, by their whole names."""
+        found = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {one.name.partition(".")[0] for one in node.names if "." in one.name}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+        return found
+
+    @cached_property
     def arrays(self) -> dict[str, ast.expr]:
         """The shapes of arrays that are variables of the file."""
         found = {name: shape for name, value in self.assigned.items() if (shape := _shape_of(value)) is not None}
         return {name: shape for name, shape in found.items() if not self.gradient_of(name, set(found))}
+
+    @cached_property
+    def holders(self) -> dict[str, tuple[list[str], str]]:
+        """Classes whose objects hold weights and their gradients: the names, and the pattern of the gradients'."""
+        found = {}
+        for name, node in self.classes.items():
+            held = [
+                target.attr
+                for one in ast.walk(node)
+                if isinstance(one, ast.Assign)
+                for target in one.targets
+                if isinstance(target, ast.Attribute)
+            ]
+            for pattern in GRADIENT_PATTERNS:
+                names = [one for one in dict.fromkeys(held) if pattern.format(one) in held]
+                if len(names) > 1:
+                    found[name] = names, pattern
+                    break
+        return found
 
     def gradient_of(self, name: str, names: set[str]) -> str | None:
         """The other name of which this one is the gradient's."""

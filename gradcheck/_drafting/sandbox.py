@@ -24,12 +24,10 @@ class Watched:
     net: Any
     names_before: set[str]
     back: Any
-    #: whether weights are others than before
-    is_updated: bool
+    #: the attributes that hold other arrays than before
+    changed: set[str]
     #: whether an optimizer was handed gradients
     handed: bool
-    #: whether the derivative that the backward began from is another one than before
-    is_upstream_changed: bool
     #: copies of containers of gradients after the first run and after the second
     sums: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
@@ -65,16 +63,15 @@ class Sandbox:
         net = names["net"]
         held = set(vars(net))
         weights = {name: np.array(value) for name, value in vars(net).items() if isinstance(value, np.ndarray)}
-        seen, upstream = [], np.array(names["w"])
+        seen = []
         for _ in range(2):
             if self._run(run, names) is None:
                 return None
             seen.append({name: copy.deepcopy(v) for name, v in vars(net).items() if isinstance(v, (dict, list))})
         now = {name: getattr(net, name) for name in weights}
-        updated = any(np.shape(now[n]) == w.shape and not np.array_equal(now[n], w) for n, w in weights.items() if w.ndim)
+        changed = {n for n, w in weights.items() if np.shape(now[n]) == w.shape and not np.array_equal(now[n], w)}
         stub = names.get("stub")
-        is_changed = not np.array_equal(upstream, names["w"])
-        result = Watched(net, held, names.get("back"), updated, bool(stub and stub.handed), is_changed)
+        result = Watched(net, held, names.get("back"), changed, bool(stub and stub.handed))
         result.sums = {name: (seen[0].get(name), value) for name, value in seen[1].items() if name in seen[0]}
         return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import linecache
 from pathlib import Path
 from types import ModuleType
@@ -21,9 +22,10 @@ class Fit(NamedTuple):
     runs: bool
     right: float
     laws: int
+    nearness: float
 
 
-NO_FIT = Fit(False, 0.0, 0)
+NO_FIT = Fit(False, 0.0, 0, 0.0)
 
 
 def tried(text: str, output: Path) -> Fit:
@@ -44,4 +46,5 @@ def tried(text: str, output: Path) -> Fit:
     verdicts = [block.verdict for block in report.blocks.values()]
     if all(one == "vacuous" for one in verdicts):
         return NO_FIT
-    return Fit(True, verdicts.count("right") / len(verdicts), sum(laws.values()) - 10 * (not laws.get("dependence", True)))
+    near = -sum(min(block.error, 2.0) for block in report.blocks.values() if math.isfinite(block.error))
+    return Fit(True, verdicts.count("right") / len(verdicts), sum(laws.values()), near)

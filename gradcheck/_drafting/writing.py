@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from gradcheck._drafting.guesses import SIZES
 from gradcheck._drafting.reading import Reading
 
 TODO = "# TODO"
+#: of a line inside a factory
+WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class Draft:
         return f'@gradcheck.target\n{head}\n    """{self.subject}."""\n{body}\n'
 
 
+def listing(names: list[str]) -> list[str]:
+    """Lines that bind a list of names to `names`, none of them too long."""
+    line = f"names = [{', '.join(map(_quoted, names))}]"
+    if len(line) <= WIDTH:
+        return [line]
+    return ["names = [", *(f"    {one}" for one in textwrap.wrap(", ".join(map(_quoted, names)) + ",", WIDTH - 4)), "]"]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
 def inputs_argument(names: list[str]) -> str:
     """The argument of a target that names its inputs."""
     pairs = [f'"{one}": {one}' for one in names]
@@ -52,7 +67,8 @@ def file_text(reading: Reading, output: Path, drafts: list[Draft]) -> str:
 
 def _import_of(reading: Reading, output: Path) -> tuple[str, str]:
     """What imports pathlib, and what imports the file as `code`."""
-    if reading.needs_definitions_alone:
+    root = import_root(reading)
+    if reading.needs_definitions_alone or output.parent not in (root, reading.file.parent):
         inner = os.path.relpath(reading.file, output.parent)
         parts = "".join(f' / "{part}"' for part in Path(inner).parts)
         return (
@@ -60,21 +76,20 @@ def _import_of(reading: Reading, output: Path) -> tuple[str, str]:
             "\n# the definitions alone: an import of the file would do more, such as train or read\n"
             f"code = gradcheck.load_definitions(Path(__file__).parent{parts})",
         )
-    return "", f"import {module_name(reading.file)} as code"
+    return "", f"import {module_name(reading)} as code"
 
 
-def module_name(file: Path) -> str:
+def module_name(reading: Reading) -> str:
     """What a file is imported as, with the packages that it is in."""
-    names, folder = [file.stem], file.parent
-    while (folder / "__init__.py").exists() and folder.name.isidentifier():
-        names.insert(0, folder.name)
-        folder = folder.parent
-    return ".".join(names)
+    inner = reading.file.relative_to(import_root(reading)).with_suffix("")
+    return ".".join(inner.parts)
 
 
-def import_root(file: Path) -> Path:
-    """The folder from which a file is imported."""
-    folder = file.parent
+def import_root(reading: Reading) -> Path:
+    """The folder from which a file is imported: above its packages, also those that it alone knows of."""
+    folder = reading.file.parent
     while (folder / "__init__.py").exists() and folder.name.isidentifier():
         folder = folder.parent
-    return folder
+    named = reading.imported_packages
+    above = next((one.parent for one in (folder, *folder.parents) if one.name in named), None)
+    return above or folder

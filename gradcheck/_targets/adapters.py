@@ -85,12 +85,37 @@ class ObjectProblem(OneCallProblem):
         self._weights = Attributes(owner, names)
         self._gradients = Attributes(owner, [_gradient_name(name, grad) for name in self._weights])
         self._has_backward, self._zero, self._pattern = backward is not None, zero, grad
-        self._first = {name: self._gradients.find(name) for name in self._gradients}
         super().__init__(self._weights, loss, loss if backward is None else backward, inputs, reset)
         self.asks_gradients_with = None if backward is None else "grads"
 
     def functions(self) -> list[object]:
         return [*super().functions(), self._gradients]
+
+    @contextmanager
+    def placed_at(self, values: Values, *, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+        with super().placed_at(values, before=before):
+            if any(array.dtype.kind == "c" for array in values.values()) and self._gradients.is_settable:
+                with self._complex_gradients():
+                    yield
+            else:
+                yield
+
+    @contextmanager
+    def _complex_gradients(self) -> Iterator[None]:
+        """Arrays that gradients are added up in take complex numbers; the user's are put back."""
+        originals = {name: self._gradients.find(name) for name in self._gradients}
+        arrays = {name: one for name, one in originals.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"}
+
+        def put_back() -> None:
+            for name, array in arrays.items():
+                self._gradients[name] = array
+
+        try:
+            for name, array in arrays.items():
+                self._gradients[name] = array.astype(np.complex128)
+            yield
+        finally:
+            surely(put_back)
 
     def run_loss(self) -> Any:
         if self._zero:
@@ -116,8 +141,6 @@ class ObjectProblem(OneCallProblem):
         weights = {id(_owner(array)) for array in self.arrays().values()}
         for name in self._gradients:
             value = self._gradients.find(name)
-            if isinstance(value, np.ndarray) and value.dtype.kind == "c" and self._first[name] is not None:
-                self._gradients[name] = value = self._first[name]  # a complex step went through here
             if isinstance(value, (int, float)):
                 self._gradients[name] = type(value)(0)
             for _, array in leaves(name, value):

@@ -6,6 +6,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -43,10 +44,11 @@ class Attributes(MutableMapping[str, Any]):
         return owner, last
 
     def places(self) -> Iterator[tuple[Any, str]]:
-        """Where each attribute is, without the indices behind it."""
+        """Where each attribute is, without the indices behind it; those are left out that nothing leads to."""
         for name in self.names:
-            owner, last = self.place(name)
-            yield owner, last.partition("[")[0]
+            with suppress(TargetError):  # what leads there may not be there yet
+                owner, last = self.place(name)
+                yield owner, last.partition("[")[0]
 
     def find(self, name: str, default: Any = None) -> Any:
         """The value of an attribute; the default where there is none."""

@@ -170,9 +170,11 @@ class InPlaceProblem(Problem):
 
     def functions(self) -> list[object]:
         params = self._params
-        of_params = [params] if callable(params) else [value for value in params.values() if callable(value)]
-        named = [params] if isinstance(params, Attributes) else []
-        return [self.loss, self.grads, self._reset, self.batched, *of_params, *named]
+        if callable(params) or isinstance(params, Attributes):  # which may not be there just now
+            of_params: list[object] = [params]
+        else:
+            of_params = [value for value in params.values() if callable(value)]
+        return [self.loss, self.grads, self._reset, self.batched, *of_params]
 
     def run_loss(self) -> Any:
         """What ``loss()`` returns with the parameters as they are."""
