@@ -154,7 +154,7 @@ def _with_backward(
     upstream = f"w = rng.standard_normal(np.shape({call}{'[0]' if is_several else ''}))"
     if rest and not is_several:
         return
-    found = sandbox.watched([*before, upstream], run)
+    found = sandbox.watched(made.lines, [*before[len(made.lines) :], upstream], run)
     if found is None:
         return
     inputs = [line.partition(" = ")[0] for line in before if line.startswith(forward.arguments)]

@@ -38,7 +38,7 @@ def _of_holder(reading: Reading, lines: list[str]) -> Draft:
         "",
         "def run():",
         f"    {TODO}: the forward and the backward of one call, as in {_others(reading, name)}",
-        f"    return 0.0  {TODO}: the loss",
+        f"    raise NotImplementedError  {TODO}: return the loss",
         "",
         f'return gradcheck.Target.from_object(weights, names, loss=run, grad="{pattern}", inputs={{"x": x, "y": y}})',
     ]

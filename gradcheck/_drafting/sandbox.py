@@ -55,13 +55,15 @@ class Sandbox:
         """A variable after the lines."""
         return (self._run(lines) or {}).get(name)
 
-    def watched(self, before: Sequence[str], run: Sequence[str]) -> Watched | None:
-        """What two runs of a forward and a backward do to `net`; None where they fail."""
-        names = self._run(before)
+    def watched(self, made: Sequence[str], before: Sequence[str], run: Sequence[str]) -> Watched | None:
+        """What two runs of a forward and a backward do to the `net` that was made; None where they fail."""
+        names = self._run(made)
         if names is None:
             return None
         net = names["net"]
         held = set(vars(net))
+        if self._run(before, names) is None:
+            return None
         weights = {name: np.array(value) for name, value in vars(net).items() if isinstance(value, np.ndarray)}
         seen = []
         for _ in range(2):
