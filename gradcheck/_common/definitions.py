@@ -23,11 +23,25 @@ from gradcheck._common.import_path import add_to_import_path
 
 #: builtins that only calculate
 _CALCULATING = frozenset(
-    "abs all any bool bytes complex dict divmod enumerate filter float frozenset int isinstance iter len list map max "
-    "min next object pow range repr reversed round set slice sorted str sum tuple type zip".split()
+    {abs, all, any, bool, bytes, complex, dict, divmod, enumerate, filter, float, frozenset, int, isinstance, iter, len}
+    | {list, map, max, min, next, object, pow, range, repr, reversed, round, set, slice, sorted, str, sum, tuple, zip}
 )
 #: what modules offer that reads, writes or waits, by the beginning of its name
-_ACTING = ("load", "read", "write", "save", "open", "from", "gen", "input", "fetch", "download", "sleep", "seed", "show")
+_ACTING = (
+    "load",
+    "read",
+    "write",
+    "save",
+    "open",
+    "from",
+    "gen",
+    "input",
+    "fetch",
+    "download",
+    "sleep",
+    "seed",
+    "show",
+)
 #: modules whose functions only calculate, but for those
 _LIBRARIES = frozenset({"numpy", "math", "cmath", "itertools", "functools", "collections", "operator", "scipy"})
 
@@ -142,7 +156,7 @@ def _is_calculation(function: ast.expr, names: dict[str, Any] | None) -> bool:
         if names is not None and function.id in names:
             module = getattr(names[function.id], "__module__", None) or ""
             return str(module).partition(".")[0] in _LIBRARIES
-        return function.id in _CALCULATING and hasattr(builtins, function.id)
+        return getattr(builtins, function.id, None) in _CALCULATING
     if not isinstance(function, ast.Attribute) or function.attr.startswith(_ACTING):
         return False
     root: ast.expr = function

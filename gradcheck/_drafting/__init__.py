@@ -3,9 +3,9 @@
 What enters: a Python file. What leaves: the text of a target file, and whether it runs as it stands.
 
 Nobody's file says which argument is a token and which a hidden state, so names are read as people mean them
-(`hprev`, `inputs`, `d_y`), and each guess is tried: the target is built, loss and gradients are asked for, and compared.
-The draft whose gradients fit best is taken. All of this happens in a process of its own, for a limited time, with the
-definitions of the file alone where its import would train or read.
+(`hprev`, `inputs`, `d_y`), and each guess is tried: the target is built, and its gradients are compared with the slope
+of its loss. The draft whose gradients fit best is taken. All of this happens in a process of its own, for a limited
+time, with the definitions of the file alone where its import would train or read.
 
 Read `drafting.py` first: the order. `reading.py` says what stands in the file, `guesses.py` what an argument may be.
 `of_functions.py` and `of_classes.py` write drafts, `writing.py` puts them into a file, `trying.py` tries them.

@@ -1,4 +1,4 @@
-"""The order: what stands in the file is read, drafts are tried, the best of each is taken; else one with gaps is made."""
+"""The order: the file is read, drafts are tried, the best of each is taken; where none runs, one with gaps is made."""
 
 from __future__ import annotations
 

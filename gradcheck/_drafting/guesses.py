@@ -75,7 +75,11 @@ def is_upstream(name: str) -> bool:
 
 def is_state(name: str) -> bool:
     """Whether it is a state from before the first step."""
-    return bool(re.fullmatch(r"[gnp]?_?[hcs](_?(prev|old|0|init|in|start|last|next))?|.*state.*|hidden|(h|c)_?.*prev", name, re.I))
+    return bool(
+        re.fullmatch(
+            r"[gnp]?_?[hcs](_?(prev|old|0|init|in|start|last|next))?|.*state.*|hidden|(h|c)_?.*prev", name, re.I
+        )
+    )
 
 
 def is_targets(name: str) -> bool:

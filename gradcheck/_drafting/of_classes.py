@@ -165,9 +165,17 @@ def _with_backward(
     subject = f"{made.name}.{forward.name} and {made.name}.{backward.name}, with the cotangents drawn"
     for how in _ways_out(found, made):
         lines = [*before[: len(made.lines)], *_spread(how), *before[len(made.lines) :], upstream, "", "def run():"]
-        lines += [f"    {one}" for one in (*how.first, run[0], run[1] if "back" in how.gradients else run[1].removeprefix("back = "))]
+        lines += [
+            f"    {one}"
+            for one in (*how.first, run[0], run[1] if "back" in how.gradients else run[1].removeprefix("back = "))
+        ]
         lines.append(f"    return np.sum(w * {output}){', ' + how.gradients if how.gradients else ''}")
-        lines += ["", f"return gradcheck.Target.{how.adapter}(", *(f"    {one}," for one in [*how.arguments, *ending]), ")"]
+        lines += [
+            "",
+            f"return gradcheck.Target.{how.adapter}(",
+            *(f"    {one}," for one in [*how.arguments, *ending]),
+            ")",
+        ]
         yield Draft(made.name.lower(), subject, tuple(lines))
 
 
@@ -235,7 +243,9 @@ def _weights(net: Any, before: set[str] | None = None) -> _Weights | None:
             return _Weights(f"net.{name}", (), (), len(value))
         if isinstance(value, list) and value and all(map(_is_weight, value)):
             return _Weights(f'{{"{name}": net.{name}}}', (), (), len(value))
-    attributes = {name: value for name, value in vars(net).items() if _is_weight(value) and (before is None or name in before)}
+    attributes = {
+        name: value for name, value in vars(net).items() if _is_weight(value) and (before is None or name in before)
+    }
     names = [
         name for name in attributes
         if not any(p.format(other) == name for other in attributes for p in GRADIENT_PATTERNS if other != name)

@@ -1,4 +1,4 @@
-"""Drafts for functions: one that returns loss and gradients, weights in variables of the module, a forward and its backward."""
+"""Drafts for functions: one that gives loss and gradients of variables of the module, or a forward and its backward."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ def drafts_of_functions(reading: Reading) -> Iterator[list[Draft]]:
     yield from _pairs(reading)
     for forward, backward in _vjp_pairs(reading):
         yield list(_of_vjp(forward, backward))
+
+
+#: sizes that functions read from the module
+_SIZES_OUTSIDE = ("hidden_size", "vocab_size", "seq_length", "hidden_dim", "input_size", "output_size")
 
 
 # -- weights in variables of the module --------------------------------------------------------------------------------
@@ -60,7 +64,11 @@ def _gradients(reading: Reading, function: Function, weights: list[str]) -> tupl
         held = [one for one in weights if pattern.format(one) in reading.assigned]
         if held:
             made = [f"code.{pattern.format(one)} = np.zeros_like(code.{one})" for one in held]
-            return held, f"object {pattern} {function.place_of_loss if len(function.returned) > 1 else ''}".strip(), made
+            return (
+                held,
+                f"object {pattern} {function.place_of_loss if len(function.returned) > 1 else ''}".strip(),
+                made,
+            )
     if function.place_of_gradients is not None:
         return weights, f"call loss={function.place_of_loss}, grads={function.place_of_gradients}", []
     return None
@@ -132,9 +140,11 @@ def _arrays(names: tuple[str, ...], chosen: tuple[str, ...]) -> list[str]:
 def _pairs(reading: Reading) -> Iterator[list[Draft]]:
     """A forward(inputs, ..., params), and a backward that returns the loss and the gradients of the params."""
     makers = [
-        one for one in reading.functions.values()
-        if re.search(r"init|param|make|create", one.name, re.I) and (len(one.returned) > 2 or "param" in " ".join(one.returned))
-    ]  # fmt: skip
+        one
+        for one in reading.functions.values()
+        if re.search(r"init|param|make|create", one.name, re.I)
+        and (len(one.returned) > 2 or "param" in " ".join(one.returned))
+    ]
     forward = next((f for n, f in reading.functions.items() if re.match(r"forward|fwd", n)), None)
     backward = next((f for n, f in reading.functions.items() if re.match(r"back|bwd|bptt", n)), None)
     if forward is None or backward is None or backward.place_of_loss is None:
@@ -145,34 +155,49 @@ def _pairs(reading: Reading) -> Iterator[list[Draft]]:
 
 def _of_pair(reading: Reading, maker: Function, forward: Function, backward: Function) -> Iterator[Draft]:
     sizes = [size_of(one) for one in maker.arguments]
-    names = _names_of_weights(maker, backward)
-    if None in sizes or not names:
+    names, params = _names_of_weights(maker, backward), _is_params(forward)
+    if None in sizes or not names or params is None:
         return
-    globals_ = [n for n in ("hidden_size", "vocab_size", "seq_length", "hidden_dim") if n in reading.names_in(forward)]
-    setting = [f"code.{one} = {size_of(one)}" for one in globals_ if one not in forward.arguments]
-    params = _is_params(forward)
-    choices = [(None,) if one == params else argument(one) for one in forward.arguments]
-    for chosen in combinations([one for one in choices if one != (None,)]):
-        guessed = iter(chosen)
-        given = {one: ("params" if one == params else next(guessed)) for one in forward.arguments}
-        for targets in argument("targets"):
-            backs = _backward_arguments(forward, backward, given)
-            if backs is None:
-                return
-            lines = [*setting, f"params = list(code.{maker.name}({', '.join(map(str, sizes))}))"]
-            lines += ["for one in params:  # neither zero nor alike", "    one[...] = 0.5 * rng.standard_normal(one.shape)"]
-            lines += [f"{one} = {text}" for one, text in given.items() if text != "params"]
-            lines += [f"targets = {targets.format('D')}", "", "def run():"]
-            handed = ", ".join("params" if t == "params" else f"{one}.copy()" for one, t in given.items())
-            lines += [f"    result = code.{forward.name}({handed})", f"    return code.{backward.name}({', '.join(backs)})", ""]
-            clip = reading.clips.get(backward.name)
-            lines += listing(names)
-            places = [] if backward.place_of_loss == 0 else [f"loss={backward.place_of_loss}"]
-            lines += _call(
-                "gradcheck.Target.from_call", ["run", "dict(zip(names, params, strict=True))", *places, 'inputs={"targets": targets}', *([clip] if clip else [])]
-            )
-            subject = f"{forward.name} and {backward.name}, with the weights of {maker.name}"
-            yield Draft(backward.name, subject, tuple(lines))
+    outside = [one for one in _SIZES_OUTSIDE if one in reading.names_in(forward) and one not in forward.arguments]
+    beginning = [
+        *(f"code.{one} = {size_of(one)}" for one in outside),
+        f"params = list(code.{maker.name}({', '.join(map(str, sizes))}))",
+        "for one in params:  # neither zero nor alike",
+        "    one[...] = 0.5 * rng.standard_normal(one.shape)",
+    ]
+    others = [one for one in forward.arguments if one != params]
+    for *chosen, targets in combinations([*map(argument, others), argument("targets", "D")]):
+        given = dict(zip(others, chosen, strict=True))
+        backs = _backward_arguments(forward, backward, set(others))
+        if backs is None:
+            return
+        handed = ", ".join("params" if one == params else f"{one}.copy()" for one in forward.arguments)
+        lines = [
+            *beginning,
+            *(f"{one} = {text}" for one, text in given.items()),
+            f"targets = {targets}",
+            "",
+            "def run():",
+            f"    result = code.{forward.name}({handed})",
+            f"    return code.{backward.name}({', '.join(backs)})",
+            "",
+            *listing(names),
+            *_call("gradcheck.Target.from_call", _ending_of_pair(reading, backward)),
+        ]
+        yield Draft(
+            backward.name, f"{forward.name} and {backward.name}, with the weights of {maker.name}", tuple(lines)
+        )
+
+
+def _ending_of_pair(reading: Reading, backward: Function) -> list[str]:
+    place, clip = backward.place_of_loss, reading.clips.get(backward.name)
+    return [
+        "run",
+        "dict(zip(names, params, strict=True))",
+        *([] if place == 0 else [f"loss={place}, grads={backward.place_of_gradients}"]),
+        'inputs={"targets": targets}',
+        *([clip] if clip else []),
+    ]
 
 
 def _names_of_weights(maker: Function, backward: Function) -> list[str]:
@@ -180,17 +205,19 @@ def _names_of_weights(maker: Function, backward: Function) -> list[str]:
     if len(maker.returned) > 1 and all(maker.returned):
         return list(maker.returned)
     for node in (*ast.walk(maker.node), *ast.walk(backward.node)):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Name):
-            if node.value.id in backward.arguments:
-                return [one.id for one in node.targets[0].elts if isinstance(one, ast.Name)]
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=parts)], value=ast.Name(id=whole)) if whole in backward.arguments:
+                return [one.id for one in parts if isinstance(one, ast.Name)]
     return []
 
 
 def _is_params(function: Function) -> str | None:
-    return next((one for one in function.arguments if re.fullmatch(r"p|params?|parameters|weights?|model|theta", one)), None)
+    return next(
+        (one for one in function.arguments if re.fullmatch(r"p|params?|parameters|weights?|model|theta", one)), None
+    )
 
 
-def _backward_arguments(forward: Function, backward: Function, given: dict[str, str]) -> list[str] | None:
+def _backward_arguments(forward: Function, backward: Function, given: set[str]) -> list[str] | None:
     """What a backward is handed: what the forward was, the targets, and for the rest what it returned."""
     texts: list[str] = []
     of_result: list[int] = []
@@ -232,13 +259,19 @@ def _of_vjp(forward: Function, backward: Function) -> Iterator[Draft]:
         for chosen in combinations(_arrays_of(one) for one in inputs):
             texts = {**weights, **dict(zip(inputs, chosen, strict=True))}
             listed = [f'    "{one}": {texts[one]},' for one in forward.arguments]
-            lines = ["inputs = {", *listed, "}", f"return gradcheck.Target.from_vjp(code.{forward.name}, code.{backward.name}, inputs)"]
+            lines = [
+                "inputs = {",
+                *listed,
+                "}",
+                f"return gradcheck.Target.from_vjp(code.{forward.name}, code.{backward.name}, inputs)",
+            ]
             yield Draft(forward.name, f"{forward.name} and {backward.name}, with the cotangents drawn", tuple(lines))
 
 
 def _arrays_of(name: str) -> tuple[str, ...]:
     if re.match(r"x|inp", name):
         return tuple(
-            f"rng.standard_normal({shape})" for shape in ("(T, B, D)", "(B, T, D)", "(B, D)", "(T, D)", "(D, B)", "(D, B, T)")
+            f"rng.standard_normal({shape})"
+            for shape in ("(T, B, D)", "(B, T, D)", "(B, D)", "(T, D)", "(D, B)", "(D, B, T)")
         )
     return tuple(f"rng.standard_normal({shape})" for shape in ("(B, H)", "H", "(H, B)", "(1, H)"))

@@ -176,8 +176,8 @@ class Reading:
         norms = {name: bound for name, function in self.functions.items() if (bound := _bound_of_norm(function.node))}
         for top in self.tree.body:
             for node in ast.walk(top):
-                if isinstance(node, ast.FunctionDef):
-                    found |= {node.name: text for text in _clips_in(node, norms)}
+                if isinstance(node, ast.FunctionDef) and (clips := list(_clips_in(node, norms))):
+                    found[node.name] = clips[-1]
         return found
 
 

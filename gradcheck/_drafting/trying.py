@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import linecache
 from pathlib import Path
 from types import ModuleType
@@ -46,5 +45,5 @@ def tried(text: str, output: Path) -> Fit:
     verdicts = [block.verdict for block in report.blocks.values()]
     if all(one == "vacuous" for one in verdicts):
         return NO_FIT
-    near = -sum(min(block.error, 2.0) for block in report.blocks.values() if math.isfinite(block.error))
+    near = -sum(2.0 if block.error is None else min(block.error, 2.0) for block in report.blocks.values())
     return Fit(True, verdicts.count("right") / len(verdicts), sum(laws.values()), near)

@@ -12,7 +12,8 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
 from gradcheck._targets.adapters import UpdateProblem
-from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
+from gradcheck._targets.problems import InPlaceProblem
+from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem, flatten
 from gradcheck._targets.target import Target
 
 

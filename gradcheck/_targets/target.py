@@ -16,25 +16,16 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
-from gradcheck._targets.adapters import CallProblem, ObjectProblem, Selector, UpdateProblem
-from gradcheck._targets.attributes import Attributes
 from gradcheck._targets.clipping import Clip
+from gradcheck._targets.found_code import FoundCode
 from gradcheck._targets.global_generator import kept_global_generator
-from gradcheck._targets.problems import (
-    Batched,
-    FunctionProblem,
-    InPlaceProblem,
-    Params,
-    Problem,
-    VjpProblem,
-    copies_of,
-)
-from gradcheck._targets.stub_optimizer import StubOptimizer
+from gradcheck._targets.problems import Batched, InPlaceProblem, Params, Problem, copies_of
+from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem
 from gradcheck._targets.user_state import UserState
 from gradcheck._targets.validation import name_gates
 
 
-class Target:
+class Target(FoundCode):
     """A loss, its parameters and their hand-written gradients.
 
     Args:
@@ -94,7 +85,7 @@ class Target:
         batched: Batched | None = None,
     ) -> Target:
         """A target from ``f(params) -> (loss, grads)``, which never mutates `params` (JAX style)."""
-        return _target_of(FunctionProblem(f, params, batched), name or getattr(f, "__name__", None), gates)
+        return Target._of(FunctionProblem(f, params, batched), name or getattr(f, "__name__", None), gates)
 
     @staticmethod
     def from_vjp(
@@ -115,110 +106,7 @@ class Target:
             inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
         """
         problem = VjpProblem(forward, backward, inputs)
-        return _target_of(problem, name or getattr(forward, "__name__", None), gates)
-
-    @staticmethod
-    def from_call(
-        f: Callable[[], Any],
-        params: Params | Sequence[str],
-        *,
-        loss: Selector = 0,
-        grads: Selector | None = None,
-        of: object = None,
-        inputs: Any = None,
-        reset: Callable[[], object] | None = None,
-        name: str | None = None,
-        gates: Sequence[str] = (),
-        clipped: float | None = None,
-        clipped_norm: float | None = None,
-    ) -> Target:
-        """A target from ``f() -> (loss, gradients)`` that reads the arrays of `params` where they are.
-
-        Args:
-            f: Called without arguments, once for each loss with its gradients.
-            params: As those of `Target`; or, with `of`, the names of attributes, as in `from_object`.
-            loss: Where the loss is in what `f` returns: an index, a key, or a function of it. The first, if not said.
-            grads: Where the gradients are: an index, a key, several of them, a slice, or a function. If not said: a
-                mapping or sequence behind the loss, or as many arrays as there are parameters, in their order. What
-                follows (hidden states, caches) is left aside.
-            of: The object, or the module, whose attributes the weights are.
-            inputs: As those of `Target`; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
-
-        Raises:
-            TargetError: If the parameters cannot be perturbed; in a check, if `f` returns something else.
-        """
-        clip = Clip.declared(clipped, clipped_norm)
-        problem = CallProblem(f, _arrays_of(params, of), loss, grads, inputs, reset)
-        return _target_of(problem, name or getattr(f, "__name__", "").replace("<lambda>", ""), gates, clip)
-
-    @staticmethod
-    def from_object(
-        obj: object,
-        names: Sequence[str],
-        *,
-        loss: Callable[[], Any],
-        backward: Callable[[], object] | None = None,
-        grad: str = "d{}",
-        zero: bool = True,
-        inputs: Any = None,
-        reset: Callable[[], object] | None = None,
-        name: str | None = None,
-        gates: Sequence[str] = (),
-        clipped: float | None = None,
-        clipped_norm: float | None = None,
-    ) -> Target:
-        """A target from weights and gradients that are attributes of an object, or variables of a module.
-
-        Args:
-            obj: An object, or a module.
-            names: The attributes that hold the weights: arrays, or lists of arrays. "lstm.W" and "layers[0].W" lead to
-                inner objects. They may be bound anew by the code.
-            loss: ``loss() -> float``.
-            backward: Called after ``loss()``, what it returns is left aside; None where `loss` does both.
-            grad: What the attribute beside each weight is called that holds its gradient: "d{}", "{}_diff".
-            zero: Set the gradients to zero before each loss, so that what the code adds up is that of one call.
-            inputs: As those of `Target`; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
-
-        Raises:
-            TargetError: If there is no such attribute, or it cannot be perturbed; in a check, if a gradient is missing.
-        """
-        clip = Clip.declared(clipped, clipped_norm)
-        problem = ObjectProblem(obj, names, loss, backward, grad, zero, inputs, reset)
-        return _target_of(problem, name, gates, clip)
-
-    @staticmethod
-    def from_update(
-        step: Callable[[], Any],
-        params: Params | Sequence[str],
-        *,
-        loss: Callable[[], Any] | None = None,
-        of: object = None,
-        rate: float = 1.0,
-        optimizer: StubOptimizer | None = None,
-        inputs: Any = None,
-        reset: Callable[[], object] | None = None,
-        name: str | None = None,
-        gates: Sequence[str] = (),
-        clipped: float | None = None,
-        clipped_norm: float | None = None,
-    ) -> Target:
-        """A target from code that updates its own weights: the gradient is what they lost. They are put back.
-
-        Args:
-            step: ``step()``: the forward, the backward and the update, with plain gradient descent.
-            params: As those of `Target`; or, with `of`, the names of attributes, as in `from_object`.
-            loss: ``loss() -> float`` before the update; if not given, `step` returns it, alone or first in a tuple.
-            of: The object, or the module, whose attributes the weights are: for code that binds them anew.
-            rate: The learning rate that `step` updates with. With 1.0 the least is lost to rounding.
-            optimizer: A `StubOptimizer` that the code hands its gradients to; these are taken, and no difference.
-            inputs: As those of `Target`; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
-
-        Raises:
-            TargetError: If the parameters cannot be perturbed; in a check, if no gradient can be told.
-        """
-        clip = Clip.declared(clipped, clipped_norm)
-        problem = UpdateProblem(step, _arrays_of(params, of), loss, rate, optimizer, inputs, reset)
-        return _target_of(problem, name, gates, clip)
+        return Target._of(problem, name or getattr(forward, "__name__", None), gates)
 
     def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
         self.problem = problem
@@ -331,13 +219,3 @@ class Target:
     def move_to(self, values: Values) -> None:
         """Set the parameters, until `preserved` puts them back."""
         self.problem.write(values)
-
-
-def _arrays_of(params: Any, of: object) -> Any:
-    return params if of is None else Attributes(of, params)
-
-
-def _target_of(problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> Target:
-    target = Target.__new__(Target)
-    target._take(problem, name, gates, clip)
-    return target

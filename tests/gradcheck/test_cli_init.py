@@ -54,9 +54,7 @@ def test_gaps_are_told_with_their_lines(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(f"{output}:{number}" in said for number in gaps)
 
 
-def test_code_that_ends_the_process_leaves_a_file_with_gaps(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_code_that_ends_the_process_leaves_a_file_with_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Code that crashes would take the command with it."""
     crashing = "import os\nimport numpy as np\n\n\nclass Net:\n    def __init__(self):\n        os._exit(9)\n\n"
     crashing += "    def forward(self, x): return x\n\n    def backward(self, d): pass\n"

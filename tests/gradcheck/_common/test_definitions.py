@@ -95,7 +95,7 @@ def test_it_is_loaded_once(script: Any) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The user would see a traceback of ours."""
-    with pytest.raises(TargetError, match="cannot read .*none.py"):
+    with pytest.raises(TargetError, match=r"cannot read .*none\.py"):
         gradcheck.load_definitions(tmp_path / "none.py")
 
 

@@ -1,6 +1,6 @@
 """Files as people leave them, each in another way; and one that cannot be drafted without a gap."""
 
-SCRIPT = '''
+SCRIPT = """
 import numpy as np
 import not_installed_anywhere
 
@@ -43,7 +43,7 @@ def lossFun(inputs, targets, hprev):
 
 while True:
     loss, dWx, dWh, dWy, hprev = lossFun([0], [0], np.zeros((hidden_size, 1)))
-'''
+"""
 
 GLOBALS = '''
 import numpy as np
@@ -69,7 +69,7 @@ def forward_backward(x, h_prev):
     return loss, hs[-1]
 '''
 
-_CELL = '''
+_CELL = """
 import numpy as np
 
 
@@ -92,7 +92,7 @@ class Net:
             dU += np.outer(dz, self.hs[t])
             dh = self.U.T @ dz
         {end}
-'''
+"""
 
 UPDATING = _CELL.format(
     more="",
@@ -125,7 +125,7 @@ OPTIMIZED = _CELL.format(
     end="self.W = self.optimizer.update(self.W, dW)\n        self.U = self.optimizer.update(self.U, dU)",
 )
 
-VJP = '''
+VJP = """
 import numpy as np
 
 
@@ -138,9 +138,9 @@ def rnn_step_backward(dh, cache):
     x, prev_h, Wx, Wh, h = cache
     dz = dh * (1 - h * h)
     return dz @ Wx.T, dz @ Wh.T, x.T @ dz, prev_h.T @ dz, dz.sum(axis=0)
-'''
+"""
 
-PAIR = '''
+PAIR = """
 import numpy as np
 
 
@@ -174,7 +174,7 @@ def backward(inputs, h, outputs, targets, p):
         dh = U.T @ dz
     grads = W_d, U_d, V_d
     return loss, grads
-'''
+"""
 
 WITH_A_GAP = '''
 import numpy as np
