@@ -78,6 +78,8 @@ def load_definitions(path: str | os.PathLike[str]) -> ModuleType:
     module = ModuleType(name, ast.get_docstring(tree))
     module.__file__ = str(file)
     add_to_import_path(str(file.parent))
+    if any(isinstance(node, ast.Name) and node.id == "xrange" for node in ast.walk(tree)):
+        vars(module)["xrange"] = range  # left over from Python 2 in code that is Python 3 but for this
     sys.modules[name] = module
     try:
         flags = _future_flags(tree)

@@ -16,10 +16,10 @@ One = TypeVar("One")
 
 _SIZE_NAMES = (
     ("H + D", r"^z(_|$)|concat|^hv$|z_?size|z_?dim"),
-    ("T", r"seq|step|^t$|time|len|unroll|n_?cells$"),
+    ("T", r"seq|step|^t$|^s$|time|len|unroll|n_?cells$"),
     ("B", r"batch|^b$"),
     ("O", r"out|class|^c$|^o$|^n_?y$|label"),
-    ("H", r"hid|unit|cell|mem|^h$|^n$|^n_?h$|width|h_size|rnn|state"),
+    ("H", r"hid|unit|cell|mem|^h$|^n$|^n_?h$|^hn$|width|h_size|rnn|state"),
     ("D", r"vocab|inp|in_|_in$|^x|dim|^d$|^v$|^m$|feat|char|emb|n_?x$|xsize|size"),
 )
 _ONE_HOT = "np.eye({0})[rng.integers(0, {0}, T)]"
@@ -30,9 +30,11 @@ _INPUTS = (
     "rng.standard_normal((B, T, D))",
     "rng.standard_normal((T, B, D))",
     "rng.standard_normal((T, D, 1))",
+    _ONE_HOT.format("D") + "[:, None, :]",
     "rng.standard_normal((B, D))",
     "rng.standard_normal((B, D, T))",
     "rng.integers(0, D, (B, T))",
+    "rng.integers(0, D, (T, B))",
 )
 _TARGETS = (
     "rng.integers(0, {0}, T)",
@@ -41,6 +43,7 @@ _TARGETS = (
     "int(rng.integers(0, {0}))",
     "rng.standard_normal((T, {0}))",
     "rng.integers(0, {0}, (B, T))",
+    "rng.integers(0, {0}, (T, B))",
     "rng.standard_normal((B, {0}))",
     "rng.standard_normal(T)",
 )
@@ -49,6 +52,7 @@ _STATES = (
     "rng.standard_normal((1, H))",
     "rng.standard_normal(H)",
     "rng.standard_normal((B, H))",
+    "rng.standard_normal((H, B))",
     "(np.zeros((1, H)), np.zeros((1, H)))",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
 
 import numpy as np
 
@@ -19,15 +19,14 @@ from gradcheck._drafting.guesses import (
     size_of,
     weight_arguments,
 )
-from gradcheck._drafting.reading import GRADIENT_PATTERNS, Function, Reading
+from gradcheck._drafting.reading import Function, Reading
 from gradcheck._drafting.sandbox import Sandbox
-from gradcheck._drafting.writing import Draft, inputs_argument, listing
+from gradcheck._drafting.ways import Way, spread_lines, ways_out
+from gradcheck._drafting.writing import Draft, inputs_argument
 
 _FORWARD = re.compile(r"(forward|fwd|fprop|feed_?forward|f_?prop|propagate)(_?(pass|prop|propagation))?$", re.I)
 _BACKWARD = re.compile(r"(back(ward|prop(agate)?)?|bptt|bwd|bprop)(_?(pass|prop|propagation|through_time))?$", re.I)
-#: pairs of containers: weights, and their gradients
-_CONTAINERS = (("params", "grads"), ("parameters", "gradients"), ("weights", "gradients"), ("params", "gradients"))
-_WHOLE = ("model", "params", "parameters", "weights")
+_LOSS = re.compile(r"loss|cost", re.I)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class _Made:
     name: str
     lines: tuple[str, ...]
     methods: dict[str, Function]
-    has_stub: bool = False
 
 
 def drafts_of_classes(reading: Reading, sandbox: Sandbox) -> Iterator[list[Draft]]:
@@ -46,22 +44,20 @@ def drafts_of_classes(reading: Reading, sandbox: Sandbox) -> Iterator[list[Draft
         methods = reading.methods(name)
         forward = [one for one in methods if _FORWARD.match(one)]
         backward = [one for one in methods if _BACKWARD.match(one)]
-        both = [one for one, method in methods.items() if method.place_of_loss is not None and _gives_gradients(method)]
+        both = [one for one, method in methods.items() if method.place_of_loss is not None and len(method.returned) > 1]
+        losses = [one for one in methods if _LOSS.search(one)]
         drafts: list[Draft] = []
         for made in _makings(name, methods, sandbox):
             for one in both:
                 drafts += _of_one_method(reading, made, methods[one], sandbox)
-            for first in forward:
-                for second in backward:
-                    drafts += _of_two_methods(reading, made, methods[first], methods[second], sandbox)
+            for first, second in product(losses, backward):
+                drafts += _of_loss_and_backward(reading, made, methods[first], methods[second], sandbox)
+            for first, second in product(forward, backward):
+                drafts += _of_two_methods(reading, made, methods[first], methods[second], sandbox)
             if drafts:
                 break
         if drafts:
             yield drafts
-
-
-def _gives_gradients(method: Function) -> bool:
-    return method.place_of_gradients is not None
 
 
 def _makings(name: str, methods: dict[str, Function], sandbox: Sandbox) -> Iterator[_Made]:
@@ -79,41 +75,88 @@ def _makings(name: str, methods: dict[str, Function], sandbox: Sandbox) -> Itera
     for arguments in ways:
         for given in ([*arguments, *(f"{one}={size}" for one, size in keywords)], arguments):
             lines = [f"net = code.{name}({', '.join(given)})"]
-            found = next((way for way in _preparations(methods) if sandbox.runs([*lines, *way[0]])), None)
+            found = next((way for way in _preparations(methods) if sandbox.runs([*lines, *way])), None)
             if found is not None:
-                yield _Made(name, (*lines, *found[0]), methods, found[1])
+                yield _Made(name, (*lines, *found), methods)
                 break
 
 
-def _preparations(methods: dict[str, Function]) -> Iterator[tuple[list[str], bool]]:
+def _preparations(methods: dict[str, Function]) -> Iterator[list[str]]:
     """What has to be done with a new object: an optimizer is handed over, an input shape is set."""
     for method in methods.values():
         if len(method.arguments) == 1 and is_optimizer(method.arguments[0]) and re.search("init|set", method.name):
             lines = ["stub = gradcheck.StubOptimizer()", f"net.{method.name}(stub)"]
-            yield ["net.input_shape = (T, D)", *lines], True
-            yield ["net.input_shape = (D,)", *lines], True
-            yield lines, True
-    yield [], False
+            yield ["net.input_shape = (T, D)", *lines]
+            yield ["net.input_shape = (D,)", *lines]
+            yield lines
+    yield []
 
 
-# -- one method that gives loss and gradients --------------------------------------------------------------------------
+# -- methods that know the loss ----------------------------------------------------------------------------------------
 
 
 def _of_one_method(reading: Reading, made: _Made, method: Function, sandbox: Sandbox) -> Iterator[Draft]:
-    weights = _weights(sandbox.value([*made.lines], "net"))
-    if weights is None:
-        return
-    for chosen in combinations(_argument(one, made.methods) for one in method.arguments):
-        arguments = [f"{one} = {text}" for one, text in zip(method.arguments, chosen, strict=True)]
-        lines = [*made.lines, *_spread(weights), *arguments]
+    """A method that returns the loss and the gradients."""
+    for lines in _with_arguments(made, method):
         call = f"net.{method.name}({', '.join(method.arguments)})"
-        if not sandbox.runs([*lines, call]):
-            continue
-        clip = reading.clips.get(method.name)
-        selectors = f"loss={method.place_of_loss}, grads={method.place_of_gradients}"
-        ending = [f"lambda: {call}", weights.params, *weights.of, selectors, *([clip] if clip else [])]
-        lines += ["return gradcheck.Target.from_call(", *(f"    {one}," for one in ending), ")"]
-        yield Draft(made.name.lower(), f"{made.name}.{method.name}", tuple(lines))
+        found = sandbox.watched(made.lines, lines, [f"back = {call}"])
+        for way in ways_out(found, method) if found else ():
+            if way.adapter != "from_call":
+                continue
+            run = [*way.first, f"back = {call}"]
+            result = f"back[{method.place_of_loss}], {way.gradients}"
+            yield _draft(reading, made, method, f"{made.name}.{method.name}", [*lines], run, result, way)
+
+
+def _of_loss_and_backward(
+    reading: Reading, made: _Made, loss: Function, backward: Function, sandbox: Sandbox
+) -> Iterator[Draft]:
+    """loss(x, y) and bptt(x, y)."""
+    if not loss.arguments or backward.arguments != loss.arguments:
+        return
+    handed = ", ".join(loss.arguments)
+    for lines in _with_arguments(made, loss):
+        run = [f"loss = net.{loss.name}({handed})", f"back = net.{backward.name}({handed})"]
+        found = sandbox.watched(made.lines, lines, run)
+        for way in ways_out(found, backward) if found else ():
+            subject = f"{made.name}.{loss.name} and {made.name}.{backward.name}"
+            result = f"loss, {way.gradients}" if way.gradients else "loss"
+            yield _draft(reading, made, backward, subject, lines, [*way.first, *run], result, way)
+
+
+def _with_arguments(made: _Made, method: Function) -> Iterator[list[str]]:
+    """The lines of each combination of arguments."""
+    for chosen in combinations(_argument(one, made.methods) for one in method.arguments):
+        yield [f"{one} = {text}" for one, text in zip(method.arguments, chosen, strict=True)]
+
+
+def _draft(
+    reading: Reading,
+    made: _Made,
+    method: Function,
+    subject: str,
+    arguments: list[str],
+    run: list[str],
+    result: str,
+    way: Way,
+    inputs: tuple[str, ...] = (),
+) -> Draft:
+    clip = reading.clips.get(method.name)
+    ending = [*way.arguments, *([inputs_argument(list(inputs))] if inputs else []), *([clip] if clip else [])]
+    lines = [
+        *made.lines,
+        *spread_lines(way),
+        *arguments,
+        "",
+        "def run():",
+        *(f"    {one}" for one in run),
+        f"    return {result}",
+        "",
+        f"return gradcheck.Target.{way.adapter}(",
+        *(f"    {one}," for one in ending),
+        ")",
+    ]
+    return Draft(made.name.lower(), subject, tuple(lines))
 
 
 # -- a forward and a backward ------------------------------------------------------------------------------------------
@@ -122,18 +165,13 @@ def _of_one_method(reading: Reading, made: _Made, method: Function, sandbox: San
 def _of_two_methods(
     reading: Reading, made: _Made, forward: Function, backward: Function, sandbox: Sandbox
 ) -> Iterator[Draft]:
-    for chosen in combinations(_argument(one, made.methods) for one in forward.arguments):
-        arguments = [f"{one} = {text}" for one, text in zip(forward.arguments, chosen, strict=True)]
+    for arguments in _with_arguments(made, forward):
         call = f"net.{forward.name}({', '.join(forward.arguments)})"
-        before = [*made.lines, *arguments]
-        if not sandbox.runs([*before, f"out = {call}"]):
-            continue
-        out = sandbox.value([*before, f"out = {call}"], "out")
+        out = sandbox.value([*made.lines, *arguments, f"out = {call}"], "out")
         is_several = isinstance(out, tuple)
         output = out[0] if is_several and out else out
-        if not (isinstance(output, np.ndarray) and output.dtype.kind == "f" and np.isfinite(output).all()):
-            continue
-        yield from _with_backward(reading, made, forward, backward, before, call, is_several, sandbox)
+        if isinstance(output, np.ndarray) and output.dtype.kind == "f" and np.isfinite(output).all():
+            yield from _with_backward(reading, made, forward, backward, arguments, call, is_several, sandbox)
 
 
 def _with_backward(
@@ -141,144 +179,39 @@ def _with_backward(
     made: _Made,
     forward: Function,
     backward: Function,
-    before: list[str],
+    arguments: list[str],
     call: str,
     is_several: bool,
     sandbox: Sandbox,
 ) -> Iterator[Draft]:
-    output = "out[0]" if is_several else "out"
-    rest = [one for one in backward.arguments[1:] if not is_rate(one)]
-    rates = [one for one in (*backward.arguments[1:], *backward.with_defaults) if is_rate(one)]
-    handed = ["w.copy()", *(f"out[{i + 1}]" for i, _ in enumerate(rest)), *(f"{one}=1.0" for one in rates)]
+    handed = _handed(forward, backward, is_several)
+    if handed is None:
+        return
     run = [f"out = {call}", f"back = net.{backward.name}({', '.join(handed)})"]
-    upstream = f"w = rng.standard_normal(np.shape({call}{'[0]' if is_several else ''}))"
-    if rest and not is_several:
-        return
-    found = sandbox.watched(made.lines, [*before[len(made.lines) :], upstream], run)
-    if found is None:
-        return
-    inputs = [line.partition(" = ")[0] for line in before if line.startswith(forward.arguments)]
-    listed = [*(one for one in inputs if _is_array(before, one)), "w"]
-    ending = [inputs_argument(listed)]
-    clip = reading.clips.get(backward.name)
-    ending += [clip] if clip else []
+    lines = [*arguments, f"w = rng.standard_normal(np.shape({call}{'[0]' if is_several else ''}))"]
+    found = sandbox.watched(made.lines, lines, run)
     subject = f"{made.name}.{forward.name} and {made.name}.{backward.name}, with the cotangents drawn"
-    for how in _ways_out(found, made):
-        lines = [*before[: len(made.lines)], *_spread(how), *before[len(made.lines) :], upstream, "", "def run():"]
-        lines += [
-            f"    {one}"
-            for one in (*how.first, run[0], run[1] if "back" in how.gradients else run[1].removeprefix("back = "))
-        ]
-        lines.append(f"    return np.sum(w * {output}){', ' + how.gradients if how.gradients else ''}")
-        lines += [
-            "",
-            f"return gradcheck.Target.{how.adapter}(",
-            *(f"    {one}," for one in [*how.arguments, *ending]),
-            ")",
-        ]
-        yield Draft(made.name.lower(), subject, tuple(lines))
+    inputs = tuple(one for one in forward.arguments if _is_array(lines, one))
+    for way in ways_out(found, backward) if found else ():
+        last = run[1] if "back" in way.gradients else run[1].removeprefix("back = ")
+        result = f"np.sum(w * {'out[0]' if is_several else 'out'}){', ' + way.gradients if way.gradients else ''}"
+        yield _draft(reading, made, backward, subject, lines, [*way.first, run[0], last], result, way, (*inputs, "w"))
 
 
-@dataclass(frozen=True)
-class _Way:
-    """Where the weights are, how the gradients come out, and which adapter takes them."""
-
-    params: str
-    names: tuple[str, ...] = ()
-    of: tuple[str, ...] = ()
-    adapter: str = "from_call"
-    gradients: str = ""
-    arguments: tuple[str, ...] = ()
-    first: tuple[str, ...] = ()
-
-
-def _ways_out(found: Any, made: _Made) -> Iterator[_Way]:
-    """How the gradients of a backward that was watched are had, the likeliest first."""
-    weights = _weights(found.net, before=found.names_before)
-    if weights is None:
-        return
-    if weights.names:
-        for pattern in GRADIENT_PATTERNS:
-            if all(isinstance(getattr(found.net, pattern.format(one), None), np.ndarray) for one in weights.names):
-                extra = () if pattern == "d{}" else (f'grad="{pattern}"',)
-                yield _way(weights, "from_object", ("net", weights.params, "loss=run", *extra))
-                return
-    if made.has_stub and found.handed:
-        yield _way(weights, "from_update", ("run", weights.params, *weights.of, "optimizer=stub"))
-        return
-    if found.changed & set(weights.names):
-        yield _way(weights, "from_update", ("run", weights.params, *weights.of))
-        return
-    for held, gradients in _CONTAINERS:
-        if weights.params == f"net.{held}" or weights.params == f'{{"{held}": net.{held}}}':
-            value = getattr(found.net, gradients, None)
-            if isinstance(value, (dict, list)) and value:
-                items = f"net.{gradients}.values()" if isinstance(value, dict) else f"net.{gradients}"
-                first = (f"for one in {items}:", "    one[...] = 0") if found.adds_up(gradients) else ()
-                way = _way(weights, "from_call", ("run", weights.params, *weights.of))
-                yield _Way(way.params, way.names, way.of, way.adapter, f"net.{gradients}", way.arguments, first)
-    for place in found.places_of_gradients(weights.count):
-        way = _way(weights, "from_call", ("run", weights.params, *weights.of))
-        yield _Way(way.params, way.names, way.of, way.adapter, f"back{place}", way.arguments)
-
-
-def _way(weights: _Weights, adapter: str, arguments: tuple[str, ...]) -> _Way:
-    return _Way(weights.params, weights.names, weights.of, adapter, "", arguments)
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """The weights of an object as an argument of a target."""
-
-    params: str
-    names: tuple[str, ...]
-    of: tuple[str, ...]
-    count: int
-
-
-def _weights(net: Any, before: set[str] | None = None) -> _Weights | None:
-    for name in _WHOLE:
-        value = getattr(net, name, None)
-        if isinstance(value, dict) and value and all(map(_is_weight, value.values())):
-            return _Weights(f"net.{name}", (), (), len(value))
-        if isinstance(value, list) and value and all(map(_is_weight, value)):
-            return _Weights(f'{{"{name}": net.{name}}}', (), (), len(value))
-    attributes = {
-        name: value for name, value in vars(net).items() if _is_weight(value) and (before is None or name in before)
-    }
-    names = [
-        name for name in attributes
-        if not any(p.format(other) == name for other in attributes for p in GRADIENT_PATTERNS if other != name)
-        and not re.match(r"(last|prev|cache|m|v|mem)_", name)
-    ]  # fmt: skip
-    for method in ("get_params", "get_weights", "get_parameters"):
-        if callable(getattr(net, method, None)):
-            order = {id(one): i for i, one in enumerate(getattr(net, method)())}
-            ordered = [name for name in names if id(attributes[name]) in order]
-            names = sorted(ordered, key=lambda name: order[id(attributes[name])]) or names
-            break
-    if not names:
-        return None
-    return _Weights("names", tuple(names), ("of=net",), len(names))
-
-
-def _is_weight(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim >= 1 and value.size > 0
-
-
-def _spread(weights: _Weights | _Way) -> list[str]:
-    """Lines that make weights neither zero nor alike."""
-    if weights.names:
-        return [
-            *listing(list(weights.names)),
-            "for name in names:  # neither zero nor alike",
-            "    getattr(net, name)[...] = 0.5 * rng.standard_normal(getattr(net, name).shape)",
-        ]
-    if weights.params.startswith("{"):
-        each = f"for one in {weights.params.partition(': ')[2].rstrip('}')}:"
-    else:
-        each = f"for one in {weights.params}.values():"
-    return [f"{each}  # neither zero nor alike", "    one[...] = 0.5 * rng.standard_normal(one.shape)"]
+def _handed(forward: Function, backward: Function, is_several: bool) -> list[str] | None:
+    """What a backward is handed: the cotangents first, then what the forward was handed or has returned."""
+    texts, place = ["w.copy()"], 0
+    for one in backward.arguments[1:]:
+        if is_rate(one):
+            texts.append("1.0")
+        elif one in forward.arguments:
+            texts.append(one)
+        elif is_several:
+            place += 1
+            texts.append(f"out[{place}]")
+        else:
+            return None
+    return texts + [f"{one}=1.0" for one in backward.with_defaults if is_rate(one)]
 
 
 def _argument(name: str, methods: dict[str, Function]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,16 @@ class Function:
         return next((i for i, name in enumerate(self.returned) if _GRADIENTS.fullmatch(name)), None)
 
 
+def weights_of(names: Sequence[str], weights: Collection[str]) -> dict[int, str]:
+    """Which of these names are called like the gradients of weights: the place of each, and the weight."""
+    for pattern in GRADIENT_PATTERNS:
+        called = {pattern.format(one): one for one in weights}
+        found = {i: called[name] for i, name in enumerate(names) if name in called}
+        if found:
+            return found
+    return {}
+
+
 @dataclass
 class Reading:
     """The file, read."""
@@ -102,8 +112,9 @@ class Reading:
 
     @cached_property
     def needs_definitions_alone(self) -> bool:
-        """Whether importing it would train, read or print."""
-        return does_more_than_define(self.tree) or not self.file.stem.isidentifier()
+        """Whether importing it would train, read or print, or it has words of Python 2."""
+        old = any(isinstance(node, ast.Name) and node.id == "xrange" for node in ast.walk(self.tree))
+        return old or does_more_than_define(self.tree) or not self.file.stem.isidentifier()
 
     @cached_property
     def imported_packages(self) -> set[str]:
