@@ -59,9 +59,12 @@ def drafted(file: Path, output: Path, limit: float = LIMIT) -> Drafted:
 
 
 def _module(reading: Reading) -> ModuleType:
-    if reading.needs_definitions_alone:
-        return load_definitions(reading.file)
-    return importlib.import_module(module_name(reading))
+    if not reading.needs_definitions_alone:
+        try:
+            return importlib.import_module(module_name(reading))
+        except ImportError:  # a package is missing that the check may not need
+            reading.needs_definitions_alone = True
+    return load_definitions(reading.file)
 
 
 def _all_drafts(reading: Reading, code: ModuleType) -> Iterator[list[Draft]]:

@@ -118,11 +118,11 @@ class Reading:
 
     @cached_property
     def imported_packages(self) -> set[str]:
-        """The packages that it imports modules of, by their whole names."""
+        """The modules and packages that it imports, by the first parts of their names."""
         found = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
-                found |= {one.name.partition(".")[0] for one in node.names if "." in one.name}
+                found |= {one.name.partition(".")[0] for one in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
         return found

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.silence import muted
+from gradcheck._common.user_files import is_users_class
 from gradcheck._drafting.guesses import SIZES
 from gradcheck._targets.global_generator import seed_global_generator
+from gradcheck._targets.structure import is_structure
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Watched:
         first, second = (list(one.values()) if isinstance(one, dict) else one for one in self.sums[name])
         return any(not np.array_equal(a, b) for a, b in zip(first, second, strict=False))
 
-    def places_of_gradients(self, count: int) -> Iterator[str]:
+    def places_of_gradients(self, count: int) -> Iterator[tuple[str, Any]]:
         """Where in what the backward returned as many arrays are as there are weights."""
         yield from _places(self.back, count, "")
 
@@ -61,7 +63,7 @@ class Sandbox:
         if names is None:
             return None
         net = names["net"]
-        held = set(vars(net))
+        held = set(vars(net)) | {f"{name}.{one}" for name, value in vars(net).items() for one in _attributes(value)}
         if self._run(before, names) is None:
             return None
         weights = {name: np.array(value) for name, value in vars(net).items() if isinstance(value, np.ndarray)}
@@ -96,12 +98,19 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _places(value: Any, count: int, place: str) -> Iterator[str]:
-    if isinstance(value, dict) and len(value) >= count and all(isinstance(one, np.ndarray) for one in value.values()):
-        yield place
+def _places(value: Any, count: int, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and len(value) >= count and all(map(_is_gradient, value.values())):
+        yield place, value
     elif isinstance(value, (tuple, list)):
-        arrays = [isinstance(one, np.ndarray) for one in value]
-        if len(value) == count and all(arrays):
-            yield place
+        if len(value) == count and all(map(_is_gradient, value)):
+            yield place, value
         for i, one in enumerate(value):
             yield from _places(one, count, f"{place}[{i}]")
+
+
+def _attributes(value: Any) -> list[str]:
+    return list(vars(value)) if is_users_class(type(value)) and hasattr(value, "__dict__") else []
+
+
+def _is_gradient(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or is_structure(value)

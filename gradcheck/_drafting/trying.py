@@ -40,7 +40,7 @@ def tried(text: str, output: Path) -> Fit:
     except (Exception, SystemExit):
         return NO_FIT
     laws = {name: law.holds for name, law in report.laws.items()}
-    if not all(laws.get(name, True) for name in ("names", "shapes", "finite", "scalar")):
+    if not all(laws.get(name, True) for name in ("names", "shapes", "finite")):
         return NO_FIT
     verdicts = [block.verdict for block in report.blocks.values()]
     if all(one == "vacuous" for one in verdicts):

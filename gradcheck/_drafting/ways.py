@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from gradcheck._common.user_files import is_users_class
 from gradcheck._drafting.reading import GRADIENT_PATTERNS, Function, weights_of
 from gradcheck._drafting.sandbox import Watched
 from gradcheck._drafting.writing import listing
@@ -31,6 +32,8 @@ class Way:
     gradients: str = ""
     arguments: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
+    #: whether each is an array that an attribute of the object itself holds
+    is_plain: bool = True
 
 
 def ways_out(found: Watched, backward: Function) -> Iterator[Way]:
@@ -61,12 +64,24 @@ def ways_out(found: Watched, backward: Function) -> Iterator[Way]:
             items = f"net.{gradients}.values()" if isinstance(value, dict) else f"net.{gradients}"
             first = (f"for one in {items}:", "    one[...] = 0") if found.adds_up(gradients) else ()
             yield replace(call, gradients=f"net.{gradients}", first=first)
-    for place in found.places_of_gradients(weights.count):
-        yield replace(call, gradients=f"back{place}")
+    for place, value in found.places_of_gradients(weights.count):
+        yield replace(call, gradients=_in_order(f"back{place}", value, weights.names))
+
+
+def _in_order(text: str, value: Any, names: tuple[str, ...]) -> str:
+    """Gradients that a mapping holds under other names than the weights', in the order of these."""
+    if not isinstance(value, Mapping) or not names or set(names) <= set(value):
+        return text
+    last = [one.rpartition(".")[2] for one in names]
+    if set(last) <= set(value):
+        return f'[{text}[name.rpartition(".")[2]] for name in names]'
+    pattern = next((p for p in GRADIENT_PATTERNS if {p.format(one) for one in last} <= set(value)), None)
+    return text if pattern is None else f'[{text}["{pattern}".format(name)] for name in names]'
 
 
 def _way(weights: _Weights, adapter: str, arguments: tuple[str, ...]) -> Way:
-    return Way(weights.params, weights.names, weights.of, adapter, "", arguments)
+    way = Way(weights.params, weights.names, weights.of, adapter, "", arguments)
+    return replace(way, is_plain=weights.is_plain)
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,7 @@ class _Weights:
     names: tuple[str, ...]
     of: tuple[str, ...]
     count: int
+    is_plain: bool = True
 
 
 def _weights(net: Any, before: set[str] | None = None) -> _Weights | None:
@@ -101,9 +117,27 @@ def _weights(net: Any, before: set[str] | None = None) -> _Weights | None:
             ordered = [name for name in names if id(attributes[name]) in order]
             names = sorted(ordered, key=lambda name: order[id(attributes[name])]) or names
             break
-    if not names:
-        return None
-    return _Weights("names", tuple(names), ("of=net",), len(names))
+    if names:
+        return _Weights("names", tuple(names), ("of=net",), len(names))
+    inner = _inner_names(net, before)
+    return _Weights("names", inner, ("of=net",), len(inner), is_plain=False) if inner else None
+
+
+def _inner_names(net: Any, before: set[str] | None) -> tuple[str, ...]:
+    """The attributes of inner objects that hold weights; and those of the object, where these are structures."""
+    found = [
+        (owner, name, value)
+        for owner, one in [("", net), *((f"{name}.", value) for name, value in vars(net).items())]
+        if is_users_class(type(one)) and hasattr(one, "__dict__")
+        for name, value in vars(one).items()
+        if before is None or f"{owner}{name}" in before
+    ]
+    return tuple(f"{owner}{name}" for owner, name, value in found if _is_weight(value) or _is_tree_of_weights(value))
+
+
+def _is_tree_of_weights(value: Any) -> bool:
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return bool(parts) and all(map(_is_weight, parts))
 
 
 def _is_weight(value: Any) -> bool:
@@ -112,6 +146,8 @@ def _is_weight(value: Any) -> bool:
 
 def spread_lines(weights: _Weights | Way) -> list[str]:
     """Lines that make weights neither zero nor alike."""
+    if not weights.is_plain:
+        return listing(list(weights.names))
     if weights.names:
         return [
             *listing(list(weights.names)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from gradcheck._drafting.guesses import SIZES
 from gradcheck._drafting.reading import Reading
 
 TODO = "# TODO"
+#: how far above a file the packages are looked for that it imports
+LEVELS = 5
 #: of a line inside a factory
 WIDTH = 100
 
@@ -90,6 +93,15 @@ def import_root(reading: Reading) -> Path:
     folder = reading.file.parent
     while (folder / "__init__.py").exists() and folder.name.isidentifier():
         folder = folder.parent
-    named = reading.imported_packages
-    above = next((one.parent for one in (folder, *folder.parents) if one.name in named), None)
-    return above or folder
+    named = [one for one in reading.imported_packages if not (_is_in(folder, one) or _is_installed(one))]
+    above = [folder, *folder.parents][:LEVELS]
+    return next((one for one in above if any(_is_in(one, name) for name in named)), folder)
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    return (folder / name).is_dir() or (folder / f"{name}.py").is_file()
+
+
+def _is_installed(name: str) -> bool:
+    """Whether it can be imported from anywhere: Python's own, or an installed package."""
+    return name in sys.stdlib_module_names or name in ("numpy", "scipy", "gradcheck")

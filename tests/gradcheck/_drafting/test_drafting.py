@@ -78,10 +78,39 @@ def test_a_gap_is_marked_where_it_is(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     """The user would look for the reason in our file."""
-    text = f"import not_there_at_all\n{found.ATTRIBUTES}"
+    text = f"import numpy as np\nW = np.zeros(-1)\n{found.ATTRIBUTES}"
     draft = drafted(written(tmp_path, "found_import", text), tmp_path / "check_import.py")
     assert not draft.runs
-    assert "# TODO: found_import.py could not be run: ModuleNotFoundError: No module named 'not_there" in draft.text
+    assert "# TODO: found_import.py could not be run: ValueError: negative dimensions" in draft.text
+
+
+def test_a_package_that_is_not_installed_is_not_in_the_way(tmp_path: Path) -> None:
+    """Somebody would have to install what draws pictures to check a gradient."""
+    text = f"import not_there_at_all\n{found.ATTRIBUTES}"
+    draft = drafted(written(tmp_path, "found_missing", text), tmp_path / "check_missing.py")
+    assert draft.runs
+    assert "load_definitions" in draft.text
+
+
+def test_weights_of_inner_objects_are_found(tmp_path: Path) -> None:
+    """A layer around a cell would have no weights."""
+    cell = found.RETURNING.replace("class Net", "class Cell")
+    text = f"""{cell}
+
+class Layer:
+    def __init__(self, input_size, hidden_size):
+        self.cell = Cell(input_size, hidden_size)
+
+    def forward(self, inputs):
+        return self.cell.forward(inputs)
+
+    def backward(self, d_out, cache):
+        dh, (dU, dW) = self.cell.backward(d_out, cache)
+        return {{"W": dW, "U": dU}}
+"""
+    draft = drafted(written(tmp_path, "found_inner", text), tmp_path / "check_inner.py")
+    assert draft.runs
+    assert 'names = ["cell.W", "cell.U"]' in draft.text
 
 
 def test_python_2_is_told(tmp_path: Path) -> None:
