@@ -87,7 +87,7 @@ def heard() -> Iterator[None]:
 @contextmanager
 def muted() -> Iterator[None]:
     """What this thread prints is not heard; `sys.stdout` is as it was afterwards."""
-    if get_ident() in _heard:
+    if get_ident() in _heard or get_ident() in getattr(sys.stdout, "silenced", ()):
         yield
         return
     with _exchange.lock:

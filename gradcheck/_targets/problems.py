@@ -148,6 +148,10 @@ class InPlaceProblem(Problem):
         self.grads = grads
         self._params = params
         self._reset = reset
+        #: whether the names are known to be apart
+        self._is_checked = False
+        plain = isinstance(params, Mapping) and not isinstance(params, Attributes)
+        self._holds_callables = callable(params) or (plain and any(map(callable, params.values())))
         super().__init__(name_inputs(inputs), batched)
         self.takes_complex = (
             isinstance(params, MutableMapping)
@@ -159,7 +163,7 @@ class InPlaceProblem(Problem):
     def arrays(self) -> Values:
         found: Values = {}
         for key, value in self._values().items():
-            for name, array in leaves(str(key), value):
+            for name, array in ((str(key), value),) if isinstance(value, np.ndarray) else leaves(str(key), value):
                 if name in found:
                     raise TargetError(f"params: two arrays are both called {name!r}; rename one")
                 found[name] = array
@@ -255,7 +259,11 @@ class InPlaceProblem(Problem):
         mapping = call_user_code("params()", params) if callable(params) else params
         if not isinstance(mapping, Mapping):
             raise TargetError(f"params must be a mapping from names to arrays, got {describe(mapping)}")
-        check_names("params", mapping)
+        if mapping is not params or not self._is_checked:
+            check_names("params", mapping)
+            self._is_checked = True
+        if not self._holds_callables:
+            return mapping
         return {
             name: call_user_code(f"params[{name!r}]()", value) if callable(value) else value
             for name, value in mapping.items()
