@@ -14,11 +14,13 @@ from gradcheck._version import __version__ as __version__
 if TYPE_CHECKING:  # for type checkers, which do not read the table
     from gradcheck._checking.check import assert_gradients as assert_gradients
     from gradcheck._checking.check import check as check
+    from gradcheck._common.definitions import load_definitions as load_definitions
     from gradcheck._common.errors import TargetError as TargetError
     from gradcheck._common.errors import UserCodeError as UserCodeError
     from gradcheck._mutation.mutation_pool import mutate as mutate
     from gradcheck._targets.factory import TargetFactory as TargetFactory
     from gradcheck._targets.factory import target as target
+    from gradcheck._targets.stub_optimizer import StubOptimizer as StubOptimizer
     from gradcheck._targets.target import Target as Target
     from gradcheck.report.evidence import Fix as Fix
     from gradcheck.report.mutation_records import Mutation as Mutation
@@ -41,6 +43,7 @@ _HOMES = {
     "Mutation": "report.mutation_records",
     "MutationReport": "report.mutation_records",
     "Report": "report.report",
+    "StubOptimizer": "_targets.stub_optimizer",
     "Target": "_targets.target",
     "TargetError": "_common.errors",
     "TargetFactory": "_targets.factory",
@@ -49,6 +52,7 @@ _HOMES = {
     "Worst": "report.records",
     "assert_gradients": "_checking.check",
     "check": "_checking.check",
+    "load_definitions": "_common.definitions",
     "mutate": "_mutation.mutation_pool",
     "target": "_targets.factory",
 }

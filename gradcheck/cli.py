@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gradcheck.cli_init import InitCommand
 from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
 from gradcheck.cli_session import Progress, Session
@@ -249,7 +250,12 @@ class _CheckCommand(Session):
             print(as_text(part), file=self.out, flush=True)
 
 
-COMMANDS: dict[str, type[Session]] = {"check": _CheckCommand, "mutate": _MutateCommand, "trace": _TraceCommand}
+COMMANDS: dict[str, type[Session]] = {
+    "check": _CheckCommand,
+    "init": InitCommand,
+    "mutate": _MutateCommand,
+    "trace": _TraceCommand,
+}
 
 
 def _worst_status(reports: Sequence[Report] | Sequence[MutationReport] | Sequence[Rechecked]) -> int:

@@ -68,7 +68,22 @@ def build_parser() -> argparse.ArgumentParser:
         help="show the backward's source with the derivative that each line holds",
         description="Show the source of the backward and, beside each line, the derivative of the loss that it holds.",
     ).set_defaults(json=False)
+    _add_init(commands)
     return parser
+
+
+def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    init = commands.add_parser(
+        "init",
+        help="write a target file for code as it is found",
+        description="Read a Python file, try how its gradients can be checked, and write a target file that runs, or "
+        "one with a TODO at each gap. Nothing is overwritten. Exit status 0: it runs; 2: something is left to fill in.",
+    )
+    init.add_argument("files", nargs=1, metavar="FILE", help="a Python file with a hand-written backward")
+    init.add_argument(
+        "--output", type=_parse_writable, metavar="PATH", help="the file to write (default: check_NAME.py beside FILE)"
+    )
+    init.set_defaults(json=False)
 
 
 def refuse_outputs(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

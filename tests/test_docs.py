@@ -44,3 +44,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     """A reader would follow a link to nothing."""
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_recipes_for_found_code_run(tmp_path: Path) -> None:
+    """A reader would copy a recipe that does not work."""
+    import gradcheck
+
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "adapters.md").read_text("utf-8"), re.M | re.S)
+    assert len(blocks) == 5
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(compile(block, str(tmp_path / "recipe.py"), "exec"), names)
+        for one in names.values():
+            if isinstance(one, gradcheck.TargetFactory):
+                report = gradcheck.check(one, explain=False)
+                assert report.ok, f"{block}\n{report}"

@@ -46,6 +46,11 @@ def _hint(error: BaseException, folder: Path) -> str:
     return f" (Python's own {', '.join(hidden)} comes before the file of that name beside it)" if hidden else ""
 
 
+def remember_contents(file: Path) -> None:
+    """What the file holds now is what runs from now on."""
+    _LOADED[str(file)] = _digest(file)
+
+
 def has_changed(file: str) -> bool:
     """Whether a file that was loaded is another one on the disk now, so that its lines are not those that run."""
     loaded = _LOADED.get(file)

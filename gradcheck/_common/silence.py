@@ -70,9 +70,26 @@ def _once_less(threads: dict[int, int]) -> None:
         del threads[mine]
 
 
+#: threads that are listened to, and how often they asked for it
+_heard: dict[int, int] = {}
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """What this thread prints is heard, whoever asks for silence inside."""
+    _once_more(_heard)
+    try:
+        yield
+    finally:
+        _once_less(_heard)
+
+
 @contextmanager
 def muted() -> Iterator[None]:
     """What this thread prints is not heard; `sys.stdout` is as it was afterwards."""
+    if get_ident() in _heard or get_ident() in getattr(sys.stdout, "silenced", ()):
+        yield
+        return
     with _exchange.lock:
         current: Any = sys.stdout
         stream = current if isinstance(current, _Muted) else _Muted(current)
@@ -91,6 +108,7 @@ def end_silence() -> None:
     """Take back what this thread has asked for, if Ctrl-C came while it was."""
     mine = get_ident()
     renew_lock()  # it is this thread's turn, so that no other one holds it
+    _heard.pop(mine, None)
     with _exchange.lock:
         stream: Any = sys.stdout
         if isinstance(stream, _Muted):

@@ -52,6 +52,18 @@ def write_copy(like: Path, names: Iterable[Path], data: bytes) -> Path:
     raise AssertionError("there is always another name")
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        OSError: If there is one of that name, or it must not be written.
+    """
+    with _Naming(path):
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "it exists")
+        _write(path.parent, data, None, lambda new: _link(new, path))
+
+
 def write_output(path: Path, data: bytes) -> None:
     """Write what a user asked for, unless it would take the place of somebody's work.
 

@@ -17,7 +17,7 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.wording import comma_separated
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._targets.problems import VjpProblem
+from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck.report.records import Law
 
 #: two results of the same arithmetic may differ by this many roundoffs (threads may add in another order)

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.silence import muted, raising
+from gradcheck._common.silence import heard, muted, raising
 from gradcheck._numeric.difference import Derivative, Tableau, complex_step, quartic_difference, richardson
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
 from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
@@ -463,7 +463,8 @@ class Evaluator:
         """A loss that prints is heard once, not a thousand times."""
         if not self._spoken:
             self._spoken = True
-            yield
+            with heard():
+                yield
             return
         with muted():
             yield

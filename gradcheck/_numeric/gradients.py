@@ -16,7 +16,8 @@ from gradcheck.report.records import Law
 def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str, str]]:
     """The laws "names", "shapes" and "finite" of what grads() returned; what is usable; what is wrong with the rest."""
     if not isinstance(raw, Mapping):
-        message = f"grads() returned {type(raw).__name__}: expected a mapping from parameter names to arrays"
+        expected = "expected a mapping from parameter names to arrays, or a sequence of arrays in the order of params"
+        message = f"grads() returned {type(raw).__name__}: {expected}"
         return [Law("names", False, message)], {}, dict.fromkeys(base, message)
     alike = [name for name, count in Counter(str(name) for name in raw).items() if count > 1]
     if alike:

@@ -22,7 +22,7 @@ from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._targets.factory import TargetFactory, sizes_of_one_step, sizes_to_trace
 from gradcheck._targets.opening import cotangent_rng, opened
-from gradcheck._targets.problems import VjpProblem
+from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck._targets.target import Target
 from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._tracing.faults import faults

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
-from gradcheck._common.errors import call_user_code
-from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
+from gradcheck._targets.adapters import UpdateProblem
+from gradcheck._targets.problems import InPlaceProblem
+from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem, flatten
 from gradcheck._targets.target import Target
 
 
@@ -33,8 +35,13 @@ def drive(
     between: Callable[[Outcome], None],
     *,
     gradients: bool = True,
+    updated: Callable[[Array, Array, float], None] | None = None,
 ) -> Outcome:
-    """The loss, then the gradients; `before` and `between` are called with what is known by then."""
+    """The loss, then the gradients; `before` and `between` are called with what is known by then.
+
+    Where gradients are what an update took from the weights, `updated` is told of each: the weight as it is after the
+    update, the gradient that follows, and the learning rate.
+    """
     look()
     outcome, problem = Outcome(), target.problem
     if isinstance(problem, VjpProblem):
@@ -45,14 +52,27 @@ def drive(
         outcome.handed.update(problem.handed_out())
         between(outcome)
     elif isinstance(problem, InPlaceProblem):
-        with problem.placed_at(values, before=lambda: _begin(problem, before, outcome)):
-            outcome.loss = call_user_code("loss()", problem.loss)
+        listening = nullcontext() if updated is None else _told_of_updates(problem, updated)
+        with listening, problem.placed_at(values, before=lambda: _begin(problem, before, outcome)):
+            outcome.loss = problem.run_loss()
             for name, array in problem.arrays().items():
                 outcome.handed.setdefault(name, array)
             between(outcome)
             if gradients:
-                outcome.returned = call_user_code("grads()", problem.grads)
+                outcome.returned = problem.run_grads()
     return outcome
+
+
+@contextmanager
+def _told_of_updates(problem: InPlaceProblem, told: Callable[[Array, Array, float], None]) -> Iterator[None]:
+    if not isinstance(problem, UpdateProblem):
+        yield
+        return
+    before, problem.on_update = problem.on_update, told
+    try:
+        yield
+    finally:
+        problem.on_update = before
 
 
 def _begin(problem: InPlaceProblem, before: Callable[[Outcome], None], outcome: Outcome) -> None:

@@ -105,7 +105,10 @@ class TapedRun:
             self.boundary = len(tape.nodes)
             self._executed_before = list(recorder.counts)
 
-        outcome = drive(self.target, self.base, before, between, gradients=self._both)
+        def updated(weight: Array, gradient: Array, rate: float) -> None:
+            self._note_update(tape, weight, gradient, rate)
+
+        outcome = drive(self.target, self.base, before, between, gradients=self._both, updated=updated)
         self._label(tape, outcome)
         found = as_gradients(outcome.returned) if self._both else {}
         self.gradients = copies(found)
@@ -116,6 +119,18 @@ class TapedRun:
         recorder.by_name.clear()
         del outcome
         tape.close()
+
+    def _note_update(self, tape: Tape, weight: Array, gradient: Array, rate: float) -> None:
+        """A gradient is what an update took from a weight, which is put back then, where the tape does not see it."""
+        after = tape.node(weight)
+        if after is None:
+            return
+        tape.about_to_write(weight)
+        name = next((name for name, leaf in self.leaves.items() if leaf is after), None)
+        if name is not None:
+            return  # nothing was taken from it
+        node = tape.new("update", (after,), (lambda g: -g / rate,), gradient.shape, tape.hold(gradient), NOWHERE)
+        tape.track(gradient, node)
 
     def _label(self, tape: Tape, outcome: Outcome) -> None:
         """Name the leaves of arrays that were handed to the user's code."""

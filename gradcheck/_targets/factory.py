@@ -19,6 +19,7 @@ from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
 from gradcheck._common.user_files import is_user_file
+from gradcheck._targets.global_generator import kept_global_generator, seed_global_generator
 from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
 
@@ -65,12 +66,14 @@ class TargetFactory:
         look()
         where = f"{self.name}({', '.join(['rng', *(f'{name}={value}' for name, value in sizes.items())])})"
         before, made = UserState([self.make]), None
-        try:
-            made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
-            if isinstance(made, Target):
-                made.keep_state()
-        finally:
-            before.restore_values(installed=made.built_state if isinstance(made, Target) else None)
+        with kept_global_generator():
+            seed_global_generator(seed)
+            try:
+                made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
+                if isinstance(made, Target):
+                    made.keep_state()
+            finally:
+                before.restore_values(installed=made.built_state if isinstance(made, Target) else None)
         if not isinstance(made, Target):
             raise TargetError(f"{self.name} must return a gradcheck.Target, got {type(made).__name__}")
         if made.name == "target":

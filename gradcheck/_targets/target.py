@@ -1,8 +1,9 @@
 """What is checked: parameters, a loss, and the gradients somebody wrote by hand.
 
-Three ways in, one inside. The checker asks a `Target` only for its values, for the loss at other values, and for the
+Several ways in, one inside. The checker asks a `Target` only for its values, for the loss at other values, and for the
 gradients; whether that means writing into the user's arrays (`Target`), calling a pure function
-(`Target.from_function`) or contracting outputs with cotangents (`Target.from_vjp`) is a matter of its `problem`.
+(`Target.from_function`), contracting outputs with cotangents (`Target.from_vjp`) or taking code as it is found
+(`Target.from_call`, `from_object`, `from_update`) is a matter of its `problem`.
 """
 
 from __future__ import annotations
@@ -16,29 +17,26 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
 from gradcheck._targets.clipping import Clip
-from gradcheck._targets.problems import (
-    Batched,
-    FunctionProblem,
-    InPlaceProblem,
-    Params,
-    Problem,
-    VjpProblem,
-    copies_of,
-)
+from gradcheck._targets.found_code import FoundCode
+from gradcheck._targets.global_generator import kept_global_generator
+from gradcheck._targets.problems import Batched, InPlaceProblem, Params, Problem, copies_of
+from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem
 from gradcheck._targets.user_state import UserState
 from gradcheck._targets.validation import name_gates
 
 
-class Target:
+class Target(FoundCode):
     """A loss, its parameters and their hand-written gradients.
 
     Args:
         params: Mapping from a name to a floating-point ndarray; or to a callable that returns the array; or a
-            callable that returns the whole mapping (for code that binds its weights anew). The arrays are perturbed
-            in place and always put back, also after an exception or Ctrl-C. Inputs and initial states may be listed
-            here too.
+            callable that returns the whole mapping (for code that binds its weights anew). In the place of an array a
+            list, tuple or mapping of arrays may stand; they are called ``W[0]``, ``layers[1].W``. The arrays are
+            perturbed in place and always put back, also after an exception or Ctrl-C. Inputs and initial states may be
+            listed here too.
         loss: ``loss() -> float``: the scalar that the gradients are of, at the current values of `params`.
-        grads: ``grads() -> mapping``: for each name an array of the parameter's shape. Called after ``loss()``.
+        grads: ``grads() -> mapping``: for each name an array of the parameter's shape; or a sequence of arrays in the
+            order of `params`. Called after ``loss()``.
         inputs: Arrays that the loss should depend on but that have no gradient (tokens, labels): a mapping, a
             sequence or one array. They are changed in place to see whether the loss follows, and put back.
         reset: Called before each ``loss()`` and before each ``loss()``-then-``grads()``: brings hidden state back.
@@ -87,7 +85,7 @@ class Target:
         batched: Batched | None = None,
     ) -> Target:
         """A target from ``f(params) -> (loss, grads)``, which never mutates `params` (JAX style)."""
-        return _target_of(FunctionProblem(f, params, batched), name or getattr(f, "__name__", None), gates)
+        return Target._of(FunctionProblem(f, params, batched), name or getattr(f, "__name__", None), gates)
 
     @staticmethod
     def from_vjp(
@@ -108,7 +106,7 @@ class Target:
             inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
         """
         problem = VjpProblem(forward, backward, inputs)
-        return _target_of(problem, name or getattr(forward, "__name__", None), gates)
+        return Target._of(problem, name or getattr(forward, "__name__", None), gates)
 
     def _take(self, problem: Problem, name: str | None, gates: Sequence[str], clip: Clip | None = None) -> None:
         self.problem = problem
@@ -185,6 +183,10 @@ class Target:
         A target that a factory built brings its own state along: the module variables, say, that a later call of the
         factory has bound anew.
         """
+        with kept_global_generator():
+            yield from self._state_preserved()
+
+    def _state_preserved(self) -> Iterator[None]:
         outside, before = UserState(self.problem.functions()), self._state
         if self.built_state is not None and before is None:
             self.built_state.restore()
@@ -217,9 +219,3 @@ class Target:
     def move_to(self, values: Values) -> None:
         """Set the parameters, until `preserved` puts them back."""
         self.problem.write(values)
-
-
-def _target_of(problem: Problem, name: str | None, gates: Sequence[str]) -> Target:
-    target = Target.__new__(Target)
-    target._take(problem, name, gates)
-    return target

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.user_files import is_user_file, is_users_class
+from gradcheck._targets.attributes import Attributes
+from gradcheck._targets.structure import leaves
 
 #: arrays of more bytes than this keep their identity, not their contents
 MAX_COPIED_BYTES = 2**19
@@ -121,6 +123,8 @@ class UserState:
             self._waiting += [value.func, *value.args, *value.keywords.values()]
         elif isinstance(value, dict):
             self._keep_mapping(value)
+        elif isinstance(value, Attributes):
+            self._keep_named(value)
         elif isinstance(value, (list, set, deque)):
             self._containers.append((value, value.copy()))
             self._waiting += value
@@ -133,10 +137,21 @@ class UserState:
         elif is_users_class(type(value)):
             self._keep_object(value)
 
-    def _keep_array(self, array: Any) -> None:
+    def _keep_named(self, attributes: Attributes) -> None:
+        """What the user has named: whatever it is, and also where it is not there yet."""
+        for owner, name in attributes.places():
+            self._keep_attribute(owner, name, also_absent=True)
+            for _, array in leaves(name, getattr(owner, name, None)):
+                if isinstance(array, np.ndarray) and id(array) not in self._seen:
+                    self._seen[id(array)] = array
+                    self._keep_array(array, whatever_its_size=True)
+        self._waiting.append(attributes.owner)
+
+    def _keep_array(self, array: Any, *, whatever_its_size: bool = False) -> None:
         if array.dtype.kind == "c":
             self.complex_arrays.add(id(array))
-        if array.dtype != object and array.flags.writeable and array.nbytes <= MAX_COPIED_BYTES:
+        fits = whatever_its_size or array.nbytes <= MAX_COPIED_BYTES
+        if array.dtype != object and array.flags.writeable and fits:
             self._arrays.append((array, array.copy()))
 
     def _keep_mapping(self, mapping: dict[Any, Any]) -> None:
@@ -178,14 +193,22 @@ class UserState:
         if value is not _MISSING:
             self._waiting.append(value)
 
-    def _keep_attribute(self, owner: object, name: str, *, shown: str = "") -> None:
+    def _keep_attribute(self, owner: object, name: str, *, shown: str = "", also_absent: bool = False) -> None:
         get = functools.partial(getattr, owner, name, _MISSING)
         try:
             value = get()
         except ValueError:  # a variable of a closure that is not bound yet
             return
+
+        def put(before: object) -> None:
+            if before is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+        if value is not _MISSING or also_absent:
+            self._variables.append(_Variable(owner, shown or name, value, get, put))
         if value is not _MISSING:
-            self._variables.append(_Variable(owner, shown or name, value, get, functools.partial(setattr, owner, name)))
             self._waiting.append(value)
 
     def _keep_class(self, kind: type) -> None:

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values, is_float
-from gradcheck._targets.problems import InPlaceProblem, VjpProblem
 from gradcheck._targets.target import Target
 from gradcheck._usercode.instrument import Program, tapped
 from gradcheck._usercode.rewriting import Site
@@ -125,7 +124,7 @@ def _gradients(raw: Any) -> dict[str, Array]:
 def _switched_on(target: Target, recorder: _Recorder | PartialRun) -> Iterator[None]:
     """Record while the backward runs, where that can be told from the forward."""
     problem = target.problem
-    name = {VjpProblem: "backward", InPlaceProblem: "grads"}.get(type(problem))
+    name = problem.asks_gradients_with
     if name is None:
         recorder.on = True
         yield

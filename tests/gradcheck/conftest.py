@@ -18,6 +18,7 @@ WITH_LINES = {
     "test_pace",
     "test_clip_lines",
     "test_threads",
+    "test_adapter_lines",
 }
 
 

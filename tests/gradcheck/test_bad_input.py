@@ -184,7 +184,7 @@ def test_a_loss_that_prints(capsys: pytest.CaptureFixture[str]) -> None:
         ({"w": None}, "shapes", "w: its gradient is NoneType, not an array of real numbers"),
         ({"w": np.array([1.0, np.nan])}, "finite", "is not finite at 1 of 2 entries, the first nan at (1,)"),
         ({"w": np.array([-np.inf, 1.0])}, "finite", "is not finite at 1 of 2 entries, the first -inf at (0,)"),
-        ([np.ones(2)], "names", "grads() returned list: expected a mapping"),
+        ({1.0}, "names", "grads() returned set: expected a mapping"),
         (None, "names", "grads() returned NoneType: expected a mapping"),
     ],
 )

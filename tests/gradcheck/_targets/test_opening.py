@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradcheck._targets.opening import cotangent_rng, opened
-from gradcheck._targets.problems import VjpProblem
+from gradcheck._targets.pure_problems import VjpProblem
 from tests.gradcheck.networks import sine, vjp_target
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck import Target, TargetError
-from gradcheck._targets.problems import InPlaceProblem, VjpProblem, copies_of, flatten, own_arrays, unflatten
+from gradcheck._targets.problems import InPlaceProblem, copies_of
+from gradcheck._targets.pure_problems import VjpProblem, flatten, own_arrays, unflatten
 from tests.gradcheck.networks import rnn_backward, rnn_forward, vjp_target
 
 
