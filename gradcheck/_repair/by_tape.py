@@ -8,7 +8,7 @@ left. After an edit that mends a part the backward is taped again, edited, until
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,14 @@ from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
-from gradcheck._repair.next_fault import faults_of_several, next_fault, unmended, unmended_faults, write_into_callers
+from gradcheck._repair.next_fault import (
+    fault_in_part,
+    faults_of_several,
+    next_fault,
+    unmended,
+    unmended_faults,
+    write_into_callers,
+)
 from gradcheck._repair.points import Point, points_of, points_of_one_step
 from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
@@ -87,6 +94,10 @@ def _as_far_as_it_went(found: Found) -> Found:
     return found
 
 
+#: finds faults that are mended: given what is found so far, a run, what is wrong in it, and where edits are confirmed
+Stage = Callable[[Found, TapedRun, set[str], Sequence[Point]], list[Mended]]
+
+
 class _Search:
     """Looks for the faults of one subject, each in the code with the edits so far."""
 
@@ -106,9 +117,8 @@ class _Search:
             return False
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
-        # what is still to be tried where no fault of the code as it is now is mended alone
-        left = [self._mends_values, self._mends_at_one_step]
-        is_none_alone = False
+        stages = [self._alone, self._values, self._in_part, self._one_step, self._several]
+        stage = 0
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
                 wrong = wrong_gradients(run)
@@ -120,49 +130,68 @@ class _Search:
                 if wrong <= self.undecided:
                     wrong = set()
                 found.reach(wrong, points[0].factor)
-                if not wrong and points[0].factor != 1.0:
-                    points = [replace(point, factor=1.0) for point in points]
-                    found.is_common = True
-                    continue
-                faults = [] if is_none_alone else self._fault(found, run, wrong, points[1:])
-                if not faults and wrong and not left:
-                    faults = faults_of_several(found, run, wrong, points[1:])
-                    if not faults:
-                        found.faults += unmended_faults(found, run, wrong, points[1:])
-            if not faults and wrong and left:
-                is_none_alone = not left.pop(0)(points, found)
+            if not wrong and points[0].factor != 1.0:
+                points, stage = [replace(point, factor=1.0) for point in points], 0
+                found.is_common = True
                 continue
-            if not faults:
+            if not wrong:
+                self._spare_callers(points, found)
                 return bool(found.faults)
-            left, is_none_alone = [self._mends_values, *(one for one in left if one == self._mends_at_one_step)], False
-            if not self._adds(found, faults):
-                return True
+            while stage < len(stages) and not stages[stage](points, found):
+                stage += 1
+            if stage == len(stages):
+                return bool(found.faults)
+            stages = [one for one in stages if one != self._one_step or one != stages[stage]]
+            stage = 0
         return True
 
-    def _mends_values(self, points: Sequence[Point], found: Found) -> bool:
-        """Mend several on one way by what they give; whether any gradient became right."""
+    # -- stages: each adds faults and their mends, and tells whether it did -----------------------------------------
+
+    def _alone(self, points: Sequence[Point], found: Found) -> bool:
+        """One fault that could be to blame for all that is wrong; or a clip, which hides the others."""
+        return self._adds_of(_clip_or_next, points, found)
+
+    def _values(self, points: Sequence[Point], found: Found) -> bool:
+        """Several on one way, each mended by what it gives."""
         return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:])
 
-    def _mends_at_one_step(self, _: Sequence[Point], found: Found) -> bool:
-        """Mend what can be where there is one time step: there what is wrong in one place spoils little else.
+    def _in_part(self, points: Sequence[Point], found: Found) -> bool:
+        """One fault of several."""
+        return self._adds_of(fault_in_part, points, found)
 
-        Whether there was any.
-        """
+    def _one_step(self, _: Sequence[Point], found: Found) -> bool:
+        """What can be mended where there is one time step: there what is wrong in one place spoils little else."""
         points, before = self.one_step(), len(found.faults)
-        try:
-            for _round in range(MOST_ROUNDS if points else 0):
-                assert points is not None
-                with self._taped(points[0], found) as run:
-                    # gradients that have to be zero tell nothing here
-                    wrong = {name for name in wrong_gradients(run) - self.undecided if np.any(run.true_gradients[name])}
-                    faults = self._fault(found, run, wrong, points[1:]) if wrong else []
-                    if wrong and not faults:
-                        faults = faults_of_several(found, run, wrong, points[1:])
-                if not faults or not self._adds(found, faults):
+        with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
+            while points is not None and len(found.faults) < before + MOST_ROUNDS:
+                stages = (_clip_or_next, fault_in_part, faults_of_several)
+                if not any(self._adds_of(one, points, found, is_short=True) for one in stages):
                     break
-        except (TargetError, RebindError, SyntaxError):
-            pass  # one step is a special case that not all code is made for
         return len(found.faults) > before
+
+    def _several(self, points: Sequence[Point], found: Found) -> bool:
+        """Faults of which each makes some gradients right; where there is none, those that are told without a mend."""
+        if self._adds_of(faults_of_several, points, found):
+            return True
+        with self._taped(points[0], found) as run:
+            found.faults += unmended_faults(found, run, wrong_gradients(run), points[1:])
+        return False
+
+    def _spare_callers(self, points: Sequence[Point], found: Found) -> None:
+        """Where all gradients are right: what is written into what is the caller's."""
+        if self.is_impure and not any(not one.gradients for one in found.faults):
+            with self._taped(points[0], found) as run:
+                fault = write_into_callers(run, points[1:])
+            if fault is not None:
+                self._adds(found, [fault])
+
+    def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
+        with self._taped(points[0], found) as run:
+            wrong = wrong_gradients(run)
+            if is_short:  # gradients that have to be zero tell nothing
+                wrong = {name for name in wrong - self.undecided if np.any(run.true_gradients[name])}
+            faults = stage(found, run, wrong, points[1:]) if wrong else []
+        return bool(faults) and self._adds(found, faults)
 
     @contextmanager
     def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
@@ -179,14 +208,10 @@ class _Search:
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
         return any(added)
 
-    def _fault(self, found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
-        """The next fault that an edit mends, if there is one."""
-        if wrong:
-            fault = mend_of_final_clip(run, others) or next_fault(found, run, wrong, others)
-        else:
-            is_left = self.is_impure and not any(not one.gradients for one in found.faults)
-            fault = write_into_callers(run, others) if is_left else None
-        return [] if fault is None else [fault]
+
+def _clip_or_next(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+    clip = mend_of_final_clip(run, others)
+    return next_fault(found, run, wrong, others) if clip is None else [clip]
 
 
 def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:

@@ -36,22 +36,38 @@ SMALLEST_EDIT = 2
 _TOKEN = re.compile(r"\w+|\S")
 
 
-def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Mended | None:
-    """The likeliest fault that an edit mends: all that is wrong, or what one statement alone spoils of it."""
-    second = others[-1].run_or_none()
-    localisation = without_forward(run, localise(run, sorted(wrong), second=second))
-    found.last, found.of_each = localisation, {}
-    found.localisation = found.localisation or localisation
+def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+    """The likeliest fault that could be to blame for all that is wrong, if an edit mends it."""
+    localisation = _localised(found, run, wrong, others)
     again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
         fault = _likeliest_mend(run, localisation, again)
-    elif fault is None:  # none alone: few edits of one statement make a gradient right
-        fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
-    if fault is None:
-        around = statements_around(run, localisation.suspects)
-        fault = _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
-    return fault
+        fault = fault or _mend_around(run, localisation, again)
+    return [] if fault is None else [fault]
+
+
+def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+    """Where none could be to blame alone: one that could be together with others, if an edit makes a gradient right."""
+    if found.last is not None and found.last.alone:
+        return []
+    localisation, again = _localised(found, run, wrong, others), [one.taped for one in others]
+    fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+    fault = fault or _mend_around(run, localisation, again)
+    return [] if fault is None else [fault]
+
+
+def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Localisation:
+    """Who could be at fault, noted in what is found."""
+    localisation = without_forward(run, localise(run, sorted(wrong), second=others[-1].run_or_none()))
+    found.last, found.of_each = localisation, {}
+    found.localisation = found.localisation or localisation
+    return localisation
+
+
+def _mend_around(run: TapedRun, found: Localisation, again: Sequence[Again]) -> Mended | None:
+    around = statements_around(run, found.suspects)
+    return _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
 
 
 def faults_of_several(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from gradcheck._repair.found import Found, Mended
-from gradcheck._repair.next_fault import MOST_TOLD, faults_of_several, next_fault, unmended_faults, write_into_callers
+from gradcheck._repair.next_fault import (
+    MOST_TOLD,
+    fault_in_part,
+    faults_of_several,
+    next_fault,
+    unmended_faults,
+    write_into_callers,
+)
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.spoiled import EMBEDDING, HEAD, VJP, cell, line_of, taped
@@ -18,8 +25,8 @@ def faults_of(folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> tuple
     run, others = taped(cell(folder, *bugs, source=source))
     wrong = {name for name, true in run.true_gradients.items() if abs(run.gradients[name] - true).max() > 1e-7}
     found = Found()
-    alone = next_fault(found, run, wrong, others)
-    faults = faults_of_several(found, run, wrong, others) if alone is None else [alone]
+    stages = (next_fault, fault_in_part, faults_of_several)
+    faults = next((one for stage in stages if (one := stage(found, run, wrong, others))), [])
     return found, faults, unmended_faults(found, run, wrong, others)
 
 

@@ -1,0 +1,69 @@
+"""Several faults on one way to the gradients: each is edited until what it gives is a derivative."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
+from tests.gradcheck._repair.lists import LISTS, NAMES, SIZES, SPOILED
+from tests.gradcheck._repair.spoiled import cell, line_of
+
+
+@pytest.fixture(scope="module")
+def spoiled(tmp_path_factory: pytest.TempPathFactory):
+    """What is found in the LSTM with all of its mistakes."""
+    folder = tmp_path_factory.mktemp("lists")
+    return find_by_tape(cell(folder, *SPOILED, source=LISTS), 0, SIZES, NAMES)
+
+
+def test_each_of_eight_faults_is_named(spoiled) -> None:
+    """Where several faults stand between, no edit of one makes a gradient right, and none would be found."""
+    assert spoiled is not None
+    assert sorted(fault.statement.line for fault in spoiled.faults) == sorted(
+        line_of(right, LISTS) for right, _ in SPOILED
+    )
+    assert all(fault.edits for fault in spoiled.faults)
+
+
+def test_all_gradients_are_right_with_all_edits(spoiled, tmp_path: Path) -> None:
+    """Edits after which values look right would be left in the code, whether the gradients are or not."""
+    assert spoiled.still_wrong == ()
+    (source,) = (one for one in spoiled.sources.values() if one.file.endswith("cell.py"))
+    (tmp_path / "right.py").write_text(source.edited(spoiled.edits[source.file]))
+    right = cell(tmp_path, source=(tmp_path / "right.py").read_text()).build(1, {"T": 3, "D": 2, "H": 2})
+    values = right.values()
+    gradients = right.grads_at(values)
+    for name, given in gradients.items():
+        step = np.random.default_rng(0).standard_normal(given.shape)
+        ends = [right.loss_at({**values, name: values[name] + sign * 1e-6 * step}) for sign in (1, -1)]
+        assert np.isclose(np.sum(given * step), (ends[0] - ends[1]) / 2e-6, rtol=1e-6)
+
+
+def test_what_makes_no_gradient_right_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits on trust would stay, and be shown, where they led nowhere."""
+    factory = cell(tmp_path, *SPOILED[1:3], ("dc_next = (1 - i) * dc", "dc_next = np.sort(dc, axis=0)"), source=LISTS)
+    monkeypatch.setattr("gradcheck._repair.wrong_values.MOST_ROUNDS", 1)
+    found = find_by_tape(factory, 0, SIZES, NAMES)
+    assert found is not None
+    right = NAMES - set(found.still_wrong)
+    assert all(set(fault.gradients) & (right | set(found.still_wrong)) for fault in found.faults)
+    assert not any(fault.edits and not set(fault.gradients) & right for fault in found.faults)
+
+
+def test_right_code_is_left_as_it_is(tmp_path: Path) -> None:
+    """Right statements whose values happen to be no derivative would be edited."""
+    found = find_by_tape(cell(tmp_path, source=LISTS), 0, SIZES, NAMES)
+    assert found is None
+
+
+def test_wrong_gradients_are_told_by_name(tmp_path: Path) -> None:
+    """A gradient that is right would count as wrong, or the other way round."""
+    from tests.gradcheck._repair.spoiled import taped
+
+    run, _ = taped(cell(tmp_path, ('d["bo"] += do', 'd["bo"] += 2 * do'), source=LISTS))
+    assert wrong_gradients(run) == {"bo"}
+    assert callable(mend_by_values)
