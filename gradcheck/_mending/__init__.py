@@ -33,6 +33,6 @@ Read `mending.py` first: the stages of the search. The files depend on each othe
 """
 
 from gradcheck._mending.mend import Mend
-from gradcheck._mending.mending import Again, Budget, mends, removals
+from gradcheck._mending.mending import Again, Budget, MendSearch, mends, removals
 
-__all__ = ["Again", "Budget", "Mend", "mends", "removals"]
+__all__ = ["Again", "Budget", "Mend", "MendSearch", "mends", "removals"]

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -55,12 +56,13 @@ def mends(run: TapedRun, statement: Statement, again: Sequence[Again] = (), budg
         again: What else to try them at: each makes a run of its own, at other sizes or with another seed.
         budget: How much to try.
     """
-    return _Search(run, statement, again, budget or Budget()).found()
+    search = MendSearch(run, statement, again, budget or Budget())
+    return search.small() or search.large()
 
 
 def removals(run: TapedRun, statement: Statement, again: Sequence[Again] = ()) -> list[Mend]:
     """Edits that take the statement, or calls and operands in it, out, after which gradients are right."""
-    return _Search(run, statement, again, Budget()).found_by_removal()
+    return MendSearch(run, statement, again, Budget()).removals()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,16 @@ class _Found:
     how: str
 
 
-class _Search:
+class MendSearch:
+    """The search for edits of one statement, in two parts: what is soon tried, and all else.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        statement: The one that is at fault.
+        again: What else to try edits at.
+        budget: How much to try.
+    """
+
     def __init__(self, run: TapedRun, statement: Statement, again: Sequence[Again], budget: Budget) -> None:
         self.run, self.statement, self.again, self.budget = run, statement, again, budget
         self.residual = run.once(Residual)
@@ -81,12 +92,27 @@ class _Search:
         self.tried = 0
         self.seen: set[tuple[Edit, ...]] = set()
 
-    def found(self) -> list[Mend]:
+    def small(self) -> list[Mend]:
+        """Small edits within the statement, and of it as a whole."""
         if not self.trial.wrong:
             return self._kept_whole()
+        return self._first(self._small_stages())
+
+    def large(self) -> list[Mend]:
+        """All others."""
+        return self._first(self._large_stages()) if self.trial.wrong else []
+
+    def removals(self) -> list[Mend]:
+        """What only takes something out."""
+        with np.errstate(all="ignore"):
+            whole = list(self._run(left_out(self.suspect.tree)))
+            return self._confirmed(whole) or self._confirmed(list(self._judged((dropped,))))
+
+    def _first(self, stages: Iterator[tuple[Iterator[_Found], float]]) -> list[Mend]:
+        """What the first stage gives of which something holds and is near enough."""
         with np.errstate(all="ignore"):
             accepted: list[_Found] = []
-            for stage, near in self._stages():
+            for stage, near in stages:
                 accepted += itertools.islice(stage, self.budget.accepted)
                 if accepted and min(one.distance for one in accepted) < near:
                     result = self._confirmed(accepted)
@@ -95,11 +121,10 @@ class _Search:
                     accepted = []
         return []
 
-    def found_by_removal(self) -> list[Mend]:
-        with np.errstate(all="ignore"):
-            whole = list(self._run(left_out(self.suspect.tree)))
-            places = [Workplace(hole) for hole in holes_of(self.suspect)]
-            return self._confirmed(whole) or self._confirmed(list(self._judged(places, (dropped,))))
+    @cached_property
+    def places(self) -> list[Workplace]:
+        """The expressions of the statement that could be others."""
+        return [Workplace(hole) for hole in holes_of(self.suspect)]
 
     def _kept_whole(self) -> list[Mend]:
         """Where nothing is wrong but the statement writes into what the caller handed over: a copy before that."""
@@ -111,28 +136,29 @@ class _Search:
                 return [Mend(file, edits, self.statement, (), (), evidence)]
         return []
 
-    def _stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
+    def _small_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
         """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
-        places = [Workplace(hole) for hole in holes_of(self.suspect)]
-        nearest = itertools.chain(self._judged(places, FIRST), self._run(left_out(self.suspect.tree)))
+        nearest = itertools.chain(self._judged(FIRST), self._run(left_out(self.suspect.tree)))
         yield nearest, np.inf
         names = left_by_another_name(self.code, self.suspect.tree)
         yield self._run(itertools.chain(names, structural(self.suspect), carried(self.suspect))), np.inf
-        if not all(place.hole.is_certain for place in places):
-            yield self._run(itertools.islice(self._texts(places), self.budget.runs // 3)), np.inf
-        yield self._judged(places, (at_hand,)), NEAR / 2
-        yield self._judged(places, (products,)), NEAR
-        yield self._judged(places, (formula,)), NEAR
-        yield self._judged(places, SECOND), np.inf
-        yield self._judged(places, (long_products,)), np.inf
-        yield self._judged(places, (products_in_part,)), np.inf
-        yield self._run(self._texts(places)), np.inf
+        if not all(place.hole.is_certain for place in self.places):
+            yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf
 
-    def _texts(self, places: list[Workplace]) -> Iterator[tuple[Edit, ...]]:
+    def _large_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
+        yield self._judged((at_hand,)), NEAR / 2
+        yield self._judged((products,)), NEAR
+        yield self._judged((formula,)), NEAR
+        yield self._judged(SECOND), np.inf
+        yield self._judged((long_products,)), np.inf
+        yield self._judged((products_in_part,)), np.inf
+        yield self._run(self._texts()), np.inf
+
+    def _texts(self) -> Iterator[tuple[Edit, ...]]:
         """Small edits that are run: where executions multiply each other, the tape judges none of them right."""
-        inside = {id(place.hole.root) for place in places}
+        inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
-        everywhere = [*places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
+        everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
         for family in (unread, *FIRST):
             for place in everywhere:
                 for candidate in family(place):
@@ -140,9 +166,9 @@ class _Search:
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 
-    def _judged(self, places: list[Workplace], families: tuple[Family, ...]) -> Iterator[_Found]:
+    def _judged(self, families: tuple[Family, ...]) -> Iterator[_Found]:
         for family in families:
-            for place in places:
+            for place in self.places:
                 for candidate in family(place):
                     self.tried += 1
                     if self.tried > self.budget.candidates:

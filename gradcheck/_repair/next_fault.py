@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
-from gradcheck._mending import Again, Budget, Mend, mends
+from gradcheck._mending import Again, Budget, Mend, MendSearch, mends
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
 from gradcheck._repair.found import Found, Mended
@@ -20,6 +20,8 @@ from gradcheck.report.codes import FindingCode
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
+#: suspects whose statement is looked at for a small edit
+MOST_LOOKED_AT = 12
 #: suspects that are looked at where none could be at fault alone
 MOST_SUSPECTS_ALONE = 2
 #: what is tried of a suspect
@@ -145,26 +147,61 @@ def _likeliest_mend(
     most: int = MOST_SUSPECTS,
     budget: Budget = FULL_BUDGET,
 ) -> Mended | None:
-    """The suspect whose edit mends most and changes least; of equal ones, the likelier."""
-    best: tuple[tuple[int, int], Mended] | None = None
-    for suspect in found.suspects[:most]:
-        is_mended = best is not None and not best[0][0]
-        if is_mended and suspect.role in (Role.CONSUMES, Role.RIGHT):
+    """The suspect whose edit mends most and changes least; of equal ones, the likelier.
+
+    Small edits are tried of all who could be at fault, larger ones of the likeliest where no small one mends all.
+    """
+    suspects = found.suspects
+    searches = [MendSearch(run, one.statement, again, budget) for one in suspects[:most]]
+    best = _Best()
+    for suspect, search in zip(suspects, searches, strict=False):
+        if best.is_whole and suspect.role in (Role.CONSUMES, Role.RIGHT):
             continue  # only a smaller edit of a statement that spoils something could be the better one
-        edits = mends(run, suspect.statement, again, SMALL_BUDGET if is_mended else budget)
+        best.add(suspect, search.small())
+        if best.is_smallest:
+            return best.fault
+    if best.is_whole:
+        return best.fault
+    for suspect in suspects[most:MOST_LOOKED_AT]:
+        best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
+        if best.is_whole:
+            return best.fault
+    for suspect, search in zip(suspects, searches, strict=False):
+        best.add(suspect, search.large())
+        if best.is_whole:
+            break
+    return best.fault
+
+
+class _Best:
+    """The fault whose edit mends most and changes least of those that were added."""
+
+    def __init__(self) -> None:
+        self.fault: Mended | None = None
+        self._key: tuple[int, int] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all gradients are right with its edit."""
+        return self._key is not None and not self._key[0]
+
+    @property
+    def is_smallest(self) -> bool:
+        """Whether no other edit could be smaller."""
+        return self._key is not None and self._key <= (0, SMALLEST_EDIT)
+
+    def add(self, suspect: Suspect, edits: list[Mend]) -> None:
+        """Take an edit of this suspect if it is better."""
         if hands_on(suspect):  # one gradient of several is not mended where all are gathered
             edits = [one for one in edits if not one.remaining]
         if not edits:
-            continue
+            return
         text = suspect.statement.source.text
         edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
-        fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
         key = len(edits[0].remaining), _change(edits[0], text)
-        if best is None or key < best[0]:
-            best = key, fault
-        if best[0] <= (0, SMALLEST_EDIT):
-            break
-    return best[1] if best is not None else None
+        if self._key is None or key < self._key:
+            self._key = key
+            self.fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
 
 
 def _change(mend: Mend, text: str) -> int:
