@@ -1,0 +1,1 @@
+"""Writes a backward from a forward."""

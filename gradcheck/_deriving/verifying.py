@@ -1,0 +1,73 @@
+"""Checks a written backward as any other: the target with it in the place of its gradients, by the whole check."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradcheck._checking.check import check
+from gradcheck._common.errors import TargetError
+from gradcheck._deriving.derive import Written
+from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
+from gradcheck._targets.target import Target
+from gradcheck.report.report import Report
+
+
+def verify(subject: Target | TargetFactory, written: Written, seed: int) -> Report:
+    """The full check of the subject with the written backward."""
+    function = compiled(written)
+    if isinstance(subject, Target):
+        return check(with_backward(subject, written, function), full=True, explain=False, seed=seed)
+
+    def make(rng: np.random.Generator, **sizes: int) -> Target:
+        return with_backward(subject.make(rng, **sizes), written, function)
+
+    make.__name__ = make.__qualname__ = subject.name
+    factory = TargetFactory.__new__(TargetFactory)
+    vars(factory).update(vars(subject))
+    factory.make = make
+    return check(factory, full=True, explain=False, seed=seed)
+
+
+def compiled(written: Written) -> Callable[..., Any]:
+    """The function that was written, as it would run in its module."""
+    space = dict(written.module)
+    source = "\n".join(["import numpy as np", *written.imports, written.source])
+    exec(compile(source, f"<{written.name}>", "exec"), space)
+    function: Callable[..., Any] = space[written.name]
+    return function
+
+
+def with_backward(target: Target, written: Written, function: Callable[..., Any]) -> Target:
+    """The same target with the written backward."""
+    made, problem = copy.copy(target), copy.copy(target.problem)
+    made.problem = problem
+    if isinstance(problem, InPlaceProblem):
+        loss = problem.loss
+        problem.grads = lambda: function(**_found(written, loss))
+    elif isinstance(problem, FunctionProblem):
+        whole = problem._f
+        problem._f = lambda params: (whole(params)[0], function(params, **_found(written, whole)))
+    elif isinstance(problem, VjpProblem):
+        forward = problem._forward
+        problem._forward = lambda *arrays: (forward(*arrays)[0], arrays)
+        problem.backward = lambda cotangents, arrays: function(
+            *flatten(cotangents), *_taken(written, problem, arrays), **_found(written, forward)
+        )
+    else:
+        raise TargetError(f"a backward cannot be put into a {type(problem).__name__}")
+    return made
+
+
+def _taken(written: Written, problem: VjpProblem, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    del problem
+    return arrays[: len(written.handed)]
+
+
+def _found(written: Written, begin: Any) -> dict[str, Any]:
+    """The arguments that are found from the function that the derivation began with."""
+    return {name: path.follow(begin) for name, path in written.paths.items()}
