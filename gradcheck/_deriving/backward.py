@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
-from gradcheck._deriving.composed import composed_of
-from gradcheck._deriving.naming import Names
-from gradcheck._deriving.rules import parts_of, use_of
-from gradcheck._deriving.shares import Context, Shares
-from gradcheck._deriving.slopes import SOFTMAX
+from gradcheck._deriving.pulling import Pulling
+from gradcheck._deriving.shares import Context
 from gradcheck._deriving.statements import (
-    Append, Block, Branch, CannotError, Do, Let, Loop, Statement, Store, bound_in, clone, every, expressions_of,
-    is_active, known, names_in, root_of, shape_of, value_of,
+    Append,
+    Block,
+    Branch,
+    Let,
+    Loop,
+    Store,
+    bound_in,
+    clone,
+    every,
+    is_active,
+    names_in,
+    root_of,
+    shape_of,
+    value_of,
 )  # fmt: skip
-from gradcheck._mending.vjp import Cotangent, Operand, full, negated, parsed_with, times
+from gradcheck._deriving.uses import use_of
+from gradcheck._mending.vjp import Cotangent, added, full, negated, parsed_with, summed
 
 
-class Backward:
-    """Writes the backward of a block; `file` is named in errors."""
-
-    def __init__(
-        self, names: Names, values: dict[str, Any], active: set[str], parameters: dict[str, ast.expr], file: str
-    ) -> None:
-        self.names, self.values, self.active, self.file = names, values, active, file
-        self.shares = Shares(names, values.__getitem__, parameters)
-        self.line = 0
+class Backward(Pulling):
+    """Writes the backward of a block."""
 
     def write(self, block: Block, seeds: Iterable[tuple[ast.expr, Cotangent]]) -> Context:
         """The backward of a whole forward, from the derivatives of its results."""
@@ -37,10 +39,6 @@ class Backward:
             self.push(context, result, g, "out")
         self._block(context, block)
         return context
-
-    def cannot(self, why: str) -> CannotError:
-        """The error for the line that is derived now."""
-        return CannotError(f"{self.file}:{self.line}: no backward can be written: {why}")
 
     # -- statements ------------------------------------------------------------------------------------------------
 
@@ -66,14 +64,11 @@ class Backward:
             return
         if isinstance(expression, (ast.Dict, ast.List)) and name in self._filled:
             self.shares.materialise(context, name)
+        if self._likelihood(context, name, expression):
+            return
         g = self.shares.take(context, name)
         if g is not None and is_active(expression):
             self.push(context, expression, g, name)
-
-    @property
-    def _filled(self) -> set[str]:
-        found: set[str] = self.__dict__.setdefault("_filled_names", set())
-        return found
 
     def _unpacked(self, context: Context, one: Let) -> None:
         found = [self.shares.take(context, name) if name in self.active else None for name in one.names]
@@ -93,7 +88,9 @@ class Backward:
             node = parsed_with(f"np.concatenate({{}}, axis={axis})", whole)
             self.push(context, x, Cotangent(node, shape_of(x)), one.names[0])
             return
-        self.push(context, one.expression, Cotangent(parsed_with("np.stack({})", whole), shape_of(one.expression)), "out")
+        self.push(
+            context, one.expression, Cotangent(parsed_with("np.stack({})", whole), shape_of(one.expression)), "out"
+        )
 
     def _store(self, context: Context, one: Store) -> None:
         if not is_active(one.expression):
@@ -112,8 +109,6 @@ class Backward:
             g = negated(g)
         value = shape_of(one.expression)
         if value != g.shape:
-            from gradcheck._mending.vjp import summed
-
             g = summed(g, g.shape, value)
         self.push(context, one.expression, g, hint)
 
@@ -134,7 +129,12 @@ class Backward:
         inner = set().union(*(bound_in(one) for one in blocks))
         for statement in (one for block in blocks for one in every(block)):
             base = root_of(statement.target) if isinstance(statement, Store) else getattr(statement, "name", None)
-            if isinstance(statement, (Store, Append)) and base and base not in inner and is_active(statement.expression):
+            if (
+                isinstance(statement, (Store, Append))
+                and base
+                and base not in inner
+                and is_active(statement.expression)
+            ):
                 self.shares.materialise(self.shares.home(context, base), base)
 
     def _loop(self, context: Context, block: Block, loop: Loop) -> None:
@@ -191,7 +191,6 @@ class Backward:
         inner.shares.pop(name, None)
         if not shares:
             return parsed_with(f"np.zeros_like({name})")
-        from gradcheck._mending.vjp import added
 
         node = added([one.cotangent.node for one in shares])
         assert node is not None
@@ -200,7 +199,9 @@ class Backward:
 
     def _restored(self, block: Block, loop: Loop, out: list[ast.stmt]) -> list[ast.stmt]:
         """Statements that bring back the values of a step; the forward keeps them."""
-        own = bound_in(loop.body) - {one for other in every(loop.body) if isinstance(other, Loop) for one in [other.index]}
+        own = bound_in(loop.body) - {
+            one for other in every(loop.body) if isinstance(other, Loop) for one in [other.index]
+        }
         bound = {node.id for one in out for node in ast.walk(one) if isinstance(node, ast.Name) and isinstance(
             node.ctx, ast.Store)}  # fmt: skip
         read = names_in(*out)
@@ -241,112 +242,6 @@ class Backward:
                 test, first, second = ast.UnaryOp(ast.Not(), test), second, []
             context.out.append(ast.If(test, first, second))
 
-    # -- expressions -----------------------------------------------------------------------------------------------
-
-    def push(self, context: Context, node: ast.expr, g: Cotangent, hint: str) -> None:
-        """What comes back to an expression goes to what it was calculated from."""
-        if not is_active(node):
-            return
-        if isinstance(node, ast.Subscript) or isinstance(node, ast.Name) or _parameter(node):
-            self._element(context, node, g, hint)
-            return
-        if isinstance(node, (ast.List, ast.Tuple)):
-            for k, one in enumerate(node.elts):
-                if is_active(one):
-                    part = Cotangent(ast.Subscript(clone(g.node), ast.Constant(k), ast.Load()), shape_of(one))
-                    self.push(context, one, part, hint)
-            return
-        if isinstance(node, ast.Dict):
-            for key, one in zip(node.keys, node.values, strict=True):
-                if key is not None and is_active(one):
-                    part = Cotangent(ast.Subscript(clone(g.node), clone(key), ast.Load()), shape_of(one))
-                    self.push(context, one, part, hint)
-            return
-        self._operation(context, node, g, hint)
-
-    def _element(self, context: Context, node: ast.expr, g: Cotangent, hint: str) -> None:
-        if self.shares.add(context, node, g):
-            return
-        assert isinstance(node, ast.Subscript)
-        base = node.value
-        made = self.names.fresh(f"d{hint}")
-        context.out.append(ast.Assign([ast.Name(made, ast.Store())], parsed_with("np.zeros_like({})", clone(base))))
-        at = ast.Subscript(ast.Name(made, ast.Load()), clone(node.slice), ast.Store())
-        context.out.append(ast.AugAssign(at, ast.Add(), g.node))
-        self.push(context, base, Cotangent(ast.Name(made, ast.Load()), shape_of(base)), hint)
-
-    def _operation(self, context: Context, node: ast.expr, g: Cotangent, hint: str) -> None:
-        found = composed_of(node, self.values)
-        if found is not None:
-            inner, slope, y = found
-            self._through(context, inner, slope, y if y is not None else self._called(node, hint), g, hint)
-            return
-        use = use_of(node)
-        if use is None:
-            raise self.cannot(f"{ast.unparse(node)[:60]} has no rule")
-        if _needs_name(use.operands):
-            g = self.shares.keep(context, f"d{hint}", g)
-        try:
-            parts = parts_of(use, g)
-            if parts is None:
-                raise self.cannot(f"{use.op} has no rule: {ast.unparse(node)[:60]}")
-            for operand, part in parts:
-                self.push(context, operand, part, hint)
-        except NotImplementedError:
-            raise self.cannot(f"{use.op} has no rule in this form: {ast.unparse(node)[:60]}") from None
-
-    def _called(self, node: ast.expr, hint: str) -> ast.expr:
-        """What the result is called: the variable that it was bound to, else the expression again."""
-        value = self.values.get(hint)
-        if value is not None and hint in self._results and self._results[hint] is node:
-            return ast.Name(hint, ast.Load())
-        return clone(node)
-
-    @property
-    def _results(self) -> dict[str, ast.expr]:
-        found: dict[str, ast.expr] = self.__dict__.setdefault("_results_by_name", {})
-        return found
-
-    def results_of(self, block: Block) -> None:
-        """Remember which expression each variable is."""
-        for one in every(block):
-            if isinstance(one, Let) and len(one.names) == 1:
-                self._results[one.names[0]] = one.expression
-            if isinstance(one, (Store, Append)):
-                base = root_of(one.target) if isinstance(one, Store) else one.name
-                if base is not None:
-                    self._filled.add(base)
-            if isinstance(one, Let) and isinstance(one.expression, (ast.Dict, ast.List)):
-                self._filled.update(one.names)
-
-    def _through(
-        self, context: Context, inner: ast.expr, slope: str, y: ast.expr, g: Cotangent, hint: str
-    ) -> None:
-        shape = shape_of(inner)
-        if slope.startswith(SOFTMAX):
-            axis = slope.removeprefix(SOFTMAX).strip()
-            g = self.shares.keep(context, f"d{hint}", full(g, shape))
-            text = f"{{}} * ({{}} - ({{}} * {{}}).sum(axis={axis}, keepdims=True))"
-            back = Cotangent(parsed_with(text, clone(y), clone(g.node), clone(g.node), clone(y)), shape)
-        elif slope == "y * (1 - y)":
-            first = times(g, Operand(clone(y), shape))
-            back = times(first, Operand(parsed_with("1 - {}", clone(y)), shape))
-        else:
-            back = times(g, Operand(parsed_with(slope.replace("y", "{}"), clone(y)), shape))
-        if _needs_name([inner]) or (use := use_of(inner)) is None or _needs_name(use.operands):
-            back = self.shares.keep(context, f"dz_{hint}", back)
-        self.push(context, inner, back, f"z_{hint}" if not hint.startswith("z_") else hint)
-
-
-def _parameter(node: ast.expr) -> bool:
-    info = known(node)
-    return info is not None and info.parameter is not None
-
-
-def _needs_name(operands: list[ast.expr]) -> bool:
-    """Whether what comes back is written more than once."""
-    return sum(is_active(one) for one in operands) > 1
-
 
 def _indices(target: ast.expr) -> list[ast.expr]:
     found: list[ast.expr] = []
@@ -383,6 +278,3 @@ def _reversed(over: ast.expr) -> ast.expr:
     if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "reversed":
         return clone(over.args[0])
     return parsed_with("reversed({})", clone(over))
-
-
-__all__ = ["Backward", "Do", "Statement", "expressions_of"]

@@ -7,8 +7,6 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from gradcheck._deriving.expressions import ExpressionReader, is_simple
 from gradcheck._deriving.scopes import Needed, Scope, needed_of, syntax_of, users_function
 from gradcheck._deriving.slopes import slope_of
@@ -22,6 +20,7 @@ class CallReader(ExpressionReader):
     """Reads calls."""
 
     depth = 0
+    scopes: list[Scope]
 
     def call(self, scope: Scope, node: ast.Call) -> ast.expr:
         """A call; its statements go before, if it is one of the user's functions."""
@@ -58,7 +57,11 @@ class CallReader(ExpressionReader):
         return found
 
     def called(
-        self, function: ast.expr, arguments: list[ast.expr], keywords: dict[str, ast.expr], wanted: frozenset[int] | None
+        self,
+        function: ast.expr,
+        arguments: list[ast.expr],
+        keywords: dict[str, ast.expr],
+        wanted: frozenset[int] | None,
     ) -> ast.expr:
         """``function(*arguments, **keywords)``."""
         plain = users_function(value_of(function))
@@ -75,14 +78,12 @@ class CallReader(ExpressionReader):
         try:
             return self.inlined(of, handed, keywords, wanted)
         except CannotError:
-            if any(is_active(one) for one in [*arguments, *keywords.values()]) or isinstance(function, ast.Lambda):
-                raise
             del self.block[state[0] :]
             self.depth = state[1]
             made = self.noted(made)
-            if holds_numbers(value_of(made)) and self.attributes:
+            if holds_numbers(value_of(made)):
                 raise
-            return made
+            return note(made, Info(value_of(made)))
 
     def _owner(self, function: ast.expr, first: list[Any]) -> list[ast.expr]:
         """The object whose method is called."""
@@ -102,7 +103,8 @@ class CallReader(ExpressionReader):
             case ast.Call(func=ast.Name(id="float"), args=[one]) if is_active(one) and value_of(made.func) is float:
                 return one
             case ast.Call(func=ast.Name(id="sum"), args=[one, *start]) if value_of(made.func) is sum and is_active(one):
-                return self._summed(self.parts(one), start)
+                if isinstance(one, (ast.List, ast.Tuple)):
+                    return self._summed(list(one.elts), start)
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[(ast.List() | ast.Tuple()) as one]):
                 return one
             case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[key]) if isinstance(value_of(owner), dict):
@@ -151,6 +153,7 @@ class CallReader(ExpressionReader):
         outer = self.line, self.where
         self.where = function.__code__.co_filename
         self.depth += 1
+        self.scopes.append(scope)
         try:
             if isinstance(node, ast.Lambda):
                 self.line = node.body.lineno
@@ -159,6 +162,7 @@ class CallReader(ExpressionReader):
             return scope.returned if scope.returned is not None else self.noted(ast.Constant(None), None)
         finally:
             self.depth -= 1
+            self.scopes.pop()
             self.line, self.where = outer
 
     def _hand_over(self, scope: Scope, arguments: list[ast.expr], keywords: dict[str, ast.expr]) -> None:
@@ -203,9 +207,7 @@ def _is_pure(function: Callable[..., Any]) -> bool:
     if node is None:
         return False
     return not any(
-        isinstance(one, (ast.Attribute, ast.Subscript)) and isinstance(one.ctx, ast.Store) or isinstance(one, ast.Global)
+        (isinstance(one, (ast.Attribute, ast.Subscript)) and isinstance(one.ctx, ast.Store))
+        or isinstance(one, ast.Global)
         for one in ast.walk(node)
     )
-
-
-__all__ = ["CallReader", "np"]

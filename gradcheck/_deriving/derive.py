@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import ast
 import functools
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
-from gradcheck._common.errors import TargetError
 from gradcheck._deriving.backward import Backward
 from gradcheck._deriving.iterating import ReadAgainError
+from gradcheck._deriving.layout import in_style, lines_of, without_copies
 from gradcheck._deriving.naming import Names
 from gradcheck._deriving.reader import Reader
+from gradcheck._deriving.rendering import as_python
 from gradcheck._deriving.scopes import Path, syntax_of, users_function
 from gradcheck._deriving.statements import (
-    Block, CannotError, Let, as_python, clone, every, expressions_of, holds_numbers, known, names_in, shape_of, value_of,
+    Block,
+    CannotError,
+    clone,
+    every,
+    expressions_of,
+    holds_numbers,
+    known,
+    names_in,
+    shape_of,
+    value_of,
 )  # fmt: skip
 from gradcheck._deriving.tidying import needed_only, settle_positions
-from gradcheck._mending.vjp import Cotangent, negated
+from gradcheck._mending.syntax import Code
+from gradcheck._mending.vjp import Cotangent
 from gradcheck._targets.opening import opened
 from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem
 from gradcheck._targets.target import Target
+from gradcheck._usercode.source import Source
 
 #: how often a forward is read again when a loop turns out to hand on more than it seemed
-MOST_READINGS = 8
+MOST_READINGS = 60
 
 
 @dataclass
@@ -51,8 +63,8 @@ class Written:
         return [*self.cotangents, *self.handed, *self.paths]
 
 
-def write_backward(target: Target, seed: int) -> Written:
-    """The backward of a target as source, not verified yet.
+def write_backward(target: Target, seed: int, name: str) -> Written:
+    """The backward of a target as source, not verified yet; `name` is that of the target in its file.
 
     Raises:
         CannotError: Where the forward has a construct that no backward can be written for.
@@ -60,20 +72,40 @@ def write_backward(target: Target, seed: int) -> Written:
     """
     with opened(target, seed):
         target.loss_at(target.values())  # what is wrong with the loss itself is told as ever
-        learned: dict[int, list[tuple[int, str]]] = {}
-        unmoved: set[tuple[int, str]] = set()
+        learned = Learned({}, set(), set())
         for _ in range(MOST_READINGS):
             try:
-                return _Derivation(target, learned, unmoved).written()
+                with _placed(target):
+                    return _Derivation(target, learned).written(name)
             except ReadAgainError:
                 continue
     raise CannotError("no backward can be written: what the loops hand from step to step cannot be told")
 
 
+@dataclass
+class Learned:
+    """What earlier readings showed: see `Reader`."""
+
+    handed_on: dict[int, list[tuple[int, str]]]
+    unmoved: set[tuple[int, str]]
+    moved: set[str]
+
+
+@contextmanager
+def _placed(target: Target) -> Iterator[None]:
+    """Hidden state as it is when a loss begins."""
+    problem = target.problem
+    if isinstance(problem, InPlaceProblem):
+        with problem.placed_at(target.values()):
+            yield
+    else:
+        yield
+
+
 class _Derivation:
     """One reading of a target's forward, and the backward of it."""
 
-    def __init__(self, target: Target, learned: dict[int, list[tuple[int, str]]], unmoved: set[tuple[int, str]]) -> None:
+    def __init__(self, target: Target, learned: Learned) -> None:
         self.target, self.problem = target, target.problem
         begin = self._begin()
         found = users_function(_plain(begin)[0])
@@ -87,7 +119,8 @@ class _Derivation:
             self.names.imports["np"] = "import numpy as np"
         self.handed, parameters = self._handed()
         self.reader = Reader(self.names, parameters, self.function)
-        self.reader.of_loops, self.reader.learned, self.reader.unmoved = set(), learned, unmoved
+        self.reader.of_loops, self.reader.scopes = set(), []
+        self.reader.learned, self.reader.unmoved, self.reader.moved = learned.handed_on, learned.unmoved, learned.moved
         self.reader.where = self.file
         self.reader.env["np"] = np
         self.begin, self.first = begin, found[1]
@@ -145,7 +178,7 @@ class _Derivation:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def written(self) -> Written:
+    def written(self, label: str) -> Written:
         """The source."""
         reader = self.reader
         is_vjp, is_pair = isinstance(self.problem, VjpProblem), not isinstance(self.problem, InPlaceProblem)
@@ -153,7 +186,8 @@ class _Derivation:
         keywords = {}
         if isinstance(self.begin, functools.partial):
             keywords = {
-                name: self._argument(name, value, self.path_of_partial(name)) for name, value in self.begin.keywords.items()
+                name: self._argument(name, value, self.path_of_partial(name))
+                for name, value in self.begin.keywords.items()
             }
         result = reader.inlined(self.function, arguments, keywords, frozenset({0}) if is_pair else None)
         if is_pair:
@@ -171,16 +205,17 @@ class _Derivation:
         seeds: list[tuple[ast.expr, Cotangent]] = []
         for root in roots:
             if is_vjp:
-                cotangents.append(self.names.fresh(f"d{_output_name(root)}"))
+                label = _output_name(root)
+                cotangents.append(self.names.fresh(f"d{label}"))
+                backward.shares.cotangents.setdefault(label, cotangents[-1])
                 seeds.append((root, Cotangent(ast.Name(cotangents[-1], ast.Load()), shape_of(root))))
             else:
                 seeds.append((root, Cotangent(ast.Constant(1), shape_of(root))))
         context = backward.write(block, seeds)
         finals = self._finals(backward, context)
-        statements = [*backward.shares.beginning, *context.out]
-        self._restore_containers(block)
+        statements = without_copies([*backward.shares.beginning, *context.out])
         needed_only(block, names_in(*statements, *finals.values()))
-        return self._assembled(block, statements, finals, cotangents)
+        return self._assembled(label, block, statements, finals, cotangents)
 
     def _outputs(self, result: ast.expr) -> list[ast.expr]:
         if isinstance(result, ast.Tuple):
@@ -198,7 +233,9 @@ class _Derivation:
                     found.setdefault(info.parameter, clone(node))
         missing = [name for name in self.problem.arrays() if name not in found]
         if missing:
-            raise CannotError(f"no backward can be written: the loss does not read {', '.join(missing)}, as far as it was read")
+            raise CannotError(
+                f"no backward can be written: the loss does not read {', '.join(missing)}, as far as it was read"
+            )
         return found
 
     def _finals(self, backward: Backward, context: Any) -> dict[str, ast.expr]:
@@ -214,12 +251,13 @@ class _Derivation:
                 finals[name] = g.node
         return finals
 
-    def _restore_containers(self, block: Block) -> None:
-        """Nothing yet that the forward leaves behind has to be put back."""
-        del block
-
     def _assembled(
-        self, block: Block, statements: list[ast.stmt], finals: dict[str, ast.expr], cotangents: list[str]
+        self,
+        label: str,
+        block: Block,
+        statements: list[ast.stmt],
+        finals: dict[str, ast.expr],
+        cotangents: list[str],
     ) -> Written:
         keys: list[ast.expr | None] = [ast.Constant(name) for name in finals]
         returned = ast.Return(ast.Dict(keys, list(finals.values())))
@@ -229,18 +267,18 @@ class _Derivation:
         forward = as_python(block)
         body = [*forward, *statements, returned]
         used = names_in(*body)
-        paths = {
-            name: path for name, path in self.names.arguments.items() if name in used and path is not None
-        }
+        paths = {name: path for name, path in self.names.arguments.items() if name in used and path is not None}
         lost = [
             name for name, path in self.names.arguments.items()
             if name in used and path is None and name not in self.handed_names
         ]  # fmt: skip
         if lost:
             raise CannotError(f"no backward can be written: {', '.join(lost)} cannot be found from outside the loss")
-        name = self.names.fresh(_function_name(self.target, self.function))
+        name = self.names.fresh(f"{label}_backward")
         arguments = [*cotangents, *self.handed_names, *paths]
         source = _source(name, arguments, forward, [*statements, returned])
+        file = Source.of_running(self.file)
+        source = in_style(source, "'" if file is None else Code.of(file.text).quote)
         imports = [line for key, line in self.names.imports.items() if key in used]
         return Written(
             name, source, cotangents, self.handed_names, paths, self.function.__globals__, self.file, imports
@@ -267,21 +305,10 @@ def _output_name(root: ast.expr) -> str:
     return inner.id if isinstance(inner, ast.Name) else "out"
 
 
-def _function_name(target: Target, function: types.FunctionType) -> str:
-    name = function.__name__ if function.__name__ not in ("<lambda>", "loss", "forward", "f") else target.name
-    name = name.replace("forward", "backward") if "forward" in name else f"{name}_backward"
-    return name if name.isidentifier() else "backward"
-
-
 def _source(name: str, arguments: list[str], forward: list[ast.stmt], backward: list[ast.stmt]) -> str:
     """The text of the function, the forward and the backward apart."""
     lines = [f"def {name}({', '.join(arguments)}):"]
     for title, part in (("forward, keeping what the backward needs", forward), ("backward", backward)):
         if part:
-            lines.append(f"    # {title}")
-            for one in part:
-                lines += [f"    {line}" for line in ast.unparse(ast.fix_missing_locations(one)).splitlines()]
+            lines += [f"    # {title}", *lines_of(part, 1)]
     return "\n".join(lines) + "\n"
-
-
-__all__ = ["Let", "TargetError", "Written", "negated", "write_backward"]

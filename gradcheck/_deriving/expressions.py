@@ -1,4 +1,4 @@
-"""Reads expressions of the user's: with the names of what will be written, and with their values at the first execution.
+"""Reads expressions of the user's: with the names of what will be written, and their values at the first execution.
 
 Calls of the user's functions are read as if their statements stood in the place of the call.
 """
@@ -12,10 +12,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gradcheck._deriving.evaluating import bare, slice_of, with_values
 from gradcheck._deriving.naming import Names
-from gradcheck._deriving.scopes import Path, Scope
+from gradcheck._deriving.scopes import Scope
 from gradcheck._deriving.statements import (
-    Block, CannotError, Info, Let, clone, holds_numbers, is_active, known, note, operands, value_of,
+    Block,
+    CannotError,
+    Info,
+    Let,
+    clone,
+    holds_numbers,
+    is_active,
+    known,
+    names_in,
+    note,
+    operands,
+    value_of,
 )  # fmt: skip
 
 N = TypeVar("N", bound=ast.expr)
@@ -28,6 +40,9 @@ CONSTANT = frozenset({
 
 class ExpressionReader:
     """Reads expressions; `block` is where statements go that they need beforehand."""
+
+    #: arrays, lists and dicts that turned out to be written derivable values into
+    moved: set[str]
 
     def __init__(self, names: Names, parameters: dict[str, Any], begin: Callable[..., Any]) -> None:
         self.names, self.begin = names, begin
@@ -44,7 +59,7 @@ class ExpressionReader:
         self.line = 0
         self.where = ""
         self._places = {
-            (array.__array_interface__["data"][0], array.shape): name
+            _memory_of(array): name
             for name, array in parameters.items()
             if isinstance(array, np.ndarray) and array.size
         }
@@ -60,8 +75,8 @@ class ExpressionReader:
         if value is NotImplemented:
             value = self.evaluate(node)
         parameter = None
-        if isinstance(value, np.ndarray) and self._is_given(node):
-            parameter = self._places.get((value.__array_interface__["data"][0], value.shape))
+        if isinstance(value, np.ndarray) and self._is_given(node) and not names_in(node) & self.of_loops:
+            parameter = self._places.get(_memory_of(value))
         through = any(is_active(one) for one in operands(node)) and not _is_constant(node)
         if isinstance(node, ast.Name):
             through = node.id in self.active
@@ -74,6 +89,9 @@ class ExpressionReader:
         while isinstance(node, (ast.Attribute, ast.Subscript)):
             node = node.value
         return isinstance(node, ast.Name) and node.id not in self.bound
+
+    #: names that differ from step to step
+    of_loops: set[str]
 
     def again(self, node: ast.expr) -> ast.expr:
         """The same expression with what is known of it now."""
@@ -92,7 +110,7 @@ class ExpressionReader:
     def evaluate(self, node: ast.expr) -> Any:
         """The value of an expression whose operands have theirs."""
         values: dict[str, Any] = {}
-        replaced = ast.Expression(ast.fix_missing_locations(_with_values(node, values, is_root=True)))
+        replaced = ast.Expression(ast.fix_missing_locations(with_values(node, values, is_root=True)))
         try:
             with np.errstate(all="ignore"):
                 return eval(compile(replaced, "<derived>", "eval"), {**self.env, **values})
@@ -193,7 +211,7 @@ class ExpressionReader:
             if isinstance(k, int) and -len(base.elts) <= k < len(base.elts):
                 return base.elts[k]
         if isinstance(base, ast.Tuple) and isinstance(index, ast.Slice) and not holds_numbers(value_of(index)):
-            part = range(len(base.elts))[_slice_of(index)]
+            part = range(len(base.elts))[slice_of(index)]
             return self.noted(ast.Tuple([base.elts[k] for k in part], ast.Load()))
         return self.noted(ast.Subscript(base, index, ast.Load()))
 
@@ -232,9 +250,9 @@ class ExpressionReader:
             def visit_Name(self, one: ast.Name) -> ast.expr:
                 return one if one.id in inner else reader._name(scope, one.id)
 
-        made = Renamed().visit(_bare(node))
+        made = Renamed().visit(bare(node))
         assert isinstance(made, ast.expr)
-        if any(is_active(one) for one in ast.walk(made)) and holds_numbers(self.evaluate(_bare(made))):
+        if any(is_active(one) for one in ast.walk(made)) and holds_numbers(self.evaluate(bare(made))):
             raise self.cannot(f"{ast.unparse(node)[:60]} is no construct that it knows")
         for one in ast.walk(made):
             if known(one) is not None and one is not made:
@@ -249,7 +267,7 @@ class ExpressionReader:
         self.block.append(Let([name], expression, self.line))
         self.bound.add(name)
         self.env[name] = value_of(expression)
-        if is_active(expression):
+        if is_active(expression) or name in self.moved:
             self.active.add(name)
         return self.noted(ast.Name(name, ast.Load()), self.env[name])
 
@@ -276,6 +294,10 @@ class ExpressionReader:
         raise NotImplementedError
 
 
+def _memory_of(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    return array.__array_interface__["data"][0], array.shape, array.strides
+
+
 def is_simple(node: ast.expr) -> bool:
     """Whether it only names a value."""
     match node:
@@ -295,39 +317,3 @@ def _is_constant(node: ast.expr) -> bool:
         case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):
             return name in CONSTANT
     return False
-
-
-def _slice_of(node: ast.Slice) -> slice:
-    return slice(*(None if one is None else value_of(one) for one in (node.lower, node.upper, node.step)))
-
-
-def _bare(node: ast.AST) -> Any:
-    """A copy without what is known of it."""
-    copied = clone(node)  # type: ignore[arg-type]
-    for one in ast.walk(copied):
-        if known(one) is not None:
-            del one.info  # type: ignore[attr-defined]
-    return copied
-
-
-def _with_values(node: ast.AST, values: dict[str, Any], *, is_root: bool) -> Any:
-    """A copy in which names stand for the operands whose values are known."""
-    info = known(node)
-    if info is not None and not is_root and isinstance(node, ast.expr):
-        name = f"_gradcheck_{len(values)}"
-        values[name] = info.value
-        return ast.Name(name, ast.Load())
-    fields: dict[str, Any] = {}
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            fields[name] = _with_values(value, values, is_root=False)
-        elif isinstance(value, list):
-            fields[name] = [
-                _with_values(one, values, is_root=False) if isinstance(one, ast.AST) else one for one in value
-            ]
-        else:
-            fields[name] = value
-    return type(node)(**fields)
-
-
-__all__ = ["ExpressionReader", "Path", "is_simple"]

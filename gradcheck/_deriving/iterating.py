@@ -11,15 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._deriving.expressions import ExpressionReader, is_simple
+from gradcheck._deriving.expressions import is_simple
+from gradcheck._deriving.rendering import as_python
 from gradcheck._deriving.scopes import Scope
 from gradcheck._deriving.statements import (
-    Append, Block, Info, Let, Loop, as_python, bound_in, clone, every, holds_numbers, is_active, names_in, note, rename,
+    Append,
+    Block,
+    Info,
+    Let,
+    Loop,
+    bound_in,
+    clone,
+    every,
+    expressions_of,
+    holds_numbers,
+    is_active,
+    names_in,
+    note,
+    rename,
     value_of,
 )  # fmt: skip
-
-#: elements that are written out one by one
-MOST_WRITTEN_OUT = 24
+from gradcheck._deriving.unrolling import MOST_WRITTEN_OUT, UnrollingReader
 
 
 class ReadAgainError(Exception):
@@ -35,13 +47,13 @@ class _Carried:
     key: Any
 
 
-class IterationReader(ExpressionReader):
+class IterationReader(UnrollingReader):
     """Reads loops and comprehensions."""
 
-    #: names that differ from step to step
-    of_loops: set[str]
     #: attributes that the loop at a line hands from step to step
     learned: dict[int, list[tuple[int, str]]]
+    #: the functions that are being read
+    scopes: list[Scope]
     #: names that turned out to carry no derivative
     unmoved: set[tuple[int, str]]
 
@@ -52,56 +64,6 @@ class IterationReader(ExpressionReader):
     def run(self, scope: Scope, statements: list[ast.stmt]) -> None:
         """Read statements."""
         raise NotImplementedError
-
-    # -- written out -----------------------------------------------------------------------------------------------
-
-    def written_out(self, node: ast.expr) -> list[ast.expr] | None:
-        """The elements, if they are few and each is another thing; None if a loop over them stays a loop."""
-        if isinstance(node, (ast.Tuple, ast.List)):
-            return list(node.elts)
-        value = value_of(node)
-        match node:
-            case ast.Call(func=ast.Name(id="zip"), args=parts):
-                each = [self.written_out(one) for one in parts]
-                if any(one is None for one in each):
-                    return None
-                rows = zip(*(one for one in each if one is not None), strict=False)
-                return [self.noted(ast.Tuple([clone(one) for one in row], ast.Load())) for row in rows]
-            case ast.Call(func=ast.Name(id="enumerate"), args=[one]):
-                found = self.written_out(one)
-                if found is None:
-                    return None
-                numbered = [(self.noted(ast.Constant(k), k), part) for k, part in enumerate(found)]
-                return [self.noted(ast.Tuple(list(pair), ast.Load())) for pair in numbered]
-            case ast.Call(func=ast.Attribute(value=owner, attr="items"), args=[]) if isinstance(value_of(owner), dict):
-                return [
-                    self.noted(ast.Tuple([key, self.item(clone(owner), clone(key))], ast.Load()))
-                    for key in self._keys(value_of(owner))
-                ]
-            case ast.Call(func=ast.Attribute(value=owner, attr="values"), args=[]) if isinstance(
-                value_of(owner), dict
-            ):
-                return [self.item(clone(owner), key) for key in self._keys(value_of(owner))]
-        if isinstance(value, dict):
-            return self._keys(value)
-        if isinstance(value, str) or (
-            isinstance(value, (tuple, list, set, frozenset))
-            and all(isinstance(one, (str, bool, type(None))) for one in value)
-        ):
-            return [self.noted(ast.Constant(one), one) for one in value]
-        if isinstance(value, (tuple, list)) and not is_active(node) and len(value) <= MOST_WRITTEN_OUT:
-            if all(isinstance(one, (np.ndarray, float, int, np.generic)) for one in value) and len(value) > 0:
-                return None
-            return self.parts_of(node, len(value))
-        return None
-
-    def parts_of(self, node: ast.expr, count: int) -> list[ast.expr]:
-        """Each element by its index."""
-        node = self.simple(node, "items")
-        return [self.item(clone(node), self.noted(ast.Constant(k), k)) for k in range(count)]
-
-    def _keys(self, value: dict[Any, Any]) -> list[ast.expr]:
-        return [self.noted(ast.Constant(key), key) for key in value]
 
     # -- loops -----------------------------------------------------------------------------------------------------
 
@@ -131,18 +93,13 @@ class IterationReader(ExpressionReader):
                 self.bind(inner, one.target, part)
                 found.append(self.simple(self.read(inner, node.elt), "part"))
             return self.noted(ast.List(found, ast.Load()))
-        if isinstance(value_of(over), range) and len(value_of(over)) <= 4 and isinstance(node, ast.GeneratorExp):
-            found = []
-            for k in value_of(over):
-                self.bind(inner, one.target, self.noted(ast.Constant(k), k))
-                found.append(self.read(inner, node.elt))
-            return self.noted(ast.List(found, ast.Load()))
         made = self.let("parts", self.noted(ast.List([], ast.Load()), []))
 
         def step() -> None:
             value = self.read(inner, node.elt)
-            if is_active(value):
-                self.active.add(made.id)
+            if is_active(value) and made.id not in self.active:
+                self.moved.add(made.id)
+                raise ReadAgainError
             self.block.append(Append(made.id, value, self.line))
             self.env[made.id].append(value_of(value))
 
@@ -243,8 +200,14 @@ class IterationReader(ExpressionReader):
         found = self._get(scope, key)
         if found is None:
             owner = next((one for one in self.kept if id(one) == key[0]), None)
-            raise self.cannot(f".{key[1]} of {type(owner).__name__} is handed from step to step: bind it before the loop")
+            raise self.cannot(
+                f".{key[1]} of {type(owner).__name__} is handed from step to step: bind it before the loop"
+            )
         hint = key if isinstance(key, str) else key[1]
+        if isinstance(value_of(found), tuple) and not isinstance(found, ast.Tuple) and holds_numbers(value_of(found)):
+            count = len(value_of(found))
+            elements = [self.item(clone(found), self.noted(ast.Constant(k), k)) for k in range(count)]
+            found = self.noted(ast.Tuple(elements, ast.Load()), value_of(found))
         leaves = found.elts if isinstance(found, ast.Tuple) else [found]
         made: list[_Carried] = []
         names: list[ast.expr] = []
@@ -254,12 +217,22 @@ class IterationReader(ExpressionReader):
                 names.append(leaf)
                 continue
             base = hint if len(leaves) == 1 else f"{hint}_{k}"
-            outside = self.let(base, clone(leaf))
+            outside = self._taken_over(leaf) or self.let(base, clone(leaf))
             before = self.names.fresh(f"{base}_prev")
             made.append(_Carried(outside.id, before, (key, k if isinstance(found, ast.Tuple) else None)))
             names.append(outside)
         self._set(scope, key, self.noted(ast.Tuple(names, ast.Load())) if isinstance(found, ast.Tuple) else names[0])
         return made
+
+    def _taken_over(self, leaf: ast.expr) -> ast.Name | None:
+        """A variable that is bound for the loop alone goes on as what the loop carries."""
+        if not isinstance(leaf, ast.Name) or leaf.id not in self.bound:
+            return None
+        made = any(isinstance(one, Let) and one.names == [leaf.id] for one in self.block)
+        read = [tree for one in every(self.block) for tree in expressions_of(one) if leaf.id in names_in(tree)]
+        tables = [scope.locals for scope in self.scopes] + [self.attributes]
+        held = sum(leaf.id in names_in(value) for table in tables for value in table.values())
+        return self.noted(ast.Name(leaf.id, ast.Load()), self.env[leaf.id]) if made and not read and held <= 1 else None
 
     def _enter(self, scope: Scope, one: _Carried) -> None:
         value = self.env[one.outside]
@@ -293,10 +266,18 @@ class IterationReader(ExpressionReader):
             self.unmoved.add((self.line, one.before))
             if one.before in self.active:
                 raise ReadAgainError
-        if isinstance(leaf, ast.Name) and leaf.id in own and leaf.id != one.before and not (k is None and leaf.id in others):
-            rename(block, leaf.id, one.outside)
-            self._renamed(scope, leaf.id, one.outside)
+        if (
+            isinstance(leaf, ast.Name)
+            and leaf.id in own
+            and leaf.id != one.before
+            and not (k is None and leaf.id in others)
+        ):
             value = value_of(leaf)
+            if k is None:
+                rename(block, leaf.id, one.outside)
+                self._renamed(scope, leaf.id, one.outside)
+            else:
+                self._call_alike(scope, one, leaf.id, block)
         else:
             block.append(Let([one.outside], clone(leaf), self.line))
             value = value_of(leaf)
@@ -305,6 +286,17 @@ class IterationReader(ExpressionReader):
             self.active.add(one.outside)
         self._set_leaf(scope, one, self.noted(ast.Name(one.outside, ast.Load()), value))
         return one.outside, one.before
+
+    def _call_alike(self, scope: Scope, one: _Carried, name: str, block: Block) -> None:
+        """An element of a tuple is called in and before the loop as it is at its end."""
+        before = self.names.fresh(f"{name}_prev")
+        for old, new in ((one.outside, name), (one.before, before)):
+            for where in (self.block, block):
+                rename(where, old, new)
+            if old in self.active:
+                self.active.add(new)
+            self._renamed(scope, old, new)
+        one.outside, one.before = name, before
 
     def _renamed(self, scope: Scope, old: str, new: str) -> None:
         """All that refers to a variable refers to its new name."""

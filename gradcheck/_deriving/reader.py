@@ -12,10 +12,24 @@ import numpy as np
 
 from gradcheck._deriving.calls import CallReader
 from gradcheck._deriving.expressions import is_simple
-from gradcheck._deriving.iterating import IterationReader
+from gradcheck._deriving.iterating import IterationReader, ReadAgainError
+from gradcheck._deriving.rendering import as_python
 from gradcheck._deriving.scopes import Scope
 from gradcheck._deriving.statements import (
-    Append, Block, Branch, Do, Let, Store, as_python, bound_in, clone, holds_numbers, is_active, names_in, value_of,
+    Append,
+    Block,
+    Branch,
+    Do,
+    Info,
+    Let,
+    Store,
+    clone,
+    holds_numbers,
+    is_active,
+    known,
+    names_in,
+    note,
+    value_of,
 )  # fmt: skip
 
 
@@ -100,11 +114,19 @@ class Reader(IterationReader, CallReader):
             case ast.Attribute():
                 self._bind_attribute(self.read(scope, target.value), target.attr, value)
             case ast.Subscript():
-                self._store(self.read(scope, _loaded(target)), None, value)
+                self._store(self._entry(scope, target, value), None, value)
             case ast.Tuple() | ast.List():
                 self._unpack(scope, target.elts, value)
             case _:
                 raise self.cannot(f"{ast.unparse(target)} is no target that it knows")
+
+    def _entry(self, scope: Scope, target: ast.Subscript, value: ast.expr) -> ast.expr:
+        """What is written to; a dict may not have it yet."""
+        base, index = self.read(scope, target.value), self._index(scope, target.slice)
+        made = ast.Subscript(base, index, ast.Load())
+        if isinstance(value_of(base), (dict, list)):
+            return note(made, Info(value_of(value)))
+        return self.noted(made)
 
     def _bind_attribute(self, owner: ast.expr, name: str, value: ast.expr) -> None:
         of = value_of(owner)
@@ -158,16 +180,21 @@ class Reader(IterationReader, CallReader):
         """Write into an array, a list or a dict."""
         if not isinstance(target, ast.Subscript):
             raise self.cannot(f"{ast.unparse(target)} is written to")
-        self.add(Store(target, operator, value, self.line, at), target.value, value)
+        info = known(target)
+        if info is None or info.parameter is None:  # an update of the parameters comes after what the loss reads
+            self.add(Store(target, operator, value, self.line, at), target.value, value)
 
     def add(self, statement: Store | Append | Do, base: ast.expr, value: ast.expr) -> None:
         """A statement that changes what a variable holds."""
         while isinstance(base, ast.Subscript):
             base = base.value
         if not isinstance(base, ast.Name) or base.id not in self.bound:
-            raise self.cannot(f"{ast.unparse(base)} is no variable of its own, and is written to")
-        if is_active(value):
-            self.active.add(base.id)
+            if isinstance(value_of(base), np.ndarray):
+                raise self.cannot(f"{ast.unparse(base)} is made before the loss, and written to: make it in the loss")
+            return  # what a user's object keeps for a backward of its own
+        if is_active(value) and base.id not in self.active:
+            self.moved.add(base.id)
+            raise ReadAgainError
         self.block.append(statement)
         with self.running():
             exec(compile(ast.Module(as_python([statement]), []), "<derived>", "exec"), self.env)
@@ -287,4 +314,4 @@ def _loaded(target: ast.expr) -> ast.expr:
     return target
 
 
-__all__ = ["Reader", "bound_in"]
+__all__ = ["Reader"]

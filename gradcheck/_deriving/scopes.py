@@ -87,7 +87,7 @@ def users_function(value: Any) -> tuple[types.FunctionType, list[Any]] | None:
     if isinstance(value, types.MethodType):
         first, value = [value.__self__], value.__func__
     elif not isinstance(value, (types.FunctionType, type, types.BuiltinFunctionType, functools.partial)):
-        call = getattr(type(value), "__call__", None)
+        call = next((vars(kind)["__call__"] for kind in type(value).__mro__ if "__call__" in vars(kind)), None)
         if isinstance(call, types.FunctionType) and is_user_file(call.__code__.co_filename):
             first, value = [value], call
     if not isinstance(value, types.FunctionType) or not is_user_file(value.__code__.co_filename):
@@ -137,6 +137,8 @@ def needed_of(node: FunctionNode, wanted: frozenset[int] | None) -> Needed:
     found = Needed()
     if isinstance(node, ast.Lambda):
         _narrow(node.body, found)
+        if wanted is not None and isinstance(node.body, ast.Call):
+            found.results[id(node.body)] = wanted
         return found
     names: set[str] = set()
     before = -1
@@ -151,7 +153,8 @@ def _visit(statement: ast.stmt, names: set[str], wanted: frozenset[int] | None, 
     """Whether the statement is needed; adds the names that it reads."""
     inner = [one for one in ast.iter_child_nodes(statement) if isinstance(one, ast.stmt)]
     if inner and not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-        is_needed = any([_visit(one, names, wanted, found) for one in inner])
+        each = [_visit(one, names, wanted, found) for one in inner]  # all of them: they add names
+        is_needed = any(each)
         trees: list[ast.AST] = [one for one in ast.iter_child_nodes(statement) if not isinstance(one, ast.stmt)]
     else:
         is_needed, trees = _is_needed(statement, names, wanted, found)
@@ -173,9 +176,9 @@ def _is_needed(
             if wanted is not None and isinstance(value, ast.Call):
                 found.results[id(value)] = wanted
             return True, [] if value is None else [value]
-        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if (
-            len(targets) == len(values) and all(isinstance(one, ast.Name) for one in targets)
-        ):
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(
+            values
+        ) and all(isinstance(one, ast.Name) for one in targets):
             hits = [v for t, v in zip(targets, values, strict=True) if isinstance(t, ast.Name) and t.id in names]
             return bool(hits), list(hits)
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Call() as call) if not any(

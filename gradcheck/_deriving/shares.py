@@ -1,4 +1,4 @@
-"""The shares of a derivative, gathered until the value that they belong to was calculated, and then written as one sum."""
+"""The shares of a derivative, gathered until the value that they belong to is reached, and then written as one sum."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck._deriving.naming import Names
-from gradcheck._deriving.statements import Block, clone, known, shape_of, value_of
-from gradcheck._mending.vjp import Cotangent, added, full, parsed_with
+from gradcheck._deriving.statements import Block, clone, known, shape_of, shape_of_value, value_of
+from gradcheck._mending.vjp import Cotangent, added, call, full, negated, parsed_with
 
 #: methods and functions whose result is an array of its own
 _VIEWS = frozenset({
@@ -73,7 +73,7 @@ class Shares:
         """The shape of a variable."""
         if key.startswith("parameter:"):
             return shape_of(self.parameters[key.partition(":")[2]])
-        return np.shape(self.value(key)) if not isinstance(self.value(key), dict) else ()
+        return shape_of_value(self.value(key))
 
     def like(self, key: str) -> ast.expr:
         """The variable."""
@@ -108,7 +108,7 @@ class Shares:
         return True
 
     def _adding(self, key: str, indices: list[ast.expr], g: Cotangent, target: ast.expr | None = None) -> ast.stmt:
-        into: ast.expr = ast.Name(self.name_of(key), ast.Store())
+        into: ast.Name | ast.Subscript = ast.Name(self.name_of(key), ast.Store())
         for one in indices:
             into = ast.Subscript(into, clone(one), ast.Store())
         del target
@@ -144,7 +144,7 @@ class Shares:
         value = self.value(key)
         if isinstance(value, dict):
             return _dict_of_zeros(key)
-        if isinstance(value, (list, tuple)) and len({np.shape(one) for one in value}) > 1:
+        if isinstance(value, (list, tuple)) and len({shape_of_value(one) for one in value}) > 1:
             return parsed_with("[np.zeros_like(one) for one in {}]", self.like(key))
         return parsed_with("np.zeros_like({})", self.like(key))
 
@@ -154,8 +154,28 @@ class Shares:
         assert node is not None
         found = np.broadcast_shapes(*(one.shape for one in whole))
         if isinstance(self.value(key) if not key.startswith("parameter:") else None, (list, tuple)):
-            return full(Cotangent(node, found), shape)
+            if not found:
+                return Cotangent(call("np.full_like", self.like(key), node), shape)
+            like = call("np.shape", self.like(key))
+            return Cotangent(node if found == shape else call("np.broadcast_to", node, like), shape)
         return full(Cotangent(node, found), shape, self.like(key))
+
+    def logarithm_of_one(self, context: Context, key: str) -> tuple[ast.expr, Cotangent] | None:
+        """Where a variable is read, and times what, if all that is made of it is the logarithm of entries of it."""
+        shares = context.shares.get(key, [])
+        if key in context.ready or len(shares) != 1 or len(shares[0].index) != 1:
+            return None
+        g, sign = shares[0].cotangent.node, 1
+        if isinstance(g, ast.UnaryOp) and isinstance(g.op, ast.USub):
+            g, sign = g.operand, -1
+        match g:
+            case ast.BinOp(left=factor, op=ast.Div(), right=ast.Subscript(value=ast.Name(id=name), slice=index)) if (
+                name == key and ast.dump(index) == ast.dump(shares[0].index[0]) and not _reads(factor, key)
+            ):
+                del context.shares[key]
+                found = Cotangent(factor, ())
+                return shares[0].index[0], negated(found) if sign < 0 else found
+        return None
 
     def take(self, context: Context, key: str) -> Cotangent | None:
         """The derivative of a variable whose uses have all been seen; None if there is none."""
@@ -190,6 +210,12 @@ def _dict_of_zeros(key: str) -> ast.expr:
 
 def _assign(name: str, node: ast.expr) -> ast.stmt:
     return ast.Assign([ast.Name(name, ast.Store())], node)
+
+
+def _reads(node: ast.expr, name: str) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node)) and not isinstance(
+        node, ast.BinOp
+    )
 
 
 def _parts(index: ast.expr) -> list[ast.expr]:

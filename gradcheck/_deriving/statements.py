@@ -119,8 +119,16 @@ def value_of(node: ast.expr) -> Any:
 
 
 def shape_of(node: ast.expr) -> tuple[int, ...]:
-    """The shape of its value."""
-    return np.shape(value_of(node))
+    """The shape of its value; () for what is no array."""
+    return shape_of_value(value_of(node))
+
+
+def shape_of_value(value: Any) -> tuple[int, ...]:
+    """The shape of an array, a number, or a list of arrays of one shape; else ()."""
+    if isinstance(value, (list, tuple)):
+        inner = {shape_of_value(one) for one in value}
+        return (len(value), *next(iter(inner))) if len(inner) == 1 else ()
+    return np.shape(value) if isinstance(value, (np.ndarray, np.generic)) else ()
 
 
 def clone(node: ast.expr) -> ast.expr:
@@ -149,7 +157,9 @@ def _cloned(node: ast.AST) -> ast.AST:
 def operands(node: ast.AST) -> Iterator[ast.expr]:
     """The expressions right below a node of which something is known."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr) and known(child) is not None:
+        if isinstance(child, ast.Attribute) and callable(value_of(child)):
+            yield child.value  # of a method, what it is called of
+        elif isinstance(child, ast.expr) and known(child) is not None:
             yield child
         else:
             yield from operands(child)
@@ -158,7 +168,7 @@ def operands(node: ast.AST) -> Iterator[ast.expr]:
 def is_number(value: object) -> bool:
     """Whether it is a floating-point array or number."""
     if isinstance(value, np.ndarray):
-        return value.dtype.kind == "f"
+        return bool(value.dtype.kind == "f")
     return isinstance(value, (float, np.floating))
 
 
@@ -255,43 +265,3 @@ def rename_in(tree: ast.AST, old: str, new: str) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == old:
             node.id = new
-
-
-# -- as Python -----------------------------------------------------------------------------------------------------
-
-
-def as_python(block: Block) -> list[ast.stmt]:
-    """The statements as Python's own."""
-    return [_statement(one) for one in block]
-
-
-def _statement(one: Statement) -> ast.stmt:
-    made: ast.stmt
-    match one:
-        case Let():
-            targets: list[ast.expr] = [ast.Name(name, ast.Store()) for name in one.names]
-            target = targets[0] if len(targets) == 1 else ast.Tuple(targets, ast.Store())
-            made = ast.Assign([target], one.expression)
-        case Store(at=True):
-            made = ast.Expr(
-                ast.Call(ast.parse("np.add.at", mode="eval").body,
-                         [one.target.value, one.target.slice, one.expression], [])
-            )  # fmt: skip
-        case Store():
-            written = ast.Subscript(one.target.value, one.target.slice, ast.Store())
-            made = (
-                ast.Assign([written], one.expression)
-                if one.operator is None
-                else ast.AugAssign(written, one.operator, one.expression)
-            )
-        case Append():
-            made = ast.Expr(
-                ast.Call(ast.Attribute(ast.Name(one.name, ast.Load()), "append", ast.Load()), [one.expression], [])
-            )
-        case Do():
-            made = one.statement
-        case Loop():
-            made = ast.For(ast.Name(one.index, ast.Store()), one.over, as_python(one.body) or [ast.Pass()], [])
-        case Branch():
-            made = ast.If(one.test, as_python(one.body) or [ast.Pass()], as_python(one.otherwise))
-    return ast.fix_missing_locations(made)

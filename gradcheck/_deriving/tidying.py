@@ -6,7 +6,19 @@ import ast
 from typing import Any
 
 from gradcheck._deriving.statements import (
-    Append, Block, Branch, Do, Let, Loop, Store, blocks_of, clone, every, expressions_of, known, names_in, root_of,
+    Append,
+    Block,
+    Branch,
+    Do,
+    Let,
+    Loop,
+    Store,
+    blocks_of,
+    clone,
+    every,
+    expressions_of,
+    names_in,
+    root_of,
 )  # fmt: skip
 from gradcheck._mending.vjp import parsed_with
 
@@ -114,7 +126,7 @@ def _settle_in_loop(block: Block, name: str, append: Append, length: int) -> Non
                 last = length - 1 + (k > at)
                 for statement in [one, *(each for part in blocks_of(one) for each in every(part))]:
                     for tree in expressions_of(statement):
-                        _replace_last(tree, name, lambda back, last=last: _plus(place, last + 1 - back))  # type: ignore[misc]
+                        _replace_last(tree, name, place, last + 1)
 
 
 def _counter(loop: Loop) -> ast.expr | None:
@@ -137,15 +149,14 @@ def _plus(place: ast.expr, k: int) -> ast.expr:
     return ast.BinOp(clone(place), ast.Add() if k > 0 else ast.Sub(), ast.Constant(abs(k)))
 
 
-def _replace_last(tree: ast.AST, name: str, place: Any) -> None:
+def _replace_last(tree: ast.AST, name: str, place: ast.expr, length: int) -> None:
+    """``name[-k]`` by its place, where the list has so many elements and those of the steps before."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Subscript(value=ast.Name(id=found), slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(k)))) if (
-                found == name
-            ):  # fmt: skip
-                info = known(node.slice)
-                node.slice = place(k)
-                del info
+        if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == name):
+            continue
+        match node.slice:
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(k))):
+                node.slice = _plus(place, length - k)
 
 
 def _all_blocks(block: Block) -> list[Block]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -35,10 +36,12 @@ def verify(subject: Target | TargetFactory, written: Written, seed: int) -> Repo
 
 def compiled(written: Written) -> Callable[..., Any]:
     """The function that was written, as it would run in its module."""
-    space = dict(written.module)
-    source = "\n".join(["import numpy as np", *written.imports, written.source])
-    exec(compile(source, f"<{written.name}>", "exec"), space)
-    function: Callable[..., Any] = space[written.name]
+    imports = ["import numpy as np", *written.imports]
+    inner = textwrap.indent("\n".join([*imports, written.source, f"return {written.name}"]), "    ")
+    space: dict[str, Any] = {}
+    # the module's own names are read as they are then, and none is added to them
+    exec(compile(f"def around():\n{inner}\n", f"<{written.name}>", "exec"), written.module, space)
+    function: Callable[..., Any] = space["around"]()
     return function
 
 
@@ -48,7 +51,12 @@ def with_backward(target: Target, written: Written, function: Callable[..., Any]
     made.problem = problem
     if isinstance(problem, InPlaceProblem):
         loss = problem.loss
-        problem.grads = lambda: function(**_found(written, loss))
+
+        def grads() -> Any:
+            problem._call_reset()
+            return function(**_found(written, loss))
+
+        problem.grads = grads
     elif isinstance(problem, FunctionProblem):
         whole = problem._f
         problem._f = lambda params: (whole(params)[0], function(params, **_found(written, whole)))

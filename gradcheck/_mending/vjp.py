@@ -1,7 +1,7 @@
 """The vector-Jacobian product of one operation, written as source: what repair and derivation both write with.
 
-A cotangent is an expression with the shape of its value: that may be smaller than the shape of what it belongs to, where
-it would be broadcast anyway (1 / n for every entry of a mean).
+A cotangent is an expression with the shape of its value: that may be smaller than the shape of what it belongs to,
+where it would be broadcast anyway (1 / n for every entry of a mean).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _matmul(which: int, g: Cotangent, operands: Sequence[Operand]) -> Cotangent 
         return _to_left(ranks, d, b, own)
     match ranks:
         case (2, 2) | (2, 1):
-            written = _product(transposed(a), d)
+            written = _product(_turned(a), d)
         case (1, 1):
             written = binary(d, ast.Mult(), a)
         case (1, 2):
@@ -98,11 +98,16 @@ def _to_left(ranks: tuple[int, int], d: ast.expr, b: ast.expr, own: Shape) -> Co
         case (1, 2):
             return Cotangent(_product(b, d), own)
         case (_, 2):
-            return Cotangent(_product(d, transposed(b)), own)
+            return Cotangent(_product(d, _turned(b)), own)
         case (n, m) if n == m:
             turned = call(ast.Attribute(b, "swapaxes", ast.Load()), number(-1), number(-2))
             return Cotangent(_product(d, turned), own)
     return None
+
+
+def _turned(node: ast.expr) -> ast.expr:
+    """x.T; of x.T it is x."""
+    return node.value if isinstance(node, ast.Attribute) and node.attr == "T" else transposed(node)
 
 
 def _product(left: ast.expr, right: ast.expr) -> ast.expr:
@@ -127,9 +132,9 @@ def times(g: Cotangent, other: Operand) -> Cotangent:
     first, second = _number(a), _leading(b)
     if first is not None and second is not None:
         folded = first * second[0]
-        return times(Cotangent(_written(folded), ()), Operand(second[1], shape)) if second[1] is not None else Cotangent(
-            _written(folded), shape
-        )  # fmt: skip
+        if second[1] is None:
+            return Cotangent(_written(folded), shape)
+        return times(Cotangent(_written(folded), ()), Operand(second[1], shape))
     return Cotangent(binary(a, ast.Mult(), b), shape)
 
 
