@@ -38,9 +38,10 @@ def elementary(op: str, which: int, g: Cotangent, operands: Sequence[Operand], o
     own = operands[which]
     match op:
         case "add" | "subtract" if len(operands) == 2:
-            result = negated(g) if op == "subtract" and which == 1 else g
+            back = summed(g, out, own.shape)
+            return negated(back) if op == "subtract" and which == 1 else back
         case "negative":
-            result = negated(g)
+            return negated(g)
         case "multiply":
             result = times(g, operands[1 - which])
         case "divide":
