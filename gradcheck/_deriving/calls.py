@@ -78,6 +78,8 @@ class CallReader(ExpressionReader):
         try:
             return self.inlined(of, handed, keywords, wanted)
         except CannotError:
+            if not _is_pure(of):
+                raise
             del self.block[state[0] :]
             self.depth = state[1]
             made = self.noted(made)

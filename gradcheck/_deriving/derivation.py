@@ -82,10 +82,9 @@ def _use(target: Target, written: Written) -> str:
     """How a target is made of it."""
     call = f"{written.name}({', '.join(written.arguments)})"
     if isinstance(target.problem, VjpProblem):
-        one = written.cotangents[0] if len(written.cotangents) == 1 else f"({', '.join(written.cotangents)})"
-        return (
-            f"Target.from_vjp(lambda *arrays: (forward(*arrays)[0], arrays), ...), with {call} for the cotangents {one}"
-        )
+        given = ", ".join(["*d" if len(written.cotangents) > 1 else "d", "*arrays", *written.paths])
+        back = f"lambda d, arrays: {written.name}({given})"
+        return f"Target.from_vjp(lambda *arrays: (forward(*arrays)[0], arrays), {back}, inputs)"
     if written.handed:
-        return f"Target.from_function(lambda params: (loss(params), {call}), ...)"
+        return f"Target.from_function(lambda {written.handed[0]}: (loss({written.handed[0]}), {call}), params)"
     return f"Target(params, loss, lambda: {call})"

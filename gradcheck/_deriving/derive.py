@@ -205,9 +205,9 @@ class _Derivation:
         seeds: list[tuple[ast.expr, Cotangent]] = []
         for root in roots:
             if is_vjp:
-                label = _output_name(root)
-                cotangents.append(self.names.fresh(f"d{label}"))
-                backward.shares.cotangents.setdefault(label, cotangents[-1])
+                output = _output_name(root)
+                cotangents.append(self.names.fresh(f"d{output}"))
+                backward.shares.cotangents.setdefault(output, cotangents[-1])
                 seeds.append((root, Cotangent(ast.Name(cotangents[-1], ast.Load()), shape_of(root))))
             else:
                 seeds.append((root, Cotangent(ast.Constant(1), shape_of(root))))

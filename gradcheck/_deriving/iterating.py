@@ -158,10 +158,10 @@ class IterationReader(UnrollingReader):
                     ast.Tuple([self.item(clone(one), clone(at)) for one in sources], ast.Load())
                 )
             case ast.Call(func=ast.Name(id="enumerate"), args=[one]):
-                source = self.simple(one, "sequence")
-                return self._length(source), lambda at: self.noted(
-                    ast.Tuple([clone(at), self.item(clone(source), clone(at))], ast.Load())
-                )
+                counted, elements = self._counted(one, ast.Tuple([], ast.Store()))
+                if elements is None:
+                    raise self.cannot("a loop over enumerate(range(...)) is no construct that it knows")
+                return counted, lambda at: self.noted(ast.Tuple([clone(at), elements(at)], ast.Load()))
         if not isinstance(value, (np.ndarray, list, tuple)):
             raise self.cannot(f"a loop over {ast.unparse(over)} is no construct that it knows")
         hint = f"{target.id}s" if isinstance(target, ast.Name) else "sequence"

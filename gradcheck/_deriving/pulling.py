@@ -26,8 +26,11 @@ from gradcheck._deriving.statements import (
     shape_of,
     value_of,
 )  # fmt: skip
-from gradcheck._deriving.uses import use_of
+from gradcheck._deriving.uses import like_of, use_of
 from gradcheck._mending.vjp import Cotangent, Operand, full, negated, parsed_with, times
+
+#: characters of an expression that is not written twice
+LONG = 24
 
 
 class Pulling:
@@ -108,7 +111,7 @@ class Pulling:
             raise self.cannot("take_along_axis has no rule without an axis")
         made = self.names.fresh(f"d{root_of(x) or hint}")
         context.out.append(ast.Assign([ast.Name(made, ast.Store())], parsed_with("np.zeros_like({})", clone(x))))
-        node = full(g, shape_of(index)).node if g.shape else g.node
+        node = g.node
         put = parsed_with(
             "np.put_along_axis({}, {}, {}, axis={})", ast.Name(made, ast.Load()), clone(index), node, clone(axis)
         )
@@ -141,9 +144,11 @@ class Pulling:
 
     def _through(self, context: Context, inner: ast.expr, slope: str, y: ast.expr, g: Cotangent, hint: str) -> None:
         shape = shape_of(inner)
+        if not isinstance(y, ast.Name) and len(ast.unparse(y)) > LONG:
+            y = self.shares.keep(context, "y", Cotangent(y, shape)).node
         if slope.startswith(SOFTMAX):
             axis = slope.removeprefix(SOFTMAX).strip()
-            g = self.shares.keep(context, f"d{hint}", full(g, shape))
+            g = self.shares.keep(context, f"d{hint}", full(g, shape, like_of(inner)))
             text = f"{{}} * ({{}} - ({{}} * {{}}).sum(axis={axis}, keepdims=True))"
             back = Cotangent(parsed_with(text, clone(y), clone(g.node), clone(g.node), clone(y)), shape)
         elif slope == "y * (1 - y)":
@@ -151,7 +156,10 @@ class Pulling:
             back = times(first, Operand(parsed_with("1 - {}", clone(y)), shape))
         else:
             back = times(g, Operand(parsed_with(slope.replace("y", "{}"), clone(y)), shape))
-        if _needs_name([inner]) or (use := use_of(inner)) is None or _needs_name(use.operands):
+        use = use_of(inner)
+        if use is None and not isinstance(inner, (ast.Name, ast.Subscript)):
+            raise self.cannot(f"{ast.unparse(inner)[:60]} has no rule")
+        if use is not None and _needs_name(use.operands):
             back = self.shares.keep(context, f"dz_{hint}", back)
         self.push(context, inner, back, f"z_{hint}" if not hint.startswith("z_") else hint)
 

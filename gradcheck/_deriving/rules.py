@@ -70,7 +70,7 @@ def _arithmetic(use: Use, g: Cotangent) -> Iterator[Part]:
     op = {"true_divide": "divide"}.get(use.op, use.op)
     for k, one in enumerate(use.operands):
         if is_active(one):
-            found = elementary(op, k, g, of, shape_of(use.whole))
+            found = elementary(op, k, g, of, shape_of(use.whole), use.like)
             if found is None:
                 raise NotImplementedError
             yield one, found
@@ -101,16 +101,16 @@ def _power(use: Use, g: Cotangent) -> Iterator[Part]:
         else:
             less = binary(clone(exponent), ast.Sub(), number(1))
             slope = binary(clone(exponent), ast.Mult(), binary(clone(base), ast.Pow(), less))
-        yield base, summed(times(g, Operand(slope, shape)), shape, shape_of(base))
+        yield base, summed(times(g, Operand(slope, shape)), shape, shape_of(base), use.like)
     if is_active(exponent):
         slope = binary(clone(use.whole), ast.Mult(), call("np.log", clone(base)))
-        yield exponent, summed(times(g, Operand(slope, shape)), shape, shape_of(exponent))
+        yield exponent, summed(times(g, Operand(slope, shape)), shape, shape_of(exponent), use.like)
 
 
 def _masked(test: Callable[[Use], ast.expr]) -> Callable[[Use, Cotangent], Iterator[Part]]:
     def rule(use: Use, g: Cotangent) -> Iterator[Part]:
         shape = shape_of(use.whole)
-        yield use.operands[0], summed(times(g, Operand(test(use), shape)), shape, shape_of(use.operands[0]))
+        yield use.operands[0], summed(times(g, Operand(test(use), shape)), shape, shape_of(use.operands[0]), use.like)
 
     return rule
 
@@ -121,7 +121,7 @@ def _extremum(sign: str) -> Callable[[Use, Cotangent], Iterator[Part]]:
         for one, other in (use.operands, use.operands[::-1]):
             if is_active(one):
                 test = parsed_with(f"({{}} {sign} {{}})", clone(one), clone(other))
-                yield one, summed(times(g, Operand(test, shape)), shape, shape_of(one))
+                yield one, summed(times(g, Operand(test, shape)), shape, shape_of(one), use.like)
 
     return rule
 
@@ -143,7 +143,7 @@ def _where(use: Use, g: Cotangent) -> Iterator[Part]:
         if is_active(of):
             sides = [g.node, number(0)] if k == 0 else [number(0), g.node]
             chosen = Cotangent(call("np.where", clone(test), *sides), shape)
-            yield of, summed(chosen, shape, shape_of(of))
+            yield of, summed(chosen, shape, shape_of(of), use.like)
 
 
 _RULES = RULES | {

@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck._deriving.statements import clone, is_active, shape_of, value_of
 from gradcheck._deriving.uses import Use
 from gradcheck._mending.syntax import binary, number
-from gradcheck._mending.vjp import Cotangent, Operand, call, full, over, parsed_with, summed, times
+from gradcheck._mending.vjp import Cotangent, Operand, call, over, parsed_with, summed, times
 
 Part = tuple[ast.expr, Cotangent]
 Rule = Callable[[Use, Cotangent], Iterator[Part]]
@@ -27,6 +27,8 @@ def _spread(use: Use, g: Cotangent) -> Cotangent:
     """The cotangent with the axes that were summed over, one long each."""
     x = use.operands[0]
     axes, keeps = _axes(use), use.constant("keepdims", 9, default=False)
+    if not g.shape:
+        return g
     if keeps or len(axes) == len(shape_of(x)):
         shape = tuple(1 if k in axes else n for k, n in enumerate(shape_of(x))) if g.shape else ()
         return Cotangent(g.node, shape)
@@ -34,7 +36,7 @@ def _spread(use: Use, g: Cotangent) -> Cotangent:
     if axes == tuple(range(len(axes))):
         return g  # it is broadcast along the first axes as it is
     shape = tuple(1 if k in axes else n for k, n in enumerate(shape_of(x)))
-    return Cotangent(call("np.expand_dims", full(g, shape_of(use.whole)).node, axis), shape)
+    return Cotangent(call("np.expand_dims", use.filled(g).node, axis), shape)
 
 
 def _sum(use: Use, g: Cotangent) -> Iterator[Part]:
@@ -83,16 +85,16 @@ def reshaped(use: Use, g: Cotangent) -> Cotangent:
     if shape_of(x) == shape_of(use.whole) or not g.shape:
         return g
     if not shape_of(x):
-        return Cotangent(call(ast.Attribute(full(g, shape_of(use.whole)).node, "item", ast.Load())), ())
+        return Cotangent(call(ast.Attribute(use.filled(g).node, "item", ast.Load())), ())
     like = ast.Attribute(clone(x), "shape", ast.Load())
-    node = full(g, shape_of(use.whole)).node
+    node = use.filled(g).node
     return Cotangent(call(ast.Attribute(node, "reshape", ast.Load()), like), shape_of(x))
 
 
 def _transpose(use: Use, g: Cotangent) -> Iterator[Part]:
     x = use.operands[0]
     axes = use.constant("axes", 1) if len(use.operands) < 3 else tuple(value_of(one) for one in use.operands[1:])
-    node = full(g, shape_of(use.whole)).node
+    node = use.filled(g).node
     if axes is None:
         yield x, Cotangent(ast.Attribute(node, "T", ast.Load()), shape_of(x))
         return
@@ -102,7 +104,7 @@ def _transpose(use: Use, g: Cotangent) -> Iterator[Part]:
 
 def _swapped(use: Use, g: Cotangent) -> Iterator[Part]:
     x = use.operands[0]
-    node = full(g, shape_of(use.whole)).node
+    node = use.filled(g).node
     rest = [clone(one) for one in use.operands[1:]]
     if use.op == "moveaxis":
         rest.reverse()
@@ -110,14 +112,14 @@ def _swapped(use: Use, g: Cotangent) -> Iterator[Part]:
 
 
 def _broadcast(use: Use, g: Cotangent) -> Iterator[Part]:
-    yield use.operands[0], summed(full(g, shape_of(use.whole)), shape_of(use.whole), shape_of(use.operands[0]))
+    yield use.operands[0], summed(use.filled(g), shape_of(use.whole), shape_of(use.operands[0]))
 
 
 def _tile(use: Use, g: Cotangent) -> Iterator[Part]:
     x, out = use.operands[0], shape_of(use.whole)
     own = (1,) * (len(out) - len(shape_of(x))) + shape_of(x)
     times_each = [n // m for n, m in zip(out, own, strict=True)]
-    node = full(g, out).node
+    node = use.filled(g).node
     if all(k == 1 or own[axis] == 1 for axis, k in enumerate(times_each)):
         yield x, summed(Cotangent(node, out), out, shape_of(x))
         return
@@ -138,7 +140,7 @@ def _joined(use: Use, g: Cotangent) -> Iterator[Part]:
     if use.op == "hstack":
         axis = 0 if len(shape) == 1 else 1
     begin: ast.expr | None = None
-    node = full(g, shape).node
+    node = use.filled(g).node
     for k, one in enumerate(pieces):
         length = parsed_with(f"{{}}.shape[{axis}]", clone(one))
         end = length if begin is None else binary(clone(begin), ast.Add(), length)
@@ -157,7 +159,7 @@ def stacked(use: Use, g: Cotangent) -> Iterator[Part]:
     of = use.operands[0]
     shape = shape_of(use.whole)
     axis = use.constant("axis", 1, default=0) if use.op == "stack" else 0
-    node = full(g, shape).node
+    node = use.filled(g).node
     if isinstance(of, (ast.List, ast.Tuple)):
         for k, one in enumerate(of.elts):
             if is_active(one):
@@ -182,7 +184,7 @@ def _einsum(use: Use, g: Cotangent) -> Iterator[Part]:
         if len(set(letters[k])) < len(letters[k]) or not set(letters[k]) <= set(out).union(*(a for a, _ in others)):
             raise NotImplementedError
         written = ",".join([out, *(a for a, _ in others)]) + "->" + letters[k]
-        node = full(g, shape_of(use.whole)).node
+        node = use.filled(g).node
         yield (
             one,
             Cotangent(call("np.einsum", ast.Constant(written), node, *(clone(b) for _, b in others)), shape_of(one)),
@@ -191,7 +193,7 @@ def _einsum(use: Use, g: Cotangent) -> Iterator[Part]:
 
 def _outer(use: Use, g: Cotangent) -> Iterator[Part]:
     a, b = use.operands
-    node = full(g, shape_of(use.whole)).node
+    node = use.filled(g).node
     if len(shape_of(a)) != 1 or len(shape_of(b)) != 1:
         raise NotImplementedError
     if is_active(a):
@@ -214,7 +216,7 @@ def _cumulated(use: Use, g: Cotangent) -> Iterator[Part]:
     axis = use.argument("axis", 1)
     if axis is None:
         raise NotImplementedError
-    turned = call("np.flip", full(g, shape_of(use.whole)).node, clone(axis))
+    turned = call("np.flip", use.filled(g).node, clone(axis))
     yield x, Cotangent(call("np.flip", call("np.cumsum", turned, clone(axis)), clone(axis)), shape_of(x))
 
 

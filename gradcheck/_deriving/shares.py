@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._deriving.naming import Names
-from gradcheck._deriving.statements import Block, clone, known, shape_of, shape_of_value, value_of
+from gradcheck._deriving.statements import Block, Branch, blocks_of, clone, known, shape_of, shape_of_value, value_of
 from gradcheck._mending.vjp import Cotangent, added, call, full, negated, parsed_with
 
 #: methods and functions whose result is an array of its own
@@ -42,6 +42,10 @@ class Context:
     def of(block: Block, around: Context | None) -> Context:
         """For a block of the forward."""
         own = {name for one in block for name in getattr(one, "names", [])}
+        for branch in block:
+            if isinstance(branch, Branch):
+                sides = [{name for one in side for name in getattr(one, "names", [])} for side in blocks_of(branch)]
+                own |= sides[0] & sides[1]
         own |= {pair[0] for one in block for pair in getattr(one, "carried", [])}
         return Context(own, around)
 

@@ -168,8 +168,8 @@ def operands(node: ast.AST) -> Iterator[ast.expr]:
 def is_number(value: object) -> bool:
     """Whether it is a floating-point array or number."""
     if isinstance(value, np.ndarray):
-        return bool(value.dtype.kind == "f")
-    return isinstance(value, (float, np.floating))
+        return value.dtype.kind in "fc"
+    return isinstance(value, (float, complex, np.inexact))
 
 
 def holds_numbers(value: object, depth: int = 3) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._deriving.statements import value_of
+from gradcheck._deriving.statements import clone, shape_of, value_of
+from gradcheck._mending.vjp import Cotangent, full
 
 OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.MatMult: "matmul",
@@ -24,6 +25,15 @@ class Use:
     operands: list[ast.expr]
     keywords: dict[str, ast.expr]
     whole: ast.expr
+
+    @property
+    def like(self) -> ast.expr:
+        """An expression of the shape of the result: a variable, if there is one in it."""
+        return like_of(self.whole)
+
+    def filled(self, g: Cotangent) -> Cotangent:
+        """A cotangent of the result with an entry for each of it."""
+        return full(g, shape_of(self.whole), self.like)
 
     def argument(self, name: str, position: int) -> ast.expr | None:
         """An argument by its name or its position."""
@@ -59,3 +69,15 @@ def use_of(node: ast.expr) -> Use | None:
                 name = "sum of elements"
             return None if name is None else Use(str(name), list(args), named, node)
     return None
+
+
+def like_of(node: ast.expr) -> ast.expr:
+    """An expression with the same shape: a variable, if there is one in it."""
+    shape = shape_of(node)
+    for one in ast.walk(node):
+        value = value_of(one) if isinstance(one, ast.Name) else None
+        if isinstance(one, ast.Name) and isinstance(value, np.ndarray) and value.dtype.kind == "f" and (
+            value.shape == shape
+        ):  # fmt: skip
+            return clone(one)
+    return clone(node)

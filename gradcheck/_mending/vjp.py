@@ -33,12 +33,17 @@ class Operand:
     shape: Shape
 
 
-def elementary(op: str, which: int, g: Cotangent, operands: Sequence[Operand], out: Shape) -> Cotangent | None:
-    """What comes back to one operand of an arithmetic operation; None for an operation that is not one of these."""
+def elementary(
+    op: str, which: int, g: Cotangent, operands: Sequence[Operand], out: Shape, like: ast.expr | None = None
+) -> Cotangent | None:
+    """What comes back to one operand of an arithmetic operation; None for an operation that is not one of these.
+
+    `like` has the shape of the result: needed where the cotangent may be smaller than that.
+    """
     own = operands[which]
     match op:
         case "add" | "subtract" if len(operands) == 2:
-            back = summed(g, out, own.shape)
+            back = summed(g, out, own.shape, like)
             return negated(back) if op == "subtract" and which == 1 else back
         case "negative":
             return negated(g)
@@ -47,10 +52,10 @@ def elementary(op: str, which: int, g: Cotangent, operands: Sequence[Operand], o
         case "divide":
             result = _divided(which, g, operands)
         case "matmul" | "dot":
-            return _matmul(which, full(g, out), operands)
+            return _matmul(which, full(g, out, like), operands)
         case _:
             return None
-    return summed(result, out, own.shape)
+    return summed(result, out, own.shape, like)
 
 
 def _divided(which: int, g: Cotangent, operands: Sequence[Operand]) -> Cotangent:
@@ -125,7 +130,7 @@ def times(g: Cotangent, other: Operand) -> Cotangent:
     if isinstance(a, ast.UnaryOp) and isinstance(a.op, ast.USub) and _number(a) is None:
         return negated(times(Cotangent(a.operand, g.shape), other))
     if _number(a) == 1:
-        return Cotangent(b, shape)
+        return Cotangent(binary(number(1.0), ast.Mult(), b) if _is_mask(b) else b, shape)
     if _number(b) == 1:
         return Cotangent(a, shape)
     if _number(a) == -1:
@@ -172,13 +177,13 @@ def added(terms: Sequence[ast.expr]) -> ast.expr | None:
     return result
 
 
-def summed(g: Cotangent, out: Shape, shape: Shape) -> Cotangent:
+def summed(g: Cotangent, out: Shape, shape: Shape, like: ast.expr | None = None) -> Cotangent:
     """Summed over the axes along which an operand of this shape was broadcast to the shape of the result."""
     extra = len(out) - len(shape)
     kept = [axis for axis, length in enumerate(shape) if length == 1 and out[axis + extra] != 1]
     if not extra and not kept:
         return g
-    g = full(g, out)
+    g = full(g, out, like)
     if not shape:
         return Cotangent(call("np.sum", g.node), ())
     node = g.node
@@ -187,16 +192,15 @@ def summed(g: Cotangent, out: Shape, shape: Shape) -> Cotangent:
     return Cotangent(reduced(node, kept, keeps=True) if kept else node, shape)
 
 
-def full(g: Cotangent, shape: Shape, like: ast.expr | None = None) -> Cotangent:
-    """The same with an entry for each of the shape."""
-    if g.shape == shape:
+def full(g: Cotangent, shape: Shape, like: ast.expr | None) -> Cotangent:
+    """The same with an entry for each of the shape, which `like` has; None if it has that shape."""
+    if g.shape == shape or like is None:
         return g
-    if like is None:
-        like = ast.Tuple([number(length) for length in shape], ast.Load())
-        return Cotangent(call("np.broadcast_to", g.node, like), shape)
-    if not g.shape:
+    if not g.shape and isinstance(like, ast.Name):
         return Cotangent(call("np.full_like", like, g.node), shape)
-    return Cotangent(call("np.broadcast_to", g.node, ast.Attribute(like, "shape", ast.Load())), shape)
+    value = _number(g.node)
+    node = g.node if value is None else ast.Constant(float(value))  # sums of integers would stay integers
+    return Cotangent(call("np.broadcast_to", node, ast.Attribute(like, "shape", ast.Load())), shape)
 
 
 def reduced(node: ast.expr, axes: Sequence[int], *, keeps: bool) -> ast.expr:
@@ -236,6 +240,11 @@ def _number(node: ast.expr) -> float | None:
             found = _number(operand)
             return None if found is None else -found
     return None
+
+
+def _is_mask(node: ast.expr) -> bool:
+    """Whether its entries are true or false."""
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd))
 
 
 def _leading(node: ast.expr) -> tuple[float, ast.expr | None] | None:
