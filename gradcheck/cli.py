@@ -73,8 +73,8 @@ class _TraceCommand(Session):
     """``gradcheck trace``."""
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
+        from gradcheck._annotating.annotate import annotate_backward
         from gradcheck._common.printable import printable
-        from gradcheck._tracing.annotated_source import annotate_backward
 
         print(printable(f"{self.where}\n{annotate_backward(subject, self.options.seed)}"), file=self.out)
 
