@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradcheck._annotating.labels import Known, Labels
-from gradcheck._localising.standing import Standings
+from gradcheck._localising.standing import MOVES, Standings
 from gradcheck._tape import Node, Place, Statement, TapedRun
 
 #: what is said of one place, at most
@@ -28,6 +28,8 @@ class Given:
 def given_by_statement(run: TapedRun) -> dict[Statement, list[Given]]:
     """What the statements of the backward bind, store, add and return."""
     found: dict[Statement, dict[int, Given]] = defaultdict(dict)
+    others: dict[Statement, dict[int, Given]] = defaultdict(dict)
+    handed_on = _handed_on(run)
     for node in run.nodes:
         place = node.place
         if place is None or run.is_forward(node):
@@ -41,8 +43,12 @@ def given_by_statement(run: TapedRun) -> dict[Statement, list[Given]]:
             kept = [one for one in node.inputs[1:] if one.value is not None] or list(node.inputs[-1:])
             if place.kind != "augment":
                 given.nodes += kept[-1:]
-        elif place.kind in ("element", "return") and place.statement.kind == "Return":
+        elif place.statement.kind in ("Return", "Expr") and (
+            node.index in handed_on or (place.kind in ("element", "return") and place.statement.kind == "Return")
+        ):
             found[place.statement].setdefault(place.number, Given(place)).nodes.append(node)
+        elif node.index in handed_on:
+            others[place.statement].setdefault(place.number, Given(place)).nodes.append(node)
     for binding in run.bindings:
         bound = binding.node
         if bound is None or binding.place.kind not in ("bind", "store") or run.is_forward(bound):
@@ -52,7 +58,20 @@ def given_by_statement(run: TapedRun) -> dict[Statement, list[Given]]:
         given = found[binding.place.statement].setdefault(binding.place.number, Given(binding.place))
         if bound not in given.nodes:
             given.nodes.append(bound)
+    for statement, places in others.items():  # what goes into a dict or a list
+        if statement not in found:
+            found[statement] = places
     return {statement: list(places.values()) for statement, places in found.items()}
+
+
+def _handed_on(run: TapedRun) -> set[int]:
+    """The results of calculations that other statements read, or that are returned as gradients."""
+    found = {sink.index for sink in run.sinks.values() if sink is not None}
+    for node in run.nodes:
+        for source in node.inputs:
+            if source.place is not None and (node.place is None or node.place.statement is not source.place.statement):
+                found.add(source.index)
+    return {index for index in found if run.nodes[index].op not in MOVES}
 
 
 class Words:
@@ -82,14 +101,13 @@ class Words:
 
     def _of_sum(self, given: Given) -> str:
         """A sum that goes on: what it is in the end, and what each execution adds."""
-        end = self.known(given.nodes[-1])
+        ends = [one for node in given.nodes if (one := self.known(node)) is not None and not one.is_part]
+        end = ", ".join(list(dict.fromkeys(str(one) for one in ends))[:MOST_SAID])
         added = [self.known(node) for node in given.added]
         terms = list(dict.fromkeys(one.through for one in added if one is not None and one.through))
-        if end is not None and not end.through:
+        if end:
             each = f"; adds the term through {_listed(terms)}" if terms else ""
             return f"{end}{each}" if len(given.nodes) == 1 or not terms else f"{end} in the end{each} at each step"
-        if end is not None and any(added):
-            return str(end)
         names = list(dict.fromkeys(str(one) for one in added if one is not None))
         return f"adds {_listed(names)}" if names and all(added) else ""
 

@@ -24,9 +24,18 @@ class Known:
     label: str
     #: the expression that uses it; empty for all uses
     through: str = ""
+    #: whether it is that of one step of several that stand in one array
+    is_step: bool = False
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is less than the whole derivative."""
+        return bool(self.through) or self.is_step
 
     def __str__(self) -> str:
         """As it stands beside a line."""
+        if self.is_step:
+            return f"one step of dL/d({self.label})"
         if self.through == self.label:
             return f"a part of dL/d({self.label}), through later uses"
         return (
@@ -57,7 +66,12 @@ class Labels:
 
     def of(self, value: Array) -> Known | None:
         """Either."""
-        return self.full(value) or self.part(value)
+        return self.full(value) or self.part(value) or self.step(value)
+
+    def step(self, value: Array) -> Known | None:
+        """The derivative of one step of a value that holds several."""
+        found = [self.run.nodes[index] for index in self._steps.find(value)]
+        return Known(self.name_of(found), is_step=True) if found else None
 
     def name_of(self, nodes: list[Node]) -> str:
         """What values with one derivative are called: a parameter, a variable, or the longest expression."""
@@ -98,6 +112,14 @@ class Labels:
         table = _Table()
         for index, value in self.standings.full_derivatives.items():
             table.add(value, index)
+        return table
+
+    @cached_property
+    def _steps(self) -> _Table:
+        table = _Table()
+        for index, value in self.standings.full_derivatives.items():
+            for row in value if value.ndim > 2 else ():
+                table.add(row, index)
         return table
 
     @cached_property
