@@ -23,6 +23,8 @@ class Given:
     place: Place
     nodes: list[Node] = field(default_factory=list)
     added: list[Node] = field(default_factory=list)
+    #: whether only what is read elsewhere is known of it
+    is_last_only: bool = False
 
 
 def given_by_statement(run: TapedRun) -> dict[Statement, list[Given]]:
@@ -61,6 +63,8 @@ def given_by_statement(run: TapedRun) -> dict[Statement, list[Given]]:
     for statement, places in others.items():  # what goes into a dict or a list
         if statement not in found:
             found[statement] = places
+            for given in places.values():
+                given.is_last_only = len(given.nodes) < run.executions(given.place)
     return {statement: list(places.values()) for statement, places in found.items()}
 
 
@@ -82,7 +86,7 @@ class Words:
 
     def of(self, given: Given) -> str:
         """What a place holds; empty where nothing is known of it, or it holds no derivative."""
-        if given.added:
+        if given.added or given.is_last_only:
             return self._of_sum(given)
         known = [self.known(node) for node in given.nodes]
         if not any(known):
@@ -107,7 +111,9 @@ class Words:
         terms = list(dict.fromkeys(one.through for one in added if one is not None and one.through))
         if end:
             each = f"; adds the term through {_listed(terms)}" if terms else ""
-            return f"{end}{each}" if len(given.nodes) == 1 or not terms else f"{end} in the end{each} at each step"
+            if len(given.nodes) == 1:
+                return f"{end}{each}"
+            return f"{end} in the end" + (f"{each} at each step" if each else "")
         names = list(dict.fromkeys(str(one) for one in added if one is not None))
         return f"adds {_listed(names)}" if names and all(added) else ""
 

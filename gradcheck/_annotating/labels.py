@@ -9,12 +9,14 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.standing import EQUAL, MOVES, Standings
+from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings
 from gradcheck._tape import Node, TapedRun
 from gradcheck._tape.nodes import Array
 
 #: characters of an expression of the forward that is quoted
 LONGEST = 60
+#: in the place of one expression
+SEVERAL = "several uses"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Known:
         """As it stands beside a line."""
         if self.is_step:
             return f"one step of dL/d({self.label})"
+        if self.through == SEVERAL:
+            return f"a part of dL/d({self.label}): several terms"
         if self.through == self.label:
             return f"a part of dL/d({self.label}), through later uses"
         return (
@@ -66,7 +70,14 @@ class Labels:
 
     def of(self, value: Array) -> Known | None:
         """Either."""
-        return self.full(value) or self.part(value) or self.step(value)
+        return self.full(value) or self.part(value) or self.step(value) or self._several(value)
+
+    def _several(self, value: Array) -> Known | None:
+        """The derivative through some uses, the first ones or the last ones."""
+        standing, source = self.standings.match(np.asarray(value, np.float64))
+        if standing is not Standing.PARTIAL or source is None:
+            return None
+        return Known(self.name_of([source]), SEVERAL)
 
     def step(self, value: Array) -> Known | None:
         """The derivative of one step of a value that holds several."""
