@@ -46,6 +46,13 @@ def derive(subject: Target | TargetFactory, seed: int = 0) -> Derivation:
     report = verify(subject, written, seed)
     wrong = [name for name, block in report.blocks.items() if block.verdict != "right"]
     broken = [name for name, law in report.laws.items() if not law.holds and name not in OF_THE_LOSS]
+    undecided = [name for name in wrong if report.blocks[name].verdict in ("inconclusive", "vacuous")]
+    if undecided and undecided == wrong:
+        verdict = report.blocks[undecided[0]].verdict
+        raise CannotError(
+            f"a backward was written for {name}, and is not shown: the full check finds the gradient of "
+            f"{', '.join(undecided)} {verdict}, so it is not verified; see gradcheck check"
+        )
     if wrong or broken:
         of = f"of {', '.join(wrong)}" if wrong else f"(law {', '.join(broken)})"
         raise CannotError(

@@ -72,7 +72,7 @@ def write_backward(target: Target, seed: int, name: str) -> Written:
     """
     with opened(target, seed):
         target.loss_at(target.values())  # what is wrong with the loss itself is told as ever
-        learned = Learned({}, set(), set())
+        learned = Learned({}, set(), set(), set(), set())
         for _ in range(MOST_READINGS):
             try:
                 with _placed(target):
@@ -89,6 +89,8 @@ class Learned:
     handed_on: dict[int, list[tuple[int, str]]]
     unmoved: set[tuple[int, str]]
     moved: set[str]
+    taken: set[tuple[int, str]]
+    begun: set[str]
 
 
 @contextmanager
@@ -120,7 +122,9 @@ class _Derivation:
         self.handed, parameters = self._handed()
         self.reader = Reader(self.names, parameters, self.function)
         self.reader.of_loops, self.reader.scopes = set(), []
-        self.reader.learned, self.reader.unmoved, self.reader.moved = learned.handed_on, learned.unmoved, learned.moved
+        reader = self.reader
+        reader.learned, reader.unmoved, reader.moved = learned.handed_on, learned.unmoved, learned.moved
+        reader.taken, reader.begun = learned.taken, learned.begun
         self.reader.where = self.file
         self.reader.env["np"] = np
         self.begin, self.first = begin, found[1]

@@ -43,10 +43,13 @@ class ExpressionReader:
 
     #: arrays, lists and dicts that turned out to be written derivable values into
     moved: set[str]
+    #: arrays of the user's objects that the loss writes to
+    taken: set[tuple[int, str]]
 
     def __init__(self, names: Names, parameters: dict[str, Any], begin: Callable[..., Any]) -> None:
         self.names, self.begin = names, begin
         self.block: Block = []
+        self.root = self.block
         #: what the names of what is written hold now
         self.env: dict[str, Any] = dict(names.globals)
         self.active: set[str] = set()
@@ -200,9 +203,21 @@ class ExpressionReader:
             for read_first, written in self.touched:
                 if key not in written:
                     read_first.add(key)
+        if key in self.taken and key not in self.attributes and not names_in(base) & self.bound:
+            self._take(base, name, key)
         if key in self.attributes:
             return self.again(self.attributes[key])
         return self.noted(ast.Attribute(base, name, ast.Load()))
+
+    def _take(self, base: ast.expr, name: str, key: tuple[int, str]) -> None:
+        """An array of the user's that is written to is copied first."""
+        copied = self.noted(ast.Call(ast.Attribute(ast.Attribute(base, name, ast.Load()), "copy", ast.Load()), [], []))
+        outer, self.block = self.block, self.root
+        made = self.let(name, copied)
+        self.block = outer
+        self.root.insert(0, self.root.pop())
+        self.kept.append(value_of(base))
+        self.attributes[key] = made
 
     def item(self, base: ast.expr, index: ast.expr) -> ast.expr:
         """``base[index]``: of a tuple that is written out, the element."""
@@ -236,6 +251,10 @@ class ExpressionReader:
         """The elements of a sequence, one by one."""
         if isinstance(node, (ast.Tuple, ast.List)):
             return list(node.elts)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "values":
+            of = value_of(node.func.value)
+            if isinstance(of, dict):
+                return [self.item(clone(node.func.value), self.noted(ast.Constant(key), key)) for key in of]
         node = self.simple(node, "parts")
         count = len(value_of(node))
         return [self.item(clone(node), self.noted(ast.Constant(k), k)) for k in range(count)]

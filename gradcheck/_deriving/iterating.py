@@ -54,6 +54,8 @@ class IterationReader(UnrollingReader):
     learned: dict[int, list[tuple[int, str]]]
     #: the functions that are being read
     scopes: list[Scope]
+    #: names that begin as a whole number and go on as what derivatives flow through
+    begun: set[str]
     #: names that turned out to carry no derivative
     unmoved: set[tuple[int, str]]
 
@@ -217,6 +219,8 @@ class IterationReader(UnrollingReader):
                 names.append(leaf)
                 continue
             base = hint if len(leaves) == 1 else f"{hint}_{k}"
+            if base in self.begun and isinstance(value, int):
+                leaf = self.noted(ast.Constant(float(value)), float(value))
             outside = self._taken_over(leaf) or self.let(base, clone(leaf))
             before = self.names.fresh(f"{base}_prev")
             made.append(_Carried(outside.id, before, (key, k if isinstance(found, ast.Tuple) else None)))
@@ -262,6 +266,9 @@ class IterationReader(UnrollingReader):
         leaf = found if k is None else self.item(found, self.noted(ast.Constant(k), k))
         own = {name for statement in block if isinstance(statement, Let) for name in statement.names}
         others = {name for part in scope.locals.items() if part[0] != key for name in names_in(part[1])}
+        if is_active(leaf) and isinstance(self.env[one.before], int):
+            self.begun.add(str(key if isinstance(key, str) else key[1]))
+            raise ReadAgainError
         if holds_numbers(value_of(leaf)) and not is_active(leaf):
             self.unmoved.add((self.line, one.before))
             if one.before in self.active:

@@ -172,7 +172,7 @@ class Reader(IterationReader, CallReader):
             self._store(self.read(scope, _loaded(node.target)), node.op, value)
             return
         old = self.read(scope, _loaded(node.target))
-        if isinstance(value_of(old), list):
+        if isinstance(value_of(old), list) and (is_active(old) or is_active(value)):
             raise self.cannot(f"{ast.unparse(node)}: use append")
         self.bind(scope, node.target, self.noted(ast.BinOp(old, node.op, value)))
 
@@ -190,6 +190,9 @@ class Reader(IterationReader, CallReader):
             base = base.value
         if not isinstance(base, ast.Name) or base.id not in self.bound:
             if isinstance(value_of(base), np.ndarray):
+                if isinstance(base, ast.Attribute) and not names_in(base) & self.bound:
+                    self.taken.add((id(value_of(base.value)), base.attr))
+                    raise ReadAgainError
                 raise self.cannot(f"{ast.unparse(base)} is made before the loss, and written to: make it in the loss")
             return  # what a user's object keeps for a backward of its own
         if is_active(value) and base.id not in self.active:
