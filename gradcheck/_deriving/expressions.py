@@ -325,7 +325,7 @@ def is_simple(node: ast.expr) -> bool:
         case ast.Attribute(value=value):
             return is_simple(value)
         case ast.Subscript(value=value, slice=index):
-            return is_simple(value) and not isinstance(index, (ast.Slice, ast.Tuple)) and is_simple(index)
+            return is_simple(value) and is_simple(index) and isinstance(value_of(index), (int, str, np.integer))
         case ast.Tuple(elts=elements):
             return all(is_simple(one) for one in elements)
     return False

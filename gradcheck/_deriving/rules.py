@@ -69,11 +69,23 @@ def _arithmetic(use: Use, g: Cotangent) -> Iterator[Part]:
     of = [_operand(one) for one in use.operands]
     op = {"true_divide": "divide"}.get(use.op, use.op)
     for k, one in enumerate(use.operands):
-        if is_active(one):
+        if is_active(one) and not (k == 1 and op == "subtract" and _is_largest_of(one, use.operands[0])):
             found = elementary(op, k, g, of, shape_of(use.whole), use.like)
             if found is None:
                 raise NotImplementedError
             yield one, found
+
+
+def _is_largest_of(node: ast.expr, x: ast.expr) -> bool:
+    """Whether it is the maximum of x: what is made of x less that, a softmax say, does not depend on it."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=value, attr="max")) if ast.dump(value) == ast.dump(x):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(value=value, attr="real"), attr="max")):
+            return ast.dump(value) == ast.dump(x)
+        case ast.Call(func=ast.Attribute(attr="max" | "amax"), args=[first, *_]):
+            return ast.dump(first) == ast.dump(x)
+    return False
 
 
 def _unary(use: Use, g: Cotangent) -> Cotangent:

@@ -101,6 +101,8 @@ class Shares:
                 break
             if not isinstance(node, ast.Subscript):
                 return False
+            if indices and any(_repeats(one) for one in _parts(node.slice)):
+                return False  # entries that were picked are a copy
             indices.insert(0, node.slice)
             node = node.value
         home = self.home(context, key)
