@@ -44,7 +44,7 @@ class Backward(Pulling):
 
     def _block(self, context: Context, block: Block) -> None:
         for one in reversed(list(block)):
-            self.line = one.line or self.line
+            self.line, self.file = one.line or self.line, one.file or self.file
             match one:
                 case Let(names=[name]):
                     self._let(context, name, one.expression)
@@ -146,7 +146,7 @@ class Backward(Pulling):
             name = ast.Name(self.shares.name_of(outside), ast.Load())
             self.shares.add(inner, ast.Name(outside, ast.Load()), Cotangent(name, self.shares.shape(outside)))
         self._block(inner, _without_entries(loop))
-        self.line = loop.line
+        self.line, self.file = loop.line, loop.file
         self._hand_back(inner, carried)
         for outside, _ in carried:
             name = ast.Name(self.shares.name_of(outside), ast.Load())

@@ -7,7 +7,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from gradcheck._deriving.expressions import ExpressionReader, is_simple
+from gradcheck._deriving.environment import is_simple
+from gradcheck._deriving.expressions import ExpressionReader
 from gradcheck._deriving.scopes import Needed, Scope, needed_of, syntax_of, users_function
 from gradcheck._deriving.slopes import slope_of
 from gradcheck._deriving.statements import CannotError, Info, holds_numbers, is_active, note, value_of

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from gradcheck._common.turns import in_turn
 from gradcheck._common.wording import format_sizes, shown_path
-from gradcheck._deriving.derive import Written, write_backward
+from gradcheck._deriving.derive import write_backward
 from gradcheck._deriving.statements import CannotError
 from gradcheck._deriving.verifying import verify
+from gradcheck._deriving.written import Written
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.problems import VjpProblem
 from gradcheck._targets.target import Target

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck._deriving.backward import Backward
-from gradcheck._deriving.iterating import ReadAgainError
-from gradcheck._deriving.layout import in_style, lines_of, without_copies
+from gradcheck._deriving.carrying import ReadAgainError
+from gradcheck._deriving.layout import in_style, without_copies
 from gradcheck._deriving.naming import Names
 from gradcheck._deriving.reader import Reader
 from gradcheck._deriving.rendering import as_python
@@ -32,6 +32,7 @@ from gradcheck._deriving.statements import (
     value_of,
 )  # fmt: skip
 from gradcheck._deriving.tidying import needed_only, settle_positions
+from gradcheck._deriving.written import Written, source_of
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.vjp import Cotangent
 from gradcheck._targets.opening import opened
@@ -41,26 +42,6 @@ from gradcheck._usercode.source import Source
 
 #: how often a forward is read again when a loop turns out to hand on more than it seemed
 MOST_READINGS = 60
-
-
-@dataclass
-class Written:
-    """A backward as source, with what is needed to run it."""
-
-    name: str
-    source: str
-    #: its arguments in their order: the cotangents, what the forward is handed, and how the others are found
-    cotangents: list[str]
-    handed: list[str]
-    paths: dict[str, Path]
-    module: dict[str, Any]
-    file: str
-    imports: list[str]
-
-    @property
-    def arguments(self) -> list[str]:
-        """All of its arguments."""
-        return [*self.cotangents, *self.handed, *self.paths]
 
 
 def write_backward(target: Target, seed: int, name: str) -> Written:
@@ -280,7 +261,7 @@ class _Derivation:
             raise CannotError(f"no backward can be written: {', '.join(lost)} cannot be found from outside the loss")
         name = self.names.fresh(f"{label}_backward")
         arguments = [*cotangents, *self.handed_names, *paths]
-        source = _source(name, arguments, forward, [*statements, returned])
+        source = source_of(name, arguments, forward, [*statements, returned])
         file = Source.of_running(self.file)
         source = in_style(source, "'" if file is None else Code.of(file.text).quote)
         imports = [line for key, line in self.names.imports.items() if key in used]
@@ -307,12 +288,3 @@ def _output_name(root: ast.expr) -> str:
     while isinstance(inner, ast.Call) and inner.args:
         inner = inner.args[0]
     return inner.id if isinstance(inner, ast.Name) else "out"
-
-
-def _source(name: str, arguments: list[str], forward: list[ast.stmt], backward: list[ast.stmt]) -> str:
-    """The text of the function, the forward and the backward apart."""
-    lines = [f"def {name}({', '.join(arguments)}):"]
-    for title, part in (("forward, keeping what the backward needs", forward), ("backward", backward)):
-        if part:
-            lines += [f"    # {title}", *lines_of(part, 1)]
-    return "\n".join(lines) + "\n"

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._deriving.branching import BranchReader
 from gradcheck._deriving.calls import CallReader
-from gradcheck._deriving.expressions import is_simple
-from gradcheck._deriving.iterating import IterationReader, ReadAgainError
+from gradcheck._deriving.carrying import ReadAgainError
+from gradcheck._deriving.environment import is_simple
 from gradcheck._deriving.rendering import as_python
 from gradcheck._deriving.scopes import Scope
 from gradcheck._deriving.statements import (
     Append,
-    Block,
-    Branch,
     Do,
     Info,
     Let,
     Store,
     clone,
+    every,
     holds_numbers,
     is_active,
     known,
@@ -33,7 +33,7 @@ from gradcheck._deriving.statements import (
 )  # fmt: skip
 
 
-class Reader(IterationReader, CallReader):
+class Reader(BranchReader, CallReader):
     """Reads statements and runs them."""
 
     def run(self, scope: Scope, statements: list[ast.stmt]) -> None:
@@ -43,7 +43,10 @@ class Reader(IterationReader, CallReader):
                 return
             if id(one) in self.needed(scope).statements:
                 self.line = one.lineno
+                begin = len(self.block)
                 self._statement(scope, one)
+                for made in every(self.block[begin:]):
+                    made.file = made.file or self.where
 
     def _statement(self, scope: Scope, node: ast.stmt) -> None:
         match node:
@@ -69,7 +72,7 @@ class Reader(IterationReader, CallReader):
             case ast.Expr():
                 pass
             case ast.If():
-                self._if(scope, node)
+                self.branch(scope, node)
             case ast.For(orelse=[]):
                 self.loop(scope, node)
             case ast.With():
@@ -235,74 +238,6 @@ class Reader(IterationReader, CallReader):
         if isinstance(value, ast.Tuple) and holds_numbers(value_of(value)):
             value = self.noted(ast.Tuple([self.simple(one, "kept") for one in value.elts], ast.Load()))
         self.add(Append(owner.id, value, self.line), owner, value)
-
-    # -- which way it goes -----------------------------------------------------------------------------------------
-
-    def is_fixed(self, test: ast.expr) -> bool:
-        """Whether a test has one answer for all steps of the loops around it."""
-        return not names_in(test) & self.of_loops
-
-    def _if(self, scope: Scope, node: ast.If) -> None:
-        test = self.read(scope, node.test)
-        if self.is_fixed(test):
-            self.run(scope, node.body if value_of(test) else node.orelse)
-            return
-        sides: list[tuple[Block, dict[str, ast.expr]]] = []
-        before, was = dict(scope.locals), bool(value_of(test))
-        outcome: dict[bool, dict[str, ast.expr]] = {}
-        for side in (was, not was):
-            scope.locals = dict(before)
-            with self.within() as block:
-                self.run(scope, node.body if side else node.orelse)
-            if scope.returned is not None:
-                raise self.cannot("a return in one branch of a loop is no construct that it knows")
-            sides.append((block, scope.locals))
-            outcome[side] = scope.locals
-        blocks = {was: sides[0][0], not was: sides[1][0]}
-        scope.locals = dict(before)
-        branch = Branch(test, blocks[True], blocks[False], self.line)
-        for name in outcome[True].keys() & outcome[False].keys():
-            one, other = outcome[True][name], outcome[False][name]
-            if ast.dump(one) != ast.dump(other):
-                scope.locals[name] = self._merged(name, branch, one, other, was=was)
-        self.block.append(branch)
-
-    def _merged(self, hint: str, branch: Branch, one: ast.expr, other: ast.expr, *, was: bool) -> ast.expr:
-        name = self.names.fresh(hint)
-        branch.body.append(Let([name], one, self.line))
-        branch.otherwise.append(Let([name], other, self.line))
-        self.bound.add(name)
-        self.env[name] = value_of(one if was else other)
-        if is_active(one) or is_active(other):
-            self.active.add(name)
-        return self.noted(ast.Name(name, ast.Load()), self.env[name])
-
-    def choice(self, scope: Scope, node: ast.IfExp) -> ast.expr:
-        """``a if test else b``: the one that it is, or statements for both."""
-        test = self.read(scope, node.test)
-        was = bool(value_of(test))
-        if self.is_fixed(test):
-            return self.read(scope, node.body if was else node.orelse)
-        found: dict[bool, ast.expr] = {}
-        blocks: dict[bool, Block] = {}
-        for side in (was, not was):
-            with self.within() as blocks[side]:
-                found[side] = self.read(scope, node.body if side else node.orelse)
-        if not (blocks[True] or blocks[False] or is_active(found[True]) or is_active(found[False])):
-            return self.noted(ast.IfExp(test, found[True], found[False]), value_of(found[was]))
-        branch = Branch(test, blocks[True], blocks[False], self.line)
-        merged = self._merged("chosen", branch, found[True], found[False], was=was)
-        self.block.append(branch)
-        return merged
-
-    @contextmanager
-    def within(self) -> Iterator[Block]:
-        """Statements go into a block of their own."""
-        outer, self.block = self.block, []
-        try:
-            yield self.block
-        finally:
-            self.block = outer
 
 
 def _loaded(target: ast.expr) -> ast.expr:

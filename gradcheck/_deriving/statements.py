@@ -35,6 +35,7 @@ class Let:
     names: list[str]
     expression: ast.expr
     line: int = 0
+    file: str = ""
 
 
 @dataclass(eq=False)
@@ -46,6 +47,7 @@ class Store:
     expression: ast.expr
     line: int = 0
     at: bool = False
+    file: str = ""
 
 
 @dataclass(eq=False)
@@ -56,6 +58,7 @@ class Append:
     expression: ast.expr
     line: int = 0
     position: ast.expr | None = None
+    file: str = ""
 
 
 @dataclass(eq=False)
@@ -64,6 +67,7 @@ class Do:
 
     statement: ast.stmt
     line: int = 0
+    file: str = ""
 
 
 @dataclass(eq=False)
@@ -75,6 +79,7 @@ class Loop:
     body: list[Statement]
     carried: list[tuple[str, str]] = field(default_factory=list)
     line: int = 0
+    file: str = ""
 
 
 @dataclass(eq=False)
@@ -85,6 +90,7 @@ class Branch:
     body: list[Statement]
     otherwise: list[Statement]
     line: int = 0
+    file: str = ""
 
 
 Statement: TypeAlias = Let | Store | Append | Do | Loop | Branch

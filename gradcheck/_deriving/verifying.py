@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck._checking.check import check
 from gradcheck._common.errors import TargetError
-from gradcheck._deriving.derive import Written
+from gradcheck._deriving.written import Written
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
 from gradcheck._targets.target import Target
