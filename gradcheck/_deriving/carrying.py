@@ -11,6 +11,7 @@ import numpy as np
 
 from gradcheck._deriving.scopes import Scope
 from gradcheck._deriving.statements import (
+    Append,
     Block,
     Let,
     clone,
@@ -45,6 +46,10 @@ class CarryingReader(UnrollingReader):
     learned: dict[int, list[tuple[int, str]]]
     #: the functions that are being read
     scopes: list[Scope]
+    #: the loops around: the block before each, its body, its index
+    around: list[tuple[Block, Block, str]]
+    #: attributes that were bound to an object of one step
+    of_one_step: list[tuple[int, str]]
     #: names that begin as a whole number and go on as what derivatives flow through
     begun: set[str]
     #: names that turned out to carry no derivative
@@ -178,6 +183,34 @@ class CarryingReader(UnrollingReader):
                 self.active.add(new)
             self._renamed(scope, old, new)
         one.outside, one.before = name, before
+
+    def keep_of_step(self, owner: ast.expr, name: str, value: ast.expr) -> None:
+        """An attribute of an object that is another one in each step: kept in a list, one element a step."""
+        before, body, index = self.around[-1] if self.around else ([], [], "")
+        if not (
+            isinstance(owner, ast.Subscript)
+            and isinstance(owner.slice, ast.Name)
+            and owner.slice.id == index
+            and self.block is body
+        ):
+            raise self.cannot(f".{name} is kept in an object that is another one in each step")
+        key = id(value_of(owner)), name
+        self.attributes[key] = value = self.let(name, value)
+        self.of_one_step.append(key)
+        kept = self.of_steps.get((ast.dump(owner.value), name))
+        if kept is None:
+            outer, self.block = self.block, before
+            kept = self.let(f"{name}s", self.noted(ast.List([], ast.Load()), [])).id
+            self.block = outer
+            self.of_steps[ast.dump(owner.value), name] = kept
+        if is_active(value) and kept not in self.active:
+            self.moved.add(kept)
+            raise ReadAgainError
+        for one in [one for one in body if isinstance(one, Append) and one.name == kept]:
+            body.remove(one)  # it is bound anew in the same step
+            self.env[kept].pop()
+        body.append(Append(kept, value, self.line))
+        self.env[kept].append(value_of(value))
 
     def _renamed(self, scope: Scope, old: str, new: str) -> None:
         """All that refers to a variable refers to its new name."""

@@ -79,6 +79,11 @@ def _text(name: str, target: Target, written: Written, report: Report) -> str:
         else f"# put it there. Verified: by the full check, {right} is right{sizes}.",
         f"# To check it: {_use(target, written)}",
     ]
+    lost = [law for law in report.laws if not report.laws[law].holds]
+    if lost:
+        head.insert(
+            2, f"# The loss itself breaks the law{'s' if len(lost) > 1 else ''} {', '.join(lost)}: see gradcheck check."
+        )
     imports = [line for line in written.imports if line]
     return (
         "\n".join([*head, *imports, "", "", written.source.rstrip()] if imports else [*head, written.source.rstrip()])

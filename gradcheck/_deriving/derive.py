@@ -103,6 +103,7 @@ class _Derivation:
         self.handed, parameters = self._handed()
         self.reader = Reader(self.names, parameters, self.function)
         self.reader.of_loops, self.reader.scopes = set(), []
+        self.reader.around, self.reader.of_one_step = [], []
         reader = self.reader
         reader.learned, reader.unmoved, reader.moved = learned.handed_on, learned.unmoved, learned.moved
         reader.taken, reader.begun = learned.taken, learned.begun

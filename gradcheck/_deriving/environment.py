@@ -54,6 +54,8 @@ class Environment:
         self.attributes: dict[tuple[int, str], ast.expr] = {}
         self.kept: list[Any] = []
         self.touched: list[tuple[set[tuple[int, str]], set[tuple[int, str]]]] = []
+        #: attributes of objects that stand in a list, one object a step: the list of their values, by list and name
+        self.of_steps: dict[tuple[str, str], str] = {}
         self.line = 0
         self.where = ""
         self._places = {

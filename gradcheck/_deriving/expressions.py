@@ -112,7 +112,11 @@ class ExpressionReader(Environment):
             self._take(base, name, key)
         if key in self.attributes:
             return self.again(self.attributes[key])
-        return self.noted(ast.Attribute(base, name, ast.Load()))
+        if isinstance(base, ast.Subscript) and (ast.dump(base.value), name) in self.of_steps:
+            kept = self.of_steps[ast.dump(base.value), name]
+            return self.item(self.noted(ast.Name(kept, ast.Load()), self.env[kept]), clone(base.slice))
+        found = self.noted(ast.Attribute(base, name, ast.Load()))
+        return self.names.given(value_of(found), found) if names_in(base) & self.of_loops else found
 
     def _take(self, base: ast.expr, name: str, key: tuple[int, str]) -> None:
         """An array of the user's that is written to is copied first."""

@@ -92,7 +92,9 @@ class IterationReader(CarryingReader):
         carried = [one for key in self._handed_on(scope, node) for one in self._begin(scope, key)]
         seen: tuple[set[tuple[int, str]], set[tuple[int, str]]] = (set(), set())
         self.touched.append(seen)
+        before_loop = self.block
         with self.within() as block:
+            self.around.append((before_loop, block, index))
             for one in carried:
                 self._enter(scope, one)
             self.of_loops |= {one.before for one in carried}
@@ -102,6 +104,10 @@ class IterationReader(CarryingReader):
             step()
             self.of_loops |= bound_in(block) | before
         self.touched.pop()
+        self.around.pop()
+        for key in self.of_one_step:
+            self.attributes.pop(key, None)
+        self.of_one_step.clear()
         self.line = line
         self._learn(line, seen, carried)
         self.of_loops |= {root for one in every(block) if isinstance(one, Append) for root in [one.name]}
@@ -128,7 +134,8 @@ class IterationReader(CarryingReader):
         match over:
             case ast.Call(func=ast.Name(id="zip"), args=parts):
                 sources = [self.simple(one, "sequence") for one in parts]
-                return self._length(sources[0]), lambda at: self.noted(
+                shortest = min(sources, key=lambda one: (len(value_of(one)), not isinstance(value_of(one), np.ndarray)))
+                return self._length(shortest), lambda at: self.noted(
                     ast.Tuple([self.item(clone(one), clone(at)) for one in sources], ast.Load())
                 )
             case ast.Call(func=ast.Name(id="enumerate"), args=[one]):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradcheck._deriving.scopes import Path
-from gradcheck._deriving.statements import CannotError
+from gradcheck._deriving.statements import CannotError, Info, note
 
 _LITERAL = (int, float, str, bool, type(None))
 
@@ -60,6 +60,13 @@ class Names:
         self._values[name] = value
         self.arguments[name] = path
         return name
+
+    def given(self, value: Any, node: ast.expr) -> ast.expr:
+        """The argument that is this object, if it is one; else the expression as it is."""
+        for name, one in self._values.items():
+            if one is value and hasattr(value, "__dict__"):
+                return note(ast.Name(name, ast.Load()), Info(value))
+        return node
 
     def remember(self, function: Any, path: Path) -> None:
         """How a function of the user's was reached."""

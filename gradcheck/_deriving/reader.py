@@ -73,6 +73,8 @@ class Reader(BranchReader, CallReader):
                 pass
             case ast.If():
                 self.branch(scope, node)
+            case ast.While() if not value_of(self.read(scope, node.test)) and not node.orelse:
+                pass  # what it prepares is there already
             case ast.For(orelse=[]):
                 self.loop(scope, node)
             case ast.With():
@@ -133,9 +135,10 @@ class Reader(BranchReader, CallReader):
 
     def _bind_attribute(self, owner: ast.expr, name: str, value: ast.expr) -> None:
         of = value_of(owner)
-        if names_in(owner) & self.of_loops:
-            raise self.cannot(f".{name} is kept in an object that is another one in each step")
         self.kept.append(of)
+        if names_in(owner) & self.of_loops:
+            self.keep_of_step(owner, name, value)
+            return
         for _, written in self.touched:
             written.add((id(of), name))
         self.attributes[id(of), name] = value if is_simple(value) else self.named(name, value)

@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck._deriving.statements import clone, is_active, shape_of, value_of
 from gradcheck._deriving.uses import Use
 from gradcheck._mending.syntax import binary, number
-from gradcheck._mending.vjp import Cotangent, Operand, call, over, parsed_with, summed, times
+from gradcheck._mending.vjp import Cotangent, Operand, call, over, parsed_with, summed, times, turned
 
 Part = tuple[ast.expr, Cotangent]
 Rule = Callable[[Use, Cotangent], Iterator[Part]]
@@ -96,7 +96,8 @@ def _transpose(use: Use, g: Cotangent) -> Iterator[Part]:
     axes = use.constant("axes", 1) if len(use.operands) < 3 else tuple(value_of(one) for one in use.operands[1:])
     node = use.filled(g).node
     if axes is None:
-        yield x, Cotangent(ast.Attribute(node, "T", ast.Load()), shape_of(x))
+        matrix = len(shape_of(x)) == 2
+        yield x, Cotangent(turned(node) if matrix else ast.Attribute(node, "T", ast.Load()), shape_of(x))
         return
     back = [number(int(k)) for k in np.argsort(axes)]
     yield x, Cotangent(call(ast.Attribute(node, "transpose", ast.Load()), *back), shape_of(x))

@@ -75,7 +75,7 @@ def _matmul(which: int, g: Cotangent, operands: Sequence[Operand]) -> Cotangent 
         return _to_left(ranks, d, b, own)
     match ranks:
         case (2, 2) | (2, 1):
-            written = _product(_turned(a), d)
+            written = _product(turned(a), d)
         case (1, 1):
             written = binary(d, ast.Mult(), a)
         case (1, 2):
@@ -104,16 +104,21 @@ def _to_left(ranks: tuple[int, int], d: ast.expr, b: ast.expr, own: Shape) -> Co
         case (1, 2):
             return Cotangent(_product(b, d), own)
         case (_, 2):
-            return Cotangent(_product(d, _turned(b)), own)
+            return Cotangent(_product(d, turned(b)), own)
         case (n, m) if n == m:
-            turned = call(ast.Attribute(b, "swapaxes", ast.Load()), number(-1), number(-2))
-            return Cotangent(_product(d, turned), own)
+            swapped = call(ast.Attribute(b, "swapaxes", ast.Load()), number(-1), number(-2))
+            return Cotangent(_product(d, swapped), own)
     return None
 
 
-def _turned(node: ast.expr) -> ast.expr:
-    """x.T; of x.T it is x."""
-    return node.value if isinstance(node, ast.Attribute) and node.attr == "T" else transposed(node)
+def turned(node: ast.expr) -> ast.expr:
+    """The transpose of a matrix; of x.T it is x, and of a product that of the factors in the other order."""
+    match node:
+        case ast.Attribute(value=value, attr="T"):
+            return value
+        case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+            return _product(turned(right), turned(left))
+    return transposed(node)
 
 
 def _product(left: ast.expr, right: ast.expr) -> ast.expr:
@@ -269,4 +274,5 @@ def _written(value: float) -> ast.expr:
 __all__ = [
     "Cotangent", "Operand", "Shape", "added", "call", "elementary", "full", "name", "negated", "over", "parsed_with",
     "reduced", "summed", "times",
+    "turned",
 ]  # fmt: skip
