@@ -11,7 +11,7 @@ from gradcheck._deriving.statements import CannotError
 from gradcheck._deriving.verifying import verify
 from gradcheck._deriving.written import Written
 from gradcheck._targets.factory import TargetFactory
-from gradcheck._targets.problems import VjpProblem
+from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck._targets.target import Target
 from gradcheck.report.report import Report
 

@@ -32,11 +32,14 @@ from gradcheck._deriving.statements import (
     value_of,
 )  # fmt: skip
 from gradcheck._deriving.tidying import needed_only, settle_positions
-from gradcheck._deriving.written import Written, source_of
+from gradcheck._deriving.written import Written, output_name, source_of
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.vjp import Cotangent
+from gradcheck._targets.adapters import CallProblem, UpdateProblem
 from gradcheck._targets.opening import opened
-from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem
+from gradcheck._targets.problems import InPlaceProblem
+from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem
+from gradcheck._targets.structure import rebuilt
 from gradcheck._targets.target import Target
 from gradcheck._usercode.source import Source
 
@@ -129,7 +132,8 @@ class _Derivation:
             return values, {name: values[name] for name in live}
         if isinstance(problem, FunctionProblem):
             values = {name: np.array(array) for name, array in live.items()}
-            return {"params": values}, values
+            whole = {name: rebuilt(name, value, values) for name, value in problem._structure.items()}
+            return {"params": whole}, values
         return {}, live
 
     def _arguments(self) -> list[ast.expr]:
@@ -167,7 +171,7 @@ class _Derivation:
     def written(self, label: str) -> Written:
         """The source."""
         reader = self.reader
-        is_vjp, is_pair = isinstance(self.problem, VjpProblem), not isinstance(self.problem, InPlaceProblem)
+        is_vjp, which = isinstance(self.problem, VjpProblem), self._which_result()
         arguments = self._arguments()
         keywords = {}
         if isinstance(self.begin, functools.partial):
@@ -175,9 +179,9 @@ class _Derivation:
                 name: self._argument(name, value, self.path_of_partial(name))
                 for name, value in self.begin.keywords.items()
             }
-        result = reader.inlined(self.function, arguments, keywords, frozenset({0}) if is_pair else None)
-        if is_pair:
-            result = reader.item(result, reader.noted(ast.Constant(0), 0))
+        result = reader.inlined(self.function, arguments, keywords, None if which is None else frozenset({which}))
+        if which is not None and isinstance(value_of(result), tuple):
+            result = reader.item(result, reader.noted(ast.Constant(which), which))
         block = reader.block
         roots = self._outputs(result) if is_vjp else [result]
         if not is_vjp and not holds_numbers(value_of(result)):
@@ -191,7 +195,7 @@ class _Derivation:
         seeds: list[tuple[ast.expr, Cotangent]] = []
         for root in roots:
             if is_vjp:
-                output = _output_name(root)
+                output = output_name(root)
                 cotangents.append(self.names.fresh(f"d{output}"))
                 backward.shares.cotangents.setdefault(output, cotangents[-1])
                 seeds.append((root, Cotangent(ast.Name(cotangents[-1], ast.Load()), shape_of(root))))
@@ -202,6 +206,17 @@ class _Derivation:
         statements = without_copies([*backward.shares.beginning, *context.out])
         needed_only(block, names_in(*statements, *finals.values()))
         return self._assembled(label, block, statements, finals, cotangents)
+
+    def _which_result(self) -> int | None:
+        """Which of several results the loss is (or the outputs are); None where there is one."""
+        problem = self.problem
+        if isinstance(problem, CallProblem):
+            if not isinstance(problem._select_loss, int):
+                raise CannotError("no backward can be written: the loss is picked from what f() returns by no index")
+            return problem._select_loss
+        if isinstance(problem, UpdateProblem):
+            return 0 if problem._is_one_call else None
+        return None if isinstance(problem, InPlaceProblem) else 0
 
     def _outputs(self, result: ast.expr) -> list[ast.expr]:
         if isinstance(result, ast.Tuple):
@@ -281,11 +296,3 @@ def _plain(begin: Any) -> tuple[Any, Path]:
 
 def _owner_name(owner: Any) -> str:
     return type(owner).__name__.lower()
-
-
-def _output_name(root: ast.expr) -> str:
-    """What an output is called."""
-    inner = root
-    while isinstance(inner, ast.Call) and inner.args:
-        inner = inner.args[0]
-    return inner.id if isinstance(inner, ast.Name) else "out"

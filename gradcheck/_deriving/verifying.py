@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from gradcheck._checking.check import check
-from gradcheck._common.errors import TargetError
+from gradcheck._common.errors import TargetError, call_user_code
 from gradcheck._deriving.written import Written
 from gradcheck._targets.factory import TargetFactory
-from gradcheck._targets.problems import FunctionProblem, InPlaceProblem, VjpProblem, flatten
+from gradcheck._targets.problems import InPlaceProblem
+from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem, flatten
 from gradcheck._targets.target import Target
 from gradcheck.report.report import Report
 
@@ -54,9 +55,9 @@ def with_backward(target: Target, written: Written, function: Callable[..., Any]
 
         def grads() -> Any:
             problem._call_reset()
-            return function(**_found(written, loss))
+            return problem.by_name(call_user_code("grads()", function, **_found(written, loss)))
 
-        problem.grads = grads
+        problem.run_grads = grads  # type: ignore[method-assign]
     elif isinstance(problem, FunctionProblem):
         whole = problem._f
         problem._f = lambda params: (whole(params)[0], function(params, **_found(written, whole)))

@@ -37,3 +37,11 @@ def source_of(name: str, arguments: list[str], forward: list[ast.stmt], backward
         if part:
             lines += [f"    # {title}", *lines_of(part, 1)]
     return "\n".join(lines) + "\n"
+
+
+def output_name(root: ast.expr) -> str:
+    """What an output is called."""
+    inner = root
+    while isinstance(inner, ast.Call) and inner.args:
+        inner = inner.args[0]
+    return inner.id if isinstance(inner, ast.Name) else "out"
