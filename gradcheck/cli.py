@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from gradcheck.cli_init import InitCommand
 from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
-from gradcheck.cli_session import Progress, Session
+from gradcheck.cli_session import Progress, Session, find_subjects
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,10 +73,44 @@ class _TraceCommand(Session):
     """``gradcheck trace``."""
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
+        from gradcheck._annotating.annotate import annotate_backward
         from gradcheck._common.printable import printable
-        from gradcheck._tracing.annotated_source import annotate_backward
 
         print(printable(f"{self.where}\n{annotate_backward(subject, self.options.seed)}"), file=self.out)
+
+
+@dataclass
+class _DeriveCommand(Session):
+    """``gradcheck derive``."""
+
+    written: list[str] = field(default_factory=list)
+
+    def find(self, path: str, name: str) -> dict[str, Target | TargetFactory]:
+        """Also the target whose loss runs the function of this name."""
+        from gradcheck._deriving.finding import find_derivable
+
+        return find_derivable(find_subjects(path, ""), path, name, self.options.seed)
+
+    def run_subject(self, subject: Target | TargetFactory) -> None:
+        from gradcheck._deriving.derivation import derive
+
+        with self._progress("deriving", "evaluations"):
+            found = derive(subject, self.options.seed)
+        self.written.append(found.source)
+        if self.options.output is None:
+            print(found.source, end="", file=self.out, flush=True)
+
+    def finish(self) -> int:
+        path = self.options.output
+        if path is not None and self.written and not self.failed:
+            try:
+                with open(path, "x", encoding="utf-8") as stream:
+                    stream.write("\n\n".join(self.written))
+            except OSError as error:
+                why = "there is such a file already" if isinstance(error, FileExistsError) else error.strerror
+                self._print_line(f"cannot write {path}: {why}", "red")
+                return 2
+        return super().finish()
 
 
 @dataclass
@@ -252,6 +286,7 @@ class _CheckCommand(Session):
 
 COMMANDS: dict[str, type[Session]] = {
     "check": _CheckCommand,
+    "derive": _DeriveCommand,
     "init": InitCommand,
     "mutate": _MutateCommand,
     "trace": _TraceCommand,

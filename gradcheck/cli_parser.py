@@ -69,6 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
         description="Show the source of the backward and, beside each line, the derivative of the loss that it holds.",
     ).set_defaults(json=False)
     _add_init(commands)
+    derive = commands.add_parser(
+        "derive",
+        parents=[subjects],
+        help="write the backward of a forward, verified",
+        description="Write a backward in NumPy, statement by statement in the names of the forward, for a target whose "
+        "loss works: its gradients may be missing or raise. NAME is a target, or a function that its loss runs. It is "
+        "shown only if the full check finds it right; otherwise the exit status is 2.",
+    )
+    derive.add_argument("--output", type=Path, metavar="PATH", help="write it there; a file that exists is left alone")
+    derive.set_defaults(json=False)
     return parser
 
 
@@ -93,6 +103,9 @@ def refuse_outputs(parser: argparse.ArgumentParser, options: argparse.Namespace)
     given = {one: path for one in ("html", "patch", "sarif") if (path := getattr(options, one, None)) is not None}
     checked = [Path(argument.partition("::")[0]) for argument in options.files]
     taken: dict[Path, str] = {}
+    output = getattr(options, "output", None)
+    if output is not None and output.exists():
+        parser.error(f"argument --output: {str(output)!r} is not overwritten: give a path where there is no file yet")
     for option, path in given.items():
         refusal = why_refused(path, checked)
         if refusal:

@@ -52,6 +52,10 @@ class Session:
         """Do what is left after the last target; the result is the exit status."""
         return 2 if self.failed else 0
 
+    def find(self, path: str, name: str) -> dict[str, Target | TargetFactory]:
+        """The targets that FILE::NAME means, by their names."""
+        return find_subjects(path, name)
+
     def run_file(self, argument: str) -> None:
         """Run the command on the targets that FILE or FILE::NAME means."""
         from gradcheck._common.errors import TargetError
@@ -61,7 +65,7 @@ class Session:
             self._print_line(f"{argument} was not begun: interrupted", "yellow")
             return
         try:
-            subjects = pin_sizes(find_subjects(path, name), path, self.options.size)
+            subjects = pin_sizes(self.find(path, name), path, self.options.size)
         except TargetError as error:
             self._report_failure(argument, str(error), error)
             return

@@ -12,6 +12,7 @@ from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.series import Kind, kind_of
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, transposed
+from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import Array
 
@@ -95,7 +96,7 @@ class _Writer:
             if term is None:
                 return None
             terms.append(term)
-        return _added(terms)
+        return added(terms)
 
     def _parallel(self, values: list[Node]) -> list[Uses]:
         """The uses of the values, those of one kind together."""
@@ -136,27 +137,35 @@ class _Writer:
         if first.op not in ("multiply", "divide", "subtract", "negative", "matmul"):
             return None
         behind = self.derivative(consumers, steps - 1)
-        if behind is None:
+        operands = self._operands(consumers, operand)
+        if behind is None or operands is None:
             return None
-        if first.op in ("subtract", "negative"):
-            behind = self._summed(behind, wanted)
-        if first.op == "negative" or (first.op == "subtract" and operand == len(first.inputs) - 1):
-            return ast.UnaryOp(ast.USub(), behind)
+        values = self._values(behind)
+        had = first.shape if values is None else values[0].shape
+        which = first.operands[operand] if first.operands else operand
+        found = elementary(first.op, min(which, len(operands) - 1), Cotangent(behind, had), operands, had)
+        return None if found is None else found.node
+
+    def _operands(self, consumers: list[Node], operand: int) -> list[Operand] | None:
+        """The operands of an operation; that whose derivative it is has no name here, and needs none."""
+        first, own = consumers[0], ast.Constant(None)
+        if first.op == "negative":
+            return [Operand(own, first.inputs[0].shape)]
+        if len(first.inputs) == 1 and first.op == "subtract":
+            return [Operand(own, first.inputs[0].shape)] * 2  # the other one is a constant
         if len(first.inputs) != 2:
+            return None
+        shapes = [node.shape for node in first.inputs]
+        if first.op == "subtract":
+            return [Operand(own, shape) for shape in shapes]
+        if first.op == "divide" and operand == 1:
             return None
         other = self.named([np.asarray(node.inputs[1 - operand].value, float) for node in consumers])
         if other is None:
             return None
-        match first.op:
-            case "multiply":
-                return self._summed(binary(behind, ast.Mult(), other), wanted)
-            case "divide" if operand == 0:
-                return self._summed(binary(behind, ast.Div(), other), wanted)
-            case "matmul" if operand == 0:
-                return binary(behind, ast.MatMult(), transposed(other))
-            case "matmul":
-                return binary(transposed(other), ast.MatMult(), behind)
-        return None
+        named = [Operand(own, shape) for shape in shapes]
+        named[1 - operand] = Operand(other, shapes[1 - operand])
+        return named
 
     def _spread(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
         """What comes back from a sum or a mean whose axes were kept, and so fits what was summed."""
@@ -170,18 +179,6 @@ class _Writer:
         if isinstance(behind, ast.UnaryOp):
             return ast.UnaryOp(behind.op, _mean(behind.operand, sizes[0].node if sizes else ast.Constant(share)))
         return _mean(behind, sizes[0].node if sizes else ast.Constant(share))
-
-    def _summed(self, node: ast.expr, wanted: list[Array]) -> ast.expr:
-        """Summed over the axes along which an operand was broadcast."""
-        values = self._values(node)
-        if values is None or values[0].shape == wanted[0].shape:
-            return node
-        had, shape = values[0].shape, wanted[0].shape
-        extra = len(had) - len(shape)
-        kept = [axis for axis, length in enumerate(shape) if length == 1 and had[axis + extra] != 1]
-        if extra > 0:
-            node = _reduced(node, list(range(extra)), keeps=False)
-        return _reduced(node, kept, keeps=True) if kept else node
 
     def _along(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
         """Through an activation: the slope, where it is a form of what is at hand, times the derivative behind it."""
@@ -205,14 +202,6 @@ class _Writer:
         return None
 
 
-def _reduced(node: ast.expr, axes: list[int], *, keeps: bool) -> ast.expr:
-    axis: ast.expr = ast.Constant(axes[0])
-    if len(axes) > 1:
-        axis = ast.Tuple([ast.Constant(one) for one in axes], ast.Load())
-    keywords = [ast.keyword("axis", axis), *([ast.keyword("keepdims", ast.Constant(True))] if keeps else [])]
-    return ast.Call(ast.Attribute(node, "sum", ast.Load()), [], keywords)
-
-
 def _mean(node: ast.expr, size: ast.expr) -> ast.expr:
     """A sum over an axis, divided by its length."""
     match node:
@@ -231,17 +220,3 @@ def _equal(values: list[Array], wanted: list[Array]) -> bool:
         if not np.all(np.abs(value - one)[known] <= 1e-8 * scale + 1e-13):
             return False
     return True
-
-
-def _added(terms: list[ast.expr]) -> ast.expr | None:
-    """Their sum, those that are taken away at the end."""
-    positive = [term for term in terms if not isinstance(term, ast.UnaryOp)]
-    negative = [term.operand for term in terms if isinstance(term, ast.UnaryOp)]
-    if not terms:
-        return None
-    result: ast.expr = positive[0] if positive else ast.UnaryOp(ast.USub(), negative.pop(0))
-    for term in positive[1:]:
-        result = binary(result, ast.Add(), term)
-    for term in negative:
-        result = binary(result, ast.Sub(), term)
-    return result

@@ -2,7 +2,7 @@
 
 What enters: a target at one point, with at least one wrong gradient, and the source of its functions.
 What leaves: faults: statements that give the wrong value, each with what it should give, what it gives, and the
-gradients that it makes wrong. With no fault this room annotates right code (``gradcheck trace``).
+gradients that it makes wrong. Where the tape cannot follow the code, this room annotates it (``gradcheck trace``).
 
 A value is right if it is a derivative. That is the one idea of this room. Whatever a backward computes on the way to
 a gradient is, in correct code, the derivative of the loss with respect to something that the forward computed: a

@@ -1,4 +1,4 @@
-"""The backward's source with, beside each line, the derivative that it holds: ``gradcheck trace``."""
+"""The backward's source with the derivatives beside it, by perturbation: where the tape cannot follow the code."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ WITH_LINES = {
     "test_clip_lines",
     "test_threads",
     "test_adapter_lines",
+    "test_annotate",
 }
 
 

@@ -1,0 +1,166 @@
+"""The verb: run a target on the tape, and write beside each line of its backward what it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from gradcheck._annotating.faults import Faults
+from gradcheck._annotating.holding import Words, given_by_statement, values_of
+from gradcheck._annotating.labels import Labels
+from gradcheck._checking.check import check
+from gradcheck._common.arrays import as_complex
+from gradcheck._common.errors import TargetError
+from gradcheck._common.turns import in_turn
+from gradcheck._localising.standing import Standings
+from gradcheck._mending.residual import agree
+from gradcheck._tape import Node, Statement, TapedRun, TapeTooLargeError, tape_target
+from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.opening import opened
+from gradcheck._targets.target import Target
+from gradcheck._tracing.annotated_source import COLUMN
+from gradcheck._tracing.annotated_source import annotate_backward as annotate_by_perturbation
+from gradcheck.report.records import Finding
+
+#: relative step, and tolerance, of the slopes that the tape has to agree with
+STEP, CLOSE = 1e-6, 1e-5
+
+
+@in_turn
+def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
+    """The annotated source.
+
+    Raises:
+        TargetError: If the target cannot be run, or no source is at hand.
+    """
+    try:
+        with _taped(subject, seed) as run:
+            why = _why_not(run)
+            factor = 1.0 if why else common_factor(run)
+            if not why and factor == 1.0 and not _wrong(run):
+                return _annotated(run, ())
+        if not why:
+            findings = check(subject, seed=seed).findings
+            with _taped(subject, seed, factor) as run:
+                return _annotated(run, findings)
+    except TapeTooLargeError:
+        why = "it computes too much for the tape"
+    return f"({why}: the derivatives are measured by perturbation)\n{annotate_by_perturbation(subject, seed)}"
+
+
+@contextmanager
+def _taped(subject: Target | TargetFactory, seed: int, multiple: float = 1.0) -> Iterator[TapedRun]:
+    target = _built(subject, seed)
+    with opened(target, seed):
+        yield tape_target(target, target.values(), multiple=multiple)
+
+
+def _built(subject: Target | TargetFactory, seed: int) -> Target:
+    if isinstance(subject, Target):
+        return subject
+    try:
+        return subject.build(seed, next(sizes_to_trace(subject)))
+    except TargetError:
+        return subject.build(seed, subject.sizes)
+
+
+def _why_not(run: TapedRun) -> str:
+    """Why the tape is not to be believed; empty if it is."""
+    if run.untraced:
+        return f"the tape cannot follow {', '.join(sorted(set(run.untraced))[:3])}"
+    if run.loss is None:
+        return "the loss is no number that the tape has seen"
+    rng = np.random.default_rng(0)
+    directions = {name: rng.standard_normal(value.shape) for name, value in run.base.items()}
+    with run.target.problem.preserved():
+        ends = [
+            as_complex(
+                run.target.loss_at({name: run.base[name] + sign * STEP * d for name, d in directions.items()})
+            ).real
+            for sign in (1, -1)
+        ]
+    slope = run.multiple * (ends[0] - ends[1]) / (2 * STEP)
+    told = sum(float(np.sum(run.true_gradients[name] * d)) for name, d in directions.items())
+    if not abs(slope - told) <= CLOSE * max(abs(slope), abs(told), abs(ends[0])):
+        return "the tape does not agree with the slope of the loss"
+    return ""
+
+
+def common_factor(run: TapedRun) -> float:
+    """A number that two gradients or more are too large by; 1 if there is none."""
+    found: Counter[float] = Counter()
+    for name, true in run.true_gradients.items():
+        given = run.gradients.get(name)
+        if given is not None and given.shape == true.shape and np.any(true):
+            factor = float(np.sum(given * true) / np.sum(true * true))
+            if factor and agree(given, factor * true):
+                found[float(f"{factor:.8g}")] += 1
+    (factor, count), *_ = [*found.most_common(1), (1.0, 0)]
+    return factor if count > 1 else 1.0
+
+
+def _wrong(run: TapedRun) -> list[str]:
+    """The gradients that are not the true ones."""
+    true = run.true_gradients
+    return [name for name, value in true.items() if not agree(run.gradients.get(name, np.array(np.nan)), value)]
+
+
+def _annotated(run: TapedRun, findings: Sequence[Finding]) -> str:
+    standings = Standings(run)
+    labels = Labels(run, standings)
+    words = Words(run, labels, standings)
+    wrong = _wrong(run)
+    faults = Faults(run, wrong, labels, findings)
+    said: dict[Statement, list[str]] = {}
+    for statement, places in given_by_statement(run).items():
+        if not any(standings.carries[node.index] for given in places for node in values_of(given)):
+            continue
+        found = list(dict.fromkeys(text for given in places if (text := words.of(given))))
+        said[statement] = found or _following(faults, statement, [n for given in places for n in values_of(given)])
+    for statement, text in faults.words.items():
+        said[statement] = [text]
+    parts = _pages(said)
+    if run.multiple != 1.0:
+        parts.append(
+            f"several gradients are {run.multiple:.6g} times the true ones: L is that multiple of the loss here"
+        )
+    if wrong:
+        parts.append(_summary(wrong, faults))
+    return "\n".join(parts)
+
+
+def _following(faults: Faults, statement: Statement, nodes: list[Node]) -> list[str]:
+    """That a statement is wrong only because of another."""
+    first = faults.first
+    if first is None or statement in faults.words or not any(one.index in faults.after for one in nodes):
+        return []
+    return [f"(no derivative, because of line {first.line})"]
+
+
+def _pages(said: dict[Statement, list[str]]) -> list[str]:
+    """The source of each function that holds derivatives."""
+    functions: dict[tuple[str, str], list[Statement]] = {}
+    for statement in said:
+        functions.setdefault((statement.file, statement.function), []).append(statement)
+    parts: list[str] = []
+    for (file, function), statements in functions.items():
+        source = statements[0].source
+        beside = {one.end_line: said[one] for one in statements}
+        parts.append(f"{file}, {function}")
+        for number in range(min(one.line for one in statements), max(one.end_line for one in statements) + 1):
+            line = source.lines[number - 1].decode(errors="replace").rstrip("\r\n")
+            words = " | ".join(beside.get(number, [])[:3])
+            parts.append(f"{number:5} {line:<{COLUMN}} {words}".rstrip())
+        parts.append("")
+    return parts
+
+
+def _summary(wrong: list[str], faults: Faults) -> str:
+    lines = sorted({one.line for one in faults.words})
+    if not lines:
+        return f"wrong: {', '.join(wrong)}; no single line explains it: see gradcheck check\n"
+    where = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines))}"
+    return f"wrong: {', '.join(wrong)}; marked ✗: {where}\n"

@@ -1,0 +1,1 @@
+"""Source with derivatives beside it."""

@@ -1,0 +1,125 @@
+"""The source of a backward with the derivatives that it holds beside each line, told by the tape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradcheck import Target
+from gradcheck._annotating.annotate import annotate_backward
+from gradcheck._common.errors import TargetError
+from gradcheck._common.files import load
+from gradcheck._tracing.annotated_source import COLUMN
+from gradcheck.cli import main
+
+SOURCE = """\
+import numpy as np
+
+import gradcheck
+
+
+def forward(x, h0, W, U, b):
+    h, hs = h0, []
+    for row in x:
+        h_bar = row @ W + h @ U + b
+        h = np.tanh(h_bar)
+        hs.append(h)
+    return np.array(hs), (x, h0, W, U, hs)
+
+
+def backward(dout, cache):
+    x, h0, W, U, hs = cache
+    dx, dW, dU, db = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), 0
+    dcarried = np.zeros_like(h0)
+    for t in reversed(range(len(x))):
+        dh = dout[t] + dcarried
+        dh_bar = dh * (1 - hs[t] ** 2)
+        dx[t] = dh_bar @ W.T
+        dW += x[t].T @ dh_bar
+        dU += (hs[t - 1] if t else h0).T @ dh_bar
+        db = db + dh_bar.sum(axis=0)
+        dcarried = dh_bar @ U.T
+    return dx, dcarried, dW, dU, db
+
+
+@gradcheck.target
+def rnn(rng, *, T=3, B=2, D=4, H=5):
+    shapes = {"x": (T, B, D), "h0": (B, H), "W": (D, H), "U": (H, H), "b": (H,)}
+    return gradcheck.Target.from_vjp(forward, backward, {k: rng.standard_normal(v) for k, v in shapes.items()})
+"""
+
+BESIDE = {
+    "dh = dout[t] + dcarried": "dL/d(h)",
+    "dh_bar = dh * (1 - hs[t] ** 2)": "dL/d(h_bar)",
+    "dx[t] = dh_bar @ W.T": "dL/d(row)",
+    "dW += x[t].T @ dh_bar": "dL/d(W) in the end; adds the term through row @ W at each step",
+    "dU += (hs[t - 1] if t else h0).T @ dh_bar": "dL/d(U) in the end; adds the term through h @ U at each step",
+    "dcarried = dh_bar @ U.T": "a part of dL/d(h): the term through h @ U at executions 1, 2 of 3"
+    " | dL/d(h0) at execution 3 of 3",
+    "return dx, dcarried, dW, dU, db": "dL/d(x) | dL/d(h0) | dL/d(W)",
+}
+
+
+def beside(path: Path, *edit: str) -> tuple[dict[str, str], str]:
+    """What stands beside each line; and the whole text."""
+    path.write_text(SOURCE.replace(*edit) if edit else SOURCE)
+    text = annotate_backward(load(path).rnn, 0)
+    lines = [line for line in text.splitlines() if line[:5].strip().isdigit()]
+    return {line[6:COLUMN].strip(): line[COLUMN + 6 :].strip() for line in lines}, text
+
+
+def test_each_line_shows_what_it_holds_in_the_users_names(tmp_path: Path) -> None:
+    """Who learns how a backward works would read of expressions, or of parts as if they were the whole."""
+    found, text = beside(tmp_path / "rnn.py")
+    assert {line: found[line] for line in BESIDE} == BESIDE
+    assert found["db = db + dh_bar.sum(axis=0)"].endswith("dL/d(b) at execution 3 of 3")
+    assert "✗" not in text
+    assert "wrong" not in text
+
+
+def test_a_wrong_line_says_what_it_should_hold_and_why(tmp_path: Path) -> None:
+    """A wrong line would stand there with nothing beside it, and those that follow from it as well."""
+    found, text = beside(tmp_path / "rnn.py", "(1 - hs[t] ** 2)", "(1 - hs[t])")
+    said = found["dh_bar = dh * (1 - hs[t])"]
+    assert said.startswith("✗ should hold dL/d(h_bar): ")
+    assert "right with dh_bar = dh * (1 - hs[t] ** 2)" in said
+    assert found["dW += x[t].T @ dh_bar"] == "(no derivative, because of line 21)"
+    assert text.splitlines()[-1] == "wrong: x, h0, W, U, b; marked ✗: line 21"
+
+
+def test_that_a_line_is_a_derivative_is_said_only_where_it_is(tmp_path: Path) -> None:
+    """A sum that lacks what the later steps carry back would be told to be right."""
+    found, _ = beside(tmp_path / "rnn.py", "dcarried = dh_bar @ U.T", "dcarried = dh_bar @ U.T * (t == 0)")
+    assert found["dh = dout[t] + dcarried"].startswith("dL/d(h) at execution 1 of 3 | a part of dL/d(h)")
+    assert found["dcarried = dh_bar @ U.T * (t == 0)"].startswith("✗ ")
+
+
+def test_where_the_tape_cannot_follow_derivatives_are_measured(tmp_path: Path) -> None:
+    """Code with complex numbers in it would get no trace any more, or one that is wrong."""
+    _, text = beside(
+        tmp_path / "rnn.py",
+        "np.tanh(h_bar)",
+        "np.real(np.tanh(h_bar.astype(complex) if h_bar.dtype == float else h_bar))",
+    )
+    assert text.splitlines()[0].endswith("the derivatives are measured by perturbation)")
+    assert "dL/d(" in text
+
+
+def test_source_that_is_not_at_hand_is_an_error() -> None:
+    """A user of a REPL would get an empty page."""
+    space = {"w": np.ones(3)}
+    exec("def loss(): return float((w**2).sum())\ndef grads(): return {'w': 2 * w}", space)
+    with pytest.raises(TargetError, match="source"):
+        annotate_backward(Target({"w": space["w"]}, space["loss"], space["grads"]), 0)
+
+
+def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`gradcheck trace` would go on measuring."""
+    path = tmp_path / "rnn.py"
+    path.write_text(SOURCE)
+    assert main(["trace", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{path}::rnn\n")
+    assert "dL/d(h_bar)" in shown

@@ -1,0 +1,1 @@
+"""A backward written from a forward."""
