@@ -90,7 +90,7 @@ def _as_far_as_it_went(found: Found) -> Found:
     """What is told of a search whose time was up: a statement is accused only if it is the only one to suspect."""
     found.is_cut = True
     if not found.faults and found.last is not None and len(found.last.alone) == 1:
-        found.faults.append(unmended(found.last.alone[0], set(found.still_wrong)))
+        found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
     return found
 
 
@@ -174,7 +174,7 @@ class _Search:
         if self._adds_of(faults_of_several, points, found):
             return True
         with self._taped(points[0], found) as run:
-            found.faults += unmended_faults(found, run, wrong_gradients(run), points[1:])
+            found.add_unmended(unmended_faults(found, run, wrong_gradients(run), points[1:]))
         return False
 
     def _spare_callers(self, points: Sequence[Point], found: Found) -> None:

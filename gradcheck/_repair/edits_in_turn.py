@@ -22,6 +22,17 @@ def moved_back(edit: Edit, before: Sequence[Edit]) -> Edit | None:
     return Edit(start, end, edit.text)
 
 
+def line_before(line: int, before: Sequence[Edit]) -> int:
+    """The line of the text without the edits `before` at which a line of the edited text begins, or the last above."""
+    spans = list(_spans(before))
+    while line > 1:
+        found = _original((line, 0), spans)
+        if found is not None:
+            return found[0]
+        line -= 1
+    return line
+
+
 def _spans(edits: Sequence[Edit]) -> Iterator[tuple[Edit, Place, Place]]:
     """Each edit in the order of the text, and where what it put there begins and ends in the edited text."""
     old_end: Place = (1, 0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import CodeType
 
 from gradcheck._localising import Localisation, Suspect
 from gradcheck._mending import Mend
-from gradcheck._repair.edits_in_turn import moved_back
+from gradcheck._repair.edits_in_turn import line_before, moved_back
 from gradcheck._tape import Statement as TapedStatement
 from gradcheck._usercode.patching import EditedFunctions, Patch
 from gradcheck._usercode.rewriting import Statement
@@ -34,6 +34,8 @@ class Mended:
     #: what is wrong, where that is known before any edit, and the name that it is about
     code: FindingCode | None = None
     name: str = ""
+    #: where the statement begins in the text as it is; None while it has no edits
+    line: int | None = None
 
     @property
     def is_clip(self) -> bool:
@@ -103,11 +105,20 @@ class Found:
         edits = {file: list(of_file) for file, of_file in self.edits.items()}
         return replace(self, faults=[replace(one) for one in self.faults], edits=edits, stages=list(self.stages))
 
-    def take_back(self, fault: Mended) -> None:
-        """Leave a fault and its edits out."""
-        self.faults.remove(fault)
+    def take_back(self, fault: Mended, *, is_told: bool = False) -> None:
+        """Leave a fault and its edits out; or leave only the edits out, where the line is told."""
         for file, edits in self.edits.items():
             self.edits[file] = [edit for edit in edits if edit not in fault.edits]
+        if is_told:
+            fault.mend, fault.others, fault.edits = None, (), []
+        else:
+            self.faults.remove(fault)
+
+    def add_unmended(self, faults: Sequence[Mended]) -> None:
+        """Add faults without a mend, whose statements are those of the code with the edits so far."""
+        for one in faults:
+            edits = self.edits.get(one.statement.file, [])
+            self.faults.append(replace(one, line=line_before(one.statement.line, edits)))
 
     def after(self, stage: Stage) -> Found:
         """What was found by the end of a stage; the faults that only later edits mend have no edit."""
@@ -160,8 +171,11 @@ def add_mend(found: Found, fault: Mended, before: Mapping[str, list[Edit]]) -> b
     mend = fault.mend
     assert mend is not None
     found.faults.append(fault)
-    moved = [moved_back(edit, before.get(mend.file, [])) for edit in mend.edits]
-    edits = [edit for edit in moved if edit is not None]
+    earlier_here = before.get(mend.file, [])
+    fault.line = line_before(fault.statement.line, earlier_here)
+    others = ((one, _moved_back(one.edits, earlier_here)) for one in fault.others)
+    fault.others = tuple(replace(one, edits=tuple(edits)) for one, edits in others if len(edits) == len(one.edits))
+    moved, edits = mend.edits, _moved_back(mend.edits, earlier_here)
     source = found.sources[mend.file]
     takes_back = any(edit.text == source.segment(edit.start, edit.end) for edit in edits)
     if len(edits) < len(moved) or takes_back:
@@ -173,6 +187,11 @@ def add_mend(found: Found, fault: Mended, before: Mapping[str, list[Edit]]) -> b
     fault.edits = edits
     found.edits[mend.file] = [*kept, *edits]
     return True
+
+
+def _moved_back(edits: Sequence[Edit], before: Sequence[Edit]) -> list[Edit]:
+    """Those that can be told as edits of the text without the edits `before`."""
+    return [moved for edit in edits if (moved := moved_back(edit, before)) is not None]
 
 
 def _covers(edit: Edit, other: Edit) -> bool:

@@ -36,7 +36,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
         (*mistake.evidence, *(EquivalentEdit(at, text) for at, _, text in others)),
         symptom=FindingCode.COMMON_FACTOR if fault.is_common else None,
         file=source.file,
-        line=fault.statement.line if is_at_statement else first[0],
+        line=_line_of(fault) if is_at_statement else first[0],
         column=None if is_at_statement else _column(source, first),
         end_column=_column(source, last) if last[0] == first[0] and not is_at_statement else None,
         function=fault.statement.function,
@@ -57,19 +57,25 @@ def _line(fault: Mended, sources: Mapping[str, Source]) -> Finding:
     """A line that no edit mends."""
     statement = fault.statement
     places = [place for place in fault.suspect.places if place.line == statement.line] if fault.suspect else []
-    start = min(((place.line, place.column) for place in places), default=(statement.line, 0))
+    line = _line_of(fault)
+    start = line, min((place.column for place in places), default=0)
     source = sources.get(statement.file)
     return Finding(
         fault.code or FindingCode.WRONG_LINE,
         fault.gradients,
         (Mistake(fault.name),) if fault.name else (),
         file=statement.file,
-        line=statement.line,
+        line=line,
         column=None if source is None else _column(source, start),
         function=statement.function,
         statement=statement.text,
         expected=_expected(fault.suspect),
     )
+
+
+def _line_of(fault: Mended) -> int:
+    """Where its statement begins in the file as it is."""
+    return fault.statement.line if fault.line is None else fault.line
 
 
 def _expected(suspect: Suspect | None) -> Label | None:

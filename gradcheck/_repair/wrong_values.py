@@ -57,33 +57,59 @@ def mend_by_values(
         taped: Puts edits in place, and gives a run with them.
         others: Where else edits are tried.
     """
-    trial, before = found.copy(), set(found.still_wrong)
-    wrong, added = set(before), list[Mended]()
-    for _ in range(MOST_ROUNDS):
-        edits = {file: list(of_file) for file, of_file in trial.edits.items()}
-        with taped(trial) as run:
-            wrong, reached = wrong_gradients(run), _progress(run)
-            taken = {one.statement.line for one in added}
-            faults = [one for one in _faults(run, others) if one.statement.line not in taken] if wrong else []
-        chosen = [_best(trial, one, edits, taped) for one in faults]
-        if wrong and not chosen:
-            with taped(trial) as run:
-                begin, left = _multiples(run, others), _left_behind(run)
-            better = (_best(trial, one, edits, taped, reached) for one in begin)
-            # what follows the first is a multiple because of it
-            chosen = list(islice((one for one in better if one is not None), 1))
-            chosen = chosen or [_best(trial, one, edits, taped, reached) for one in left]
-        held = [one for one in chosen if one is not None and add_mend(trial, one, edits)]
-        if not held:
-            break
-        added += held
-    right = before - wrong
-    for one in added:
-        one.gradients = tuple(name for name in one.gradients if name in right)
-        if not one.gradients:
-            trial.take_back(one)
-    found.faults, found.edits = trial.faults, trial.edits
-    return any(one.gradients for one in added)
+    search = _Search(found.copy(), taped, others)
+    try:
+        search.run()
+    finally:  # also where the time is up
+        search.settle(set(found.still_wrong))
+        found.faults, found.edits = search.found.faults, search.found.edits
+    return any(one.edits for one in search.added)
+
+
+class _Search:
+    def __init__(
+        self, found: Found, taped: Callable[[Found], AbstractContextManager[TapedRun]], others: Sequence[Point]
+    ) -> None:
+        self.found, self.taped, self.others = found, taped, others
+        self.wrong = set(found.still_wrong)
+        self.added: list[Mended] = []
+        self.is_through = False
+
+    def run(self) -> None:
+        """Add faults round by round, until there are no more."""
+        for _ in range(MOST_ROUNDS):
+            edits = {file: list(of_file) for file, of_file in self.found.edits.items()}
+            chosen = [one for one in self._round(edits) if one is not None]
+            held = [one for one in chosen if add_mend(self.found, one, edits)]
+            self.added += held
+            if not held:
+                break
+        self.is_through = True
+
+    def settle(self, before: set[str]) -> None:
+        """Take those back after which no gradient is right; where the time was up, their lines are told."""
+        right = before - self.wrong
+        for one in self.added:
+            mended = tuple(name for name in one.gradients if name in right)
+            if mended:
+                one.gradients = mended
+            else:
+                self.found.take_back(one, is_told=not self.is_through)
+
+    def _round(self, edits: Mapping[str, list[Edit]]) -> list[Mended | None]:
+        found, taped = self.found, self.taped
+        with taped(found) as run:
+            self.wrong, reached = wrong_gradients(run), _progress(run)
+            taken = {one.statement.line for one in self.added}
+            faults = [one for one in _faults(run, self.others) if one.statement.line not in taken] if self.wrong else []
+        if faults or not self.wrong:
+            return [_best(found, one, edits, taped) for one in faults]
+        with taped(found) as run:
+            begin, left = _multiples(run, self.others), _left_behind(run)
+        better = (_best(found, one, edits, taped, reached) for one in begin)
+        # what follows the first is a multiple because of it
+        first = list(islice((one for one in better if one is not None), 1))
+        return [*first] or [_best(found, one, edits, taped, reached) for one in left]
 
 
 def wrong_gradients(run: TapedRun) -> set[str]:
