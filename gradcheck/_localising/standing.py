@@ -40,7 +40,8 @@ class Known:
 
     def __init__(self) -> None:
         self._arrays: dict[int, list[tuple[Array, int]]] = defaultdict(list)
-        self._keys: dict[int, tuple[Array, Array]] = {}
+        #: by size: random weights, and the arrays' weighted sums in their order, with that order
+        self._keys: dict[int, tuple[Array, Array, Array]] = {}
 
     def add(self, array: Array, number: int) -> None:
         """Add an array (and its transpose) that is told apart by this number."""
@@ -79,12 +80,12 @@ class Known:
         ]
 
     def _sorted(self, size: int) -> tuple[Array, Array, Array]:
-        weights = np.random.default_rng(size).standard_normal(size)
         if size not in self._keys:
+            weights = np.random.default_rng(size).standard_normal(size)
             keys = np.array([weights @ array for array, _ in self._arrays[size]])
             order = np.argsort(keys, kind="stable")
-            self._keys[size] = keys[order], order
-        return weights, *self._keys[size]
+            self._keys[size] = weights, keys[order], order
+        return self._keys[size]
 
 
 class Standings:

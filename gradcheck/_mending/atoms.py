@@ -17,6 +17,8 @@ from gradcheck._mending.syntax import Code, expressions, loop_counters, parsed, 
 #: members of one object that are named
 MOST_MEMBERS = 40
 MOST_ATOMS = 160
+#: items of one list or array that is indexed by numbers
+MOST_NEIGHBOURS = 6
 MOST_CONDITIONS = 12
 #: what has attributes that are no variables of the user's
 _NO_RECORDS = (type, types.ModuleType, types.FunctionType, types.MethodType, np.ndarray, np.generic)
@@ -40,6 +42,11 @@ class Atom:
     def is_float(self) -> bool:
         """Whether derivatives can flow through it."""
         return isinstance(self.value, (float, np.ndarray, np.floating)) and np.asarray(self.value).dtype.kind == "f"
+
+    @property
+    def is_count(self) -> bool:
+        """Whether it is an array of whole numbers: lengths, say."""
+        return isinstance(self.value, np.ndarray) and self.value.dtype.kind in "iu" and self.value.ndim > 0
 
     @property
     def is_condition(self) -> bool:
@@ -70,6 +77,9 @@ class Surroundings:
             self._add(parsed(text), text)
         for node in self.read:
             self._add(node)
+        for node in self.read:
+            for other in _neighbours(node):
+                self._add(other)
         whole = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
         of_loops = loop_counters(self.code, hole.root)
         #: names of whole numbers, those of the loops around first
@@ -80,6 +90,7 @@ class Surroundings:
         atoms = list(self._found.values())
         self.floats = [one for one in atoms if one.is_float][:MOST_ATOMS]
         self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
+        self.counts = [one for one in atoms if one.is_count][:MOST_CONDITIONS]
         self.conditions = [one for one in atoms if one.is_condition][:MOST_CONDITIONS]
         self.helpers = self._helpers()
 
@@ -105,6 +116,10 @@ class Surroundings:
     def fitting(self, shape: tuple[int, ...]) -> list[Atom]:
         """Those that broadcast to it."""
         return [one for one in self.floats if _broadcasts(one.shape, shape)]
+
+    def counts_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
+        """Arrays of whole numbers that broadcast to it."""
+        return [one for one in self.counts if _broadcasts(one.shape, shape)]
 
     def conditions_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
         """Arrays of truth values that broadcast to it."""
@@ -164,6 +179,27 @@ def _reads(function: ast.AST, hole: Hole, code: Code) -> list[ast.expr]:
         return id(node) not in inner, not _is_plain(node), abs(node.lineno - line), span(node)
 
     return sorted(found, key=nearness)
+
+
+def _neighbours(node: ast.expr) -> Iterator[ast.expr]:
+    """Items beside one that is read by its number; what a slice leaves of its array."""
+    match node:
+        case ast.Subscript(value=value, slice=ast.Constant(value=int() as number)):
+            yield from (_item(value, ast.Constant(other)) for other in range(MOST_NEIGHBOURS) if other != number)
+            yield _item(value, ast.UnaryOp(ast.USub(), ast.Constant(1)))
+        case ast.Subscript(value=value, slice=ast.Tuple(elts=[*before, ast.Slice() as last])):
+            yield from (_item(value, ast.Tuple([*before, other], ast.Load())) for other in _other_part(last))
+        case ast.Subscript(value=value, slice=ast.Slice() as last):
+            yield from (_item(value, other) for other in _other_part(last))
+
+
+def _other_part(one: ast.Slice) -> Iterator[ast.Slice]:
+    if one.step is None and (one.lower is None) != (one.upper is None):
+        yield ast.Slice(one.upper, one.lower)
+
+
+def _item(value: ast.expr, index: ast.expr) -> ast.Subscript:
+    return ast.Subscript(value, index, ast.Load())
 
 
 def _is_called(node: ast.expr, code: Code) -> bool:

@@ -18,7 +18,16 @@ from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Execution, Hole, Needed
-from gradcheck._mending.larger import factors, formed_others, masks, other_expressions, other_scales, terms
+from gradcheck._mending.larger import (
+    factors,
+    formed_others,
+    jacobians,
+    masks,
+    other_expressions,
+    other_operands,
+    other_scales,
+    terms,
+)
 from gradcheck._mending.needed import Known
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import Residual
@@ -32,8 +41,8 @@ from gradcheck._tape.nodes import Array
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
-LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales)
-LARGEST: tuple[Family, ...] = (factors, terms, formed_others)
+LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales, jacobians)
+LARGEST: tuple[Family, ...] = (other_operands, factors, terms, formed_others)
 #: derivatives of which the formula is written
 MOST_FORMULAS = 6
 #: the indices of the values of the forward that an array is the derivative of

@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck._mending.details import Family, forms, more_forms
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, name
+from gradcheck._tape.nodes import Array
 
 
 def other_expressions(place: Workplace) -> Iterator[Candidate]:
@@ -36,6 +37,65 @@ def formed_others(place: Workplace) -> Iterator[Candidate]:
             if atom.plain:
                 for new in (*forms(atom.node), *more_forms(atom.node)):
                     yield Candidate.of(slot.node, new)
+
+
+def other_operands(place: Workplace) -> Iterator[Candidate]:
+    """Something of another shape for an argument of a call, or for a factor of a product of matrices."""
+    for slot in place.floats:
+        match slot.node:
+            case ast.Call(args=args):
+                operands = args
+            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+                operands = [left, right]
+            case _:
+                continue
+        shapes = {id(one.node): one.shape for one in place.floats}
+        for operand in operands:
+            if id(operand) in shapes:
+                for atom in place.around.floats:
+                    if atom.shape != shapes[id(operand)] and atom.shape:
+                        yield Candidate.of(operand, atom.node)
+
+
+def jacobians(place: Workplace) -> Iterator[Candidate]:
+    """The vector-Jacobian products of a softmax, and of a normalisation, of what is at hand.
+
+    s * (g - sum(g * s)) where s sums to one along an axis; (g - mean(g) - x * mean(g * x)), to be divided by the
+    spread, where x has the mean zero and the variance one (Ba, Kiros and Hinton, Layer normalization, 2016).
+    """
+    for slot in place.floats:
+        around = place.around.of_shape(slot.shape)
+        for one in around if slot.shape else ():
+            for axis in range(len(slot.shape)):
+                value = np.asarray(one.value)
+                if np.all(value > 0) and np.allclose(value.sum(axis=axis), 1):
+                    for other in around:
+                        if other.node is not one.node:
+                            yield Candidate.of(slot.node, _through_softmax(one.node, other.node, axis))
+                elif value.shape[axis] > 2 and _is_normalised(value, axis):
+                    for other in around:
+                        if other.node is not one.node:
+                            yield Candidate.of(slot.node, _through_norm(one.node, other.node, axis))
+
+
+def _is_normalised(value: Array, axis: int) -> bool:
+    centred = np.allclose(value.mean(axis=axis), 0, atol=1e-9)
+    return bool(centred and np.allclose((value**2).mean(axis=axis), 1, rtol=1e-2))
+
+
+def _through_softmax(s: ast.expr, g: ast.expr, axis: int) -> ast.expr:
+    total = _along(binary(g, ast.Mult(), s), "sum", axis)
+    return binary(s, ast.Mult(), binary(g, ast.Sub(), total))
+
+
+def _through_norm(x: ast.expr, g: ast.expr, axis: int) -> ast.expr:
+    rest = binary(g, ast.Sub(), _along(g, "mean", axis))
+    return binary(rest, ast.Sub(), binary(x, ast.Mult(), _along(binary(g, ast.Mult(), x), "mean", axis)))
+
+
+def _along(node: ast.expr, function: str, axis: int) -> ast.expr:
+    keywords = [ast.keyword("axis", ast.Constant(axis)), ast.keyword("keepdims", ast.Constant(True))]
+    return ast.Call(ast.Attribute(node, function, ast.Load()), [], keywords)
 
 
 def masks(place: Workplace) -> Iterator[Candidate]:
@@ -79,9 +139,11 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
             case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
                 for scale in (right, left) if isinstance(op, ast.Mult) else (right,):
                     if id(scale) in numbers:
-                        yield from (
-                            Candidate.of(scale, one.node) for one in place.around.fitting(slot.shape) if one.plain
-                        )
+                        fitting = [one for one in place.around.fitting(slot.shape) if one.plain]
+                        for one in (*place.around.counts_fitting(slot.shape), *fitting):
+                            yield Candidate.of(scale, one.node)
 
 
-SECOND: tuple[Family, ...] = (masks, other_scales, factors, terms, other_expressions, helped, formed_others)
+SECOND: tuple[Family, ...] = (
+    masks, other_scales, jacobians, other_operands, factors, terms, other_expressions, helped, formed_others,
+)  # fmt: skip

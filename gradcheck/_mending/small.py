@@ -6,6 +6,8 @@ import ast
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
+
 from gradcheck._mending.details import (
     Family,
     formed,
@@ -33,17 +35,32 @@ def other_reads(place: Workplace) -> Iterator[Candidate]:
 
 
 def unread(place: Workplace) -> Iterator[Candidate]:
-    """What the function gives a name and never reads."""
+    """What the function gives a name and never reads, for another name."""
+    left = _never_read(place)
+    for slot in place.slots:
+        if isinstance(slot.node, ast.Name):
+            for one in left:
+                yield Candidate.of(slot.node, name(one))
+
+
+def unread_terms(place: Workplace) -> Iterator[Candidate]:
+    """What the function gives a name and never reads, as a term more."""
+    values = {one: place.hole.first.local[one] for one in _never_read(place)}
+    left = [one for one, value in values.items() if isinstance(value, (np.ndarray, np.floating))]
+    for slot in place.outermost(ast.Add, ast.Sub) if left else ():
+        for one in left:
+            if np.shape(values[one]) == slot.shape:
+                yield Candidate.of(slot.node, binary(slot.node, ast.Add(), name(one)))
+
+
+def _never_read(place: Workplace) -> list[str]:
+    """Names that the function binds and never reads."""
     function = place.code.function(place.hole.root)
     names = [node for node in ast.walk(function) if isinstance(node, ast.Name)] if function is not None else []
     written = {id(node) for node in names if _is_written(place, node)}
     loaded = {node.id for node in names if id(node) not in written}
-    stored = {node.id: None for node in names if id(node) in written}
-    for slot in place.slots:
-        if isinstance(slot.node, ast.Name):
-            for one in stored:
-                if one not in loaded and one in place.hole.first.local:
-                    yield Candidate.of(slot.node, name(one))
+    stored = dict.fromkeys(node.id for node in names if id(node) in written)
+    return [one for one in stored if one not in loaded and one in place.hole.first.local]
 
 
 def _is_written(place: Workplace, node: ast.Name) -> bool:
@@ -169,5 +186,5 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, dropped, operators, exchanged, turned, formed, ones, indices, rotated, numbers, reductions, letters,
-    scaled, callees,
+    scaled, callees, unread_terms,
 )  # fmt: skip

@@ -28,7 +28,10 @@ class Code:
         self.tree = ast.parse(text)
         self.lines = [line.encode() for line in split_lines(text)]
         self.parents: dict[int, ast.AST] = {}
+        self._statements: dict[tuple[int, str], list[ast.stmt]] = {}
         for node in ast.walk(self.tree):
+            if isinstance(node, ast.stmt):
+                self._statements.setdefault((node.lineno, type(node).__name__), []).append(node)
             for child in ast.iter_child_nodes(node):
                 if not isinstance(child, (ast.operator, ast.unaryop, ast.cmpop, ast.expr_context, ast.boolop)):
                     self.parents[id(child)] = node
@@ -49,11 +52,7 @@ class Code:
 
     def statement(self, line: int, kind: str, column: int | None = None) -> ast.stmt | None:
         """The statement of this kind at this line, if several stand there that around the column."""
-        found = [
-            node
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.stmt) and node.lineno == line and type(node).__name__ == kind
-        ]
+        found = self._statements.get((line, kind), [])
         if column is not None and len(found) > 1:
             found = [node for node in found if node.col_offset <= column < (node.end_col_offset or 0)] or found
         return found[0] if found else None

@@ -16,6 +16,9 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, as_complex
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.blame import Role
+from gradcheck._localising.suspects import Need
+from gradcheck._repair.each_gradient import hands_on
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.next_fault import (
@@ -37,7 +40,7 @@ from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Source
 
 #: the part of the time that the search has here; the rest is for verifying, and for the trace
-SHARE_OF_TIME = 0.6
+SHARE_OF_TIME = 0.75
 #: faults that are mended one after the other
 MOST_ROUNDS = 16
 #: directions along which the tape has to agree with the measured slope
@@ -87,9 +90,9 @@ def find_by_tape(
 
 
 def _as_far_as_it_went(found: Found) -> Found:
-    """What is told of a search whose time was up: a statement is accused only if it is the only one to suspect."""
+    """What is told of a search whose time was up: a statement is accused only if it is the only one, or it is clear."""
     found.is_cut = True
-    if not found.faults and found.last is not None and len(found.last.alone) == 1:
+    if not found.faults and found.last is not None and (len(found.last.alone) == 1 or _is_clear(found)):
         found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
     return found
 
@@ -138,8 +141,9 @@ class _Search:
                 self._spare_callers(points, found)
                 return bool(found.faults)
             while stage < len(stages) and not stages[stage](points, found):
-                stage += 1
+                stage = len(stages) if _is_clear(found) else stage + 1
             if stage == len(stages):
+                self._tell_unmended(points, found)
                 return bool(found.faults)
             stages = [one for one in stages if one != self._one_step or one != stages[stage]]
             stage = 0
@@ -161,21 +165,24 @@ class _Search:
 
     def _one_step(self, _: Sequence[Point], found: Found) -> bool:
         """What can be mended where there is one time step: there what is wrong in one place spoils little else."""
-        points, before = self.one_step(), len(found.faults)
+        points, before, last = self.one_step(), len(found.faults), found.last
         with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
             while points is not None and len(found.faults) < before + MOST_ROUNDS:
                 stages = (_clip_or_next, fault_in_part, faults_of_several)
                 if not any(self._adds_of(one, points, found, is_short=True) for one in stages):
                     break
+        if len(found.faults) == before:
+            found.last = last  # with all steps more is known of who could be at fault
         return len(found.faults) > before
 
     def _several(self, points: Sequence[Point], found: Found) -> bool:
-        """Faults of which each makes some gradients right; where there is none, those that are told without a mend."""
-        if self._adds_of(faults_of_several, points, found):
-            return True
+        """Faults of which each makes some gradients right."""
+        return self._adds_of(faults_of_several, points, found)
+
+    def _tell_unmended(self, points: Sequence[Point], found: Found) -> None:
+        """Faults without a mend."""
         with self._taped(points[0], found) as run:
             found.add_unmended(unmended_faults(found, run, wrong_gradients(run), points[1:]))
-        return False
 
     def _spare_callers(self, points: Sequence[Point], found: Found) -> None:
         """Where all gradients are right: what is written into what is the caller's."""
@@ -207,6 +214,15 @@ class _Search:
         before = {file: list(edits) for file, edits in found.edits.items()}
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
         return any(added)
+
+
+def _is_clear(found: Found) -> bool:
+    """Whether one statement could be to blame for all, spoils what it reads, and should give known derivatives.
+
+    That is no chance: looking for several faults is in vain then.
+    """
+    alone = [] if found.last is None else found.last.alone
+    return bool(alone) and alone[0].role is Role.SPOILS and alone[0].need is Need.KNOWN and not hands_on(alone[0])
 
 
 def _clip_or_next(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:

@@ -55,7 +55,14 @@ def mends_of_several(run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], a
 
 def hands_on(suspect: Suspect) -> bool:
     """Whether its values are handed on as they are."""
-    return not suspect.elsewhere and all(node.op in MOVES for node in suspect.nodes)
+    return not suspect.elsewhere and not any(_is_calculated(node, suspect) for node in suspect.nodes)
+
+
+def _is_calculated(node: Node, suspect: Suspect) -> bool:
+    """Whether a value, or what it is a part or a view of, was calculated by the statement."""
+    while node.op in MOVES and node.inputs:
+        node = node.inputs[0]
+    return node.op not in MOVES and node.place is not None and node.place.statement is suspect.statement
 
 
 def without_forward(run: TapedRun, found: Localisation) -> Localisation:
