@@ -295,7 +295,18 @@ def _from_parent(geometry: Geometry, around: Geometry) -> Pull:
     low, high = around.span
     inner = Geometry(geometry.offset - low, geometry.shape, geometry.strides)
     outer = Geometry(around.offset - low, around.shape, around.strides)
-    return lambda g: outer.view(inner.scattered(g, high - low))
+    if outer.is_injective:
+        return lambda g: outer.view(inner.scattered(g, high - low))
+    # of entries that were broadcast, and share a position, the first stands for all
+    positions, first = np.unique(outer.positions().ravel(), return_index=True)
+    size = int(np.prod(outer.shape, dtype=int))
+
+    def pulled(g: Array) -> Array:
+        result = np.zeros((len(g), size))
+        result[:, first] = inner.scattered(g, high - low)[:, positions]
+        return result
+
+    return pulled
 
 
 def positions_in(buffer: Buffer, x: Array, index: Any) -> Array | None:

@@ -236,3 +236,22 @@ def test_scopes_are_copies(net):
         assert "memory" in glob
         assert not any(name.startswith("_gradcheck") for name in local)
     assert len(run.scopes(place, [1])) == 1
+
+
+def test_parts_of_what_was_broadcast_count_once():
+    """A mean handed back to all time steps by np.broadcast_to would count as often as there are steps, for each."""
+    w = np.array([0.3, -0.7, 1.1])
+
+    def grads():
+        left, right = np.split(np.broadcast_to(np.cos(w) / 2, (4, 3)), [2], axis=1)
+        total = np.zeros(3)
+        for t in range(4):
+            total[:2] += left[t] * (t + 1)
+            total[2:] += right[t] * (t + 1)
+        return {"w": total / 5}
+
+    target = gradcheck.Target({"w": w}, lambda: float(np.sum(np.sin(w))), grads)
+    run = tape_target(target, target.values())
+    found = run.sensitivities({"w": np.eye(3)})
+    (half,) = (node for node in run.nodes[run.boundary :] if node.op == "divide" and node.place.text == "np.cos(w) / 2")
+    np.testing.assert_allclose(found[half.index], 2 * np.eye(3))
