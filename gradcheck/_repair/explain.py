@@ -108,18 +108,12 @@ def explain(question: Question) -> Explanation:
     clock = current_clock()
     with nan_filled_np_empty():
         taped, traced = Explanation(cut="lines"), Explanation(cut="lines")
-        if question.common is not None:  # where only the factor and single lines are wrong, the trace is through sooner
-            with limited(clock):
-                traced = _explain_by_trace(question)
-            if traced.whole or clock.is_up:
-                return traced
         with limited(clock):
             taped = _explain_by_tape(question)
         if taped.whole or clock.is_up or (question.is_impure and not question.expected_wrong):
             return taped
-        if question.common is None:
-            with limited(clock):
-                traced = _explain_by_trace(question)
+        with limited(clock):
+            traced = _explain_by_trace(question)
         return _with_certificate(taped, traced)
 
 
