@@ -101,7 +101,7 @@ def multiples(run: TapedRun) -> list[Multiple]:
     for index, value in derivatives.items():
         known.add(_scaled(value), index)
     found: dict[int, tuple[Statement, dict[int, set[float]]]] = {}
-    for node in run.nodes:
+    for node in _given_away(run):
         if run.is_forward(node) or standings.carries[node.index] or node.value is None or node.size < 2:
             continue
         value, giver = np.asarray(node.value, np.float64), _giver(node)
@@ -120,6 +120,17 @@ def multiples(run: TapedRun) -> list[Multiple]:
         for statement, executions, factors in told
         if max(factors) - min(factors) <= EQUAL * max(factors) and abs(factors[0] - 1) > EQUAL
     ]
+
+
+def _given_away(run: TapedRun) -> list[Node]:
+    """What one statement has calculated and another reads."""
+    read: set[int] = set()
+    for node in run.nodes:
+        own = None if node.place is None else node.place.statement
+        for source in node.inputs:
+            if source.place is not None and source.place.statement is not own:
+                read.add(source.index)
+    return [node for node in run.nodes if node.index in read]
 
 
 def _scaled(value: Array) -> Array:

@@ -7,6 +7,8 @@ code at other sizes or seeds. What leaves: `Mend`s, the nearest to what stands t
 
     mends(run, statement, again)        # a list of Mend; each was run, at the run's point and at each of `again`
     removals(run, statement, again)     # those alone that take something out
+    MendSearch(...).small(), .large()   # the two halves of `mends`: what is soon tried, and all else
+    derivatives.EditsToDerivatives      # edits after which the statement gives a derivative, whatever else is wrong
     mend.edits, mend.file               # what is replaced, by line and byte in the line
     mend.gradients, mend.remaining      # those that it makes equal to the truth; those that are wrong still
     mend.evidence                       # how it was found and tried, in words
@@ -29,7 +31,8 @@ the values that a hole needs are unique, with many they are not.
 Read `mending.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
 `building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small.py`, `larger.py`, `library.py`, `products.py`,
-`formula.py`, `structure.py`, `carried.py`, `trials.py`, `mend.py`, `mending.py`.
+`formula.py`, `structure.py`, `carried.py`, `trials.py`, `distance.py`, `mend.py`, `mending.py`; `derivatives.py` stands
+beside `mending.py`.
 """
 
 from gradcheck._mending.mend import Mend

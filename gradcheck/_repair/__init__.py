@@ -9,11 +9,12 @@ an edit that changes the loss is discarded. An edit is offered only if a whole c
 it claims. Of several equivalent edits the shortest is shown first.
 
 The tape comes first. `by_tape.py` looks for one fault after the other, each in the code with the edits so far, at the
-points of `points.py`. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone, then what
-stands beside those (`around_suspects.py`), then each wrong gradient by itself (`each_gradient.py`). A clip of the
-finished gradients is taken out before that (`final_clips.py`), and helpers that are right are no suspects
-(`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit of edited code as one of
-the file as it is. `tape_findings.py` makes the records.
+points of `points.py`, in stages. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone,
+then what stands beside those (`around_suspects.py`). Where none could be alone, `wrong_values.py` goes by what
+statements give: what reads right derivatives and gives none is edited until it gives one. Then comes one time step,
+then each wrong gradient by itself (`each_gradient.py`). A clip of the finished gradients is taken out before that
+(`final_clips.py`), and helpers that are right are no suspects (`right_helpers.py`). `found.py` holds what is found so
+far; `edits_in_turn.py` tells an edit of edited code as one of the file as it is. `tape_findings.py` makes the records.
 
 Where the tape does not mend all, the trace goes on. Its edits come from three sources: the syntax of the statement
 (`edits.py`), what the statement could name instead (`substitutes.py`), and expressions found by the value that they

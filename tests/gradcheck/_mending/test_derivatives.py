@@ -1,0 +1,60 @@
+"""Edits after which a statement gives a derivative, told from its own values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import spoiling
+from gradcheck._mending.derivatives import EditsToDerivatives, Look
+from gradcheck._tape import TapedRun
+from gradcheck._usercode.source import Edit
+from tests.gradcheck._repair.lists import LISTS
+from tests.gradcheck._repair.spoiled import cell, taped
+
+
+def look(run: TapedRun, line: int | None = None) -> Look:
+    """The first statement that spoils, or that at a line."""
+    one = next(one for one in spoiling(run) if line in (None, one.statement.line))
+    known = run.once(Ground).standings.full
+
+    def lookup(value):
+        return [k for k in known.find_all(value) if k not in one.sources] if np.any(value) else []
+
+    return Look(run, one.statement, one.executions, one.idle, lookup, run.nodes[: run.boundary])
+
+
+def texts(found: list[tuple[Edit, ...]]) -> list[str]:
+    """What is written."""
+    return [edits[0].text for edits in found]
+
+
+def test_the_step_that_is_meant_is_found(tmp_path: Path) -> None:
+    """Two faults on one way would go without edits, since no gradient is right with one of them."""
+    bugs = [("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), ("do = o * (1 - o) * do", "do = o * do")]
+    run, others = taped(cell(tmp_path, *bugs, source=LISTS))
+    search = EditsToDerivatives(look(run))
+    with others[0].taped() as other:
+        search.keep(look(other, spoiling(run)[0].statement.line))
+    assert any("t + 1" in text for text in texts(search.nearest))
+
+
+def test_what_holds_at_one_size_only_is_not_kept(tmp_path: Path) -> None:
+    """A number that happens to be the right step would be offered for the step."""
+    run, others = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))
+    search = EditsToDerivatives(look(run))
+    with others[0].taped() as other:
+        search.keep(look(other))
+    assert search.nearest
+    assert not any(text.isdigit() for text in texts(search.nearest))
+
+
+def test_a_slope_is_written_out(tmp_path: Path) -> None:
+    """A derivative of an activation would only be found where it stands elsewhere already."""
+    run, others = taped(cell(tmp_path, ("di = i * (1 - i) * di", "di = sigmoid(i) * di"), source=LISTS))
+    search = EditsToDerivatives(look(run))
+    with others[0].taped() as other:
+        search.keep(look(other))
+    assert any("1 - i" in text for text in texts(search.nearest))
