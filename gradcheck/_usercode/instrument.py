@@ -168,6 +168,8 @@ def with_tap(code: CodeType, tap: Tap) -> CodeType:
 
 
 def _functions_of(codes: dict[CodeType, CodeType]) -> list[FunctionType]:
+    if not codes:
+        return []  # of none it would look through all objects that there are
     known = {id(code) for code in codes}
     return [one for one in gc.get_referrers(*codes) if isinstance(one, FunctionType) and id(one.__code__) in known]
 
