@@ -73,9 +73,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help="seeds of each kind (default: 1)")
     parser.add_argument("--sizes", type=int, help="sizes of each kind: the defaults, one more of each (default: 1)")
     parser.add_argument("--kinds", type=int, help="every so many-th kind and cell (default: 1, all of them)", default=1)
-    parser.add_argument("--trials", type=int, help="wrong entries (default: 20), tenfold for the promise")
+    parser.add_argument("--trials", type=int, help="wrong entries (default: 20)")
+    parser.add_argument("--promises", type=int, help="targets whose sensitivity is put to the test (default: 200)")
     parser.add_argument("--correct", type=int, help="right targets (default: 500)")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first right target (default: 0)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first target (default: 0)")
     parser.add_argument("--checkers", nargs="+", help="these alone, by the names in the tables")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="write every figure to this file, beside those of other parts")
@@ -83,7 +84,7 @@ def _options() -> argparse.Namespace:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}: expected some of {', '.join(PARTS)}")
     options.parts = options.parts or list(PARTS)
-    usual = {"seeds": (1, 10), "sizes": (1, 2), "trials": (20, 200), "correct": (500, 20_000)}
+    usual = {"seeds": (1, 10), "sizes": (1, 2), "trials": (20, 200), "promises": (200, 2000), "correct": (500, 20_000)}
     for name, (quick, full) in usual.items():
         if getattr(options, name) is None:
             setattr(options, name, full if options.full else quick)
@@ -176,7 +177,8 @@ def entries(pool: Any, options: argparse.Namespace, names: tuple[str, ...]) -> d
 def promise(pool: Any, options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     """Errors of 1 to 2 times the printed sensitivity seen, by default and in full."""
     modes = [full for full, name in enumerate(OURS) if name in names]
-    jobs = [(seed, bool(full)) for full in modes for seed in range(10 * options.trials // (1 + full))]
+    first, seeds = options.first, options.promises
+    jobs = [(seed, bool(full)) for full in modes for seed in range(first, first + seeds // (1 + full))]
     done, counted = _run(pool, trials.of_promise, jobs), {}
     print("\npromise: errors of 1 to 2 times the printed sensitivity, in right blocks of the corpus")
     for full in modes:

@@ -23,8 +23,8 @@ def run(path: Path, *arguments: str) -> tuple[str, dict]:
 
 def test_the_smallest_form(tmp_path):
     """The benchmark would no longer run, or print figures of a checker that passes what is wrong."""
-    smallest = ("--kinds", "17", "--trials", "2", "--correct", "12", "--checkers", "gradcheck")
-    printed, found = run(tmp_path / "found.json", *smallest)
+    smallest = ("--kinds", "17", "--trials", "2", "--promises", "5", "--first", "2", "--correct", "12")
+    printed, found = run(tmp_path / "found.json", *smallest, "--checkers", "gradcheck")
     ours = found["kinds"]["by"]["gradcheck"]
     assert ours["wrong gradients"]["times"] == ours["wrong gradients"]["of"] > 0
     assert ours["cells accused"]["times"] == 0
@@ -32,6 +32,7 @@ def test_the_smallest_form(tmp_path):
         assert of_way["1e-02"]["seen"]["times"] == of_way["1e-02"]["seen"]["of"] > 0
         assert all(size["promised"]["times"] == size["promised"]["of"] for size in of_way.values())
     assert found["promise"]["missed"] == []
+    assert sum(one["of"] for way, one in found["promise"].items() if way != "missed") > 20
     assert found["correct"]["gradcheck, smooth float64"]["accused"]["times"] == 0
     evaluations = [each[0] for each in found["cost"]["gradcheck, complex step"].values()]
     assert max(evaluations) < 2 * min(evaluations)
