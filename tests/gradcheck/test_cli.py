@@ -175,7 +175,7 @@ def test_command_and_module_are_the_same() -> None:
     """`gradcheck` or `python -m gradcheck` would not start, or not hand on the exit status."""
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="gradcheck")
     assert script.load() is cli.main
-    process = run("check", "wrong.py")
+    process = run("check", "wrong.py", "--no-explain")
     out, _ = process.communicate()
     assert process.returncode == 1
     assert out.startswith("✗ wrong: wrong")
@@ -569,6 +569,7 @@ def test_reader_that_has_gone(arguments: list[str]) -> None:
 # -- the verdict first -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.lines
 def test_the_verdict_is_printed_before_lines_are_looked_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,6 +586,7 @@ def test_the_verdict_is_printed_before_lines_are_looked_for(
     assert "evaluations of the loss" in rest
 
 
+@pytest.mark.lines
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]
@@ -606,6 +608,7 @@ def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(
         assert "not finished, interrupted" in out
 
 
+@pytest.mark.lines
 def test_budget_and_no_explain_reach_the_check(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

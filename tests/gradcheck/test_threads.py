@@ -14,6 +14,8 @@ import pytest
 import gradcheck
 from gradcheck import Target
 
+pytestmark = pytest.mark.lines
+
 
 def tanh_layer(seed: int) -> Target:
     """A layer whose backward has a wrong sign; all of them run the same functions."""

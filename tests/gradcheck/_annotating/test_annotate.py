@@ -14,6 +14,8 @@ from gradcheck._common.files import load
 from gradcheck._tracing.annotated_source import COLUMN
 from gradcheck.cli import main
 
+pytestmark = pytest.mark.lines
+
 SOURCE = """\
 import numpy as np
 

@@ -9,6 +9,8 @@ import pytest
 import gradcheck
 from gradcheck._common.files import load
 
+pytestmark = pytest.mark.lines
+
 NETWORK = """
 import numpy as np
 import gradcheck

@@ -23,6 +23,8 @@ from gradcheck.report.records import Finding, Trial
 from tests.gradcheck import networks
 from tests.gradcheck.networks import Lstm, Rnn, factory
 
+pytestmark = pytest.mark.lines
+
 
 def array(shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Any:
     """Normal numbers."""

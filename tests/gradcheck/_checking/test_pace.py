@@ -18,6 +18,8 @@ from gradcheck._common import clock
 from gradcheck._repair import explain, next_fault
 from tests.gradcheck._checking.small_nets import network, squares
 
+pytestmark = pytest.mark.lines
+
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> list[float]:

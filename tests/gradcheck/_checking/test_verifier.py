@@ -10,6 +10,8 @@ import pytest
 import gradcheck
 from gradcheck._checking.verifier import Behaviour, Claim, Outcome, Verifier, at_other_parameters, behaviour, objections
 
+pytestmark = pytest.mark.lines
+
 BEFORE = Outcome({"W": "wrong", "b": "right", "x": "vacuous"}, {"T=1": {"W": "wrong", "b": "right"}}, {"purity": True})
 CLAIM = Claim(frozenset({"W"}))
 MENDED = Outcome({"W": "right", "b": "right", "x": "vacuous"}, {"T=1": {"W": "right", "b": "right"}}, {"purity": True})

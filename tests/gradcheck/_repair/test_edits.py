@@ -14,6 +14,8 @@ from gradcheck._usercode.scope import Scope
 from gradcheck._usercode.source import Edit, apply_edits
 from gradcheck.cli import main
 
+pytestmark = pytest.mark.lines
+
 CELL = '''\
 """A dense layer."""
 

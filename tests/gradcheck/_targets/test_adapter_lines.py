@@ -9,6 +9,8 @@ import pytest
 import gradcheck
 from tests.gradcheck._targets.found_targets import FILE, of_call, of_lists, of_object, of_optimizer, of_update, spoiled
 
+pytestmark = pytest.mark.lines
+
 
 @pytest.mark.parametrize(
     ("make", "right", "wrong", "times"),

@@ -16,6 +16,8 @@ from gradcheck._common.files import load
 from gradcheck._tracing.faults import faults
 from gradcheck._tracing.trace import Trace
 
+pytestmark = pytest.mark.lines
+
 CLOSURES = """
 import numpy as np
 import gradcheck

@@ -15,6 +15,8 @@ from gradcheck.report.evidence import Fix
 from gradcheck.report.records import Finding
 from gradcheck.report.report import Report
 
+pytestmark = pytest.mark.lines
+
 CELL = """\
 # coding: {cookie}
 import numpy as np
