@@ -16,6 +16,8 @@ from tests.gallery.kinds import CORRECT, KINDS, outcome
 from tests.gallery.plant import plant
 
 IDS = [f"{kind.cell}: {kind.name}" for kind in KINDS]
+#: one kind of each cell, which is checked at all sizes
+FIRST = {kind.cell: number for number, kind in reversed(list(enumerate(KINDS)))}
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +35,11 @@ def checked(number):
 @pytest.mark.parametrize("number", range(len(KINDS)), ids=IDS)
 def test_a_planted_bug_is_caught(number):
     """A bug of this kind in a user's backward would pass."""
-    report = checked(number)
-    assert outcome(report) in KINDS[number].verdicts, str(report)
+    kind = KINDS[number]
+    report = gradcheck.check(kind.target.with_sizes(**kind.target.sizes))  # which mostly settles it
+    if outcome(report) not in kind.verdicts or FIRST[kind.cell] == number:
+        report = checked(number)
+    assert outcome(report) in kind.verdicts, str(report)
 
 
 @pytest.mark.parametrize("seed", [1])
