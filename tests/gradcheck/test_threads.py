@@ -52,10 +52,10 @@ def process_state() -> tuple[Any, ...]:
 
 def test_checks_in_threads_say_what_they_say_alone() -> None:
     """One would see what another has edited, and call a wrong gradient right."""
-    alone, before, code = [said(seed) for seed in range(4)], process_state(), layer_grads.__code__
-    assert [(one["verdict"], len(one["findings"]), len(one["patch"])) for one in alone] == [("wrong", 1, 1)] * 4
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(said, range(4))) == alone
+    alone, before, code = [said(seed) for seed in range(3)], process_state(), layer_grads.__code__
+    assert [(one["verdict"], len(one["findings"]), len(one["patch"])) for one in alone] == [("wrong", 1, 1)] * 3
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(said, range(3))) == alone
     assert process_state() == before
     assert layer_grads.__code__ is code
 
