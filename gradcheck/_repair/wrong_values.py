@@ -63,7 +63,7 @@ def mend_by_values(
     finally:  # also where the time is up
         search.settle(set(found.still_wrong))
         found.faults, found.edits = search.found.faults, search.found.edits
-    return any(one.edits for one in search.added)
+    return search.mends_any
 
 
 class _Search:
@@ -73,7 +73,7 @@ class _Search:
         self.found, self.taped, self.others = found, taped, others
         self.wrong = set(found.still_wrong)
         self.added: list[Mended] = []
-        self.is_through = False
+        self.is_through = self.mends_any = False
 
     def run(self) -> None:
         """Add faults round by round, until there are no more."""
@@ -92,7 +92,7 @@ class _Search:
         for one in self.added:
             mended = tuple(name for name in one.gradients if name in right)
             if mended:
-                one.gradients = mended
+                one.gradients, self.mends_any = mended, True
             else:
                 self.found.take_back(one, is_told=not self.is_through)
 

@@ -99,7 +99,7 @@ def test_what_is_right_so_far_is_tried_at_all_sizes(time: list[float]) -> None:
     assert len(report.trials) == 5
 
 
-@pytest.mark.parametrize("stage", ["mends", "localise"])
+@pytest.mark.parametrize("stage", ["MendSearch", "localise"])
 def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was known would be lost; or the search would go on; or something of the user's would stay changed."""
 
