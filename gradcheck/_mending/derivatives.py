@@ -105,7 +105,10 @@ class EditsToDerivatives:
     def nearest(self) -> list[tuple[Edit, ...]]:
         """The nearest of the edits to each derivative, the nearest first."""
         result: list[ToDerivative] = []
-        for one in sorted(self._found, key=lambda one: one.distance):
+        # of equal ones that which writes least anew: it shows best what was mistaken
+        for one in sorted(
+            self._found, key=lambda one: (round(one.distance), sum(len(each.text) for each in one.edits))
+        ):
             if not any(one.what & other.what for other in result):
                 result.append(one)
         return [one.edits for one in result]
@@ -141,6 +144,11 @@ class _Values:
         nodes = self.look.run.nodes
         of_each = [frozenset(_what(nodes[one]) for one in self.look.lookup(value)) for value in told]
         return frozenset.intersection(*of_each) if of_each else frozenset()
+
+
+def _nearness(one: ToDerivative) -> tuple[int, int]:
+    """Of equally near edits, that which writes least anew shows best what was mistaken."""
+    return round(one.distance), sum(len(edit.text) for edit in one.edits)
 
 
 def _search(look: Look) -> Iterator[ToDerivative]:

@@ -30,7 +30,7 @@ from gradcheck._repair.next_fault import (
     write_into_callers,
 )
 from gradcheck._repair.points import Point, points_of, points_of_one_step
-from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
+from gradcheck._repair.wrong_values import Taped, mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
 from gradcheck._targets.factory import TargetFactory
@@ -60,6 +60,7 @@ def find_by_tape(
     *,
     undecided: Collection[str] = (),
     is_impure: bool = False,
+    is_brief: bool = False,
 ) -> Found | None:
     """What the tape tells at the first point at which it can be believed and something is wrong; None if at none.
 
@@ -73,10 +74,11 @@ def find_by_tape(
         common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
         undecided: Gradients that could not be judged, as at a kink: whatever the tape says of them need not be true.
         is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
+        is_brief: Whether to look only for faults that could each be to blame alone.
     """
     outer = current_clock()
     clock = Clock(SHARE_OF_TIME * outer.left, outer)
-    search = _Search(subject, expected, undecided, is_impure=is_impure)
+    search = _Search(subject, expected, undecided, is_impure=is_impure, is_brief=is_brief)
     if isinstance(subject, TargetFactory):
         search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
     for points in points_of(subject, seed, failing, common):
@@ -105,8 +107,15 @@ class _Search:
     """Looks for the faults of one subject, each in the code with the edits so far."""
 
     def __init__(
-        self, subject: Target | TargetFactory, expected: set[str], undecided: Collection[str], *, is_impure: bool
+        self,
+        subject: Target | TargetFactory,
+        expected: set[str],
+        undecided: Collection[str],
+        *,
+        is_impure: bool,
+        is_brief: bool,
     ) -> None:
+        self.is_brief = is_brief
         self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
         #: points with one time step, if there are such
@@ -120,7 +129,7 @@ class _Search:
             return False
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
-        stages = [self._alone, self._values, self._in_part, self._one_step, self._several]
+        stages = [self._alone, *([] if self.is_brief else [self._values, self._in_part, self._one_step, self._several])]
         stage = 0
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
@@ -157,7 +166,12 @@ class _Search:
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
-        return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:])
+
+        def at_one_step() -> Taped | None:
+            short = self.one_step()
+            return None if short is None else lambda trial: self._taped(short[0], trial)
+
+        return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:], at_one_step)
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""
@@ -219,9 +233,9 @@ class _Search:
 def _is_clear(found: Found) -> bool:
     """Whether one statement could be to blame for all, spoils what it reads, and should give known derivatives.
 
-    That is no chance: looking for several faults is in vain then.
+    That is no chance: looking for several faults is in vain then. A factor in common is anybody's.
     """
-    alone = [] if found.last is None else found.last.alone
+    alone = [] if found.last is None or found.is_common else found.last.alone
     return bool(alone) and alone[0].role is Role.SPOILS and alone[0].need is Need.KNOWN and not hands_on(alone[0])
 
 

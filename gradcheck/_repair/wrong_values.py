@@ -45,10 +45,12 @@ MOST_EDITS = 6
 MOST_NEAR = 60
 #: minus the number of wrong gradients, and that of values that are derivatives
 Progress = tuple[int, int]
+#: puts edits in place, and gives a run with them
+Taped = Callable[[Found], AbstractContextManager[TapedRun]]
 
 
 def mend_by_values(
-    found: Found, taped: Callable[[Found], AbstractContextManager[TapedRun]], others: Sequence[Point]
+    found: Found, taped: Taped, others: Sequence[Point], at_one_step: Callable[[], Taped | None] = lambda: None
 ) -> bool:
     """Add such faults and their edits to what is found; whether any gradient becomes right.
 
@@ -56,20 +58,21 @@ def mend_by_values(
         found: What is found so far.
         taped: Puts edits in place, and gives a run with them.
         others: Where else edits are tried.
+        at_one_step: The same with one time step, if there is such: what is wrong between steps spoils nothing there.
     """
     search = _Search(found.copy(), taped, others)
+    right: set[str] = set()
     try:
         search.run()
+        right = search.right_at_one_step(found, at_one_step() if search.added else None)
     finally:  # also where the time is up
-        search.settle(set(found.still_wrong))
+        search.settle(right | (set(found.still_wrong) - search.wrong))
         found.faults, found.edits = search.found.faults, search.found.edits
     return search.mends_any
 
 
 class _Search:
-    def __init__(
-        self, found: Found, taped: Callable[[Found], AbstractContextManager[TapedRun]], others: Sequence[Point]
-    ) -> None:
+    def __init__(self, found: Found, taped: Taped, others: Sequence[Point]) -> None:
         self.found, self.taped, self.others = found, taped, others
         self.wrong = set(found.still_wrong)
         self.added: list[Mended] = []
@@ -86,9 +89,22 @@ class _Search:
                 break
         self.is_through = True
 
-    def settle(self, before: set[str]) -> None:
+    def right_at_one_step(self, before: Found, taped: Taped | None) -> set[str]:
+        """The gradients that are right with one time step now, and were not before."""
+        if taped is None:
+            return set()
+        wrong: list[set[str]] = []
+        for found in (before, self.found):
+            try:
+                with taped(found) as run:
+                    true = run.true_gradients
+                    wrong.append({name for name in wrong_gradients(run) if np.any(true[name])})
+            except (TargetError, SyntaxError, RebindError):  # a special case that not all code is made for
+                return set()
+        return wrong[0] - wrong[1]
+
+    def settle(self, right: set[str]) -> None:
         """Take those back after which no gradient is right; where the time was up, their lines are told."""
-        right = before - self.wrong
         for one in self.added:
             mended = tuple(name for name in one.gradients if name in right)
             if mended:
@@ -122,7 +138,7 @@ def _best(
     found: Found,
     fault: Mended,
     before: Mapping[str, list[Edit]],
-    taped: Callable[[Found], AbstractContextManager[TapedRun]],
+    taped: Taped,
     least: Progress | None = None,
 ) -> Mended | None:
     """The fault with that of its edits after which most of what follows is right; of equal ones, the nearest.
@@ -237,11 +253,14 @@ def _reached(run: TapedRun, statement: Statement) -> tuple[str, ...]:
 
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
-    known, taken = run.once(Ground).standings.full, one.sources | _held(run, one.statement)
+    standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
+    adds_up = one.statement.kind == "AugAssign"  # what it adds at a step need not be all
 
     def lookup(value: Array) -> Sequence[int]:
-        found = known.find_all(value) if np.any(value) else []
-        return [] if any(origin(run.nodes[number]).index in taken for number in found) else found
+        found = standings.full.find_all(value) if np.any(value) else []
+        if any(origin(run.nodes[number]).index in taken for number in found):
+            return []
+        return found or (standings.partial.find_all(value) if adds_up and np.any(value) else [])
 
     return Look(run, one.statement, one.executions, one.idle, lookup, list(_near(run, one)))
 
