@@ -60,6 +60,13 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext gradcheck``: the magics ``%%gradcheck`` and ``%gradcheck``."""
+    from gradcheck.magics import register
+
+    register(ipython)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")

@@ -125,11 +125,19 @@ def parse_seed(text: str) -> int:
 def _subject_options() -> argparse.ArgumentParser:
     """What every command takes: files, a seed, sizes."""
     parent = argparse.ArgumentParser(add_help=False)
-    parent.add_argument("files", nargs="+", metavar="FILE[::NAME]", help="a Python file, or one target of it")
+    parent.add_argument(
+        "files", nargs="+", metavar="FILE[::NAME]", help="a Python file or a notebook, or one target of it"
+    )
     parent.add_argument(
         "--seed", type=parse_seed, default=0, metavar="N", help="seed of parameters and directions (default: 0)"
     )
-    parent.add_argument(
+    add_sizes(parent)
+    return parent
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """Let sizes be pinned."""
+    parser.add_argument(
         "--size",
         type=_parse_size,
         action="append",
@@ -137,7 +145,6 @@ def _subject_options() -> argparse.ArgumentParser:
         metavar="NAME=N",
         help="pin a size, as in --size T=7; repeatable",
     )
-    return parent
 
 
 def _report_options(subjects: argparse.ArgumentParser) -> argparse.ArgumentParser:

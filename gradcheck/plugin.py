@@ -302,7 +302,7 @@ def _marker_error(marker: pytest.Mark) -> str | None:
 
 def _holds_targets(config: pytest.Config, path: Path) -> bool:
     """Whether the audits are on and the file matches `gradcheck_files`."""
-    if not config.getoption("gradcheck") or path.suffix != ".py":
+    if not config.getoption("gradcheck") or path.suffix not in (".py", ".ipynb"):
         return False
     relative = path.relative_to(config.rootpath) if path.is_relative_to(config.rootpath) else path
     matching = {pattern for pattern in config.getini("gradcheck_files") if _matches(relative, pattern)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._common.cells import cell_of, format_place, shown_file
 from gradcheck._common.printable import printable
 
 #: files whose frames say nothing to a user: ours, and the import system's
@@ -33,12 +34,12 @@ class UserCodeError(TargetError):
         frames = [
             frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THEIRS)
         ]
-        self.place = f"{frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name}" if frames else ""
+        self.place = f"{_place(frames[-1])}, in {frames[-1].name}" if frames else ""
         self.traceback_text = printable(
             "".join(
                 [
                     "Traceback (most recent call last):\n",
-                    *traceback.format_list(frames),
+                    *traceback.format_list([_as_shown(frame) for frame in frames]),
                     *traceback.format_exception_only(error),
                 ]
             )
@@ -60,6 +61,21 @@ def call_user_code(what: str, function: Callable[..., Any], *arguments: Any, **k
         raise
     except (Exception, SystemExit) as error:
         raise UserCodeError(what, error) from error
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    if cell_of(frame.filename) is None:
+        return f"{frame.filename}:{frame.lineno}"
+    return format_place(frame.filename, frame.lineno or 1)
+
+
+def _as_shown(frame: traceback.FrameSummary) -> traceback.FrameSummary:
+    """The frame; that of a cell under the cell's number."""
+    if cell_of(frame.filename) is None:
+        return frame
+    return traceback.FrameSummary(
+        shown_file(frame.filename), frame.lineno, frame.name, lookup_line=False, line=frame.line
+    )
 
 
 def _from_text(message: str, state: dict[str, str]) -> UserCodeError:

@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from gradcheck._common.cells import on_disk
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._common.import_path import add_to_import_path, hidden_modules
+from gradcheck._common.notebooks import load_notebook
 
+#: what can be loaded
+SUFFIXES = (".py", ".ipynb")
 #: what each file that was loaded held then
 _LOADED: dict[str, str] = {}
 
@@ -21,21 +25,24 @@ def load(path: str | Path) -> ModuleType:
     """Import the file, with its folder on the import path, as ``python FILE`` does, but after Python's own modules.
 
     A file of a package (a folder with an ``__init__.py``) is imported as a part of it, so that relative imports work.
+    Of a notebook the code cells are run.
 
     Raises:
-        TargetError: If there is no such Python file; `UserCodeError` if it raises while it is imported.
+        TargetError: If there is no such Python file or notebook; `UserCodeError` if it raises while it is imported.
     """
-    file = Path(path).resolve()
+    file = Path(on_disk(str(path))).resolve()
     if not file.exists():
         raise TargetError(f"{path}: no such file")
-    if file.is_dir() or file.suffix != ".py":
-        raise TargetError(f"{path}: expected a Python file (.py)")
+    if file.is_dir() or file.suffix not in SUFFIXES:
+        raise TargetError(f"{path}: expected a Python file (.py) or a notebook (.ipynb)")
     digest, before = _digest(file), set(sys.modules)
     try:
-        module = _of_package(file) or _alone(file)
+        module = load_notebook(file) if file.suffix == ".ipynb" else _of_package(file) or _alone(file)
         if module.__name__ not in before:
             _LOADED[str(file)] = digest
         return module
+    except TargetError:
+        raise
     except (Exception, SystemExit) as error:
         raise UserCodeError(f"importing {path}{_hint(error, file.parent)}", error) from error
 
@@ -53,8 +60,9 @@ def remember_contents(file: Path) -> None:
 
 def has_changed(file: str) -> bool:
     """Whether a file that was loaded is another one on the disk now, so that its lines are not those that run."""
-    loaded = _LOADED.get(file)
-    return loaded is not None and loaded != _digest(Path(file))
+    path = on_disk(file)
+    loaded = _LOADED.get(path)
+    return loaded is not None and loaded != _digest(Path(path))
 
 
 def _digest(file: Path) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import PurePath
 
 import numpy as np
 
 from gradcheck._common.arrays import Array, Sizes
+from gradcheck._common.cells import cell_of, shown_file
 
 
 def comma_separated(names: list[str]) -> str:
@@ -41,6 +41,5 @@ def format_sizes(sizes: Sizes) -> str:
 
 def shown_path(file: str) -> str:
     """The file's path from here, if it lies here; else the whole path without its root, as patches have it."""
-    path = PurePath(file)
-    here = PurePath(os.getcwd())
-    return str(path.relative_to(here) if path.is_relative_to(here) else path.relative_to(path.anchor))
+    path = PurePath(shown_file(file))
+    return str(path) if cell_of(file) else str(path.relative_to(path.anchor))

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 
 from gradcheck._common.arrays import Sizes, Values
+from gradcheck._common.cells import format_place
 from gradcheck._common.clock import current_clock, limited
 from gradcheck._common.errors import TargetError
-from gradcheck._common.wording import shown_path
 from gradcheck._repair.by_running import Search, rank_statements
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.by_value import repairs_by_value
@@ -140,7 +140,7 @@ def _run_once(question: Question) -> None:
 def _in_words(calls: Sequence[ForeignCall]) -> str:
     """The first of each name, with its place."""
     first = {call.name: call for call in reversed(calls)}.values()
-    return ", ".join(f"{call.name} ({shown_path(call.file)}:{call.line})" for call in reversed(list(first)))
+    return ", ".join(f"{call.name} ({format_place(call.file, call.line)})" for call in reversed(list(first)))
 
 
 def _explain_by_trace(question: Question) -> Explanation:

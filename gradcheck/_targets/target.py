@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.clock import look
+from gradcheck._common.printable import printable
 from gradcheck._targets.clipping import Clip
 from gradcheck._targets.found_code import FoundCode
 from gradcheck._targets.global_generator import kept_global_generator
@@ -23,6 +24,9 @@ from gradcheck._targets.problems import Batched, InPlaceProblem, Params, Problem
 from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem
 from gradcheck._targets.user_state import UserState
 from gradcheck._targets.validation import name_gates
+
+if TYPE_CHECKING:
+    from gradcheck.report.target_html import Held
 
 
 class Target(FoundCode):
@@ -118,6 +122,32 @@ class Target(FoundCode):
         self.built_state: UserState | None = None
         #: what they reached when it was opened; None while it is not
         self._state: UserState | None = None
+
+    def __repr__(self) -> str:
+        """In short: the name, and the parameters with their shapes."""
+        from gradcheck.report.target_html import target_in_short
+
+        return printable(target_in_short(self.name, self._held()))
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from gradcheck.report.target_html import target_to_html
+
+        return target_to_html(self.name, self._held())
+
+    def _held(self) -> list[Held]:
+        """Its arrays; none where the user's code does not give them now, since nobody is to be told of that here."""
+        from gradcheck.report.target_html import Held
+
+        try:
+            both = [(self.problem.arrays(), False), (self.problem.inputs, True)]
+        except Exception:
+            return []
+        return [
+            Held(name, array.shape, str(array.dtype), is_input)
+            for arrays, is_input in both
+            for name, array in arrays.items()
+        ]
 
     # -- what the checker asks for ---------------------------------------------------------------------------------
 

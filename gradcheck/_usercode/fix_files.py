@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradcheck._common.cells import cell_of, shown_file
 from gradcheck._common.errors import TargetError
 from gradcheck._common.writing import write_output
 from gradcheck._usercode.source import Edit, Source
@@ -26,6 +27,8 @@ class FileFixes:
         Raises:
             TargetError: If it cannot be read, or if what is to be edited is no longer what was checked.
         """
+        if cell_of(self.file) is not None:
+            raise TargetError(f"{shown_file(self.file)}: fixes are not written to notebooks; change the cell itself")
         source = Source.read(self.file)
         for line, text in self.checked.items():
             if source.lines[line - 1 : line] != [text]:

@@ -127,7 +127,7 @@ def _is_door(value: Any) -> bool:
 
 def _has_python_source(kind: type) -> bool:
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is None or file.endswith(".py")
+    return file is None or file.endswith((".py", ".ipynb"))
 
 
 def _package_of_builtin(callee: Any) -> str:

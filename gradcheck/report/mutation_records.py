@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from gradcheck._common.cells import format_place
 from gradcheck._common.printable import printable
-from gradcheck._common.wording import shown_path
 
 Outcome: TypeAlias = Literal["killed", "survived", "equivalent", "forward", "untried"]
 
@@ -108,6 +108,23 @@ class MutationReport:
         """The report as JSON."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from gradcheck.report.mutation_html import Survivor, mutations_to_html
+
+        survivors = [
+            Survivor(one.operator, format_place(one.file, one.line), one.how, one.before, one.after)
+            for one in self.survived
+        ]
+        killed, survived = self._counts()
+        counts = {name: (killed[name], survived[name]) for name in sorted({*killed, *survived})}
+        verdict = "wrong" if self.survived else "right" if self.ok else "inconclusive"
+        return mutations_to_html(self.summary, survivors, counts, verdict)
+
+    def __repr__(self) -> str:
+        """In short: how many were killed."""
+        return printable(f"<MutationReport {self.summary}>")
+
     def __str__(self) -> str:
         """The survivors with what would kill them, the summary, and what was killed how."""
         return printable("\n".join(self._lines()))
@@ -115,13 +132,17 @@ class MutationReport:
     def _of(self, outcome: Outcome) -> tuple[Mutation, ...]:
         return tuple(one for one in self.mutations if one.outcome == outcome)
 
+    def _counts(self) -> tuple[Counter[str], Counter[str]]:
+        """How many of each kind were killed, and how many survived."""
+        return Counter(one.operator for one in self.killed), Counter(one.operator for one in self.survived)
+
     def _lines(self) -> Iterator[str]:
         for number, one in enumerate(self.survived, 1):
-            yield f"{number}. survived ({one.operator}), {shown_path(one.file)}:{one.line}: {one.how}"
+            yield f"{number}. survived ({one.operator}), {format_place(one.file, one.line)}: {one.how}"
             yield f"   - {one.before}"
             yield f"   + {one.after}"
         yield self.summary
-        killed, survived = (Counter(one.operator for one in some) for some in (self.killed, self.survived))
+        killed, survived = self._counts()
         width = max((len(name) for name in {*killed, *survived}), default=0)
         for name in sorted({*killed, *survived}):
             left = f", {survived[name]} survived" if survived[name] else ""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import PurePath
-
+from gradcheck._common.cells import format_place
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_apart, format_sizes
+from gradcheck.report.evidence import FindingRecord
 from gradcheck.report.progress_phrases import describe_cuts
-from gradcheck.report.records import Block, Finding, ReportRecord
+from gradcheck.report.records import Block, ReportRecord
+from gradcheck.report.signs import VERDICT_SIGNS as VERDICT_SIGNS
 
-#: a sign that is read without colour
-VERDICT_SIGNS: dict[Verdict, str] = {"right": "✓", "wrong": "✗", "inconclusive": "?", "vacuous": "∅"}
 #: the order in which a reader wants them
 SORT_ORDER: dict[Verdict, int] = {"wrong": 0, "inconclusive": 1, "vacuous": 2, "right": 3}
 
@@ -21,13 +19,11 @@ def worst_first(report: ReportRecord) -> list[Block]:
     return sorted(report.blocks.values(), key=lambda gradient: (SORT_ORDER[gradient.verdict], -(gradient.error or 0.0)))
 
 
-def format_location(finding: Finding) -> str:
-    """``file:line``, the file as it is named from here; empty where no line is known."""
+def format_location(finding: FindingRecord) -> str:
+    """``file:line``, the file as it is named from here, or ``cell [1], line 2``; empty where no line is known."""
     if finding.file is None or finding.line is None:
         return ""
-    here = PurePath(os.getcwd())
-    file = PurePath(finding.file)
-    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{finding.line}"
+    return format_place(finding.file, finding.line)
 
 
 def headline(report: ReportRecord) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from gradcheck._common.cells import format_place
+from gradcheck._common.printable import printable
 from gradcheck._common.verdict import Verdict
 from gradcheck.report.evidence import Evidence, FindingRecord
 from gradcheck.report.finding_phrases import describe
@@ -78,6 +80,18 @@ class Finding(FindingRecord):
     def message(self) -> str:
         """What is wrong, why, and what shows it: one sentence that begins with the headline."""
         return "".join(describe(self))
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from gradcheck.report.finding_html import finding_to_html
+        from gradcheck.report.stylesheet import scoped
+
+        return scoped(finding_to_html(self))
+
+    def __repr__(self) -> str:
+        """In short: the code, the place, the headline."""
+        at = f" at {format_place(self.file, self.line)}" if self.file is not None and self.line is not None else ""
+        return printable(f"<Finding {self.code}{at}: {self.headline}>")
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as builtins, its words and the kind of each evidence included."""

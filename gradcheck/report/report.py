@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from gradcheck._common.printable import printable
 from gradcheck.report.records import ReportRecord
 
 # Each form is imported where it is asked for: `rich` alone takes as long as a small check.
@@ -26,6 +27,22 @@ class Report(ReportRecord):
         from gradcheck.report.markdown import to_markdown
 
         return to_markdown(self)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from gradcheck.report.html import to_fragment
+
+        return to_fragment(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """As IPython shows it in a terminal, where the short form would not say what is wrong."""
+        return {"text/plain": str(self)}
+
+    def __repr__(self) -> str:
+        """In short: the name and the outcome."""
+        from gradcheck.report.phrases import headline
+
+        return printable(f"<Report {self.name}: {self.verdict} · {headline(self)}>")
 
     def __str__(self) -> str:
         """The report as text."""

@@ -37,7 +37,11 @@ def to_text(report: ReportRecord) -> str:
 def as_text(part: RenderableType) -> str:
     """A part of a report as plain text."""
     out = io.StringIO()
-    Console(file=out, width=WIDTH, force_terminal=False, highlight=False, legacy_windows=False).print(part)
+    # In a notebook rich would show it there, and write nothing.
+    console = Console(
+        file=out, width=WIDTH, force_terminal=False, force_jupyter=False, highlight=False, legacy_windows=False
+    )
+    console.print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -441,6 +442,16 @@ def test_file_named_on_the_command_line_is_not_collected_twice(pytester: pytest.
     pytester.runpytest("--gradcheck", "cells.py").assert_outcomes(passed=1, failed=1)
     result = pytester.runpytest("--gradcheck", "cells.py::square")
     result.assert_outcomes(passed=1)
+
+
+def test_factories_of_a_notebook_are_tests(pytester: pytest.Pytester) -> None:
+    """The targets of a notebook could not be audited in CI."""
+    ini(pytester, gradcheck_files="*.ipynb")
+    cells = [{"cell_type": "code", "source": f"%load_ext gradcheck\n{TARGETS}"}]
+    (pytester.path / "cells.ipynb").write_text(json.dumps({"cells": cells}))
+    result = pytester.runpytest("--gradcheck", "--gradcheck-no-explain", "-v")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["cells.ipynb::square PASSED*", "cells.ipynb::cube FAILED*"])
 
 
 def test_doctests_of_the_file_do_not_hide_its_factories(pytester: pytest.Pytester) -> None:

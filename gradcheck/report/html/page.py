@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.resources import files
 
 from gradcheck._common.wording import format_sizes
 from gradcheck._version import __version__
-from gradcheck.report.evidence import Fix
-from gradcheck.report.finding_phrases import describe
-from gradcheck.report.html.markup import (
+from gradcheck.report.finding_html import finding_to_html
+from gradcheck.report.html.picture import PROMISE, picture
+from gradcheck.report.html.sizes_tried import sizes_tried
+from gradcheck.report.markup import (
     MISSING,
     NOTHING,
     Html,
@@ -24,13 +24,10 @@ from gradcheck.report.html.markup import (
     tag,
     verdict_mark,
 )
-from gradcheck.report.html.picture import PROMISE, picture
-from gradcheck.report.html.sizes_tried import sizes_tried
 from gradcheck.report.phrases import (
     SORT_ORDER,
     VERDICT_SIGNS,
     footer,
-    format_location,
     format_small,
     format_worst_entry,
     headline,
@@ -38,7 +35,8 @@ from gradcheck.report.phrases import (
     reasons,
     worst_first,
 )
-from gradcheck.report.records import Block, Finding, Law, ReportRecord
+from gradcheck.report.records import Block, Law, ReportRecord
+from gradcheck.report.stylesheet import page_style, scoped
 
 #: a browser that reads the file fetches nothing and runs nothing
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -48,7 +46,7 @@ def to_html(reports: Sequence[ReportRecord]) -> str:
     """The reports as one page; several get a table of contents."""
     several = len(reports) != 1
     heading = 2 if several else 1
-    sections = [_report(report, number, heading) for number, report in enumerate(reports, 1)]
+    sections = [_report(report, f"r{number}", heading) for number, report in enumerate(reports, 1)]
     body = [*([_contents(reports)] if several else []), *sections]
     head = [
         tag("meta", charset="utf-8"),
@@ -56,14 +54,15 @@ def to_html(reports: Sequence[ReportRecord]) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", escape(_title(reports))),
-        tag("style", Html(_style())),
+        tag("style", page_style()),
     ]
     page = tag("html", tag("head", *head), tag("body", tag("main", *body)), lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
 
 
-def _style() -> str:
-    return files("gradcheck.report.html").joinpath("style.css").read_text(encoding="utf-8")
+def to_fragment(report: ReportRecord) -> str:
+    """The report as a part of somebody else's page, with no names that another part might have."""
+    return scoped(_report(report, None, 2))
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -100,10 +99,10 @@ def _contents(reports: Sequence[ReportRecord]) -> Html:
 # -- one report --------------------------------------------------------------------------------------------------------
 
 
-def _report(report: ReportRecord, number: int, level: int) -> Html:
+def _report(report: ReportRecord, anchor: str | None, level: int) -> Html:
     below = level + 1
     parts = [
-        _banner(report, number, level),
+        _banner(report, anchor, level),
         _what_is_wrong(report, below),
         _smallest(report, below),
         _gradients(report, below),
@@ -111,7 +110,7 @@ def _report(report: ReportRecord, number: int, level: int) -> Html:
         sizes_tried(report, below),
         _footer(report),
     ]
-    return tag("article", *parts, id=f"r{number}", class_=report.verdict, aria_labelledby=f"r{number}-name")
+    return tag("article", *parts, id=anchor, class_=report.verdict, aria_labelledby=anchor and f"{anchor}-name")
 
 
 def _footer(report: ReportRecord) -> Html:
@@ -119,9 +118,9 @@ def _footer(report: ReportRecord) -> Html:
     return tag("footer", paragraph(" · ".join(parts), "dim small"))
 
 
-def _banner(report: ReportRecord, number: int, level: int) -> Html:
+def _banner(report: ReportRecord, anchor: str | None, level: int) -> Html:
     name = inline("span", escape(report.name), class_="name")
-    title = tag(f"h{level}", name, escape(" "), verdict_mark(report.verdict), id=f"r{number}-name")
+    title = tag(f"h{level}", name, escape(" "), verdict_mark(report.verdict), id=anchor and f"{anchor}-name")
     doc = paragraph(report.doc, "dim") if report.doc else NOTHING
     return tag("header", title, paragraph(headline(report), "headline"), doc, class_="banner")
 
@@ -130,7 +129,10 @@ def _what_is_wrong(report: ReportRecord, level: int) -> Html:
     """The findings; why some gradients are not judged; or, where all is well, what that is worth."""
     parts = []
     if report.findings:
-        parts += [heading(level, "What is wrong"), tag("ol", *map(_finding, report.findings), class_="findings")]
+        parts += [
+            heading(level, "What is wrong"),
+            tag("ol", *(tag("li", finding_to_html(one)) for one in report.findings), class_="findings"),
+        ]
     parts += [paragraph(note) for note in notes(report)]
     if undecided := _reasons(report):
         parts += [heading(level, "What could not be decided"), tag("ul", *undecided)]
@@ -138,37 +140,6 @@ def _what_is_wrong(report: ReportRecord, level: int) -> Html:
     if report.ok and seen and all(map(math.isfinite, seen)):
         parts += [paragraph(f"An error of {format_small(max(seen))} of a gradient, or more, in any of them {PROMISE}.")]
     return join_html(*parts)
-
-
-def _finding(finding: Finding) -> Html:
-    first, rest = describe(finding)
-    message = tag("p", inline("strong", escape(first)), escape(rest), class_="message")
-    return tag("li", message, _where(finding), _fix(finding.fix) if finding.fix else NOTHING)
-
-
-def _where(finding: Finding) -> Html:
-    """The line at fault; the statement on it, unless the fix shows it anyway."""
-    parts = []
-    if format_location(finding):
-        parts.append(tag("p", escape("in "), inline("code", escape(format_location(finding)))))
-    if finding.statement is not None and finding.fix is None:
-        parts.append(tag("pre", inline("code", escape(finding.statement))))
-    return join_html(*parts)
-
-
-def _fix(fix: Fix) -> Html:
-    said = "This edit makes it right (verified):" if fix.verified else "This edit may make it right (not verified):"
-    lines = [_diff_line(line) for line in fix.diff.splitlines()] or [
-        _diff_line(f"-{fix.before}"),
-        _diff_line(f"+{fix.after}"),
-    ]
-    return join_html(paragraph(said), tag("pre", inline("code", Html("\n".join(lines)))))
-
-
-def _diff_line(line: str) -> Html:
-    header = line.startswith(("---", "+++", "@@"))
-    kind = "dim" if header else {"-": "removed", "+": "added"}.get(line[:1])
-    return inline("span", escape(line), class_=kind)
 
 
 def _reasons(report: ReportRecord) -> list[Html]:

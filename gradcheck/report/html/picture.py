@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from gradcheck._common.verdict import MISS_PROBABILITY
-from gradcheck.report.html.markup import Html, escape, inline, scrolling, tag
+from gradcheck.report.markup import Html, escape, inline, scrolling, tag
 from gradcheck.report.phrases import VERDICT_SIGNS, format_small
 from gradcheck.report.records import Block
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
-from gradcheck.report.html.markup import (
+from gradcheck.report.markup import (
     NOTHING,
     Html,
     column_head,

@@ -70,17 +70,23 @@ def page(*reports: Report) -> Element:
     """The page as a tree, after the checks that hold for every page."""
     source = to_html(reports)
     assert source.startswith("<!DOCTYPE html>\n<html")
-    source.encode("utf-8")
-    reader = _Reader()
-    reader.feed(source)
-    reader.close()
-    assert reader.open == [reader.root], f"<{reader.open[-1].tag}> is left open"
-    everything = reader.root.all("*")
+    root = parse(source)
+    everything = root.all("*")
     ids = [element.attributes["id"] for element in everything if "id" in element.attributes]
     assert len(ids) == len(set(ids)), "an id is there twice"
     for key in ("aria-labelledby", "href"):
         named = {element.attributes[key] for element in everything if key in element.attributes}
         assert {str(name).removeprefix("#") for name in named} <= set(ids), f"{key} refers to nothing"
+    return root
+
+
+def parse(source: str) -> Element:
+    """Markup as a tree; every element is closed."""
+    source.encode("utf-8")
+    reader = _Reader()
+    reader.feed(source)
+    reader.close()
+    assert reader.open == [reader.root], f"<{reader.open[-1].tag}> is left open"
     return reader.root
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NewType
 
 from gradcheck._common.verdict import Verdict
-from gradcheck.report.phrases import VERDICT_SIGNS
+from gradcheck.report.signs import VERDICT_SIGNS
 
 #: markup, with everything in it escaped
 Html = NewType("Html", str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.report.html.markup import (
+from gradcheck.report.markup import (
     column_head,
     data_table,
     escape,
