@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import sys
 import time
 from collections import Counter
@@ -15,10 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gradcheck.cli_derive import DeriveCommand
+from gradcheck.cli_files import Checked, github_lines, write_files
 from gradcheck.cli_init import InitCommand
 from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
-from gradcheck.cli_session import Progress, Session, find_subjects
+from gradcheck.cli_session import Progress, Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,40 +83,6 @@ class _TraceCommand(Session):
 
 
 @dataclass
-class _DeriveCommand(Session):
-    """``gradcheck derive``."""
-
-    written: list[str] = field(default_factory=list)
-
-    def find(self, path: str, name: str) -> dict[str, Target | TargetFactory]:
-        """Also the target whose loss runs the function of this name."""
-        from gradcheck._deriving.finding import find_derivable
-
-        return find_derivable(find_subjects(path, ""), path, name, self.options.seed)
-
-    def run_subject(self, subject: Target | TargetFactory) -> None:
-        from gradcheck._deriving.derivation import derive
-
-        with self._progress("deriving", "evaluations"):
-            found = derive(subject, self.options.seed)
-        self.written.append(found.source)
-        if self.options.output is None:
-            print(found.source, end="", file=self.out, flush=True)
-
-    def finish(self) -> int:
-        path = self.options.output
-        if path is not None and self.written and not self.failed:
-            try:
-                with open(path, "x", encoding="utf-8") as stream:
-                    stream.write("\n\n".join(self.written))
-            except OSError as error:
-                why = "there is such a file already" if isinstance(error, FileExistsError) else error.strerror
-                self._print_line(f"cannot write {path}: {why}", "red")
-                return 2
-        return super().finish()
-
-
-@dataclass
 class _MutateCommand(Session):
     """``gradcheck mutate``."""
 
@@ -150,7 +119,7 @@ class _MutateCommand(Session):
 class _CheckCommand(Session):
     """``gradcheck check``."""
 
-    reports: list[Report] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)
     #: whether the verdict and the table of the target under way are printed already
     is_verdict_shown: bool = False
     #: what the files say when they have been fixed; empty if they were not
@@ -187,10 +156,17 @@ class _CheckCommand(Session):
             )
         self._show(report)
 
+    @property
+    def reports(self) -> list[Report]:
+        """The reports so far."""
+        return [one.report for one in self.checked]
+
     def finish(self) -> int:
-        if not (self._write_html() and self._write_fixes()):
+        for line in github_lines(self.options, self.checked, self.failures):
+            print(line, file=self.errors.file)
+        if not (self._write_files() and self._write_fixes()):
             return 2
-        if len(self.reports) + self.failed > 1 and not self.options.json:
+        if len(self.reports) + self.failed > 1 and not (self.options.json or self.options.markdown):
             counts = Counter[str](report.verdict for report in self.reports)
             parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
             parts += [f"{self.failed} could not be run"] if self.failed else []
@@ -233,23 +209,18 @@ class _CheckCommand(Session):
             style = "green" if one.verdict == "right" else "yellow"
             self._print_line(f"checked again: {one.name} is {one.verdict} · {one.headline}", style)
 
-    def _write_html(self) -> bool:
-        """Write what --html asks for; whether that went well."""
-        if self.options.html is None or not self.reports:
-            return True
-        from gradcheck._common.writing import write_output
-        from gradcheck.report.html import to_html
-
+    def _write_files(self) -> bool:
+        """Write what --html and --sarif ask for; whether that went well."""
         try:
-            write_output(self.options.html, to_html(self.reports).encode())
+            write_files(self.options, self.checked)
         except OSError as error:
-            self._print_line(f"cannot write {self.options.html}: {error.strerror}", "red")
+            self._print_line(f"cannot write {error.filename}: {error.strerror}", "red")
             return False
         return True
 
     def _show_verdict(self, report: Report, progress: Progress) -> None:
         """What is known before lines are looked for, so that it is there whatever happens then."""
-        if not self.options.json:
+        if not (self.options.json or self.options.markdown):
             from gradcheck.report.text import verdict_to_rich
 
             with progress.paused():
@@ -261,12 +232,14 @@ class _CheckCommand(Session):
 
         if self.options.json:
             print(report.to_json(indent=None), file=self.out, flush=True)
+        elif self.options.markdown:
+            print(report.to_markdown(), file=self.out, flush=True)
         elif self.is_verdict_shown:
             self._print_part(rest_to_rich(report))
         else:
             self._print_beginning(to_rich(report))
         self.is_verdict_shown = False
-        self.reports.append(report)
+        self.checked.append(Checked(report, os.path.abspath(self.where.partition("::")[0])))
         self.is_interrupted = report.is_interrupted
 
     def _print_beginning(self, part: RenderableType) -> None:
@@ -286,7 +259,7 @@ class _CheckCommand(Session):
 
 COMMANDS: dict[str, type[Session]] = {
     "check": _CheckCommand,
-    "derive": _DeriveCommand,
+    "derive": DeriveCommand,
     "init": InitCommand,
     "mutate": _MutateCommand,
     "trace": _TraceCommand,

@@ -34,7 +34,7 @@ class InitCommand(Session):
         if not file.is_file() or file.suffix != ".py":
             raise TargetError(f"{file}: expected a Python file (.py)")
         reading = Reading.of(file.resolve())
-        output = output or import_root(reading) / f"check_{_as_name(file.stem)}.py"
+        output = output or import_root(reading) / target_file(file)
         if output.suffix != ".py":
             raise TargetError(f"--output {output}: expected a name that ends in .py")
         if output.exists():
@@ -49,7 +49,12 @@ class InitCommand(Session):
         left = [number for number, line in enumerate(found.text.split("\n"), 1) if TODO in line]
         places = ", ".join(f"{output}:{number}" for number in left)
         print(f"written to {output}; to fill in, at each TODO: {places}", file=self.out)
-        self.failed += 1
+        self.failures.append(f"{output}: to fill in, at each TODO: {places}")
+
+
+def target_file(file: Path) -> Path:
+    """The name of the target file for a file; the hook of pre-commit takes those names."""
+    return Path(f"check_{_as_name(file.stem)}.py")
 
 
 def _as_name(stem: str) -> str:

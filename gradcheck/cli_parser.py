@@ -52,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     _add_check_options(check)
+    forms = check.add_mutually_exclusive_group()
+    _add_json(forms)
+    forms.add_argument("--markdown", action="store_true", help="print the reports as Markdown")
     mutate = commands.add_parser(
         "mutate",
         parents=[reports],
@@ -62,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     _add_mutate_options(mutate)
+    _add_json(mutate)
     commands.add_parser(
         "trace",
         parents=[subjects],
@@ -151,8 +155,11 @@ def _report_options(subjects: argparse.ArgumentParser) -> argparse.ArgumentParse
     """What the commands that report on a target take as well."""
     parent = argparse.ArgumentParser(add_help=False, parents=[subjects])
     parent.add_argument("--full", action="store_true", help="difference every entry of every gradient")
-    parent.add_argument("--json", action="store_true", help="print one JSON object per target, each on its own line")
     return parent
+
+
+def _add_json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object per target, each on its own line")
 
 
 def _add_check_options(check: argparse.ArgumentParser) -> None:
@@ -170,6 +177,12 @@ def _add_check_options(check: argparse.ArgumentParser) -> None:
         help="the verdict alone: look for no lines, fixes or smallest sizes",
     )
     check.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write the reports to one HTML file")
+    check.add_argument("--sarif", metavar="PATH", type=_parse_writable, help="also write the findings as SARIF 2.1.0")
+    check.add_argument(
+        "--github",
+        action="store_true",
+        help="also write annotations for GitHub, and the summary of its step (the default in a workflow)",
+    )
     check.add_argument(
         "--fix", action="store_true", help="write the verified fixes to the files; each original is kept as FILE.orig"
     )

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, TextIO
 
 from gradcheck.cli_output import OutputLostError
@@ -37,12 +37,17 @@ class Session:
     options: argparse.Namespace
     out: TextIO
     errors: Console
-    #: how many files or targets could not be run
-    failed: int = 0
+    #: what was said of each file or target that could not be run
+    failures: list[str] = field(default_factory=list)
     #: the target under way, as FILE::NAME
     where: str = ""
     #: whether Ctrl-C ended what was left of a target; no other is begun then
     is_interrupted: bool = False
+
+    @property
+    def failed(self) -> int:
+        """How many files or targets could not be run."""
+        return len(self.failures)
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         """Do what the command is for with one target."""
@@ -94,7 +99,7 @@ class Session:
     def _report_failure(self, where: str, message: str, error: Exception | None = None) -> None:
         from gradcheck._common.errors import UserCodeError
 
-        self.failed += 1
+        self.failures.append(message)
         if self.options.json:
             print(json.dumps({"name": where, "ok": False, "error": message}), file=self.out, flush=True)
         if isinstance(error, UserCodeError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck.cli_parser import parse_seconds, parse_seed
+from gradcheck import plugin_baseline, plugin_reports
 from gradcheck.plugin_items import (
     MARKER_OPTIONS,
     OUTCOME_PROPERTY,
@@ -29,6 +29,7 @@ from gradcheck.plugin_items import (
     read_options,
     require_checked,
 )
+from gradcheck.plugin_options import pytest_addoption as pytest_addoption
 
 if TYPE_CHECKING:
     from gradcheck.report.report import Report
@@ -47,51 +48,6 @@ NOT_ALL_VERIFIED = 3
 _misused = pytest.StashKey[str]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """One group; every option begins with --gradcheck."""
-    group = parser.getgroup("gradcheck", "gradient audits")
-    group.addoption(
-        "--gradcheck",
-        action="store_true",
-        default=False,
-        help="run the tests marked gradcheck, and collect @gradcheck.target factories as tests",
-    )
-    group.addoption(
-        "--gradcheck-full", action="store_true", default=None, help="difference every entry, not only directions"
-    )
-    group.addoption(
-        "--gradcheck-mutate",
-        action="store_true",
-        default=False,
-        help="plant bugs in the backward of every collected factory, which its check must find (implies --gradcheck)",
-    )
-    group.addoption(
-        "--gradcheck-budget",
-        type=parse_seconds,
-        default=None,
-        metavar="SECONDS",
-        help="look for lines and fixes for so long, after the verdict (default: 30); "
-        "with --gradcheck-mutate, begin no new bug of a factory after this time either",
-    )
-    group.addoption(
-        "--gradcheck-no-explain",
-        dest="gradcheck_explain",
-        action="store_false",
-        default=None,
-        help="the verdict alone: look for no lines and fixes",
-    )
-    group.addoption(
-        "--gradcheck-seed", type=parse_seed, default=None, metavar="N", help="seed of every check (default: 0)"
-    )
-    parser.addini(
-        "gradcheck_files", "glob patterns of files whose @gradcheck.target factories are collected", "args", default=[]
-    )
-    parser.addini("gradcheck_full", "difference every entry, not only directions", "bool", default=False)
-    parser.addini("gradcheck_explain", "look for lines and fixes where something is wrong", "bool", default=True)
-    parser.addini("gradcheck_budget", "seconds for the search for lines and fixes, after the verdict", default="30")
-    parser.addini("gradcheck_seed", "seed of every check", default="0")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; refuse a bad ini file before anything runs."""
     config.addinivalue_line(
@@ -100,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "(seconds for that); skipped unless pytest is run with --gradcheck",
     )
     config.option.gradcheck = config.option.gradcheck or config.option.gradcheck_mutate
+    config.pluginmanager.register(plugin_reports, "gradcheck-reports")
+    plugin_baseline.configure(config)
     config.stash[_unmatched] = set(config.getini("gradcheck_files"))
     config.pluginmanager.register(_UntriedCounter(), "gradcheck-untried")
     read_options(config, None)  # refuses a bad seed
@@ -268,6 +226,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                     verdict = str(value).partition(":")[0]
                     verdicts[verdict] += 1
                     lines += [f"{value} ({report.nodeid})"] if verdict != "right" else []
+    plugin_reports.tell_github(terminalreporter)
     if not verdicts:
         return
     terminalreporter.section("gradient audits")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest._code.code import ExceptionChainRepr, ReprEntryNative, ReprFileLocation, ReprTraceback
 
 from gradcheck.cli_parser import parse_seconds, parse_seed
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: the user property of a test with the outcome of each check, for JUnit and for the summary
 OUTCOME_PROPERTY = "gradcheck"
+#: the user property of a test with one finding: its target, code, place and headline
+FINDING_PROPERTY = "gradcheck-finding"
 #: the user property of a mutation audit with its count
 MUTANTS_PROPERTY = "gradcheck-mutants"
 #: what the marker takes; command line and ini file have each as gradcheck_NAME
@@ -28,6 +31,11 @@ MARKER_OPTIONS = ("full", "seed", "explain", "budget")
 #: the user property of a mutation audit that there was no time for
 UNTRIED_PROPERTY = "gradcheck-untried"
 
+
+#: the attribute of a test's report with what a baseline keeps: of builtins, so that xdist brings it from its workers
+ENTRIES = "gradcheck_entries"
+#: the reports of a test, by the names of their targets
+CHECKED = pytest.StashKey["dict[str, Report]"]()
 
 _PARSERS: dict[str, Callable[[str], float]] = {"seed": parse_seed, "budget": parse_seconds}
 
@@ -79,10 +87,16 @@ class TargetItem(pytest.Item):
         from gradcheck.report.report import GradientError
 
         if isinstance(excinfo.value, UserCodeError):
-            return f"{excinfo.value.traceback_text}\n{excinfo.value}"
+            return self._told(f"{excinfo.value.traceback_text}\n{excinfo.value}", str(excinfo.value))
         if isinstance(excinfo.value, (GradientError, TargetError)):
-            return str(excinfo.value)
+            return self._told(str(excinfo.value), str(excinfo.value))
         return super().repr_failure(excinfo, style)
+
+    def _told(self, text: str, message: str) -> ExceptionChainRepr:
+        """The text in the place of a traceback, and the message for the short summary and JUnit."""
+        path, line, _ = self.reportinfo()
+        crash = ReprFileLocation(str(path), (line or 0) + 1, message)
+        return ExceptionChainRepr([(ReprTraceback([ReprEntryNative([f"{text}\n"])], None, "native"), crash, None)])
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the factory is defined."""
@@ -115,7 +129,7 @@ class MutationItem(TargetItem):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The mutants that were not found, instead of a traceback."""
         if isinstance(excinfo.value, (MutantsSurvivedError, MutantsUntriedError)):
-            return str(excinfo.value)
+            return self._told(str(excinfo.value), str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
 
@@ -139,7 +153,20 @@ def check_item(item: pytest.Item, subject: Any, options: dict[str, Any]) -> Repo
     # Hypothesis checks many times in one test; the last check counts, which is of the example that it reports.
     others = [one for one in item.user_properties if one[0] != OUTCOME_PROPERTY or what not in str(one[1])]
     item.user_properties[:] = [*others, (OUTCOME_PROPERTY, f"{report.verdict}{what}{report.evaluations} evaluations")]
+    item.stash.setdefault(CHECKED, {})[report.name] = report
+    if report.findings:
+        _leave_findings(item, report)
     return report
+
+
+def _leave_findings(item: pytest.Item, report: Report) -> None:
+    """A property for each finding: its code, place and headline."""
+    from gradcheck.report.places import finding_line
+
+    prefix = f"{report.name}: "
+    others = [one for one in item.user_properties if one[0] != FINDING_PROPERTY or not str(one[1]).startswith(prefix)]
+    told = [(FINDING_PROPERTY, f"{prefix}{finding_line(one)}") for one in report.findings]
+    item.user_properties[:] = [*others, *told]
 
 
 def read_options(config: pytest.Config, item: pytest.Item | None) -> dict[str, Any]:

@@ -22,12 +22,17 @@ from gradcheck.report.records import Finding, ReportRecord
 def to_markdown(report: ReportRecord) -> str:
     """A heading, the findings as a numbered list, what is not decided, and the table of gradients."""
     report = made_printable(report)
-    lines = [f"### {VERDICT_SIGNS[report.verdict]} {_code(report.name)}: {report.verdict}", "", headline(report), ""]
+    lines = [
+        f"### {VERDICT_SIGNS[report.verdict]} {code_span(report.name)}: {report.verdict}",
+        "",
+        headline(report),
+        "",
+    ]
     for number, finding in enumerate(report.findings, 1):
-        lines += [f"{number}. {_escaped(finding.message)}", *_place(finding)]
-    lines += [f"- {_escaped(note)}" for note in notes(report)]
+        lines += [f"{number}. {escaped(finding.message)}", *_place(finding)]
+    lines += [f"- {escaped(note)}" for note in notes(report)]
     for reason, gradients in reasons(report).items():
-        lines.append(f"- {', '.join(_code(gradient.name) for gradient in gradients)}: {_escaped(reason)}")
+        lines.append(f"- {', '.join(code_span(gradient.name) for gradient in gradients)}: {escaped(reason)}")
     lines += [
         "",
         "| gradient | verdict | error | ± bar | would see | worst entry | analytic | numerical |",
@@ -40,7 +45,7 @@ def to_markdown(report: ReportRecord) -> str:
             format_small(gradient.sensitivity),
             *format_worst_entry(gradient),
         ]
-        cells = [_code(gradient.name), f"{VERDICT_SIGNS[gradient.verdict]} {gradient.verdict}", *numbers]
+        cells = [code_span(gradient.name), f"{VERDICT_SIGNS[gradient.verdict]} {gradient.verdict}", *numbers]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", footer(report), ""])
 
@@ -55,12 +60,12 @@ def _place(finding: Finding) -> list[str]:
     return lines
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text in which nothing is markup, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
 
 
-def _code(name: str) -> str:
+def code_span(name: str) -> str:
     """A name as code; the signs that end a code span or a table's cell are replaced."""
     plain = " ".join(name.split()).replace("`", "'").replace("|", "/")
     return f"`{plain}`"

@@ -38,9 +38,10 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file = written(tmp_path, found.SCRIPT)
     output = tmp_path / "mine.py"
     output.write_text("mine", encoding="utf-8")
-    assert cli.main(["init", str(file), "--output", str(output)]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["init", str(file), "--output", str(output)])
     assert output.read_text(encoding="utf-8") == "mine"
-    assert "exists, and is not overwritten: pass --output" in capsys.readouterr().err.replace("\n", " ")
+    assert "is not overwritten: give a path where there is no file yet" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_gaps_are_told_with_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

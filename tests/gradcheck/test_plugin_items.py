@@ -44,7 +44,7 @@ def test_seed_of_the_ini_file_that_is_none() -> None:
 
 def test_a_check_leaves_its_last_outcome_on_the_test() -> None:
     """The summary would count every example that Hypothesis tries, or none."""
-    item: Any = SimpleNamespace(user_properties=[("other", "1")])
+    item: Any = SimpleNamespace(user_properties=[("other", "1")], stash={})
     for _ in range(2):
         check_item(item, square.build(0, {"N": 3}), {"seed": 0})
     (other, (name, value)) = item.user_properties

@@ -1,0 +1,85 @@
+"""Reports as SARIF 2.1.0, which code scanning and editors read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gradcheck._version import __version__
+from gradcheck.report.places import Remark, remarks, root
+from gradcheck.report.records import ReportRecord
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+#: what is told of kinds that are no finding
+_OTHERS = {
+    "wrong": "a gradient is wrong",
+    "inconclusive": "a gradient could not be judged",
+    "vacuous": "a gradient was compared with nothing",
+}
+
+
+def to_sarif(reports: Iterable[tuple[ReportRecord, str]]) -> str:
+    """One run with all findings; each report comes with the file of its target."""
+    found = [(report, remark) for report, file in reports for remark in remarks(report, file)]
+    codes = sorted({remark.code for _, remark in found})
+    driver = {
+        "name": "gradcheck",
+        "semanticVersion": _semantic(__version__),
+        "rules": [
+            {"id": code, "shortDescription": {"text": _OTHERS.get(code, code.replace("-", " "))}} for code in codes
+        ],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {"SRCROOT": {"uri": f"{root().as_uri()}/"}},
+        "results": [_result(report, remark, codes) for report, remark in found],
+    }
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
+
+
+def _rule(code: str) -> dict[str, Any]:
+    return {"id": code, "shortDescription": {"text": _OTHERS.get(code, code.replace("-", " "))}}
+
+
+def _result(report: ReportRecord, remark: Remark, codes: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": remark.code,
+        "ruleIndex": codes.index(remark.code),
+        "level": "error" if remark.is_error else "warning",
+        "message": {"text": f"{report.name}: {remark.text}"},
+        "partialFingerprints": {"gradcheck/v1": _fingerprint(report, remark)},
+    }
+    location = dict(_location(report, remark))
+    return {**result, "locations": [location]}
+
+
+def _location(report: ReportRecord, remark: Remark) -> Iterator[tuple[str, Any]]:
+    yield "logicalLocations", [{"name": report.name, "kind": "function"}]
+    if remark.file:
+        physical: dict[str, Any] = {"artifactLocation": _artifact(remark.file)}
+        if remark.line:
+            region = {"startLine": remark.line, "startColumn": remark.column, "endColumn": remark.end_column}
+            physical["region"] = {name: value for name, value in region.items() if value}
+        yield "physicalLocation", physical
+
+
+def _artifact(file: str) -> dict[str, str]:
+    path = Path(file)
+    return {"uri": path.as_uri()} if path.is_absolute() else {"uri": quote(file), "uriBaseId": "SRCROOT"}
+
+
+def _fingerprint(report: ReportRecord, remark: Remark) -> str:
+    """The same while what is wrong is the same, wherever its line moves to."""
+    told = "\n".join((report.name, remark.code, remark.file, remark.title))
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _semantic(version: str) -> str:
+    """The version as SARIF wants it: three numbers first."""
+    numbers = version.split("+")[0].split(".")
+    return ".".join([*numbers, "0", "0"][:3])
