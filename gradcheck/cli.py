@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gradcheck._common.signs import HANDLER
 from gradcheck.cli_derive import DeriveCommand
+from gradcheck.cli_explain import ExplainCommand
 from gradcheck.cli_files import Checked, github_lines, write_files
 from gradcheck.cli_init import InitCommand
 from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
 from gradcheck.cli_session import Progress, Session
+from gradcheck.cli_words import with_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,11 +42,11 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the result is the exit status."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_command(sys.argv[1:] if arguments is None else arguments, [*COMMANDS], parser))
     refuse_outputs(parser, options)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a ✓ must not end a check where the encoding has none
+            stream.reconfigure(errors=HANDLER)  # a ✓ must not end a check where the encoding has none
     errors: Any = Complaints(sys.stderr or io.StringIO())
     if sys.stdout is None:
         print("gradcheck: standard output is closed, so there is nowhere to report to", file=errors)
@@ -157,6 +160,11 @@ class _CheckCommand(Session):
         self._show(report)
 
     @property
+    def _has_other_form(self) -> bool:
+        """Whether the reports are not printed as text at length."""
+        return bool(self.options.json or self.options.markdown or self.options.quiet)
+
+    @property
     def reports(self) -> list[Report]:
         """The reports so far."""
         return [one.report for one in self.checked]
@@ -166,7 +174,7 @@ class _CheckCommand(Session):
             print(line, file=self.errors.file)
         if not (self._write_files() and self._write_fixes()):
             return 2
-        if len(self.reports) + self.failed > 1 and not (self.options.json or self.options.markdown):
+        if len(self.reports) + self.failed > 1 and not self._has_other_form:
             counts = Counter[str](report.verdict for report in self.reports)
             parts = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
             parts += [f"{self.failed} could not be run"] if self.failed else []
@@ -220,7 +228,7 @@ class _CheckCommand(Session):
 
     def _show_verdict(self, report: Report, progress: Progress) -> None:
         """What is known before lines are looked for, so that it is there whatever happens then."""
-        if not (self.options.json or self.options.markdown):
+        if not self._has_other_form:
             from gradcheck.report.text import verdict_to_rich
 
             with progress.paused():
@@ -228,16 +236,21 @@ class _CheckCommand(Session):
             self.is_verdict_shown = True
 
     def _show(self, report: Report) -> None:
-        from gradcheck.report.text import rest_to_rich, to_rich
+        from gradcheck.report.text import brief_to_rich, details_to_rich, rest_to_rich, to_rich
 
         if self.options.json:
             print(report.to_json(indent=None), file=self.out, flush=True)
         elif self.options.markdown:
             print(report.to_markdown(), file=self.out, flush=True)
+        elif self.options.quiet:
+            if not report.ok:
+                self._print_part(brief_to_rich(report))
         elif self.is_verdict_shown:
             self._print_part(rest_to_rich(report))
         else:
             self._print_beginning(to_rich(report))
+        if self.options.verbose:
+            self._print_part(details_to_rich(report))
         self.is_verdict_shown = False
         self.checked.append(Checked(report, os.path.abspath(self.where.partition("::")[0])))
         self.is_interrupted = report.is_interrupted
@@ -260,6 +273,7 @@ class _CheckCommand(Session):
 COMMANDS: dict[str, type[Session]] = {
     "check": _CheckCommand,
     "derive": DeriveCommand,
+    "explain": ExplainCommand,
     "init": InitCommand,
     "mutate": _MutateCommand,
     "trace": _TraceCommand,

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from gradcheck._version import __version__
+from gradcheck.cli_words import Parser
 
 CHECK_EPILOG = """\
 exit status:
@@ -30,17 +31,19 @@ exit status:
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser of ``gradcheck`` with all its commands."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gradcheck",
-        description="Verifies hand-written gradients, and says what is wrong where.",
+        description="Verifies hand-written gradients, and says what is wrong where. gradcheck FILE checks a file.",
         epilog=CHECK_EPILOG,
         formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"gradcheck {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
+    )
     subjects = _subject_options()
     reports = _report_options(subjects)
     check = commands.add_parser(
@@ -55,6 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
     forms = check.add_mutually_exclusive_group()
     _add_json(forms)
     forms.add_argument("--markdown", action="store_true", help="print the reports as Markdown")
+    forms.add_argument("-q", "--quiet", action="store_true", help="print a line for each target that is not right")
+    forms.add_argument(
+        "-v", "--verbose", action="store_true", help="also print each law with what was found, and each size tried"
+    )
     mutate = commands.add_parser(
         "mutate",
         parents=[reports],
@@ -83,6 +90,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     derive.add_argument("--output", type=Path, metavar="PATH", help="write it there; a file that exists is left alone")
     derive.set_defaults(json=False)
+    explain = commands.add_parser(
+        "explain",
+        help="print the page on a finding code",
+        description="Print the page on a finding code: what it means, the equation, an example wrong and right, how to "
+        "mend it. Without a code, list all of them.",
+    )
+    explain.add_argument("files", nargs="*", metavar="CODE", help="the code of a finding, as in wrong-sign")
+    explain.set_defaults(json=False)
+    every = (one for command in commands.choices.values() for one in command._actions)
+    parser.words = frozenset(option for action in every for option in action.option_strings)
     return parser
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, TextIO
 
+from gradcheck._common.similar import did_you_mean
 from gradcheck.cli_output import OutputLostError
 
 if TYPE_CHECKING:
@@ -247,7 +248,8 @@ def find_subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
     if not name:
         return found
     if name not in found:
-        raise TargetError(f"{path} has no target {name!r}; it has {', '.join(found)}")
+        hint = did_you_mean(name, found)
+        raise TargetError(f"{path} has no target {name!r}; it has {', '.join(found)}{hint}")
     return {name: found[name]}
 
 
@@ -263,7 +265,8 @@ def pin_sizes(
     for name, value in sizes:
         if name not in known:
             which = path if len(subjects) > 1 else f"{path}::{next(iter(subjects))}"
-            raise TargetError(f"{which} has no size {name!r}; its sizes are {', '.join(known) or 'none at all'}")
+            hint = did_you_mean(name, known)
+            raise TargetError(f"{which} has no size {name!r}; its sizes are {', '.join(known) or 'none at all'}{hint}")
         factories = {
             key: one.with_sizes(**{name: value}) if name in one.defaults else one for key, one in factories.items()
         }

@@ -14,6 +14,7 @@ from gradcheck._common.cells import on_disk
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._common.import_path import add_to_import_path, hidden_modules
 from gradcheck._common.notebooks import load_notebook
+from gradcheck._common.similar import did_you_mean
 
 #: what can be loaded
 SUFFIXES = (".py", ".ipynb")
@@ -32,7 +33,7 @@ def load(path: str | Path) -> ModuleType:
     """
     file = Path(on_disk(str(path))).resolve()
     if not file.exists():
-        raise TargetError(f"{path}: no such file")
+        raise TargetError(f"{path}: no such file{_similar_file(file)}")
     if file.is_dir() or file.suffix not in SUFFIXES:
         raise TargetError(f"{path}: expected a Python file (.py) or a notebook (.ipynb)")
     digest, before = _digest(file), set(sys.modules)
@@ -45,6 +46,12 @@ def load(path: str | Path) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         raise UserCodeError(f"importing {path}{_hint(error, file.parent)}", error) from error
+
+
+def _similar_file(file: Path) -> str:
+    """What was likely meant, of the files beside."""
+    beside = [one.name for one in file.parent.glob("*") if one.suffix in SUFFIXES] if file.parent.is_dir() else []
+    return did_you_mean(file.name, beside)
 
 
 def _hint(error: BaseException, folder: Path) -> str:

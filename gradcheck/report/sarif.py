@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gradcheck._version import __version__
+from gradcheck.report.pages.finding import PAGES, first_sentence
+from gradcheck.report.pages.page import page_to_markdown, page_to_text
 from gradcheck.report.places import Remark, remarks, root
 from gradcheck.report.records import ReportRecord
 
@@ -43,7 +45,16 @@ def to_sarif(reports: Iterable[tuple[ReportRecord, str]]) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    return {"id": code, "shortDescription": {"text": _OTHERS.get(code, code.replace("-", " "))}}
+    """What is told of a code: its page, if it has one."""
+    if code not in PAGES:
+        return {"id": code, "shortDescription": {"text": _OTHERS.get(code, code)}}
+    page = PAGES[code]
+    return {
+        "id": code,
+        "shortDescription": {"text": first_sentence(page.meaning)},
+        "fullDescription": {"text": page.meaning},
+        "help": {"text": page_to_text(page), "markdown": page_to_markdown(page)},
+    }
 
 
 def _result(report: ReportRecord, remark: Remark, codes: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gradcheck._common.printable import made_printable
 from gradcheck._common.verdict import Verdict
+from gradcheck._common.wording import format_sizes
 from gradcheck.report.phrases import (
     VERDICT_SIGNS,
     footer,
@@ -22,6 +23,7 @@ from gradcheck.report.phrases import (
     reasons,
     worst_first,
 )
+from gradcheck.report.places import short_line
 from gradcheck.report.records import Block, Finding, ReportRecord
 
 STYLES: dict[Verdict, str] = {"right": "green", "wrong": "bold red", "inconclusive": "yellow", "vacuous": "yellow"}
@@ -63,9 +65,35 @@ def rest_to_rich(report: ReportRecord) -> RenderableType:
     return Group(*_found(report), _cost(report))
 
 
+def brief_to_rich(report: ReportRecord) -> RenderableType:
+    """The report in one line: the verdict, and the place and headline of what is wrong."""
+    said = short_line(report).removeprefix(f"{report.name}: {report.verdict} · ")
+    return Text.assemble((_outcome(made_printable(report)), STYLES[report.verdict]), f" · {said}")
+
+
+def details_to_rich(report: ReportRecord) -> RenderableType:
+    """What the report leaves out: each law with what was found, each set of sizes that was tried."""
+    report = made_printable(report)
+    laws = [_judgement("right" if one.holds else one.breach, one.name, one.message) for one in report.laws.values()]
+    sizes = [
+        _judgement(one.verdict, format_sizes(one.sizes) or "no sizes", one.message or ", ".join(one.wrong))
+        for one in report.trials
+    ]
+    parts = [part for title, found in (("laws", laws), ("sizes", sizes)) if found for part in (Text(title), *found)]
+    return Group(*(_indented(part) for part in parts))
+
+
+def _judgement(verdict: Verdict, name: str, said: str) -> Text:
+    return Text.assemble((f"  {VERDICT_SIGNS[verdict]} {name}", STYLES[verdict]), f": {said}" if said else "")
+
+
+def _outcome(report: ReportRecord) -> str:
+    return f"{VERDICT_SIGNS[report.verdict]} {report.name}: {report.verdict}"
+
+
 def _title(report: ReportRecord) -> list[RenderableType]:
     title = Text.assemble(
-        (f"{VERDICT_SIGNS[report.verdict]} {report.name}: {report.verdict}", STYLES[report.verdict]),
+        (_outcome(report), STYLES[report.verdict]),
         f" · {headline(report)}",
     )
     return [title, _indented(Text(report.doc, style="dim"))] if report.doc else [title]
@@ -77,7 +105,14 @@ def _found(report: ReportRecord) -> list[RenderableType]:
         parts.append(
             _indented(Text(f"? {', '.join(gradient.name for gradient in gradients)}: {reason}", style="yellow"))
         )
-    return [*parts, *(_indented(Text(note, style="yellow")) for note in notes(report))]
+    parts += [_indented(Text(note, style="yellow")) for note in notes(report)]
+    return [*parts, *_more(report)]
+
+
+def _more(report: ReportRecord) -> list[RenderableType]:
+    """Where there is more to read of what was found."""
+    codes = dict.fromkeys(finding.code.value for finding in report.findings)
+    return [_indented(Text(f"more on these: gradcheck explain {' '.join(codes)}", style="dim"))] if codes else []
 
 
 def _judged(report: ReportRecord) -> list[RenderableType]:

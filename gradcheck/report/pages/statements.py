@@ -1,0 +1,74 @@
+"""Pages on mistakes of whole statements: what is kept, written, added, left out, or run in the wrong order."""
+
+from __future__ import annotations
+
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.pages.page import Page
+
+STATEMENTS = (
+    Page(
+        FindingCode.MISSING_COPY,
+        "An array is kept for the backward and overwritten later, so that the backward reads another value than the "
+        "forward did.",
+        "the cache of step t holds the values of step t",
+        "cache.append(h)                      # h is written in place below\nh *= f",
+        "cache.append(h.copy())\nh *= f",
+        "keep a copy, or write to a new array.",
+    ),
+    Page(
+        FindingCode.WRITES_INTO_CALLERS,
+        "The statement writes into an array of the caller's, who finds another value in it afterwards.",
+        "a function leaves its arguments as they are",
+        "dh *= 1 - h ** 2",
+        "da = dh * (1 - h ** 2)",
+        "bind a new array.",
+    ),
+    Page(
+        FindingCode.EXTRA_STATEMENT,
+        "A statement spoils what is right without it.",
+        "one statement for each step of the chain rule",
+        "da = dh * (1 - h ** 2)\nda *= 1 - h ** 2",
+        "da = dh * (1 - h ** 2)",
+        "leave it out.",
+    ),
+    Page(
+        FindingCode.WRONG_ORDER,
+        "The loop goes through the time steps in the order of the forward. Going back begins at the last one.",
+        "dh_T, dh_{T-1}, ..., dh_1",
+        "for t in range(T):\n    dh = V.T @ dy[t] + dh_next",
+        "for t in reversed(range(T)):\n    dh = V.T @ dy[t] + dh_next",
+        "go through the steps with reversed(...).",
+    ),
+    Page(
+        FindingCode.COTANGENT_UNUSED,
+        "A derivative that comes in is never used, so that what it brings back is missing.",
+        "dx = sum over all outputs y of dy dy/dx",
+        "def backward(dh, dhT, dcT, cache):   # dcT is never read\n    dc = np.zeros_like(c)",
+        "def backward(dh, dhT, dcT, cache):\n    dc = dcT.copy()",
+        "begin with it where the output that it is of leaves the forward.",
+    ),
+    Page(
+        FindingCode.CLIPS_FINISHED,
+        "The statement clips finished gradients. What is returned is no gradient; the rest was looked at without it.",
+        "clip(g) = g only where |g| <= c",
+        "for g in (dW, dU, db):\n    np.clip(g, -5, 5, out=g)",
+        "return dW, dU, db                    # and clip where weights are updated",
+        "clip where the weights are updated, or declare it with Target(..., clipped=5.0).",
+    ),
+    Page(
+        FindingCode.ASSIGNED_NOT_ADDED,
+        "The statement overwrites what it should add to: of all time steps the last one counts.",
+        "dW = sum_t da_t x_t^T",
+        "dW = np.outer(da, x[t])",
+        "dW += np.outer(da, x[t])",
+        "write += where a value gets shares from several steps or uses.",
+    ),
+    Page(
+        FindingCode.ADDED_NOT_ASSIGNED,
+        "The statement adds to what it should replace: something of an earlier step or call stays in it.",
+        "dh_next of step t is made at step t alone",
+        "dh_next += U.T @ da",
+        "dh_next = U.T @ da",
+        "write = where a value is made anew at each step.",
+    ),
+)  # fmt: skip
