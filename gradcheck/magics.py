@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -79,11 +80,11 @@ def _check(subjects: Subjects, options: argparse.Namespace) -> None:
     from gradcheck.cli_session import pin_sizes
 
     try:
-        for subject in pin_sizes(subjects, "the cell", options.size).values():
+        for name, subject in pin_sizes(subjects, "the cell", options.size).items():
             report = check(
                 subject, full=options.full, explain=options.explain, budget=options.budget, seed=options.seed
             )
-            _display(report)
+            _display(replace(report, name=name) if report.name == "target" else report)
             if report.is_interrupted:
                 return
     except TargetError as error:

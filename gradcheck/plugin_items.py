@@ -154,13 +154,12 @@ def check_item(item: pytest.Item, subject: Any, options: dict[str, Any]) -> Repo
     others = [one for one in item.user_properties if one[0] != OUTCOME_PROPERTY or what not in str(one[1])]
     item.user_properties[:] = [*others, (OUTCOME_PROPERTY, f"{report.verdict}{what}{report.evaluations} evaluations")]
     item.stash.setdefault(CHECKED, {})[report.name] = report
-    if report.findings:
-        _leave_findings(item, report)
+    _leave_findings(item, report)
     return report
 
 
 def _leave_findings(item: pytest.Item, report: Report) -> None:
-    """A property for each finding: its code, place and headline."""
+    """A property for each finding: its code, place and headline; those of an earlier check go."""
     from gradcheck.report.places import finding_line
 
     prefix = f"{report.name}: "

@@ -17,6 +17,13 @@ def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let output be the same in a workflow of GitHub's; tests of that set the variables themselves."""
+    for variable in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let standard error be the same on slow machines; tests of the progress set the delay themselves."""
     monkeypatch.setattr(cli_session, "PROGRESS_DELAY", 3600.0)

@@ -47,7 +47,7 @@ def test_a_cell_is_run_and_what_it_defines_is_checked(session: Any) -> None:
     session.run_cell("%%gradcheck --budget 60\n" + CELL)
     (report,) = session.shown
     assert isinstance(report, Report)
-    assert report.verdict == "wrong"
+    assert (report.name, report.verdict) == ("bad", "wrong")
     assert "w" in session.user_ns
 
 

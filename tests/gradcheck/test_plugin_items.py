@@ -53,6 +53,13 @@ def test_a_check_leaves_its_last_outcome_on_the_test() -> None:
     assert value.startswith("right: square, 1 gradient, ")
 
 
+def test_findings_of_an_earlier_check_go() -> None:
+    """JUnit would have the findings of an example that Hypothesis tried on its way."""
+    item: Any = SimpleNamespace(user_properties=[("gradcheck-finding", "square: zero: old")], stash={})
+    check_item(item, square.build(0, {"N": 3}), {"seed": 0})
+    assert [name for name, _ in item.user_properties] == [OUTCOME_PROPERTY]
+
+
 def test_factories_are_told_from_other_functions() -> None:
     """pytest would call a factory as a test function, or the plugin audit a plain function."""
     assert is_factory(square)
