@@ -50,8 +50,8 @@ def load(path: str | Path) -> ModuleType:
 
 def _similar_file(file: Path) -> str:
     """What was likely meant, of the files beside."""
-    beside = [one.name for one in file.parent.glob("*") if one.suffix in SUFFIXES] if file.parent.is_dir() else []
-    return did_you_mean(file.name, beside)
+    beside = [one.stem for one in file.parent.glob(f"*{file.suffix}")] if file.suffix in SUFFIXES else []
+    return did_you_mean(file.stem, beside)
 
 
 def _hint(error: BaseException, folder: Path) -> str:

@@ -525,7 +525,7 @@ def test_sign_that_the_encoding_lacks() -> None:
     process = run("check", "right.py", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     out, err = process.communicate()
     assert process.returncode == 0
-    assert out.startswith("? right: right")
+    assert out.startswith("+ right: right")
     assert "Error" not in err
 
 

@@ -82,7 +82,7 @@ def test_a_wrong_word_is_told(given: list[str], said: str, capsys: pytest.Captur
     ("given", "said"),
     [
         (["nets.py::lstn"], "nets.py has no target 'lstn'; it has lstm, gru: did you mean lstm?"),
-        (["net.py"], "net.py: no such file: did you mean nets.py?"),
+        (["net.py"], "net.py: no such file: did you mean nets?"),
         (["nets.py", "--size", "hiden=2"], "has no size 'hiden'; its sizes are hidden: did you mean hidden?"),
     ],
 )
