@@ -31,6 +31,12 @@ def test_text_is_plain(report: Report) -> None:
         assert line == line.rstrip()
 
 
+def test_there_is_a_text_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`print(report)` would print nothing: what rich prints in a notebook it shows there, and writes nothing."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert to_text(WRONG).startswith("✗ lstm: wrong · ")
+
+
 def test_rows_are_the_worst_first() -> None:
     """The numbers would be in each other's columns, or what is wrong below what is right."""
     rows = [line.split() for line in to_text(WRONG).splitlines()]
@@ -76,6 +82,12 @@ def test_numbers_that_are_missing_are_blank() -> None:
 def test_names_are_not_markup(name: str) -> None:
     """A parameter whose name looks like markup would lose it, or end the run after the check is done."""
     assert name in to_text(hostile(name))
+
+
+def test_codes_are_named_once() -> None:
+    """A reader would not know how to read on, or the line be long where ten lines have one mistake."""
+    assert "more on these: gradcheck explain law-purity wrong-sign no-pattern\n" in to_text(WRONG)
+    assert "gradcheck explain" not in to_text(RIGHT)
 
 
 def test_numbers_are_not_cropped() -> None:
