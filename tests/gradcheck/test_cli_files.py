@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.lines
 def test_sarif_has_the_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Code scanning would have no line, or the exit status would not be that of the check."""
     assert main(["check", "cells.py", "--sarif", "out.sarif"]) == 1

@@ -51,6 +51,7 @@ def test_a_cell_is_run_and_what_it_defines_is_checked(session: Any) -> None:
     assert "w" in session.user_ns
 
 
+@pytest.mark.lines
 def test_lines_are_those_of_the_cell(session: Any) -> None:
     """The line named would be one beside the wrong one, or that of a temporary file."""
     session.run_cell("%%gradcheck\n" + CELL, store_history=True)

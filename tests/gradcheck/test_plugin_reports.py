@@ -52,6 +52,7 @@ def annotated(result: pytest.RunResult) -> list[dict[str, str]]:
     return [read(line)[1] for line in result.outlines if line.startswith("::")]
 
 
+@pytest.mark.lines
 def test_the_short_summary_has_place_and_headline(pytester: pytest.Pytester) -> None:
     """Whoever reads the end of a log would have to search it for the line."""
     result = pytester.runpytest("--gradcheck")
@@ -65,6 +66,7 @@ def test_the_short_summary_has_place_and_headline(pytester: pytest.Pytester) -> 
     )
 
 
+@pytest.mark.lines
 @pytest.mark.parametrize("option", [[], ["-n", "1"]])
 def test_a_workflow_gets_annotations_and_a_summary(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: list[str]
@@ -109,6 +111,7 @@ def test_a_check_that_is_meant_to_fail_is_not_annotated(pytester: pytest.Pyteste
     assert annotated(result) == []
 
 
+@pytest.mark.lines
 def test_junit_has_findings(pytester: pytest.Pytester) -> None:
     """A dashboard would show a failure without its line."""
     pytester.runpytest("--gradcheck", "cells.py", "--junitxml=out.xml")

@@ -96,6 +96,7 @@ def test_a_notebook_is_run_once_in_order() -> None:
     assert load(file).f(1) is load(file).x
 
 
+@pytest.mark.lines
 def test_the_line_is_named_by_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
     """A student would be told a line that counts the cells before it, or that there is no source."""
     notebook("%pip list\nimport numpy as np\nimport gradcheck", NET, TARGET)
@@ -105,6 +106,7 @@ def test_the_line_is_named_by_its_cell(capsys: pytest.CaptureFixture[str]) -> No
     assert '+ return {"w": dh * (1 - self.h ** 2)}' in printed
 
 
+@pytest.mark.lines
 def test_a_fix_is_not_written_into_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     """The JSON of a notebook would be spoiled, or nothing said of what was asked for."""
     before = notebook("import numpy as np\nimport gradcheck", NET, TARGET).read_bytes()
