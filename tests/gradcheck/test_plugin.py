@@ -401,7 +401,7 @@ def test_factory_that_is_wrong_shows_the_report_once(pytester: pytest.Pytester) 
     pytester.makepyfile(cells=TARGETS)
     result = pytester.runpytest("--gradcheck")
     result.stdout.fnmatch_lines(["*_ gradcheck cube _*", "✗ cube: wrong · 1 of 1 gradients wrong"])
-    assert str(result.stdout).count("the gradient of w is 0.666667 times the true one") == 1
+    assert str(result.stdout).count("1. the gradient of w is 0.666667 times the true one") == 1
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
