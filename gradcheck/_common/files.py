@@ -7,8 +7,9 @@ import importlib
 import importlib.util
 import os
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from gradcheck._common.cells import on_disk
 from gradcheck._common.errors import TargetError, UserCodeError
@@ -79,12 +80,21 @@ def _digest(file: Path) -> str:
         return ""
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the source itself: compiled code that was kept would be run for what was changed within the same second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The compiled source; nothing is kept beside the file."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _alone(file: Path) -> ModuleType:
     """The file as a module of its own, under a name that no other module has."""
     name = f"_gradcheck_{file.stem}_{hashlib.sha1(os.fsencode(file)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
     assert spec is not None  # a .py file has a loader
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

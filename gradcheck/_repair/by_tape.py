@@ -16,7 +16,9 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, as_complex
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
+from gradcheck._localising import Suspect
 from gradcheck._localising.blame import Role
+from gradcheck._localising.standing import Standing
 from gradcheck._localising.suspects import Need
 from gradcheck._repair.each_gradient import hands_on
 from gradcheck._repair.final_clips import mend_of_final_clip
@@ -92,9 +94,9 @@ def find_by_tape(
 
 
 def _as_far_as_it_went(found: Found) -> Found:
-    """What is told of a search whose time was up: a statement is accused only if it is the only one, or it is clear."""
+    """What is told of a search whose time was up: a statement is accused only if it is the only one, or credible."""
     found.is_cut = True
-    if not found.faults and found.last is not None and (len(found.last.alone) == 1 or _is_clear(found)):
+    if not found.faults and found.last is not None and (len(found.last.alone) == 1 or _credible(found)):
         found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
     return found
 
@@ -230,13 +232,21 @@ class _Search:
         return any(added)
 
 
-def _is_clear(found: Found) -> bool:
-    """Whether one statement could be to blame for all, spoils what it reads, and should give known derivatives.
+def _credible(found: Found) -> Suspect | None:
+    """Who could be to blame for all, spoils what is known to be right, and should give derivatives: that is no chance.
 
-    That is no chance: looking for several faults is in vain then. A factor in common is anybody's.
+    A factor in common is anybody's.
     """
-    alone = [] if found.last is None or found.is_common else found.last.alone
-    return bool(alone) and alone[0].role is Role.SPOILS and alone[0].need is Need.KNOWN and not hands_on(alone[0])
+    first = found.last.alone[0] if found.last is not None and found.last.alone and not found.is_common else None
+    if first is None or not first.reads_known or hands_on(first):
+        return None
+    return first if first.role is Role.SPOILS and first.need is Need.KNOWN else None
+
+
+def _is_clear(found: Found) -> bool:
+    """Whether one reads derivatives, none of them wrong, and is to blame: to look for several is in vain then."""
+    first = _credible(found)
+    return first is not None and all(one.reads_right and one.gives is not Standing.PLAIN for one in first.executions)
 
 
 def _clip_or_next(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:

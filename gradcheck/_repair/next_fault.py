@@ -35,6 +35,8 @@ MOST_TOLD = 6
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
 SMALLEST_EDIT = 2
 
+#: roles of statements that only hand on what is wrong, or are right
+_UNLIKELY = (Role.CONSUMES, Role.RIGHT)
 _TOKEN = re.compile(r"\w+|\S")
 
 
@@ -155,20 +157,23 @@ def _likeliest_mend(
     searches = [MendSearch(run, one.statement, again, budget) for one in suspects[:most]]
     best = _Best()
     for suspect, search in zip(suspects, searches, strict=False):
-        if best.is_whole and suspect.role in (Role.CONSUMES, Role.RIGHT):
+        if best.is_whole and suspect.role in _UNLIKELY:
             continue  # only a smaller edit of a statement that spoils something could be the better one
         best.add(suspect, search.small())
         if best.is_smallest:
             return best.fault
-    if best.is_whole:
+    if best.is_sure:
         return best.fault
-    for suspect in suspects[most:MOST_LOOKED_AT]:
-        best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
-        if best.is_whole:
-            return best.fault
+    if not best.is_whole:
+        for suspect in suspects[most:MOST_LOOKED_AT]:
+            best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
+            if best.is_sure:
+                return best.fault
     for suspect, search in zip(suspects, searches, strict=False):
+        if best.is_whole and suspect.role in _UNLIKELY:
+            break
         best.add(suspect, search.large())
-        if best.is_whole:
+        if best.is_sure:
             break
     return best.fault
 
@@ -178,7 +183,7 @@ class _Best:
 
     def __init__(self) -> None:
         self.fault: Mended | None = None
-        self._key: tuple[int, int] | None = None
+        self._key: tuple[int, bool, int] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -186,9 +191,14 @@ class _Best:
         return self._key is not None and not self._key[0]
 
     @property
+    def is_sure(self) -> bool:
+        """Whether it is of a statement that spoils something, besides."""
+        return self._key is not None and self._key[:2] == (0, False)
+
+    @property
     def is_smallest(self) -> bool:
         """Whether no other edit could be smaller."""
-        return self._key is not None and self._key <= (0, SMALLEST_EDIT)
+        return self._key is not None and self._key <= (0, False, SMALLEST_EDIT)
 
     def add(self, suspect: Suspect, edits: list[Mend]) -> None:
         """Take an edit of this suspect if it is better."""
@@ -198,7 +208,7 @@ class _Best:
             return
         text = suspect.statement.source.text
         edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
-        key = len(edits[0].remaining), _change(edits[0], text)
+        key = len(edits[0].remaining), suspect.role in _UNLIKELY, _change(edits[0], text)
         if self._key is None or key < self._key:
             self._key = key
             self.fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))

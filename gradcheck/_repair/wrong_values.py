@@ -209,15 +209,17 @@ def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
 def _edits_to_derivatives(
     run: TapedRun, wrong: Sequence[Spoiling], others: Sequence[Point], all_wrong: Callable[[TapedRun], list[Spoiling]]
 ) -> list[list[tuple[Edit, ...]]]:
-    """For each statement, edits after which it gives a derivative, here and at some other point at least."""
+    """For each statement, edits after which it gives a derivative, here and at the first other point where it can."""
     found = [EditsToDerivatives(_look(run, one)) for one in wrong]
     confirmed = [False] * len(wrong)
     for point in others if wrong else ():
+        if all(confirmed):
+            break
         with suppress(TargetError), point.taped() as other:
             there = {_key(one.statement): one for one in all_wrong(other)}
             for number, (one, edits) in enumerate(zip(wrong, found, strict=True)):
                 same = there.get(_key(one.statement))
-                if same is not None:
+                if same is not None and not confirmed[number]:
                     edits.keep(_look(other, same))
                     confirmed[number] = True
     return [one.nearest if is_confirmed else [] for one, is_confirmed in zip(found, confirmed, strict=True)]

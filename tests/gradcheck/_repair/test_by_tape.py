@@ -48,7 +48,7 @@ def test_two_faults_one_after_the_other(tmp_path: Path) -> None:
     found = find_by_tape(factory, 0, SIZES, {"W", "U"})
     assert found is not None
     assert found.still_wrong == ()
-    assert sorted(fault.suspect.line for fault in found.faults) == [line_of("dW +="), line_of("dU +=")]
+    assert sorted(fault.statement.line for fault in found.faults) == [line_of("dW +="), line_of("dU +=")]
     assert {finding.blocks for finding in tape_findings(found, verified=False)} == {("W",), ("U",)}
 
 
