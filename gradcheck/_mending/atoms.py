@@ -77,9 +77,6 @@ class Surroundings:
             self._add(parsed(text), text)
         for node in self.read:
             self._add(node)
-        for node in self.read:
-            for other in _neighbours(node):
-                self._add(other)
         whole = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
         of_loops = loop_counters(self.code, hole.root)
         #: names of whole numbers, those of the loops around first
@@ -87,6 +84,9 @@ class Surroundings:
         for text in sorted(self._elsewhere(), key=lambda text: text.count(".") + text.count("[")):
             if text not in self._found:
                 self._add(parsed(text), text)
+        for node in self.read:
+            for other in _neighbours(node):  # last: at one size, an item by its number may be one by a counter
+                self._add(other)
         atoms = list(self._found.values())
         self.floats = [one for one in atoms if one.is_float][:MOST_ATOMS]
         self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
