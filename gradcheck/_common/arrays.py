@@ -67,6 +67,18 @@ def is_float(value: Any) -> bool:
     return isinstance(value, (float, np.floating))
 
 
+def owner_of(x: Array) -> Array:
+    """The array whose memory it is."""
+    while True:
+        base: Any = x.base
+        if isinstance(base, np.ndarray):
+            x = base
+        elif base is not None and isinstance(getattr(base, "base", None), np.ndarray):
+            x = base.base  # numpy.lib.stride_tricks puts a dummy in between
+        else:
+            return x
+
+
 def moved(values: Values, rng: np.random.Generator, *, scale: float = 1.0, noise: float) -> Values:
     """Other values of the same dtypes: each entry times `scale`, and noise of this part of the entries' usual size."""
     return {

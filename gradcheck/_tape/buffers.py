@@ -7,7 +7,6 @@ write makes a new one. A view finds its entries by `Geometry`, so it does not ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -139,15 +138,3 @@ class Buffer:
                 kept.append(cell)
         self.held = kept
         return taken
-
-
-def owner_of(x: Array) -> Array:
-    """The array whose memory it is."""
-    while True:
-        base: Any = x.base
-        if isinstance(base, np.ndarray):
-            x = base
-        elif base is not None and isinstance(getattr(base, "base", None), np.ndarray):
-            x = base.base  # numpy.lib.stride_tricks puts a dummy in between
-        else:
-            return x

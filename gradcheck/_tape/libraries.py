@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._tape.buffers import owner_of
+from gradcheck._common.arrays import owner_of
 from gradcheck._tape.nodes import Array, is_value
 from gradcheck._tape.rules import products, reductions
 from gradcheck._tape.rules.elementwise import SCALAR, elementwise

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._tape.buffers import owner_of
+from gradcheck._common.arrays import owner_of
 from gradcheck._tape.calls import Caller
 from gradcheck._tape.hooks import BINARY, INPLACE, UNARY, Plain
 from gradcheck._tape.nodes import Array, Binding, Pull, is_value

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradcheck._common.arrays import owner_of
 from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError
-from gradcheck._tape.buffers import Buffer, Geometry, owner_of, scattered
+from gradcheck._tape.buffers import Buffer, Geometry, scattered
 from gradcheck._tape.nodes import Array, Call, Cell, Node, Pull, is_value
 from gradcheck._tape.places import Place
 

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradcheck._common.arrays import Values
-from gradcheck._tape.buffers import owner_of
+from gradcheck._common.arrays import Values, owner_of
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
 from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
 from gradcheck._tape.places import Place, Statement
@@ -79,7 +78,7 @@ class TapedRun:
         ]
 
     def once(self, made: Callable[[TapedRun], T]) -> T:
-        """What a class makes of the run, made once and kept as long as the run is."""
+        """What a class or a function makes of the run, made once and kept as long as the run is."""
         if made not in self._worked_out:
             self._worked_out[made] = made(self)
         result: T = self._worked_out[made]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._tape.buffers import Buffer, Geometry, owner_of
+from gradcheck._common.arrays import owner_of
+from gradcheck._tape.buffers import Buffer, Geometry
 from gradcheck._tape.nodes import Array, Pull, is_value
 from gradcheck._tape.rules.movement import moved
 from gradcheck._tape.rules.operation import summed_to

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values
+from gradcheck._common.arrays import Array, Values, owner_of
 from gradcheck._common.errors import TargetError
 from gradcheck._common.surely import surely
 from gradcheck._common.wording import comma_separated
@@ -138,13 +138,13 @@ class ObjectProblem(OneCallProblem):
 
     def _set_to_zero(self) -> None:
         """Gradients begin at zero, in the arrays that hold them, so that what is added up is that of one call."""
-        weights = {id(_owner(array)) for array in self.arrays().values()}
+        weights = {id(owner_of(array)) for array in self.arrays().values()}
         for name in self._gradients:
             value = self._gradients.find(name)
             if isinstance(value, (int, float)):
                 self._gradients[name] = type(value)(0)
             for _, array in leaves(name, value):
-                if isinstance(array, np.ndarray) and array.flags.writeable and id(_owner(array)) not in weights:
+                if isinstance(array, np.ndarray) and array.flags.writeable and id(owner_of(array)) not in weights:
                     array[...] = 0
 
 
@@ -279,12 +279,6 @@ def _gradient_name(name: str, pattern: str) -> str:
         raise TargetError(f'grad={pattern!r}: expected a pattern with {{}} for the weight\'s name, as in "d{{}}"')
     owner, dot, last = name.rpartition(".")
     return f"{owner}{dot}{pattern.format(last)}"
-
-
-def _owner(array: Array) -> Array:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def _in_words(result: Any) -> str:

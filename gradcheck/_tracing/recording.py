@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, is_float
+from gradcheck._common.arrays import Array, Values, is_float, owner_of
 from gradcheck._targets.target import Target
 from gradcheck._usercode.instrument import Program, tapped
 from gradcheck._usercode.rewriting import Site
@@ -233,9 +233,7 @@ def _whole(numbers: list[int], sites: list[Site]) -> list[int]:
 
 
 def _owner(value: Any) -> Any:
-    while isinstance(value, np.ndarray) and isinstance(value.base, np.ndarray):
-        value = value.base
-    return value
+    return owner_of(value) if isinstance(value, np.ndarray) else value
 
 
 def _replaced(value: Any, override: Array, *, in_place: bool) -> Any:
