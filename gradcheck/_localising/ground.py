@@ -16,10 +16,10 @@ class Ground:
     def __init__(self, run: TapedRun) -> None:
         self.standings = Standings(run)
         self.holes: list[Holes] = holes_of(run)
-        self.keys = key_of(run)
+        self.keys = _keys(run)
 
 
-def key_of(run: TapedRun) -> dict[int, Key]:
+def _keys(run: TapedRun) -> dict[int, Key]:
     """A key of each statement, the same in every run of the same text."""
     seen: Counter[tuple[str, int, int]] = Counter()
     result: dict[int, Key] = {}

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from gradcheck._localising.blame import Judge, Role
-from gradcheck._localising.ground import Ground, key_of
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.records import Localisation, Needed, Suspect
@@ -43,7 +43,7 @@ def localise(
     study = Study(run, wrong, only)
     if second is not None:
         other = Study(second, wrong, only)
-        keys = {key_of(second)[id(one.holes.statement)] for one in other.suspects}
+        keys = {other.keys[id(one.holes.statement)] for one in other.suspects}
         kept = [one for one in study.suspects if study.keys[id(one.holes.statement)] in keys]
         if kept and other.mismatch.is_wrong:  # where nothing is wrong, it tells nothing
             study.suspects = kept

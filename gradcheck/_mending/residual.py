@@ -26,6 +26,11 @@ def agree(given: Array, true: Array, tolerance: float = TOLERANCE) -> bool:
     return bool(np.linalg.norm(given - true) <= tolerance * scale + 1e-13)
 
 
+def wrong_names(given: Mapping[str, Array], true: Mapping[str, Array]) -> frozenset[str]:
+    """Of which gradients what is given is not the true one."""
+    return frozenset(name for name, one in true.items() if name not in given or not agree(given[name], one))
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a candidate does to the gradients."""
@@ -52,10 +57,7 @@ class Residual:
         self.given = run.gradients if nodes is None else {name: np.array(node.value) for name, node in nodes.items()}
         self.truth = dict(run.true_gradients if truth is None else truth)
         self.names = [name for name, true in self.truth.items() if self._is_comparable(name, true)]
-        self.wrong = frozenset(
-            name for name, true in self.truth.items()
-            if name not in self.given or not agree(self.given[name], true)
-        )  # fmt: skip
+        self.wrong = wrong_names(self.given, self.truth)
         rng = np.random.default_rng(0)
         counts = {name: min(ROWS, self.truth[name].size) for name in self.names}
         self.size = sum(counts.values())

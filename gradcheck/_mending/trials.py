@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from gradcheck._mending.outside import Edit, RebindError, asked, workshop_of
-from gradcheck._mending.residual import agree
+from gradcheck._mending.residual import agree, wrong_names
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -30,8 +30,7 @@ class Trial:
     @cached_property
     def wrong(self) -> frozenset[str]:
         """The gradients that are not the true ones in the code as it is."""
-        given = self.run.gradients
-        return frozenset(name for name, true in self.truth.items() if name not in given or not agree(given[name], true))
+        return wrong_names(self.run.gradients, self.truth)
 
     @cached_property
     def before(self) -> tuple[Array, frozenset[str]]:

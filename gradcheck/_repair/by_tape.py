@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradcheck._common.arrays import Sizes, as_complex
+from gradcheck._common.arrays import Sizes
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect
@@ -35,6 +35,7 @@ from gradcheck._repair.points import Point, points_of, points_of_one_step
 from gradcheck._repair.wrong_values import Taped, mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
+from gradcheck._tape.belief import DIRECTIONS, is_believed
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import RebindError
@@ -45,12 +46,6 @@ from gradcheck._usercode.source import Source
 SHARE_OF_TIME = 0.75
 #: faults that are mended one after the other
 MOST_ROUNDS = 16
-#: directions along which the tape has to agree with the measured slope
-DIRECTIONS = 2
-#: the step of those differences
-STEP = 1e-6
-#: how far tape and slope may be apart, relative to the gradient: differences of one step are no better
-BELIEVED = 1e-5
 
 
 def find_by_tape(
@@ -131,40 +126,37 @@ class _Search:
             return False
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
-        stages = [self._alone, *([] if self.is_brief else [self._values, self._in_part, self._one_step, self._several])]
-        stage = 0
+        # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
+        stages = [] if self.is_brief else [self._values, self._in_part, self._one_step, self._several]
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
                 wrong = wrong_gradients(run)
                 if not found.codes:
                     found.evaluations += 2 * DIRECTIONS
-                    if not wrong <= self.expected | self.undecided or not _is_believed(run, self.undecided):
+                    if not wrong <= self.expected | self.undecided or not is_believed(run, self.undecided):
                         return False
                     _add_sources(found, run, points[0] if self.is_factory else None)
                 if wrong <= self.undecided:
                     wrong = set()
                 found.reach(wrong, points[0].factor)
+                faults = _clip_or_next(found, run, wrong, points[1:]) if wrong else []
             if not wrong and points[0].factor != 1.0:
-                points, stage = [replace(point, factor=1.0) for point in points], 0
+                points = [replace(point, factor=1.0) for point in points]
                 found.is_common = True
                 continue
             if not wrong:
                 self._spare_callers(points, found)
                 return bool(found.faults)
-            while stage < len(stages) and not stages[stage](points, found):
-                stage = len(stages) if _is_clear(found) else stage + 1
-            if stage == len(stages):
+            if faults and self._adds(found, faults):
+                continue
+            left = [] if _is_clear(found) else stages
+            done = next((stage for stage in left if stage(points, found)), None)
+            if done is None:
                 self._tell_unmended(points, found)
                 return bool(found.faults)
-            stages = [one for one in stages if one != self._one_step or one != stages[stage]]
-            stage = 0
+            if done == self._one_step:
+                stages.remove(done)
         return True
-
-    # -- stages: each adds faults and their mends, and tells whether it did -----------------------------------------
-
-    def _alone(self, points: Sequence[Point], found: Found) -> bool:
-        """One fault that could be to blame for all that is wrong; or a clip, which hides the others."""
-        return self._adds_of(_clip_or_next, points, found)
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
@@ -261,28 +253,3 @@ def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:
         found.codes += functions_run(built.open)
     files = {code.co_filename for code in found.codes}
     found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
-
-
-def _is_believed(run: TapedRun, undecided: Collection[str] = ()) -> bool:
-    """Whether the tape's gradients are the slope of the loss, along a few directions through all decided parameters."""
-    rng = np.random.default_rng(5)
-    with run.target.problem.preserved():
-        for _ in range(DIRECTIONS):
-            direction = {
-                name: rng.standard_normal(array.shape) * (name not in undecided) for name, array in run.base.items()
-            }
-            ends = [
-                as_complex(
-                    run.target.loss_at(
-                        {name: array + sign * STEP * direction[name] for name, array in run.base.items()}
-                    )
-                ).real
-                for sign in (1, -1)
-            ]
-            slope = run.multiple * (ends[0] - ends[1]) / (2 * STEP)
-            taped = sum(float(np.sum(run.true_gradients[name] * direction[name])) for name in run.base)
-            size = float(np.sqrt(sum(np.sum(array**2) for array in run.true_gradients.values())))
-            rounding = 1e-15 * abs(run.multiple * ends[0]) / STEP
-            if not abs(slope - taped) <= BELIEVED * max(size, abs(taped)) + 10 * rounding:
-                return False
-    return True

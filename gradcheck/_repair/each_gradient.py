@@ -67,7 +67,7 @@ def _is_calculated(node: Node, suspect: Suspect) -> bool:
 
 def without_forward(run: TapedRun, found: Localisation) -> Localisation:
     """Without statements of the forward, and of helpers that are right."""
-    forward = forward_statements(run)
+    forward = run.once(forward_statements)
     alone = [one for one in found.alone if id(one.statement) not in forward]
     together = [one for one in found.together if id(one.statement) not in forward]
     return replace(found, alone=alone, together=together)

@@ -20,7 +20,7 @@ from gradcheck._localising.standing import MOVES, Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
-from gradcheck._mending.residual import Residual, agree
+from gradcheck._mending.residual import Residual, wrong_names
 from gradcheck._mending.structure import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
@@ -130,8 +130,7 @@ class _Search:
 
 def wrong_gradients(run: TapedRun) -> set[str]:
     """The names of the gradients that are not the true ones."""
-    given = run.gradients
-    return {name for name, true in run.true_gradients.items() if name not in given or not agree(given[name], true)}
+    return set(wrong_names(run.gradients, run.true_gradients))
 
 
 def _best(
@@ -163,7 +162,7 @@ def _best(
 
 def _multiples(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
     """Statements that give a multiple of a derivative where the backward begins, with what takes the factor out."""
-    forward = forward_statements(run)
+    forward = run.once(forward_statements)
     found = [one for one in multiples(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
     sizes = []
     for one in found:
@@ -184,7 +183,7 @@ def _as_spoiling(one: Multiple) -> Spoiling:
 
 def _left_behind(run: TapedRun) -> list[Mended]:
     """Statements that leave a derivative under a name that nobody reads, with the names that the loop reads."""
-    forward = forward_statements(run)
+    forward = run.once(forward_statements)
     unread = (one for one in run.bindings if not one.reads and one.place.kind == "bind" and one.node is not None)
     statements = {id(one.place.statement): one.place.statement for one in unread}
     result = []
@@ -200,7 +199,7 @@ def _left_behind(run: TapedRun) -> list[Mended]:
 
 def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
-    forward = forward_statements(run)
+    forward = run.once(forward_statements)
     wrong = [one for one in spoiling(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
     edits = _edits_to_derivatives(run, wrong, others, spoiling)
     return [fault for one, found in zip(wrong, edits, strict=True) if (fault := _fault(run, one.statement, found))]
@@ -216,9 +215,10 @@ def _edits_to_derivatives(
         if all(confirmed):
             break
         with suppress(TargetError), point.taped() as other:
-            there = {_key(one.statement): one for one in all_wrong(other)}
+            keys = run.once(Ground).keys, other.once(Ground).keys
+            there = {keys[1][id(one.statement)]: one for one in all_wrong(other)}
             for number, (one, edits) in enumerate(zip(wrong, found, strict=True)):
-                same = there.get(_key(one.statement))
+                same = there.get(keys[0][id(one.statement)])
                 if same is not None and not confirmed[number]:
                     edits.keep(_look(other, same))
                     confirmed[number] = True
@@ -228,11 +228,6 @@ def _edits_to_derivatives(
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
     return Mended(statement, _reached(run, statement), None, mends[0], tuple(mends[1:])) if mends else None
-
-
-def _key(one: Statement) -> tuple[str, int, int, str]:
-    """The same in every run of the same code."""
-    return one.file, one.line, one.end_line, one.kind
 
 
 def _progress(run: TapedRun) -> Progress:
