@@ -144,8 +144,9 @@ class _Search:
                 points = [replace(point, factor=1.0) for point in points]
                 found.is_common = True
                 continue
+            if not wrong and self._spares_callers(points, found):
+                continue
             if not wrong:
-                self._spare_callers(points, found)
                 return bool(found.faults)
             if faults and self._adds(found, faults):
                 continue
@@ -192,13 +193,13 @@ class _Search:
         with self._taped(points[0], found) as run:
             found.add_unmended(unmended_faults(found, run, wrong_gradients(run), points[1:]))
 
-    def _spare_callers(self, points: Sequence[Point], found: Found) -> None:
+    def _spares_callers(self, points: Sequence[Point], found: Found) -> bool:
         """Where all gradients are right: what is written into what is the caller's."""
-        if self.is_impure and not any(not one.gradients for one in found.faults):
-            with self._taped(points[0], found) as run:
-                fault = write_into_callers(run, points[1:])
-            if fault is not None:
-                self._adds(found, [fault])
+        if not self.is_impure or any(not one.gradients for one in found.faults):
+            return False
+        with self._taped(points[0], found) as run:
+            fault = write_into_callers(run, points[1:])
+        return fault is not None and self._adds(found, [fault])
 
     def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
         with self._taped(points[0], found) as run:

@@ -155,6 +155,7 @@ def test_what_is_written_into_is_copied_where_the_check_found_it_changed(tmp_pat
     assert finding.line == line_of("dc = dc + douts[t]", VJP)
     assert finding.fix is not None
     assert "dc = dc.copy()" in finding.fix.after
+    assert [stage.faults for stage in found.stages] == [1]  # without a stage there is nothing to verify
 
 
 def test_the_cotangent_of_the_last_state_is_put_back(tmp_path: Path) -> None:
