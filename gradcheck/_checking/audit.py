@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gradcheck._checking.elsewhere import wrong_elsewhere
+from gradcheck._checking.taped_entries import TapedEntries
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, worst_verdict
@@ -105,7 +106,8 @@ class AuditOptions:
     """How far an audit goes.
 
     `laws`: also those that cost evaluations; `entries`: of wrong gradients; `full`: of all; `stop`: at the first
-    wrong one. The gradients are divided by `divisor` first: a factor that is known to be wrong already.
+    wrong one. The gradients are divided by `divisor` first: a factor that is known to be wrong already. `suspects` are
+    known to be wrong at other sizes, or before an edit.
     """
 
     laws: bool = True
@@ -113,6 +115,7 @@ class AuditOptions:
     full: bool = False
     stop: bool = False
     divisor: float = 1.0
+    suspects: frozenset[str] = frozenset()
     difference_entries: Callable[[Evaluator, str], Entries] = difference_entries
 
 
@@ -176,7 +179,7 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
     comparer.undo_norm_clip()
     result.gradients = comparer.gradients
     comparer.when_apart = watcher.gradients_do_not_fit
-    for count, block in enumerate(judge_gradients(comparer), 1):
+    for count, block in enumerate(judge_gradients(comparer, depth.suspects), 1):
         block = judge_declared_clip(comparer, block)
         result.blocks[block.name] = block
         watcher.judged(result, count, len(comparer.gradients))
@@ -188,11 +191,12 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         for name, (block, symptom) in wrong_elsewhere(comparer).items():
             result.blocks[name], result.elsewhere[name] = block, symptom
     with watcher.details(result):
+        taped = TapedEntries(comparer)
         for name in comparer.gradients:
             # what is wrong elsewhere alone has its entries there
             is_wrong_here = result.blocks[name].verdict == "wrong" and name not in result.elsewhere
             if depth.full or (depth.entries and is_wrong_here):
-                _ask_entries(result, comparer, name, depth)
+                _ask_entries(result, comparer, name, depth, taped)
     result.notes = _notes(comparer)
 
 
@@ -277,15 +281,16 @@ def _ask_laws(result: Audit, comparer: Comparer) -> None:
         result.note(_laws.linearity(evaluator, rng, comparer.given.epsilon))
 
 
-def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptions) -> None:
+def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptions, taped: TapedEntries) -> None:
     block, size = result.blocks[name], comparer.gradients[name].size
     if not size:
         return
-    if not depth.full and size > EVERY_ENTRY:
+    known = None if depth.full else taped.of(name)
+    if known is None and not depth.full and size > EVERY_ENTRY:
         wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name))
         result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask
     else:
-        entries = as_clipped(comparer, depth.difference_entries(comparer.evaluator, name))
+        entries = as_clipped(comparer, known or depth.difference_entries(comparer.evaluator, name))
         result.numerical[name] = entries.values
         result.blocks[name], off = (
             rejudge_by_entries(comparer, block, entries),

@@ -169,6 +169,8 @@ class _CheckRun:
     #: the time for what may be cut short
     time: TimeTable = field(default_factory=lambda: TimeTable(None))
     on_verdict: OnVerdict = lambda _: None
+    #: gradients that are known to be wrong, so that little is asked to find them so at other sizes
+    suspects: frozenset[str] = frozenset()
     #: what the check is at
     stage: str = "checking"
     #: sizes that the factory refused, and why
@@ -184,7 +186,7 @@ class _CheckRun:
     # -- a target ------------------------------------------------------------------------------------------------------
 
     def _of_target(self, target: Target) -> Report:
-        options = AuditOptions(full=self.full, entries=self.entries)
+        options = AuditOptions(full=self.full, entries=self.entries, suspects=self.suspects)
         main = self._audit_target(target, options, "checking", self._watcher(0))
         self._tell_verdict(target.name, "", main, {}, [])
         return self._explained(self._build_report(target.name, "", main, {}, None, []))
@@ -194,6 +196,7 @@ class _CheckRun:
     def _of_factory(self, factory: TargetFactory) -> Report:
         sizes, main, trials = self._first_that_runs(factory)
         main = self._without_common_factor(factory, sizes, main)
+        self.suspects |= set(main.wrong)
         started, before = time.perf_counter(), len(trials)
         self._try_other_sizes(factory, main, trials)
         if all(trial.verdict != "wrong" for trial in trials):
@@ -259,7 +262,7 @@ class _CheckRun:
 
     def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> AuditOptions:
         if self.executor is None or not self.full:
-            return AuditOptions(full=self.full, entries=self.entries)
+            return AuditOptions(full=self.full, entries=self.entries, suspects=self.suspects)
         from gradcheck._numeric.shared_entries import entries_by
 
         return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
@@ -339,7 +342,7 @@ class _CheckRun:
 
     def _quick_options(self, sizes: Sizes) -> AuditOptions:
         divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
-        return AuditOptions(laws=False, entries=False, divisor=divisor)
+        return AuditOptions(laws=False, entries=False, divisor=divisor, suspects=self.suspects)
 
     def _failing_sizes(self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]) -> Sizes | None:
         """Sizes at which gradients are wrong, which are reported then; or else, at which code raises."""
@@ -575,7 +578,7 @@ class _CheckRun:
 
         subject = self.subject
         points = self._outcome_with_another_seed, self._outcome
-        verifier = Verifier(points, (self._outcome_at_other_parameters,))
+        verifier = Verifier(points, (self._outcome_at_other_parameters,), self.suspects | _wrong(report))
         verifier.know(1, self._outcome_in(report))  # that is what the check itself has found
         factor = self.common.label if self.common else ""
         before = cache(lambda: behaviour(self._run_once))
@@ -603,25 +606,26 @@ class _CheckRun:
         with opened(target, self.seed):
             target.grads_at(target.values())
 
-    def _outcome(self) -> Outcome:
-        return self._outcome_of(self.subject, self.seed)
+    def _outcome(self, suspects: frozenset[str]) -> Outcome:
+        return self._outcome_of(self.subject, self.seed, suspects)
 
-    def _outcome_with_another_seed(self) -> Outcome:
-        return self._outcome_of(self._one_size(), self.seed + 1)
+    def _outcome_with_another_seed(self, suspects: frozenset[str]) -> Outcome:
+        return self._outcome_of(self._one_size(), self.seed + 1, suspects)
 
-    def _outcome_at_other_parameters(self) -> Outcome:
+    def _outcome_at_other_parameters(self, suspects: frozenset[str]) -> Outcome:
         """What is found at the default sizes where all parameters are others."""
         from gradcheck._checking.verifier import at_other_parameters
 
         subject, seed = self.subject, self.seed + 2
         target = subject.build(seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
         with at_other_parameters(target, seed):
-            return self._outcome_of(target, seed)
+            return self._outcome_of(target, seed, suspects)
 
-    def _outcome_of(self, subject: Target | TargetFactory, seed: int) -> Outcome:
+    def _outcome_of(self, subject: Target | TargetFactory, seed: int, suspects: frozenset[str]) -> Outcome:
         """What a check without lines finds; gradients that only have a common factor wrong count as right beside it."""
         # a common factor is told by the entries
-        run = _CheckRun(subject, seed, False, False, None, lambda *_: None, entries=self.common is not None)
+        asks_entries = self.common is not None
+        run = _CheckRun(subject, seed, False, False, None, lambda *_: None, asks_entries, suspects=suspects)
         report = run.report()
         self.evaluations += run.evaluations
         return run._outcome_in(report)

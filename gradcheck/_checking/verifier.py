@@ -89,8 +89,8 @@ def _less(before: Mapping[str, Verdict], after: Mapping[str, Verdict], where: st
     ]
 
 
-#: judges the subject at one of the points
-Point = Callable[[], Outcome]
+#: judges the subject at one of the points, at little cost where these gradients are wrong
+Point = Callable[[frozenset[str]], Outcome]
 
 
 @dataclass
@@ -98,11 +98,12 @@ class Verifier:
     """Judges edits at several points, each against the code as it is; the cheapest point is asked first.
 
     At the points `factorless`, a factor that all gradients have in common cannot be told: they are asked only of an
-    edit that leaves none.
+    edit that leaves none. `suspects` are the gradients that the check has found wrong.
     """
 
     points: tuple[Point, ...]
     factorless: tuple[Point, ...] = ()
+    suspects: frozenset[str] = frozenset()
     _before: dict[int, Outcome | None] = field(default_factory=dict)
 
     def know(self, number: int, outcome: Outcome) -> None:
@@ -114,7 +115,7 @@ class Verifier:
         for number, point in enumerate((*self.points, *self.factorless)):
             if number not in self._before:
                 try:
-                    self._before[number] = point()
+                    self._before[number] = point(self.suspects)
                 except TargetError:
                     self._before[number] = None
 
@@ -132,7 +133,7 @@ class Verifier:
         for number, point in enumerate(self.points if claim.factor else (*self.points, *self.factorless)):
             before = self._before[number]
             if before is not None:
-                found = objections(before, point(), claim)
+                found = objections(before, point(self.suspects - claim.right), claim)
                 if found:
                     return found
         return ()

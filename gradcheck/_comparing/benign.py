@@ -23,6 +23,7 @@ from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._numeric.difference import Derivative
 from gradcheck._numeric.evaluator import Flatness
 from gradcheck._numeric.gradients import parse_gradients
+from gradcheck._numeric.scheme import Scheme
 from gradcheck.report.records import Worst
 
 #: a discrepancy below this part of the gradient is asked once more at a point nearby
@@ -293,7 +294,9 @@ def kinks_beside_the_point(doubt: Doubt) -> str | None:
 
 def seen_by_complex_step_only(doubt: Doubt) -> str | None:
     """Real differences do not call the gradient wrong."""
-    if any(is_seen_by_real(doubt.comparer, direction) for direction in doubt.directions):
+    if doubt.comparer.evaluator.scheme is Scheme.REAL or any(
+        is_seen_by_real(doubt.comparer, direction) for direction in doubt.directions
+    ):
         return None
     return "the difference is too small for real differences to confirm; usually a saturated unit"
 

@@ -29,12 +29,18 @@ from gradcheck._numeric.scheme import Scheme
 MAX_DIRECTIONS = 4
 #: fewer are enough where they show errors of a small enough part
 MIN_DIRECTIONS = 2
+#: how well a slope has to be known where a gradient may be far from it
+ROUGHLY = 1e-5
 #: the part of the smallest gradient that is small enough: no formula is wrong by so little
 SENSITIVE_ENOUGH = 1e-9
 #: along a Gaussian direction a rounding error shows as N(0, its norm): this many deviations are allowed for
 DEVIATIONS = 3.0
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
 NEARBY = 1e-5
+#: gradients that are apart from the slope by this part of it are far apart ...
+FAR = 1e-3
+#: ... if bars are below this part of what they are apart by
+CLEAR_BAR = 2e-2
 #: how much of a discrepancy may change between points nearby, or steps
 STEADY = 0.3
 
@@ -84,6 +90,13 @@ class Comparisons(tuple[Comparison, ...]):
     def verdict(self) -> Verdict:
         """One verdict from all of them."""
         return judge([one.discrepancy for one in self], [one.bar for one in self])
+
+    @property
+    def are_far_apart(self) -> bool:
+        """Whether each of them tells that the gradients are wrong, by far more than the slopes are uncertain."""
+        apart = [abs(one.discrepancy) for one in self]
+        is_clear = self.bar < CLEAR_BAR * min(apart) and not self.has_kink
+        return is_clear and all(part > FAR * abs(one.derivative.value) for one, part in zip(self, apart, strict=True))
 
     @property
     def has_kink(self) -> bool:
@@ -148,10 +161,9 @@ class Comparer:
 
     def _compare_along(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
         rng = self.given.rng(*names)
-        rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))
         found: list[Comparison] = []
         for k in range(count or MAX_DIRECTIONS):
-            if k == MIN_DIRECTIONS and count is None and self._is_sensitive_enough(names, Comparisons(found)):
+            if k == MIN_DIRECTIONS and count is None and self._is_enough(names, Comparisons(found)):
                 break
             direction = self.direction(names, rng)
             derivative = self.evaluator.derivative(
@@ -160,12 +172,21 @@ class Comparer:
                 sharply=k < MIN_DIRECTIONS and self.probing and self.probing_sharply,
                 shorter=shorter,
             )
-            apart = self.slope(direction) - derivative.value
-            found.append(Comparison(direction, apart, derivative.error + rounding, derivative))
+            found.append(self._comparison(names, direction, derivative))
             if self.when_apart is not None and Comparisons(found[-1:]).verdict == "wrong":
                 told, self.when_apart = self.when_apart, None
                 told(self.slope(direction), derivative.value)
         return Comparisons(found)
+
+    def compare_roughly(self, name: str) -> Comparisons:
+        """A comparison along one direction, of as few losses as tell a gradient that is far from the slope."""
+        direction = self.direction([name], self.given.rng(name))
+        derivative = self.evaluator.derivative(direction, good_enough=ROUGHLY)
+        return Comparisons([self._comparison([name], direction, derivative)])
+
+    def _comparison(self, names: list[str], direction: Values, derivative: Derivative) -> Comparison:
+        rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))
+        return Comparison(direction, self.slope(direction) - derivative.value, derivative.error + rounding, derivative)
 
     def direction(self, names: list[str], rng: np.random.Generator) -> Values:
         """A Gaussian direction over these parameters."""
@@ -226,12 +247,15 @@ class Comparer:
         slope = self.evaluator.slope_at_shortest_step(direction, discrepancy)
         return abs(slope - self.slope(direction)) <= STEADY * abs(discrepancy)
 
-    def _is_sensitive_enough(self, names: list[str], comparisons: Comparisons) -> bool:
-        """Whether these comparisons promise as much as anyone needs, of the smallest of the gradients as well."""
+    def _is_enough(self, names: list[str], comparisons: Comparisons) -> bool:
+        """Whether these comparisons promise as much as anyone needs, of the smallest of the gradients as well.
+
+        Of gradients that are far from the slope, more of them would tell nothing new.
+        """
+        if self.evaluator.scheme is not Scheme.COMPLEX:
+            return comparisons.are_far_apart
         smallest = min(self.norms[name] for name in names)
-        return (
-            self.evaluator.scheme is Scheme.COMPLEX and comparisons.sensitivity_of_steps <= SENSITIVE_ENOUGH * smallest
-        )
+        return comparisons.sensitivity_of_steps <= SENSITIVE_ENOUGH * smallest
 
 
 def root_mean_square(values: list[float]) -> float:

@@ -9,7 +9,7 @@ steep to be differenced (`benign.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +36,7 @@ from gradcheck._comparing.benign import (
     explaining_entry,
     is_entry_clearly_wrong,
 )
-from gradcheck._comparing.comparer import Comparer, Comparisons
+from gradcheck._comparing.comparer import FAR, Comparer, Comparisons
 from gradcheck._numeric.entries import Entries
 from gradcheck._numeric.scheme import Scheme
 from gradcheck.report.records import Block, Worst
@@ -53,9 +53,14 @@ NEAR_DIRECTIONS = 8
 NEAR_DEVIATIONS = 0.13
 
 
-def judge_gradients(comparer: Comparer) -> Iterator[Block]:
-    """Each gradient judged, by directions that similar ones share, and alone where those disagree."""
-    norms = comparer.norms
+def judge_gradients(comparer: Comparer, suspects: Collection[str] = ()) -> Iterator[Block]:
+    """Each gradient judged, by directions that similar ones share, and alone where those disagree.
+
+    `suspects` are wrong elsewhere: they are judged first, and at little cost where they are wrong here as well.
+    """
+    known = [block for name in comparer.norms if name in suspects and (block := _far_apart(comparer, name))]
+    yield from known
+    norms = {name: size for name, size in comparer.norms.items() if all(block.name != name for block in known)}
     coarse = set(comparer.given.coarse)
     groups = [
         part
@@ -65,14 +70,35 @@ def judge_gradients(comparer: Comparer) -> Iterator[Block]:
         if part
     ]
     for group in groups:
-        comparisons = comparer.compare(group)
-        passed = comparisons.verdict == "right"
-        for name in group:
-            seen = max(comparisons.bar / MAX_RELATIVE_BAR, comparisons.sensitivity / MAX_SENSITIVITY)
-            if passed and norms[name] and seen <= norms[name]:
-                yield _record(comparer, name, "right", comparisons, norms[name])
-            else:
-                yield judge_alone(comparer, name)
+        yield from _judge_group(comparer, group)
+
+
+def _judge_group(comparer: Comparer, group: list[str]) -> Iterator[Block]:
+    comparisons, norms = comparer.compare(group), comparer.norms
+    if comparisons.verdict == "wrong" and len(group) > 1 and comparer.evaluator.scheme is Scheme.REAL:
+        apart = [name for name in group if _far_apart(comparer, name)]
+        yield from (judge_alone(comparer, name) for name in apart)
+        group = [name for name in group if name not in apart]
+        if apart and group:  # the others may be right
+            comparisons = comparer.compare(group)
+    passed = comparisons.verdict == "right"
+    for name in group:
+        seen = max(comparisons.bar / MAX_RELATIVE_BAR, comparisons.sensitivity / MAX_SENSITIVITY)
+        if passed and norms[name] and seen <= norms[name]:
+            yield _record(comparer, name, "right", comparisons, norms[name])
+        else:
+            yield judge_alone(comparer, name)
+
+
+def _far_apart(comparer: Comparer, name: str) -> Block | None:
+    """A gradient that is wrong by far, as a single rough comparison tells; None if it does not."""
+    if not comparer.gradients[name].size:
+        return None
+    comparisons = comparer.compare_roughly(name)
+    scale = max(comparer.norms[name], comparisons.slope)
+    if not comparisons.are_far_apart or comparisons.error < FAR * scale:
+        return None
+    return _record(comparer, name, "wrong", comparisons, scale)
 
 
 def group_similar(norms: dict[str, float]) -> list[list[str]]:
@@ -192,7 +218,8 @@ def _compare_sharply(comparer: Comparer, name: str) -> Comparisons:
     """Comparisons of a gradient; by longer steps where the loss is too flat for the usual ones to resolve it."""
     comparisons = comparer.compare([name])
     is_exact = comparer.evaluator.scheme is Scheme.COMPLEX
-    if is_exact or comparisons.bar <= MAX_RELATIVE_BAR * comparer.norms[name] or comparisons.has_kink:
+    size = max(comparer.norms[name], comparisons.slope)
+    if is_exact or comparisons.bar <= MAX_RELATIVE_BAR * size or comparisons.has_kink:
         return comparisons
     return min(comparisons, comparer.compare([name], shorter=1 / FLAT_LOSS_STRETCH), key=lambda one: one.bar)
 

@@ -56,7 +56,7 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     idle: list[int] = []
     sources: set[int] = set()
     for number, nodes in sorted(inner.items()):
-        read = [*read_by(nodes, holes, totals), *_before(nodes, _SUMS, among=False)]
+        read = [*_calculated_from(nodes, holes, totals), *_before(nodes, _SUMS, among=False)]
         read = [one for one in read if standings.carries[one.index]]
         begun = [one for one in _before(nodes, _SUMS, among=True) if standings.carries[one.index]]
         given = [one for one in holes.given if one.execution == number and one.op not in MOVES]
@@ -147,9 +147,24 @@ def _giver(node: Node) -> Node:
     return node
 
 
+def _calculated_from(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> Iterator[Node]:
+    """What an execution calculates with: of an array of which it takes a part, that part."""
+    own = {node.index: node for node in nodes}
+    for node in nodes:
+        if node.op in MOVES:
+            continue
+        for source in read_by([node], holes, totals):
+            begin = source
+            while begin.op in MOVES and begin.index in own and begin.inputs:
+                begin = begin.inputs[0]
+            if begin.index not in own:
+                yield source
+
+
 def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> Iterator[Node]:
     """What an execution changes in place, by operations that are (or are not) among these."""
     for node in nodes:
         is_augmented = node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1
+        is_augmented = is_augmented and node.op not in MOVES
         if is_augmented and (node.op in operations) is among:
             yield node.inputs[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -17,6 +18,8 @@ from gradcheck._localising.tape import Array, Node, TapedRun
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
+#: parts that one array is taken apart into: gates, but no time steps
+MOST_PARTS = 6
 #: operations that hand values on without a calculation
 MOVES = frozenset(
     {"view", "pass", "item", "store", "pack", "argument", "value", "element", "return", "call", "yield", "parameter"}
@@ -102,7 +105,12 @@ class Standings:
     def source(self, node: Node) -> Node | None:
         """The value of the forward that a full or partial one is the derivative of."""
         number = self._of(node)[1]
-        return None if number is None else self.run.nodes[number]
+        return None if number is None else self.node_of(number)
+
+    def node_of(self, number: int) -> Node:
+        """The value of the forward that a known derivative is of, by its number: a part of one comes after all."""
+        count = len(self.run.nodes)
+        return self.run.nodes[number] if number < count else self.parts[number - count][0]
 
     def _of(self, node: Node) -> tuple[Standing, int | None]:
         found = self._cache.get(node.index)
@@ -134,7 +142,7 @@ class Standings:
         Entries that are not used (a mask) can be anything.
         """
         standing, number = self._matched(value, used) if np.any(value) else (Standing.ZERO, None)
-        return standing, None if number is None else self.run.nodes[number]
+        return standing, None if number is None else self.node_of(number)
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
@@ -193,6 +201,25 @@ class Standings:
         for index, value in self.full_derivatives.items():
             if not self._turns_sign(index):
                 result.add(value, index)
+        for part, value in self.parts:
+            result.add(value, part.index)
+        return result
+
+    @cached_property
+    def parts(self) -> list[tuple[Node, Array]]:
+        """Parts of values whose derivatives are known, and theirs: of several gates in one array, that of each.
+
+        The forward need not take them apart where the backward does: they are as wide as values of the backward are.
+        """
+        shapes = {node.shape for node in self.run.nodes[self.run.boundary :] if node.shape}
+        result: list[tuple[Node, Array]] = []
+        for index, value in self.full_derivatives.items():
+            if self._turns_sign(index):
+                continue
+            for name, part in (one for shape in shapes for one in _parts_of_shape(value, shape)):
+                node, number = self.run.nodes[index], len(self.run.nodes) + len(result)
+                cut = replace(node, index=number, op="view", inputs=(node,), pulls=(), shape=part.shape, label=name)
+                result.append((cut, part))
         return result
 
     @cached_property
@@ -243,6 +270,22 @@ class Standings:
 
     def _is_known(self, node: Node) -> bool:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
+
+
+def _parts_of_shape(value: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
+    """The parts beside each other that make up an array along one axis, and what is left; each with a name."""
+    if len(shape) != value.ndim:
+        return
+    axes = [axis for axis in range(value.ndim) if shape[axis] != value.shape[axis]]
+    if len(axes) != 1 or shape[axes[0]] > value.shape[axes[0]]:
+        return
+    axis, width, length = axes[0], shape[axes[0]], value.shape[axes[0]]
+    if length > MOST_PARTS * width:
+        return
+    for number, first in enumerate(range(0, length - width + 1, width)):
+        yield f"part {number}", np.take(value, range(first, first + width), axis)
+    if length % width:
+        yield "rest", np.take(value, range(length - width, length), axis)
 
 
 def origin(node: Node) -> Node:

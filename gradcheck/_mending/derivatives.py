@@ -45,8 +45,8 @@ LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales, jacobians)
 LARGEST: tuple[Family, ...] = (other_operands, factors, terms, formed_others)
 #: derivatives of which the formula is written
 MOST_FORMULAS = 6
-#: the indices of the values of the forward that an array is the derivative of
-Lookup = Callable[[Array], Sequence[int]]
+#: the values of the forward that an array is the derivative of
+Lookup = Callable[[Array], Sequence[Node]]
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ class _Values:
             return frozenset()
         numbers = map(_number, hole.executions)
         told = [v for k, v in zip(numbers, results, strict=True) if np.any(v) or k not in self.look.idle]
-        nodes = self.look.run.nodes
-        of_each = [frozenset(_what(nodes[one]) for one in self.look.lookup(value)) for value in told]
+        of_each = [frozenset(map(_what, self.look.lookup(value))) for value in told]
         return frozenset.intersection(*of_each) if of_each else frozenset()
 
 
@@ -204,8 +203,8 @@ def _value(suspect: Suspect, execution: int) -> Node | None:
 
 
 def _what(node: Node) -> object:
-    """Of which expression or parameter it is the value, at whatever execution."""
-    return node.label if node.place is None else node.place.number
+    """Of which expression, parameter or part of one it is the value, at whatever execution."""
+    return (None if node.place is None else node.place.number), node.label
 
 
 def _number(one: Execution) -> int:

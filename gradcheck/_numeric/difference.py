@@ -68,7 +68,12 @@ def complex_error(value: Any, epsilon: float) -> Any:
 
 
 def richardson(
-    phi: Callable[[float], float], at_zero: float, step: float, noise: float, epsilon: float = 0.0
+    phi: Callable[[float], float],
+    at_zero: float,
+    step: float,
+    noise: float,
+    epsilon: float = 0.0,
+    good_enough: float = GOOD_ENOUGH,
 ) -> Derivative:
     """phi'(0) by an extrapolated tableau of central differences.
 
@@ -78,8 +83,9 @@ def richardson(
         step: The first h.
         noise: The size of the rounding error in phi(0).
         epsilon: The unit roundoff of phi: where it is larger than at 0, so is its rounding error.
+        good_enough: An error bar of this part of the value ends it.
     """
-    tableau = Tableau(at_zero, step, noise, epsilon)
+    tableau = Tableau(at_zero, step, noise, epsilon, good_enough)
     while not tableau.finished:
         tableau.add(phi(tableau.step), phi(-tableau.step))
     return tableau.derivative()
@@ -91,8 +97,11 @@ class Tableau:
     The arguments are those of `richardson`.
     """
 
-    def __init__(self, at_zero: float, step: float, noise: float, epsilon: float = 0.0) -> None:
+    def __init__(
+        self, at_zero: float, step: float, noise: float, epsilon: float = 0.0, good_enough: float = GOOD_ENOUGH
+    ) -> None:
         self.step = step
+        self._good_enough = good_enough
         self.finished = False
         self._at_zero, self._noise, self._epsilon = at_zero, noise, epsilon
         self._levels = 0
@@ -143,7 +152,7 @@ class Tableau:
         best, noise = self._best, self._noise
         # an error that is larger may be that of a kink, which shorter steps get past
         stays = len(self._after_best) >= 2 and best.error <= CONVERGED * abs(best.value)
-        if not (stays or best.error * best.step <= 16 * noise or best.error <= GOOD_ENOUGH * abs(best.value)):
+        if not (stays or best.error * best.step <= 16 * noise or best.error <= self._good_enough * abs(best.value)):
             return False
         return not _kinks_within_step(self._second_differences, 4 * noise / self.step, best.value)
 

@@ -16,7 +16,14 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.silence import heard, muted, raising
-from gradcheck._numeric.difference import Derivative, Tableau, complex_step, quartic_difference, richardson
+from gradcheck._numeric.difference import (
+    GOOD_ENOUGH,
+    Derivative,
+    Tableau,
+    complex_step,
+    quartic_difference,
+    richardson,
+)
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
 from gradcheck._numeric.scheme import FLOAT32_PRECISION, FLOAT64_PRECISION, Agreement, Scheme, compare_schemes
 from gradcheck._targets.target import Target
@@ -173,19 +180,26 @@ class Evaluator:
     # -- derivatives -----------------------------------------------------------------------------------------------
 
     def derivative(
-        self, direction: Values, *, confirm: bool = False, sharply: bool = False, shorter: float = 1.0
+        self,
+        direction: Values,
+        *,
+        confirm: bool = False,
+        sharply: bool = False,
+        shorter: float = 1.0,
+        good_enough: float = GOOD_ENOUGH,
     ) -> Derivative:
         """d/dt loss(x + t direction) at 0; `direction` holds the parameters that move.
 
         With `confirm` a complex step is believed only if a real difference along the same direction agrees; where it
         does not, every derivative from then on is a real one. `sharply`: agrees to its own error bar, or it is noted
-        how well it does.
+        how well it does. A real difference begins with a step that is `shorter` times as short as usual, and ends with
+        an error bar that is `good_enough` a part of it.
         """
         self._has_differenced = True
         exact = None if self.scheme is Scheme.REAL else self._complex_or_none(direction)
         if exact is None:
             self.scheme = Scheme.REAL
-            return self._measured_difference(direction, shorter)
+            return self._measured_difference(direction, shorter, good_enough)
         if sharply and self.epsilon <= DOUBLE:
             confirmed = self._confirm_sharply(exact, direction)
             if confirmed is not None:
@@ -199,7 +213,7 @@ class Evaluator:
             self.scheme = Scheme.COMPLEX
         elif agreement is Agreement.DIFFERS:
             self.scheme = Scheme.REAL
-        return exact if self.scheme is Scheme.COMPLEX else self._measured_difference(direction, shorter)
+        return exact if self.scheme is Scheme.COMPLEX else self._measured_difference(direction, shorter, good_enough)
 
     def entry_derivative(self, name: str, index: tuple[int, ...]) -> Derivative:
         """The derivative with respect to one entry."""
@@ -234,7 +248,7 @@ class Evaluator:
         """A tableau of real differences along a direction over a single entry, for whoever asks for its losses."""
         return Tableau(self.loss_value, self._step(self.epsilon, direction), self.noise(), self.epsilon)
 
-    def real_difference(self, direction: Values, shorter: float = 1.0) -> Derivative:
+    def real_difference(self, direction: Values, shorter: float = 1.0, good_enough: float = GOOD_ENOUGH) -> Derivative:
         """The derivative by real differences alone, from a first step that is `shorter` times as short as usual."""
         step = self._step(self.epsilon, direction) / shorter
         if not step:
@@ -242,7 +256,12 @@ class Evaluator:
         if self._noise is not None and sum(np.count_nonzero(part) for part in direction.values()) > LARGE_DIRECTION:
             step *= self._measure_step_stretch()
         return richardson(
-            lambda t: self._real_loss_along(direction, t), self.loss_value, step, self.noise(), self.epsilon
+            lambda t: self._real_loss_along(direction, t),
+            self.loss_value,
+            step,
+            self.noise(),
+            self.epsilon,
+            good_enough,
         )
 
     def slope_at_shortest_step(self, direction: Values, change: float) -> float:
@@ -317,10 +336,10 @@ class Evaluator:
         """What the loss changes by from one step before the point to one after it."""
         return self._real_loss_along(direction, step) - self._real_loss_along(direction, -step)
 
-    def _measured_difference(self, direction: Values, shorter: float) -> Derivative:
+    def _measured_difference(self, direction: Values, shorter: float, good_enough: float = GOOD_ENOUGH) -> Derivative:
         """A real difference, after the noise was measured: before differences are believed, it has to be."""
         self.measure_noise()
-        return self.real_difference(direction, shorter)
+        return self.real_difference(direction, shorter, good_enough)
 
     def _confirm(self, exact: Derivative, direction: Values) -> tuple[Agreement, Derivative]:
         """What a real difference says of a complex step; and that difference."""

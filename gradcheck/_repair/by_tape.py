@@ -17,10 +17,8 @@ from gradcheck._common.arrays import Sizes
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect
-from gradcheck._localising.blame import Role
 from gradcheck._localising.standing import Standing
-from gradcheck._localising.suspects import Need
-from gradcheck._repair.each_gradient import hands_on
+from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.next_fault import (
@@ -226,14 +224,9 @@ class _Search:
 
 
 def _credible(found: Found) -> Suspect | None:
-    """Who could be to blame for all, spoils what is known to be right, and should give derivatives: that is no chance.
-
-    A factor in common is anybody's.
-    """
+    """Who could be to blame for all, and is credible. A factor in common is anybody's."""
     first = found.last.alone[0] if found.last is not None and found.last.alone and not found.is_common else None
-    if first is None or not first.reads_known or hands_on(first):
-        return None
-    return first if first.role is Role.SPOILS and first.need is Need.KNOWN else None
+    return first if first is not None and is_credible(first) else None
 
 
 def _is_clear(found: Found) -> bool:

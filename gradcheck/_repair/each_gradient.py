@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
+from gradcheck._localising.blame import Role
 from gradcheck._localising.standing import KEEPS, MOVES
+from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, mends
 from gradcheck._repair.found import Mended
 from gradcheck._repair.right_helpers import is_right_helper
@@ -56,6 +58,12 @@ def mends_of_several(run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], a
 def hands_on(suspect: Suspect) -> bool:
     """Whether its values are handed on as they are."""
     return not suspect.elsewhere and not any(_is_calculated(node, suspect) for node in suspect.nodes)
+
+
+def is_credible(suspect: Suspect) -> bool:
+    """Whether it spoils what is known to be right, and should give derivatives: that is no chance."""
+    is_spoiler = suspect.role is Role.SPOILS and suspect.need is Need.KNOWN
+    return is_spoiler and suspect.reads_known and not hands_on(suspect)
 
 
 def _is_calculated(node: Node, suspect: Suspect) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
+from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Again, Budget, Mend, MendSearch, mends
 from gradcheck._repair.around_suspects import statements_around
-from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
+from gradcheck._repair.derivative_edits import edits_to_derivatives
+from gradcheck._repair.each_gradient import hands_on, is_credible, mends_of_several, suspects_of_each, without_forward
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
-from gradcheck._usercode.source import Source
+from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
 
 #: suspects whose statement is looked at for an edit
@@ -151,11 +153,16 @@ def _likeliest_mend(
 ) -> Mended | None:
     """The suspect whose edit mends most and changes least; of equal ones, the likelier.
 
-    Small edits are tried of all who could be at fault, larger ones of the likeliest where no small one mends all.
+    Of one that is credible all edits are tried first. Then small edits are tried of all who could be at fault, larger
+    ones of the likeliest where no small one mends all.
     """
     suspects = found.suspects
     searches = [MendSearch(run, one.statement, again, budget) for one in suspects[:most]]
     best = _Best()
+    if found.alone and is_credible(suspects[0]):
+        best.add(suspects[0], searches[0].small() or searches[0].large())
+        if best.is_sure:
+            return best.fault
     for suspect, search in zip(suspects, searches, strict=False):
         if best.is_whole and suspect.role in _UNLIKELY:
             continue  # only a smaller edit of a statement that spoils something could be the better one
@@ -164,6 +171,11 @@ def _likeliest_mend(
             return best.fault
     if best.is_sure:
         return best.fault
+    if not best.is_whole:
+        for suspect, edits in _edits_by_values(run, suspects[:MOST_LOOKED_AT], again):
+            best.add(suspect, MendSearch(run, suspect.statement, again, budget).given(edits))
+        if best.is_sure:
+            return best.fault
     if not best.is_whole:
         for suspect in suspects[most:MOST_LOOKED_AT]:
             best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
@@ -176,6 +188,19 @@ def _likeliest_mend(
         if best.is_sure:
             break
     return best.fault
+
+
+def _edits_by_values(
+    run: TapedRun, suspects: Sequence[Suspect], again: Sequence[Again]
+) -> Iterator[tuple[Suspect, list[tuple[Edit, ...]]]]:
+    """Suspects that read right derivatives and give none, and edits after which they give one.
+
+    Where executions multiply each other, no gradient tells of an edit that it is right, but each execution does.
+    """
+    found = {id(one.statement): one for one in run.once(spoiling)}
+    told = [one for one in suspects if id(one.statement) in found]
+    edits = edits_to_derivatives(run, [found[id(one.statement)] for one in told], again)
+    return zip(told, edits, strict=True)
 
 
 class _Best:

@@ -6,7 +6,7 @@ one after the other; those are taken back after which no gradient is right in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -16,19 +16,18 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling
-from gradcheck._localising.standing import MOVES, Standing, origin
+from gradcheck._localising.standing import MOVES, Standing
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
-from gradcheck._mending.derivatives import EditsToDerivatives, Look
 from gradcheck._mending.residual import Residual, wrong_names
 from gradcheck._mending.structure import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
+from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.each_gradient import forward_statements
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.points import Point
-from gradcheck._tape import Node, Statement, TapedRun
-from gradcheck._tape.nodes import Array
+from gradcheck._tape import Statement, TapedRun
 from gradcheck._tape.sweep import ancestors
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit
@@ -41,8 +40,6 @@ MOST_ROUNDS = 12
 MOST_STATEMENTS = 6
 #: edits of one statement, which are told apart by what follows
 MOST_EDITS = 6
-#: values of the forward that are looked at before those whose derivatives are read
-MOST_NEAR = 60
 #: minus the number of wrong gradients, and that of values that are derivatives
 Progress = tuple[int, int]
 #: puts edits in place, and gives a run with them
@@ -168,7 +165,8 @@ def _multiples(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
     for one in found:
         suspect = Suspect(run, one.statement, run.once(Residual))
         sizes.append([edits for edits, size in scaled_afterwards(suspect) if abs(size - one.factor) < 1e-6 * size])
-    edits = _edits_to_derivatives(run, [_as_spoiling(one) for one in found], others, _multiples_of)
+    again = [one.taped for one in others]
+    edits = edits_to_derivatives(run, [_as_spoiling(one) for one in found], again, _multiples_of)
     told = zip(found, edits, sizes, strict=True)
     return [fault for one, new, divided in told if (fault := _fault(run, one.statement, [*new, *divided]))]
 
@@ -201,28 +199,8 @@ def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
     forward = run.once(forward_statements)
     wrong = [one for one in spoiling(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
-    edits = _edits_to_derivatives(run, wrong, others, spoiling)
+    edits = edits_to_derivatives(run, wrong, [one.taped for one in others])
     return [fault for one, found in zip(wrong, edits, strict=True) if (fault := _fault(run, one.statement, found))]
-
-
-def _edits_to_derivatives(
-    run: TapedRun, wrong: Sequence[Spoiling], others: Sequence[Point], all_wrong: Callable[[TapedRun], list[Spoiling]]
-) -> list[list[tuple[Edit, ...]]]:
-    """For each statement, edits after which it gives a derivative, here and at the first other point where it can."""
-    found = [EditsToDerivatives(_look(run, one)) for one in wrong]
-    confirmed = [False] * len(wrong)
-    for point in others if wrong else ():
-        if all(confirmed):
-            break
-        with suppress(TargetError), point.taped() as other:
-            keys = run.once(Ground).keys, other.once(Ground).keys
-            there = {keys[1][id(one.statement)]: one for one in all_wrong(other)}
-            for number, (one, edits) in enumerate(zip(wrong, found, strict=True)):
-                same = there.get(keys[0][id(one.statement)])
-                if same is not None and not confirmed[number]:
-                    edits.keep(_look(other, same))
-                    confirmed[number] = True
-    return [one.nearest if is_confirmed else [] for one, is_confirmed in zip(found, confirmed, strict=True)]
 
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
@@ -247,38 +225,3 @@ def _reached(run: TapedRun, statement: Statement) -> tuple[str, ...]:
     given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
     sinks = ((name, sink) for name, sink in run.sinks.items() if sink is not None)
     return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
-
-
-def _look(run: TapedRun, one: Spoiling) -> Look:
-    standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
-    adds_up = one.statement.kind == "AugAssign"  # what it adds at a step need not be all
-
-    def lookup(value: Array) -> Sequence[int]:
-        found = standings.full.find_all(value) if np.any(value) else []
-        if any(origin(run.nodes[number]).index in taken for number in found):
-            return []
-        return found or (standings.partial.find_all(value) if adds_up and np.any(value) else [])
-
-    return Look(run, one.statement, one.executions, one.idle, lookup, list(_near(run, one)))
-
-
-def _held(run: TapedRun, but: Statement) -> frozenset[int]:
-    """The indices of values of the forward whose derivatives other statements calculate: no two calculate the same."""
-    standings = run.once(Ground).standings
-    calculated = (
-        node
-        for node in run.nodes[run.boundary :]
-        if node.op not in MOVES and node.place is not None and node.place.statement is not but
-    )
-    sources = (standings.source(node) for node in calculated if standings.of(node) is Standing.FULL)
-    return frozenset(origin(one).index for one in sources if one is not None)
-
-
-def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:
-    """What the values whose derivatives are read were calculated from, the nearest first."""
-    seen: dict[int, Node] = {}
-    layer = [run.nodes[index] for index in sorted(one.sources)]
-    while layer and len(seen) < MOST_NEAR:
-        layer = list({each.index: each for node in layer for each in node.inputs if each.index not in seen}.values())
-        seen.update((node.index, node) for node in layer)
-    yield from seen.values()

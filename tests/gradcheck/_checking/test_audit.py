@@ -139,4 +139,11 @@ def test_the_options_are_the_usual_ones() -> None:
     """A check without options would leave out laws, or difference every entry."""
     given = dataclasses.asdict(AuditOptions())
     given.pop("difference_entries")
-    assert given == {"laws": True, "entries": True, "full": False, "stop": False, "divisor": 1.0}
+    assert given == {
+        "laws": True,
+        "entries": True,
+        "full": False,
+        "stop": False,
+        "divisor": 1.0,
+        "suspects": frozenset(),
+    }

@@ -65,16 +65,23 @@ def test_a_common_factor_is_no_part_of_a_mend() -> None:
 def test_every_point_is_asked() -> None:
     """What is right with one seed alone would be verified."""
     after = iter([BEFORE, BEFORE, MENDED, BEFORE])
-    verifier = Verifier((lambda: next(after), lambda: next(after)))
+    asked: list[frozenset[str]] = []
+
+    def point(suspects: frozenset[str]) -> Outcome:
+        asked.append(suspects)
+        return next(after)
+
+    verifier = Verifier((point, point), suspects=frozenset({"W", "b"}))
     verifier.learn()
     assert verifier.wrong() == {"W"}
     assert verifier.objections(CLAIM)
+    assert asked == [{"W", "b"}] * 2 + [{"b"}] * 2  # what is to be right now is judged in full
 
 
 def test_a_point_at_which_the_code_raises_is_left_out() -> None:
     """Code that does not run at other parameters would never get a verified edit."""
 
-    def raising() -> Outcome:
+    def raising(_: frozenset[str]) -> Outcome:
         raise gradcheck.TargetError("outside of the domain")
 
     verifier = Verifier((raising,))

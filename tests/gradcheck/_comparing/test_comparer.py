@@ -140,3 +140,33 @@ def test_the_shortest_step_has_the_last_word_on_a_steep_loss() -> None:
     direction, apart = {"w": np.ones(1)}, 1e8 * math.cos(0.3e8)
     assert steep(1.0).is_confirmed_by_shortest_step(direction, apart)
     assert not steep(2.0).is_confirmed_by_shortest_step(direction, apart)
+
+
+@pytest.mark.parametrize(
+    ("one", "far"),
+    [
+        (comparison(0.5, 1e-6), True),
+        (comparison(2e-3, 1e-6), True),
+        (comparison(5e-4, 1e-9), False),  # it may be noise
+        (comparison(0.5, 0.1), False),  # the slope itself is hardly known
+        (comparison(0.5, 1e-6, kink=1.0), False),
+        (comparison(0.5, math.inf), False),
+    ],
+)
+def test_what_is_far_apart(one: Comparison, far: bool) -> None:
+    """A gradient would be called wrong from one comparison that an excuse explains, or compared again for nothing."""
+    assert Comparisons([one]).are_far_apart is far
+    assert not Comparisons([one, comparison(0.0, 1e-6)]).are_far_apart
+
+
+def test_a_rough_comparison_takes_few_losses() -> None:
+    """What is known to be wrong would cost as much at each size as what is not."""
+    w = np.ones(3)
+    comparer = comparer_of(Target({"w": w}, lambda: float(np.sin(w).sum()), lambda: {"w": np.cos(w) + 1.0}))
+    comparer.compare_roughly("w")  # by now it is known how to difference
+    before = comparer.evaluator.evaluations
+    rough = comparer.compare_roughly("w")
+    assert comparer.evaluator.evaluations - before <= 6
+    assert rough.are_far_apart
+    exact = comparer.compare(["w"], count=1)
+    assert rough[0].discrepancy == pytest.approx(exact[0].discrepancy, rel=1e-5)

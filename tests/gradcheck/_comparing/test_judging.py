@@ -430,3 +430,48 @@ def test_groups_are_of_similar_norms_and_zeros_stand_alone() -> None:
     norms = {"zero": 0.0, "small": 1e-5, "large": 1.0, "near": 0.02, "none": 0.0}
     assert group_similar(norms) == [["large", "near"], ["small"], ["zero"], ["none"]]
     assert group_similar({}) == []
+
+
+def real_blocks(errors: dict[str, float], suspects: frozenset[str] = frozenset()) -> tuple[dict[str, Block], int]:
+    """Of six vectors by real differences, some with an error of their own size; and the losses that it took."""
+    rng = np.random.default_rng(3)
+    params = {name: rng.standard_normal(4) for name in "abcdef"}
+
+    def grads() -> Arrays:
+        return {name: np.cos(array) * (1.0 + errors.get(name, 0.0)) for name, array in params.items()}
+
+    target = Target(params, lambda: float(sum(np.sin(array).sum() for array in params.values())), grads)
+    found = audit(target, 0, AuditOptions(laws=False, entries=False, suspects=suspects))
+    return found.blocks, found.evaluations
+
+
+def test_what_is_right_beside_what_is_wrong_is_judged_together() -> None:
+    """One wrong gradient would make the check of all others as dear as its own."""
+    blocks, losses = real_blocks({"b": 0.5})
+    assert [name for name, block in blocks.items() if block.verdict == "wrong"] == ["b"]
+    assert all(block.verdict == "right" for name, block in blocks.items() if name != "b")
+    every = real_blocks(dict.fromkeys("abcdef", 0.5))[1]
+    assert losses < 0.8 * every
+
+
+def test_suspects_are_wrong_only_where_they_are() -> None:
+    """A gradient that is wrong at one size would be called wrong at another, where it is right."""
+    blocks, few = real_blocks({"b": 0.5, "c": 1e-5}, frozenset("abc"))
+    assert {name: block.verdict for name, block in blocks.items()} == {
+        name: "wrong" if name in "bc" else "right" for name in "abcdef"
+    }
+    many = real_blocks({"b": 0.5, "c": 1e-5})[1]
+    assert few < many
+    assert next(iter(audit_order({"b": 0.5}, frozenset("b")))) == "b"
+
+
+def audit_order(errors: dict[str, float], suspects: frozenset[str]) -> list[str]:
+    """The gradients that are judged before an audit stops at the first wrong one."""
+    rng = np.random.default_rng(3)
+    params = {name: rng.standard_normal(4) for name in "abcdef"}
+
+    def grads() -> Arrays:
+        return {name: np.cos(array) * (1.0 + errors.get(name, 0.0)) for name, array in params.items()}
+
+    target = Target(params, lambda: float(sum(np.sin(array).sum() for array in params.values())), grads)
+    return list(audit(target, 0, AuditOptions(laws=False, entries=False, stop=True, suspects=suspects)).blocks)

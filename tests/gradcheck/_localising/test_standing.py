@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+import gradcheck
 from gradcheck._localising.holes import holes_of
+from gradcheck._localising.spoiling import spoiling
 from gradcheck._localising.standing import Known, Standing, Standings
+from gradcheck._tape import tape_target
 from tests.gradcheck._localising.nets import run_of
+from tests.gradcheck._tape.programs import module
 
 
 def _given(run, text):
@@ -51,3 +55,60 @@ def test_values_of_the_forward_are_no_derivatives(tmp_path):
     standings = Standings(run)
     assert {standings.of(node) for node in _given(run, "h, before =")} == {Standing.PLAIN}
     assert {standings.of(node) for node in _given(run, "carry = np")} == {Standing.ZERO}
+
+
+FUSED = """
+import numpy as np
+
+def forward(p, x):
+    h, hs, gates = p["h"], [p["h"]], []
+    for xt in x:
+        a = xt @ p["W"] + h @ p["U"]
+        a = 1 / (1 + np.exp(-a))  # both gates at once
+        f, g = a[:, :3], a[:, 3:]
+        h = f * h + (1 - f) * g
+        hs.append(h)
+        gates.append(a)
+    return hs, gates
+
+def loss(p, x):
+    return 0.5 * np.sum(forward(p, x)[0][-1] ** 2)
+
+def grads(p, x):
+    hs, gates = forward(p, x)
+    dW, dU, dh = np.zeros_like(p["W"]), np.zeros_like(p["U"]), hs[-1]
+    for t in range(len(x) - 1, -1, -1):
+        f, g, da = gates[t][:, :3], gates[t][:, 3:], np.empty_like(gates[t])
+        da[:, :3] = dh * (hs[t] - g)
+        da[:, :3] *= f * (1 - f)
+        da[:, 3:] = dh * (1 - f) * g * (1 - g)
+        dW += x[t].T @ da
+        dU += hs[t].T @ da
+        dh = da @ p["U"].T + dh * f
+    return {"W": dW, "U": dU, "h": dh}
+"""
+
+
+def fused_run(folder, *bug):
+    """A taped run of a cell with both gates in one array."""
+    made, rng = module(folder, FUSED.replace(*bug) if bug else FUSED), np.random.default_rng(0)
+    p = {"W": rng.standard_normal((2, 6)), "U": rng.standard_normal((3, 6)), "h": rng.standard_normal((2, 3))}
+    x = rng.standard_normal((3, 2, 2))
+    target = gradcheck.Target(p, lambda: made.loss(p, x), lambda: made.grads(p, x))
+    return tape_target(target, target.values())
+
+
+def test_the_gates_of_one_array_are_told_apart(tmp_path):
+    """Of gates that are activated together, the derivative of one alone would be that of nothing."""
+    standings = Standings(fused_run(tmp_path))
+    given = _given(standings.run, "da[:, :3] *=")
+    assert {standings.of(node) for node in given} == {Standing.FULL}
+    parts = {standings.source(node).label for node in given}
+    assert parts == {"part 0"}
+    assert {standings.source(node).label for node in _given(standings.run, "da[:, 3:] =")} == {"part 1"}
+
+
+def test_what_spoils_a_part_of_an_array_is_told(tmp_path):
+    """A wrong factor of one gate, in place, would be looked for where the whole array is read."""
+    run = fused_run(tmp_path, "*= f * (1 - f)", "*= g * (1 - g)")
+    assert [one.statement.text for one in spoiling(run)] == ["da[:, :3] *= g * (1 - g)"]

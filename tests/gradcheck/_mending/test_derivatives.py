@@ -21,7 +21,8 @@ def look(run: TapedRun, line: int | None = None) -> Look:
     known = run.once(Ground).standings.full
 
     def lookup(value):
-        return [k for k in known.find_all(value) if k not in one.sources] if np.any(value) else []
+        found = [run.nodes[k] for k in known.find_all(value) if k < len(run.nodes)] if np.any(value) else []
+        return [node for node in found if node.index not in one.sources]
 
     return Look(run, one.statement, one.executions, one.idle, lookup, run.nodes[: run.boundary])
 

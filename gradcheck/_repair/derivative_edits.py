@@ -1,0 +1,81 @@
+"""Edits after which a statement that spoils derivatives gives one, here and at another point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from gradcheck._common.errors import TargetError
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import Spoiling, spoiling
+from gradcheck._localising.standing import MOVES, Standing, origin
+from gradcheck._mending import Again
+from gradcheck._mending.derivatives import EditsToDerivatives, Look
+from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.nodes import Array
+from gradcheck._usercode.source import Edit
+
+#: values of the forward that are looked at before those whose derivatives are read
+MOST_NEAR = 60
+
+
+def edits_to_derivatives(
+    run: TapedRun,
+    wrong: Sequence[Spoiling],
+    again: Sequence[Again],
+    all_wrong: Callable[[TapedRun], list[Spoiling]] = spoiling,
+) -> list[list[tuple[Edit, ...]]]:
+    """For each statement, edits after which it gives a derivative, here and at the first other point where it can."""
+    found = [EditsToDerivatives(_look(run, one)) for one in wrong]
+    confirmed = [False] * len(wrong)
+    for make in again if wrong else ():
+        if all(confirmed):
+            break
+        with suppress(TargetError), make() as other:
+            keys = run.once(Ground).keys, other.once(Ground).keys
+            there = {keys[1][id(one.statement)]: one for one in all_wrong(other)}
+            for number, (one, edits) in enumerate(zip(wrong, found, strict=True)):
+                same = there.get(keys[0][id(one.statement)])
+                if same is not None and not confirmed[number]:
+                    edits.keep(_look(other, same))
+                    confirmed[number] = True
+    return [one.nearest if is_confirmed else [] for one, is_confirmed in zip(found, confirmed, strict=True)]
+
+
+def _look(run: TapedRun, one: Spoiling) -> Look:
+    standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
+    adds_up = one.statement.kind == "AugAssign"  # what it adds at a step need not be all
+
+    def lookup(value: Array) -> Sequence[Node]:
+        found = [standings.node_of(number) for number in standings.full.find_all(value)] if np.any(value) else []
+        if any(origin(node).index in taken for node in found):
+            return []
+        if adds_up and not found and np.any(value):
+            return [run.nodes[number] for number in standings.partial.find_all(value)]
+        return found
+
+    return Look(run, one.statement, one.executions, one.idle, lookup, list(_near(run, one)))
+
+
+def _held(run: TapedRun, but: Statement) -> frozenset[int]:
+    """The indices of values of the forward whose derivatives other statements calculate: no two calculate the same."""
+    standings = run.once(Ground).standings
+    calculated = (
+        node
+        for node in run.nodes[run.boundary :]
+        if node.op not in MOVES and node.place is not None and node.place.statement is not but
+    )
+    sources = (standings.source(node) for node in calculated if standings.of(node) is Standing.FULL)
+    return frozenset(origin(one).index for one in sources if one is not None)
+
+
+def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:
+    """What the values whose derivatives are read were calculated from, the nearest first."""
+    seen: dict[int, Node] = {}
+    layer = [run.nodes[index] for index in sorted(one.sources)]
+    while layer and len(seen) < MOST_NEAR:
+        layer = list({each.index: each for node in layer for each in node.inputs if each.index not in seen}.values())
+        seen.update((node.index, node) for node in layer)
+    yield from seen.values()
