@@ -132,6 +132,7 @@ class Solver:
             self.combinations = range_of(moved).complement.T @ self.combinations
             self.sensitivities = mismatch.sensitivities(self.combinations, kept=kept)
         self.difference = self.combinations @ mismatch.difference
+        self._ranks: dict[tuple[int, ...], int | None] = {}
         self._sinks = {sink.index for sink in mismatch.run.sinks.values() if sink is not None}
 
     def sieved(self, holes: list[Holes]) -> list[Holes]:
@@ -169,8 +170,11 @@ class Solver:
         """The rank of what these values can do together, if they could explain the difference."""
         if not nodes:
             return None
-        found = range_of(matrix(nodes, self.sensitivities, len(self.combinations)))
-        return found.rank if found.holds(self.difference) else None
+        asked = tuple(node.index for node in nodes)
+        if asked not in self._ranks:
+            found = range_of(matrix(nodes, self.sensitivities, len(self.combinations)))
+            self._ranks[asked] = found.rank if found.holds(self.difference) else None
+        return self._ranks[asked]
 
     def _choices(self, holes: Holes) -> Iterator[list[Node]]:
         given = self._moving(holes.given)

@@ -164,9 +164,8 @@ class MendSearch:
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
         for family in (unread, *FIRST):
-            for place in everywhere:
-                for candidate in family(place):
-                    yield self._edits(candidate)
+            for candidate in _in_turn([family(place) for place in everywhere]):
+                yield self._edits(candidate)
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 
@@ -247,6 +246,12 @@ class MendSearch:
             except SyntaxError:
                 continue
         return list(seen.values())
+
+
+def _in_turn(of_each: Sequence[Iterator[Candidate]]) -> Iterator[Candidate]:
+    """The first of each, then the second of each: only so many are run."""
+    for candidates in itertools.zip_longest(*of_each):
+        yield from (one for one in candidates if one is not None)
 
 
 def _spares(make: Again, file: str, edits: tuple[Edit, ...]) -> bool:

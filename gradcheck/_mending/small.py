@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck._mending.atoms import Atom
 from gradcheck._mending.details import (
     Family,
     formed,
@@ -27,11 +28,17 @@ MOST_EXCHANGED = 10
 
 def other_reads(place: Workplace) -> Iterator[Candidate]:
     """Another value of the same shape that is read or has a name."""
-    for slot in place.floats:
-        if slot.is_plain:
-            for atom in place.around.of_shape(slot.shape):
-                if atom.plain and atom.node is not slot.node:
-                    yield Candidate.of(slot.node, atom.node)
+    slots = [slot for slot in place.floats if slot.is_plain]
+    of_each = [
+        [Candidate.of(slot.node, atom.node) for atom in place.around.of_shape(slot.shape) if _is_other(atom, slot)]
+        for slot in slots
+    ]
+    for candidates in itertools.zip_longest(*of_each):  # in turn: only so many are run
+        yield from (one for one in candidates if one is not None)
+
+
+def _is_other(atom: Atom, slot: Slot) -> bool:
+    return atom.plain and atom.node is not slot.node
 
 
 def unread(place: Workplace) -> Iterator[Candidate]:

@@ -25,6 +25,8 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     code, tree = suspect.code, suspect.tree
     yield from _assignment(code, tree)
     yield from _duplicates(code, tree)
+    yield from _callees(code, tree)
+    yield from cleared_before(suspect)
     yield from _targets(code, tree)
     yield from _loops(code, tree)
     yield from _ends(code, tree)
@@ -69,12 +71,47 @@ def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
             yield (Edit(*span(tree), text),)
 
 
+def _callees(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """Another function of the file in the place of one that is called for what it writes."""
+    match tree:
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name) as called)):
+            functions = [node for node in code.tree.body if isinstance(node, ast.FunctionDef)]
+            arity = {node.name: len(node.args.args) for node in functions}
+            for other in functions:
+                if other.name != name and arity[other.name] == arity.get(name) and other is not code.function(tree):
+                    yield (Edit(*span(called), other.name),)
+
+
+def cleared_before(suspect: Suspect) -> Iterator[Edits]:
+    """An array that lives through the loop set to zero before the statement, which adds to it."""
+    code, tree = suspect.code, suspect.tree
+    loop = next(code.loops_around(tree), None)
+    if loop is None or not suspect.frames:
+        return
+    inside = {node.id for node in ast.walk(loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    start, local = span(tree)[0], suspect.frames[-1].local
+    for name in dict.fromkeys(_added_to(tree)):
+        value = local.get(name)
+        if name not in inside and isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim:
+            yield (Edit(start, start, f"{name}[...] = 0.0\n{' ' * tree.col_offset}"),)
+
+
+def _added_to(tree: ast.stmt) -> Iterator[str]:
+    """The names of arrays that a statement may add to in place."""
+    match tree:
+        case ast.AugAssign(target=ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name)), op=ast.Add() | ast.Sub()):
+            yield name
+        case ast.Expr(value=ast.Call(args=args)):
+            yield from (one.id for one in args if isinstance(one, ast.Name))
+
+
 def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """Another place that is written to."""
     targets = _assigned(tree)
     counters = loop_counters(code, tree)
     for target in targets:
         if isinstance(target, ast.Subscript):
+            yield from _throughout(code, tree, target)
             start, end = span(target.slice)
             if isinstance(target.slice, ast.Slice) or not isinstance(target.slice, ast.Constant):
                 for one in counters:
@@ -88,6 +125,17 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 for j in range(i):
                     a, b = code.segment(elements[i]), code.segment(elements[j])
                     yield tuple(sorted((Edit(*span(elements[i]), b), Edit(*span(elements[j]), a))))
+
+
+def _throughout(code: Code, tree: ast.stmt, target: ast.Subscript) -> Iterator[Edits]:
+    """Another index both where the statement writes and where it reads what is there."""
+    here = ast.dump(target).replace("Store()", "Load()")
+    same = [node for root in roots(tree) for node in ast.walk(root) if ast.dump(node) == here]
+    if not same:
+        return
+    places = [target.slice, *(node.slice for node in same if isinstance(node, ast.Subscript))]
+    for text in _other_indices(code, target):
+        yield tuple(sorted(Edit(*span(place), text) for place in places))
 
 
 def _assigned(tree: ast.stmt) -> list[ast.expr]:

@@ -27,9 +27,9 @@ MOST_LOOKED_AT = 12
 #: suspects that are looked at where none could be at fault alone
 MOST_SUSPECTS_ALONE = 2
 #: what is tried of a suspect
-FULL_BUDGET = Budget(candidates=4000, runs=60)
+FULL_BUDGET = Budget(candidates=4000, runs=90)
 #: what is tried for a smaller edit, once there is one, or of one gradient alone
-SMALL_BUDGET = Budget(candidates=1500, runs=20)
+SMALL_BUDGET = Budget(candidates=1500, runs=36)
 #: values without effect that are looked at, whatever the suspects
 MOST_SIGNS = 3
 #: suspects that are told where no edit mends any
