@@ -114,16 +114,16 @@ class Surroundings:
         return [one for one in self.floats if one.shape == shape]
 
     def fitting(self, shape: tuple[int, ...]) -> list[Atom]:
-        """Those that broadcast to it."""
-        return [one for one in self.floats if _broadcasts(one.shape, shape)]
+        """Those that broadcast to it, or do once they have axes of length one at their end: one for each example."""
+        return _fitting(self.floats, shape)
 
     def counts_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
-        """Arrays of whole numbers that broadcast to it."""
-        return [one for one in self.counts if _broadcasts(one.shape, shape)]
+        """Arrays of whole numbers that do."""
+        return _fitting(self.counts, shape)
 
     def conditions_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
-        """Arrays of truth values that broadcast to it."""
-        return [one for one in self.conditions if _broadcasts(one.shape, shape)]
+        """Arrays of truth values that do."""
+        return _fitting(self.conditions, shape)
 
     def widening(self, shape: tuple[int, ...]) -> list[Atom]:
         """Those to whose shape a smaller one broadcasts."""
@@ -136,9 +136,8 @@ class Surroundings:
             yield from _members(key, value)
         for key, value in local.items():
             yield from self._items(key, value)
-            if _is_record(value):
-                for inner, one in list(vars(value).items())[:MOST_MEMBERS]:
-                    yield from self._items(f"{key}.{inner}", one)
+            for inner, one in _fields(value):
+                yield from self._items(f"{key}.{inner}", one)
         for key, value in self.frame.glob.items():
             if isinstance(value, (float, int, np.ndarray)) and not isinstance(value, bool) and not key.startswith("__"):
                 yield key
@@ -216,13 +215,12 @@ def _members(key: str, owner: Any) -> Iterator[str]:
         for one in list(owner)[:MOST_MEMBERS]:
             if isinstance(one, str):
                 yield f"{key}[{one!r}]"
-    elif _is_record(owner):
-        for one, value in list(vars(owner).items())[:MOST_MEMBERS]:
-            yield f"{key}.{one}"
-            if isinstance(value, Mapping):
-                yield from _members(f"{key}.{one}", value)
-            elif _is_record(value):
-                yield from (f"{key}.{one}.{inner}" for inner in list(vars(value))[:MOST_MEMBERS])
+        return
+    for one, value in _fields(owner):
+        yield f"{key}.{one}"
+        if isinstance(value, Mapping):
+            yield from _members(f"{key}.{one}", value)
+        yield from (f"{key}.{one}.{inner}" for inner, _ in _fields(value))
 
 
 def _sizes(key: str, value: Any) -> Iterator[str]:
@@ -231,15 +229,37 @@ def _sizes(key: str, value: Any) -> Iterator[str]:
         yield f"{key}.size"
     elif isinstance(value, (list, tuple)):
         yield f"len({key})"
-    elif _is_record(value):
-        for one, inner in list(vars(value).items())[:MOST_MEMBERS]:
-            if isinstance(inner, np.ndarray) and inner.ndim:
-                yield from (f"{key}.{one}.shape[{axis}]" for axis in range(inner.ndim))
-                yield f"{key}.{one}.size"
+    for one, inner in _fields(value):
+        if isinstance(inner, np.ndarray) and inner.ndim:
+            yield from (f"{key}.{one}.shape[{axis}]" for axis in range(inner.ndim))
+            yield f"{key}.{one}.size"
 
 
-def _is_record(value: Any) -> bool:
-    return hasattr(value, "__dict__") and not isinstance(value, _NO_RECORDS)
+def _fields(value: Any) -> list[tuple[str, Any]]:
+    """The attributes of an object of the user's that hold its data, and their values; also of named tuples."""
+    if isinstance(value, _NO_RECORDS):
+        return []
+    if isinstance(value, tuple):
+        return [(one, getattr(value, one)) for one in getattr(value, "_fields", ())][:MOST_MEMBERS]
+    slots = [one for kind in type(value).__mro__ for one in _slots_of(kind) if hasattr(value, one)]
+    return [*((one, getattr(value, one)) for one in slots), *getattr(value, "__dict__", {}).items()][:MOST_MEMBERS]
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ()) if kind.__module__ != "builtins" else ()
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _fitting(atoms: list[Atom], shape: tuple[int, ...]) -> list[Atom]:
+    result = [one for one in atoms if _broadcasts(one.shape, shape)]
+    for one in atoms:
+        missing = len(shape) - len(one.shape)
+        if one.plain and one.shape and missing > 0 and one.shape == shape[: len(one.shape)]:
+            index = [ast.Slice(), *[ast.Constant(None)] * missing]
+            node = _item(one.node, ast.Tuple(index, ast.Load()))
+            value = np.asarray(one.value)[(..., *[None] * missing)]
+            result.append(Atom(node, ast.unparse(node), value, one.plain))
+    return result
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

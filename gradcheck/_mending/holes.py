@@ -67,6 +67,11 @@ class Hole:
         """Whether the variables at its executions are those that they will be once it is right."""
         return len(self.executions) == 1 or (self.needed is not None and self.needed.only)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the tape knows nothing of it."""
+        return not self.executions[0].values
+
     def touched(self, swapped: Mapping[int, ast.expr], nodes: list[ast.expr]) -> set[int]:
         """The nodes around those that are replaced, up to the root."""
         result: set[int] = set()

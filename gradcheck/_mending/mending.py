@@ -23,7 +23,7 @@ from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.small import FIRST, dropped, unread
+from gradcheck._mending.small import FIRST, dropped, terms_handed_on, unread
 from gradcheck._mending.structure import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code
@@ -163,7 +163,7 @@ class MendSearch:
         inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
-        for family in (unread, *FIRST):
+        for family in (unread, terms_handed_on, *FIRST):
             for candidate in _in_turn([family(place) for place in everywhere]):
                 yield self._edits(candidate)
 

@@ -60,6 +60,14 @@ def unread_terms(place: Workplace) -> Iterator[Candidate]:
                 yield Candidate.of(slot.node, binary(slot.node, ast.Add(), name(one)))
 
 
+def terms_handed_on(place: Workplace) -> Iterator[Candidate]:
+    """A term more of what is only handed on, as to a list."""
+    for slot in place.floats if place.hole.is_bare else ():
+        for atom in place.around.of_shape(slot.shape):
+            if _is_other(atom, slot):
+                yield Candidate.of(slot.node, binary(slot.node, ast.Add(), atom.node))
+
+
 def _never_read(place: Workplace) -> list[str]:
     """Names that the function binds and never reads."""
     function = place.code.function(place.hole.root)

@@ -88,7 +88,9 @@ def cleared_before(suspect: Suspect) -> Iterator[Edits]:
     loop = next(code.loops_around(tree), None)
     if loop is None or not suspect.frames:
         return
-    inside = {node.id for node in ast.walk(loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    added = {id(node.target) for node in ast.walk(loop) if isinstance(node, ast.AugAssign)}
+    names = [node for node in ast.walk(loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    inside = {node.id for node in names if id(node) not in added}
     start, local = span(tree)[0], suspect.frames[-1].local
     for name in dict.fromkeys(_added_to(tree)):
         value = local.get(name)

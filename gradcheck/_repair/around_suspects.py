@@ -2,7 +2,8 @@
 
 A condition, a loop's range, an index, a mask or a value of the forward that is fetched from where it was kept: no
 gradient moves with them smoothly, or they multiply each other, so that the tape cannot tell that they could be at
-fault. They stand near those that it suspects; edits of them are run.
+fault. So it is with what only hands on, to a list or a deque. They stand near those that it suspects; edits of them
+are run.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from gradcheck._localising import Suspect
+from gradcheck._localising.standing import MOVES
 from gradcheck._mending.syntax import Code
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import Node, Statement, TapedRun
 
 #: suspects around which is looked
 MOST_SUSPECTS = 3
@@ -20,20 +22,26 @@ _HEADS = ("For", "While", "If")
 
 
 def statements_around(run: TapedRun, suspects: Sequence[Suspect]) -> Iterator[Statement]:
-    """Statements that bind what no gradient flows through and that the suspects read, and the heads around these."""
-    seen: set[int] = set()
-    carrying = {id(node.place.statement) for node in run.nodes if node.place is not None and _carries(run, node.index)}
+    """Statements that bind what no gradient flows through and that the suspects read, and the heads around these.
+
+    And those that only hand on what the suspects give, to a list.
+    """
+    seen = {id(one.statement) for one in suspects}
+    carrying = [node for node in run.nodes[run.boundary :] if node.place is not None and _carries(run, node)]
+    told = {id(node.place.statement) for node in carrying if node.place is not None}
+    calculating = {id(node.place.statement) for node in carrying if node.place is not None and node.op not in MOVES}
     for suspect in suspects[:MOST_SUSPECTS]:
-        for statement in (*_binding(run, suspect.statement), *_heads(run, suspect.statement)):
-            if id(statement) not in seen and (statement.kind in _HEADS or id(statement) not in carrying):
+        bound = (one for one in _binding(run, suspect.statement) if id(one) not in told)
+        handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
+        for statement in (*bound, *handing_on, *_heads(run, suspect.statement)):
+            if id(statement) not in seen:
                 seen.add(id(statement))
                 yield statement
 
 
-def _carries(run: TapedRun, index: int) -> bool:
-    """Whether it is a value of the backward that was calculated there from others."""
-    node = run.nodes[index]
-    return index >= run.boundary and bool(node.inputs) and not run.is_forward(node)
+def _carries(run: TapedRun, node: Node) -> bool:
+    """Whether it is a value of the backward that was made there from others."""
+    return bool(node.inputs) and not run.is_forward(node)
 
 
 def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:
@@ -41,11 +49,19 @@ def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:
     tree = _tree(reader)
     if tree is None:
         return
-    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    for name in sorted(read):
+    for name in sorted(_names_read(tree)):
         bound = [one for one in _beside(run, reader) if one.line < reader.line and name in _names_bound(one)]
         if bound:
             yield max(bound, key=lambda one: one.line)
+
+
+def _reading(run: TapedRun, giver: Statement) -> Iterator[Statement]:
+    """Statements after it, in the same function, that read names that it binds."""
+    bound = _names_bound(giver)
+    for one in _beside(run, giver):
+        tree = _tree(one) if bound and one.line > giver.line and one.kind not in _HEADS else None
+        if tree is not None and bound & _names_read(tree):
+            yield one
 
 
 def _heads(run: TapedRun, inner: Statement) -> Iterator[Statement]:
@@ -62,6 +78,10 @@ def _beside(run: TapedRun, other: Statement) -> list[Statement]:
 
 def _tree(statement: Statement) -> ast.stmt | None:
     return Code.of(statement.source.text).statement(statement.line, statement.kind)
+
+
+def _names_read(tree: ast.stmt) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _names_bound(statement: Statement) -> set[str]:

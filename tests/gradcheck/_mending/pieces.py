@@ -25,17 +25,17 @@ def grads(p):
 """
 
 
-def run_of(folder, body, seed=0):
-    """The taped run of the program with this body, and its text."""
+def run_of(folder, body, seed=0, head=""):
+    """The taped run of the program with this body, after functions of its own."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
-    text = PROGRAM.format(body=lines.rstrip("\n"))
+    text = PROGRAM.format(body=lines.rstrip("\n")) + head
     made = module(folder, text)
     return tape_target(target := target_of(made, a=draw(2, 3, seed=seed), b=draw(3, seed=seed + 1)), target.values())
 
 
-def suspect_of(folder, body, statement):
+def suspect_of(folder, body, statement, head=""):
     """The first statement of the body that begins with this text."""
-    run = run_of(folder, body)
+    run = run_of(folder, body, head=head)
     found = next(one for one in run.statements if one.text.startswith(statement))
     return Suspect(run, found, Residual(run))
 

@@ -44,3 +44,29 @@ def test_conditions_are_arrays_of_truth_values_that_fit(tmp_path):
     assert "flag" not in {atom.text for atom in around.conditions}
     assert "keep" in {atom.text for atom in around.conditions_fitting((2, 3))}
     assert "short" not in {atom.text for atom in around.conditions_fitting((2, 3))}
+
+
+def test_the_fields_of_named_tuples_and_of_slots_can_be_written(tmp_path):
+    """If it fails, what a cache keeps in another field is never tried."""
+    body = f"""{ZEROS}import collections
+class Slotted:
+    __slots__ = ("left", "right")
+
+class Kept(collections.namedtuple("Kept", "first second")):
+    pass
+
+kept, slotted = Kept(a * 2, a * 3), Slotted()
+slotted.left = a * 4
+da = a * 1"""
+    found = {atom.text for atom in _around(tmp_path, body).floats}
+    assert {"kept.first", "kept.second", "slotted.left"} <= found
+    assert "slotted.right" not in found
+
+
+def test_what_is_one_for_each_example_fits_with_axes_at_its_end(tmp_path):
+    """If it fails, a mask over the batch that was forgotten is never a factor."""
+    body = f"{ZEROS}keep, scale = np.array([True, False]), np.ones(2)\nda = a * 1"
+    around = _around(tmp_path, body)
+    assert "keep[:, None]" in {atom.text for atom in around.conditions_fitting((2, 3))}
+    assert "scale[:, None]" in {atom.text for atom in around.fitting((2, 3))}
+    assert "scale[:, None]" not in {atom.text for atom in around.fitting((3, 2))}

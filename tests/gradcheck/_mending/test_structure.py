@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck._mending import mends
-from gradcheck._mending.structure import MOST_INDICES, left_out, structural
+from gradcheck._mending.structure import MOST_INDICES, cleared_before, left_out, structural
 from tests.gradcheck._mending.pieces import became, rewritten, run_of, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -70,6 +70,49 @@ def test_indices_of_other_reads_and_writes_are_tried(tmp_path):
     found = became(suspect, structural(suspect))
     assert "da[left] += rows" in found
     assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+
+
+def test_an_index_is_exchanged_where_it_is_written_and_read(tmp_path):
+    """If it fails, `d[t - 1] = d[t - 1] + x` for another step is only changed in part, which mends nothing."""
+    body = f"{ZEROS}for d in (1,):\n    rows = a[d - 1]\n    da[d] = da[d] + rows"
+    suspect = suspect_of(tmp_path, body, "da[d]")
+    assert "da[d - 1] = da[d - 1] + rows" in became(suspect, structural(suspect))
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == []
+    other = suspect_of(tmp_path, f"{ZEROS}rows = b[0]\nda[1] = rows", "da[1]")
+    assert not any(text.startswith("da[0]") for text in became(other, structural(other)))
+
+
+HELPERS = """
+def add(out, x):
+    out += x
+
+def add_twice(out, x):
+    out += 2 * x
+
+def other(out):
+    out += 1
+"""
+
+
+def test_another_function_is_called_for_what_it_writes(tmp_path):
+    """If it fails, the forward's kernel in the place of its adjoint, both writing into an array, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}add_twice(da, a)", "add_twice", head=HELPERS)
+    found = became(suspect, structural(suspect))
+    assert "add(da, a)" in found
+    assert not any(text.startswith("other") for text in found)
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+
+
+def test_an_array_is_cleared_before_it_is_added_to(tmp_path):
+    """If it fails, a buffer that should be zero at each step gets no fix."""
+    body = f"{ZEROS}part = np.zeros(3)\nfor t in range(2):\n    part += a[t]\n    da[t] = part"
+    suspect = suspect_of(tmp_path, body, "part +=")
+    assert [[line.strip() for line in one] for one in rewritten(suspect, cleared_before(suspect))] == [
+        ["part[...] = 0.0", "part += a[t]"]
+    ]
+    assert mends(suspect.run, suspect.statement)[0].gradients == ("a",)
+    bound_inside = suspect_of(tmp_path, f"{ZEROS}for t in range(2):\n    s = a[t]\n    s += a[t]", "s +=")
+    assert not list(cleared_before(bound_inside))
 
 
 def test_indices_of_names_that_the_function_lacks_are_not(tmp_path):

@@ -70,3 +70,31 @@ def test_it_is_mended(tmp_path: Path, old: str, new: str) -> None:
     assert found is not None
     assert found.still_wrong == ()
     assert [one.statement.line for one in found.faults if one.edits] == [line_of(old, MASKED)]
+
+
+#: each step's derivative is kept in a list, and what reads it stands after the loop
+LISTED = HEAD.replace(
+    "carry = np.zeros_like(self.W), np.zeros_like(self.U), np.zeros(len(self.W))",
+    "carry, das = (np.zeros_like(self.W), np.zeros_like(self.U), np.zeros(len(self.W)), [])",
+)
+LISTED = LISTED.replace("            dU += np.outer(da, self.x[t - 1])\n", "            das.append(da)\n").replace(
+    "        return {",
+    "        for da, x in zip(das, reversed(self.x)):\n            dU += np.outer(da, x)\n        return {",
+)
+
+
+def test_what_only_hands_on_to_a_list_is_mended(tmp_path: Path) -> None:
+    """A term that is missing where a value is kept would be looked for where the value was calculated."""
+    bug = ("da = dh * (1 - self.h[t]**2)", "da = self.h[t] * (1 - self.h[t]**2); rest = carry * (1 - self.h[t]**2)")
+    kept = ("das.append(da)", "das.append(da)")
+    fixed = [
+        bug,
+        ("carry = self.W.T @ da", "carry = self.W.T @ (da + rest)"),
+        ("np.outer(da, self.h", "np.outer(da + rest, self.h"),
+    ]
+    found = find_by_tape(cell(tmp_path, *fixed, kept, source=LISTED), 0, SIZES, {"U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (fault,) = found.faults
+    assert fault.statement.text == "das.append(da)"
+    assert [edit.text for edit in fault.edits] == ["da + rest"]
