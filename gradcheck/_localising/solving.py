@@ -13,10 +13,11 @@ from gradcheck._localising.tape import Array
 TOLERANCE = 1e-6
 #: singular values below this share of the largest count as zero
 CUTOFF = 1e-10
-#: squares of singular values, columns being up to one, as shares of the largest: what is above is not zero ...
+#: eigenvalues of a product of the matrix with itself above this share of the largest are told from zero; of the
+#: directions of the others the matrix itself tells, to a share of ...
 CLEARLY = 1e-9
-#: ... and what is below, but for rounding, is zero; where some are between, the squares do not tell
-ROUNDING = 1e-15
+#: ... its largest singular value, which is below CUTOFF
+LEFT = 3e-11
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,6 @@ def range_of(matrix: Array) -> Range:
     matrix = matrix[:, np.any(matrix != 0, axis=0)]
     if not matrix.size or not np.all(np.isfinite(matrix)):
         return Range(np.zeros((len(matrix), 0)))
-    matrix = matrix / np.max(np.abs(matrix), axis=0)  # the same range
     basis = _by_squares(matrix)
     if basis is not None:
         return Range(basis)
@@ -68,13 +68,14 @@ def range_of(matrix: Array) -> Range:
 def _by_squares(matrix: Array) -> Array | None:
     """The basis from the eigenvectors of a product of the matrix with itself, at a third of the cost.
 
-    None where squares of singular values are so small that rounding may have made them, and need not have.
+    None where the matrix has singular values that are too small for the product, and not zero.
     """
     is_wide = matrix.shape[1] > matrix.shape[0]
     squares, vectors = np.linalg.eigh(matrix @ matrix.T if is_wide else matrix.T @ matrix)
-    shares = np.abs(squares) / squares[-1]
-    clear = shares >= CLEARLY
-    if np.any(~clear & (shares > ROUNDING * len(shares))):
+    clear = squares >= CLEARLY * squares[-1]
+    others = vectors[:, ~clear]
+    left = others.T @ matrix if is_wide else matrix @ others
+    if np.max(np.abs(left), initial=0.0) > LEFT * np.sqrt(squares[-1]):
         return None
     basis = vectors[:, clear]
     return np.asarray(basis if is_wide else matrix @ basis / np.sqrt(squares[clear]))
