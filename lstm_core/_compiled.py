@@ -1,18 +1,28 @@
 """The loops over time, compiled by numba: one forward, one back, each beside the equations of :mod:`lstm_core.cell`.
 
-This module imports numba, and is imported only where :mod:`lstm_core._path` chooses it. Everything that is compiled
-stands in this one file, because numba looks at the date of a function's own file to see whether its cache is stale.
+This module imports numba, and is imported only where :mod:`lstm_core._path` chooses it. All that is compiled stands in
+this one file, because numba looks at the date of a function's own file to see whether its cache is stale.
 
 A step is a product of the state with ``U``, and then what is here: for each sequence of the batch a few loops over one
-row, each short enough that LLVM sees that its arrays are apart, and uses vectors. Arrays are time-major, with the batch
-before the units: a row (4H,) holds the gates i, f, g, o. A batch of one makes its products here as well
-(`forward_alone`, `backward_alone`); for more, the loop over time stands in :mod:`lstm_core._record`, with BLAS.
+row, each with so few arrays that LLVM can see that they are apart, and uses vectors. A batch of one makes its products
+here as well (`forward_alone`, `backward_alone`), since a call of BLAS would take longer than they do. For more
+sequences the loop over time stands in :mod:`lstm_core._record`, around BLAS.
 
-All arrays are C-contiguous, aligned, writable, and of one dtype, float32 or float64; tokens are int64. Nothing is
-checked here.
+=========  =============  ============================================================================================
+``U``      (H, 4H)        recurrent weights, gates in the order i, f, g, o
+``b``      (4H,)          biases; ``db`` their cotangent, which is added to
+``gates``  (T, B, 4H)     h U, then i, f, g, o of each step; on the way back the cotangents of the pre-activations
+``rows``   (R, 4H)        what inputs add to the pre-activations; ``d_rows`` their cotangents, added to, or (0, 4H)
+``chosen`` int64 (T, B)   which of the rows each step and sequence has
+``c, h``   (T + 1, B, H)  states, before the first step and after each; ``tanh_c`` (T, B, H) of those after
+``outer``  (T, B, H)      cotangents of h after each step from outside; (0, B, H) for none
+``dh, dc`` (B, H)         cotangents of h and c after a step that come from the next one; afterwards of those before it
+=========  =============  ============================================================================================
+
+All arrays are C-contiguous, aligned and writable, and of one dtype, float32 or float64. Nothing is checked here.
 
 Of the liberties of "fast math" only those are taken that no NaN and no infinity can notice: a product and a sum in one
-instruction everywhere, and sums in another order where there is one.
+instruction, and sums over a row in another order.
 """
 
 from __future__ import annotations
@@ -60,32 +70,46 @@ def compiled(flags: set[str]) -> Callable[[Function], Function]:
 # Measured beside NumPy's longdouble, the results are off by at most 4.5 units in the last place (tests/lstm_core).
 
 #: 1/ln 2
-PER_LN2_SINGLE, PER_LN2_DOUBLE = np.float32(1.442695), np.float64(1.4426950408889634)
-#: ln 2 in two parts: the first has so few bits that n times it is exact, the second is the rest
-LN2_SINGLE, LN2_DOUBLE = np.float32(0.6923828), np.float64(0.6931471803691238)
-REST_SINGLE, REST_DOUBLE = np.float32(0.00076436804), np.float64(1.9082149293851713e-10)
-#: added to a small number, it leaves the nearest integer in the last bits of the sum: 1.5 times 2 to the bits of a
-#: fraction
-SHIFT_SINGLE, SHIFT_DOUBLE = np.float32(1.5 * 2.0**23), np.float64(1.5 * 2.0**52)
-#: what turns the bits of n into those of 2 to the n: the bias of the exponent, and where it stands
-BIAS_SINGLE, BIAS_DOUBLE = np.int32(127), np.int64(1023)
-PLACE_SINGLE, PLACE_DOUBLE = np.int32(23), np.int64(52)
-#: (r coth(r/2) - 2) / r² in powers of r², fitted at Chebyshev points; exp(r) - 1 is right to 8e-9 and to 4e-18
+PER_LN2_SINGLE = np.float32(1.442695)
+PER_LN2_DOUBLE = np.float64(1.4426950408889634)
+#: ln 2 in so few bits that n times it is exact
+LN2_SINGLE = np.float32(0.6923828)
+LN2_DOUBLE = np.float64(0.6931471803691238)
+#: and the rest of it
+REST_SINGLE = np.float32(0.00076436804)
+REST_DOUBLE = np.float64(1.9082149293851713e-10)
+#: 1.5 times 2 to the bits of a fraction: added to a small number, it leaves the nearest integer in the last bits
+SHIFT_SINGLE = np.float32(1.5 * 2.0**23)
+SHIFT_DOUBLE = np.float64(1.5 * 2.0**52)
+#: the bias of an exponent: with it, the bits of n are those of 2 to the n
+BIAS_SINGLE = np.int32(127)
+BIAS_DOUBLE = np.int64(1023)
+#: where the exponent stands
+PLACE_SINGLE = np.int32(23)
+PLACE_DOUBLE = np.int64(52)
+#: (r coth(r/2) - 2) / r² in powers of r², fitted at Chebyshev points: exp(r) - 1 is right to 8e-9
 EVEN_SINGLE_0 = np.float32(0.16666655)
-EVEN_SINGLE_1 = np.float32(-0.002769823)
-EVEN_DOUBLE_0 = np.float64(0.16666666666666663)
-EVEN_DOUBLE_1 = np.float64(-0.0027777777777585207)
-EVEN_DOUBLE_2 = np.float64(6.613756477951246e-05)
-EVEN_DOUBLE_3 = np.float64(-1.6534066721813614e-06)
-EVEN_DOUBLE_4 = np.float64(4.143994205474731e-08)
-#: one in either precision: a plain 1 would make a float64 of a float32
-ONE_SINGLE, ONE_DOUBLE = np.float32(1), np.float64(1)
+EVEN_SINGLE_1 = np.float32(-0.0027698423)
+#: the same to 4e-18
+EVEN_DOUBLE_0 = np.float64(0.1666666666666666)
+EVEN_DOUBLE_1 = np.float64(-0.002777777777756324)
+EVEN_DOUBLE_2 = np.float64(6.613756471045383e-05)
+EVEN_DOUBLE_3 = np.float64(-1.6534059137829717e-06)
+EVEN_DOUBLE_4 = np.float64(4.1437237078893815e-08)
+#: one and two in either precision: plain ones would make a float64 of a float32
+ONE_SINGLE = np.float32(1)
+ONE_DOUBLE = np.float64(1)
+TWO_SINGLE = np.float32(2)
+TWO_DOUBLE = np.float64(2)
 #: from here on tanh is 1 to rounding
-TANH_END_SINGLE, TANH_END_DOUBLE = np.float32(10), np.float64(20)
-#: from here on the logistic function is 1 to rounding, and before its negative less than 2e-35; 2 to the n is finite
-SIGMOID_END_SINGLE, SIGMOID_END_DOUBLE = np.float32(80), np.float64(700)
-#: below these exp is 0 here, where it is less than the smallest normal number
-EXP_END_SINGLE, EXP_END_DOUBLE = np.float32(-87), np.float64(-708)
+TANH_END_SINGLE = np.float32(10)
+TANH_END_DOUBLE = np.float64(20)
+#: from here on the logistic function is 1 to rounding; at the negative it is below 2e-35, and 2 to the n still normal
+SIGMOID_END_SINGLE = np.float32(80)
+SIGMOID_END_DOUBLE = np.float64(700)
+#: below this exp is taken for 0: 2 to the n would no longer be normal
+EXP_END_SINGLE = np.float32(-87)
+EXP_END_DOUBLE = np.float64(-708)
 
 
 def _split_single(y: Any) -> Any:
@@ -95,7 +119,7 @@ def _split_single(y: Any) -> Any:
     power = np.int32((np.float32(shifted).view(np.int32) + BIAS_SINGLE) << PLACE_SINGLE).view(np.float32)
     r = (y - n * LN2_SINGLE) - n * REST_SINGLE
     s = r * r
-    return power, r, np.float32(2) + s * (EVEN_SINGLE_0 + s * EVEN_SINGLE_1)
+    return power, r, TWO_SINGLE + s * (EVEN_SINGLE_0 + s * EVEN_SINGLE_1)
 
 
 def _split_double(y: Any) -> Any:
@@ -106,7 +130,7 @@ def _split_double(y: Any) -> Any:
     r = (y - n * LN2_DOUBLE) - n * REST_DOUBLE
     s = r * r
     even = EVEN_DOUBLE_2 + s * (EVEN_DOUBLE_3 + s * EVEN_DOUBLE_4)
-    return power, r, np.float64(2) + s * (EVEN_DOUBLE_0 + s * (EVEN_DOUBLE_1 + s * even))
+    return power, r, TWO_DOUBLE + s * (EVEN_DOUBLE_0 + s * (EVEN_DOUBLE_1 + s * even))
 
 
 def _ends_single(y: Any) -> Any:  # noqa: ARG001 - its type is what decides
@@ -169,13 +193,13 @@ def sigmoid(x: Any) -> Any:
 @compiled(FUSED)
 def exp(x: Any) -> Any:
     """exp x of what is not above zero."""
-    _, _, _, end = _ends(x)
+    one, _, _, end = _ends(x)
     below = x < end
     if below:
         x = end
     power, r, q = _split(x)
     found = power * (q + r) / (q - r)
-    return found - found if below else found
+    return one - one if below else found
 
 
 # -- one step, forward and back ----------------------------------------------------------------------------------------
@@ -190,18 +214,7 @@ def _add(row: Array, to: Array) -> None:
 
 @compiled(FUSED)
 def step_forward(t: int, gates: Array, rows: Array, chosen: Array, b: Array, c: Array, tanh_c: Array, h: Array) -> None:
-    """The gates, c and h of step t, once h U stands in its gates.
-
-    Args:
-        t: the step.
-        gates: (T, B, 4H); of step t, h U before and i, f, g, o after.
-        rows: what inputs add to the pre-activations, (R, 4H).
-        chosen: which of these each step and sequence has, int64 (T, B).
-        b: biases, (4H,).
-        c: cell states, (T + 1, B, H): before the first step, and after each.
-        tanh_c: (T, B, H), after each.
-        h: hidden states, (T + 1, B, H).
-    """
+    """The gates, c and h of step t, where h U stands in its gates."""
     B, H = c.shape[1:]
     for n in range(B):
         z, c_before, c_after, u, h_after = gates[t, n], c[t, n], c[t + 1, n], tanh_c[t, n], h[t + 1, n]
@@ -233,20 +246,7 @@ def step_backward(
     chosen: Array,
     db: Array,
 ) -> None:
-    """The cotangents of the pre-activations of step t, in the place of its gates; and what c before it is given.
-
-    Args:
-        t: the step.
-        gates: (T, B, 4H); of step t, i, f, g, o before, and dL/dz after.
-        c: cell states, (T + 1, B, H).
-        tanh_c: (T, B, H).
-        outer: cotangents of h after each step from outside, (T, B, H); or (0, B, H) for none.
-        dh: the cotangent of h after the step from the next one, (B, H); all of it after.
-        dc: the cotangent of c after the step from the next one, (B, H); of c before the step after.
-        d_rows: cotangents of the rows of the inputs, (R, 4H), to which these are added; or (0, 4H) for none.
-        chosen: which rows the step has, int64 (T, B).
-        db: the same for the biases, (4H,).
-    """
+    """The cotangents of the pre-activations of step t, in the place of its gates; dc becomes that of c before it."""
     B, H = dh.shape
     one = _ends(dh[0, 0])[0]
     for n in range(B):
@@ -313,7 +313,7 @@ def times_transposed(dz: Array, U: Array, dh: Array) -> None:
 def forward_alone(
     U: Array, gates: Array, rows: Array, chosen: Array, b: Array, c: Array, tanh_c: Array, h: Array
 ) -> None:
-    """All steps of a batch of one, from h[0] and c[0]; the arguments are those of a step."""
+    """All steps of a batch of one, from h[0] and c[0]."""
     for t in range(len(gates)):
         times(h[t, 0], U, gates[t, 0])
         step_forward(t, gates, rows, chosen, b, c, tanh_c, h)
@@ -332,7 +332,7 @@ def backward_alone(
     chosen: Array,
     db: Array,
 ) -> None:
-    """All steps back of a batch of one, from dh and dc; the arguments are those of a step."""
+    """All steps of a batch of one, from the last to the first, from dh and dc."""
     for t in range(len(gates) - 1, -1, -1):
         step_backward(t, gates, c, tanh_c, outer, dh, dc, d_rows, chosen, db)
         times_transposed(gates[t, 0], U, dh[0])

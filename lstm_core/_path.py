@@ -15,11 +15,16 @@ from typing import Any
 
 import numpy as np
 
-#: the variable of the environment, read once, and the words that it may hold
+#: the variable of the environment, and the words that it may hold
 VARIABLE = "LSTM_CORE"
 NUMPY, COMPILED = "numpy", "compiled"
+WORDS = ("", NUMPY, COMPILED)
 #: what is compiled; all other numbers, the complex ones among them, take the NumPy path
 KINDS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+
+
+#: what `use` was given
+_word: str | None = None
 
 
 def kernels(*dtypes: np.dtype[Any]) -> Any:
@@ -29,17 +34,30 @@ def kernels(*dtypes: np.dtype[Any]) -> Any:
         ValueError: the variable holds an unknown word.
         ImportError: it asks for compiled code, and numba cannot be imported.
     """
-    found = chosen()
-    return found if found is not None and len(set(dtypes)) == 1 and dtypes[0] in KINDS else None
+    word = os.environ.get(VARIABLE, "") if _word is None else _word
+    if word in WORDS and (dtypes[0] not in KINDS or any(dtype != dtypes[0] for dtype in dtypes)):
+        return None
+    return _found(word)
+
+
+def use(word: str | None) -> str | None:
+    """Take this path from now on, in every thread; None for what the environment says. For tests and benchmarks.
+
+    Returns:
+        What was said before.
+    """
+    global _word
+    before, _word = _word, word
+    return before
 
 
 @cache
-def chosen() -> Any:
+def _found(word: str) -> Any:
     """:mod:`lstm_core._compiled`, or None for NumPy; errors as for :func:`kernels`."""
-    word = os.environ.get(VARIABLE, "")
-    if word not in ("", NUMPY, COMPILED):
+    if word not in WORDS:
         raise ValueError(
-            f"{VARIABLE} is {word!r}, expected {NUMPY!r}, {COMPILED!r} or nothing: numba is used if it is there"
+            f"{VARIABLE} is {word!r}, expected {NUMPY!r} or {COMPILED!r}; "
+            f"without it, numba is used where it is installed"
         )
     if word == NUMPY or (not word and importlib.util.find_spec("numba") is None):
         return None
