@@ -18,6 +18,8 @@ from lstm_core._loop import Spare, transposed
 
 State = tuple[Array, Array]
 
+#: the parameters of the character model
+PARAMS = ("W", "U", "b", "Wy", "by")
 #: for dense inputs: no cotangents are gathered by row
 NONE_CHOSEN = np.zeros((0, 0), np.int64)
 
@@ -181,7 +183,3 @@ class Step:
     def end(self) -> None:
         """Give the arrays back."""
         self._spare.give(self._record, self._logits)
-
-
-#: the parameters of the character model
-PARAMS = ("W", "U", "b", "Wy", "by")

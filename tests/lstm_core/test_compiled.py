@@ -484,7 +484,7 @@ def test_arrays_of_every_layout(kind: str, B: int) -> None:
     assert [len(f.signatures) for f in vars(_compiled).values() if hasattr(f, "signatures")] == versions
 
 
-def test_a_bias_that_does_not_fit_is_named() -> None:
+def test_a_parameter_that_does_not_fit_is_named() -> None:
     """Compiled code, which looks at no length, would read beyond the end of an array."""
     model = CharLSTM(5, 4, rng=0)
     for name, shape in (("by", (4,)), ("by", (5, 1)), ("Wy", (4, 5, 1)), ("b", (15,)), ("W", (5, 15))):
@@ -540,13 +540,16 @@ def test_threads(B: int) -> None:
 
 # -- the cache of compiled code ----------------------------------------------------------------------------------------
 
-#: sizes so small that the first call is all compilation; prints how many functions came from the cache
+#: sizes so small that the first calls, side by side in four threads, are all compilation; prints the loss, and how many
+#: functions came from the cache
 ONCE = """
-import sys
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from lstm_core import CharLSTM, _compiled
-found = CharLSTM(3, 2, rng=0).loss(np.array([[0], [1]]), np.array([[1], [2]]))
-print(found, sum(sum(f.stats.cache_hits.values()) for f in vars(_compiled).values() if hasattr(f, "stats")))
+models = [CharLSTM(3, 2, rng=0) for _ in range(4)]
+with ThreadPoolExecutor(4) as pool:
+    losses = set(pool.map(lambda model: model.loss(np.array([[0], [1]]), np.array([[1], [2]])), models))
+print(*losses, sum(sum(f.stats.cache_hits.values()) for f in vars(_compiled).values() if hasattr(f, "stats")))
 """
 
 
@@ -566,7 +569,7 @@ def once(folder: Path, **environment: str) -> tuple[str, int]:
 
 
 def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
-    """Every process would compile everything anew, which takes some seconds."""
+    """Every process would compile anew, which takes some seconds; or threads that begin at once would fail."""
     cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
     loss, hits = once(ROOT, **cache)
     assert hits == 0

@@ -204,6 +204,15 @@ def test_tokens_that_do_not_fit_are_named(tokens: list, targets: list, error: ty
         model.loss(tokens, targets)
 
 
+@pytest.mark.parametrize(("name", "shape"), [("by", (3,)), ("by", (1,)), ("by", (4, 1)), ("Wy", (3, 4, 1))])
+def test_a_read_out_that_does_not_fit_is_named(name: str, shape: tuple[int, ...]) -> None:
+    """A bias would be added to logits that are not its own, and its gradient have another shape than it."""
+    model = CharLSTM(4, 3)
+    model.params[name] = np.zeros(shape)
+    with pytest.raises(ValueError, match=rf"{name} has shape \({', '.join(map(str, shape))}"):
+        model.loss(np.array([[0]]), np.array([[0]]))
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
