@@ -128,7 +128,7 @@ def machine() -> str:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         parts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
         model = f"{parts.get('model name', '')} family {parts.get('cpu family', '?')}"
-        # a virtual machine may hide them, and float32 products then take twice as long
+        # Zen 3 and Zen 4 are one family, and a virtual machine may hide them; float32 products then take twice as long
         model += "" if "avx512f" in parts.get("flags", "").split() else ", no AVX-512"
     python, core = ".".join(platform.python_version_tuple()[:2]), os.environ.get("OPENBLAS_CORETYPE")
     versions = f"Python {python}, NumPy {np.__version__}{f', OpenBLAS for {core}' if core else ''}"
