@@ -106,9 +106,9 @@ def test_saturated_gates_are_not_called_wrong():
 def halved():
     """A user's code around lstm_core, with one gradient spoiled."""
     rng = np.random.default_rng(0)
-    model = lstm_core.CharLSTM(3, 2, rng=rng)
-    tokens, labels = np.array([[0], [2]]), np.array([[2], [1]])
-    state = (rng.standard_normal((1, 2)), rng.standard_normal((1, 2)))
+    model = lstm_core.CharLSTM(2, 1, rng=rng)
+    tokens, labels = np.array([[0], [1]]), np.array([[1], [1]])
+    state = (rng.standard_normal((1, 1)), rng.standard_normal((1, 1)))
 
     def grads():
         found = model.loss_and_grads(tokens, labels, state)[1]
