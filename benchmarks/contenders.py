@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_core import CharLSTM, lstm_backward, lstm_forward
+from lstm_core import CharLSTM, _path, lstm_backward, lstm_forward
 from lstm_core.loss import softmax_cross_entropy, softmax_cross_entropy_backward
 
 Step = Callable[[], tuple[Any, dict[str, Any]]]
@@ -52,8 +52,31 @@ def problem(T: int, B: int, H: int, V: int, dtype: Any, dense: bool) -> Problem:
     return Problem(CharLSTM(V, H, dtype, rng).params, tokens, x, targets, dense)
 
 
+def in_numpy(given: Problem) -> Step:
+    """lstm_core in NumPy, whether numba is installed or not."""
+    return _along(_path.NUMPY, ours(given))
+
+
+def compiled(given: Problem) -> Step:
+    """lstm_core in the steps that numba compiles."""
+    return _along(_path.COMPILED, ours(given))
+
+
+def _along(path: str, step: Step) -> Step:
+    """The step on one of lstm_core's paths."""
+
+    def along() -> tuple[Any, dict[str, Any]]:
+        before = _path.use(path)
+        try:
+            return step()
+        finally:
+            _path.use(before)
+
+    return along
+
+
 def ours(given: Problem) -> Step:
-    """lstm_core."""
+    """lstm_core, on the path that it chooses itself."""
     params, zeros = given.params, given.states
     _, _, H, V = given.sizes
     model = CharLSTM(V, H, given.dtype)
@@ -243,7 +266,8 @@ def naive(given: Problem) -> Step:
 
 
 CONTENDERS: dict[str, Callable[[Problem], Step]] = {
-    "lstm_core": ours,
+    "lstm_core": in_numpy,
+    "compiled": compiled,
     "floor": floor,
     "torch": by_torch,
     "JAX": by_jax,
@@ -251,4 +275,4 @@ CONTENDERS: dict[str, Callable[[Problem], Step]] = {
     "naive": naive,
 }
 #: what each needs beside NumPy
-LIBRARIES = {"torch": "torch", "JAX": "jax", "autograd": "autograd"}
+LIBRARIES = {"compiled": "numba", "torch": "torch", "JAX": "jax", "autograd": "autograd"}

@@ -39,6 +39,8 @@ from gradcheck._usercode.style import styled_edit
 
 ROOT = Path(__file__).parent.parent
 
+os.environ["LSTM_CORE"] = "numpy"  # the form of lstm_core in which bugs are planted, here and in the workers
+
 
 class Cell(NamedTuple):
     """A correct cell: the file that is spoiled, the file and the name of its target, functions with a backward."""

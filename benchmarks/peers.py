@@ -4,7 +4,7 @@
 input, on one thread and on two: the loss and all gradients. First all must agree on these. Then each takes its turn in
 every round, in one process, so that a machine that is slow at times is slow for all. A ratio is the median over rounds
 of the ratio in one round, printed with its quartiles: a peer's time over lstm_core's, and lstm_core's over that of the
-matrix products alone.
+matrix products alone. Where numba is installed, there is a table for each of lstm_core's paths, from the same rounds.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ AGREE = {"float32": 1e-4, "float64": 1e-10}
 #: a turn takes so long at least, in seconds: calls that are shorter are repeated
 TURN = 2e-3
 LEAST_ROUNDS, MOST_ROUNDS = 5, 101
+#: lstm_core's own, and the heads of their tables
+PATHS = {"lstm_core": "lstm_core in NumPy", "compiled": "lstm_core compiled by numba"}
 
 
 def main() -> None:
@@ -50,7 +52,9 @@ def main() -> None:
     result = {"steps": STEPS, "symbols": SYMBOLS, "missing": missing, "threads": found}
     for threads, measured_points in found.items():
         print(f"\n{threads} thread{'s' if threads != '1' else ''}; T={STEPS}, {SYMBOLS} symbols; medians [quartiles]")
-        print(table(measured_points))
+        for path, head in PATHS.items():
+            if path in measured_points[0]["seconds"]:
+                print(f"\n{head}\n\n{table(measured_points, path)}")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
     if options.plot:
@@ -170,17 +174,17 @@ def ratio(seconds: dict[str, list[float]], above: str, below: str) -> tuple[floa
     return low, middle, high
 
 
-def table(measured_points: Sequence[dict[str, Any]]) -> str:
-    """A line for each point: milliseconds of lstm_core, and the ratios."""
-    beside = [name for name in measured_points[0]["seconds"] if name not in ("lstm_core", "floor")]
-    heads = ["inputs", "H", "B", "dtype", "lstm_core ms", "/ floor", *(f"{name} /" for name in beside)]
+def table(measured_points: Sequence[dict[str, Any]], path: str = "lstm_core") -> str:
+    """A line for each point: milliseconds of lstm_core on one of its paths, and the ratios."""
+    beside = [name for name in measured_points[0]["seconds"] if name not in (path, "floor")]
+    heads = ["inputs", "H", "B", "dtype", f"{path} ms", "/ floor", *(f"{name} /" for name in beside)]
     rows = []
     for point in measured_points:
         seconds = point["seconds"]
         row = [point["inputs"], str(point["H"]), str(point["B"]), point["dtype"]]
-        row.append(f"{1e3 * statistics.median(seconds['lstm_core']):.3g}")
-        row.append(_shown(ratio(seconds, "lstm_core", "floor")) if "floor" in seconds else "-")
-        rows.append(row + [_shown(ratio(seconds, name, "lstm_core")) for name in beside])
+        row.append(f"{1e3 * statistics.median(seconds[path]):.3g}")
+        row.append(_shown(ratio(seconds, path, "floor")) if "floor" in seconds else "-")
+        rows.append(row + [_shown(ratio(seconds, name, path)) for name in beside])
     return markdown(heads, rows)
 
 

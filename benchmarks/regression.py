@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contenders import floor, ours, problem
+from contenders import compiled, floor, in_numpy, problem
 from peers import rounds
 
 import gradcheck
@@ -36,6 +36,8 @@ LOSS, REPEATS = 1.25, 3
 #: seconds for each pair; of the quick form
 SECONDS, QUICK = 3.0, 0.6
 STEPS, SYMBOLS = 100, 65
+#: how the name of a pair begins that needs numba
+COMPILED = "compiled "
 
 
 def main() -> int:
@@ -87,26 +89,37 @@ def ratio(kernel: Kernel, reference: Kernel, seconds: float) -> float:
 
 
 def pairs(*, quick: bool = False) -> dict[str, tuple[Kernel, Kernel]]:
-    """A training step over its matrix products; a default check over the losses and gradients that it asks for."""
+    """A training step over its matrix products; a default check over the losses and gradients that it asks for.
+
+    In NumPy, and where numba is installed compiled as well.
+    """
     chosen: dict[str, tuple[Kernel, Kernel]] = {}
     for H, B in ((32, 1), (128, 32)) if quick else ((32, 1), (32, 32), (128, 1), (128, 32), (512, 1), (512, 32)):
         for dtype in ("float32", "float64"):
             given = problem(STEPS, B, H, SYMBOLS, dtype, dense=False)
-            chosen[f"training step H={H} B={B} {dtype}"] = (ours(given), floor(given))
+            name = f"training step H={H} B={B} {dtype}"
+            chosen[name] = in_numpy(given), floor(given)
+            if with_numba():
+                chosen[COMPILED + name] = compiled(given), floor(given)
     chosen["default check"] = checked()
     return chosen
+
+
+def with_numba() -> bool:
+    """Whether lstm_core can be compiled here."""
+    return importlib.util.find_spec("numba") is not None
 
 
 def checked() -> tuple[Kernel, Kernel]:
     """A default check of an LSTM, and ten gradients of it: about what the user's own code takes in it."""
     given = problem(6, 4, 32, 16, "float64", dense=False)
-    step, params = ours(given), given.params
+    step, params = in_numpy(given), given.params
     target = Target(params, lambda: step()[0], lambda: step()[1])
     return lambda: gradcheck.check(target, explain=False), lambda: [step() for _ in range(10)]
 
 
 def machine() -> str:
-    """What ratios depend on: the processor and the versions of Python and NumPy."""
+    """What ratios depend on: the processor, the width of its vectors, and the versions of Python and NumPy."""
     import numpy as np
 
     model = ""
@@ -115,6 +128,8 @@ def machine() -> str:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         parts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
         model = f"{parts.get('model name', '')} family {parts.get('cpu family', '?')}"
+        # Zen 3 and Zen 4 are one family, and a virtual machine may hide them; float32 products then take twice as long
+        model += "" if "avx512f" in parts.get("flags", "").split() else ", no AVX-512"
     python, core = ".".join(platform.python_version_tuple()[:2]), os.environ.get("OPENBLAS_CORETYPE")
     versions = f"Python {python}, NumPy {np.__version__}{f', OpenBLAS for {core}' if core else ''}"
     return f"{model or platform.processor() or platform.machine()}, {versions}"

@@ -30,6 +30,8 @@ from lstm_core._tanh import tanh as complex_tanh
 BLOCK = 2**18
 #: how many kinds and sizes are kept for reuse (three of each size of a model), and how many of each beside the last one
 SIZES, SPARES = 9, 1
+#: rows that are transposed at a time: columns of a wide matrix, one by one, are slow to read
+STRIP = 8
 
 
 class Tape:
@@ -256,6 +258,18 @@ class Lease:
     def __del__(self) -> None:
         """Nobody can read the tape any more."""
         self._spare.give(self._tape)
+
+
+def transposed(*weights: Array) -> Array:
+    """Matrices (..., 4H), one below the other, as (4H, ...) with each row in one piece."""
+    heights = [len(part) for part in weights]
+    turned, at = np.empty((weights[0].shape[1], sum(heights)), weights[0].dtype), 0
+    for part in weights:
+        for first in range(0, len(part), STRIP):
+            strip = part[first : first + STRIP]
+            turned[:, at : at + len(strip)] = strip.T
+            at += len(strip)
+    return turned
 
 
 def _steps(T: int, rows: int, B: int, dtype: Any) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,14 @@ import numpy.typing as npt
 from lstm_core._checks import Array, require_numbers, require_rank, require_shape, require_tokens
 from lstm_core._copies import losses, moved
 from lstm_core._loop import Pullback, Spare, Tape
+from lstm_core._path import kernels
 from lstm_core._readout import Readout
+from lstm_core._record import Step
 from lstm_core.cell import cell_forward
 from lstm_core.sequence import SequenceCache, backward, check_sequence, forward, tape_sizes
 
 State = tuple[Array, Array]
+Dtypes = tuple[np.dtype[Any], np.dtype[Any]]
 
 
 class CharLSTM:
@@ -86,8 +90,15 @@ class CharLSTM:
         or the state is complex, with which ``imag(loss)/h`` is the derivative along an imaginary perturbation
         h.
         """
-        loss, readout, sequence = self._forward(np.asarray(tokens), np.asarray(targets), state)
-        self._spare.give(sequence.tape, readout)
+        tokens, targets = np.asarray(tokens), np.asarray(targets)
+        state, dtypes = self._prepared(tokens, targets, state)
+        if compiled := kernels(*dtypes):
+            step = Step(compiled, self._spare, self.params, tokens, targets, state, dtypes[0])
+            loss = step.loss()
+            step.end()
+            return loss
+        loss, readout, tape, _ = self._forward(tokens, targets, state, dtypes)
+        self._spare.give(tape, readout)
         return loss
 
     def losses(self, name: str, copies: Array, tokens: Array, targets: Array, state: State | None = None) -> Array:
@@ -147,9 +158,15 @@ class CharLSTM:
             TypeError: tokens that are not integers, or a parameter or state that is not floating.
             ValueError: shapes that do not fit, an empty axis, or a token outside the vocabulary.
         """
-        targets = np.asarray(targets)
-        loss, readout, sequence = self._forward(np.asarray(tokens), targets, state)
-        tape = sequence.tape
+        tokens, targets = np.asarray(tokens), np.asarray(targets)
+        state, dtypes = self._prepared(tokens, targets, state)
+        if compiled := kernels(*dtypes):
+            step = Step(compiled, self._spare, self.params, tokens, targets, state, dtypes[0])
+            loss, last, grads = step.loss(), step.last(), step.gradients()
+            step.end()
+            return loss, {name: grads[name] for name in self.params}, last
+        loss, readout, tape, sequence = self._forward(tokens, targets, state, dtypes)
+        del state  # the tape has it: what follows is where memory is short
         T, B, H = tape.sizes
         dh, dWy, dby = readout.back(tape.outputs, self.params["Wy"], targets.ravel())
         pullback = self._spare.take(Pullback, T, B, H, readout.dtype)
@@ -159,18 +176,27 @@ class CharLSTM:
         self._spare.give(tape, pullback, readout)
         return loss, {name: grads[name] for name in self.params}, last
 
-    def _forward(self, tokens: Array, targets: Array, state: State | None) -> tuple[float, Readout, SequenceCache]:
-        """The loss, and what a backward needs: the read-out, and the tape in the cache, are to be given back."""
+    def _prepared(self, tokens: Array, targets: Array, state: State | None) -> tuple[State, Dtypes]:
+        """The state to begin from, and the dtypes of the states and of the loss; everything is checked."""
         h0, c0 = self._checked(tokens, targets, state)
         W, U, b, Wy, by = (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
         dtype = check_sequence(tokens, h0, c0, W, U, b)
+        of_loss = np.result_type(dtype, require_numbers(Wy=Wy, by=by))
+        require_shape("Wy", Wy, (len(U), self.vocab), "(H, V)")
+        require_shape("by", by, (self.vocab,), "(V,)")
+        return (h0, c0), (dtype, of_loss)
+
+    def _forward(
+        self, tokens: Array, targets: Array, state: State, dtypes: Dtypes
+    ) -> tuple[float, Readout, Tape, SequenceCache]:
+        """The loss, and what a backward needs: the read-out and the tape are to be given back."""
+        (dtype, of_loss), (W, U, b, Wy, by) = dtypes, (self.params[name] for name in ("W", "U", "b", "Wy", "by"))
         tape = self._spare.take(Tape, *tape_sizes(tokens, W, U), dtype)
-        sequence = forward(tape, tokens, h0, c0, W, U, b)
-        dtype = np.result_type(dtype, require_numbers(Wy=Wy, by=by))
-        readout = self._spare.take(Readout, tokens.size, *Wy.shape, dtype)
-        halved = np.multiply(Wy, 0.5, dtype=dtype)  # the tape holds 2h
+        sequence = forward(tape, tokens, *state, W, U, b)
+        readout = self._spare.take(Readout, tokens.size, *Wy.shape, of_loss)
+        halved = np.multiply(Wy, 0.5, dtype=of_loss)  # the tape holds 2h
         loss = readout.run(tape.outputs, halved, by, targets.ravel())
-        return loss, readout, sequence
+        return loss, readout, tape, sequence
 
     def _checked(self, tokens: Array, targets: Array, state: State | None) -> State:
         """The state to begin from, once tokens and targets are what they must be."""

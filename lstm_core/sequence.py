@@ -23,12 +23,12 @@ from lstm_core._checks import (
     require_shape,
     require_tokens,
 )
-from lstm_core._loop import Lease, Pullback, Spare, Tape
+from lstm_core._loop import Lease, Pullback, Spare, Tape, transposed
+from lstm_core._path import kernels
+from lstm_core._record import NONE_CHOSEN, Cotangents, Record, plain
 
 #: one-hot rows of so many tokens, or of as many as there are states, cost less in the product than sums beside it
 FEW_TOKENS = 128
-#: rows that are transposed at a time: columns of a wide matrix, one by one, are slow to read
-STRIP = 8
 
 #: what the last sequences of three sizes used, half a gigabyte at most, for the next: making arrays anew costs up to a
 #: third of the time
@@ -42,11 +42,12 @@ class SequenceCache(NamedTuple):
     gradients.
     """
 
-    tape: Tape
+    tape: Tape | Record  # a record if the steps were compiled
     x: Array  # (T, B, D), or the tokens (T, B)
-    W: Array  # (D, 4H), scaled
-    U: Array  # (H, 4H), scaled
+    W: Array  # (D, 4H), scaled beside a tape
+    U: Array  # (H, 4H), the same
     lease: Lease | None = None  # keeps the tape from being written to by another sequence
+    b: Array | None = None  # (4H,), beside a record
 
 
 def lstm_forward(
@@ -74,11 +75,31 @@ def lstm_forward(
         ValueError: shapes that do not fit each other, an empty axis, or a token that ``W`` has no row for.
     """
     dtype = check_sequence(x, h0, c0, W, U, b)
+    if kernels(dtype):
+        return _forward_compiled(x, (h0, c0), *(np.array(array, dtype, order="C") for array in (W, U, b)))
     tape = _SPARE.take(Tape, *tape_sizes(x, W, U), dtype)
     cache = forward(tape, x.copy(), h0, c0, W, U, b)._replace(lease=Lease(_SPARE, tape))
     T = tape.sizes[0]
     h = np.ascontiguousarray(tape.states[1:].transpose(0, 2, 1)) * tape.dtype.type(0.5)
     return h, (h[T - 1].copy(), tape.gates[T, 4].T.copy()), cache
+
+
+def _forward_compiled(
+    x: Array, state: tuple[Array, Array], W: Array, U: Array, b: Array
+) -> tuple[Array, tuple[Array, Array], SequenceCache]:
+    """:func:`lstm_forward` in compiled steps; the parameters are copies, and of the dtype of the computation."""
+    T, B = x.shape[:2]
+    record = _SPARE.take(Record, T, B, len(U), W.dtype)
+    if x.ndim == 3:
+        x = np.array(x, W.dtype, order="C")
+        rows, chosen = x.reshape(T * B, -1) @ W, np.arange(T * B).reshape(T, B)
+    else:
+        x = np.array(x, np.int64, order="C")
+        rows, chosen = W, x
+    record.run(kernels(W.dtype), rows, chosen, U, b, state)
+    cache = SequenceCache(record, x, W, U, Lease(_SPARE, record), b)
+    h = record.h[1:].copy()
+    return h, (h[T - 1].copy(), record.c[T].copy()), cache
 
 
 def tape_sizes(x: Array, W: Array, U: Array) -> tuple[int, int, int, int]:
@@ -97,14 +118,14 @@ def forward(tape: Tape, x: Array, h0: Array, c0: Array, W: Array, U: Array, b: A
     tape.gates[0, 4] = c0.T
     if not tape.inputs.shape[1]:
         terms = (W + b)[x] if x.ndim == 2 else x.astype(tape.dtype, copy=False) @ W + b
-        tape.run(U.T if x.shape[1] == 1 else _transposed(U), terms.transpose(0, 2, 1))
+        tape.run(U.T if x.shape[1] == 1 else transposed(U), terms.transpose(0, 2, 1))
     elif x.ndim == 3:
         tape.inputs[:, :-1], tape.inputs[:, -1] = x.transpose(0, 2, 1), 1
-        tape.run(_transposed(U, W, b[np.newaxis]), None)
+        tape.run(transposed(U, W, b[np.newaxis]), None)
     else:
         tape.inputs[...] = 0
         tape.inputs[np.arange(len(x))[:, np.newaxis], x, np.arange(x.shape[1])] = 1
-        tape.run(_transposed(U, W + b), None)  # a column has a single one
+        tape.run(transposed(U, W + b), None)  # a column has a single one
     return SequenceCache(tape, x, W, U)
 
 
@@ -116,18 +137,6 @@ def _halved(weights: Array, dtype: np.dtype[Any]) -> Array:
 def _scale(H: int, dtype: np.dtype[Any]) -> Array:
     """What halves them, (4H,)."""
     return np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype), H)
-
-
-def _transposed(*weights: Array) -> Array:
-    """Matrices (..., 4H), one below the other, as (4H, ...) with each row in one piece."""
-    heights = [len(part) for part in weights]
-    turned, at = np.empty((weights[0].shape[1], sum(heights)), weights[0].dtype), 0
-    for part in weights:
-        for first in range(0, len(part), STRIP):
-            strip = part[first : first + STRIP]
-            turned[:, at : at + len(strip)] = strip.T
-            at += len(strip)
-    return turned
 
 
 def lstm_backward(dh: Array | None, dhT: Array | None, dcT: Array | None, cache: SequenceCache) -> dict[str, Array]:
@@ -152,12 +161,15 @@ def lstm_backward(dh: Array | None, dhT: Array | None, dcT: Array | None, cache:
         ValueError: a cotangent of the wrong shape.
     """
     T, B, H = cache.tape.sizes
-    dtype = cache.tape.dtype
     given = {name: array for name, array in (("dh", dh), ("dhT", dhT), ("dcT", dcT)) if array is not None}
-    dtype = np.result_type(require_numbers(**given), dtype) if given else dtype
+    dtype = np.result_type(require_numbers(**given), cache.tape.dtype) if given else cache.tape.dtype
     for name, array in given.items():
         axes = "(T, B, H)" if name == "dh" else "(B, H)"
         require_shape(name, array, (T, B, H) if name == "dh" else (B, H), axes)
+    if isinstance(cache.tape, Record):
+        if dtype == cache.tape.dtype:
+            return _backward_compiled(dh, dhT, dcT, cache, cache.tape)
+        cache = _in_numpy(cache)
     columns = None
     if dh is not None:
         columns = np.empty((H, T, B), dtype)
@@ -172,7 +184,8 @@ def backward(
     pullback: Pullback, dh: Array | None, dhT: Array | None, dcT: Array | None, cache: SequenceCache
 ) -> dict[str, Array]:
     """The gradients of :func:`lstm_backward`; ``dh`` is (H, T, B), and all is checked."""
-    tape, x, W, U, _ = cache
+    tape, x, W, U, _, _ = cache
+    assert isinstance(tape, Tape)
     _, B, H = tape.sizes
     zeros = np.zeros((H, B), pullback.dtype)
     dh0, dc0 = pullback.run(
@@ -197,6 +210,35 @@ def backward(
     if x.ndim == 3:
         grads["x"] = (rows @ (W.T * tape.dtype.type(0.5))).reshape(x.shape)
     return grads
+
+
+def _backward_compiled(
+    dh: Array | None, dhT: Array | None, dcT: Array | None, cache: SequenceCache, record: Record
+) -> dict[str, Array]:
+    """:func:`lstm_backward` in compiled steps; all is checked, and no cotangent of a wider dtype than the record."""
+    (T, B, H), dtype = record.sizes, record.dtype
+    dh0, dc0 = (np.zeros((B, H), dtype) if end is None else np.array(end, dtype, order="C") for end in (dhT, dcT))
+    outer = None if dh is None else plain(dh, dtype)
+    cotangents = _SPARE.take(Cotangents, T, B, H, dtype)
+    dz, dense = cotangents.dz, cache.x.ndim == 3
+    np.copyto(dz, record.gates)
+    dW, chosen = (np.empty((0, 4 * H), dtype), NONE_CHOSEN) if dense else (np.zeros_like(cache.W), cache.x)
+    db = record.back(kernels(dtype), dz, cache.U, outer, (dh0, dc0), dW, chosen)
+    grads = {"h0": dh0, "c0": dc0, "U": record.recurrent(dz), "b": db, "W": dW}
+    if dense:
+        rows = dz.reshape(T * B, 4 * H)
+        grads["W"] = cache.x.reshape(T * B, -1).T @ rows
+        grads["x"] = (rows @ cache.W.T).reshape(cache.x.shape)
+    _SPARE.give(cotangents)
+    return grads
+
+
+def _in_numpy(cache: SequenceCache) -> SequenceCache:
+    """What the NumPy path would have kept, for cotangents of a dtype that is not compiled, such as complex ones."""
+    record, x, W, U, _, b = cache
+    assert isinstance(record, Record)
+    assert b is not None
+    return forward(Tape(*tape_sizes(x, W, U), record.dtype), x, record.h[0], record.c[0], W, U, b)
 
 
 def _input_weight_gradient(rows: Array, cache: SequenceCache) -> Array:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import gradcheck as auditor
 import lstm_core
 from gradcheck import Target, strategies
+from lstm_core import _path
 
 pytestmark = pytest.mark.gradcheck
 
@@ -99,3 +101,41 @@ def test_saturated_gates_are_not_called_wrong():
         arrays = {name: 30 * rng.standard_normal(shape) for name, shape in shapes(4, 2, 3, 4).items()}
         report = gradcheck.check(sequence(arrays), seed=seed)
         assert report.verdict != "wrong", str(report)
+
+
+def halved():
+    """A user's code around lstm_core, with one gradient spoiled."""
+    rng = np.random.default_rng(0)
+    model = lstm_core.CharLSTM(2, 1, rng=rng)
+    tokens, labels = np.array([[0], [1]]), np.array([[1], [1]])
+    state = (rng.standard_normal((1, 1)), rng.standard_normal((1, 1)))
+
+    def grads():
+        found = model.loss_and_grads(tokens, labels, state)[1]
+        return {**found, "U": found["U"] * 0.5}
+
+    return Target(model.params, lambda: model.loss(tokens, labels, state), grads)
+
+
+def test_lines_are_named_through_the_numpy_path():
+    """A fault beside lstm_core would have no line and no fix, where numba is installed and the NumPy path is chosen."""
+    before = _path.use(_path.NUMPY)
+    try:
+        report = auditor.check(halved())
+    finally:
+        _path.use(before)
+    assert report.verdict == "wrong"
+    assert [finding.fix.after for finding in report.findings] == ['return {**found, "U": found["U"]}']
+    assert report.findings[0].fix.verified
+
+
+def test_compiled_steps_are_checked_but_not_edited():
+    """A fault beside compiled steps would be missed; or code be edited that hands compiled code its arrays."""
+    pytest.importorskip("numba", reason="numba is not installed: pip install 'gradcheck[fast]'")
+    before = _path.use(_path.COMPILED)
+    try:
+        report = auditor.check(halved())
+    finally:
+        _path.use(before)
+    assert {name for name, block in report.blocks.items() if block.verdict == "wrong"} == {"U"}
+    assert "no line is looked for" in str(report)
