@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, call_user_code
+from gradcheck._common.libraries import as_numpy, is_tensor, shared_with_numpy
 from gradcheck._common.silence import muted
 from gradcheck._common.surely import surely
 from gradcheck._targets.attributes import Attributes
@@ -158,6 +159,7 @@ class InPlaceProblem(Problem):
             and not any(map(callable, params.values()))
             and all(slot.is_writable for slot in slots(params))
             and (not isinstance(params, Attributes) or params.is_settable)
+            and not self._has_tensors()
         )
 
     def arrays(self) -> Values:
@@ -166,8 +168,16 @@ class InPlaceProblem(Problem):
             for name, array in ((str(key), value),) if isinstance(value, np.ndarray) else leaves(str(key), value):
                 if name in found:
                     raise TargetError(f"params: two arrays are both called {name!r}; rename one")
-                found[name] = array
+                found[name] = shared_with_numpy(array)
         return found
+
+    def tensors(self) -> dict[str, Any]:
+        """The parameters that are tensors of torch, by name: what shares its memory with `arrays`."""
+        found = (leaf for key, value in self._values().items() for leaf in leaves(str(key), value))
+        return {name: value for name, value in found if is_tensor(value)}
+
+    def _has_tensors(self) -> bool:
+        return bool(self.tensors())
 
     def handed_out(self) -> Values:
         return {**self.arrays(), **self.inputs}
@@ -178,11 +188,13 @@ class InPlaceProblem(Problem):
             of_params: list[object] = [params]
         else:
             of_params = [value for value in params.values() if callable(value)]
+            of_params += self.tensors().values()
+            of_params += self.tensors().values()
         return [self.loss, self.grads, self._reset, self.batched, *of_params]
 
     def run_loss(self) -> Any:
         """What ``loss()`` returns with the parameters as they are."""
-        return asked("loss()", self.loss)
+        return as_numpy(asked("loss()", self.loss))
 
     def run_grads(self) -> Any:
         """What ``grads()`` returns after a loss, by the names of the parameters."""
