@@ -7,7 +7,7 @@ anything else it is told what to write instead.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -52,6 +52,25 @@ def shared_with_numpy(value: Any) -> Any:
         found = np.from_dlpack(value)
         return found if found.flags.writeable else value
     return value
+
+
+def library_of(values: Iterable[object]) -> str:
+    """The library that any of these arrays is of: "torch", "jax", or "" for NumPy."""
+    for value in values:
+        if is_tensor(value):
+            return "torch"
+        if is_jax_array(value):
+            return "jax"
+    return ""
+
+
+def of_library(array: Any, library: str) -> Any:
+    """A NumPy array as one of this library; a tensor shares its memory."""
+    if not isinstance(array, np.ndarray) or array.dtype == object:
+        return array
+    if library == "torch":
+        return sys.modules["torch"].from_numpy(array)
+    return sys.modules["jax"].numpy.asarray(array) if library == "jax" else array
 
 
 def as_numpy(value: Any) -> Any:

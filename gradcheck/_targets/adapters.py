@@ -60,7 +60,9 @@ class CallProblem(OneCallProblem):
 
     def run_loss(self) -> Any:
         self._result = asked("f()", self.loss)
-        return as_numpy(selected(self._result, self._select_loss, "loss"))
+        loss = selected(self._result, self._select_loss, "loss")
+        self.note_precision(loss)
+        return as_numpy(loss)
 
     def run_grads(self) -> Any:
         result, self._result = self._result, None

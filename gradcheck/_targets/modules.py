@@ -37,7 +37,7 @@ class ModuleProblem(InPlaceProblem):
     def run_loss(self) -> Any:
         """The loss by the module, without a graph."""
         with self._module_kept(), _torch().no_grad():
-            return as_numpy(asked("loss()", self.loss))
+            return super().run_loss()
 
     def run_grads(self) -> Any:
         """The gradients that a backward through the graph of the loss leaves; zeros where it leaves none."""
