@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from gradcheck._checking.verifier import Outcome
+    from gradcheck._repair.explain import Explanation, Question
     from gradcheck._repair.strategies import Content
     from gradcheck._usercode.patching import Patch
 
@@ -488,7 +490,7 @@ class _CheckRun:
                 keeps_state=bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY}),
                 is_impure=is_impure,
             )
-            found = explain(question)
+            found = _explained_in_library(question) or explain(question)
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
                 raise
@@ -675,6 +677,15 @@ class _CheckRun:
             doc=doc,
             notes=main.notes,
         )
+
+
+def _explained_in_library(question: Question) -> Explanation | None:
+    """What is found in code that calculates in torch or JAX; None where neither is imported, or the code is another."""
+    if not sys.modules.keys() & {"torch", "jax"}:
+        return None
+    from gradcheck._autodiff.explain import explain_in_library
+
+    return explain_in_library(question)
 
 
 def _each_once(cuts: Sequence[Cut]) -> tuple[Cut, ...]:

@@ -68,6 +68,13 @@ class FunctionProblem(Problem):
         return as_numpy(loss), gradients_by_name(grads, self._structure, "f(params)")
 
 
+    def loss_and_grads_of(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
+        """What ``f(params)`` returns of these arrays of any library: nothing is copied or brought to NumPy."""
+        handed = {name: rebuilt(name, value, dict(arrays)) for name, value in self._structure.items()}
+        loss, grads = asked("f(params)", self._f, handed)
+        return loss, gradients_by_name(grads, self._structure, "f(params)")
+
+
 class VjpProblem(Problem):
     """forward and backward: the loss is the outputs contracted with cotangents that stay fixed through a check."""
 
@@ -170,6 +177,19 @@ class VjpProblem(Problem):
             raise TargetError(f"forward must return a pair (outputs, cache), got {describe(result)}")
         outputs, cache = result
         return all_as_numpy(outputs), cache
+
+    def outputs_and_grads_of(
+        self, arrays: Mapping[str, Any], cotangents: Sequence[Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The outputs and the gradients of arrays of any library: nothing is copied or brought to NumPy."""
+        everything = {**self.inputs, **arrays}
+        outputs, cache = asked("forward(*inputs)", self._forward, *(everything[name] for name in self._order))
+        upstream = unflatten(outputs, cotangents)
+        if self.is_jax_rule:
+            found = self._with_zeros(asked("bwd(residuals, cotangents)", self.backward, cache, upstream))
+        else:
+            found = asked("backward(cotangents, cache)", self.backward, upstream, cache)
+        return flatten(outputs), self._gradients_by_name(found)
 
     def _handed(self, arrays: Any) -> Any:
         """Arrays, nested in tuples or alone, as the library has them that the inputs are of."""

@@ -261,6 +261,15 @@ class RightInput(Evidence):
 
 
 @dataclass(frozen=True)
+class RuleGradients(Evidence):
+    """What the backward of a custom function returns when it is run alone: gradients of which arguments are wrong."""
+
+    rule: str
+    wrong: tuple[str, ...]
+    right: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class EquivalentEdit(Evidence):
     """Another edit that does as much as the fix."""
 

@@ -1,0 +1,115 @@
+"""What is wrong in one case: the gradients, the statement, and edits of it that make them right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from gradcheck._autodiff.case import Case
+from gradcheck._autodiff.derivatives import NotTheSameError, differentiated
+from gradcheck._autodiff.editing import Candidate, Chosen, candidates
+from gradcheck._autodiff.places import Place, places
+from gradcheck._autodiff.recording import ShapeError, record, rewritten
+from gradcheck._autodiff.suspects import Suspect, suspects, wrong_gradients
+from gradcheck._common.clock import current_clock, limited
+from gradcheck._common.errors import TargetError
+from gradcheck._usercode.instrument import Program
+from gradcheck._usercode.source import Edit
+
+#: faults of one backward that are mended one after the other
+MOST_FAULTS = 4
+#: edits that do as much, and are tried at other values
+MOST_TRIED = 8
+
+
+@dataclass
+class Diagnosis:
+    """What is known of a wrong case.
+
+    `wrong` are the numbers of its gradients that are wrong. `mended` are the edits, one fault each, that make all of
+    them right, with others that do as much. Without these, `suspect` is the statement at fault, if one could be told.
+    """
+
+    case: Case
+    program: Program
+    wrong: list[int]
+    mended: list[list[tuple[Place, Edit]]] = field(default_factory=list)
+    suspects: list[Suspect] = field(default_factory=list)
+
+    @property
+    def suspect(self) -> Suspect | None:
+        """The first statement that should be a derivative which it is not, and with it all would be right."""
+        could = [one for one in self.suspects if one.could_be and not one.is_right]
+        named = [one for one in could if one.expected is not None]
+        return named[0] if named else could[0] if len(could) == 1 else None
+
+
+def diagnose(case: Case) -> Diagnosis | None:
+    """What is wrong in a case; None if nothing is, or if it cannot be differentiated.
+
+    The time may be up meanwhile: then it is what was known by then.
+    """
+    try:
+        with rewritten(case) as program:
+            for one in (case, *case.others):
+                found = _diagnosed(one, [other for other in (case, *case.others) if other is not one], program)
+                if found is not None:
+                    return found
+    except (NotTheSameError, TargetError, RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+        return None  # it cannot be run alone, or holds what cannot be differentiated
+    return None
+
+
+def _diagnosed(case: Case, others: Sequence[Case], program: Program) -> Diagnosis | None:
+    of_program = places(program)
+    recording = record(case, program, of_program)
+    found = differentiated(case, program, recording)
+    wrong = wrong_gradients(case, found)
+    if not wrong:
+        return None
+    result = Diagnosis(case, program, wrong)
+    result.suspects = suspects(case, program, of_program, recording, found)
+    with limited(current_clock()):
+        result.mended = _mended(case, others, program, of_program)
+    return result
+
+
+def _mended(
+    case: Case, others: Sequence[Case], program: Program, of_program: list[Place]
+) -> list[list[tuple[Place, Edit]]]:
+    """Edits, one fault after the other, after which all gradients are right, here and at other values."""
+    chosen, mended = Chosen(), []
+    for _ in range(MOST_FAULTS):
+        recording = record(case, program, of_program, chosen.overrides())
+        found = differentiated(case, program, recording, chosen.overrides())
+        suspected = suspects(case, program, of_program, recording, found)
+        tried = candidates(case, recording, found, suspected, chosen)[:MOST_TRIED]
+        whole = [one for one in tried if one.is_whole and _holds(one, chosen, [case, *others], program)]
+        if whole:
+            return [*mended, [(one.suspect.place, one.edit) for one in whole]]
+        partial = next((one for one in tried if not one.is_whole), None)
+        if partial is None:
+            return []
+        chosen = chosen.with_edit(partial.suspect.place, partial.edit)
+        mended.append([(partial.suspect.place, partial.edit)])
+    return []
+
+
+def _holds(one: Candidate, chosen: Chosen, cases: Sequence[Case], program: Program) -> bool:
+    """Whether all gradients are right with the edit, at each of these values."""
+    edited = chosen.with_edit(one.suspect.place, one.edit).overrides()
+    try:
+        for case in cases:
+            recording = record(case, program, [], edited)
+            if wrong_gradients(case, differentiated(case, program, recording, edited)):
+                return False
+    except (ShapeError, NotTheSameError, TargetError, RuntimeError, ValueError, TypeError, LookupError):
+        return False
+    return True
+
+
+def each_once(found: Sequence[Diagnosis]) -> Iterator[tuple[Diagnosis, list[tuple[Place, Edit]]]]:
+    """The faults of all cases, each with the edits that do as much."""
+    for one in found:
+        for fault in one.mended:
+            yield one, fault

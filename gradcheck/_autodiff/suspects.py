@@ -1,0 +1,103 @@
+"""Which statements of a backward could be at fault: other values of theirs would make the gradients right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._autodiff.case import Case
+from gradcheck._autodiff.derivatives import Derivatives
+from gradcheck._autodiff.places import Place
+from gradcheck._autodiff.recording import Recording, Step
+from gradcheck._autodiff.standing import are_derivatives, known_derivatives, label_of
+from gradcheck._common.arrays import Array, norm
+from gradcheck._usercode.instrument import Program
+from gradcheck.report.evidence import Label
+
+#: how much of what the gradients lack may be left where values are said to supply it
+LEFT = 1e-6
+#: smaller singular values than this part of the largest leave values undecided
+RANK = 1e-9
+
+
+@dataclass(eq=False)
+class Suspect:
+    """A statement of the backward.
+
+    `steps` are those of its values that move a gradient, `system` how they move it. `is_right`: each value is the
+    derivative of something that the forward computes. `could_be`: other values would supply all that is missing.
+    `expected`: those values are one derivative at all executions.
+    """
+
+    place: Place
+    steps: list[Step]
+    system: Array
+    is_right: bool
+    could_be: bool
+    expected: Label | None
+
+
+def wrong_rows(case: Case, found: Derivatives) -> Array:
+    """At which rows the gradients are wrong."""
+    scale = np.array([max(norm(one), norm(true)) for one, true in zip(found.gradients, found.true, strict=True)])
+    return np.asarray(np.abs(found.lacking) > case.rounding * (scale[found.of_rows] + 1e-300))
+
+
+def wrong_gradients(case: Case, found: Derivatives) -> list[int]:
+    """The numbers of the gradients that are wrong."""
+    return [
+        number
+        for number, (one, true) in enumerate(zip(found.gradients, found.true, strict=True))
+        if norm(one - true) > case.rounding * max(norm(one), norm(true))
+    ]
+
+
+def suspects(
+    case: Case, program: Program, places: Sequence[Place], recording: Recording, found: Derivatives
+) -> list[Suspect]:
+    """The statements whose values move the gradients and not the loss, in the order in which they first ran."""
+    known = known_derivatives(found.adjoints, program.sites, case.names, found.true)
+    tolerance = max(case.rounding, 1e-7)
+    result: list[tuple[int, Suspect]] = []
+    order = {step: number for number, step in enumerate(recording.values)}
+    for place in places:
+        steps = recording.steps(place)
+        moving = [step for step in steps if step in found.jacobian and step not in found.adjoints]
+        if not moving or (any(step in found.adjoints for step in steps) and not _hands_on(place)):
+            continue
+        values = [recording.values[step] for step in moving]
+        system = np.hstack([found.jacobian[step] for step in moving])
+        needed = _needed(system, found.lacking, case)
+        expected = None
+        if needed is not None and _is_decided(system):
+            expected = label_of(_added(values, needed), known, 10 * tolerance)
+        is_right = are_derivatives(values, known, tolerance)
+        result.append((order[steps[0]], Suspect(place, moving, system, is_right, needed is not None, expected)))
+    return [suspect for _, suspect in sorted(result, key=lambda one: one[0])]
+
+
+def _hands_on(place: Place) -> bool:
+    """Whether it hands values of the forward to the backward, beside what the loss depends on."""
+    return place.is_call or type(place.node).__name__ == "Return"
+
+
+def _needed(system: Array, lacking: Array, case: Case) -> Array | None:
+    """What the values lack; None if no values would supply what the gradients lack."""
+    solution = np.linalg.lstsq(system, lacking, rcond=RANK)[0]
+    left = norm(system @ solution - lacking)
+    return solution if left <= max(LEFT, 10 * case.rounding) * norm(lacking) else None
+
+
+def _is_decided(system: Array) -> bool:
+    """Whether each value is decided by the gradients."""
+    if system.shape[1] > system.shape[0]:
+        return False
+    scale = np.linalg.svd(system, compute_uv=False)
+    return bool(scale[-1] > RANK * scale[0])
+
+
+def _added(values: Sequence[Array], needed: Array) -> list[Array]:
+    ends = np.cumsum([value.size for value in values])[:-1]
+    return [value + part.reshape(value.shape) for value, part in zip(values, np.split(needed, ends), strict=True)]
