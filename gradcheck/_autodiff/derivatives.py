@@ -16,7 +16,7 @@ from gradcheck._common.arrays import Array, norm
 from gradcheck._usercode.instrument import Program
 
 #: entries of the gradients that are looked at one by one; of more, so many of them
-MOST_ROWS = 256
+MOST_ROWS = 120
 #: values and inputs that are changed by nothing but rounding agree to this part of their size
 SAME = 1e-9
 
@@ -47,24 +47,50 @@ class Derivatives:
 
 
 def differentiated(
-    case: Case, program: Program, recording: Recording, overrides: Mapping[Place, Override] | None = None
+    case: Case,
+    program: Program,
+    recording: Recording,
+    overrides: Mapping[Place, Override] | None = None,
+    *,
+    steps: bool = True,
+    held: Place | None = None,
 ) -> Derivatives:
-    """Differentiate a run with respect to each of its values, with statements changed.
+    """Differentiate a run with respect to its inputs and, if `steps`, to each of its values; with statements changed.
+
+    `held`: with respect to the values of this statement alone, each while the others of them stay what they are,
+    also those of later executions that follow from it.
 
     Raises:
         NotTheSameError: If the run cannot be differentiated as it is: it changes values in place that are looked at.
     """
     sites = program.sites
-    places = [step for step in recording.values if not sites[step.site].derivative_follows]
-    for steps in (places, [step for step in places if sites[step.site].kind != "load"]):
-        found = _differentiated(case, program, recording, steps, overrides or {})
+    every = [step for step in recording.values if steps and not sites[step.site].derivative_follows]
+    if held is not None:
+        return _of_held(case, program, recording, overrides or {}, held)
+    for some in (every, [step for step in every if sites[step.site].kind != "load"]):
+        found = _differentiated(case, program, recording, some, overrides or {})
         if found is not None:
             return found
     raise NotTheSameError(case.name)
 
 
+def _of_held(
+    case: Case, program: Program, recording: Recording, overrides: Mapping[Place, Override], held: Place
+) -> Derivatives:
+    found = _differentiated(case, program, recording, recording.steps(held), overrides, is_held=True)
+    if found is None:
+        raise NotTheSameError(case.name)
+    return found
+
+
 def _differentiated(
-    case: Case, program: Program, recording: Recording, steps: Sequence[Step], overrides: Mapping[Place, Override]
+    case: Case,
+    program: Program,
+    recording: Recording,
+    steps: Sequence[Step],
+    overrides: Mapping[Place, Override],
+    *,
+    is_held: bool = False,
 ) -> Derivatives | None:
     library, inputs = case.library, list(case.inputs)
     wanted = set(steps)
@@ -73,7 +99,10 @@ def _differentiated(
         arrays, by_step = moves[: len(inputs)], dict(zip(steps, moves[len(inputs) :], strict=True))
 
         def add(step: Step, value: Any, _: FrameType) -> Any:
-            return value + _like(by_step[step], value) if step in wanted else value
+            if step not in wanted:
+                return value
+            now = library.like(library.array(recording.values[step]), value) if is_held else value
+            return now + library.like(by_step[step], value)
 
         loss, gradients = run_changed(case, program, arrays, overriding(case, overrides, add))
         return [loss, *gradients]
@@ -111,7 +140,7 @@ def _read(case: Case, pull: Any, steps: Sequence[Step], gradients: list[Array]) 
         of_rows.append(np.full(len(rows), number))
         unit = np.zeros((len(rows), gradient.size))
         unit[np.arange(len(rows)), rows] = 1.0
-        parts = pull(number + 1, unit)[count : count + len(steps)]
+        parts = pull(number + 1, unit)[count : count + len(steps)] if steps else []
         for step, part in zip(steps, parts, strict=True):
             shape = len(rows), adjoint_size(step, part)
             jacobian[step].append(np.zeros((len(rows), 0)) if part is None else part.reshape(shape))
@@ -145,11 +174,6 @@ def _rows(size: int, most: int, seed: int) -> Array:
     if size <= most:
         return np.arange(size)
     return np.sort(np.random.default_rng(seed).choice(size, most, replace=False))
-
-
-def _like(move: Any, value: Any) -> Any:
-    """The move in the precision of the value."""
-    return move if move.dtype == value.dtype else (move.to(value.dtype) if hasattr(move, "to") else move.astype(value.dtype))
 
 
 def _are_same(found: Sequence[Array], expected: Sequence[Array]) -> bool:

@@ -16,7 +16,7 @@ from gradcheck._autodiff.derivatives import Derivatives
 from gradcheck._autodiff.places import Place, expression_of, float_leaves
 from gradcheck._autodiff.recording import Frame, Override, Recording
 from gradcheck._autodiff.suspects import Suspect, wrong_rows
-from gradcheck._common.arrays import Array
+from gradcheck._common.arrays import Array, is_float, norm
 from gradcheck._common.clock import look
 from gradcheck._common.libraries import all_as_numpy, as_numpy, is_array
 from gradcheck._repair.edits import EDIT_TIERS, candidate_edits
@@ -68,6 +68,14 @@ def candidates(
     case: Case, recording: Recording, found: Derivatives, suspected: Sequence[Suspect], chosen: Chosen
 ) -> list[Candidate]:
     """Edits that make the gradients right: all of them, if there are such, or else at some rows; the best first."""
+    with case.library.trying(), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return _candidates(case, recording, found, suspected, chosen)
+
+
+def _candidates(
+    case: Case, recording: Recording, found: Derivatives, suspected: Sequence[Suspect], chosen: Chosen
+) -> list[Candidate]:
     wrong = wrong_rows(case, found)
     some: list[Candidate] = []
     ordered = sorted(suspected, key=lambda one: (one.is_right, not one.could_be, one.expected is None))
@@ -92,7 +100,7 @@ def _of_statement(
     tier: Sequence[Family],
     wrong: Array,
 ) -> Iterator[Candidate]:
-    place, frames = suspect.place, recording.frames_of(suspect.place)
+    place, frames = suspect.place, (suspect.as_needed or recording).frames_of(suspect.place)
     if not frames:
         return
     before = chosen.edits.get(place, [])
@@ -107,6 +115,10 @@ def _of_statement(
         values = _values(_code(place, [*before, edit]), frames, case)
         if values is None or not _are_alike(values, now):
             continue
+        if suspect.as_needed is not None:
+            if _gives_what_is_needed(case, suspect, values, recording):
+                yield Candidate(suspect, edit, int(np.sum(wrong)), True)
+            continue
         moved = _moved(place, recording, found, values, now)
         if moved is None:
             continue
@@ -116,6 +128,17 @@ def _of_statement(
             yield Candidate(suspect, edit, int(np.sum(wrong)), True)
         elif not np.any(still & ~wrong) and np.sum(still) < np.sum(wrong):
             yield Candidate(suspect, edit, int(np.sum(wrong) - np.sum(still)), False)
+
+
+def _gives_what_is_needed(case: Case, suspect: Suspect, values: list[Array], recording: Recording) -> bool:
+    """Whether the values supply what is lacking, where those before them are what they should be."""
+    assert suspect.needed is not None
+    by_step = dict(zip(recording.steps(suspect.place), values, strict=True))
+    off = [by_step[step] - needed for step, needed in zip(suspect.steps, suspect.needed, strict=True)]
+    if not all(np.all(np.isfinite(one)) for one in off):
+        return False
+    size = norm(suspect.system @ np.concatenate([one.ravel() for one in suspect.needed]))
+    return norm(suspect.system @ np.concatenate([one.ravel() for one in off])) <= 10 * case.rounding * size
 
 
 def _moved(
@@ -144,11 +167,9 @@ def _values(code: CodeType | None, frames: Sequence[Frame], case: Case) -> list[
     found: list[Array] = []
     override = _override(code)
     try:
-        with case.library.differentiating(), warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            for frame in frames:
-                made = override(frame.local, frame.glob)
-                found += [case.library.numpy(one) for one in float_leaves(made, case.library)]
+        for frame in frames:
+            made = float_leaves(override(frame.local, frame.glob), lambda one: is_float(one) or case.library.is_float(one))
+            found += [np.array(one) if isinstance(one, np.ndarray) else case.library.numpy(one) for one in made]
     except Exception:  # an edit may be anything
         return None
     return found

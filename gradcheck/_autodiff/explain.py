@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gradcheck._autodiff.case import Case
 from gradcheck._autodiff.jax_rules import jax_cases
-from gradcheck._autodiff.mending import Diagnosis, diagnose
+from gradcheck._autodiff.mending import CannotBeRunError, Diagnosis, diagnose
 from gradcheck._autodiff.records import fault_finding, unnamed_finding
 from gradcheck._autodiff.torch_rules import torch_cases
 from gradcheck._autodiff.whole import whole_case
@@ -35,12 +35,18 @@ NOT_SEEN = (
 )
 
 
+#: what libraries are called in a sentence
+_SHOWN = {"torch": "torch", "jax": "JAX", "": ""}
+
+
 @dataclass
 class _Seen:
-    """What was looked at: wrong cases, and the rules that are right."""
+    """What was looked at: wrong cases, and right ones."""
 
     wrong: list[Diagnosis] = field(default_factory=list)
     right: list[Case] = field(default_factory=list)
+    #: cases that cannot be run alone
+    unseen: list[Case] = field(default_factory=list)
     is_cut: bool = False
 
 
@@ -53,8 +59,7 @@ def explain_in_library(question: Question) -> Explanation | None:
             with opened(target, question.seed):
                 cases = _cases(target)
                 if not cases:
-                    library = _library_of(target)
-                    return Explanation(note=NOT_SEEN.format(library=library)) if library else None
+                    return _not_seen(_library_of(target))
                 _look_at(cases, seen)
             if seen.wrong:
                 break
@@ -107,12 +112,21 @@ def _library_of(target: Target) -> str:
     problem = target.problem
     if getattr(problem, "tensors", dict)():
         return "torch"
-    return {"torch": "torch", "jax": "JAX"}.get(getattr(problem, "library", ""), "")
+    return _SHOWN[getattr(problem, "library", "")]
+
+
+def _not_seen(library: str) -> Explanation | None:
+    """That no line is looked for; None where no library calculates, so that others may."""
+    return Explanation(note=NOT_SEEN.format(library=library)) if library else None
 
 
 def _look_at(cases: Sequence[Case], seen: _Seen) -> None:
     for case in cases:
-        found = diagnose(case)
+        try:
+            found = diagnose(case)
+        except CannotBeRunError:
+            seen.unseen.append(case)
+            continue
         if found is not None:
             seen.wrong.append(found)
         else:
@@ -122,10 +136,13 @@ def _look_at(cases: Sequence[Case], seen: _Seen) -> None:
 def _explained(question: Question, seen: _Seen) -> Explanation | None:
     cut: CutStage | None = "lines" if seen.is_cut else None
     if not seen.wrong:
-        rules = list(dict.fromkeys(case.name for case in seen.right if case.name))
+        rules = [] if seen.unseen else list(dict.fromkeys(case.name for case in seen.right if case.name))
+        if cut:
+            return Explanation(cut=cut)
+        looked_at = [*seen.unseen, *seen.right]
+        library = _SHOWN[looked_at[0].library.name] if looked_at else ""
         if not rules:
-            return Explanation(cut=cut) if cut else None
-        library = {"jax": "JAX"}.get(seen.right[0].library.name, seen.right[0].library.name)
+            return _not_seen(library)
         return Explanation(note=RULES_ARE_RIGHT.format(names=" and of ".join(rules), library=library), cut=cut)
     blocks = tuple(sorted(question.expected_wrong or ()))
     if all(one.mended for one in seen.wrong):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,22 @@ class JaxLibrary:
     def numpy(self, value: Any) -> Array:
         """The numbers."""
         return np.array(value, dtype=np.float64)
+
+    def like(self, value: Any, other: Any) -> Any:
+        """The value in the precision of the other one."""
+        return value.astype(other.dtype)
+
+    def kept(self, value: Any) -> Any:
+        """As NumPy has it, which is quick where many expressions are tried."""
+        return self.numpy(value) if self.is_float(value) else value
+
+    def kept_globals(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With NumPy in the place of jax.numpy; what NumPy lacks is no expression that is found."""
+        return {name: np if value is self._jax.numpy else value for name, value in variables.items()}
+
+    def trying(self) -> AbstractContextManager[object]:
+        """In float64."""
+        return self.differentiating()
 
     @contextmanager
     def differentiating(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,6 +35,18 @@ class Library(Protocol):
 
     def numpy(self, value: Any) -> Array:
         """The numbers as a NumPy array of their own."""
+
+    def like(self, value: Any, other: Any) -> Any:
+        """The value in the precision of the other one."""
+
+    def kept(self, value: Any) -> Any:
+        """A variable's value as expressions are tried on it later: of its own, whatever is done in place meanwhile."""
+
+    def kept_globals(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The variables of a module as expressions are tried with them."""
+
+    def trying(self) -> AbstractContextManager[object]:
+        """Around expressions that are tried on kept values."""
 
     def differentiating(self) -> AbstractContextManager[object]:
         """Around runs that are differentiated: every operation one by one, in double precision where possible."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gradcheck._autodiff.case import Case
-from gradcheck._autodiff.derivatives import NotTheSameError, differentiated
+from gradcheck._autodiff.derivatives import Derivatives, NotTheSameError, differentiated
 from gradcheck._autodiff.editing import Candidate, Chosen, candidates
 from gradcheck._autodiff.places import Place, places
-from gradcheck._autodiff.recording import ShapeError, record, rewritten
+from gradcheck._autodiff.recording import Recording, ShapeError, record, rewritten
 from gradcheck._autodiff.suspects import Suspect, suspects, wrong_gradients
 from gradcheck._common.clock import current_clock, limited
 from gradcheck._common.errors import TargetError
@@ -44,10 +44,21 @@ class Diagnosis:
         return named[0] if named else could[0] if len(could) == 1 else None
 
 
+class CannotBeRunError(Exception):
+    """A case cannot be run alone, or calculates what its library cannot differentiate."""
+
+
+#: what the library, or code that is handed other values, may raise
+_OF_A_RUN = (TargetError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ShapeError)
+
+
 def diagnose(case: Case) -> Diagnosis | None:
-    """What is wrong in a case; None if nothing is, or if it cannot be differentiated.
+    """What is wrong in a case; None if nothing is.
 
     The time may be up meanwhile: then it is what was known by then.
+
+    Raises:
+        CannotBeRunError: If nothing can be said of it.
     """
     try:
         with rewritten(case) as program:
@@ -55,8 +66,8 @@ def diagnose(case: Case) -> Diagnosis | None:
                 found = _diagnosed(one, [other for other in (case, *case.others) if other is not one], program)
                 if found is not None:
                     return found
-    except (NotTheSameError, TargetError, RuntimeError, ValueError, TypeError, LookupError, AttributeError):
-        return None  # it cannot be run alone, or holds what cannot be differentiated
+    except (NotTheSameError, *_OF_A_RUN) as error:
+        raise CannotBeRunError(case.name) from error
     return None
 
 
@@ -68,31 +79,32 @@ def _diagnosed(case: Case, others: Sequence[Case], program: Program) -> Diagnosi
     if not wrong:
         return None
     result = Diagnosis(case, program, wrong)
-    result.suspects = suspects(case, program, of_program, recording, found)
     with limited(current_clock()):
-        result.mended = _mended(case, others, program, of_program)
+        result.suspects = suspects(case, program, of_program, recording, found)
+        result.mended = _mended(result, others, of_program, recording, found)
     return result
 
 
 def _mended(
-    case: Case, others: Sequence[Case], program: Program, of_program: list[Place]
+    known: Diagnosis, others: Sequence[Case], of_program: list[Place], recording: Recording, found: Derivatives
 ) -> list[list[tuple[Place, Edit]]]:
     """Edits, one fault after the other, after which all gradients are right, here and at other values."""
-    chosen, mended = Chosen(), []
-    for _ in range(MOST_FAULTS):
-        recording = record(case, program, of_program, chosen.overrides())
-        found = differentiated(case, program, recording, chosen.overrides())
-        suspected = suspects(case, program, of_program, recording, found)
-        tried = candidates(case, recording, found, suspected, chosen)[:MOST_TRIED]
-        whole = [one for one in tried if one.is_whole and _holds(one, chosen, [case, *others], program)]
+    case, program = known.case, known.program
+    chosen, mended, suspected = Chosen(), list[list[tuple[Place, Edit]]](), known.suspects
+    while True:
+        tried = candidates(case, recording, found, suspected, chosen)
+        whole = [one for one in tried if one.is_whole][:MOST_TRIED]
+        whole = [one for one in whole if _holds(one, chosen, [case, *others], program)]
         if whole:
             return [*mended, [(one.suspect.place, one.edit) for one in whole]]
         partial = next((one for one in tried if not one.is_whole), None)
-        if partial is None:
+        if partial is None or len(mended) + 1 == MOST_FAULTS:
             return []
         chosen = chosen.with_edit(partial.suspect.place, partial.edit)
         mended.append([(partial.suspect.place, partial.edit)])
-    return []
+        recording = record(case, program, of_program, chosen.overrides())
+        found = differentiated(case, program, recording, chosen.overrides())
+        suspected = suspects(case, program, of_program, recording, found, chosen.overrides())
 
 
 def _holds(one: Candidate, chosen: Chosen, cases: Sequence[Case], program: Program) -> bool:
@@ -101,9 +113,9 @@ def _holds(one: Candidate, chosen: Chosen, cases: Sequence[Case], program: Progr
     try:
         for case in cases:
             recording = record(case, program, [], edited)
-            if wrong_gradients(case, differentiated(case, program, recording, edited)):
+            if wrong_gradients(case, differentiated(case, program, recording, edited, steps=False)):
                 return False
-    except (ShapeError, NotTheSameError, TargetError, RuntimeError, ValueError, TypeError, LookupError):
+    except (NotTheSameError, *_OF_A_RUN):
         return False
     return True
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradcheck._autodiff.library import Library
 from gradcheck._usercode.instrument import Program
 from gradcheck._usercode.patching import source_node
 from gradcheck._usercode.rewriting import Site, Statement
@@ -74,10 +73,10 @@ def _is_top(site: Site) -> bool:
     return site.is_statement_value and site.kind in ("value", "load")
 
 
-def float_leaves(value: Any, library: Library) -> list[Any]:
+def float_leaves(value: Any, is_array: Callable[[object], bool]) -> list[Any]:
     """The float arrays in what an expression gives, in the order in which its parts stand."""
     if isinstance(value, Mapping):
-        return [leaf for one in value.values() for leaf in float_leaves(one, library)]
+        return [leaf for one in value.values() for leaf in float_leaves(one, is_array)]
     if isinstance(value, (tuple, list)):
-        return [leaf for one in value for leaf in float_leaves(one, library)]
-    return [value] if library.is_float(value) else []
+        return [leaf for one in value for leaf in float_leaves(one, is_array)]
+    return [value] if is_array(value) else []

@@ -114,8 +114,8 @@ def record(
     def note(step: Step, value: Any, frame: FrameType) -> Any:
         found.values[step] = library.numpy(value)
         if step.site in tops:
-            local = {name: _kept(one, case) for name, one in dict(frame.f_locals).items()}
-            found.frames.setdefault(step.site, []).append(Frame(local, frame.f_globals))
+            local = {name: library.kept(one) for name, one in dict(frame.f_locals).items()}
+            found.frames.setdefault(step.site, []).append(Frame(local, library.kept_globals(frame.f_globals)))
         return value
 
     with library.differentiating():
@@ -124,6 +124,17 @@ def record(
         found.loss = float(np.asarray(library.numpy(loss) if library.is_float(loss) else loss))
         found.gradients = [library.numpy(one) for one in gradients]
     return found
+
+
+def given_in_turn(case: Case, steps: Sequence[Step], values: Sequence[Array]) -> Override:
+    """What gives these values, execution by execution."""
+    executions = sorted({step.execution for step in steps})
+    by_execution = [
+        [case.library.array(value) for step, value in zip(steps, values, strict=True) if step.execution == one]
+        for one in executions
+    ]
+    turn = iter(by_execution)
+    return lambda *_: next(turn, [])
 
 
 def overriding(case: Case, overrides: Mapping[Place, Override], change: Change) -> Change:
@@ -135,16 +146,13 @@ def overriding(case: Case, overrides: Mapping[Place, Override], change: Change) 
         place = by_site.get(step.site)
         if place is not None:
             if not given.get(place):
-                made = overrides[place](dict(frame.f_locals), frame.f_globals)
-                given[place] = float_leaves(made, case.library)
+                whole = overrides[place](dict(frame.f_locals), frame.f_globals)
+                given[place] = float_leaves(whole, case.library.is_float)
             if not given[place] or tuple(given[place][0].shape) != tuple(value.shape):
                 raise ShapeError(place.statement.text)
-            value = given[place].pop(0)
+            made = given[place].pop(0)
+            value = made if made.dtype == value.dtype else case.library.like(made, value)
         return change(step, value, frame)
 
     return put
 
-
-def _kept(value: Any, case: Case) -> Any:
-    """The variable's value, which a tensor may lose by a change in place."""
-    return value.clone() if case.library.is_float(value) and hasattr(value, "clone") else value

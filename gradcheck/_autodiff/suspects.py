@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradcheck._autodiff.case import Case
-from gradcheck._autodiff.derivatives import Derivatives
+from gradcheck._autodiff.derivatives import Derivatives, differentiated
 from gradcheck._autodiff.places import Place
-from gradcheck._autodiff.recording import Recording, Step
-from gradcheck._autodiff.standing import are_derivatives, known_derivatives, label_of
+from gradcheck._autodiff.recording import Override, Recording, Step, given_in_turn, record
+from gradcheck._autodiff.standing import Known, are_derivatives, known_derivatives, label_of
 from gradcheck._common.arrays import Array, norm
 from gradcheck._usercode.instrument import Program
 from gradcheck.report.evidence import Label
@@ -27,16 +27,24 @@ class Suspect:
     """A statement of the backward.
 
     `steps` are those of its values that move a gradient, `system` how they move it. `is_right`: each value is the
-    derivative of something that the forward computes. `could_be`: other values would supply all that is missing.
-    `expected`: those values are one derivative at all executions.
+    derivative of something that the forward computes. `needed` are other values that would supply all that is
+    missing, where there are such; `expected`: they are one derivative at all executions. Of a statement that runs more
+    than once, `system` holds its values of later executions.
     """
 
     place: Place
     steps: list[Step]
     system: Array
     is_right: bool
-    could_be: bool
+    needed: list[Array] | None
     expected: Label | None
+    #: of a statement that runs more than once: the run in which it gives what is needed
+    as_needed: Recording | None = None
+
+    @property
+    def could_be(self) -> bool:
+        """Whether it could be at fault alone."""
+        return self.needed is not None
 
 
 def wrong_rows(case: Case, found: Derivatives) -> Array:
@@ -55,27 +63,59 @@ def wrong_gradients(case: Case, found: Derivatives) -> list[int]:
 
 
 def suspects(
-    case: Case, program: Program, places: Sequence[Place], recording: Recording, found: Derivatives
+    case: Case,
+    program: Program,
+    places: Sequence[Place],
+    recording: Recording,
+    found: Derivatives,
+    overrides: Mapping[Place, Override] | None = None,
 ) -> list[Suspect]:
     """The statements whose values move the gradients and not the loss, in the order in which they first ran."""
     known = known_derivatives(found.adjoints, program.sites, case.names, found.true)
-    tolerance = max(case.rounding, 1e-7)
-    result: list[tuple[int, Suspect]] = []
     order = {step: number for number, step in enumerate(recording.values)}
+    result: list[tuple[int, Suspect]] = []
     for place in places:
         steps = recording.steps(place)
         moving = [step for step in steps if step in found.jacobian and step not in found.adjoints]
         if not moving or (any(step in found.adjoints for step in steps) and not _hands_on(place)):
             continue
-        values = [recording.values[step] for step in moving]
-        system = np.hstack([found.jacobian[step] for step in moving])
-        needed = _needed(system, found.lacking, case)
-        expected = None
-        if needed is not None and _is_decided(system):
-            expected = label_of(_added(values, needed), known, 10 * tolerance)
-        is_right = are_derivatives(values, known, tolerance)
-        result.append((order[steps[0]], Suspect(place, moving, system, is_right, needed is not None, expected)))
+        suspect = _suspect(case, place, moving, recording, found, known)
+        if suspect.could_be and len({step.execution for step in moving}) > 1:
+            held = differentiated(case, program, recording, overrides, held=place)
+            still = [step for step in moving if step in held.jacobian]
+            suspect = _suspect(case, place, still, recording, held, known)
+            if suspect.needed is not None:
+                suspect.as_needed = _run_as_needed(case, program, suspect, recording, overrides or {})
+        result.append((order[steps[0]], suspect))
     return [suspect for _, suspect in sorted(result, key=lambda one: one[0])]
+
+
+def _run_as_needed(
+    case: Case, program: Program, suspect: Suspect, recording: Recording, overrides: Mapping[Place, Override]
+) -> Recording:
+    """The run in which a statement gives what is needed at each of its executions."""
+    needed = dict(zip(suspect.steps, suspect.needed or [], strict=True))
+    steps = recording.steps(suspect.place)
+    values = [needed.get(step, recording.values[step]) for step in steps]
+    given = {**overrides, suspect.place: given_in_turn(case, steps, values)}
+    return record(case, program, [suspect.place], given)
+
+
+def _suspect(
+    case: Case,
+    place: Place,
+    steps: list[Step],
+    recording: Recording,
+    found: Derivatives,
+    known: Sequence[Known],
+) -> Suspect:
+    tolerance = max(case.rounding, 1e-7)
+    values = [recording.values[step] for step in steps]
+    system = np.hstack([found.jacobian[step] for step in steps]) if steps else np.zeros((len(found.lacking), 0))
+    lacking = _needed(system, found.lacking, case)
+    needed = None if lacking is None else _added(values, lacking)
+    expected = label_of(needed, known, 10 * tolerance) if needed is not None and _is_decided(system) else None
+    return Suspect(place, steps, system, are_derivatives(values, known, tolerance), needed, expected)
 
 
 def _hands_on(place: Place) -> bool:
@@ -85,6 +125,8 @@ def _hands_on(place: Place) -> bool:
 
 def _needed(system: Array, lacking: Array, case: Case) -> Array | None:
     """What the values lack; None if no values would supply what the gradients lack."""
+    if not system.size:
+        return None
     solution = np.linalg.lstsq(system, lacking, rcond=RANK)[0]
     left = norm(system @ solution - lacking)
     return solution if left <= max(LEFT, 10 * case.rounding) * norm(lacking) else None

@@ -80,17 +80,17 @@ def _of_arrays(problem: InPlaceProblem) -> Case | None:
     live = _tensors_of(problem)
     if live is None:
         return None
-    values = {name: np.array(array) for name, array in problem.arrays().items()}
+    values, library = {name: np.array(array) for name, array in problem.arrays().items()}, TorchLibrary()
 
     def run(_: list[Any]) -> tuple[Any, list[Any]]:
         for tensor in live:
             tensor.requires_grad_(True)  # the target puts it back when it is closed
         with closing(problem.loss_then_grads_at(values)) as asked:
             loss, gradients = next(asked), next(asked)
-            return loss, [gradients[name] for name in values]
+            return loss, [library.behind(gradients[name]) for name in values]
 
     rounding = DOUBLE if all(array.dtype.itemsize >= 8 for array in values.values()) else SINGLE
-    return Case(TorchLibrary(), "", list(values), [], run, live=live, rounding=rounding)
+    return Case(library, "", list(values), [], run, live=live, rounding=rounding)
 
 
 def _tensors_of(problem: InPlaceProblem) -> list[Any] | None:

@@ -96,7 +96,7 @@ _PATTERNS = {
 
 
 #: of an edit that gives right values where it was tried
-UNVERIFIED = "the edit is not verified, since the check of the edited code still finds something wrong"
+UNVERIFIED = "the edit is not verified: no whole check of the edited code has found all of it right"
 
 
 def describe(finding: FindingRecord) -> tuple[str, str]:
