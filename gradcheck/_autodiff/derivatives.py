@@ -14,6 +14,7 @@ from gradcheck._autodiff.places import Place
 from gradcheck._autodiff.recording import Override, Recording, Step, overriding, run_changed
 from gradcheck._common.arrays import Array, norm
 from gradcheck._usercode.instrument import Program
+from gradcheck._usercode.rewriting import Site
 
 #: entries of the gradients that are looked at one by one; of more, so many of them
 MOST_ROWS = 120
@@ -64,7 +65,7 @@ def differentiated(
         NotTheSameError: If the run cannot be differentiated as it is: it changes values in place that are looked at.
     """
     sites = program.sites
-    every = [step for step in recording.values if steps and not sites[step.site].derivative_follows]
+    every = [step for step in recording.values if steps and _is_looked_at(sites[step.site])]
     if held is not None:
         return _of_held(case, program, recording, overrides or {}, held)
     for some in (every, [step for step in every if sites[step.site].kind != "load"]):
@@ -72,6 +73,11 @@ def differentiated(
         if found is not None:
             return found
     raise NotTheSameError(case.name)
+
+
+def _is_looked_at(site: Site) -> bool:
+    """Whether its derivative is asked for: where that follows from another one's, only if a statement gives it."""
+    return site.is_statement_value or not site.derivative_follows
 
 
 def _of_held(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import CodeType
 from typing import Any
 
@@ -61,28 +62,49 @@ class Candidate:
     @property
     def order(self) -> tuple[Any, ...]:
         """The better one first: what mends more, and then what changes the text less."""
-        return (-self.mends, not self.suspect.could_be, self.suspect.is_right, abs(growth_of_edit(self.edit)))
+        return (-self.mends, *self.suspect.order, growth_of_edit(self.edit))
 
 
 def candidates(
-    case: Case, recording: Recording, found: Derivatives, suspected: Sequence[Suspect], chosen: Chosen
+    case: Case,
+    recording: Recording,
+    found: Derivatives,
+    suspected: Sequence[Suspect],
+    chosen: Chosen,
+    holds: Callable[[Suspect, Edit], bool],
 ) -> list[Candidate]:
-    """Edits that make the gradients right: all of them, if there are such, or else at some rows; the best first."""
+    """Edits that make the gradients right: all of them, if there are such, or else at some rows; the best first.
+
+    `holds` runs the code with one: for the few edits whose values depend on what they gave before.
+    """
     with case.library.trying(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return _candidates(case, recording, found, suspected, chosen)
+        return _candidates(_Search(case, recording, found, chosen, holds), suspected)
 
 
-def _candidates(
-    case: Case, recording: Recording, found: Derivatives, suspected: Sequence[Suspect], chosen: Chosen
-) -> list[Candidate]:
-    wrong = wrong_rows(case, found)
+@dataclass(frozen=True)
+class _Search:
+    """What edits are judged by."""
+
+    case: Case
+    recording: Recording
+    found: Derivatives
+    chosen: Chosen
+    holds: Callable[[Suspect, Edit], bool]
+
+    @cached_property
+    def wrong(self) -> Array:
+        """The rows at which gradients are wrong."""
+        return wrong_rows(self.case, self.found)
+
+
+def _candidates(search: _Search, suspected: Sequence[Suspect]) -> list[Candidate]:
     some: list[Candidate] = []
-    ordered = sorted(suspected, key=lambda one: (one.is_right, not one.could_be, one.expected is None))
+    ordered = sorted(suspected, key=lambda one: one.order)
     for tier in EDIT_TIERS:
         whole: list[Candidate] = []
         for suspect in ordered[:MOST_STATEMENTS]:
-            for one in _of_statement(case, recording, found, suspect, chosen, tier, wrong):
+            for one in _of_statement(search, suspect, tier):
                 (whole if one.is_whole else some).append(one)
             if whole and suspect.expected is not None:
                 break  # it should give a derivative, and with an edit it does
@@ -91,43 +113,48 @@ def _candidates(
     return sorted(some, key=lambda one: one.order)
 
 
-def _of_statement(
-    case: Case,
-    recording: Recording,
-    found: Derivatives,
-    suspect: Suspect,
-    chosen: Chosen,
-    tier: Sequence[Family],
-    wrong: Array,
-) -> Iterator[Candidate]:
-    place, frames = suspect.place, (suspect.as_needed or recording).frames_of(suspect.place)
-    if not frames:
-        return
-    before = chosen.edits.get(place, [])
-    now = _values(_code(place, before), frames, case)
+def _of_statement(search: _Search, suspect: Suspect, tier: Sequence[Family]) -> Iterator[Candidate]:
+    case, place = search.case, suspect.place
+    frames = (suspect.as_needed or search.recording).frames_of(place)
+    before = search.chosen.edits.get(place, [])
+    now = _values(_code(place, before), frames, case) if frames else None
     if now is None:
         return
-    scope = _scope(frames[-1], place)
-    for edit in candidate_edits(place.node, scope, tier):
+    for edit in candidate_edits(place.node, _scope(frames[-1], place), tier):
         look()
         if any(_overlap(edit, one) for one in before):
             continue
-        values = _values(_code(place, [*before, edit]), frames, case)
-        if values is None or not _are_alike(values, now):
-            continue
-        if suspect.as_needed is not None:
-            if _gives_what_is_needed(case, suspect, values, recording):
-                yield Candidate(suspect, edit, int(np.sum(wrong)), True)
-            continue
-        moved = _moved(place, recording, found, values, now)
-        if moved is None:
-            continue
-        left = found.lacking - moved
-        still = wrong_rows(case, replace(found, lacking=left))
-        if not np.any(still):
-            yield Candidate(suspect, edit, int(np.sum(wrong)), True)
-        elif not np.any(still & ~wrong) and np.sum(still) < np.sum(wrong):
-            yield Candidate(suspect, edit, int(np.sum(wrong) - np.sum(still)), False)
+        code = _code(place, [*before, edit])
+        if code is not None and len(frames) > 1 and _reads_itself(place, edit):
+            mends = len(search.wrong) if search.holds(suspect, edit) else 0
+        else:
+            mends = _mends(search, suspect, now, _values(code, frames, case))
+        if mends:
+            yield Candidate(suspect, edit, min(mends, int(np.sum(search.wrong))), mends == len(search.wrong))
+
+
+def _reads_itself(place: Place, edit: Edit) -> bool:
+    """Whether it is an edit of the sign between a name and its value, so that the value depends on those before."""
+    node = ast.parse(_edited_text(place, [edit])).body[0]
+    return type(node) is not type(place.node) or _dumped(getattr(node, "op", None)) != _dumped(
+        getattr(place.node, "op", None)
+    )
+
+
+def _mends(search: _Search, suspect: Suspect, now: list[Array], values: list[Array] | None) -> int:
+    """At how many rows gradients would become right with these values: the number of all rows, if everywhere."""
+    case, found, wrong = search.case, search.found, search.wrong
+    if values is None or not _are_alike(values, now):
+        return 0
+    if suspect.as_needed is not None:
+        return len(wrong) if _gives_what_is_needed(case, suspect, values, search.recording) else 0
+    moved = _moved(suspect.place, search.recording, found, values, now)
+    if moved is None:
+        return 0
+    still = wrong_rows(case, replace(found, lacking=found.lacking - moved))
+    if not np.any(still):
+        return len(wrong)
+    return 0 if np.any(still & ~wrong) else int(np.sum(wrong) - np.sum(still))
 
 
 def _gives_what_is_needed(case: Case, suspect: Suspect, values: list[Array], recording: Recording) -> bool:
@@ -183,8 +210,8 @@ def _code(place: Place, edits: Sequence[Edit]) -> CodeType | None:
     """The statement's expression with these edits; None if they change what it is assigned to, or are no code."""
     try:
         node = ast.parse(_edited_text(place, edits)).body[0] if edits else place.node
-        value = expression_of(node, is_call=place.is_call)
-        if value is None or type(node) is not type(place.node) or not _is_for_the_same(node, place.node):
+        value = _value_given(node, place)
+        if value is None:
             return None
         wrapped = ast.fix_missing_locations(ast.Expression(value))
         with warnings.catch_warnings():
@@ -192,6 +219,35 @@ def _code(place: Place, edits: Sequence[Edit]) -> CodeType | None:
             return compile(wrapped, "<edit>", "eval", dont_inherit=True)
     except (SyntaxError, IndexError, ValueError):
         return None
+
+
+def _value_given(node: ast.stmt, place: Place) -> ast.expr | None:
+    """What an edited statement would have to give, if it stood there as it was before the edit; None for another one.
+
+    ``x += e`` in the place of ``x = e`` gives ``x + e``, and the other way round ``e - x`` is added.
+    """
+    before, value = place.node, expression_of(node, is_call=place.is_call)
+    if value is None or (type(node) is type(before) and _is_for_the_same(node, before)):
+        return value
+    match before, node:
+        case ast.Assign(targets=[target]), ast.AugAssign(target=other, op=ast.Add() | ast.Sub() as op):
+            if ast.unparse(target) == ast.unparse(other):
+                return ast.BinOp(_read(target), op, value)
+        case ast.AugAssign(target=target, op=ast.Add()), ast.Assign(targets=[other]):
+            if ast.unparse(target) == ast.unparse(other):
+                return ast.BinOp(value, ast.Sub(), _read(target))
+        case ast.AugAssign(target=target, op=ast.Add()), ast.AugAssign(target=other, op=ast.Sub()):
+            if ast.unparse(target) == ast.unparse(other):
+                return ast.UnaryOp(ast.USub(), value)
+        case ast.AugAssign(target=target, op=ast.Sub()), ast.AugAssign(target=other, op=ast.Add()):
+            if ast.unparse(target) == ast.unparse(other):
+                return ast.UnaryOp(ast.USub(), value)
+    return None
+
+
+def _read(target: ast.expr) -> ast.expr:
+    """What stands on the left, to be read."""
+    return ast.parse(ast.unparse(target), mode="eval").body
 
 
 def _edited_text(place: Place, edits: Sequence[Edit]) -> str:

@@ -56,12 +56,13 @@ class Rule:
 
 def jax_cases(run: Callable[[], object]) -> list[Case]:
     """A case of each function with a rule that a run of a loss and its gradients calls."""
-    rules = dict(_rules())
-    called: dict[CodeType, list[list[Any]]] = {}
+    rules = {id(code): rule for code, rule in _rules()}  # code of another file may be equal
+    called: dict[int, list[list[Any]]] = {}
 
     def watch(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code in rules and len(called.setdefault(frame.f_code, [])) < MOST_CALLS:
-            called[frame.f_code].append(_arguments(frame))
+        code = id(frame.f_code)
+        if event == "call" and code in rules and len(called.setdefault(code, [])) < MOST_CALLS:
+            called[code].append(_arguments(frame))
 
     if rules:
         sys.modules["jax"].clear_caches()  # what was traced before would not run again

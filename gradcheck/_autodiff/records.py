@@ -10,7 +10,7 @@ from gradcheck._autodiff.mending import Diagnosis
 from gradcheck._autodiff.places import Place
 from gradcheck._autodiff.suspects import Suspect
 from gradcheck._repair.mistake_names import name_mistake
-from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.source import Edit, Source, span_of
 from gradcheck._usercode.style import styled_edit
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import EquivalentEdit, Evidence, Fix, RuleGradients
@@ -23,7 +23,7 @@ def fault_finding(
     """The finding of a fault with its edit; the first of these is shown."""
     (place, raw), *others = fault
     source, edit = place.source, styled_edit(place.node, raw, place.source)
-    mistake = name_mistake(source, edit)
+    mistake = name_mistake(source, _innermost(source, edit))
     line, before, after = source.change(edit)
     equivalent = [(at, text) for other, one in others for at, _, text in [other.source.change(one)]]
     suspect = next((one for one in found.suspects if one.place.statement.node is place.statement.node), None)
@@ -40,6 +40,24 @@ def fault_finding(
         expected=None if suspect is None else suspect.expected,
         fix=Fix(line, before, after, source.diff([edit]), verified=verified),
     )
+
+
+def _innermost(source: Source, edit: Edit) -> Edit:
+    """The edit of the smallest expression that changes, where the operators around it stay."""
+    nodes = [one for one in ast.walk(source.tree) if isinstance(one, ast.expr) and span_of(one) == (edit.start, edit.end)]
+    try:
+        new: ast.expr = ast.parse(edit.text, mode="eval").body
+    except SyntaxError:
+        return edit
+    old: ast.expr | None = nodes[0] if nodes else None
+    while isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is type(new.op):
+        if ast.dump(old.left) == ast.dump(new.left):
+            old, new = old.right, new.right
+        elif ast.dump(old.right) == ast.dump(new.right):
+            old, new = old.left, new.left
+        else:
+            break
+    return edit if old is None else Edit(*span_of(old), ast.unparse(new))
 
 
 def unnamed_finding(found: Diagnosis, blocks: tuple[str, ...]) -> Finding:

@@ -46,6 +46,11 @@ class Suspect:
         """Whether it could be at fault alone."""
         return self.needed is not None
 
+    @property
+    def order(self) -> tuple[bool, ...]:
+        """Who comes first: who could be at fault alone, and should be a derivative; of others, who is none now."""
+        return not self.could_be, self.expected is None, self.expected is None and self.is_right
+
 
 def wrong_rows(case: Case, found: Derivatives) -> Array:
     """At which rows the gradients are wrong."""

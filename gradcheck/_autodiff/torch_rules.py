@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
@@ -21,7 +22,7 @@ from gradcheck._common.arrays import Array
 from gradcheck._common.user_files import is_user_file
 from gradcheck._usercode.profiling import run_profiled
 
-#: applications of one function that are kept
+#: applications of one function that are kept: the last ones, which have the most before them
 MOST_CALLS = 4
 
 
@@ -114,17 +115,20 @@ class Rule:
 
 def torch_cases(run: Callable[[], object]) -> list[Case]:
     """A case of each Function that a run of a loss and its gradients applies, with others at other values."""
-    applied: dict[Any, list[_Applied]] = {}
-    codes = dict(_functions())
+    torch = sys.modules.get("torch")
+    applied: dict[Any, deque[_Applied]] = {}
+    codes = {id(code): function for code, function in _functions()}  # code of another file may be equal
 
     def watch(frame: FrameType, event: str, _: object) -> None:
-        function = codes.get(frame.f_code) if event == "call" else None
-        if function is not None and len(applied.setdefault(function, [])) < MOST_CALLS:
-            applied[function].append(_Applied(function, _arguments(frame, function)))
+        function = codes.get(id(frame.f_code)) if event == "call" else None
+        if function is not None and torch is not None:
+            call = _Applied(function, _arguments(frame, function))
+            if any(isinstance(one, torch.Tensor) and one.requires_grad for one in call.arguments):
+                applied.setdefault(function, deque(maxlen=MOST_CALLS)).append(call)
 
-    if codes:
+    if codes and torch is not None:
         run_profiled(run, watch)
-    cases = [_case(calls) for calls in applied.values()]
+    cases = [_case(list(calls)) for calls in applied.values()]
     return [case for case in cases if case is not None]
 
 
