@@ -131,7 +131,9 @@ def _read(case: Case, pull: Any, steps: Sequence[Step], gradients: list[Array]) 
     count = len(case.inputs)
     moved = pull(0, np.ones((1, 1)))
     ends = moved[:count] + moved[count + len(steps) :]
-    true = [np.zeros_like(g) if one is None else one[0].reshape(g.shape) for g, one in zip(gradients, ends, strict=True)]
+    true = [
+        np.zeros_like(g) if one is None else one[0].reshape(g.shape) for g, one in zip(gradients, ends, strict=True)
+    ]
     adjoints = {
         step: one[0]
         for step, one in zip(steps, moved[count : count + len(steps)], strict=True)

@@ -195,7 +195,9 @@ def _values(code: CodeType | None, frames: Sequence[Frame], case: Case) -> list[
     override = _override(code)
     try:
         for frame in frames:
-            made = float_leaves(override(frame.local, frame.glob), lambda one: is_float(one) or case.library.is_float(one))
+            made = float_leaves(
+                override(frame.local, frame.glob), lambda one: is_float(one) or case.library.is_float(one)
+            )
             found += [np.array(one) if isinstance(one, np.ndarray) else case.library.numpy(one) for one in made]
     except Exception:  # an edit may be anything
         return None
@@ -276,7 +278,7 @@ def _are_alike(values: Sequence[Array], others: Sequence[Array]) -> bool:
 
 
 def _overlap(one: Edit, other: Edit) -> bool:
-    return one.start < other.end and other.start < one.end or one.start == other.start
+    return (one.start < other.end and other.start < one.end) or one.start == other.start
 
 
 def _scope(frame: Frame, place: Place) -> Scope:

@@ -26,8 +26,8 @@ class JaxLibrary:
         """Whether it is an array, or stands for one, of floating point and not empty."""
         return (
             isinstance(value, self._jax.Array)
-            and self._jax.numpy.issubdtype(value.dtype, self._jax.numpy.floating)  # type: ignore[attr-defined]
-            and value.size > 0  # type: ignore[attr-defined]
+            and self._jax.numpy.issubdtype(value.dtype, self._jax.numpy.floating)
+            and value.size > 0
         )
 
     def array(self, array: Array) -> Any:

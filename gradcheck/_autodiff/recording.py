@@ -155,4 +155,3 @@ def overriding(case: Case, overrides: Mapping[Place, Override], change: Change) 
         return change(step, value, frame)
 
     return put
-

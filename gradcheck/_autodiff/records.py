@@ -44,7 +44,9 @@ def fault_finding(
 
 def _innermost(source: Source, edit: Edit) -> Edit:
     """The edit of the smallest expression that changes, where the operators around it stay."""
-    nodes = [one for one in ast.walk(source.tree) if isinstance(one, ast.expr) and span_of(one) == (edit.start, edit.end)]
+    nodes = [
+        one for one in ast.walk(source.tree) if isinstance(one, ast.expr) and span_of(one) == (edit.start, edit.end)
+    ]
     try:
         new: ast.expr = ast.parse(edit.text, mode="eval").body
     except SyntaxError:

@@ -30,9 +30,9 @@ class TorchLibrary:
         """Whether it is a tensor of floating point, not empty, in the memory of the CPU."""
         return (
             isinstance(value, self._torch.Tensor)
-            and value.is_floating_point()  # type: ignore[attr-defined]
-            and value.numel() > 0  # type: ignore[attr-defined]
-            and value.device.type == "cpu"  # type: ignore[attr-defined]
+            and value.is_floating_point()
+            and value.numel() > 0
+            and value.device.type == "cpu"
         )
 
     def array(self, array: Array) -> Any:

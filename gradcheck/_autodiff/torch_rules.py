@@ -109,7 +109,9 @@ class Rule:
             has_gradient = (
                 isinstance(one, torch.Tensor) and one.is_floating_point() and id(one) not in context.without_gradient
             )
-            found.append(torch.from_numpy(rng.standard_normal(tuple(one.shape))).to(one.dtype) if has_gradient else None)
+            found.append(
+                torch.from_numpy(rng.standard_normal(tuple(one.shape))).to(one.dtype) if has_gradient else None
+            )
         return found
 
 

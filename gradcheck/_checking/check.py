@@ -21,6 +21,7 @@ from gradcheck._checking.findings import common_factor, findings, with_lines, wi
 from gradcheck._checking.pace import MainWatcher, Pace, TimeTable
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
+from gradcheck._common.libraries import compiled_anew
 from gradcheck._common.turns import in_turn
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
@@ -592,7 +593,7 @@ class _CheckRun:
             is_whole = "reduction" in mended
             shared = self.common.blocks if self.common and is_whole else ()
             claim = Claim(verifier.wrong().union(shared) - set(rest), laws | mended, "" if is_whole else factor)
-            with EditedFunctions(codes, patch.sources).edited(patch.edits(), anew=anew):
+            with EditedFunctions(codes, patch.sources).edited(patch.edits(), anew=anew), compiled_anew():
                 if edited is not None and before().objections(behaviour(self._run_once), edited):
                     return False
                 return not verifier.objections(claim)

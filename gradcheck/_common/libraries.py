@@ -7,8 +7,8 @@ anything else it is told what to write instead.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def as_numpy(value: Any) -> Any:
     if is_tensor(value):
         with suppress(TypeError, RuntimeError):
             return value.detach().cpu().numpy()
-    return value
+    return value.detach() if hasattr(value, "detach") else value  # tensors of others have a graph as well
 
 
 def all_as_numpy(values: Any) -> Any:
@@ -88,6 +88,20 @@ def all_as_numpy(values: Any) -> Any:
     if isinstance(values, (list, tuple)) and not hasattr(values, "_fields"):
         return type(values)(all_as_numpy(one) for one in values)
     return as_numpy(values)
+
+
+@contextmanager
+def compiled_anew() -> Iterator[None]:
+    """Around edited code: what JAX has compiled is from the code before, and what it compiles inside must not last."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        yield
+        return
+    try:
+        jax.clear_caches()
+        yield
+    finally:
+        jax.clear_caches()
 
 
 def why_not_shared(what: str, value: Any) -> str | None:

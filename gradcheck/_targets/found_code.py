@@ -1,4 +1,4 @@
-"""Targets of code as it is found: one call for all, gradients in attributes, weights that update themselves, modules."""
+"""Targets of code as it is found: one call for all, gradients in attributes, weights updated by it, modules."""
 
 from __future__ import annotations
 

@@ -67,7 +67,6 @@ class FunctionProblem(Problem):
         self.note_precision(loss)
         return as_numpy(loss), gradients_by_name(grads, self._structure, "f(params)")
 
-
     def loss_and_grads_of(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
         """What ``f(params)`` returns of these arrays of any library: nothing is copied or brought to NumPy."""
         handed = {name: rebuilt(name, value, dict(arrays)) for name, value in self._structure.items()}
