@@ -18,6 +18,7 @@ def gates(z, c):
 
 
 def gates_fwd(z, c):
+    """The new states, and what the backward needs."""
     i, f, g, o = jnp.split(z, 4, axis=-1)
     i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
     c_new = f * c + i * g
@@ -26,6 +27,7 @@ def gates_fwd(z, c):
 
 
 def gates_bwd(residuals, cotangents):
+    """The gradients of z and c."""
     i, f, g, o, tc, c = residuals
     dh, dc = cotangents
     do = dh * tc

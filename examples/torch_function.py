@@ -13,6 +13,7 @@ class Gates(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, gates, c_prev):
+        """The new hidden and cell state."""
         i, f, g, o = gates.chunk(4, dim=1)
         i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
         c = f * c_prev + i * g
@@ -22,6 +23,7 @@ class Gates(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dh, dc):
+        """The gradients of gates and c_prev."""
         i, f, g, o, tc, c_prev = ctx.saved_tensors
         do = dh * tc
         dct = dc + dh * o * (1 - tc**2)
@@ -36,12 +38,14 @@ class Lstm(torch.nn.Module):
     """One layer, from a sequence (T, B, D) to the last hidden state (B, H)."""
 
     def __init__(self, D, H):
+        """Weights of the usual size."""
         super().__init__()
         self.W = torch.nn.Parameter(torch.randn(D, 4 * H) / D**0.5)
         self.U = torch.nn.Parameter(torch.randn(H, 4 * H) / H**0.5)
         self.b = torch.nn.Parameter(0.1 * torch.randn(4 * H))
 
     def forward(self, x):
+        """The last hidden state."""
         h = c = x.new_zeros(x.shape[1], len(self.U))
         for step in x:
             h, c = Gates.apply(step @ self.W + h @ self.U + self.b, c)

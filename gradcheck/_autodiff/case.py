@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gradcheck._autodiff.library import Library
 from gradcheck._common.arrays import Array
 
@@ -32,7 +34,19 @@ class Case:
     run: Callable[[list[Any]], tuple[Any, list[Any]]]
     live: Sequence[Any] = ()
     returns: Any = None
+    #: of arrays that it reads by itself: the loss so far along one direction through all of them
+    along: Callable[[float], tuple[float, Sequence[Array]]] | None = None
     #: the same at other values, where edits are tried once more
     others: list[Case] = field(default_factory=list)
     #: the part of a gradient that rounding may be of it
     rounding: float = 1e-7
+
+    def loss_along(self, step: float) -> tuple[float, Sequence[Array]]:
+        """The loss so far along a direction through all inputs, and that direction; the same at each call."""
+        if self.along is not None:
+            return self.along(step)
+        rng = np.random.default_rng(4)
+        direction = [rng.standard_normal(one.shape) for one in self.inputs]
+        moved = [one + step * way for one, way in zip(self.inputs, direction, strict=True)]
+        loss, _ = self.run([self.library.array(one) for one in moved])
+        return float(self.library.numpy(loss) if self.library.is_float(loss) else loss), direction

@@ -281,10 +281,18 @@ def _overlap(one: Edit, other: Edit) -> bool:
     return (one.start < other.end and other.start < one.end) or one.start == other.start
 
 
+class _Scope(Scope):
+    """A scope whose values are told as NumPy's, also those in attributes and items."""
+
+    def value_with_calls(self, node: ast.expr) -> Any:
+        """The value of an expression, which is calculated for it."""
+        return _plain(super().value_with_calls(node))
+
+
 def _scope(frame: Frame, place: Place) -> Scope:
     """What the statement could name, with the arrays of the library as NumPy's."""
     local = {name: _plain(value) for name, value in frame.local.items()}
-    return Scope(local, frame.glob, items=items_read(place.source, place.statement.line))
+    return _Scope(local, frame.glob, items=items_read(place.source, place.statement.line))
 
 
 def _plain(value: Any) -> Any:

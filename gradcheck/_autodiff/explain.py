@@ -35,6 +35,11 @@ NOT_SEEN = (
 )
 
 
+#: what is said of rules that the library cannot follow
+NOT_FOLLOWED = (
+    "no line is looked for: {library} cannot differentiate the forward of {names} as plain code: it leaves {library}, "
+    "or does not run alone"
+)
 #: what libraries are called in a sentence
 _SHOWN = {"torch": "torch", "jax": "JAX", "": ""}
 
@@ -136,14 +141,16 @@ def _look_at(cases: Sequence[Case], seen: _Seen) -> None:
 def _explained(question: Question, seen: _Seen) -> Explanation | None:
     cut: CutStage | None = "lines" if seen.is_cut else None
     if not seen.wrong:
-        rules = [] if seen.unseen else list(dict.fromkeys(case.name for case in seen.right if case.name))
+        rules, template = _names(seen.right), RULES_ARE_RIGHT
+        if seen.unseen:
+            rules, template = _names(seen.unseen), NOT_FOLLOWED
         if cut:
             return Explanation(cut=cut)
         looked_at = [*seen.unseen, *seen.right]
         library = _SHOWN[looked_at[0].library.name] if looked_at else ""
         if not rules:
             return _not_seen(library)
-        return Explanation(note=RULES_ARE_RIGHT.format(names=" and of ".join(rules), library=library), cut=cut)
+        return Explanation(note=template.format(names=" and of ".join(rules), library=library), cut=cut)
     blocks = tuple(sorted(question.expected_wrong or ()))
     if all(one.mended for one in seen.wrong):
         patch = _patch(seen.wrong)
@@ -160,6 +167,11 @@ def _explained(question: Question, seen: _Seen) -> Explanation | None:
         )
     ]
     return Explanation(findings, rest=blocks, cut=cut)
+
+
+def _names(cases: Sequence[Case]) -> list[str]:
+    """The rules, each once."""
+    return list(dict.fromkeys(case.name for case in cases if case.name))
 
 
 def _patch(found: Sequence[Diagnosis]) -> Patch:

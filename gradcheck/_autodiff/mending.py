@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+
 from gradcheck._autodiff.case import Case
 from gradcheck._autodiff.derivatives import Derivatives, NotTheSameError, differentiated
 from gradcheck._autodiff.editing import Chosen, candidates
@@ -19,6 +21,8 @@ from gradcheck._usercode.source import Edit
 
 #: faults of one backward that are mended one after the other
 MOST_FAULTS = 4
+#: how far a difference and the library's derivative may be apart, in double and in single precision
+CONFIRMED, CONFIRMED_IN_SINGLE = 1e-5, 2e-2
 #: edits that do as much, and are tried at other values
 MOST_TRIED = 8
 
@@ -36,6 +40,8 @@ class Diagnosis:
     wrong: list[int]
     mended: list[list[tuple[Place, Edit]]] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
+    #: the same at other values, where edits were tried as well
+    others: Sequence[Case] = ()
 
     @property
     def suspect(self) -> Suspect | None:
@@ -76,14 +82,30 @@ def _diagnosed(case: Case, others: Sequence[Case], program: Program) -> Diagnosi
     of_program = places(program)
     recording = record(case, program, of_program)
     found = differentiated(case, program, recording)
+    _confirm(case, found)
     wrong = wrong_gradients(case, found)
     if not wrong:
         return None
-    result = Diagnosis(case, program, wrong)
+    result = Diagnosis(case, program, wrong, others=others)
     with limited(current_clock()):
         result.suspects = suspects(case, program, of_program, recording, found)
         result.mended = _mended(result, others, of_program, recording, found)
     return result
+
+
+def _confirm(case: Case, found: Derivatives) -> None:
+    """Compare what the library says with a difference of the loss: a forward may leave what the library follows.
+
+    Raises:
+        CannotBeRunError: If they are apart.
+    """
+    step, most = (1e-5, CONFIRMED) if case.rounding < CONFIRMED else (3e-3, CONFIRMED_IN_SINGLE)
+    with case.library.differentiating():
+        (after, direction), (before, _) = case.loss_along(step), case.loss_along(-step)
+    measured = (after - before) / (2 * step)
+    claimed = [float(np.sum(true * way)) for true, way in zip(found.true, direction, strict=True)]
+    if abs(measured - sum(claimed)) > most * max(abs(measured), *map(abs, claimed), 1e-12):
+        raise CannotBeRunError(case.name)
 
 
 def _mended(

@@ -101,7 +101,8 @@ def _rule(found: Diagnosis) -> tuple[Evidence, ...]:
     if not found.case.name:
         return ()
     right = tuple(name for number, name in enumerate(names) if number not in found.wrong)
-    return (RuleGradients(found.case.name, tuple(names[number] for number in found.wrong), right),)
+    mended_at = 1 + len(found.others) if found.mended else 0
+    return (RuleGradients(found.case.name, tuple(names[number] for number in found.wrong), right, mended_at),)
 
 
 def _returned(found: Diagnosis) -> tuple[str | None, int | None, int | None, str | None, str | None]:

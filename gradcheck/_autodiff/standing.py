@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,9 +30,18 @@ def known_derivatives(
 ) -> list[Known]:
     """The derivatives of a run, those of its inputs first; then by name, before those of expressions."""
     inputs = [Known(name, array) for name, array in zip(names, true, strict=True) if norm(array)]
-    found = [(sites[step.site], array) for step, array in adjoints.items()]
-    found.sort(key=lambda one: one[0].kind not in ("bind", "after"))
-    return [*inputs, *(Known(site.text, array) for site, array in found)]
+    named = [(_name(sites[step.site]), sites[step.site].text, array) for step, array in adjoints.items()]
+    named.sort(key=lambda one: not one[0])
+    return [*inputs, *(Known(name or text, array) for name, text, array in named)]
+
+
+def _name(site: Site) -> str:
+    """The name that a value gets; empty if it gets none."""
+    if site.kind in ("bind", "after"):
+        return site.text
+    node = site.statement.node
+    targets = node.targets if site.is_statement_value and isinstance(node, ast.Assign) else []
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else ""
 
 
 def label_of(values: Sequence[Array], known: Sequence[Known], tolerance: float) -> Label | None:

@@ -16,7 +16,7 @@ from gradcheck._autodiff.jax_library import JaxLibrary
 from gradcheck._autodiff.library import Library
 from gradcheck._autodiff.torch_library import TorchLibrary
 from gradcheck._common.arrays import Array, Values
-from gradcheck._common.libraries import is_jax_array, is_tensor
+from gradcheck._common.libraries import as_numpy, is_jax_array, is_tensor
 from gradcheck._targets.modules import ModuleProblem
 from gradcheck._targets.problems import InPlaceProblem
 from gradcheck._targets.pure_problems import FunctionProblem, VjpProblem
@@ -89,8 +89,17 @@ def _of_arrays(problem: InPlaceProblem) -> Case | None:
             loss, gradients = next(asked), next(asked)
             return loss, [library.behind(gradients[name]) for name in values]
 
+    def along(step: float) -> tuple[float, list[Array]]:
+        rng = np.random.default_rng(4)
+        direction = [rng.standard_normal(one.shape) for one in values.values()]
+        moved = {
+            name: (one + step * way).astype(one.dtype)
+            for (name, one), way in zip(values.items(), direction, strict=True)
+        }
+        return float(np.asarray(as_numpy(problem.loss_at(moved)))), direction
+
     rounding = DOUBLE if all(array.dtype.itemsize >= 8 for array in values.values()) else SINGLE
-    return Case(library, "", list(values), [], run, live=live, rounding=rounding)
+    return Case(library, "", list(values), [], run, live=live, rounding=rounding, along=along)
 
 
 def _tensors_of(problem: InPlaceProblem) -> list[Any] | None:

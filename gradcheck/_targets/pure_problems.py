@@ -85,7 +85,8 @@ class VjpProblem(Problem):
         backward: Callable[[Any, Any], Any] | None,
         inputs: Mapping[str, Any] | Sequence[Any] | None,
     ) -> None:
-        if is_custom_vjp(forward) and backward is None:
+        is_rule = is_custom_vjp(forward) and backward is None
+        if is_rule:
             forward, backward = rule_of(forward)
         if not (callable(forward) and callable(backward)):
             raise TargetError(
@@ -101,7 +102,7 @@ class VjpProblem(Problem):
         self.library = library_of(inputs.values() if isinstance(inputs, Mapping) else inputs)
         self.backward = backward
         #: whether it is the rule of a `jax.custom_vjp`: backward(residuals, cotangents), with None for zeros
-        self.is_jax_rule = are_rule(forward, backward)
+        self.is_jax_rule = is_rule or are_rule(forward, backward)
         if self.is_jax_rule:
             self.library = "jax"
         self.cotangents: list[Array] = []

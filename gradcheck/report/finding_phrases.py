@@ -370,7 +370,8 @@ def _(one: WorstEntry) -> str:
 def _(one: RuleGradients) -> str:
     right = f", and the right one of {list_with_and(one.right)}" if one.right else ""
     some = "a wrong gradient" if len(one.wrong) == 1 else "wrong gradients"
-    return f"; run alone, the backward of {one.rule} returns {some} of {list_with_and(one.wrong)}{right}"
+    mended = f"; edited, it returns right ones at {one.mended_at} sets of values" if one.mended_at else ""
+    return f"; run alone, the backward of {one.rule} returns {some} of {list_with_and(one.wrong)}{right}{mended}"
 
 
 @_what_follows.register

@@ -13,7 +13,7 @@ import gradcheck
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'gradcheck[torch]'")
 pytestmark = [pytest.mark.oracle, pytest.mark.lines]
 
-CODE = '''
+CODE = """
 import torch
 
 
@@ -38,7 +38,7 @@ class Rnn(torch.nn.Module):
             dU += self.hs[t].T @ da
             dh = da @ self.U.T
         return {"W": dW, "U": dU}
-'''
+"""
 BUGS = {
     "da = dh * (1 - self.hs[t + 1] ** 2)": "da = dh * (1 - self.hs[t + 1])",
     "dh = da @ self.U.T": "dh = dh @ self.U.T",

@@ -35,8 +35,8 @@ class Normalize(torch.autograd.Function):
         return (x - mean) * inverse * scale + shift
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, scale, shift, eps = inputs
+    def setup_context(ctx, inputs, output):  # noqa: ARG004 - as torch calls it
+        x, scale, _, eps = inputs
         inverse = (x.var(dim=-1, unbiased=False, keepdim=True) + eps).rsqrt()
         normal = (x - x.mean(dim=-1, keepdim=True)) * inverse
         ctx.save_for_backward(normal, inverse, scale)
