@@ -26,6 +26,10 @@ from gradcheck._usercode.patching import growth_of_edit
 from gradcheck._usercode.scope import Scope, items_read
 from gradcheck._usercode.source import Edit, apply_edits, span_of
 
+#: edits of one statement that are run, since its values alone do not tell
+MOST_RUNS = 60
+#: what stands in each other's place
+_REDUCTIONS = {"mean": "sum", "sum": "mean"}
 #: statements in which no edit is looked for, since others are likelier
 MOST_STATEMENTS = 12
 
@@ -101,7 +105,7 @@ class _Search:
 def _candidates(search: _Search, suspected: Sequence[Suspect]) -> list[Candidate]:
     some: list[Candidate] = []
     ordered = sorted(suspected, key=lambda one: one.order)
-    for tier in EDIT_TIERS:
+    for tier in ((*EDIT_TIERS[0], other_reduction), *EDIT_TIERS[1:]):
         whole: list[Candidate] = []
         for suspect in ordered[:MOST_STATEMENTS]:
             for one in _of_statement(search, suspect, tier):
@@ -113,6 +117,13 @@ def _candidates(search: _Search, suspected: Sequence[Suspect]) -> list[Candidate
     return sorted(some, key=lambda one: one.order)
 
 
+def other_reduction(node: ast.AST, _: Scope) -> Iterator[Edit]:
+    """A sum for a mean, and the other way round: as methods, or as functions of the library."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _REDUCTIONS:
+        (line, end) = span_of(node.func)[1]
+        yield Edit((line, end - len(node.func.attr)), (line, end), _REDUCTIONS[node.func.attr])
+
+
 def _of_statement(search: _Search, suspect: Suspect, tier: Sequence[Family]) -> Iterator[Candidate]:
     case, place = search.case, suspect.place
     frames = (suspect.as_needed or search.recording).frames_of(place)
@@ -120,17 +131,33 @@ def _of_statement(search: _Search, suspect: Suspect, tier: Sequence[Family]) -> 
     now = _values(_code(place, before), frames, case) if frames else None
     if now is None:
         return
+    runs = 0
     for edit in candidate_edits(place.node, _scope(frames[-1], place), tier):
         look()
         if any(_overlap(edit, one) for one in before):
             continue
         code = _code(place, [*before, edit])
-        if code is not None and len(frames) > 1 and _reads_itself(place, edit):
+        values = _values(code, frames, case)
+        mends = _mends(search, suspect, now, values)
+        # of some edits the values alone do not tell: they depend on those before, or are read in many ways
+        if not mends and _has_to_be_run(search, place, edit, code, now, values) and runs < MOST_RUNS:
+            runs += 1
             mends = len(search.wrong) if search.holds(suspect, edit) else 0
-        else:
-            mends = _mends(search, suspect, now, _values(code, frames, case))
         if mends:
             yield Candidate(suspect, edit, min(mends, int(np.sum(search.wrong))), mends == len(search.wrong))
+
+
+def _has_to_be_run(
+    search: _Search, place: Place, edit: Edit, code: CodeType | None, now: list[Array], values: list[Array] | None
+) -> bool:
+    """Whether its values do not tell what it does: they depend on those before, or gradients are not linear in it."""
+    if code is None:
+        return False
+    if not place.is_call:
+        return len(search.recording.frames_of(place)) > 1 and _reads_itself(place, edit)
+    if values is None or not _are_alike(values, now):
+        return False
+    return _moved(place, search.recording, search.found, values, now) is not None
 
 
 def _reads_itself(place: Place, edit: Edit) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gradcheck._autodiff.case import Case
 from gradcheck._autodiff.jax_rules import jax_cases
-from gradcheck._autodiff.mending import CannotBeRunError, Diagnosis, diagnose
+from gradcheck._autodiff.mending import CannotBeRunError, Diagnosis, PlacedEdit, diagnose
 from gradcheck._autodiff.records import fault_finding, unnamed_finding
 from gradcheck._autodiff.torch_rules import torch_cases
 from gradcheck._autodiff.whole import whole_case
@@ -153,12 +153,15 @@ def _explained(question: Question, seen: _Seen) -> Explanation | None:
         return Explanation(note=template.format(names=" and of ".join(rules), library=library), cut=cut)
     blocks = tuple(sorted(question.expected_wrong or ()))
     if all(one.mended for one in seen.wrong):
-        patch = _patch(seen.wrong)
-        verified: bool | None = None
-        with limited(current_clock()):
-            verified = _accepts(question, patch, seen.wrong)
-        lines = [fault_finding(one, fault, blocks, bool(verified)) for one in seen.wrong for fault in one.mended]
-        return Explanation(lines, patch if verified else None, cut="verifying" if verified is None else cut)
+        chosen, cut_verifying = _verified(question, seen.wrong)
+        pairs = [(one, fault) for one in seen.wrong for fault in one.mended]
+        shown = chosen or [fault[0] for _, fault in pairs]
+        lines = [
+            fault_finding(one, [edit, *(other for other in fault if other is not edit)], blocks, chosen is not None)
+            for (one, fault), edit in zip(pairs, shown, strict=True)
+        ]
+        patch = None if chosen is None else _patch(seen.wrong, chosen)
+        return Explanation(lines, patch, cut="verifying" if cut_verifying else cut)
     findings = [
         finding
         for one in seen.wrong
@@ -174,12 +177,25 @@ def _names(cases: Sequence[Case]) -> list[str]:
     return list(dict.fromkeys(case.name for case in cases if case.name))
 
 
-def _patch(found: Sequence[Diagnosis]) -> Patch:
-    """The first edit of each fault, all together."""
+def _verified(question: Question, found: Sequence[Diagnosis]) -> tuple[list[PlacedEdit] | None, bool]:
+    """An edit of each fault with which the whole check is content; whether the time was up before that was known."""
+    faults = [fault for one in found for fault in one.mended]
+    tried = [[fault[0] for fault in faults]]
+    tried += [[*tried[0][:i], other, *tried[0][i + 1 :]] for i, fault in enumerate(faults) for other in fault[1:]]
+    with limited(current_clock()):
+        for chosen in tried:
+            if _accepts(question, _patch(found, chosen), found):
+                return chosen, False
+        return None, False
+    return None, True
+
+
+def _patch(found: Sequence[Diagnosis], chosen: Sequence[PlacedEdit]) -> Patch:
+    """These edits, all together."""
     sources: dict[str, Source] = {}
     for one in found:
         sources |= one.program.sources
-    return Patch([(place.statement, edit) for one in found for (place, edit), *_ in one.mended], sources)
+    return Patch([(place.statement, edit) for place, edit in chosen], sources)
 
 
 def _accepts(question: Question, patch: Patch, found: Sequence[Diagnosis]) -> bool:

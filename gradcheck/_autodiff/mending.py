@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,6 +28,10 @@ CONFIRMED, CONFIRMED_IN_SINGLE = 1e-5, 2e-2
 MOST_TRIED = 8
 
 
+#: an edit, and the statement that it is of
+PlacedEdit: TypeAlias = tuple[Place, Edit]
+
+
 @dataclass
 class Diagnosis:
     """What is known of a wrong case.
@@ -38,17 +43,16 @@ class Diagnosis:
     case: Case
     program: Program
     wrong: list[int]
-    mended: list[list[tuple[Place, Edit]]] = field(default_factory=list)
+    mended: list[list[PlacedEdit]] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
     #: the same at other values, where edits were tried as well
     others: Sequence[Case] = ()
 
     @property
     def suspect(self) -> Suspect | None:
-        """The first statement that should be a derivative which it is not, and with it all would be right."""
-        could = [one for one in self.suspects if one.could_be and not one.is_right]
-        named = [one for one in could if one.expected is not None]
-        return named[0] if named else could[0] if len(could) == 1 else None
+        """The first statement that should be a derivative which it is not, although all that it reads is right."""
+        could = [one for one in self.suspects if one.could_be and not one.is_right and one.reads_right]
+        return next((one for one in could if one.expected is not None and not one.place.is_call), None)
 
 
 class CannotBeRunError(Exception):
@@ -110,10 +114,10 @@ def _confirm(case: Case, found: Derivatives) -> None:
 
 def _mended(
     known: Diagnosis, others: Sequence[Case], of_program: list[Place], recording: Recording, found: Derivatives
-) -> list[list[tuple[Place, Edit]]]:
+) -> list[list[PlacedEdit]]:
     """Edits, one fault after the other, after which all gradients are right, here and at other values."""
     case, program = known.case, known.program
-    chosen, mended, suspected = Chosen(), list[list[tuple[Place, Edit]]](), known.suspects
+    chosen, mended, suspected = Chosen(), list[list[PlacedEdit]](), known.suspects
     while True:
         tried = candidates(case, recording, found, suspected, chosen, partial(_holds, chosen, [case], program))
         whole = [one for one in tried if one.is_whole][:MOST_TRIED]
@@ -141,10 +145,3 @@ def _holds(chosen: Chosen, cases: Sequence[Case], program: Program, suspect: Sus
     except Exception:  # an edit may be anything
         return False
     return True
-
-
-def each_once(found: Sequence[Diagnosis]) -> Iterator[tuple[Diagnosis, list[tuple[Place, Edit]]]]:
-    """The faults of all cases, each with the edits that do as much."""
-    for one in found:
-        for fault in one.mended:
-            yield one, fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ class Suspect:
     is_right: bool
     needed: list[Array] | None
     expected: Label | None
+    #: whether all that it reads is right: derivatives, or values of the forward
+    reads_right: bool = False
     #: of a statement that runs more than once: the run in which it gives what is needed
     as_needed: Recording | None = None
 
@@ -48,8 +51,12 @@ class Suspect:
 
     @property
     def order(self) -> tuple[bool, ...]:
-        """Who comes first: who could be at fault alone, and should be a derivative; of others, who is none now."""
-        return not self.could_be, self.expected is None, self.expected is None and self.is_right
+        """Who comes first: who could be at fault alone, and should be a derivative; of others, who is none now.
+
+        What is returned comes last of these: with another value there, most faults would not show.
+        """
+        is_return = isinstance(self.place.node, ast.Return)
+        return not self.could_be, is_return, self.expected is None, self.expected is None and self.is_right
 
 
 def wrong_rows(case: Case, found: Derivatives) -> Array:
@@ -92,7 +99,36 @@ def suspects(
             if suspect.needed is not None:
                 suspect.as_needed = _run_as_needed(case, program, suspect, recording, overrides or {})
         result.append((order[steps[0]], suspect))
-    return [suspect for _, suspect in sorted(result, key=lambda one: one[0])]
+    ordered = [suspect for _, suspect in sorted(result, key=lambda one: one[0])]
+    forward = [Known("", recording.values[step]) for step in found.adjoints]
+    for suspect in ordered:
+        suspect.reads_right = _reads_right(case, program, suspect, ordered, recording, [*known, *forward])
+    return ordered
+
+
+def _reads_right(
+    case: Case,
+    program: Program,
+    suspect: Suspect,
+    others: Sequence[Suspect],
+    recording: Recording,
+    known: Sequence[Known],
+) -> bool:
+    """Whether all that a statement reads is a derivative, of the forward, zero, or given by one that is innocent."""
+    sites = program.sites
+    innocent = {name for one in others if not one.could_be for name in _names_bound(one.place.node)}
+    guilty = {name for one in others if one.could_be for name in _names_bound(one.place.node)}
+    loads = {number for number in suspect.place.statement.sites if sites[number].kind == "load"}
+    return all(
+        sites[step.site].text in innocent - guilty or are_derivatives([value], known, max(case.rounding, 1e-7))
+        for step, value in recording.values.items()
+        if step.site in loads and norm(value)
+    )
+
+
+def _names_bound(node: ast.stmt) -> set[str]:
+    parts = [part for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+    return {part.id for part in parts}
 
 
 def _run_as_needed(
