@@ -116,8 +116,11 @@ def _reads_right(
 ) -> bool:
     """Whether all that a statement reads is a derivative, of the forward, zero, or given by one that is innocent."""
     sites = program.sites
-    innocent = {name for one in others if not one.could_be for name in _names_bound(one.place.node)}
-    guilty = {name for one in others if one.could_be for name in _names_bound(one.place.node)}
+    line = suspect.place.node.lineno
+    # what a later line hands to the next round of a loop may come in the wrong order
+    before = [one for one in others if not one.could_be and one.place.node.lineno < line]
+    innocent = {name for one in before for name in _names_bound(one.place.node)}
+    guilty = {name for one in others if one not in before for name in _names_bound(one.place.node)}
     loads = {number for number in suspect.place.statement.sites if sites[number].kind == "load"}
     return all(
         sites[step.site].text in innocent - guilty or are_derivatives([value], known, max(case.rounding, 1e-7))
