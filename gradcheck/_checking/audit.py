@@ -250,11 +250,14 @@ def _evaluate_again(
 def _notes(comparer: Comparer) -> tuple[str, ...]:
     """What is to be said of the precision, even if everything is right."""
     evaluator, notes = comparer.evaluator, []
-    if comparer.given.coarse:
+    remark = evaluator.target.problem.remark
+    if remark:
+        notes.append(remark)
+    elif comparer.given.coarse:
         low = f"low precision: the gradients of {comma_separated(comparer.given.coarse)} are held in float32 or less"
         notes.append(f"{low}, the parameters in more; errors below that precision are not seen")
     loss = abs(evaluator.loss_value)  # of a loss that is next to nothing, no part says anything
-    if evaluator.epsilon <= DOUBLE and loss > evaluator.noise() > NOISE_WORTH_A_NOTE * loss:
+    if not remark and evaluator.epsilon <= DOUBLE and loss > evaluator.noise() > NOISE_WORTH_A_NOTE * loss:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
         notes.append(
             f"low precision: the loss changes at random by {part} of its value; look for float32, cancellation, or "

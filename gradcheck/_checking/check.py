@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from gradcheck._checking.findings import common_factor, findings, with_lines, wi
 from gradcheck._checking.pace import MainWatcher, Pace, TimeTable
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
+from gradcheck._common.libraries import compiled_anew
 from gradcheck._common.turns import in_turn
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from gradcheck._checking.verifier import Outcome
+    from gradcheck._repair.explain import Explanation, Question
     from gradcheck._repair.strategies import Content
     from gradcheck._usercode.patching import Patch
 
@@ -491,7 +494,7 @@ class _CheckRun:
                 keeps_state=bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY}),
                 is_impure=is_impure,
             )
-            found = explain(question)
+            found = _explained_in_library(question) or explain(question)
         except Exception as error:  # a trace that fails must not take the verdict with it
             if TRACE_ERRORS_RAISE:
                 raise
@@ -593,7 +596,7 @@ class _CheckRun:
             is_whole = "reduction" in mended
             shared = self.common.blocks if self.common and is_whole else ()
             claim = Claim(verifier.wrong().union(shared) - set(rest), laws | mended, "" if is_whole else factor)
-            with EditedFunctions(codes, patch.sources).edited(patch.edits(), anew=anew):
+            with EditedFunctions(codes, patch.sources).edited(patch.edits(), anew=anew), compiled_anew():
                 if edited is not None and before().objections(behaviour(self._run_once), edited):
                     return False
                 return not verifier.objections(claim)
@@ -679,6 +682,15 @@ class _CheckRun:
             doc=doc,
             notes=main.notes,
         )
+
+
+def _explained_in_library(question: Question) -> Explanation | None:
+    """What is found in code that calculates in torch or JAX; None where neither is imported, or the code is another."""
+    if not sys.modules.keys() & {"torch", "jax"}:
+        return None
+    from gradcheck._autodiff.explain import explain_in_library
+
+    return explain_in_library(question)
 
 
 def _each_once(cuts: Sequence[Cut]) -> tuple[Cut, ...]:

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcheck._common.libraries import as_numpy
+
 Array: TypeAlias = NDArray[Any]
 
 Values: TypeAlias = dict[str, Array]
@@ -24,7 +26,7 @@ ALMOST_ZERO = 0.75
 def as_complex(raw: Any) -> complex:
     """A loss as a Python number; NaN for what is not one number."""
     try:
-        array = np.asarray(raw.detach() if hasattr(raw, "detach") else raw)
+        array = np.asarray(as_numpy(raw))
         return (
             complex(array.reshape(()).item()) if array.size == 1 and array.dtype.kind in "fciub" else complex(math.nan)
         )

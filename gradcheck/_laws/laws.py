@@ -14,6 +14,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, as_complex, entry_scale, norm
 from gradcheck._common.errors import UserCodeError
+from gradcheck._common.libraries import as_numpy
 from gradcheck._common.wording import comma_separated
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
@@ -38,7 +39,7 @@ def scalar(raw: Any) -> Law:
     """The loss is one real number."""
     if isinstance(raw, (bool, np.bool_)):
         return Law("scalar", False, f"loss() returned the bool {raw}: expected one float")
-    array = np.asarray(raw.detach() if hasattr(raw, "detach") else raw)
+    array = np.asarray(as_numpy(raw))
     if array.dtype.kind not in "fciu":
         return Law("scalar", False, f"loss() returned {type(raw).__name__} {raw!r:.40}: expected one float")
     if array.dtype.kind == "c":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
+from gradcheck._common.libraries import as_numpy
 from gradcheck._common.wording import comma_separated, describe_not_finite
 from gradcheck.report.records import Law
 
@@ -44,7 +45,7 @@ def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str
 
 def _as_gradient(grad: Any, parameter: Array) -> tuple[Array | None, str]:
     try:
-        array = np.array(grad.detach() if hasattr(grad, "detach") else grad)
+        array = np.array(as_numpy(grad))
         if array.dtype.kind not in "fiu":
             raise TypeError
     except (TypeError, ValueError):

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values, owner_of
 from gradcheck._common.errors import TargetError
+from gradcheck._common.libraries import as_numpy, shared_with_numpy
 from gradcheck._common.surely import surely
 from gradcheck._common.wording import comma_separated
 from gradcheck._targets.attributes import Attributes, owner_in_words
@@ -59,7 +60,9 @@ class CallProblem(OneCallProblem):
 
     def run_loss(self) -> Any:
         self._result = asked("f()", self.loss)
-        return selected(self._result, self._select_loss, "loss")
+        loss = selected(self._result, self._select_loss, "loss")
+        self.note_precision(loss)
+        return as_numpy(loss)
 
     def run_grads(self) -> Any:
         result, self._result = self._result, None
@@ -143,7 +146,8 @@ class ObjectProblem(OneCallProblem):
             value = self._gradients.find(name)
             if isinstance(value, (int, float)):
                 self._gradients[name] = type(value)(0)
-            for _, array in leaves(name, value):
+            for _, leaf in leaves(name, value):
+                array = shared_with_numpy(leaf)
                 if isinstance(array, np.ndarray) and array.flags.writeable and id(owner_of(array)) not in weights:
                     array[...] = 0
 
@@ -182,7 +186,7 @@ class UpdateProblem(OneCallProblem):
         result, self._made = self._stepped()
         if result is None:
             raise TargetError("step() returned None: return the loss from it, or pass loss=")
-        return result[0] if isinstance(result, tuple) else result
+        return as_numpy(result[0] if isinstance(result, tuple) else result)
 
     def run_grads(self) -> Any:
         made, self._made = self._made, None

@@ -1,13 +1,14 @@
-"""Targets of code as it is found: one call for all, gradients in attributes, weights that the code updates itself."""
+"""Targets of code as it is found: one call for all, gradients in attributes, weights updated by it, modules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from gradcheck._targets.adapters import CallProblem, ObjectProblem, Selector, UpdateProblem
 from gradcheck._targets.attributes import Attributes
 from gradcheck._targets.clipping import Clip
+from gradcheck._targets.modules import ModuleProblem
 from gradcheck._targets.problems import Params, Problem
 from gradcheck._targets.stub_optimizer import StubOptimizer
 
@@ -128,6 +129,40 @@ class FoundCode:
         """
         clip = Clip.declared(clipped, clipped_norm)
         problem = UpdateProblem(step, _arrays_of(params, of), loss, rate, optimizer, inputs, reset)
+        return cls._of(problem, name, gates, clip)
+
+    @classmethod
+    def from_module(
+        cls,
+        module: Any,
+        loss: Callable[[], Any],
+        *,
+        also: Mapping[str, Any] | None = None,
+        inputs: Any = None,
+        reset: Callable[[], object] | None = None,
+        name: str | None = None,
+        gates: Sequence[str] = (),
+        clipped: float | None = None,
+        clipped_norm: float | None = None,
+    ) -> Self:
+        """A target from a `torch.nn.Module`, for the backward of a `torch.autograd.Function` inside it.
+
+        The loss is asked for without a graph, the gradients are those that ``loss().backward()`` leaves. Module,
+        `.grad` and `requires_grad` are as they were after each call.
+
+        Args:
+            module: Its parameters that require a gradient are checked, where they are in memory; in float64 if
+                possible: ``module.double()``.
+            loss: ``loss() -> tensor`` of one number, with its graph: ``lambda: module(x).pow(2).sum()``.
+            also: Other tensors whose gradients are checked, by name: inputs, initial states.
+            inputs: As those of `Target`, tensors too; so are `reset`, `name`, `gates`, `clipped` and `clipped_norm`.
+
+        Raises:
+            TargetError: If it is no module, no parameter requires a gradient, or one is not in the memory of the CPU;
+                in a check, if `loss` returns no tensor with a graph.
+        """
+        clip = Clip.declared(clipped, clipped_norm)
+        problem = ModuleProblem(module, loss, also, inputs, reset)
         return cls._of(problem, name, gates, clip)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError, call_user_code
+from gradcheck._common.libraries import as_numpy, is_jax_array, is_tensor, shared_with_numpy
 from gradcheck._common.silence import muted
 from gradcheck._common.surely import surely
 from gradcheck._targets.attributes import Attributes
@@ -48,6 +49,8 @@ class Problem(ABC):
             check_callable("batched", batched, "batched(name, copies) -> losses")
         self.inputs = inputs
         self.batched = batched
+        #: what is to be said of its precision, even if all is right
+        self.remark = ""
         #: what the user's code was handed by the last call, as it should have left it
         self._expected: Values = {}
         check_parameters(self.arrays())
@@ -76,6 +79,18 @@ class Problem(ABC):
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:  # noqa: ARG002 - a pure function has the others
         """What ``batched(name, copies)`` returns with the other parameters at `values`."""
         return asked(f"batched({name!r}, copies)", self._the_batched(), name, copies)
+
+    def note_precision(self, result: Any) -> None:
+        """Remark that a library calculates in less than double precision."""
+        if not (is_jax_array(result) or is_tensor(result)) or self.remark:
+            return
+        kind = str(result.dtype).removeprefix("torch.")
+        if kind == "float64" or not kind.startswith(("float", "bfloat")):
+            return
+        mend = "build the module in float64, as in module.double()"
+        if is_jax_array(result):
+            mend = 'begin the file with jax.config.update("jax_enable_x64", True)'
+        self.remark = f"low precision: the loss is calculated in {kind}; for a sharper check {mend}"
 
     def names_changed_by_last_call(self) -> list[str]:
         """The names of the arrays that the last call did not leave as they were handed to it."""
@@ -158,6 +173,7 @@ class InPlaceProblem(Problem):
             and not any(map(callable, params.values()))
             and all(slot.is_writable for slot in slots(params))
             and (not isinstance(params, Attributes) or params.is_settable)
+            and not self._has_tensors()
         )
 
     def arrays(self) -> Values:
@@ -166,8 +182,16 @@ class InPlaceProblem(Problem):
             for name, array in ((str(key), value),) if isinstance(value, np.ndarray) else leaves(str(key), value):
                 if name in found:
                     raise TargetError(f"params: two arrays are both called {name!r}; rename one")
-                found[name] = array
+                found[name] = shared_with_numpy(array)
         return found
+
+    def tensors(self) -> dict[str, Any]:
+        """The parameters that are tensors of torch, by name: what shares its memory with `arrays`."""
+        found = (leaf for key, value in self._values().items() for leaf in leaves(str(key), value))
+        return {name: value for name, value in found if is_tensor(value)}
+
+    def _has_tensors(self) -> bool:
+        return bool(self.tensors())
 
     def handed_out(self) -> Values:
         return {**self.arrays(), **self.inputs}
@@ -178,11 +202,18 @@ class InPlaceProblem(Problem):
             of_params: list[object] = [params]
         else:
             of_params = [value for value in params.values() if callable(value)]
+            of_params += self.tensors().values()
+            of_params += self.tensors().values()
         return [self.loss, self.grads, self._reset, self.batched, *of_params]
 
     def run_loss(self) -> Any:
         """What ``loss()`` returns with the parameters as they are."""
-        return asked("loss()", self.loss)
+        return as_numpy(self._asked_loss())
+
+    def _asked_loss(self) -> Any:
+        result = asked("loss()", self.loss)
+        self.note_precision(result)
+        return result
 
     def run_grads(self) -> Any:
         """What ``grads()`` returns after a loss, by the names of the parameters."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from gradcheck._common.arrays import Values
 from gradcheck._common.errors import TargetError
+from gradcheck._common.libraries import is_array
 from gradcheck._common.wording import comma_separated
 
 
@@ -57,8 +56,8 @@ def rebuilt(name: str, value: Any, arrays: Values) -> Any:
 def is_structure(value: Any) -> bool:
     """Whether it is a list, tuple or mapping with an array somewhere inside."""
     if isinstance(value, Mapping):
-        return any(isinstance(one, np.ndarray) or is_structure(one) for one in value.values())
-    return isinstance(value, (list, tuple)) and any(isinstance(one, np.ndarray) or is_structure(one) for one in value)
+        return any(is_array(one) or is_structure(one) for one in value.values())
+    return isinstance(value, (list, tuple)) and any(is_array(one) or is_structure(one) for one in value)
 
 
 def gradients_by_name(raw: Any, params: Mapping[Any, Any], what: str = "grads()") -> Any:
@@ -70,7 +69,7 @@ def gradients_by_name(raw: Any, params: Mapping[Any, Any], what: str = "grads()"
     Raises:
         TargetError: If a sequence has another length than what it is the gradients of.
     """
-    if isinstance(raw, np.ndarray) and len(params) == 1:
+    if is_array(raw) and len(params) == 1:
         raw = [raw]
     if isinstance(raw, (list, tuple, ValuesView)):
         return _in_order(list(raw), params, what)
@@ -109,7 +108,7 @@ def _paired(name: str, value: Any, gradient: Any, what: str) -> dict[str, Any]:
         for key, part in gradient.items():
             found |= _paired(f"{name}.{key}", shapes.get(str(key)), part, what)
         return found
-    parts = list(gradient) if isinstance(gradient, (list, tuple, np.ndarray)) else []
+    parts = list(gradient) if isinstance(gradient, (list, tuple)) or is_array(gradient) else []
     inner = list(_children(name, value))
     if len(parts) != len(inner):
         inner = [one for one in inner if one[2] is not None]

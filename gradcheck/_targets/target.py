@@ -94,8 +94,8 @@ class Target(FoundCode):
     @staticmethod
     def from_vjp(
         forward: Callable[..., Any],
-        backward: Callable[[Any, Any], Any],
-        inputs: Mapping[str, Any] | Sequence[Any],
+        backward: Callable[[Any, Any], Any] | None = None,
+        inputs: Mapping[str, Any] | Sequence[Any] | None = None,
         *,
         name: str | None = None,
         gates: Sequence[str] = (),
@@ -103,11 +103,14 @@ class Target(FoundCode):
         """A target from a forward and a backward: the vector-Jacobian product itself, with no loss around it.
 
         Args:
-            forward: ``forward(*arrays) -> (outputs, cache)``; outputs is one array or a (nested) tuple of arrays.
+            forward: ``forward(*arrays) -> (outputs, cache)``; outputs is one array or a (nested) tuple of arrays. Or a
+                `jax.custom_vjp` with its rule; `backward` is left out then: ``from_vjp(f, inputs={"x": x})``.
             backward: ``backward(cotangents, cache)``: gradients in the order of `inputs`, or a mapping by name. The
                 cotangents have the structure of the outputs; the checker draws them from a normal distribution.
-                Integer inputs (tokens) have no gradient: their place may hold None or be left out.
-            inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays.
+                Integer inputs (tokens) have no gradient: their place may hold None or be left out. Where both are the
+                functions that `defvjp` was handed, it is called as JAX does, ``bwd(residuals, cotangents)``.
+            inputs: Mapping from a name to an array, in the order of forward's arguments; or a sequence of arrays. The
+                functions are handed arrays of the library that these are of: NumPy, torch or JAX.
         """
         problem = VjpProblem(forward, backward, inputs)
         return Target._of(problem, name or getattr(forward, "__name__", None), gates)

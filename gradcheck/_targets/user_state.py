@@ -2,7 +2,8 @@
 
 A loss keeps caches in attributes, a notebook keeps its weights in variables of the module, a closure keeps a list of
 states. `UserState` follows the user's functions to all of these: the variables of closures, the module variables that
-they name, attributes of objects of the user's classes, items of containers, the contents of arrays, random generators.
+they name, attributes of objects of the user's classes, items of containers, the contents of arrays and of tensors, the
+gradients that tensors have, random generators.
 
 `restore` puts all of it back. `restore_values` leaves out what only counts or notes: numbers, strings, and lists that
 hold no arrays. A user who counts the calls of a loss wants to know how often it was called.
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._common.libraries import is_tensor, shared_with_numpy
 from gradcheck._common.user_files import is_user_file, is_users_class
 from gradcheck._targets.attributes import Attributes
 from gradcheck._targets.structure import leaves
@@ -72,6 +74,8 @@ class UserState:
         self._mappings: list[tuple[dict[Any, Any], frozenset[Any]]] = []
         self._arrays: list[tuple[Any, Any]] = []
         self._generators: list[tuple[Any, Any]] = []
+        #: tensors, whether they take part in graphs, and their gradients
+        self._leaves: list[tuple[Any, bool, Any]] = []
         self._waiting: deque[object] = deque(functions)
         while self._waiting and len(self._seen) < MAX_OBJECTS:
             value = self._waiting.popleft()
@@ -109,12 +113,19 @@ class UserState:
             np.copyto(array, contents)
         for generator, state in self._generators:
             generator.state = state
+        for tensor, requires_grad, grad in self._leaves:
+            if tensor.is_leaf and tensor.requires_grad is not requires_grad:
+                tensor.requires_grad_(requires_grad)
+            if tensor.grad is not grad:
+                tensor.grad = grad
 
     # -- what is followed, and how -------------------------------------------------------------------------------------
 
     def _keep(self, value: object) -> None:
         if isinstance(value, np.ndarray):
             self._keep_array(value)
+        elif is_tensor(value):
+            self._keep_tensor(value)
         elif isinstance(value, FunctionType):
             self._keep_function(value)
         elif isinstance(value, MethodType):
@@ -141,7 +152,8 @@ class UserState:
         """What the user has named: whatever it is, and also where it is not there yet."""
         for owner, name in attributes.places():
             self._keep_attribute(owner, name, also_absent=True)
-            for _, array in leaves(name, getattr(owner, name, None)):
+            for _, leaf in leaves(name, getattr(owner, name, None)):
+                array = shared_with_numpy(leaf)
                 if isinstance(array, np.ndarray) and id(array) not in self._seen:
                     self._seen[id(array)] = array
                     self._keep_array(array, whatever_its_size=True)
@@ -153,6 +165,15 @@ class UserState:
         fits = whatever_its_size or array.nbytes <= MAX_COPIED_BYTES
         if array.dtype != object and array.flags.writeable and fits:
             self._arrays.append((array, array.copy()))
+
+    def _keep_tensor(self, tensor: Any) -> None:
+        """Its numbers; and of a leaf of a graph whether it has a gradient, and which."""
+        array = shared_with_numpy(tensor)
+        if isinstance(array, np.ndarray):
+            self._keep_array(array)
+        if tensor.is_leaf:  # of what was calculated nobody sets either
+            self._leaves.append((tensor, tensor.requires_grad, tensor.grad))
+            self._waiting.append(tensor.grad)
 
     def _keep_mapping(self, mapping: dict[Any, Any]) -> None:
         if "__builtins__" in mapping or mapping is vars(builtins):

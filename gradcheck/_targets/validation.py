@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import TargetError
+from gradcheck._common.libraries import is_array, shared_with_numpy, why_not_shared
 from gradcheck._common.wording import describe_not_finite
 
 #: pairs of arrays whose overlap takes more work than this to decide are taken to be apart
@@ -50,21 +51,24 @@ def check_inputs(inputs: Values) -> None:
     """Refuse inputs that cannot be changed in place."""
     for name, array in inputs.items():
         if not isinstance(array, np.ndarray):
-            raise TargetError(f"{name} must be an ndarray that the loss reads, got {describe(array)}")
+            raise TargetError(
+                why_not_shared(f"inputs: {name}", array)
+                or f"{name} must be an ndarray that the loss reads, got {describe(array)}"
+            )
         if not array.flags.writeable:
             raise TargetError(f"{name} is read-only, and the checker changes it in place: pass a writable array")
 
 
 def name_inputs(inputs: Any) -> Values:
-    """Inputs by name, from a mapping, a sequence or one array."""
+    """Inputs by name, from a mapping, a sequence or one array; tensors as NumPy arrays of the same memory."""
     if inputs is None:
         return {}
     if isinstance(inputs, Mapping):
         check_names("inputs", inputs)
-        return {f"{name}": array for name, array in inputs.items()}
-    if isinstance(inputs, (tuple, list)) and any(isinstance(part, np.ndarray) for part in inputs):
-        return {f"inputs[{i}]": array for i, array in enumerate(inputs)}
-    return {"inputs": inputs}
+        return {f"{name}": shared_with_numpy(array) for name, array in inputs.items()}
+    if isinstance(inputs, (tuple, list)) and any(map(is_array, inputs)):
+        return {f"inputs[{i}]": shared_with_numpy(array) for i, array in enumerate(inputs)}
+    return {"inputs": shared_with_numpy(inputs)}
 
 
 def name_gates(gates: Any) -> tuple[str, ...]:
@@ -85,7 +89,8 @@ def describe(value: object) -> str:
 def _check_floating(what: str, array: object) -> None:
     if not isinstance(array, np.ndarray):
         raise TargetError(
-            f"{what} is {describe(array)}: expected a floating-point ndarray, as in np.array(..., dtype=float)"
+            why_not_shared(what, array)
+            or f"{what} is {describe(array)}: expected a floating-point ndarray, as in np.array(..., dtype=float)"
         )
     if array.dtype.kind != "f":
         raise TargetError(

@@ -20,7 +20,7 @@ def functions_run(run: Callable[[], object]) -> list[CodeType]:
             seen.setdefault(frame.f_code)
 
     run_profiled(run, watch)
-    return [code for code in seen if _is_users(code)]
+    return [code for code in seen if _is_users(code) and not _is_generated(code)]
 
 
 def count_returns(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[Any, Counter[tuple[CodeType, Any]]]:
@@ -89,6 +89,11 @@ def _restore_profiler(profile: Any) -> None:
         sys.setprofile(profile)
     elif profile is not None:
         profile.enable()
+
+
+def _is_generated(code: CodeType) -> bool:
+    """Whether it was written by a decorator, such as `dataclass`: that is nobody's function."""
+    return code.co_filename == "<string>" and code.co_qualname.startswith(("__create_fn__", "<lambda>"))
 
 
 def _is_users(code: CodeType) -> bool:

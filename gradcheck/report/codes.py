@@ -82,6 +82,7 @@ class FindingCode(StrEnum):
     ASSIGNED_NOT_ADDED = "assigned-not-added"
     ADDED_NOT_ASSIGNED = "added-not-assigned"
     WRONG_LINE = "wrong-line"
+    WRONG_RETURN = "wrong-return"
 
     @classmethod
     def of_law(cls, name: str) -> FindingCode:

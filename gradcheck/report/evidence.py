@@ -261,6 +261,19 @@ class RightInput(Evidence):
 
 
 @dataclass(frozen=True)
+class RuleGradients(Evidence):
+    """What the backward of a custom function returns when it is run alone: gradients of which arguments are wrong.
+
+    With the edits of the report it returns right ones at so many sets of values (`mended_at`).
+    """
+
+    rule: str
+    wrong: tuple[str, ...]
+    right: tuple[str, ...] = ()
+    mended_at: int = 0
+
+
+@dataclass(frozen=True)
 class EquivalentEdit(Evidence):
     """Another edit that does as much as the fix."""
 

@@ -29,6 +29,7 @@ from gradcheck.report.evidence import (
     PartsMoved,
     RightInput,
     RightWhereOne,
+    RuleGradients,
     SmallestSize,
     Symptom,
     WorstEntry,
@@ -95,7 +96,7 @@ _PATTERNS = {
 
 
 #: of an edit that gives right values where it was tried
-UNVERIFIED = "the edit is not verified, since the check of the edited code still finds something wrong"
+UNVERIFIED = "the edit is not verified: no whole check of the edited code has found all of it right"
 
 
 def describe(finding: FindingRecord) -> tuple[str, str]:
@@ -269,6 +270,8 @@ def _mistake(finding: FindingRecord) -> str:
     mistake = next((one for one in finding.evidence if isinstance(one, Mistake)), Mistake())
     if finding.code in _ACTIVATIONS:
         return _activation(_ACTIVATIONS[finding.code], mistake)
+    if finding.code is FindingCode.WRONG_RETURN:
+        return "the backward returns a wrong gradient, and no line in it could be told"
     template = _MISTAKES.get(finding.code, "the statement gives a wrong value")
     return template.format(subject=mistake.subject, other=mistake.other, called=mistake.called)
 
@@ -361,6 +364,14 @@ def _(one: NormClipped) -> str:
 def _(one: WorstEntry) -> str:
     analytic, numerical = format_apart(one.analytic, one.numerical)
     return f"; {one.parameter}{list(one.index)}: analytic {analytic}, numerical {numerical}"
+
+
+@_what_follows.register
+def _(one: RuleGradients) -> str:
+    right = f", and the right one of {list_with_and(one.right)}" if one.right else ""
+    some = "a wrong gradient" if len(one.wrong) == 1 else "wrong gradients"
+    mended = f"; edited, it returns right ones at {one.mended_at} sets of values" if one.mended_at else ""
+    return f"; run alone, the backward of {one.rule} returns {some} of {list_with_and(one.wrong)}{right}{mended}"
 
 
 @_what_follows.register

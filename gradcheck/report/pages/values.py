@@ -169,4 +169,14 @@ VALUES = (
         "da = dh * (1 - h ** 2)",
         "differentiate the forward statement that the report names (dL/d(...)), or take the edit.",
     ),
+    Page(
+        FindingCode.WRONG_RETURN,
+        "The backward of a custom function of torch or JAX returns a wrong gradient when it is run alone, or that of a "
+        "whole network of tensors does, and no line inside could be told. The report says which gradients it "
+        "returns right.",
+        "forward: y = f(x)   =>   backward(dy) = sum over i of dy_i dy_i/dx",
+        "return grad_x * mask, grad_scale",
+        "return grad_x * mask, (grad * x).sum(0)",
+        "compare each value of the backward with torch.autograd.grad of the forward's plain code.",
+    ),
 )  # fmt: skip
