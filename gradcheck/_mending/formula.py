@@ -9,15 +9,16 @@ import numpy as np
 
 from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
-from gradcheck._mending.series import Kind, kind_of
+from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, transposed
+from gradcheck._mending.uses import AllUses
 from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import Array
 
 #: steps from a value to the derivatives that are at hand
-MOST_STEPS = 8
+MOST_STEPS = 12
 #: a value, or its use by one consumer, at each execution; None where there is none
 Uses = list[tuple[Node, int] | None]
 
@@ -46,11 +47,7 @@ class _Writer:
     def __init__(self, place: Workplace) -> None:
         self.place, self.run = place, place.hole.suspect.run
         self.frames = [one.frame for one in place.hole.executions]
-        self._consumers: dict[int, list[tuple[Node, int]]] = {}
-        for node in self.run.nodes:
-            if self.run.derivatives[node.index] is not None and node.index not in self.run.twins:
-                for operand, source in enumerate(node.inputs):
-                    self._consumers.setdefault(source.index, []).append((node, operand))
+        self._uses = self.run.once(AllUses)
         self._atoms = [(atom.node, self._values(atom.node)) for atom in place.around.floats]
 
     def _values(self, node: ast.expr) -> list[Array] | None:
@@ -89,21 +86,19 @@ class _Writer:
         if steps == 0:
             return None
         terms: list[ast.expr] = []
-        for uses in self._parallel(values):
-            if without is not None and any(one is not None and kind_of(one[0]) == without for one in uses):
-                continue
+        for uses in self._parallel(values, without):
             term = self.use(uses, steps - 1)
             if term is None:
                 return None
             terms.append(term)
         return added(terms)
 
-    def _parallel(self, values: list[Node]) -> list[Uses]:
+    def _parallel(self, values: list[Node], without: Kind | None) -> list[Uses]:
         """The uses of the values, those of one kind together."""
         kinds: dict[tuple[int, str, int, int], Uses] = {}
         for k, value in enumerate(values):
             seen: dict[tuple[int, str, int], int] = {}
-            for consumer, operand in self._consumers.get(value.index, []):
+            for consumer, operand in self._uses.of(value, without):
                 place = -1 if consumer.place is None else consumer.place.number
                 nth = seen[place, consumer.op, operand] = seen.get((place, consumer.op, operand), -1) + 1
                 kinds.setdefault((place, consumer.op, operand, nth), [None] * len(values))[k] = (consumer, operand)
@@ -195,7 +190,7 @@ class _Writer:
             behind = None if form is None else self.derivative(nodes, steps - 1)
             if form is not None and behind is not None:
                 return binary(behind, ast.Mult(), form)
-            uses = [self._consumers.get(node.index, []) for node in nodes]
+            uses = [self._uses.of(node) for node in nodes]
             if any(len(one) != 1 for one in uses):
                 return None
             nodes = [one[0][0] for one in uses]
