@@ -95,7 +95,8 @@ class Comparisons(tuple[Comparison, ...]):
     def are_far_apart(self) -> bool:
         """Whether each of them tells that the gradients are wrong, by far more than the slopes are uncertain."""
         apart = [abs(one.discrepancy) for one in self]
-        is_clear = self.bar < CLEAR_BAR * min(apart) and not self.has_kink
+        is_flat = not any(one.derivative.value for one in self)  # then it may not be the loss that was meant
+        is_clear = self.bar < CLEAR_BAR * min(apart) and not self.has_kink and not is_flat
         return is_clear and all(part > FAR * abs(one.derivative.value) for one, part in zip(self, apart, strict=True))
 
     @property

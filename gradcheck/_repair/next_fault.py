@@ -153,22 +153,22 @@ def _likeliest_mend(
 ) -> Mended | None:
     """The suspect whose edit mends most and changes least; of equal ones, the likelier.
 
-    Of one that is credible all edits are tried first. Then small edits are tried of all who could be at fault, larger
-    ones of the likeliest where no small one mends all.
+    Small edits are tried of all who could be at fault, larger ones of the likeliest where no small one mends all, and
+    at once of one that is credible.
     """
     suspects = found.suspects
     searches = [MendSearch(run, one.statement, again, budget) for one in suspects[:most]]
     best = _Best()
-    if found.alone and is_credible(suspects[0]):
-        best.add(suspects[0], searches[0].small() or searches[0].large())
-        if best.is_sure:
-            return best.fault
-    for suspect, search in zip(suspects, searches, strict=False):
+    for number, (suspect, search) in enumerate(zip(suspects, searches, strict=False)):
         if best.is_whole and suspect.role in _UNLIKELY:
             continue  # only a smaller edit of a statement that spoils something could be the better one
         best.add(suspect, search.small())
         if best.is_smallest:
             return best.fault
+        if best.fault is None and number == 0 and found.alone and is_credible(suspect):
+            best.add(suspect, search.large())
+            if best.is_sure:
+                return best.fault
     if best.is_sure:
         return best.fault
     if not best.is_whole:

@@ -151,6 +151,7 @@ def test_the_shortest_step_has_the_last_word_on_a_steep_loss() -> None:
         (comparison(0.5, 0.1), False),  # the slope itself is hardly known
         (comparison(0.5, 1e-6, kink=1.0), False),
         (comparison(0.5, math.inf), False),
+        (comparison(0.5, 1e-6, slope=0.0), False),  # the loss does not move
     ],
 )
 def test_what_is_far_apart(one: Comparison, far: bool) -> None:
