@@ -1,0 +1,149 @@
+"""A finding in words, as a compiler tells it: its headline, what follows from it, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck._common.cells import cell_of
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import (
+    EntriesClipped,
+    EquivalentEdit,
+    FindingRecord,
+    LawBreach,
+    NormClipped,
+    RightInput,
+    SmallestSize,
+)
+from gradcheck.report.finding_phrases import MOST_INPUTS, describe, describe_given, list_with_and, what_follows
+from gradcheck.report.pages.finding import PAGES
+from gradcheck.report.phrases import format_location
+from gradcheck.report.records import Block, Finding, ReportRecord
+
+#: names of gradients that are told; of more, how many there are
+MOST_NAMES = 2
+#: characters of a note that options stand in
+MOST_ON_A_LINE = 72
+#: relative errors beyond this are no percentage that anybody can imagine
+MOST_AS_PERCENTAGE = 10.0
+#: what is wrong where a law does not hold
+LAW_HEADLINES = {
+    FindingCode.LAW_SCALAR: "the loss is no single real number",
+    FindingCode.LAW_FINITE: "the loss or a gradient is not finite",
+    FindingCode.LAW_REPEATABILITY: "the loss is not the same when asked twice",
+    FindingCode.LAW_PURITY: "a call changes parameters, inputs or cotangents",
+    FindingCode.LAW_STATELESSNESS: "the gradients are not the same when asked twice",
+    FindingCode.LAW_INDEPENDENCE: "the gradients are made from differences of the loss",
+    FindingCode.LAW_LINEARITY: "the backward is not linear in its cotangents",
+    FindingCode.LAW_DEPENDENCE: "the loss does not depend on an input",
+    FindingCode.LAW_SCALE: "gradients are wrong where weights are large",
+    FindingCode.LAW_REDUCTION: "the loss is a mean and the gradients are a sum, or the reverse",
+    FindingCode.LAW_NAMES: "a gradient is missing, or is that of no parameter",
+    FindingCode.LAW_SHAPES: "a gradient has another shape than its parameter",
+    FindingCode.LAW_SIZES: "the code raises at some sizes",
+}
+
+
+def severity(report: ReportRecord, finding: Finding) -> str:
+    """Whether it makes something wrong, or keeps it from being decided."""
+    law = report.laws.get(finding.code.law)
+    return "error" if law is None or law.breach == "wrong" else "warning"
+
+
+def plain_headline(finding: Finding) -> str:
+    """What is wrong, for somebody who does not know the laws by their names."""
+    return LAW_HEADLINES.get(finding.code) or describe(finding)[0]
+
+
+def place(finding: Finding) -> str:
+    """Where it is: file:line:column, in function; empty where no line is known."""
+    at = format_location(finding)
+    if at and finding.column and cell_of(finding.file or "") is None:
+        at += f":{finding.column}"
+    return f"{at}, in {finding.function}" if at and finding.function else at
+
+
+def notes_on(finding: Finding, report: ReportRecord, told: str) -> Iterator[str]:
+    """What it should give, what it reads, what it spoils and what shows it; `told` stands beside the line."""
+    yield from (one.message for one in finding.evidence if isinstance(one, LawBreach))
+    if finding.code.is_line:
+        yield from _derivatives(finding, told)
+    yield from (words for one in finding.evidence if (words := what_follows(one)) and not isinstance(one, SmallestSize))
+    yield from _extent(finding, report)
+
+
+def advice(finding: Finding) -> str:
+    """What to do where there is no edit and nothing that was found says it; else empty."""
+    says_it = any(isinstance(one, (LawBreach, EntriesClipped, NormClipped)) for one in finding.evidence)
+    return "" if finding.fix is not None or says_it else PAGES[finding.code.value].mend
+
+
+def help_title(finding: FindingRecord) -> str:
+    """What is said before an edit."""
+    if finding.fix is not None and not finding.fix.verified:
+        return "possible edit (not verified: the check of the edited code still finds something wrong)"
+    return "help (verified)"
+
+
+def equivalent(finding: FindingRecord) -> tuple[str, str]:
+    """Another edit that does as much, after what is said before it; blanks if there is none."""
+    found = next((one for one in finding.evidence if isinstance(one, EquivalentEdit)), None)
+    if found is None:
+        return "", ""
+    return "or as well" if found.line == finding.line else f"or as well, line {found.line}", found.after.strip()
+
+
+def options(sizes: dict[str, int]) -> str:
+    """Sizes as options of the command."""
+    return " ".join(f"--size {name}={value}" for name, value in sizes.items())
+
+
+def format_share(error: float) -> str:
+    """A relative error as people say it: 34 %."""
+    if error >= MOST_AS_PERCENTAGE:
+        return f"{error:.0f} times its size"
+    return f"{100 * error:.0f} %" if error >= 0.01 else f"{100 * error:.2g} %"
+
+
+def _derivatives(finding: Finding, told: str) -> Iterator[str]:
+    """What the statement should give and gives, and which of the values that it reads are right."""
+    if finding.expected is None:
+        return
+    expected = str(finding.expected.without_execution())
+    if finding.given is not None:
+        yield f"the line should give {expected}; the value {describe_given(finding.given, finding.expected)}"
+    elif told != f"expected {expected}":
+        yield f"the line should give {expected}"
+    inputs = [one for one in finding.evidence if isinstance(one, RightInput)][:MOST_INPUTS]
+    if inputs:
+        named = list_with_and(f"{one.expression} is {one.label.without_execution()}" for one in inputs)
+        yield f"what it reads is right: {named}"
+
+
+def _extent(finding: Finding, report: ReportRecord) -> Iterator[str]:
+    """What it spoils, and the smallest sizes that show it: on one line, unless that is too long to paste from."""
+    spoiled = _spoiled(finding, report) if finding.code.is_line else ""
+    sizes = next((options(one.sizes) for one in finding.evidence if isinstance(one, SmallestSize)), "")
+    told = [one for one in (spoiled, sizes and f"smallest: {sizes}") if one]
+    yield from [together] if told and len(together := "; ".join(told)) <= MOST_ON_A_LINE else told
+
+
+def _spoiled(finding: Finding, report: ReportRecord) -> str:
+    """Which gradients it makes wrong, and by how much."""
+    names = finding.blocks
+    if not names:
+        return ""
+    few = len(names) <= MOST_NAMES
+    told = list_with_and(names) if few else f"{len(names)} gradients"
+    wrong = [block for name in names if (block := report.blocks.get(name)) is not None and _is_measured(block)]
+    if not wrong:
+        return f"makes {told} wrong"
+    worst = max(wrong, key=lambda block: block.error or 0.0)
+    by = f"by {format_share(worst.error or 0.0)}"
+    others = any(worst.name in one.blocks for one in report.findings if one is not finding and one.code.is_line)
+    in_all = " in all" if others else ""
+    return f"makes {told} wrong, {by}{in_all}" if len(names) == 1 else f"makes {told} wrong, {worst.name} {by}{in_all}"
+
+
+def _is_measured(block: Block) -> bool:
+    return block.verdict == "wrong" and block.error is not None and 0.0 < block.error < float("inf")

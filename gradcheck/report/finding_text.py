@@ -1,0 +1,145 @@
+"""A finding on a terminal, laid out as compilers do: headline, place, source, what follows, help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from gradcheck._common.printable import made_printable
+from gradcheck.report.evidence import Fix
+from gradcheck.report.excerpt import ShownLine, excerpt
+from gradcheck.report.finding_notes import advice, equivalent, help_title, notes_on, place, plain_headline, severity
+from gradcheck.report.hanging import Hanging
+from gradcheck.report.records import Finding, ReportRecord
+from gradcheck.report.source_lines import DiffLine, diff_lines, split_lines
+
+SEVERITY_STYLES = {"error": "bold red", "warning": "bold yellow"}
+_FRAME = "blue"
+
+
+@dataclass(frozen=True)
+class FindingText:
+    """One finding of a report, for rich."""
+
+    finding: Finding
+    report: ReportRecord
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As wide as there is room."""
+        finding, report = made_printable(self.finding), self.report
+        kind = severity(report, finding)
+        title = Text.assemble(
+            (f"{kind}[{finding.code.value}]", SEVERITY_STYLES[kind]), (f": {plain_headline(finding)}", "bold")
+        )
+        yield Hanging(title, 2)
+        gutter = len(str(max((one.number for one in excerpt(self.finding, 1)), default=10)))
+        lines = excerpt(self.finding, max(1, options.max_width - gutter - 3))
+        if at := place(finding):
+            yield Hanging(Text.assemble((f"{' ' * gutter}--> ", _FRAME), at), gutter + 4)
+        for line in lines:
+            yield from _source(line, gutter, SEVERITY_STYLES[kind])
+        told = next((line.said for line in lines if line.said), "")
+        for note in notes_on(finding, report, told):
+            yield Hanging(Text.assemble((f"{' ' * gutter} = ", _FRAME), note), gutter + 3)
+        yield from _help(finding)
+
+
+def _source(line: ShownLine, gutter: int, style: str) -> Iterator[RenderableType]:
+    """A line, and what is under it."""
+    yield _code((f"{line.number:>{gutter}} | ", _FRAME), line.text)
+    if line.mark_length:
+        frame, lead = f"{' ' * gutter} | ", " " * line.mark_at
+        yield Underline(frame, lead, "^" * line.mark_length, line.said, style)
+
+
+@dataclass(frozen=True)
+class Underline:
+    """The wrong part underlined, and what is said of it beside that, or below where there is no room."""
+
+    frame: str
+    lead: str
+    marks: str
+    said: str
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """On one line if that has room."""
+        marked = _code((self.frame, _FRAME), self.lead, (self.marks, self.style))
+        beside = len(self.frame + self.lead + self.marks) + 1 + Text(self.said).cell_len
+        if self.said and beside <= options.max_width:
+            yield Text.assemble(marked, (f" {self.said}", self.style), no_wrap=True, overflow="ignore")
+            return
+        yield marked
+        if self.said:
+            room = options.max_width - len(self.frame) - Text(self.said).cell_len
+            lead = self.lead[: max(0, room)]
+            yield Hanging(Text.assemble((self.frame, _FRAME), (lead + self.said, self.style)), len(self.frame))
+
+
+def _help(finding: Finding) -> Iterator[RenderableType]:
+    """What to do: the edit, and another one; else advice."""
+    if finding.fix is None:
+        if words := advice(finding):
+            yield Hanging(Text.assemble(("help", "bold green"), f": {words}"), 2)
+        return
+    title = (help_title(finding), "bold green")
+    changed = changes(finding.fix)
+    if sorted(one.sign for one in changed) == ["+", "-"] and changed[0].number == finding.line:
+        yield Edit(title, changed[1].text.strip(), "green")
+    else:
+        yield Hanging(Text.assemble(title, ":"), 2)
+        yield from _diff(changed)
+    said, code = equivalent(finding)
+    if code:
+        yield Edit((f"  {said}", "dim"), code, "")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A line of code behind a title; below it where there is no room."""
+
+    title: tuple[str, str]
+    code: str
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """On one line if that has room."""
+        one_line = Text.assemble(self.title, ": ", (self.code, self.style))
+        if one_line.cell_len <= options.max_width:
+            yield one_line
+        else:
+            yield Hanging(Text.assemble(self.title, ":"), 2)
+            yield Hanging(Text(f"    {self.code}", style=self.style), 8)
+
+
+def changes(fix: Fix) -> list[DiffLine]:
+    """The lines that go and those that come; what stays between them as well."""
+    lines = list(diff_lines(fix.diff))
+    changed = [at for at, one in enumerate(lines) if one.sign != " "]
+    if changed:
+        return lines[changed[0] : changed[-1] + 1]
+    gone = [DiffLine("-", number, text) for number, text in enumerate(split_lines(fix.before), fix.line)]
+    return [*gone, *(DiffLine("+", number, text) for number, text in enumerate(split_lines(fix.after), fix.line))]
+
+
+def _diff(lines: list[DiffLine]) -> Iterator[RenderableType]:
+    """Numbered, without what all are indented by."""
+    wide = len(str(max(one.number for one in lines)))
+    texts = [one.text.expandtabs(4) for one in lines]
+    indent = min((len(text) - len(text.lstrip()) for text in texts if text.strip()), default=0)
+    before = None
+    for one, text in zip(lines, texts, strict=True):
+        if before is not None and one.number > before + 1:
+            yield Text("  ...", style="dim")
+        before = one.number
+        style = {"-": "red", "+": "green"}.get(one.sign, "dim")
+        head = f"  {one.number:>{wide}} {one.sign} "
+        yield Hanging(Text.assemble((head, _FRAME), (text[indent:], style)), len(head) + 4)
+
+
+def _code(*parts: str | tuple[str, str]) -> Text:
+    """Code is neither wrapped nor cut here."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ignore")
