@@ -55,12 +55,12 @@ def plain_headline(finding: Finding) -> str:
     return LAW_HEADLINES.get(finding.code) or describe(finding)[0]
 
 
-def place(finding: Finding) -> str:
-    """Where it is: file:line:column, in function; empty where no line is known."""
+def place(finding: Finding) -> tuple[str, str]:
+    """Where it is, file:line:column and function; blanks where that is not known."""
     at = format_location(finding)
     if at and finding.column and cell_of(finding.file or "") is None:
         at += f":{finding.column}"
-    return f"{at}, in {finding.function}" if at and finding.function else at
+    return at, f"in {finding.function}" if at and finding.function else ""
 
 
 def notes_on(finding: Finding, report: ReportRecord, told: str) -> Iterator[str]:
@@ -75,14 +75,24 @@ def notes_on(finding: Finding, report: ReportRecord, told: str) -> Iterator[str]
 def advice(finding: Finding) -> str:
     """What to do where there is no edit and nothing that was found says it; else empty."""
     says_it = any(isinstance(one, (LawBreach, EntriesClipped, NormClipped)) for one in finding.evidence)
-    return "" if finding.fix is not None or says_it else PAGES[finding.code.value].mend
+    if finding.fix is not None or says_it:
+        return ""
+    if finding.code is FindingCode.WRONG_LINE:
+        make = f"make the line give {finding.expected.without_execution()}; " if finding.expected is not None else ""
+        return f"{make}gradcheck trace FILE shows what each line of the backward holds"
+    return PAGES[finding.code.value].mend.removesuffix(".")
 
 
 def help_title(finding: FindingRecord) -> str:
     """What is said before an edit."""
     if finding.fix is not None and not finding.fix.verified:
-        return "possible edit (not verified: the check of the edited code still finds something wrong)"
+        return "possible edit (not verified, something is still wrong with it)"
     return "help (verified)"
+
+
+def edited_line(line: str) -> str:
+    """The new line, or what it means."""
+    return "leave the statement out (pass)" if line.strip() == "pass" else line.strip()
 
 
 def equivalent(finding: FindingRecord) -> tuple[str, str]:
@@ -110,10 +120,9 @@ def _derivatives(finding: Finding, told: str) -> Iterator[str]:
     if finding.expected is None:
         return
     expected = str(finding.expected.without_execution())
-    if finding.given is not None:
-        yield f"the line should give {expected}; the value {describe_given(finding.given, finding.expected)}"
-    elif told != f"expected {expected}":
-        yield f"the line should give {expected}"
+    should = "" if told == f"expected {expected}" else f"the line should give {expected}"
+    does = "" if finding.given is None else f"the value {describe_given(finding.given, finding.expected)}"
+    yield from filter(None, ["; ".join(filter(None, [should, does]))])
     inputs = [one for one in finding.evidence if isinstance(one, RightInput)][:MOST_INPUTS]
     if inputs:
         named = list_with_and(f"{one.expression} is {one.label.without_execution()}" for one in inputs)
@@ -140,8 +149,8 @@ def _spoiled(finding: Finding, report: ReportRecord) -> str:
         return f"makes {told} wrong"
     worst = max(wrong, key=lambda block: block.error or 0.0)
     by = f"by {format_share(worst.error or 0.0)}"
-    others = any(worst.name in one.blocks for one in report.findings if one is not finding and one.code.is_line)
-    in_all = " in all" if others else ""
+    shared = sum(worst.name in one.blocks for one in report.findings if one.code.is_line)
+    in_all = " in all" if shared > 1 else ""
     return f"makes {told} wrong, {by}{in_all}" if len(names) == 1 else f"makes {told} wrong, {worst.name} {by}{in_all}"
 
 

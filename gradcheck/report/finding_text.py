@@ -11,7 +11,16 @@ from rich.text import Text
 from gradcheck._common.printable import made_printable
 from gradcheck.report.evidence import Fix
 from gradcheck.report.excerpt import ShownLine, excerpt
-from gradcheck.report.finding_notes import advice, equivalent, help_title, notes_on, place, plain_headline, severity
+from gradcheck.report.finding_notes import (
+    advice,
+    edited_line,
+    equivalent,
+    help_title,
+    notes_on,
+    place,
+    plain_headline,
+    severity,
+)
 from gradcheck.report.hanging import Hanging
 from gradcheck.report.records import Finding, ReportRecord
 from gradcheck.report.source_lines import DiffLine, diff_lines, split_lines
@@ -37,14 +46,28 @@ class FindingText:
         yield Hanging(title, 2)
         gutter = len(str(max((one.number for one in excerpt(self.finding, 1)), default=10)))
         lines = excerpt(self.finding, max(1, options.max_width - gutter - 3))
-        if at := place(finding):
-            yield Hanging(Text.assemble((f"{' ' * gutter}--> ", _FRAME), at), gutter + 4)
+        yield from _place(finding, gutter, options.max_width)
         for line in lines:
             yield from _source(line, gutter, SEVERITY_STYLES[kind])
         told = next((line.said for line in lines if line.said), "")
         for note in notes_on(finding, report, told):
             yield Hanging(Text.assemble((f"{' ' * gutter} = ", _FRAME), note), gutter + 3)
         yield from _help(finding)
+
+
+def _place(finding: Finding, gutter: int, width: int) -> Iterator[RenderableType]:
+    """The place in one piece as long as there is room, since editors open it; the function below if need be."""
+    at, function = place(finding)
+    if not at:
+        return
+    arrow = (f"{' ' * gutter}--> ", _FRAME)
+    together = Text.assemble(arrow, ", ".join(filter(None, [at, function])))
+    if together.cell_len <= width:
+        yield together
+        return
+    yield Hanging(Text.assemble(arrow, at), gutter + 4, is_word=True)
+    if function:
+        yield Hanging(Text(f"{' ' * (gutter + 4)}{function}"), gutter + 4)
 
 
 def _source(line: ShownLine, gutter: int, style: str) -> Iterator[RenderableType]:
@@ -88,7 +111,7 @@ def _help(finding: Finding) -> Iterator[RenderableType]:
     title = (help_title(finding), "bold green")
     changed = changes(finding.fix)
     if sorted(one.sign for one in changed) == ["+", "-"] and changed[0].number == finding.line:
-        yield Edit(title, changed[1].text.strip(), "green")
+        yield Edit(title, edited_line(changed[1].text), "green")
     else:
         yield Hanging(Text.assemble(title, ":"), 2)
         yield from _diff(changed)
@@ -136,7 +159,8 @@ def _diff(lines: list[DiffLine]) -> Iterator[RenderableType]:
             yield Text("  ...", style="dim")
         before = one.number
         style = {"-": "red", "+": "green"}.get(one.sign, "dim")
-        head = f"  {one.number:>{wide}} {one.sign} "
+        number = "" if one.sign == " " else one.number
+        head = f"  {number:>{wide}} {one.sign} "
         yield Hanging(Text.assemble((head, _FRAME), (text[indent:], style)), len(head) + 4)
 
 

@@ -35,8 +35,13 @@ class Column:
 
     def width(self, is_head_split: bool) -> int:
         """How many columns of the terminal it takes."""
-        heads = self.head.split() if is_head_split else [self.head]
+        heads = self.split_head if is_head_split else [self.head]
         return max(Text(text).cell_len for text in (*heads, *self.cells))
+
+    @property
+    def split_head(self) -> list[str]:
+        """The head in lines; a sign of one letter stays beside its word."""
+        return self.head.split() if self.head[1] != " " else [self.head]
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def _table(columns: Sequence[Column], gap: int, is_head_split: bool, gradients: 
     for column in columns:
         is_number = column.head not in ("gradient", "shape", "verdict")
         table.add_column(
-            "\n".join(column.head.split()) if is_head_split and is_number else column.head,
+            "\n".join(column.split_head) if is_head_split else column.head,
             justify="right" if is_number else "left",
             overflow="fold",
             no_wrap=column.head != "gradient",

@@ -10,10 +10,11 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Hanging:
-    """A text that is wrapped between words; each line but the first is indented by so many columns."""
+    """A text that is wrapped, between words unless it is one; each line but the first is indented by so many columns."""
 
     text: Text
     indent: int
+    is_word: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As wide as there is room."""
@@ -21,6 +22,8 @@ class Hanging:
         if self.text.cell_len <= options.max_width:
             yield self.text
             return
-        for number, line in enumerate(self.text.wrap(console, options.max_width - indent)):
+        width = options.max_width - indent
+        cuts = range(width, len(self.text), width)
+        for number, line in enumerate(self.text.divide(cuts) if self.is_word else self.text.wrap(console, width)):
             line.rstrip()
             yield Text.assemble(" " * indent if number else "", line)

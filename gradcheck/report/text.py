@@ -104,7 +104,7 @@ def _found(report: ReportRecord) -> list[RenderableType]:
             _indented(Text(f"? {', '.join(gradient.name for gradient in gradients)}: {reason}", style="yellow"))
         )
     parts += [_indented(Text(note, style="yellow")) for note in notes(report)]
-    return [*parts, *_more(report)]
+    return [*parts, *_more(report), *([Text("")] if report.findings else [])]
 
 
 def _more(report: ReportRecord) -> list[RenderableType]:

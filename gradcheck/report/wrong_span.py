@@ -39,7 +39,7 @@ def wrong_span(finding: FindingRecord, line: str) -> Span | None:
         return Span(start, end, derivative)
     lead, trail = _shared(wrong, right)
     changed, wanted = wrong[lead : len(wrong) - trail], right[lead : len(right) - trail]
-    if changed.strip() and not wanted.strip():
+    if changed.strip() and wanted.strip() in ("", "pass"):
         return _without_space(line, start + lead, end - trail, "should not be here")
     if not changed.strip() or not wanted.strip() or not (_is_balanced(changed) and _is_balanced(wanted)):
         lead, trail, wanted = 0, 0, right
