@@ -9,26 +9,30 @@ from rich.cells import cell_len
 
 from gradcheck._common.printable import printable
 from gradcheck.report.evidence import FindingRecord
-from gradcheck.report.source_lines import source_lines, split_lines
+from gradcheck.report.source_lines import TAB, source_lines, split_lines
 from gradcheck.report.wrong_span import Span, wrong_span
 
 #: lines above the statement
 LINES_ABOVE = 2
 #: lines of a statement, from the wrong one
 MOST_LINES = 6
-TAB = 4
 CUT = "..."
 
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A line in cells of a terminal: where the underline is in it, and how long; 0 if there is none."""
+    """A line in three parts, the second of which is wrong; what is said of that. Empty parts where no part is known."""
 
     number: int
-    text: str
-    mark_at: int = 0
-    mark_length: int = 0
+    before: str
+    wrong: str = ""
+    after: str = ""
     said: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole line."""
+        return f"{self.before}{self.wrong}{self.after}"
 
 
 def excerpt(finding: FindingRecord, width: int) -> list[ShownLine]:
@@ -60,25 +64,26 @@ def _drawn(number: int, text: str, indent: int, span: Span | None, width: int) -
     """A line without indentation and tabs, cut around the span where it is too long."""
     cells = _cells(text[indent:].rstrip())
     start, end = (max(0, span.start - indent), max(0, span.end - indent)) if span else (0, 0)
+    first, last = _window(cells, start, end, width)
+    lead, trail = CUT if first else "", CUT if last < len(cells) else ""
+    if span is None:
+        return ShownLine(number, lead + "".join(cells[first:last]) + trail)
+    before, wrong, after = cells[first:start], cells[start : min(end, last)], cells[end:last]
+    return ShownLine(number, lead + "".join(before), "".join(wrong), "".join(after) + trail, printable(span.said))
+
+
+def _window(cells: list[str], start: int, end: int, width: int) -> tuple[int, int]:
+    """Which characters there is room for, the wrong ones and a little of what stands before them among them."""
     if cell_len("".join(cells)) <= width:
-        return _marked(number, "", cells, start, end, span)
+        return 0, len(cells)
     room = max(1, width - 2 * len(CUT))
     first = start if cell_len("".join(cells[: end or 1])) > room else 0
     while first and cell_len("".join(cells[first - 1 : end])) <= room and start - first < room // 4:
-        first -= 1  # a little of what stands before it
+        first -= 1
     last = first
     while last < len(cells) and cell_len("".join(cells[first : last + 1])) <= room:
         last += 1
-    shown = _marked(number, CUT if first else "", cells[first:last], start - first, min(end, last) - first, span)
-    return shown if last == len(cells) else ShownLine(**{**vars(shown), "text": shown.text + CUT})
-
-
-def _marked(number: int, lead: str, cells: list[str], start: int, end: int, span: Span | None) -> ShownLine:
-    text = lead + "".join(cells)
-    if span is None:
-        return ShownLine(number, text)
-    at, length = len(lead) + cell_len("".join(cells[:start])), cell_len("".join(cells[start:end]))
-    return ShownLine(number, text, at, max(1, length), printable(span.said))
+    return first, last
 
 
 def _cells(text: str) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from gradcheck._common.cells import cell_of
+from gradcheck._common.cells import cell_of, format_place
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import (
     EntriesClipped,
@@ -17,8 +18,6 @@ from gradcheck.report.evidence import (
 )
 from gradcheck.report.finding_phrases import MOST_INPUTS, describe, describe_given, list_with_and, what_follows
 from gradcheck.report.pages.finding import PAGES
-from gradcheck.report.phrases import format_location
-from gradcheck.report.records import Block, Finding, ReportRecord
 
 #: names of gradients that are told; of more, how many there are
 MOST_NAMES = 2
@@ -44,35 +43,53 @@ LAW_HEADLINES = {
 }
 
 
-def severity(report: ReportRecord, finding: Finding) -> str:
+@dataclass(frozen=True)
+class Setting:
+    """What the report around a finding adds to it.
+
+    `breaches` has the verdict that each broken law leads to, `errors` how wrong each wrong gradient is, and `shared`
+    are the gradients that several lines make wrong.
+    """
+
+    breaches: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
+
+
+#: of a finding by itself
+ALONE = Setting()
+
+
+def severity(finding: FindingRecord, setting: Setting) -> str:
     """Whether it makes something wrong, or keeps it from being decided."""
-    law = report.laws.get(finding.code.law)
-    return "error" if law is None or law.breach == "wrong" else "warning"
+    return "error" if setting.breaches.get(finding.code.law, "wrong") == "wrong" else "warning"
 
 
-def plain_headline(finding: Finding) -> str:
+def plain_headline(finding: FindingRecord) -> str:
     """What is wrong, for somebody who does not know the laws by their names."""
     return LAW_HEADLINES.get(finding.code) or describe(finding)[0]
 
 
-def place(finding: Finding) -> tuple[str, str]:
+def place(finding: FindingRecord) -> tuple[str, str]:
     """Where it is, file:line:column and function; blanks where that is not known."""
-    at = format_location(finding)
-    if at and finding.column and cell_of(finding.file or "") is None:
+    if finding.file is None or finding.line is None:
+        return "", ""
+    at = format_place(finding.file, finding.line)
+    if finding.column and cell_of(finding.file) is None:
         at += f":{finding.column}"
-    return at, f"in {finding.function}" if at and finding.function else ""
+    return at, f"in {finding.function}" if finding.function else ""
 
 
-def notes_on(finding: Finding, report: ReportRecord, told: str) -> Iterator[str]:
+def notes_on(finding: FindingRecord, setting: Setting, told: str) -> Iterator[str]:
     """What it should give, what it reads, what it spoils and what shows it; `told` stands beside the line."""
     yield from (one.message for one in finding.evidence if isinstance(one, LawBreach))
     if finding.code.is_line:
         yield from _derivatives(finding, told)
     yield from (words for one in finding.evidence if (words := what_follows(one)) and not isinstance(one, SmallestSize))
-    yield from _extent(finding, report)
+    yield from _extent(finding, setting)
 
 
-def advice(finding: Finding) -> str:
+def advice(finding: FindingRecord) -> str:
     """What to do where there is no edit and nothing that was found says it; else empty."""
     says_it = any(isinstance(one, (LawBreach, EntriesClipped, NormClipped)) for one in finding.evidence)
     if finding.fix is not None or says_it:
@@ -115,7 +132,7 @@ def format_share(error: float) -> str:
     return f"{100 * error:.0f} %" if error >= 0.01 else f"{100 * error:.2g} %"
 
 
-def _derivatives(finding: Finding, told: str) -> Iterator[str]:
+def _derivatives(finding: FindingRecord, told: str) -> Iterator[str]:
     """What the statement should give and gives, and which of the values that it reads are right."""
     if finding.expected is None:
         return
@@ -129,30 +146,24 @@ def _derivatives(finding: Finding, told: str) -> Iterator[str]:
         yield f"what it reads is right: {named}"
 
 
-def _extent(finding: Finding, report: ReportRecord) -> Iterator[str]:
+def _extent(finding: FindingRecord, setting: Setting) -> Iterator[str]:
     """What it spoils, and the smallest sizes that show it: on one line, unless that is too long to paste from."""
-    spoiled = _spoiled(finding, report) if finding.code.is_line else ""
+    spoiled = _spoiled(finding, setting) if finding.code.is_line else ""
     sizes = next((options(one.sizes) for one in finding.evidence if isinstance(one, SmallestSize)), "")
     told = [one for one in (spoiled, sizes and f"smallest: {sizes}") if one]
     yield from [together] if told and len(together := "; ".join(told)) <= MOST_ON_A_LINE else told
 
 
-def _spoiled(finding: Finding, report: ReportRecord) -> str:
+def _spoiled(finding: FindingRecord, setting: Setting) -> str:
     """Which gradients it makes wrong, and by how much."""
     names = finding.blocks
     if not names:
         return ""
     few = len(names) <= MOST_NAMES
     told = list_with_and(names) if few else f"{len(names)} gradients"
-    wrong = [block for name in names if (block := report.blocks.get(name)) is not None and _is_measured(block)]
+    wrong = [name for name in names if name in setting.errors]
     if not wrong:
         return f"makes {told} wrong"
-    worst = max(wrong, key=lambda block: block.error or 0.0)
-    by = f"by {format_share(worst.error or 0.0)}"
-    shared = sum(worst.name in one.blocks for one in report.findings if one.code.is_line)
-    in_all = " in all" if shared > 1 else ""
-    return f"makes {told} wrong, {by}{in_all}" if len(names) == 1 else f"makes {told} wrong, {worst.name} {by}{in_all}"
-
-
-def _is_measured(block: Block) -> bool:
-    return block.verdict == "wrong" and block.error is not None and 0.0 < block.error < float("inf")
+    worst = max(wrong, key=lambda name: setting.errors[name])
+    by = f"by {format_share(setting.errors[worst])}{' in all' if worst in setting.shared else ''}"
+    return f"makes {told} wrong, {by}" if len(names) == 1 else f"makes {told} wrong, {worst} {by}"

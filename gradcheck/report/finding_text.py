@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from gradcheck._common.printable import made_printable
-from gradcheck.report.evidence import Fix
 from gradcheck.report.excerpt import ShownLine, excerpt
 from gradcheck.report.finding_notes import (
+    Setting,
     advice,
     edited_line,
     equivalent,
@@ -21,9 +22,10 @@ from gradcheck.report.finding_notes import (
     plain_headline,
     severity,
 )
+from gradcheck.report.fix_lines import fix_lines
 from gradcheck.report.hanging import Hanging
-from gradcheck.report.records import Finding, ReportRecord
-from gradcheck.report.source_lines import DiffLine, diff_lines, split_lines
+from gradcheck.report.records import Finding
+from gradcheck.report.source_lines import DiffLine
 
 SEVERITY_STYLES = {"error": "bold red", "warning": "bold yellow"}
 _FRAME = "blue"
@@ -34,12 +36,12 @@ class FindingText:
     """One finding of a report, for rich."""
 
     finding: Finding
-    report: ReportRecord
+    setting: Setting
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As wide as there is room."""
-        finding, report = made_printable(self.finding), self.report
-        kind = severity(report, finding)
+        finding, setting = made_printable(self.finding), made_printable(self.setting)
+        kind = severity(finding, setting)
         title = Text.assemble(
             (f"{kind}[{finding.code.value}]", SEVERITY_STYLES[kind]), (f": {plain_headline(finding)}", "bold")
         )
@@ -50,7 +52,7 @@ class FindingText:
         for line in lines:
             yield from _source(line, gutter, SEVERITY_STYLES[kind])
         told = next((line.said for line in lines if line.said), "")
-        for note in notes_on(finding, report, told):
+        for note in notes_on(finding, setting, told):
             yield Hanging(Text.assemble((f"{' ' * gutter} = ", _FRAME), note), gutter + 3)
         yield from _help(finding)
 
@@ -73,9 +75,9 @@ def _place(finding: Finding, gutter: int, width: int) -> Iterator[RenderableType
 def _source(line: ShownLine, gutter: int, style: str) -> Iterator[RenderableType]:
     """A line, and what is under it."""
     yield _code((f"{line.number:>{gutter}} | ", _FRAME), line.text)
-    if line.mark_length:
-        frame, lead = f"{' ' * gutter} | ", " " * line.mark_at
-        yield Underline(frame, lead, "^" * line.mark_length, line.said, style)
+    if line.wrong:
+        lead, marks = " " * cell_len(line.before), "^" * max(1, cell_len(line.wrong))
+        yield Underline(f"{' ' * gutter} | ", lead, marks, line.said, style)
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,13 @@ class Underline:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """On one line if that has room."""
         marked = _code((self.frame, _FRAME), self.lead, (self.marks, self.style))
-        beside = len(self.frame + self.lead + self.marks) + 1 + Text(self.said).cell_len
+        beside = len(self.frame + self.lead + self.marks) + 1 + cell_len(self.said)
         if self.said and beside <= options.max_width:
             yield Text.assemble(marked, (f" {self.said}", self.style), no_wrap=True, overflow="ignore")
             return
         yield marked
         if self.said:
-            room = options.max_width - len(self.frame) - Text(self.said).cell_len
+            room = options.max_width - len(self.frame) - cell_len(self.said)
             lead = self.lead[: max(0, room)]
             yield Hanging(Text.assemble((self.frame, _FRAME), (lead + self.said, self.style)), len(self.frame))
 
@@ -109,7 +111,7 @@ def _help(finding: Finding) -> Iterator[RenderableType]:
             yield Hanging(Text.assemble(("help", "bold green"), f": {words}"), 2)
         return
     title = (help_title(finding), "bold green")
-    changed = changes(finding.fix)
+    changed = fix_lines(finding.fix)
     if sorted(one.sign for one in changed) == ["+", "-"] and changed[0].number == finding.line:
         yield Edit(title, edited_line(changed[1].text), "green")
     else:
@@ -138,30 +140,18 @@ class Edit:
             yield Hanging(Text(f"    {self.code}", style=self.style), 8)
 
 
-def changes(fix: Fix) -> list[DiffLine]:
-    """The lines that go and those that come; what stays between them as well."""
-    lines = list(diff_lines(fix.diff))
-    changed = [at for at, one in enumerate(lines) if one.sign != " "]
-    if changed:
-        return lines[changed[0] : changed[-1] + 1]
-    gone = [DiffLine("-", number, text) for number, text in enumerate(split_lines(fix.before), fix.line)]
-    return [*gone, *(DiffLine("+", number, text) for number, text in enumerate(split_lines(fix.after), fix.line))]
-
-
 def _diff(lines: list[DiffLine]) -> Iterator[RenderableType]:
-    """Numbered, without what all are indented by."""
+    """The lines with their numbers, what changes in colour."""
     wide = len(str(max(one.number for one in lines)))
-    texts = [one.text.expandtabs(4) for one in lines]
-    indent = min((len(text) - len(text.lstrip()) for text in texts if text.strip()), default=0)
-    before = None
-    for one, text in zip(lines, texts, strict=True):
-        if before is not None and one.number > before + 1:
+    before = lines[0].number
+    for one in lines:
+        if one.number > before + 1:
             yield Text("  ...", style="dim")
         before = one.number
-        style = {"-": "red", "+": "green"}.get(one.sign, "dim")
         number = "" if one.sign == " " else one.number
         head = f"  {number:>{wide}} {one.sign} "
-        yield Hanging(Text.assemble((head, _FRAME), (text[indent:], style)), len(head) + 4)
+        style = {"-": "red", "+": "green"}.get(one.sign, "dim")
+        yield Hanging(Text.assemble((head, _FRAME), (one.text, style)), len(head) + 4)
 
 
 def _code(*parts: str | tuple[str, str]) -> Text:

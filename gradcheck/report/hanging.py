@@ -10,7 +10,7 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Hanging:
-    """A text that is wrapped, between words unless it is one; each line but the first is indented by so many columns."""
+    """A text that is wrapped, between words unless it is one; each line but the first has this indentation."""
 
     text: Text
     indent: int

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from gradcheck._common.cells import cell_of
 from gradcheck.report.evidence import FindingRecord
 
+#: columns from one stop of a tab to the next
+TAB = 4
 #: only these end a line of Python
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")

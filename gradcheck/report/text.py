@@ -14,6 +14,7 @@ from rich.text import Text
 from gradcheck._common.printable import made_printable
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
+from gradcheck.report.finding_setting import setting_of
 from gradcheck.report.finding_text import FindingText
 from gradcheck.report.gradient_table import STYLES, GradientTable
 from gradcheck.report.hanging import Hanging
@@ -95,8 +96,9 @@ def _title(report: ReportRecord) -> list[RenderableType]:
 def _found(report: ReportRecord) -> list[RenderableType]:
     # A finding tells columns of its source as it is, so that it makes itself printable.
     parts: list[RenderableType] = []
+    setting = setting_of(report)
     for finding in report.findings:
-        parts += [Text(""), FindingText(finding, report)]
+        parts += [Text(""), FindingText(finding, setting)]
     parts += [Text("")] if parts else []
     report = made_printable(report)
     for reason, gradients in reasons(report).items():
