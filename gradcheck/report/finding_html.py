@@ -40,14 +40,14 @@ def _title(finding: FindingRecord, setting: Setting) -> Html:
 def _place(finding: FindingRecord) -> Html:
     at, function = place(finding)
     more = escape(f", {function}" if function else "")
-    return tag("p", escape("at "), inline("code", escape(at)), more, class_="place") if at else NOTHING
+    return tag("p", escape("at "), inline("code", escape(at)), more) if at else NOTHING
 
 
 def _source(lines: list[ShownLine]) -> Html:
     """The lines with their numbers, the wrong part marked; below it what is said of that."""
     wide = len(str(lines[-1].number))
     shown = [part for line in lines for part in _source_line(line, wide)]
-    return tag("pre", inline("code", Html("\n".join(shown))), class_="source")
+    return tag("pre", inline("code", Html("\n".join(shown))))
 
 
 def _source_line(line: ShownLine, wide: int) -> list[Html]:

@@ -82,7 +82,7 @@ def place(finding: FindingRecord) -> tuple[str, str]:
 
 def notes_on(finding: FindingRecord, setting: Setting, told: str) -> Iterator[str]:
     """What it should give, what it reads, what it spoils and what shows it; `told` stands beside the line."""
-    yield from (one.message for one in finding.evidence if isinstance(one, LawBreach))
+    yield from (one.message for one in finding.evidence if isinstance(one, LawBreach) and one.message)
     if finding.code.is_line:
         yield from _derivatives(finding, told)
     yield from (words for one in finding.evidence if (words := what_follows(one)) and not isinstance(one, SmallestSize))
