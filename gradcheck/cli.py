@@ -21,7 +21,7 @@ from gradcheck.cli_derive import DeriveCommand
 from gradcheck.cli_explain import ExplainCommand
 from gradcheck.cli_files import Checked, github_lines, write_files
 from gradcheck.cli_init import InitCommand
-from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, discard_rest, lost_status
+from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, Screen, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
 from gradcheck.cli_session import Progress, Session
 from gradcheck.cli_words import with_command
@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_command(options: argparse.Namespace, out: TextIO) -> int:
     from rich.console import Console
 
-    session = COMMANDS[options.command](options, out, Console(stderr=True, highlight=False))
+    # without --color it is for rich to find out
+    no_color = True if getattr(options, "color", "auto") == "never" else None
+    session = COMMANDS[options.command](options, out, Console(stderr=True, highlight=False, no_color=no_color))
     for argument in options.files:
         session.run_file(argument)
     return session.finish()
@@ -129,9 +131,7 @@ class _CheckCommand(Session):
     mended: list[Rechecked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        from rich.console import Console
-
-        self.console = Console(file=self.out, highlight=False)
+        self.screen = Screen.on(self.out, self.options.color)
         if self.options.jobs > 1 and not self.options.full:
             self._print_line("--jobs divides the entries of --full; without --full it has no effect", "yellow")
 
@@ -244,13 +244,13 @@ class _CheckCommand(Session):
             print(report.to_markdown(), file=self.out, flush=True)
         elif self.options.quiet:
             if not report.ok:
-                self._print_part(brief_to_rich(report))
+                self.screen.show(brief_to_rich(report))
         elif self.is_verdict_shown:
-            self._print_part(rest_to_rich(report))
+            self.screen.show(rest_to_rich(report))
         else:
             self._print_beginning(to_rich(report))
         if self.options.verbose:
-            self._print_part(details_to_rich(report))
+            self.screen.show(details_to_rich(report))
         self.is_verdict_shown = False
         self.checked.append(Checked(report, os.path.abspath(self.where.partition("::")[0])))
         self.is_interrupted = report.is_interrupted
@@ -259,15 +259,7 @@ class _CheckCommand(Session):
         """With a blank line between targets."""
         if self.reports:
             print(file=self.out)
-        self._print_part(part)
-
-    def _print_part(self, part: RenderableType) -> None:
-        if self.console.is_terminal:
-            self.console.print(part)
-        else:
-            from gradcheck.report.text import as_text
-
-            print(as_text(part), file=self.out, flush=True)
+        self.screen.show(part)
 
 
 COMMANDS: dict[str, type[Session]] = {

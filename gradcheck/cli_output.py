@@ -1,10 +1,14 @@
-"""Standard output and standard error of the command: what becomes of it where they cannot be written."""
+"""Standard output and standard error of the command: colours, and what becomes of it where they cannot be written."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, TextIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 #: as a shell says of a program whose reader has gone: no status of a check, since nobody knows how it went
 BROKEN_PIPE = 141
@@ -63,6 +67,38 @@ class Complaints(Output):
         """Flush, if that can be done."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where reports are shown: a terminal in colour, or a stream of plain lines."""
+
+    console: Console
+    is_coloured: bool
+
+    @classmethod
+    def on(cls, stream: Any, color: str) -> Screen:
+        """As --color has it; NO_COLOR counts where that leaves it open."""
+        from rich.console import Console
+
+        if color == "always":
+            console = Console(
+                file=stream, highlight=False, force_terminal=True, color_system="standard", no_color=False
+            )
+            return cls(console, True)
+        console = Console(file=stream, highlight=False)
+        return cls(console, console.is_terminal and color == "auto" and not os.environ.get("NO_COLOR"))
+
+    def show(self, part: RenderableType) -> None:
+        """Show a part of a report."""
+        if self.is_coloured:
+            self.console.print(part)
+            return
+        from gradcheck.report.text import WIDTH, as_text
+
+        has_width = self.console.is_terminal or os.environ.get("COLUMNS", "").isdecimal()
+        text = as_text(part, self.console.width if has_width else WIDTH)
+        print(text, file=self.console.file, flush=True)
 
 
 def lost_status(error: OutputLostError, errors: TextIO | Complaints) -> int:

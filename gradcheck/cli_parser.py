@@ -153,6 +153,12 @@ def _subject_options() -> argparse.ArgumentParser:
         "--seed", type=parse_seed, default=0, metavar="N", help="seed of parameters and directions (default: 0)"
     )
     add_sizes(parent)
+    parent.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="auto: on a terminal, unless NO_COLOR is set (the default); always: in pipes too; never: not at all",
+    )
     return parent
 
 

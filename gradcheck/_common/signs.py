@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 
 #: the name of the error handler, for `io.TextIOWrapper.reconfigure`
 HANDLER = "gradcheck-signs"
@@ -13,7 +14,16 @@ _PLAIN = {"✓": "+", "✗": "x", "∅": "0", "·": "-", "÷": "/", "±": "~", "
 def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(_PLAIN.get(one, "?") for one in error.object[error.start : error.end]), error.end
+    return "".join(map(_replaced, error.object[error.start : error.end])), error.end
+
+
+def _replaced(sign: str) -> str:
+    """As wide as the sign is: what is underlined stays above its line."""
+    if sign in _PLAIN:
+        return _PLAIN[sign]
+    if unicodedata.combining(sign):
+        return ""
+    return "??" if unicodedata.east_asian_width(sign) in "WF" else "?"
 
 
 codecs.register_error(HANDLER, _plain)

@@ -1,18 +1,29 @@
-"""A finding as HTML: what is wrong, where, and the edit that mends it."""
+"""A finding as HTML: what is wrong, where, the source, what follows, and the edit that mends it."""
 
 from __future__ import annotations
 
-from gradcheck._common.cells import format_place
-from gradcheck.report.evidence import FindingRecord, Fix
-from gradcheck.report.finding_phrases import describe
+from gradcheck.report.evidence import FindingRecord
+from gradcheck.report.excerpt import ShownLine, excerpt
+from gradcheck.report.finding_notes import ALONE, Setting, advice, equivalent, notes_on, place, plain_headline, severity
+from gradcheck.report.fix_lines import fix_lines
 from gradcheck.report.markup import NOTHING, Html, escape, inline, join_html, paragraph, tag
 
+#: a page scrolls where it has no room
+_WIDTH = 400
 
-def finding_to_html(finding: FindingRecord) -> Html:
-    """The message, its beginning marked; the place; the edit."""
-    first, rest = describe(finding)
-    message = tag("p", inline("strong", escape(first)), escape(rest), class_="message")
-    return join_html(message, _where(finding), _fix(finding.fix) if finding.fix else NOTHING)
+
+def finding_to_html(finding: FindingRecord, setting: Setting = ALONE) -> Html:
+    """As in the text; of a finding without its report, all but how wrong the gradients are."""
+    lines = excerpt(finding, _WIDTH)
+    told = next((line.said for line in lines if line.said), "")
+    notes = [tag("li", escape(note)) for note in notes_on(finding, setting, told)]
+    return join_html(
+        _title(finding, setting),
+        _place(finding),
+        _source(lines) if lines else NOTHING,
+        tag("ul", *notes, class_="notes") if notes else NOTHING,
+        _help(finding),
+    )
 
 
 def diff_to_html(lines: list[str]) -> Html:
@@ -20,19 +31,46 @@ def diff_to_html(lines: list[str]) -> Html:
     return tag("pre", inline("code", Html("\n".join(map(_diff_line, lines)))))
 
 
-def _where(finding: FindingRecord) -> Html:
-    """The line at fault; the statement on it, unless the fix shows it anyway."""
-    parts = []
-    if finding.file is not None and finding.line is not None:
-        parts.append(tag("p", escape("in "), inline("code", escape(format_place(finding.file, finding.line)))))
-    if finding.statement is not None and finding.fix is None:
-        parts.append(tag("pre", inline("code", escape(finding.statement))))
-    return join_html(*parts)
+def _title(finding: FindingRecord, setting: Setting) -> Html:
+    """What is wrong, and the code that there is a page on."""
+    code = inline("code", escape(finding.code.value), class_=f"kind {severity(finding, setting)}")
+    return tag("p", inline("strong", escape(plain_headline(finding))), escape(" "), code, class_="message")
 
 
-def _fix(fix: Fix) -> Html:
+def _place(finding: FindingRecord) -> Html:
+    at, function = place(finding)
+    more = escape(f", {function}" if function else "")
+    return tag("p", escape("at "), inline("code", escape(at)), more) if at else NOTHING
+
+
+def _source(lines: list[ShownLine]) -> Html:
+    """The lines with their numbers, the wrong part marked; below it what is said of that."""
+    wide = len(str(lines[-1].number))
+    shown = [part for line in lines for part in _source_line(line, wide)]
+    return tag("pre", inline("code", Html("\n".join(shown))))
+
+
+def _source_line(line: ShownLine, wide: int) -> list[Html]:
+    number = inline("span", escape(f"{line.number:>{wide}} "), class_="dim")
+    wrong = inline("mark", escape(line.wrong)) if line.wrong else NOTHING
+    shown = [join_html(number, escape(line.before), wrong, escape(line.after))]
+    if line.wrong and line.said:
+        lead = " " * (wide + 1 + len(line.before))
+        shown.append(join_html(escape(lead), inline("span", escape(f"^ {line.said}"), class_="said")))
+    return shown
+
+
+def _help(finding: FindingRecord) -> Html:
+    """The edit, and another one; without an edit, advice."""
+    fix = finding.fix
+    if fix is None:
+        words = advice(finding)
+        return paragraph(f"What to do: {words}.") if words else NOTHING
     said = "This edit makes it right (verified):" if fix.verified else "This edit may make it right (not verified):"
-    return join_html(paragraph(said), diff_to_html(fix.diff.splitlines() or [f"-{fix.before}", f"+{fix.after}"]))
+    lines = diff_to_html([f"{one.sign} {one.text}" for one in fix_lines(fix)])
+    title, code = equivalent(finding)
+    other = tag("p", escape(f"{title}: "), inline("code", escape(code))) if code else NOTHING
+    return join_html(paragraph(said), lines, other)
 
 
 def _diff_line(line: str) -> Html:

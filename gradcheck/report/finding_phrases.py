@@ -120,6 +120,17 @@ def describe_symptom(symptom: Symptom) -> str:
     return _complement(symptom)
 
 
+def describe_given(given: Label | None, expected: Label) -> str:
+    """What a value is beside the derivative that it should be: "has the wrong sign"."""
+    if given is None:
+        return "is not the derivative of anything the forward computes"
+    if given.expression != expected.expression or given.factor == 1.0:
+        return f"is {given.without_execution()}"
+    if abs(given.factor + 1) < ROUNDING_OF_FACTOR:
+        return "has the wrong sign"
+    return "is zero" if abs(given.factor) < ROUNDING_OF_FACTOR else f"is {given.factor:.6g} times that"
+
+
 def list_with_and(words: Iterable[str]) -> str:
     """Words as in a sentence: a, b and c."""
     *most, last = words
@@ -292,17 +303,7 @@ def _trace_parts(finding: FindingRecord) -> Iterator[str]:
     yield f"expected {finding.expected.without_execution()}"
     inputs = [one for one in finding.evidence if isinstance(one, RightInput)][:MOST_INPUTS]
     if finding.given is not None or inputs:  # without either, nobody looked at what the value is
-        yield f"the value {_given(finding.given, finding.expected)}{_although(inputs)}"
-
-
-def _given(given: Label | None, expected: Label) -> str:
-    if given is None:
-        return "is not the derivative of anything the forward computes"
-    if given.expression != expected.expression or given.factor == 1.0:
-        return f"is {given.without_execution()}"
-    if abs(given.factor + 1) < ROUNDING_OF_FACTOR:
-        return "has the wrong sign"
-    return "is zero" if abs(given.factor) < ROUNDING_OF_FACTOR else f"is {given.factor:.6g} times that"
+        yield f"the value {describe_given(finding.given, finding.expected)}{_although(inputs)}"
 
 
 def _although(inputs: Sequence[RightInput]) -> str:
@@ -327,74 +328,80 @@ def _rest(evidence: Sequence[Evidence]) -> str:
     """What else is to be said, in the order of the evidence."""
     equivalent = [one for one in evidence if isinstance(one, EquivalentEdit)][:MOST_EQUIVALENT]
     edits = "; equivalent: " + "; ".join(f"line {one.line}: {one.after}" for one in equivalent) if equivalent else ""
-    return edits + "".join(_what_follows(one) for one in evidence)
+    return edits + "".join(_with_sign(one) for one in evidence)
+
+
+def _with_sign(one: Evidence) -> str:
+    """What evidence adds, after the sign that joins it to what stands before."""
+    words = what_follows(one)
+    return f"{': ' if isinstance(one, (NotComparable, CarryDropped)) else '; '}{words}" if words else ""
 
 
 @singledispatch
-def _what_follows(_: Evidence) -> str:
-    """What this evidence adds behind the headline."""
+def what_follows(_: Evidence) -> str:
+    """What this evidence adds to the headline."""
     return ""
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: NotComparable) -> str:
-    return f": {one.reason}"
+    return one.reason
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: CarryDropped) -> str:
     if one.steps:
-        return f": what comes back from later steps of {one.steps} is dropped or wrong"
-    return ": if this is the last time step, what comes back from later steps is dropped or wrong"
+        return f"what comes back from later steps of {one.steps} is dropped or wrong"
+    return "if this is the last time step, what comes back from later steps is dropped or wrong"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: EntriesClipped) -> str:
-    reached = f"; {one.clipped} of {one.size} entries reach that{_misfit(one.misfit)}"
+    reached = f"{one.clipped} of {one.size} entries reach that{_misfit(one.misfit)}"
     return f"{reached}: clip where the weights are updated, or declare it with Target(..., clipped={one.bound:g})"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: NormClipped) -> str:
-    size = f"; their norm is {one.norm:g} (to within {one.misfit:.0e}), and the true norm is {one.true_norm:.6g}"
+    size = f"their norm is {one.norm:g} (to within {one.misfit:.0e}), and the true norm is {one.true_norm:.6g}"
     return f"{size}: clip where the weights are updated, or declare it with Target(..., clipped_norm={one.norm:g})"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: WorstEntry) -> str:
     analytic, numerical = format_apart(one.analytic, one.numerical)
-    return f"; {one.parameter}{list(one.index)}: analytic {analytic}, numerical {numerical}"
+    return f"{one.parameter}{list(one.index)}: analytic {analytic}, numerical {numerical}"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: RuleGradients) -> str:
     right = f", and the right one of {list_with_and(one.right)}" if one.right else ""
     some = "a wrong gradient" if len(one.wrong) == 1 else "wrong gradients"
     mended = f"; edited, it returns right ones at {one.mended_at} sets of values" if one.mended_at else ""
-    return f"; run alone, the backward of {one.rule} returns {some} of {list_with_and(one.wrong)}{right}{mended}"
+    return f"run alone, the backward of {one.rule} returns {some} of {list_with_and(one.wrong)}{right}{mended}"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: WrongPlace) -> str:
-    return f"; {one.parameter} is {_what_it_is(one.region)}"
+    return f"{one.parameter} is {_what_it_is(one.region)}"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: SmallestSize) -> str:
-    return f"; smallest failing size: {format_sizes(one.sizes)}"
+    return f"smallest failing size: {format_sizes(one.sizes)}"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: RightWhereOne) -> str:
     first = f"only from {one.sizes[0]}=2: " if len(one.sizes) == 1 else ""
     right = " or ".join(f"{size}=1" for size in one.sizes)
-    return f"; {first}right wherever {right}, wrong wherever it is larger"
+    return f"{first}right wherever {right}, wrong wherever it is larger"
 
 
-@_what_follows.register
+@what_follows.register
 def _(one: ActivationRatio) -> str:
     place = f", at {describe_indices(one.where)}," if one.where else ""
     at = f"at {format_sizes(one.sizes)} " if one.sizes else ""
     fits = f"{one.units} of its entries, {one.shifts} values of each, to within {one.misfit:.0e}"
     ratio = f"{one.formula} times the true one ({fits})"
-    return f"; {at}the gradient of {one.parameter}{place} is {ratio}, as if {one.mistake}"
+    return f"{at}the gradient of {one.parameter}{place} is {ratio}, as if {one.mistake}"

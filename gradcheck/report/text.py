@@ -1,4 +1,7 @@
-"""A report for the terminal: what is wrong first, the worst first; the same without colour for logs and assertions."""
+"""A report for the terminal: what is wrong first, the worst first; the same without colour for logs and assertions.
+
+`finding_text.py` lays out a finding, and `gradient_table.py` the table.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,21 @@ import io
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from gradcheck._common.printable import made_printable
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
-from gradcheck.report.phrases import (
-    VERDICT_SIGNS,
-    footer,
-    format_location,
-    format_small,
-    format_worst_entry,
-    headline,
-    notes,
-    reasons,
-    worst_first,
-)
+from gradcheck.report.finding_setting import setting_of
+from gradcheck.report.finding_text import FindingText
+from gradcheck.report.gradient_table import STYLES, GradientTable
+from gradcheck.report.hanging import Hanging
+from gradcheck.report.phrases import VERDICT_SIGNS, footer, headline, notes, reasons
 from gradcheck.report.places import short_line
-from gradcheck.report.records import Block, Finding, ReportRecord
+from gradcheck.report.records import ReportRecord
 
-STYLES: dict[Verdict, str] = {"right": "green", "wrong": "bold red", "inconclusive": "yellow", "vacuous": "yellow"}
 #: of a report as a string, where there is no terminal to ask
-WIDTH = 118
+WIDTH = 100
 
 
 def to_text(report: ReportRecord) -> str:
@@ -36,12 +31,12 @@ def to_text(report: ReportRecord) -> str:
     return as_text(to_rich(report))
 
 
-def as_text(part: RenderableType) -> str:
+def as_text(part: RenderableType, width: int = WIDTH) -> str:
     """A part of a report as plain text."""
     out = io.StringIO()
     # In a notebook rich would show it there, and write nothing.
     console = Console(
-        file=out, width=WIDTH, force_terminal=False, force_jupyter=False, highlight=False, legacy_windows=False
+        file=out, width=width, force_terminal=False, force_jupyter=False, highlight=False, legacy_windows=False
     )
     console.print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
@@ -49,8 +44,8 @@ def as_text(part: RenderableType) -> str:
 
 def to_rich(report: ReportRecord) -> RenderableType:
     """The report for `rich.print`."""
-    report = made_printable(report)
-    return Group(*_title(report), *_found(report), *_judged(report), _cost(report))
+    shown = made_printable(report)
+    return Group(*_title(shown), *_found(report), *_judged(shown), _cost(shown))
 
 
 def verdict_to_rich(report: ReportRecord) -> RenderableType:
@@ -61,8 +56,7 @@ def verdict_to_rich(report: ReportRecord) -> RenderableType:
 
 def rest_to_rich(report: ReportRecord) -> RenderableType:
     """What `verdict_to_rich` left out of the same report."""
-    report = made_printable(report)
-    return Group(*_found(report), _cost(report))
+    return Group(*_found(report), _cost(made_printable(report)))
 
 
 def brief_to_rich(report: ReportRecord) -> RenderableType:
@@ -96,17 +90,23 @@ def _title(report: ReportRecord) -> list[RenderableType]:
         (_outcome(report), STYLES[report.verdict]),
         f" · {headline(report)}",
     )
-    return [title, _indented(Text(report.doc, style="dim"))] if report.doc else [title]
+    return [Hanging(title, 2), _indented(Text(report.doc, style="dim"))] if report.doc else [Hanging(title, 2)]
 
 
 def _found(report: ReportRecord) -> list[RenderableType]:
-    parts = [_indented(_finding(number, finding), 2) for number, finding in enumerate(report.findings, 1)]
+    # A finding tells columns of its source as it is, so that it makes itself printable.
+    parts: list[RenderableType] = []
+    setting = setting_of(report)
+    for finding in report.findings:
+        parts += [Text(""), FindingText(finding, setting)]
+    parts += [Text("")] if parts else []
+    report = made_printable(report)
     for reason, gradients in reasons(report).items():
         parts.append(
             _indented(Text(f"? {', '.join(gradient.name for gradient in gradients)}: {reason}", style="yellow"))
         )
     parts += [_indented(Text(note, style="yellow")) for note in notes(report)]
-    return [*parts, *_more(report)]
+    return [*parts, *_more(report), *([Text("")] if report.findings else [])]
 
 
 def _more(report: ReportRecord) -> list[RenderableType]:
@@ -118,58 +118,11 @@ def _more(report: ReportRecord) -> list[RenderableType]:
 def _judged(report: ReportRecord) -> list[RenderableType]:
     holding = ", ".join(law.name for law in report.laws.values() if law.holds)
     laws = [_indented(Text(f"laws that hold: {holding}", style="dim"))] if holding else []
-    return [_indented(_table(report)), *laws]
+    return [_indented(GradientTable(report)), *laws]
 
 
 def _cost(report: ReportRecord) -> RenderableType:
     return _indented(Text(footer(report), style="dim"))
-
-
-def _finding(number: int, finding: Finding) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(f"{number}.", style="bold red"), Text(finding.message))
-    if format_location(finding):
-        grid.add_row("", Text(format_location(finding), style="cyan"))
-    if finding.fix is not None:
-        for sign, lines, style in (("-", finding.fix.before, "red"), ("+", finding.fix.after, "green")):
-            for line in lines.splitlines():
-                grid.add_row("", Text(f"{sign} {line}", style=style))
-    elif finding.statement is not None:
-        grid.add_row("", Text(finding.statement, style="dim"))
-    return grid
-
-
-def _table(report: ReportRecord) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("gradient", overflow="fold")
-    table.add_column("shape", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    for column in ("error", "± bar", "would see", "worst entry", "analytic", "numerical"):
-        # On a narrow terminal a number goes on in the next line: one that is cropped tells a lie.
-        table.add_column(column, justify="right", overflow="fold")
-    for gradient in worst_first(report):
-        table.add_row(*(Text(cell, style=style) for cell, style in _row(gradient)))
-    return table
-
-
-def _row(gradient: Block) -> list[tuple[str, str]]:
-    """The cells and their styles."""
-    shape = "×".join(map(str, gradient.shape)) or "scalar"
-    verdict = f"{VERDICT_SIGNS[gradient.verdict]} {gradient.verdict}" + (
-        f" (÷ {gradient.factor:g})" if gradient.factor != 1.0 else ""
-    )
-    numbers = [
-        format_small(gradient.error),
-        format_small(gradient.error_bar),
-        format_small(gradient.sensitivity),
-        *format_worst_entry(gradient),
-    ]
-    return [
-        (gradient.name, ""),
-        (shape, ""),
-        (verdict, STYLES[gradient.verdict]),
-        *((number, "") for number in numbers),
-    ]
 
 
 def _indented(part: RenderableType, by: int = 2) -> Padding:

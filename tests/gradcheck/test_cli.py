@@ -582,7 +582,7 @@ def test_the_verdict_is_printed_before_lines_are_looked_for(
     assert "± bar" in seen[0]
     rest = capsys.readouterr().out
     assert "± bar" not in rest
-    assert "  1. " in rest
+    assert "\nerror[wrong-variable]: 3 stands where 2 should\n" in rest
     assert "evaluations of the loss" in rest
 
 

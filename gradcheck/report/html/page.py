@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gradcheck._common.wording import format_sizes
 from gradcheck._version import __version__
 from gradcheck.report.finding_html import finding_to_html
+from gradcheck.report.finding_setting import setting_of
 from gradcheck.report.html.picture import PROMISE, picture
 from gradcheck.report.html.sizes_tried import sizes_tried
 from gradcheck.report.markup import (
@@ -129,9 +130,10 @@ def _what_is_wrong(report: ReportRecord, level: int) -> Html:
     """The findings; why some gradients are not judged; or, where all is well, what that is worth."""
     parts = []
     if report.findings:
+        setting = setting_of(report)
         parts += [
             heading(level, "What is wrong"),
-            tag("ol", *(tag("li", finding_to_html(one)) for one in report.findings), class_="findings"),
+            tag("ol", *(tag("li", finding_to_html(one, setting)) for one in report.findings), class_="findings"),
         ]
     parts += [paragraph(note) for note in notes(report)]
     if undecided := _reasons(report):

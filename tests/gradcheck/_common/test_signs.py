@@ -36,7 +36,11 @@ def test_tables_stay_tables(encoding: str) -> None:
 def test_what_has_a_sign_keeps_it() -> None:
     """Letters that an encoding has would be replaced with those that it lacks."""
     assert encoded("✗ ä ± ·", "cp1252") == "x ä ± ·"
-    assert encoded("字", "ascii") == "?"
+
+
+def test_a_letter_keeps_its_width() -> None:
+    """What is underlined in a line with East Asian letters or accents would not stand above its underline."""
+    assert encoded("字 e\u0301 α", "ascii") == "?? e ?"
 
 
 def test_a_stream_takes_the_handler() -> None:

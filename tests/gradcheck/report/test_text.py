@@ -49,8 +49,7 @@ def test_findings_come_before_the_table() -> None:
     """What is wrong would have to be worked out from the numbers."""
     text = to_text(WRONG)
     places = [
-        text.index(mark)
-        for mark in ("1. law purity is broken: the par", "2. the sign is wrong", "3. the gradient of U", "± bar")
+        text.index(mark) for mark in ("error[law-purity]: ", "error[wrong-sign]: ", "error[no-pattern]: ", "± bar")
     ]
     assert places == sorted(places)
 

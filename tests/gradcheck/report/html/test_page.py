@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 import gradcheck
 from gradcheck._common.verdict import Verdict
-from gradcheck.report.evidence import LawBreach
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Label, LawBreach
 from gradcheck.report.html import to_html
 from gradcheck.report.phrases import VERDICT_SIGNS
-from gradcheck.report.records import Block, Worst
+from gradcheck.report.records import Block, Finding, Worst
 from gradcheck.report.report import Report
 from tests.gradcheck.report.html.html_tree import Element, page, rows
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
@@ -176,41 +177,76 @@ def test_right_says_what_would_have_been_seen() -> None:
 
 def test_findings_say_where_and_what_to_do() -> None:
     """The line at fault and its repair would be lost on the way to the page."""
-    law, sign, gradient = page(WRONG).one("ol").all("li")
-    assert law.one("strong").text == "law purity is broken"
-    assert law.text.strip() == "law purity is broken: the parameter W was changed: work on a copy"
+    law, sign, gradient = findings(WRONG)
+    assert law.one("strong").text == "a call changes parameters, inputs or cotangents"
+    assert notes(law) == ["the parameter W was changed: work on a copy"]
     assert sign.one("strong").text == "the sign is wrong"
-    assert "in model.py:7" in sign.text
-    assert "verified" in sign.text
-    assert sign.one("pre").text == "-grads['b'] -= dz\n+grads['b'] += dz"
-    assert sign.one("span", "removed").text == "-grads['b'] -= dz"
+    assert "at model.py:7:12, in backward" in sign.text
+    assert "This edit makes it right (verified):" in sign.text
+    assert notes(sign) == [
+        "the line should give dL/d(b); the value has the wrong sign",
+        "what it reads is right: dz is dL/d(z)",
+        "makes b wrong, by 70 %",
+    ]
+    source, edit = sign.all("pre")
+    assert source.text == "7 grads['b'] -= dz"
+    assert edit.text == "- grads['b'] -= dz\n+ grads['b'] += dz"
+    assert sign.one("span", "removed").text == "- grads['b'] -= dz"
     assert not gradient.all("pre")
 
 
-@pytest.mark.parametrize("found", ["", "all of it", "a\nb: c", "; ", "law names: x; y", "law : x"])
+def findings(report: Report) -> list[Element]:
+    """What stands for each finding."""
+    listed = page(report).one("ol")
+    return [item for item in listed.all("li") if item.all("p", "message")]
+
+
+def notes(item: Element) -> list[str]:
+    """What is said below a finding."""
+    return [note.text for note in item.one("ul", "notes").all("li")]
+
+
+@pytest.mark.parametrize("found", ["all of it", "a\nb: c", "; ", "law names: x; y", "law : x"])
 def test_messages_are_whole(found: str) -> None:
     """Setting off what is wrong from why would lose a part of the message."""
-    finding = replace(WRONG.findings[0], evidence=(LawBreach("purity", found),))
-    shown = page(replace(WRONG, findings=(finding,))).one("ol").one("p", "message")
-    assert shown.text == finding.message == f"law purity is broken: {found}"
-    assert shown.one("strong").text == finding.headline
+    (item,) = findings(replace(WRONG, findings=(replace(WRONG.findings[0], evidence=(LawBreach("purity", found),)),)))
+    assert notes(item) == [found]
+
+
+def test_a_finding_of_which_no_more_is_known_has_no_empty_list() -> None:
+    """A bullet with nothing behind it would stand there."""
+    (item,) = findings(replace(WRONG, findings=(replace(WRONG.findings[0], evidence=(LawBreach("purity", ""),)),)))
+    assert not item.all("ul")
+
+
+def test_the_wrong_part_is_marked_in_its_source(tmp_path: Path) -> None:
+    """A reader would have to find the wrong part of the line, or markup in the source would become that of the page."""
+    (tmp_path / "m.py").write_text("if a < b:\n    x = '<i>' + y\n")
+    finding = Finding(
+        FindingCode.WRONG_LINE, file=str(tmp_path / "m.py"), line=2, column=9, end_column=14, statement="x = '<i>' + y",
+        expected=Label("z"),
+    )  # fmt: skip
+    (item,) = findings(replace(WRONG, findings=(finding,)))
+    assert item.one("mark").text == "'<i>'"
+    assert item.one("pre").text == "1 if a < b:\n2     x = '<i>' + y\n          ^ expected dL/d(z)"
 
 
 def test_finding_without_fix_shows_its_statement() -> None:
     """A line would be named by its number alone, in a file that the reader of the page may not have."""
-    finding = replace(WRONG.findings[1], fix=None)
-    item = page(replace(WRONG, findings=(finding,))).one("ol").one("li")
-    assert item.one("pre").text == "grads['b'] -= dz"
+    (item,) = findings(replace(WRONG, findings=(replace(WRONG.findings[1], fix=None),)))
+    assert item.one("pre").text == "7 grads['b'] -= dz"
+    assert "What to do: " in item.text
 
 
 def test_fix_that_is_not_verified_says_so() -> None:
     """A guess would be taken for a repair; a fix without a diff would not be shown at all."""
     fix = WRONG.findings[1].fix
     assert fix is not None
-    finding = replace(WRONG.findings[1], fix=replace(fix, verified=False, diff=""))
-    item = page(replace(WRONG, findings=(finding,))).one("ol").one("li")
+    (item,) = findings(
+        replace(WRONG, findings=(replace(WRONG.findings[1], fix=replace(fix, verified=False, diff="")),))
+    )
     assert "not verified" in item.text
-    assert item.one("pre").text == "-grads['b'] -= dz\n+grads['b'] += dz"
+    assert item.all("pre")[1].text == "- grads['b'] -= dz\n+ grads['b'] += dz"
 
 
 def test_smallest_size_can_be_run() -> None:
