@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from gradcheck._localising import Suspect
@@ -12,6 +13,10 @@ from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import EquivalentEdit, Fix, Label, Mistake, Symptom
 from gradcheck.report.records import Finding
+
+#: tokens by which an equivalent edit may be longer than the one that is offered
+MOST_LONGER = 2
+_TOKEN = re.compile(r"\w+|\S")
 
 
 def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
@@ -33,7 +38,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
     return Finding(
         mistake.code,
         fault.gradients,
-        (*mistake.evidence, *(EquivalentEdit(at, text) for at, _, text in others)),
+        (*mistake.evidence, *(EquivalentEdit(at, text) for at, _, text in others if not _is_roundabout(text, after))),
         symptom=FindingCode.COMMON_FACTOR if fault.is_common else None,
         file=source.file,
         line=_line_of(fault) if is_at_statement else first[0],
@@ -44,6 +49,11 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
         expected=_expected(fault.suspect),
         fix=Fix(line, before, after, source.diff(edits), verified=verified),
     )
+
+
+def _is_roundabout(text: str, chosen: str) -> bool:
+    """Whether an equivalent says in more words what the chosen edit says: t - d + 1 - 1 for t - d."""
+    return len(_TOKEN.findall(text)) > len(_TOKEN.findall(chosen)) + MOST_LONGER
 
 
 def _mistake(fault: Mended, source: Source, edit: Edit) -> Symptom:

@@ -1,0 +1,43 @@
+"""Edits after which a statement that spoils derivatives gives one, at more than one point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradcheck._localising.spoiling import spoiling
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.derivative_edits import edits_to_derivatives
+from tests.gradcheck._repair.lists import LISTS
+from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
+
+
+def test_each_statement_gets_the_edits_of_its_own(tmp_path: Path) -> None:
+    """What one statement should give would be written into another."""
+    bugs = [("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), ("dg *= 1 - g ** 2", "dg *= 1 - i ** 2")]
+    run, others = taped(cell(tmp_path, *bugs, source=LISTS))
+    found = [one for one in spoiling(run) if one.executions]
+    edits = edits_to_derivatives(run, found, [one.taped for one in others])
+    told = {one.statement.line: [edit.text for edit in each[0]] for one, each in zip(found, edits, strict=True) if each}
+    assert told == {line_of(bugs[0][0], LISTS): ["t + 1"], line_of(bugs[1][0], LISTS): ["g"]}
+
+
+def test_without_another_point_nothing_is_confirmed(tmp_path: Path) -> None:
+    """What fits at one point by chance would be offered."""
+    run, _ = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))
+    found = [one for one in spoiling(run) if one.executions]
+    assert edits_to_derivatives(run, found, []) == [[] for _ in found]
+
+
+#: the slope is multiplied in place: an edit of it at one step changes what all earlier steps get
+IN_PLACE = HEAD.replace(
+    "            da = dh * (1 - self.h[t]**2)\n", "            da = dh.copy()\n            da *= 1 - self.h[t]**2\n"
+)
+
+
+def test_a_factor_in_a_recurrence_is_mended(tmp_path: Path) -> None:
+    """Where executions multiply each other, no candidate's product supplies what is missing."""
+    old, new = "da *= 1 - self.h[t]**2", "da *= 1 - self.h[t - 1]**2"
+    found = find_by_tape(cell(tmp_path, (old, new), source=IN_PLACE), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.statement.line for one in found.faults] == [line_of(old, IN_PLACE)]
