@@ -10,8 +10,8 @@ words, and nothing reads a sentence back.
 Start with `records.py`: every field of a report. Then `codes.py` (what a finding can be), `evidence.py` (what it
 rests on) and `finding_phrases.py`; `finding_notes.py` tells the same finding as compilers do, `excerpt.py` with its
 source. `text.py` is the report on a terminal (`finding_text.py`, `gradient_table.py`), `markdown.py` and the `html`
-folder show the same records, and `phrases.py` holds the words that they share; `markup.py` turns text into HTML, `stylesheet.py`
-gives it its look, and `finding_html.py`, `mutation_html.py` and `target_html.py` show single records in a notebook;
-`progress_phrases.py` says what a check is at, and what it left undone. `mutation_records.py` is the report of a
-mutation audit.
+folder show the same records, and `phrases.py` holds the words that they share; `markup.py` turns text into HTML,
+`stylesheet.py` gives it its look, and `finding_html.py`, `mutation_html.py` and `target_html.py` show single records
+in a notebook; `progress_phrases.py` says what a check is at, and what it left undone. `mutation_records.py` is the
+report of a mutation audit.
 """
