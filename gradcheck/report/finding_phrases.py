@@ -1,4 +1,4 @@
-"""A finding in words: the one place where its headline and its message are made."""
+"""A finding in one sentence: its headline and its message; `finding_notes.py` tells it in parts."""
 
 from __future__ import annotations
 
