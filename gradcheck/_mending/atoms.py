@@ -20,6 +20,8 @@ MOST_ATOMS = 160
 #: items of one list or array that is indexed by numbers
 MOST_NEIGHBOURS = 6
 MOST_CONDITIONS = 12
+#: a number beyond this, or below its inverse, stands for infinity or for nothing: to scale by it is to leave out
+SENTINEL = 1e8
 #: what has attributes that are no variables of the user's
 _NO_RECORDS = (type, types.ModuleType, types.FunctionType, types.MethodType, np.ndarray, np.generic)
 
@@ -88,7 +90,7 @@ class Surroundings:
             for other in _neighbours(node):  # last: at one size, an item by its number may be one by a counter
                 self._add(other)
         atoms = list(self._found.values())
-        self.floats = [one for one in atoms if one.is_float][:MOST_ATOMS]
+        self.floats = [one for one in atoms if one.is_float and not _is_sentinel(one.value)][:MOST_ATOMS]
         self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
         self.counts = [one for one in atoms if one.is_count][:MOST_CONDITIONS]
         self.conditions = [one for one in atoms if one.is_condition][:MOST_CONDITIONS]
@@ -233,6 +235,13 @@ def _sizes(key: str, value: Any) -> Iterator[str]:
         if isinstance(inner, np.ndarray) and inner.ndim:
             yield from (f"{key}.{one}.shape[{axis}]" for axis in range(inner.ndim))
             yield f"{key}.{one}.size"
+
+
+def _is_sentinel(value: Any) -> bool:
+    if np.ndim(value) or not value:
+        return False
+    size = abs(float(value))
+    return not 1 / SENTINEL < size < SENTINEL
 
 
 def _fields(value: Any) -> list[tuple[str, Any]]:

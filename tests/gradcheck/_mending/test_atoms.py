@@ -70,3 +70,11 @@ def test_what_is_one_for_each_example_fits_with_axes_at_its_end(tmp_path):
     assert "keep[:, None]" in {atom.text for atom in around.conditions_fitting((2, 3))}
     assert "scale[:, None]" in {atom.text for atom in around.fitting((2, 3))}
     assert "scale[:, None]" not in {atom.text for atom in around.fitting((3, 2))}
+
+
+def test_numbers_that_stand_for_infinity_or_nothing_are_not_written(tmp_path):
+    """If it fails, a term is "mended" by a division by 1e30, which leaves it out."""
+    body = f"{ZEROS}far, tiny, half, none = -1e30, 1e-12, 0.5, 0.0\nda = a * 1"
+    found = {atom.text for atom in _around(tmp_path, body).floats}
+    assert {"half", "none"} <= found
+    assert not {"far", "tiny"} & found
