@@ -189,8 +189,7 @@ class _CheckRun:
     # -- a target ------------------------------------------------------------------------------------------------------
 
     def _of_target(self, target: Target) -> Report:
-        options = AuditOptions(full=self.full, entries=self.entries, suspects=self.suspects)
-        main = self._audit_target(target, options, "checking", self._watcher(0))
+        main = self._audit_target(target, self._options, "checking", self._watcher(0))
         self._tell_verdict(target.name, "", main, {}, [])
         return self._explained(self._build_report(target.name, "", main, {}, None, []))
 
@@ -263,9 +262,14 @@ class _CheckRun:
         assert first is not None
         raise first
 
+    @property
+    def _options(self) -> AuditOptions:
+        """How far the audit at the main point goes."""
+        return AuditOptions(full=self.full, entries=self.entries, suspects=self.suspects)
+
     def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> AuditOptions:
         if self.executor is None or not self.full:
-            return AuditOptions(full=self.full, entries=self.entries, suspects=self.suspects)
+            return self._options
         from gradcheck._numeric.shared_entries import entries_by
 
         return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))

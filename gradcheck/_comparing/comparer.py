@@ -181,9 +181,12 @@ class Comparer:
 
     def compare_roughly(self, name: str) -> Comparisons:
         """A comparison along one direction, of as few losses as tell a gradient that is far from the slope."""
-        direction = self.direction([name], self.given.rng(name))
-        derivative = self.evaluator.derivative(direction, good_enough=ROUGHLY)
-        return Comparisons([self._comparison([name], direction, derivative)])
+        asked = name, "roughly"
+        if asked not in self._known:
+            direction = self.direction([name], self.given.rng(name))
+            derivative = self.evaluator.derivative(direction, good_enough=ROUGHLY)
+            self._known[asked] = Comparisons([self._comparison([name], direction, derivative)])
+        return self._known[asked]
 
     def _comparison(self, names: list[str], direction: Values, derivative: Derivative) -> Comparison:
         rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))

@@ -58,9 +58,9 @@ def judge_gradients(comparer: Comparer, suspects: Collection[str] = ()) -> Itera
 
     `suspects` are wrong elsewhere: they are judged first, and at little cost where they are wrong here as well.
     """
-    known = [block for name in comparer.norms if name in suspects and (block := _far_apart(comparer, name))]
-    yield from known
-    norms = {name: size for name, size in comparer.norms.items() if all(block.name != name for block in known)}
+    known = {name: block for name in comparer.norms if name in suspects and (block := _far_apart(comparer, name))}
+    yield from known.values()
+    norms = {name: size for name, size in comparer.norms.items() if name not in known}
     coarse = set(comparer.given.coarse)
     groups = [
         part

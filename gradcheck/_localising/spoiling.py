@@ -165,6 +165,5 @@ def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> It
     """What an execution changes in place, by operations that are (or are not) among these."""
     for node in nodes:
         is_augmented = node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1
-        is_augmented = is_augmented and node.op not in MOVES
-        if is_augmented and (node.op in operations) is among:
+        if is_augmented and node.op not in MOVES and (node.op in operations) is among:
             yield node.inputs[0]

@@ -105,10 +105,7 @@ class EditsToDerivatives:
     def nearest(self) -> list[tuple[Edit, ...]]:
         """The nearest of the edits to each derivative, the nearest first."""
         result: list[ToDerivative] = []
-        # of equal ones that which writes least anew: it shows best what was mistaken
-        for one in sorted(
-            self._found, key=lambda one: (round(one.distance), sum(len(each.text) for each in one.edits))
-        ):
+        for one in sorted(self._found, key=_nearness):
             if not any(one.what & other.what for other in result):
                 result.append(one)
         return [one.edits for one in result]

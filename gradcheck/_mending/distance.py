@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 import tokenize
 from collections.abc import Sequence
 
 from gradcheck._mending.outside import Edit, apply_edits, split_lines
+
+_WORD = re.compile(r"\w+|\S")
+
+
+def words_of(text: str) -> list[str]:
+    """The names, numbers and signs of a piece of code, whether or not it is whole."""
+    return _WORD.findall(text)
 
 
 def distance(text: str, edits: Sequence[Edit]) -> float:

@@ -27,11 +27,13 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect]) -> Iterator[St
     And those that only hand on what the suspects give, to a list.
     """
     seen = {id(one.statement) for one in suspects}
-    carrying = [node for node in run.nodes[run.boundary :] if node.place is not None and _carries(run, node)]
-    told = {id(node.place.statement) for node in carrying if node.place is not None}
-    calculating = {id(node.place.statement) for node in carrying if node.place is not None and node.op not in MOVES}
+    calculating: set[int] = set()
+    carrying: set[int] = set()
+    for node in run.nodes[run.boundary :]:
+        if node.place is not None and _carries(run, node):
+            (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
     for suspect in suspects[:MOST_SUSPECTS]:
-        bound = (one for one in _binding(run, suspect.statement) if id(one) not in told)
+        bound = (one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating)
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
         for statement in (*bound, *handing_on, *_heads(run, suspect.statement)):
             if id(statement) not in seen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -11,6 +10,7 @@ from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Again, Budget, Mend, MendSearch, mends
+from gradcheck._mending.distance import words_of
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.each_gradient import hands_on, is_credible, mends_of_several, suspects_of_each, without_forward
@@ -39,7 +39,6 @@ SMALLEST_EDIT = 2
 
 #: roles of statements that only hand on what is wrong, or are right
 _UNLIKELY = (Role.CONSUMES, Role.RIGHT)
-_TOKEN = re.compile(r"\w+|\S")
 
 
 def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
@@ -158,7 +157,7 @@ def _likeliest_mend(
     """
     suspects = found.suspects
     searches = [MendSearch(run, one.statement, again, budget) for one in suspects[:most]]
-    best = _Best()
+    best, whole_of = _Best(), 0
     for number, (suspect, search) in enumerate(zip(suspects, searches, strict=False)):
         if best.is_whole and suspect.role in _UNLIKELY:
             continue  # only a smaller edit of a statement that spoils something could be the better one
@@ -167,6 +166,7 @@ def _likeliest_mend(
             return best.fault
         if best.fault is None and number == 0 and found.alone and is_credible(suspect):
             best.add(suspect, search.large())
+            whole_of = 1
             if best.is_sure:
                 return best.fault
     if best.is_sure:
@@ -181,7 +181,7 @@ def _likeliest_mend(
             best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
             if best.is_sure:
                 return best.fault
-    for suspect, search in zip(suspects, searches, strict=False):
+    for suspect, search in zip(suspects[whole_of:], searches[whole_of:], strict=False):
         if best.is_whole and suspect.role in _UNLIKELY:
             break
         best.add(suspect, search.large())
@@ -241,7 +241,7 @@ class _Best:
 
 def _change(mend: Mend, text: str) -> int:
     """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
-    old, new = (_TOKEN.findall(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
+    old, new = (words_of(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     changed = len(old) + len(new) - 2 * sum(block.size for block in same)
     return changed + 2 * max(0, len(new) - len(old))

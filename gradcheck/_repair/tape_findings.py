@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.standing import Standing
+from gradcheck._mending.distance import words_of
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.mistake_names import name_mistake
 from gradcheck._usercode.source import Edit, Source
@@ -16,7 +16,6 @@ from gradcheck.report.records import Finding
 
 #: tokens by which an equivalent edit may be longer than the one that is offered
 MOST_LONGER = 2
-_TOKEN = re.compile(r"\w+|\S")
 
 
 def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
@@ -53,7 +52,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
 
 def _is_roundabout(text: str, chosen: str) -> bool:
     """Whether an equivalent says in more words what the chosen edit says: t - d + 1 - 1 for t - d."""
-    return len(_TOKEN.findall(text)) > len(_TOKEN.findall(chosen)) + MOST_LONGER
+    return len(words_of(text)) > len(words_of(chosen)) + MOST_LONGER
 
 
 def _mistake(fault: Mended, source: Source, edit: Edit) -> Symptom:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradcheck
+from gradcheck._common.files import load
 from gradcheck.report.evidence import RuleGradients
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradcheck[jax]'")
@@ -42,13 +41,7 @@ def example_with(folder: Path, name: str, bug: str) -> Any:
         text = text.replace(bug, BUGS[bug])
     path = folder / f"{name}.py"
     path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(path)
 
 
 def line_of(text: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 import gradcheck
+from gradcheck._common.files import load
 from gradcheck.report.evidence import RuleGradients
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'gradcheck[torch]'")
@@ -65,13 +64,7 @@ def code_with(folder: Path, name: str, *changes: tuple[str, str]) -> Any:
         text = text.replace(before, after)
     path = folder / f"{name}.py"
     path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(path)
 
 
 def report_on(module: Any, kind: str, dtype: Any = torch.float64) -> gradcheck.Report:

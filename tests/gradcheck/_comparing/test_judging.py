@@ -432,16 +432,20 @@ def test_groups_are_of_similar_norms_and_zeros_stand_alone() -> None:
     assert group_similar({}) == []
 
 
-def real_blocks(errors: dict[str, float], suspects: frozenset[str] = frozenset()) -> tuple[dict[str, Block], int]:
-    """Of six vectors by real differences, some with an error of their own size; and the losses that it took."""
+def six_vectors(errors: dict[str, float]) -> Target:
+    """Six vectors whose loss takes no complex numbers, some with an error of this part of their gradient."""
     rng = np.random.default_rng(3)
     params = {name: rng.standard_normal(4) for name in "abcdef"}
 
     def grads() -> Arrays:
         return {name: np.cos(array) * (1.0 + errors.get(name, 0.0)) for name, array in params.items()}
 
-    target = Target(params, lambda: float(sum(np.sin(array).sum() for array in params.values())), grads)
-    found = audit(target, 0, AuditOptions(laws=False, entries=False, suspects=suspects))
+    return Target(params, lambda: float(sum(np.sin(array).sum() for array in params.values())), grads)
+
+
+def real_blocks(errors: dict[str, float], suspects: frozenset[str] = frozenset()) -> tuple[dict[str, Block], int]:
+    """The blocks of six vectors, and the losses that it took."""
+    found = audit(six_vectors(errors), 0, AuditOptions(laws=False, entries=False, suspects=suspects))
     return found.blocks, found.evaluations
 
 
@@ -467,11 +471,5 @@ def test_suspects_are_wrong_only_where_they_are() -> None:
 
 def audit_order(errors: dict[str, float], suspects: frozenset[str]) -> list[str]:
     """The gradients that are judged before an audit stops at the first wrong one."""
-    rng = np.random.default_rng(3)
-    params = {name: rng.standard_normal(4) for name in "abcdef"}
-
-    def grads() -> Arrays:
-        return {name: np.cos(array) * (1.0 + errors.get(name, 0.0)) for name, array in params.items()}
-
-    target = Target(params, lambda: float(sum(np.sin(array).sum() for array in params.values())), grads)
-    return list(audit(target, 0, AuditOptions(laws=False, entries=False, stop=True, suspects=suspects)).blocks)
+    options = AuditOptions(laws=False, entries=False, stop=True, suspects=suspects)
+    return list(audit(six_vectors(errors), 0, options).blocks)
