@@ -179,11 +179,10 @@ def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> li
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
-    return (
-        Mended(statement, gradients_behind(run, statement, run.sinks), None, mends[0], tuple(mends[1:]))
-        if mends
-        else None
-    )
+    if not mends:
+        return None
+    behind = gradients_behind(run, statement, run.sinks)
+    return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
 def _progress(run: TapedRun) -> Progress:
