@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -12,6 +12,7 @@ import numpy as np
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import Spoiling
 from gradcheck._localising.standing import KEEPS, MOVES
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
@@ -147,6 +148,25 @@ def gradients_behind(run: TapedRun, statement: Statement, names: Collection[str]
     given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
     sinks = ((name, sink) for name, sink in run.sinks.items() if name in names and sink is not None)
     return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
+
+
+def spoil_only(run: TapedRun, found: Sequence[Spoiling], wrong: Collection[str]) -> list[Spoiling]:
+    """Those of the backward whose values at those executions reach wrong gradients alone.
+
+    What a right gradient is calculated from is right, whatever it is.
+    """
+    forward = run.once(forward_statements)
+    behind = [ancestors(sink) for name, sink in run.sinks.items() if name not in wrong and sink is not None]
+    right = set().union(*behind)
+    given: dict[int, set[int]] = defaultdict(set)
+    for node in run.nodes:
+        if node.index in right and node.place is not None and node.op not in MOVES:
+            given[id(node.place.statement)].add(node.execution)
+    return [
+        one
+        for one in found
+        if id(one.statement) not in forward and not given[id(one.statement)] & {*one.executions, *one.idle}
+    ]
 
 
 def forward_statements(run: TapedRun) -> set[int]:

@@ -16,6 +16,8 @@ from gradcheck._targets.factory import TargetFactory, sizes_of_one_step, sizes_t
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 
+#: by how much sizes are others where edits are confirmed
+GROWTH = (1, 2, 3)
 #: how far the parameters of a single target are moved, where its edits are confirmed
 NOISE = 0.3
 
@@ -81,8 +83,14 @@ def points_of(
 
 
 def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Sizes:
-    """Sizes each of which is another, where the code runs: where H = 4, half of something passes for 1 / sqrt(H)."""
-    grown = {name: size if name in subject.pinned else size + 1 for name, size in sizes.items()}
+    """Sizes each of which is another, where the code runs: where H = 4, half of something passes for 1 / sqrt(H).
+
+    They grow by different numbers, the largest least: where T = B + 1 in both, B would pass for T - 1.
+    """
+    grown = dict(sizes)
+    for number, name in enumerate(sorted(sizes, key=lambda name: -sizes[name])):
+        if name not in subject.pinned:
+            grown[name] += GROWTH[number % len(GROWTH)]
     try:
         runs = _at(subject, grown, seed + 1, common).run_or_none() is not None
     except TargetError:
