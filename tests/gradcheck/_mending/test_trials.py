@@ -52,7 +52,7 @@ def test_an_edit_does_not_meet_what_the_last_one_left(tmp_path: Path) -> None:
         assert trial.is_alive
 
 
-def test_data_is_as_it_was_after_a_check(tmp_path: Path) -> None:
+def test_data_is_as_it_was_after_a_check() -> None:
     """The user's arrays would hold what an edit has written."""
     y = np.arange(3.0)
     w, buffer = np.ones(3), np.zeros(3)
