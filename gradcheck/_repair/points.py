@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -85,12 +86,15 @@ def points_of(
 def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Sizes:
     """Sizes each of which is another, where the code runs: where H = 4, half of something passes for 1 / sqrt(H).
 
-    They grow by different numbers, the largest least: where T = B + 1 in both, B would pass for T - 1.
+    They grow by different numbers, the largest least, and no two are equal: where T = B + 1 in both, B would pass for
+    T - 1.
     """
     grown = dict(sizes)
     for number, name in enumerate(sorted(sizes, key=lambda name: -sizes[name])):
         if name not in subject.pinned:
-            grown[name] += GROWTH[number % len(GROWTH)]
+            taken = {size for other, size in grown.items() if other != name}
+            size = sizes[name] + GROWTH[number % len(GROWTH)]
+            grown[name] = next(one for one in count(size) if one not in taken)
     try:
         runs = _at(subject, grown, seed + 1, common).run_or_none() is not None
     except TargetError:
