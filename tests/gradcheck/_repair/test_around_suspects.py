@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -117,8 +118,7 @@ BRANCHED = LISTS.replace(
 def test_the_condition_that_decides_what_is_bound_is_looked_at(tmp_path: Path) -> None:
     """A state that is fetched by the wrong branch would be told at the line that reads it, and never mended."""
     old, reader = "if t == 0:", "di = dc * (g - before)"
-    run, others = taped(cell(tmp_path, (old, "if t == 1:"), source=BRANCHED))
-    suspects = localise(run, ["Wi", "bi"], second=others[-1].run()).alone
-    (one,) = (one for one in suspects if one.line == line_of(reader, BRANCHED))
-    around = [statement.line for statement in statements_around(run, [one])]
+    run, _ = taped(cell(tmp_path, (old, "if t == 1:"), source=BRANCHED))
+    statement = next(one for one in run.statements if one.line == line_of(reader, BRANCHED))
+    around = [one.line for one in statements_around(run, [SimpleNamespace(statement=statement)])]
     assert {line_of(old, BRANCHED), line_of("before = cs[t]", BRANCHED)} <= set(around)
