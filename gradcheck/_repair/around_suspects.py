@@ -12,9 +12,10 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from gradcheck._localising import Suspect
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import MOVES
 from gradcheck._mending.syntax import Code
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import Statement, TapedRun
 
 #: suspects around which is looked
 MOST_SUSPECTS = 3
@@ -29,8 +30,9 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
     seen = {id(one.statement) for one in suspects}
     calculating: set[int] = set()
     carrying: set[int] = set()
+    carries = run.once(Ground).standings.carries
     for node in run.backward:
-        if node.place is not None and _carries(run, node):
+        if node.place is not None and carries[node.index]:
             (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
     for suspect in suspects[:most]:
         bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
@@ -40,11 +42,6 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
             if id(statement) not in seen:
                 seen.add(id(statement))
                 yield statement
-
-
-def _carries(run: TapedRun, node: Node) -> bool:
-    """Whether it is a value of the backward that was made there from others."""
-    return bool(node.inputs) and not run.is_forward(node)
 
 
 def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:
