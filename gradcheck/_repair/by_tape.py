@@ -29,7 +29,7 @@ from gradcheck._repair.next_fault import (
     unmended_faults,
     write_into_callers,
 )
-from gradcheck._repair.points import Point, points_of, points_of_one_step
+from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.wrong_values import Taped, mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
@@ -50,7 +50,7 @@ def find_by_tape(
     subject: Target | TargetFactory,
     seed: int,
     failing: Sizes,
-    expected: set[str],
+    expected: set[str] | None,
     common: CommonFactor | None = None,
     *,
     undecided: Collection[str] = (),
@@ -65,7 +65,8 @@ def find_by_tape(
         subject: What is checked.
         seed: The seed of the check.
         failing: Sizes at which it is known to fail.
-        expected: The gradients that are wrong at some sizes.
+        expected: The gradients that are wrong at some sizes; None if they are only where weights or cotangents are
+            large.
         common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
         undecided: Gradients that could not be judged, as at a kink: whatever the tape says of them need not be true.
         is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
@@ -74,9 +75,10 @@ def find_by_tape(
     outer = current_clock()
     clock = Clock(SHARE_OF_TIME * outer.left, outer)
     search = _Search(subject, expected, undecided, is_impure=is_impure, is_brief=is_brief)
-    if isinstance(subject, TargetFactory):
+    if isinstance(subject, TargetFactory) and expected is not None:
         search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
-    for points in points_of(subject, seed, failing, common):
+    places = points_of if expected is not None else larger_points_of
+    for points in places(subject, seed, failing, common):
         found = Found()
         with limited(clock):
             if search.finds(points, found):
@@ -104,7 +106,7 @@ class _Search:
     def __init__(
         self,
         subject: Target | TargetFactory,
-        expected: set[str],
+        expected: set[str] | None,
         undecided: Collection[str],
         *,
         is_impure: bool,
@@ -131,7 +133,7 @@ class _Search:
                 wrong = wrong_gradients(run)
                 if not found.codes:
                     found.evaluations += 2 * DIRECTIONS
-                    if not wrong <= self.expected | self.undecided or not is_believed(run, self.undecided):
+                    if not self._is_expected(wrong) or not is_believed(run, self.undecided):
                         return False
                     _add_sources(found, run, points[0] if self.is_factory else None)
                 if wrong <= self.undecided:
@@ -156,6 +158,10 @@ class _Search:
             if done == self._one_step:
                 stages.remove(done)
         return True
+
+    def _is_expected(self, wrong: set[str]) -> bool:
+        """Whether the check has found no others wrong; where weights or cotangents are large, it has not looked."""
+        return self.expected is None or wrong <= self.expected | self.undecided
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""

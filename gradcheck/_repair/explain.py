@@ -155,7 +155,7 @@ def _explain_by_tape(question: Question, *, is_brief: bool = False) -> Explanati
 
     Where it is to be brief, only faults that could each be to blame alone are looked for.
     """
-    if question.expected_wrong is None or question.keeps_state:
+    if question.keeps_state:
         return Explanation()
     try:
         found = find_by_tape(
