@@ -40,7 +40,7 @@ from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Source
 
-#: the part of the time that the search has here; the rest is for verifying, and for the trace
+#: the part of the time that the search has here; the rest is for verifying
 SHARE_OF_TIME = 0.75
 #: faults that are mended one after the other
 MOST_ROUNDS = 16
@@ -55,7 +55,7 @@ def find_by_tape(
     *,
     undecided: Collection[str] = (),
     is_impure: bool = False,
-    is_brief: bool = False,
+    keeps_state: bool = False,
 ) -> Found | None:
     """What the tape tells at the first point at which it can be believed and something is wrong; None if at none.
 
@@ -70,11 +70,11 @@ def find_by_tape(
         common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
         undecided: Gradients that could not be judged, as at a kink: whatever the tape says of them need not be true.
         is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
-        is_brief: Whether to look only for faults that could each be to blame alone.
+        keeps_state: Whether another call gives something else, so that other gradients are wrong than were.
     """
     outer = current_clock()
     clock = Clock(SHARE_OF_TIME * outer.left, outer)
-    search = _Search(subject, expected, undecided, is_impure=is_impure, is_brief=is_brief)
+    search = _Search(subject, expected, undecided, is_impure=is_impure, keeps_state=keeps_state)
     if isinstance(subject, TargetFactory) and expected is not None:
         search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
     places = points_of if expected is not None else larger_points_of
@@ -110,9 +110,9 @@ class _Search:
         undecided: Collection[str],
         *,
         is_impure: bool,
-        is_brief: bool,
+        keeps_state: bool,
     ) -> None:
-        self.is_brief = is_brief
+        self.keeps_state = keeps_state
         self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
         #: points with one time step, if there are such
@@ -127,7 +127,7 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        stages = [] if self.is_brief else [self._values, self._in_part, self._one_step, self._several]
+        stages = [self._values, self._in_part, self._one_step, self._several]
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
                 wrong = wrong_gradients(run)
@@ -161,7 +161,7 @@ class _Search:
 
     def _is_expected(self, wrong: set[str]) -> bool:
         """Whether the check has found no others wrong; where weights or cotangents are large, it has not looked."""
-        return self.expected is None or wrong <= self.expected | self.undecided
+        return self.expected is None or self.keeps_state or wrong <= self.expected | self.undecided
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""

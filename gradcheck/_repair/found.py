@@ -60,8 +60,7 @@ class Found:
     """What the tape tells of a wrong backward."""
 
     faults: list[Mended] = field(default_factory=list)
-    localisation: Localisation | None = None
-    #: the same after the edits so far
+    #: who could be at fault, after the edits so far
     last: Localisation | None = None
     #: by gradient: who could be at fault in it alone, where that was asked for after the edits so far
     of_each: dict[str, list[Suspect]] = field(default_factory=dict)
@@ -87,11 +86,6 @@ class Found:
     def is_clip_alone(self) -> bool:
         """Whether no edit does more than take a clip out."""
         return not any(fault.mend is not None and fault.edits and not fault.is_clip for fault in self.faults)
-
-    @property
-    def is_unmended(self) -> bool:
-        """Whether something is wrong that no edit mends."""
-        return any(not fault.edits for fault in self.faults)
 
     def reach(self, wrong: set[str], factor: float) -> None:
         """Note what is wrong with the edits so far."""

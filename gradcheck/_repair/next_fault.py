@@ -66,7 +66,6 @@ def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     """Who could be at fault, noted in what is found."""
     localisation = without_forward(run, localise(run, sorted(wrong), second=others[-1].run_or_none()))
     found.last, found.of_each = localisation, {}
-    found.localisation = found.localisation or localisation
     return localisation
 
 
