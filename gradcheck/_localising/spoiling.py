@@ -6,7 +6,7 @@ Where a backward begins, nothing is read yet; there a value shows that is a mult
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,14 @@ class Spoiling:
         executions: Those at which all derivatives that it reads are right, and what it gives is none.
         idle: Those at which it gives zero though it reads others: that can be right, where a value is zero.
         sources: The indices of the values of the forward whose derivatives it reads.
+        kept: Those at which it reads right derivatives and gives nothing but such: what it gives then is to stay.
     """
 
     statement: Statement
     executions: tuple[int, ...]
     idle: tuple[int, ...]
     sources: frozenset[int]
+    kept: tuple[int, ...] = ()
 
 
 def spoiling(run: TapedRun) -> list[Spoiling]:
@@ -47,6 +49,34 @@ def spoiling(run: TapedRun) -> list[Spoiling]:
     return [one for one in found if one is not None]
 
 
+def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list[Spoiling]:
+    """Those of whose values nothing right is calculated: others are a step on the way to a derivative."""
+    standings = run.once(Ground).standings
+    leads: set[int] = set()  # values from which something right was calculated
+    for node in reversed(run.nodes[run.boundary :]):
+        if node.index in leads or _is_right(node, standings):
+            leads.update(one.index for one in node.inputs)
+    given: dict[tuple[int, int], list[Node]] = defaultdict(list)
+    for node in run.nodes[run.boundary :]:
+        if node.place is not None and node.op not in MOVES and standings.carries[node.index]:
+            given[id(node.place.statement), node.execution].append(node)
+    return [
+        one
+        for one in found
+        if not any(
+            node.index in leads and standings.of(node) is Standing.UNKNOWN
+            for number in one.executions
+            for node in given[id(one.statement), number]
+        )
+    ]
+
+
+def _is_right(node: Node, standings: Standings) -> bool:
+    """Whether a derivative was calculated here."""
+    is_calculated = node.op not in MOVES and standings.carries[node.index] and node.value is not None
+    return is_calculated and bool(np.any(node.value)) and standings.of(node) <= Standing.PARTIAL
+
+
 def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     inner: dict[int, list[Node]] = defaultdict(list)
     for node in holes.inner:
@@ -54,6 +84,7 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     totals = running_totals(holes)
     executions: list[int] = []
     idle: list[int] = []
+    kept: list[int] = []
     sources: set[int] = set()
     for number, nodes in sorted(inner.items()):
         read = [*_calculated_from(nodes, holes, totals), *_before(nodes, _SUMS, among=False)]
@@ -70,12 +101,15 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
             executions.append(number)
         elif gives == {Standing.ZERO} and reads:
             idle.append(number)
+        elif gives == {Standing.FULL}:
+            kept.append(number)
+            continue
         else:
             continue
         sources |= reads
     if not executions and not idle:
         return None
-    return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources))
+    return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources), tuple(kept))
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class MendSearch:
         yield nearest, np.inf
         names = left_by_another_name(self.code, self.suspect.tree)
         yield self._run(itertools.chain(names, structural(self.suspect), carried(self.suspect))), np.inf
-        if not all(place.hole.is_certain for place in self.places):
+        if not self.places or not all(place.hole.is_certain for place in self.places):
             yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf
 
     def _large_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:

@@ -111,6 +111,16 @@ _OPERATORS: dict[type[ast.operator], tuple[ast.operator, ...]] = {
 }  # fmt: skip
 
 
+def bounds(place: Workplace) -> Iterator[Candidate]:
+    """What a whole number is compared with, one less or more: a step too early, a step too late."""
+    integers = {id(slot.node) for slot in place.slots if slot.is_integer}
+    for slot in place.slots:
+        bound = slot.node.comparators[-1] if isinstance(slot.node, ast.Compare) else None
+        if bound is not None and id(bound) in integers:
+            yield Candidate.of(bound, binary(bound, ast.Sub(), number(1)))
+            yield Candidate.of(bound, binary(bound, ast.Add(), number(1)))
+
+
 def ones(place: Workplace) -> Iterator[Candidate]:
     """One added or taken away."""
     for slot in place.outermost(ast.Add, ast.Sub):
@@ -200,6 +210,6 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, exchanged, turned, formed, ones, indices, rotated, numbers, reductions, letters,
-    scaled, callees, unread_terms,
+    other_reads, dropped, operators, bounds, exchanged, turned, formed, ones, indices, rotated, numbers, reductions,
+    letters, scaled, callees, unread_terms,
 )  # fmt: skip

@@ -33,9 +33,10 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect]) -> Iterator[St
         if node.place is not None and _carries(run, node):
             (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
     for suspect in suspects[:MOST_SUSPECTS]:
-        bound = (one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating)
+        bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        for statement in (*bound, *handing_on, *_heads(run, suspect.statement)):
+        heads = (head for one in (suspect.statement, *bound) for head in _heads(run, one))
+        for statement in (*bound, *handing_on, *heads):
             if id(statement) not in seen:
                 seen.add(id(statement))
                 yield statement

@@ -123,7 +123,7 @@ class _Search:
         try:
             return self._goes_on(points, found)
         except (TargetError, RebindError, SyntaxError):
-            return False
+            return bool(found.mended)  # code that runs no longer with the last edits: those before them stand
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did

@@ -46,17 +46,16 @@ def edits_to_derivatives(
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
     standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
-    adds_up = one.statement.kind == "AugAssign"  # what it adds at a step need not be all
 
     def lookup(value: Array) -> Sequence[Node]:
-        found = [standings.node_of(number) for number in standings.full.find_all(value)] if np.any(value) else []
-        if any(origin(node).index in taken for node in found):
+        if not np.any(value):
             return []
-        if adds_up and not found and np.any(value):
-            return [run.nodes[number] for number in standings.partial.find_all(value)]
-        return found
+        found = [standings.node_of(number) for number in standings.full.find_all(value)]
+        # or what comes from some uses, as from those at this step
+        found = found or [run.nodes[number] for number in standings.partial.find_all(value)]
+        return [] if any(origin(node).index in taken for node in found) else found
 
-    return Look(run, one.statement, one.executions, one.idle, lookup, list(_near(run, one)))
+    return Look(run, one.statement, one.executions, one.idle, one.kept, lookup, list(_near(run, one)))
 
 
 def _held(run: TapedRun, but: Statement) -> frozenset[int]:
@@ -67,8 +66,10 @@ def _held(run: TapedRun, but: Statement) -> frozenset[int]:
         for node in run.nodes[run.boundary :]
         if node.op not in MOVES and node.place is not None and node.place.statement is not but
     )
-    sources = (standings.source(node) for node in calculated if standings.of(node) is Standing.FULL)
-    return frozenset(origin(one).index for one in sources if one is not None)
+    values = (np.asarray(node.value, np.float64) for node in calculated if standings.of(node) is Standing.FULL)
+    # of equal derivatives, as of the terms of a sum, it is not known which is meant
+    found = {number for value in values for number in standings.full.find_all(value)}
+    return frozenset(origin(standings.node_of(number)).index for number in found)
 
 
 def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
@@ -13,7 +13,8 @@ from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, mends
 from gradcheck._repair.found import Mended
 from gradcheck._repair.right_helpers import is_right_helper
-from gradcheck._tape import Node, TapedRun
+from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.sweep import ancestors
 
 #: gradients that are looked at, the smallest first
 MOST_GRADIENTS = 12
@@ -79,6 +80,13 @@ def without_forward(run: TapedRun, found: Localisation) -> Localisation:
     alone = [one for one in found.alone if id(one.statement) not in forward]
     together = [one for one in found.together if id(one.statement) not in forward]
     return replace(found, alone=alone, together=together)
+
+
+def gradients_behind(run: TapedRun, statement: Statement, names: Collection[str]) -> tuple[str, ...]:
+    """Those of the gradients that are calculated from what a statement gives."""
+    given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
+    sinks = ((name, sink) for name, sink in run.sinks.items() if name in names and sink is not None)
+    return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
 
 
 def forward_statements(run: TapedRun) -> set[int]:

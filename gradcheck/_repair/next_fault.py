@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
-from gradcheck._localising.spoiling import spoiling
+from gradcheck._localising.spoiling import spoiling, without_right_consequences
 from gradcheck._mending import Again, Budget, Mend, MendSearch, mends
 from gradcheck._mending.distance import words_of
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import edits_to_derivatives
-from gradcheck._repair.each_gradient import hands_on, is_credible, mends_of_several, suspects_of_each, without_forward
+from gradcheck._repair.each_gradient import (
+    forward_statements,
+    gradients_behind,
+    hands_on,
+    is_credible,
+    mends_of_several,
+    suspects_of_each,
+    without_forward,
+)
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
@@ -48,7 +56,6 @@ def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
         fault = _likeliest_mend(run, localisation, again)
-        fault = fault or _mend_around(run, localisation, again)
     return [] if fault is None else [fault]
 
 
@@ -58,7 +65,6 @@ def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence
         return []
     localisation, again = _localised(found, run, wrong, others), [one.taped for one in others]
     fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
-    fault = fault or _mend_around(run, localisation, again)
     return [] if fault is None else [fault]
 
 
@@ -67,11 +73,6 @@ def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     localisation = without_forward(run, localise(run, sorted(wrong), second=others[-1].run_or_none()))
     found.last, found.of_each = localisation, {}
     return localisation
-
-
-def _mend_around(run: TapedRun, found: Localisation, again: Sequence[Again]) -> Mended | None:
-    around = statements_around(run, found.suspects)
-    return _first_mend(run, ((one, None) for one in around), again, SMALL_BUDGET)
 
 
 def faults_of_several(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
@@ -121,11 +122,22 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
     assert last is not None
     suspects = last.together or last.alone[:1]
     if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
-        # only what gathers all of them could spoil them all: several faults, each found by what it spoils
+        # only what gathers all of them could spoil them all: several faults
+        spoilers = _spoilers(run, wrong)
+        if spoilers:
+            return [*_unused_cotangents(last, wrong), *spoilers[:MOST_TOLD]]
         of_each = found.of_each or suspects_of_each(run, wrong, others[-1].run_or_none())
         likeliest = {id(ones[0].statement): replace(ones[0], blamed_for=(name,)) for name, ones in of_each.items()}
         suspects = list(likeliest.values()) or suspects
     return [*_unused_cotangents(last, wrong), *(unmended(one, wrong) for one in suspects[:MOST_TOLD])]
+
+
+def _spoilers(run: TapedRun, wrong: set[str]) -> list[Mended]:
+    """Statements that read right derivatives and make of them what is none, and leads to none."""
+    forward = run.once(forward_statements)
+    found = [one for one in spoiling(run) if one.executions and id(one.statement) not in forward]
+    told = without_right_consequences(run, found)
+    return [Mended(one.statement, gradients_behind(run, one.statement, wrong)) for one in told]
 
 
 def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:
@@ -180,13 +192,28 @@ def _likeliest_mend(
             best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
             if best.is_sure:
                 return best.fault
+    around = [MendSearch(run, one, again, SMALL_BUDGET) for one in statements_around(run, suspects)]
+    fault: Mended | None = None
+    if best.fault is None:
+        fault = _first_of(around, MendSearch.small)
+        if fault is not None and fault.mend is not None and not fault.mend.remaining:
+            return fault
     for suspect, search in zip(suspects[whole_of:], searches[whole_of:], strict=False):
         if best.is_whole and suspect.role in _UNLIKELY:
             break
         best.add(suspect, search.large())
         if best.is_sure:
             break
-    return best.fault
+    return best.fault or fault or _first_of(around, MendSearch.large)
+
+
+def _first_of(searches: Sequence[MendSearch], size: Callable[[MendSearch], list[Mend]]) -> Mended | None:
+    """The first of these statements that an edit of this size mends."""
+    for search in searches:
+        edits = size(search)
+        if edits:
+            return Mended(search.statement, edits[0].gradients, None, edits[0], tuple(edits[1:]))
+    return None
 
 
 def _edits_by_values(

@@ -24,11 +24,10 @@ from gradcheck._mending.structure import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import edits_to_derivatives
-from gradcheck._repair.each_gradient import forward_statements
+from gradcheck._repair.each_gradient import forward_statements, gradients_behind
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
-from gradcheck._tape.sweep import ancestors
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit
 
@@ -77,9 +76,16 @@ class _Search:
 
     def run(self) -> None:
         """Add faults round by round, until there are no more."""
+        held: list[Mended] = []
         for _ in range(MOST_ROUNDS):
             edits = {file: list(of_file) for file, of_file in self.found.edits.items()}
-            chosen = [one for one in self._round(edits) if one is not None]
+            try:
+                chosen = [one for one in self._round(edits) if one is not None]
+            except (TargetError, SyntaxError, RebindError):  # the last edits do not run together
+                for one in held:
+                    self.found.take_back(one)
+                    self.added.remove(one)
+                break
             held = [one for one in chosen if add_mend(self.found, one, edits)]
             self.added += held
             if not held:
@@ -205,7 +211,11 @@ def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
-    return Mended(statement, _reached(run, statement), None, mends[0], tuple(mends[1:])) if mends else None
+    return (
+        Mended(statement, gradients_behind(run, statement, run.sinks), None, mends[0], tuple(mends[1:]))
+        if mends
+        else None
+    )
 
 
 def _progress(run: TapedRun) -> Progress:
@@ -218,10 +228,3 @@ def _progress(run: TapedRun) -> Progress:
         node.op not in MOVES and standings.carries[node.index] and standings.of(node) <= Standing.PARTIAL
         for node in run.nodes[run.boundary :]
     )
-
-
-def _reached(run: TapedRun, statement: Statement) -> tuple[str, ...]:
-    """The gradients that are calculated from what a statement gives."""
-    given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
-    sinks = ((name, sink) for name, sink in run.sinks.items() if sink is not None)
-    return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
