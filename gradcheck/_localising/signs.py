@@ -149,7 +149,7 @@ class Signs:
         seen: set[int] = set()
         for write in self.run.writes:
             place = write.place
-            if not write.repeats or place is None or write.node.index < self.run.boundary or place.number in seen:
+            if not write.repeats or place is None or self.run.is_forward(write.node) or place.number in seen:
                 continue
             if place.statement.kind == "AugAssign" and write.node.index in self._moving:
                 seen.add(place.number)
@@ -161,7 +161,7 @@ class Signs:
         """Loops that carry derivatives, and go through the executions of the forward in the order of the forward."""
         provenance = Provenance(self.run)
         steps: dict[tuple[Place, int], list[int]] = defaultdict(list)
-        for node in self.run.nodes[self.run.boundary :]:
+        for node in self.run.nodes[self.run.boundary :] or self.run.nodes:  # both in one function
             if node.place is None or node.place.kind != "bind" or node.op not in MOVES:
                 continue
             step = provenance.step(node)

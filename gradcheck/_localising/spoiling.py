@@ -53,11 +53,11 @@ def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list
     """Those of whose values nothing right is calculated: others are a step on the way to a derivative."""
     standings = run.once(Ground).standings
     leads: set[int] = set()  # values from which something right was calculated
-    for node in reversed(run.nodes[run.boundary :]):
+    for node in reversed(run.backward):
         if node.index in leads or _is_right(node, standings):
             leads.update(one.index for one in node.inputs)
     given: dict[tuple[int, int], list[Node]] = defaultdict(list)
-    for node in run.nodes[run.boundary :]:
+    for node in run.backward:
         if node.place is not None and node.op not in MOVES and standings.carries[node.index]:
             given[id(node.place.statement), node.execution].append(node)
     return [

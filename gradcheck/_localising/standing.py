@@ -211,7 +211,7 @@ class Standings:
 
         The forward need not take them apart where the backward does: they are as wide as values of the backward are.
         """
-        shapes = {node.shape for node in self.run.nodes[self.run.boundary :] if node.shape}
+        shapes = {node.shape for node in self.run.backward if node.shape}
         result: list[tuple[Node, Array]] = []
         for index, value in self.full_derivatives.items():
             if self._turns_sign(index):

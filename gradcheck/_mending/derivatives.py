@@ -94,6 +94,9 @@ class EditsToDerivatives:
         with np.errstate(all="ignore"):
             self._found = list(_search(look))
 
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
     def keep(self, look: Look) -> None:
         """Keep those that give the derivative of the same in another run."""
         if not self._found:

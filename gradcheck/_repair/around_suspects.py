@@ -29,13 +29,13 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect]) -> Iterator[St
     seen = {id(one.statement) for one in suspects}
     calculating: set[int] = set()
     carrying: set[int] = set()
-    for node in run.nodes[run.boundary :]:
+    for node in run.backward:
         if node.place is not None and _carries(run, node):
             (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
     for suspect in suspects[:MOST_SUSPECTS]:
         bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        heads = (head for one in (suspect.statement, *bound) for head in _heads(run, one))
+        heads = (head for one in (suspect.statement, *bound) for head in heads_around(run, one))
         for statement in (*bound, *handing_on, *heads):
             if id(statement) not in seen:
                 seen.add(id(statement))
@@ -67,7 +67,7 @@ def _reading(run: TapedRun, giver: Statement) -> Iterator[Statement]:
             yield one
 
 
-def _heads(run: TapedRun, inner: Statement) -> Iterator[Statement]:
+def heads_around(run: TapedRun, inner: Statement) -> Iterator[Statement]:
     """The loops and conditions around it, the innermost first."""
     for one in sorted(_beside(run, inner), key=lambda one: -one.line):
         tree = _tree(one) if one.kind in _HEADS else None

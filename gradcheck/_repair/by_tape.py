@@ -25,12 +25,13 @@ from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
     next_fault,
+    signs_of_several,
     unmended,
     unmended_faults,
     write_into_callers,
 )
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
-from gradcheck._repair.wrong_values import Taped, mend_by_values, wrong_gradients
+from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
 from gradcheck._tape.belief import DIRECTIONS, is_believed
@@ -79,21 +80,25 @@ def find_by_tape(
         search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
     places = points_of if expected is not None else larger_points_of
     for points in places(subject, seed, failing, common):
-        found = Found()
+        found, is_through = Found(), False
         with limited(clock):
-            if search.finds(points, found):
-                return found
-            continue
-        return _as_far_as_it_went(found)
+            if not search.finds(points, found):
+                continue
+            is_through = True
+        if not is_through:
+            _tell_as_far_as_it_went(found)
+        found.leave_out_trusted()
+        return found
     return None
 
 
-def _as_far_as_it_went(found: Found) -> Found:
+def _tell_as_far_as_it_went(found: Found) -> None:
     """What is told of a search whose time was up: a statement is accused only if it is the only one, or credible."""
     found.is_cut = True
     if not found.faults and found.last is not None and (len(found.last.alone) == 1 or _credible(found)):
         found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
-    return found
+    elif found.signs:
+        found.add_unmended(found.signs)
 
 
 #: finds faults that are mended: given what is found so far, a run, what is wrong in it, and where edits are confirmed
@@ -140,6 +145,7 @@ class _Search:
                     wrong = set()
                 found.reach(wrong, points[0].factor)
                 faults = _clip_or_next(found, run, wrong, points[1:]) if wrong else []
+                found.signs = [] if faults or not wrong else signs_of_several(run, wrong)
             if not wrong and points[0].factor != 1.0:
                 points = [replace(point, factor=1.0) for point in points]
                 found.is_common = True
@@ -165,12 +171,7 @@ class _Search:
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
-
-        def at_one_step() -> Taped | None:
-            short = self.one_step()
-            return None if short is None else lambda trial: self._taped(short[0], trial)
-
-        return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:], at_one_step)
+        return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:])
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""

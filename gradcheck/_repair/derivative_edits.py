@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 import numpy as np
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling, spoiling
-from gradcheck._localising.standing import MOVES, Standing, origin
+from gradcheck._localising.standing import MOVES, Known, Standing, origin
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
 from gradcheck._tape import Node, Statement, TapedRun
@@ -21,16 +22,29 @@ from gradcheck._usercode.source import Edit
 MOST_NEAR = 60
 
 
+#: a statement with the executions at which it gives no derivative: file, line, text, executions
+Tried: TypeAlias = tuple[str, int, str, tuple[int, ...]]
+
+
 def edits_to_derivatives(
     run: TapedRun,
     wrong: Sequence[Spoiling],
     again: Sequence[Again],
+    fruitless: set[Tried],
     all_wrong: Callable[[TapedRun], list[Spoiling]] = spoiling,
 ) -> list[list[tuple[Edit, ...]]]:
-    """For each statement, edits after which it gives a derivative, here and at the first other point where it can."""
-    found = [EditsToDerivatives(_look(run, one)) for one in wrong]
+    """For each statement, edits after which it gives a derivative, here and at the first other point where it can.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        wrong: The statements, with the executions that are looked at.
+        again: Where else.
+        fruitless: Those for which nothing was found in the same search; new ones are added.
+        all_wrong: Finds the same statements in another run.
+    """
+    found = [None if _tried(one) in fruitless else EditsToDerivatives(_look(run, one)) for one in wrong]
     confirmed = [False] * len(wrong)
-    for make in again if wrong else ():
+    for make in again if any(found) else ():
         if all(confirmed):
             break
         with suppress(TargetError), make() as other:
@@ -38,17 +52,24 @@ def edits_to_derivatives(
             there = {keys[1][id(one.statement)]: one for one in all_wrong(other)}
             for number, (one, edits) in enumerate(zip(wrong, found, strict=True)):
                 same = there.get(keys[0][id(one.statement)])
-                if same is not None and not confirmed[number]:
+                if edits and same is not None and not confirmed[number]:
                     edits.keep(_look(other, same))
                     confirmed[number] = True
-    return [one.nearest if is_confirmed else [] for one, is_confirmed in zip(found, confirmed, strict=True)]
+    result = [one.nearest if one and is_confirmed else [] for one, is_confirmed in zip(found, confirmed, strict=True)]
+    fruitless.update(_tried(one) for one, edits in zip(wrong, result, strict=True) if not edits)
+    return result
+
+
+def _tried(one: Spoiling) -> Tried:
+    return one.statement.file, one.statement.line, one.statement.text, one.executions
 
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
     standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
+    calculated = run.once(_Calculated)
 
     def lookup(value: Array) -> Sequence[Node]:
-        if not np.any(value):
+        if not np.any(value) or any(giver is not one.statement for giver in calculated.givers(value)):
             return []
         found = [standings.node_of(number) for number in standings.full.find_all(value)]
         # or what comes from some uses, as from those at this step
@@ -58,12 +79,28 @@ def _look(run: TapedRun, one: Spoiling) -> Look:
     return Look(run, one.statement, one.executions, one.idle, one.kept, lookup, list(_near(run, one)))
 
 
+class _Calculated:
+    """What the backward calculates from derivatives, by value: no two statements calculate the same."""
+
+    def __init__(self, run: TapedRun) -> None:
+        self._run, self._known = run, Known()
+        standings = run.once(Ground).standings
+        for node in run.backward:
+            if node.op not in MOVES and node.place is not None and standings.carries[node.index]:
+                self._known.add(np.asarray(node.value, np.float64), node.index)
+
+    def givers(self, value: Array) -> list[Statement]:
+        """The statements that calculate it."""
+        places = (self._run.nodes[number].place for number in self._known.find_all(value))
+        return [place.statement for place in places if place is not None]
+
+
 def _held(run: TapedRun, but: Statement) -> frozenset[int]:
     """The indices of values of the forward whose derivatives other statements calculate: no two calculate the same."""
     standings = run.once(Ground).standings
     calculated = (
         node
-        for node in run.nodes[run.boundary :]
+        for node in run.backward
         if node.op not in MOVES and node.place is not None and node.place.statement is not but
     )
     values = (np.asarray(node.value, np.float64) for node in calculated if standings.of(node) is Standing.FULL)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
+
+import numpy as np
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import KEEPS, MOVES
 from gradcheck._localising.suspects import Need
-from gradcheck._mending import Again, Budget, mends
+from gradcheck._mending import Again, Budget, Mend, MendSearch
+from gradcheck._mending.residual import agree
+from gradcheck._repair.around_suspects import heads_around
 from gradcheck._repair.found import Mended
 from gradcheck._repair.right_helpers import is_right_helper
 from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
 
 #: gradients that are looked at, the smallest first
 MOST_GRADIENTS = 12
 #: statements of which an edit is looked for, those first that could be at fault in most gradients
 MOST_STATEMENTS = 14
+#: loops and conditions around these that are looked at where no edit of a statement mends anything
+MOST_HEADS = 4
 #: suspects of each gradient
 MOST_SUSPECTS = 5
 #: what is tried of each statement
@@ -42,23 +51,74 @@ def mends_of_several(run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], a
     counts = Counter(id(one.statement) for of_one in suspects.values() for one in of_one)
     first = {id(one.statement): one for of_one in suspects.values() for one in of_one}
     ordered = sorted(first.values(), key=lambda one: (-counts[id(one.statement)], one.nodes[0].index))
+    searches = [MendSearch(run, one.statement, again, BUDGET) for one in ordered[:MOST_STATEMENTS]]
+    pairs = list(zip(ordered, searches, strict=False))
+    return (
+        _mended_by(pairs, suspects, MendSearch.small)
+        or _mended_heads(run, [one.statement for one, _ in pairs], again)
+        or _mended_by(pairs, suspects, MendSearch.large)
+    )
+
+
+def _mended_by(
+    pairs: Sequence[tuple[Suspect, MendSearch]],
+    suspects: Mapping[str, Sequence[Suspect]],
+    size: Callable[[MendSearch], list[Mend]],
+) -> list[Mended]:
+    """Those that an edit of this size mends, each gradient by one of them."""
     result: list[Mended] = []
     right: set[str] = set()
-    for suspect in ordered[:MOST_STATEMENTS]:
+    for suspect, search in pairs:
         statement = suspect.statement
         blamed = {name for name, of_one in suspects.items() if any(one.statement is statement for one in of_one)}
         if blamed <= right:
             continue
-        edits = [one for one in mends(run, statement, again, BUDGET) if not right & set(one.gradients)]
+        edits = [one for one in size(search) if not right & set(one.gradients)]
         if edits:
             right.update(edits[0].gradients)
             result.append(Mended(statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:])))
     return result
 
 
+def _mended_heads(run: TapedRun, inner: Sequence[Statement], again: Sequence[Again]) -> list[Mended]:
+    """The loop or condition around these of which an edit makes gradients right: it leaves a step out, say."""
+    heads = dict.fromkeys(head for one in inner for head in heads_around(run, one))
+    for head in islice(heads, MOST_HEADS):
+        edits = MendSearch(run, head, again, BUDGET).small()
+        if edits:
+            return [Mended(head, edits[0].gradients, None, edits[0], tuple(edits[1:]))]
+    return []
+
+
 def hands_on(suspect: Suspect) -> bool:
     """Whether its values are handed on as they are."""
     return not suspect.elsewhere and not any(_is_calculated(node, suspect) for node in suspect.nodes)
+
+
+def takes_each_alone(run: TapedRun, suspect: Suspect, wrong: Collection[str]) -> bool:
+    """Whether it takes each of several gradients by itself, entry by entry, and none lacks a factor only.
+
+    Other values of it could make anything right, so that this says nothing; and no edit of it could give them.
+    """
+    sinks = {name: sink for name, sink in run.sinks.items() if name in wrong and sink is not None}
+    if len(sinks) < 2 or any(_is_multiple(run.gradients[name], run.true_gradients[name]) for name in sinks):
+        return False
+    behind = {name: ancestors(sink) for name, sink in sinks.items()}
+    carries = run.once(Ground).standings.carries
+    for node in suspect.nodes:
+        reached = [name for name, nodes in behind.items() if node.index in nodes]
+        read = [one for one in node.inputs if carries[one.index] and not run.is_forward(one)]
+        if len(reached) != 1 or node.size != sinks[reached[0]].size or any(one.size != node.size for one in read):
+            return False
+    return len({node.size for node in suspect.nodes}) > 1
+
+
+def _is_multiple(given: Array, true: Array) -> bool:
+    """Whether a gradient is right but for a factor."""
+    if given.shape != true.shape or not np.any(given) or not np.any(true):
+        return False
+    factor = float(np.vdot(given, true) / np.vdot(given, given))
+    return bool(factor) and agree(factor * given, true)
 
 
 def is_credible(suspect: Suspect) -> bool:

@@ -36,6 +36,8 @@ class Mended:
     name: str = ""
     #: where the statement begins in the text as it is; None while it has no edits
     line: int | None = None
+    #: whether its edits are told on trust: the statement gives derivatives with them, but no gradient is right
+    is_trusted: bool = False
 
     @property
     def is_clip(self) -> bool:
@@ -74,18 +76,23 @@ class Found:
     stages: list[Stage] = field(default_factory=list)
     #: whether all that is wrong still is a factor that all gradients have in common
     is_common: bool = False
+    #: statements of which no edit gives a derivative, with the executions at which it should
+    fruitless: set[tuple[str, int, str, tuple[int, ...]]] = field(default_factory=set)
+    #: what is told besides, where the time is up: statements that are at fault whatever edits would be found
+    signs: list[Mended] = field(default_factory=list)
     #: whether the time was up before the search was through
     is_cut: bool = False
 
     @property
     def mended(self) -> int:
         """How many faults have an edit."""
-        return sum(bool(fault.edits) for fault in self.faults)
+        return sum(bool(fault.edits) and not fault.is_trusted for fault in self.faults)
 
     @property
     def is_clip_alone(self) -> bool:
         """Whether no edit does more than take a clip out."""
-        return not any(fault.mend is not None and fault.edits and not fault.is_clip for fault in self.faults)
+        mended = (fault for fault in self.faults if fault.mend is not None and fault.edits and not fault.is_trusted)
+        return all(fault.is_clip for fault in mended)
 
     def reach(self, wrong: set[str], factor: float) -> None:
         """Note what is wrong with the edits so far."""
@@ -99,14 +106,19 @@ class Found:
         edits = {file: list(of_file) for file, of_file in self.edits.items()}
         return replace(self, faults=[replace(one) for one in self.faults], edits=edits, stages=list(self.stages))
 
-    def take_back(self, fault: Mended, *, is_told: bool = False) -> None:
-        """Leave a fault and its edits out; or leave only the edits out, where the line is told."""
-        for file, edits in self.edits.items():
-            self.edits[file] = [edit for edit in edits if edit not in fault.edits]
-        if is_told:
-            fault.mend, fault.others, fault.edits = None, (), []
-        else:
-            self.faults.remove(fault)
+    def take_back(self, fault: Mended) -> None:
+        """Leave a fault and its edits out."""
+        self.edits = _without(self.edits, fault.edits)
+        self.faults.remove(fault)
+
+    def leave_out_trusted(self) -> None:
+        """Leave those edits out of the code after which no gradient is right with all steps; they are told."""
+        for fault in self.faults if self.still_wrong else ():
+            right = tuple(name for name in fault.gradients if name not in self.still_wrong)
+            if fault.edits and fault.gradients and not right:
+                fault.is_trusted = True
+                self.edits = _without(self.edits, fault.edits)
+                self.stages = [replace(one, edits=_without(one.edits, fault.edits)) for one in self.stages]
 
     def add_unmended(self, faults: Sequence[Mended]) -> None:
         """Add faults without a mend, whose statements are those of the code with the edits so far."""
@@ -181,6 +193,10 @@ def add_mend(found: Found, fault: Mended, before: Mapping[str, list[Edit]]) -> b
     fault.edits = edits
     found.edits[mend.file] = [*kept, *edits]
     return True
+
+
+def _without(edits: Mapping[str, list[Edit]], left_out: Collection[Edit]) -> dict[str, list[Edit]]:
+    return {file: [one for one in of_file if one not in left_out] for file, of_file in edits.items()}
 
 
 def _moved_back(edits: Sequence[Edit], before: Sequence[Edit]) -> list[Edit]:

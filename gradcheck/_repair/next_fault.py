@@ -8,11 +8,12 @@ from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
+from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
 from gradcheck._mending import Again, Budget, Mend, MendSearch, mends
 from gradcheck._mending.distance import words_of
 from gradcheck._repair.around_suspects import statements_around
-from gradcheck._repair.derivative_edits import edits_to_derivatives
+from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import (
     forward_statements,
     gradients_behind,
@@ -20,6 +21,7 @@ from gradcheck._repair.each_gradient import (
     is_credible,
     mends_of_several,
     suspects_of_each,
+    takes_each_alone,
     without_forward,
 )
 from gradcheck._repair.found import Found, Mended
@@ -55,7 +57,7 @@ def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
-        fault = _likeliest_mend(run, localisation, again)
+        fault = _likeliest_mend(run, localisation, again, found.fruitless)
     return [] if fault is None else [fault]
 
 
@@ -64,13 +66,15 @@ def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence
     if found.last is not None and found.last.alone:
         return []
     localisation, again = _localised(found, run, wrong, others), [one.taped for one in others]
-    fault = _likeliest_mend(run, localisation, again, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+    fault = _likeliest_mend(run, localisation, again, found.fruitless, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
     return [] if fault is None else [fault]
 
 
 def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Localisation:
     """Who could be at fault, noted in what is found."""
     localisation = without_forward(run, localise(run, sorted(wrong), second=others[-1].run_or_none()))
+    able = [one for one in localisation.alone if not takes_each_alone(run, one, wrong)]
+    localisation = replace(localisation, alone=able)
     found.last, found.of_each = localisation, {}
     return localisation
 
@@ -120,24 +124,27 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
     """What is told where no edit mends anything: what was left aside, and who could be at fault."""
     last = found.last
     assert last is not None
-    suspects = last.together or last.alone[:1]
+    suspects = last.alone[:1]
     if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
         # only what gathers all of them could spoil them all: several faults
-        spoilers = _spoilers(run, wrong)
-        if spoilers:
-            return [*_unused_cotangents(last, wrong), *spoilers[:MOST_TOLD]]
+        signs = signs_of_several(run, wrong)
+        if signs:
+            return [*_unused_cotangents(last, wrong), *signs]
+        suspects = last.together or suspects
+    if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
         of_each = found.of_each or suspects_of_each(run, wrong, others[-1].run_or_none())
         likeliest = {id(ones[0].statement): replace(ones[0], blamed_for=(name,)) for name, ones in of_each.items()}
         suspects = list(likeliest.values()) or suspects
     return [*_unused_cotangents(last, wrong), *(unmended(one, wrong) for one in suspects[:MOST_TOLD])]
 
 
-def _spoilers(run: TapedRun, wrong: set[str]) -> list[Mended]:
-    """Statements that read right derivatives and make of them what is none, and leads to none."""
+def signs_of_several(run: TapedRun, wrong: set[str]) -> list[Mended]:
+    """Statements that are at fault whatever else is: they make of right derivatives what is none and leads to none, or
+    give what is whole at the last step alone."""
     forward = run.once(forward_statements)
-    found = [one for one in spoiling(run) if one.executions and id(one.statement) not in forward]
-    told = without_right_consequences(run, found)
-    return [Mended(one.statement, gradients_behind(run, one.statement, wrong)) for one in told]
+    spoils = without_right_consequences(run, [one for one in spoiling(run) if one.executions])
+    found = {id(one): one for one in (*(one.statement for one in spoils), *incomplete(run)) if id(one) not in forward}
+    return [Mended(one, gradients_behind(run, one, wrong)) for one in found.values()][:MOST_TOLD]
 
 
 def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:
@@ -158,6 +165,7 @@ def _likeliest_mend(
     run: TapedRun,
     found: Localisation,
     again: Sequence[Again],
+    fruitless: set[Tried],
     most: int = MOST_SUSPECTS,
     budget: Budget = FULL_BUDGET,
 ) -> Mended | None:
@@ -183,7 +191,7 @@ def _likeliest_mend(
     if best.is_sure:
         return best.fault
     if not best.is_whole:
-        for suspect, edits in _edits_by_values(run, suspects[:MOST_LOOKED_AT], again):
+        for suspect, edits in _edits_by_values(run, suspects[:MOST_LOOKED_AT], again, fruitless):
             best.add(suspect, MendSearch(run, suspect.statement, again, budget).given(edits))
         if best.is_sure:
             return best.fault
@@ -201,6 +209,8 @@ def _likeliest_mend(
     for suspect, search in zip(suspects[whole_of:], searches[whole_of:], strict=False):
         if best.is_whole and suspect.role in _UNLIKELY:
             break
+        if hands_on(suspect):
+            continue  # it calculates nothing that could be calculated otherwise
         best.add(suspect, search.large())
         if best.is_sure:
             break
@@ -217,7 +227,7 @@ def _first_of(searches: Sequence[MendSearch], size: Callable[[MendSearch], list[
 
 
 def _edits_by_values(
-    run: TapedRun, suspects: Sequence[Suspect], again: Sequence[Again]
+    run: TapedRun, suspects: Sequence[Suspect], again: Sequence[Again], fruitless: set[Tried]
 ) -> Iterator[tuple[Suspect, list[tuple[Edit, ...]]]]:
     """Suspects that read right derivatives and give none, and edits after which they give one.
 
@@ -225,7 +235,7 @@ def _edits_by_values(
     """
     found = {id(one.statement): one for one in run.once(spoiling)}
     told = [one for one in suspects if id(one.statement) in found]
-    edits = edits_to_derivatives(run, [found[id(one.statement)] for one in told], again)
+    edits = edits_to_derivatives(run, [found[id(one.statement)] for one in told], again, fruitless)
     return zip(told, edits, strict=True)
 
 

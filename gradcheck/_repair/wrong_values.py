@@ -1,7 +1,7 @@
 """Several faults on one way: what reads right derivatives and gives none is edited until it gives one.
 
 No gradient becomes right by one of these edits alone, where another fault stands between. So they are taken on trust,
-one after the other; those are taken back after which no gradient is right in the end.
+one after the other. Those after which no gradient is right in the end are told, and not called verified.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from itertools import islice
-
-import numpy as np
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
@@ -23,7 +21,7 @@ from gradcheck._mending.residual import Residual, wrong_names
 from gradcheck._mending.structure import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
-from gradcheck._repair.derivative_edits import edits_to_derivatives
+from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import forward_statements, gradients_behind
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.handed_on import exchanges_by_callers, without_clips
@@ -46,26 +44,20 @@ Progress = tuple[int, int]
 Taped = Callable[[Found], AbstractContextManager[TapedRun]]
 
 
-def mend_by_values(
-    found: Found, taped: Taped, others: Sequence[Point], at_one_step: Callable[[], Taped | None] = lambda: None
-) -> bool:
-    """Add such faults and their edits to what is found; whether any gradient becomes right.
+def mend_by_values(found: Found, taped: Taped, others: Sequence[Point]) -> bool:
+    """Add such faults and their edits to what is found; whether there are any.
 
     Args:
         found: What is found so far.
         taped: Puts edits in place, and gives a run with them.
         others: Where else edits are tried.
-        at_one_step: The same with one time step, if there is such: what is wrong between steps spoils nothing there.
     """
     search = _Search(found.copy(), taped, others)
-    right: set[str] = set()
     try:
         search.run()
-        right = search.right_at_one_step(found, at_one_step() if search.added else None)
     finally:  # also where the time is up
-        search.settle(right | (set(found.still_wrong) - search.wrong))
         found.faults, found.edits = search.found.faults, search.found.edits
-    return search.mends_any
+    return bool(search.added)
 
 
 class _Search:
@@ -73,7 +65,6 @@ class _Search:
         self.found, self.taped, self.others = found, taped, others
         self.wrong = set(found.still_wrong)
         self.added: list[Mended] = []
-        self.is_through = self.mends_any = False
 
     def run(self) -> None:
         """Add faults round by round, until there are no more."""
@@ -91,41 +82,18 @@ class _Search:
             self.added += held
             if not held:
                 break
-        self.is_through = True
-
-    def right_at_one_step(self, before: Found, taped: Taped | None) -> set[str]:
-        """The gradients that are right with one time step now, and were not before."""
-        if taped is None:
-            return set()
-        wrong: list[set[str]] = []
-        for found in (before, self.found):
-            try:
-                with taped(found) as run:
-                    true = run.true_gradients
-                    wrong.append({name for name in wrong_gradients(run) if np.any(true[name])})
-            except (TargetError, SyntaxError, RebindError):  # a special case that not all code is made for
-                return set()
-        return wrong[0] - wrong[1]
-
-    def settle(self, right: set[str]) -> None:
-        """Take those back after which no gradient is right; where the time was up, their lines are told."""
-        for one in self.added:
-            mended = tuple(name for name in one.gradients if name in right)
-            if mended:
-                one.gradients, self.mends_any = mended, True
-            else:
-                self.found.take_back(one, is_told=not self.is_through)
 
     def _round(self, edits: Mapping[str, list[Edit]]) -> list[Mended | None]:
         found, taped = self.found, self.taped
         with taped(found) as run:
             self.wrong, reached = wrong_gradients(run), _progress(run)
             taken = {one.statement.line for one in self.added}
-            faults = [one for one in _faults(run, self.others) if one.statement.line not in taken] if self.wrong else []
+            wrong = _faults(run, self.others, found.fruitless) if self.wrong else []
+            faults = [one for one in wrong if one.statement.line not in taken]
         if faults or not self.wrong:
             return [_best(found, one, edits, taped) for one in faults]
         with taped(found) as run:
-            begin, left = _multiples(run, self.others), _left_behind(run)
+            begin, left = _multiples(run, self.others, found.fruitless), _left_behind(run)
         better = (_best(found, one, edits, taped, reached) for one in begin)
         # what follows the first is a multiple because of it
         first = list(islice((one for one in better if one is not None), 1))
@@ -165,7 +133,7 @@ def _best(
     return None if least is not None and best <= least else options[scores.index(best)]
 
 
-def _multiples(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
+def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that give a multiple of a derivative where the backward begins, with what takes the factor out."""
     forward = run.once(forward_statements)
     found = [one for one in multiples(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
@@ -174,7 +142,7 @@ def _multiples(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
         suspect = Suspect(run, one.statement, run.once(Residual))
         sizes.append([edits for edits, size in scaled_afterwards(suspect) if abs(size - one.factor) < 1e-6 * size])
     again = [one.taped for one in others]
-    edits = edits_to_derivatives(run, [_as_spoiling(one) for one in found], again, _multiples_of)
+    edits = edits_to_derivatives(run, [_as_spoiling(one) for one in found], again, fruitless, _multiples_of)
     told = zip(found, edits, sizes, strict=True)
     return [fault for one, new, divided in told if (fault := _fault(run, one.statement, [*new, *divided]))]
 
@@ -203,11 +171,11 @@ def _left_behind(run: TapedRun) -> list[Mended]:
     return result
 
 
-def _faults(run: TapedRun, others: Sequence[Point]) -> list[Mended]:
+def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
     forward = run.once(forward_statements)
     wrong = [one for one in spoiling(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
-    edits = edits_to_derivatives(run, wrong, [one.taped for one in others])
+    edits = edits_to_derivatives(run, wrong, [one.taped for one in others], fruitless)
     told = ((one.statement, found) for one, found in zip(wrong, edits, strict=True))
     return [fault for statement, found in told if (fault := _spoiler(run, statement, found))]
 
@@ -239,5 +207,5 @@ def _progress(run: TapedRun) -> Progress:
     standings = run.once(Ground).standings
     return -len(wrong_gradients(run)), sum(
         node.op not in MOVES and standings.carries[node.index] and standings.of(node) <= Standing.PARTIAL
-        for node in run.nodes[run.boundary :]
+        for node in run.backward
     )

@@ -219,6 +219,11 @@ class TapedRun:
         """Whether the loss was calculated from it, or it repeats what the loss was calculated from."""
         return node.index in self._ancestors or node.index in self.twins
 
+    @cached_property
+    def backward(self) -> list[Node]:
+        """The values of which the loss is not calculated, nor repeats of such: one function may return both."""
+        return [node for node in self.nodes if not self.is_forward(node)]
+
     # -- derivatives of the gradients ------------------------------------------------------------------------------
 
     def sensitivities(
