@@ -1,14 +1,12 @@
 """Edits beside a statement that spoils derivatives: where its function is called, and of a clip that it is.
 
 Where a parameter reads better under the name of another one, the two may have been exchanged by who calls: one edit
-there mends what else reads them. A clip gives what it reads, cut off; without it, it gives nothing new, so that no other
-value could be expected of it.
+there mends what else reads them. A clip gives what it reads, cut off: no other derivative is to be expected of it.
 """
 
 from __future__ import annotations
 
 import ast
-import itertools
 from collections.abc import Iterator, Sequence
 
 from gradcheck._mending.syntax import Code, span
@@ -31,21 +29,20 @@ def exchanges_by_callers(
     if function is None:
         return
     names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
-    pairs = {pair for (edit, *more) in edits if not more and (pair := _exchanged(code, edit, names)) is not None}
+    pairs = sorted({pair for more in edits if (pair := _exchanged(code, more, names)) is not None})
     for place in _calls_of(run, statement) if pairs else ():
-        call = _call_at(place)
-        bound = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
-        for pair in sorted(pairs):
-            first, second = (names.index(name) - bound for name in pair)
-            if isinstance(call, ast.Call) and 0 <= min(first, second) <= max(first, second) < len(call.args):
-                yield place.statement, _swapped(place, call.args[first], call.args[second])
+        for pair in pairs:
+            edit = _with_arguments_exchanged(place, [names.index(name) for name in pair])
+            if edit is not None:
+                yield place.statement, (edit,)
 
 
-def _exchanged(code: Code, edit: Edit, names: Sequence[str]) -> tuple[str, str] | None:
-    """The parameter that stood there, and the one that is put there."""
-    was = code.between(edit.start, edit.end).strip()
-    now = edit.text.strip()
-    return (min(was, now), max(was, now)) if was != now and {was, now} <= set(names) else None
+def _exchanged(code: Code, edits: Edits, names: Sequence[str]) -> tuple[str, str] | None:
+    """The two parameters, one of which an edit puts in the place of the other."""
+    if len(edits) != 1:
+        return None
+    was, now = code.between(edits[0].start, edits[0].end).strip(), edits[0].text.strip()
+    return (min(was, now), max(was, now)) if was != now and {was, now} <= {*names} else None
 
 
 def _calls_of(run: TapedRun, statement: Statement) -> list[Place]:
@@ -55,20 +52,25 @@ def _calls_of(run: TapedRun, statement: Statement) -> list[Place]:
     return [place for place in places.values() if place.file == statement.file]
 
 
-def _call_at(place: Place) -> ast.AST | None:
+def _call_at(place: Place) -> ast.Call | None:
     code = Code.of(place.statement.source.text)
     tree = code.statement(place.statement.line, place.statement.kind)
     where = (place.line, place.column), (place.end_line, place.end_column)
-    return (
-        next((node for node in ast.walk(tree) if isinstance(node, ast.expr) and span(node) == where), None)
-        if tree
-        else None
-    )
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call)) if tree is not None else iter(())
+    return next((node for node in calls if span(node) == where), None)
 
 
-def _swapped(place: Place, first: ast.expr, second: ast.expr) -> Edits:
-    code = Code.of(place.statement.source.text)
-    return tuple(sorted((code.replaced(first, second), code.replaced(second, first))))
+def _with_arguments_exchanged(place: Place, parameters: Sequence[int]) -> Edit | None:
+    """The call with the arguments of two parameters exchanged; a method is handed its object besides."""
+    call = _call_at(place)
+    if call is None:
+        return None
+    first, second = (number - isinstance(call.func, ast.Attribute) for number in parameters)
+    if not 0 <= min(first, second) <= max(first, second) < len(call.args):
+        return None
+    arguments = list(call.args)
+    arguments[first], arguments[second] = arguments[second], arguments[first]
+    return Code.of(place.statement.source.text).replaced(call, ast.Call(call.func, arguments, call.keywords))
 
 
 def without_clips(statement: Statement) -> Iterator[Edits]:
@@ -81,11 +83,5 @@ def without_clips(statement: Statement) -> Iterator[Edits]:
 
 
 def _is_clip(call: ast.Call) -> bool:
-    name = (
-        call.func.attr
-        if isinstance(call.func, ast.Attribute)
-        else call.func.id
-        if isinstance(call.func, ast.Name)
-        else ""
-    )
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     return name in _CLIPS

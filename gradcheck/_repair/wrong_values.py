@@ -182,7 +182,7 @@ def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> li
 
 def _spoiler(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     """A statement that spoils derivatives, with its edits, those of who calls its function, and those of its clips."""
-    fault = _fault(run, statement, [*edits, *without_clips(statement)])
+    fault = _fault(run, statement, [*without_clips(statement), *edits])
     if fault is None:
         return None
     beside = exchanges_by_callers(run, statement, edits)

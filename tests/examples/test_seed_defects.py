@@ -51,7 +51,7 @@ LINES = {
     "dbc_uses_dc": ["net.dbc += dc"],
     "swapped_state": ["dh, dc = self.cells[t].backpropagate"],
     "clips_inside": ["np.clip(dh", "np.clip(dc"],
-    "mean_loss": ["return {name: getattr"],
+    "mean_loss": ["dy[label] -= 1"],  # and a division in a statement more
     "dy_indexes_row_1": ["dy[1, labels] -= 1.0"],
     "derivative_of_activated": ["dsigmoid(ho)", "dsigmoid(hf)", "dsigmoid(hi)", "dtanh(hc)"],
     "derivative_of_raw": ["dtanh_of(c)"],
