@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import SUMS
 from gradcheck._localising.standing import MOVES, Standing, Standings, origin
 from gradcheck._localising.tape import Node, Statement, TapedRun
 
@@ -25,20 +27,37 @@ def incomplete(run: TapedRun) -> list[Statement]:
             whole |= _sources(node, standings, Standing.FULL)
         if node.place is not None and node.op not in MOVES and standings.carries[node.index]:
             last[id(node.place.statement)][node.execution] = node
-    found = ([of_one[number] for number in sorted(of_one)] for of_one in last.values())
-    return [one[0].place.statement for one in found if one[0].place is not None and _lacks(one, standings, whole)]
+    added_to = _added_to(run, standings)
+    result: list[Statement] = []
+    for of_one in last.values():
+        first, *others = (of_one[number] for number in sorted(of_one))
+        if first.place is None or not others or not _is_known(first, standings, Standing.FULL):
+            continue
+        sources = [_sources(one, standings, Standing.PARTIAL) for one in others]
+        is_part = all(_is_known(one, standings, Standing.PARTIAL) for one in others)
+        lacks = all(found and not found & whole for found in sources)
+        if is_part and lacks and not any(one.index in added_to for one in others):
+            result.append(first.place.statement)
+            whole.update(*sources)  # told once
+    return result
 
 
-def _lacks(given: list[Node], standings: Standings, whole: set[int]) -> bool:
-    """Whether the first is whole, as a backward begins with the last step, and all others are parts."""
-    first, *others = given
-    return (
-        bool(others)
-        and _is_known(first, standings, Standing.FULL)
-        and all(_is_known(one, standings, Standing.PARTIAL) for one in others)
-        and not any(_sources(one, standings, Standing.PARTIAL) & whole for one in others)
-        and all(_sources(one, standings, Standing.PARTIAL) for one in others)
-    )
+def _added_to(run: TapedRun, standings: Standings) -> set[int]:
+    """Values to which others that derivatives went into are added: what these lack, or should, is brought by those."""
+    result: set[int] = set()
+    for node in run.backward:
+        terms = [one for one in node.inputs if standings.carries[one.index]] if node.op in SUMS else []
+        if len(terms) > 1 and all(np.any(one.value) for one in terms):
+            result.update(one.index for term in terms for one in _handed_on(term))
+    return result
+
+
+def _handed_on(node: Node) -> Iterator[Node]:
+    """A value, and what it was before it was only handed on."""
+    yield node
+    while node.op in MOVES and node.inputs:
+        node = node.inputs[0]
+        yield node
 
 
 def _is_known(node: Node, standings: Standings, standing: Standing) -> bool:

@@ -19,7 +19,7 @@ from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
 #: what goes on adding to a value, which can be right in part
-_SUMS = frozenset({"add", "subtract"})
+SUMS = frozenset({"add", "subtract"})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
 
 
@@ -87,9 +87,9 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     kept: list[int] = []
     sources: set[int] = set()
     for number, nodes in sorted(inner.items()):
-        read = [*_calculated_from(nodes, holes, totals), *_before(nodes, _SUMS, among=False)]
+        read = [*_calculated_from(nodes, holes, totals), *_before(nodes, SUMS, among=False)]
         read = [one for one in read if standings.carries[one.index]]
-        begun = [one for one in _before(nodes, _SUMS, among=True) if standings.carries[one.index]]
+        begun = [one for one in _before(nodes, SUMS, among=True) if standings.carries[one.index]]
         given = [one for one in holes.given if one.execution == number and one.op not in MOVES]
         if not read or not all(standings.of(one) in _WHOLE for one in read):
             continue

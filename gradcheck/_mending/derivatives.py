@@ -172,9 +172,15 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
     code = values.suspect.code
     for candidate in candidates:
         what = values.given(hole.root, candidate)
-        if what:
+        if what and not _keeps_everything(hole, candidate):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
             yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what)
+
+
+def _keeps_everything(hole: Hole, candidate: Candidate) -> bool:
+    """Whether it writes a mask that is one everywhere here: it says no more than that a factor is left out."""
+    masks = [new for _, new in candidate.swaps if isinstance(new, ast.Compare)]
+    return bool(masks) and all(np.all(one.frame.value(mask)) for one in hole.executions for mask in masks)
 
 
 def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:

@@ -36,6 +36,8 @@ class Mended:
     name: str = ""
     #: where the statement begins in the text as it is; None while it has no edits
     line: int | None = None
+    #: whether its edits were judged by what the statement gives with them
+    is_by_value: bool = False
     #: whether its edits are told on trust: the statement gives derivatives with them, but no gradient is right
     is_trusted: bool = False
 
@@ -119,6 +121,18 @@ class Found:
                 fault.is_trusted = True
                 self.edits = _without(self.edits, fault.edits)
                 self.stages = [replace(one, edits=_without(one.edits, fault.edits)) for one in self.stages]
+                if not fault.is_by_value:  # it is right with one time step alone
+                    fault.mend, fault.others, fault.edits = None, (), []
+        lines = {(one.statement.file, one.line) for one in self.faults if one.edits and not one.is_trusted}
+        kept: list[Mended] = []
+        for fault in self.faults:  # of each line what is sure, or told first
+            at = fault.statement.file, fault.line
+            if fault.edits and not fault.is_trusted:
+                kept.append(fault)
+            elif at not in lines:
+                lines.add(at)
+                kept.append(fault)
+        self.faults = kept
 
     def add_unmended(self, faults: Sequence[Mended]) -> None:
         """Add faults without a mend, whose statements are those of the code with the edits so far."""

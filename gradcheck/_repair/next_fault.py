@@ -141,10 +141,15 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
 def signs_of_several(run: TapedRun, wrong: set[str]) -> list[Mended]:
     """Statements that are at fault whatever else is: they make of right derivatives what is none and leads to none, or
     give what is whole at the last step alone."""
-    forward = run.once(forward_statements)
     spoils = without_right_consequences(run, [one for one in spoiling(run) if one.executions])
-    found = {id(one): one for one in (*(one.statement for one in spoils), *incomplete(run)) if id(one) not in forward}
-    return [Mended(one, gradients_behind(run, one, wrong)) for one in found.values()][:MOST_TOLD]
+    codes = {id(one): FindingCode.LATER_STEPS_MISSING for one in run.once(incomplete)}
+    found = {id(one): one for one in (*(one.statement for one in spoils), *run.once(incomplete))}
+    forward = run.once(forward_statements)
+    return [
+        Mended(one, gradients_behind(run, one, wrong), code=codes.get(number))
+        for number, one in found.items()
+        if number not in forward
+    ][:MOST_TOLD]
 
 
 def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:

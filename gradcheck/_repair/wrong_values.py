@@ -192,11 +192,10 @@ def _spoiler(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ..
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
-    return (
-        Mended(statement, gradients_behind(run, statement, run.sinks), None, mends[0], tuple(mends[1:]))
-        if mends
-        else None
-    )
+    if not mends:
+        return None
+    behind = gradients_behind(run, statement, run.sinks)
+    return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
 def _progress(run: TapedRun) -> Progress:

@@ -75,6 +75,7 @@ class FindingCode(StrEnum):
     EXTRA_STATEMENT = "extra-statement"
     WRONG_ORDER = "wrong-order"
     COTANGENT_UNUSED = "cotangent-unused"
+    LATER_STEPS_MISSING = "later-steps-missing"
     INDEX_REPEATS = "index-repeats"
     CLIPS_FINISHED = "clips-finished"
     MISSING_CLIP = "missing-clip"

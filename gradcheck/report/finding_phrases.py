@@ -79,6 +79,7 @@ _MISTAKES = {
         "it clips the finished gradients, so that what is returned is no gradient; the rest was looked at without it"
     ),
     FindingCode.COTANGENT_UNUSED: "{subject} is never used: what it brings back is missing",
+    FindingCode.LATER_STEPS_MISSING: "it is right at the last step alone: what comes back from later steps is missing",
     FindingCode.MISSING_CLIP: "a clip is missing",
     FindingCode.EXTRA_CLIP: "{called}() cuts a gradient off inside the backward",
     FindingCode.ASSIGNED_NOT_ADDED: "it overwrites what it should add to",

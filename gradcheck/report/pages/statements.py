@@ -48,6 +48,15 @@ STATEMENTS = (
         "begin with it where the output that it is of leaves the forward.",
     ),
     Page(
+        FindingCode.LATER_STEPS_MISSING,
+        "The statement gives the whole derivative of a state at the last time step. At earlier steps it gives what "
+        "comes from their own outputs alone, and nothing adds what comes back through the next state.",
+        "dL/dh_t = dL/dy_t dy_t/dh_t + dL/dh_{t+1} dh_{t+1}/dh_t",
+        "dh = V.T @ dy[t]",
+        "dh = V.T @ dy[t] + dh_next\nda = dh * (1 - h[t] ** 2)\ndh_next = W.T @ da",
+        "carry the derivative of the state back: add what the next step left, and leave it for the step before.",
+    ),
+    Page(
         FindingCode.CLIPS_FINISHED,
         "The statement clips finished gradients. What is returned is no gradient; the rest was looked at without it.",
         "clip(g) = g only where |g| <= c",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import multiples, spoiling
+from gradcheck._localising.spoiling import multiples, spoiling, without_right_consequences
 from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
@@ -55,3 +55,26 @@ def test_right_values_are_no_multiples(tmp_path: Path) -> None:
     run, _ = taped(cell(tmp_path, source=LISTS))
     assert multiples(run) == []
     assert run.once(Ground) is run.once(Ground)
+
+
+def test_executions_that_give_what_is_right_are_kept(tmp_path: Path) -> None:
+    """An edit for one step would be free to change what is right at the others."""
+    old = "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2)"
+    new = "dc += dh * o * (1 - np.tanh(cs[max(t + 1, 2)]) ** 2)"
+    run, _ = taped(cell(tmp_path, (old, new), source=LISTS))
+    (one,) = (one for one in spoiling(run) if one.executions)
+    assert (one.executions, one.kept) == ((3,), (0, 1, 2))
+
+
+def test_a_step_on_the_way_to_something_right_is_no_fault(tmp_path: Path) -> None:
+    """Half of a derivative that is written in two statements would be accused, and the fault beside it not seen."""
+    parts = (
+        "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2)",
+        "half = dh * o\n        dc += half - half * np.tanh(cs[t + 1]) ** 2",
+    )
+    wrong = ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])")
+    run, _ = taped(cell(tmp_path, wrong, source=LISTS))
+    found = [one for one in spoiling(run) if one.executions]
+    assert [one.statement.line for one in without_right_consequences(run, found)] == [line_of(wrong[0], LISTS)]
+    run, _ = taped(cell(tmp_path, parts, source=LISTS))
+    assert without_right_consequences(run, [one for one in spoiling(run) if one.executions]) == []

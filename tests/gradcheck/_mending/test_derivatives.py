@@ -59,3 +59,21 @@ def test_a_slope_is_written_out(tmp_path: Path) -> None:
     with others[0].taped() as other:
         search.keep(look(other))
     assert any("1 - i" in text for text in texts(search.nearest))
+
+
+def test_what_is_right_at_other_steps_stays(tmp_path: Path) -> None:
+    """An edit would be taken that gives a derivative at one step and spoils those of the others."""
+    old = "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2)"
+    new = "dc += dh * o * (1 - np.tanh(cs[max(t + 1, 2)]) ** 2)"
+    run, _ = taped(cell(tmp_path, (old, new), source=LISTS))
+    found = look(run)
+    assert found.kept
+    assert not any("cs[1]" in text or text == "1" for text in texts(EditsToDerivatives(found).nearest))
+
+
+def test_a_mask_that_keeps_everything_is_no_edit(tmp_path: Path) -> None:
+    """A slope that should not be there would be turned into a comparison that happens to hold."""
+    run, _ = taped(cell(tmp_path, ("dg *= 1 - g ** 2", "dg *= (1 - g ** 2) ** 2"), source=LISTS))
+    search = EditsToDerivatives(look(run))
+    assert search
+    assert not any("> 0" in text for text in texts(search.nearest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck._mending.small import dropped, ones
+from gradcheck._mending.small import bounds, dropped, ones
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -24,3 +24,10 @@ def test_what_is_left_of_a_difference_keeps_its_sign(tmp_path):
     found = candidates(suspect, dropped)
     assert {"da = -b + a * b", "da = b + a * b", "da = a + a * b", "da = a - b", "da = a * b"} <= set(found)
     assert "da = -(a * b)" not in found
+
+
+def test_what_is_compared_with_is_moved_by_one(tmp_path):
+    """If it fails, a condition that holds a step too early or too late gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}n = len(a)\nda = a * (n == len(b))", "da = a")
+    found = candidates(suspect, bounds)
+    assert {"da = a * (n == len(b) - 1)", "da = a * (n == len(b) + 1)"} == set(found)

@@ -98,3 +98,20 @@ def test_what_only_hands_on_to_a_list_is_mended(tmp_path: Path) -> None:
     (fault,) = found.faults
     assert fault.statement.text == "das.append(da)"
     assert [edit.text for edit in fault.edits] == ["da + rest"]
+
+
+#: what is read is bound in one of two branches
+BRANCHED = MASKED.replace(
+    "            before = t - 1\n",
+    "            if t == len(self.x):\n                before = len(self.x) - 1\n"
+    "            else:\n                before = t - 1\n",
+)
+
+
+def test_the_condition_that_decides_what_is_bound_is_looked_at(tmp_path: Path) -> None:
+    """A state that is fetched by the wrong branch would be told at the line that reads it, and never mended."""
+    old, new = "if t == len(self.x):", "if t == len(self.x) - 1:"
+    found = find_by_tape(cell(tmp_path, (old, new), source=BRANCHED), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [edit.text for fault in found.faults for edit in fault.edits] != []

@@ -16,7 +16,7 @@ def test_each_statement_gets_the_edits_of_its_own(tmp_path: Path) -> None:
     bugs = [("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), ("dg *= 1 - g ** 2", "dg *= 1 - i ** 2")]
     run, others = taped(cell(tmp_path, *bugs, source=LISTS))
     found = [one for one in spoiling(run) if one.executions]
-    edits = edits_to_derivatives(run, found, [one.taped for one in others])
+    edits = edits_to_derivatives(run, found, [one.taped for one in others], set())
     told = {one.statement.line: [edit.text for edit in each[0]] for one, each in zip(found, edits, strict=True) if each}
     assert told == {line_of(bugs[0][0], LISTS): ["t + 1"], line_of(bugs[1][0], LISTS): ["g"]}
 
@@ -25,7 +25,7 @@ def test_without_another_point_nothing_is_confirmed(tmp_path: Path) -> None:
     """What fits at one point by chance would be offered."""
     run, _ = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))
     found = [one for one in spoiling(run) if one.executions]
-    assert edits_to_derivatives(run, found, []) == [[] for _ in found]
+    assert edits_to_derivatives(run, found, [], set()) == [[] for _ in found]
 
 
 #: the slope is multiplied in place: an edit of it at one step changes what all earlier steps get
@@ -41,3 +41,32 @@ def test_a_factor_in_a_recurrence_is_mended(tmp_path: Path) -> None:
     assert found is not None
     assert found.still_wrong == ()
     assert [one.statement.line for one in found.faults] == [line_of(old, IN_PLACE)]
+
+
+def test_what_comes_from_some_uses_counts(tmp_path: Path) -> None:
+    """The part of a sum that is written by itself could not be told from its values."""
+    old, new = 'dh = p["V"].T @ dv', 'dh = p["V"].T @ dv * hs[t + 1]'
+    run, others = taped(cell(tmp_path, (old, new), source=LISTS))
+    found = [one for one in spoiling(run) if one.executions]
+    edits = edits_to_derivatives(run, found, [one.taped for one in others], set())
+    told = {one.statement.line: each[0] for one, each in zip(found, edits, strict=True) if each}
+    assert [edit.text for edit in told[line_of(old, LISTS)]] == ['p["V"].T @ dv']
+
+
+def test_what_another_statement_calculates_is_no_edit(tmp_path: Path) -> None:
+    """The derivative of another parameter would be written where none of this one is found."""
+    old, new = 'd["Wi"] += di @ z.T', 'd["Wi"] += np.sort(di, axis=0) @ z.T'
+    run, others = taped(cell(tmp_path, (old, new), source=LISTS))
+    found = [one for one in spoiling(run) if one.executions]
+    edits = edits_to_derivatives(run, found, [one.taped for one in others], set())
+    assert not any("dg" in edit.text or "do" in edit.text for each in edits for one in each for edit in one)
+
+
+def test_fruitless_statements_are_looked_at_once(tmp_path: Path) -> None:
+    """Every round of a search with several faults would try the same edits again."""
+    bug = ("di = i * (1 - i) * di", "di = np.sort(i, axis=0) * di")
+    run, others = taped(cell(tmp_path, bug, source=LISTS))
+    found = [one for one in spoiling(run) if one.executions]
+    assert found
+    fruitless = {(one.statement.file, one.statement.line, one.statement.text, one.executions) for one in found}
+    assert edits_to_derivatives(run, found, [one.taped for one in others], fruitless) == [[] for _ in found]

@@ -9,11 +9,17 @@ import pytest
 
 from gradcheck._localising import localise
 from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.each_gradient import hands_on, mends_of_several, suspects_of_each, without_forward
+from gradcheck._repair.each_gradient import (
+    hands_on,
+    mends_of_several,
+    suspects_of_each,
+    takes_each_alone,
+    without_forward,
+)
 from gradcheck._tape import tape_target
 from gradcheck._targets.target import Target
 from tests.gradcheck._repair.eight import EIGHT, NAMES
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 from tests.gradcheck._tape.programs import module
 
 
@@ -83,3 +89,38 @@ def test_a_function_that_returns_both_can_be_at_fault_where_the_loss_does_not_de
     kept = without_forward(run, found)
     assert 7 in [one.line for one in kept.alone]
     assert not {5, 6} & {one.line for one in kept.suspects}
+
+
+def test_a_loop_that_leaves_a_step_out_is_mended_beside_other_faults(tmp_path: Path) -> None:
+    """Where each gradient has a fault of its own as well, the loop would not be looked at."""
+    bugs = [("for t in range(len(self.x), 0, -1):", "for t in range(len(self.x), 1, -1):")]
+    bugs.append(("dW += np.outer(da, self.h[t - 1])", "dW += np.outer(np.sort(da), self.h[t - 1])"))
+    found = find_by_tape(cell(tmp_path, *bugs), 0, {"T": 4, "D": 2, "H": 3}, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert {one.statement.line for one in found.faults} == {line_of(right) for right, _ in bugs}
+
+
+def test_what_takes_each_gradient_by_itself_is_no_suspect(tmp_path: Path) -> None:
+    """Other values of it make anything right; the time would be spent on edits of a line that only hands on."""
+    source = HEAD.replace(
+        'return {"W": dW, "U": dU}',
+        'return {name: 1.0 * one for name, one in {"W": dW, "U": dU}.items()}',
+    )
+    wrong = {"W", "U"}
+    run, others = taped(cell(tmp_path, ("carry = self.W.T @ da", "carry = self.W @ da"), source=source))
+    alone = localise(run, sorted(wrong), second=others[-1].run()).alone
+    told = {one.line: takes_each_alone(run, one, wrong) for one in alone}
+    assert told[line_of("return {name", source)]
+    assert not told[line_of("carry = self.W.T", source)]
+
+
+def test_a_factor_of_all_gradients_may_be_where_each_is_taken(tmp_path: Path) -> None:
+    """A mean for a sum at the end would have no line."""
+    source = HEAD.replace(
+        'return {"W": dW, "U": dU}',
+        'return {name: 0.5 * one for name, one in {"W": dW, "U": dU}.items()}',
+    )
+    run, others = taped(cell(tmp_path, source=source))
+    alone = localise(run, ["U", "W"], second=others[-1].run()).alone
+    assert not any(takes_each_alone(run, one, {"W", "U"}) for one in alone)

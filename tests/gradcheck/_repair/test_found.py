@@ -94,3 +94,36 @@ def test_the_kept_patch_leaves_clips_where_they_are(found: Found) -> None:
     assert found.patch.edits() == {FILE: [clip, C]}
     assert found.kept_patch.edits() == {FILE: [C]}
     assert [(one.line, one.text) for one, _ in found.kept_patch.chosen] == [(3, "e = d * c")]
+
+
+def test_edits_without_a_right_gradient_are_told_and_left_out(found: Found) -> None:
+    """An edit on trust would be written into the user's file, or called verified."""
+    sure, doubtful, chance = fault(B, "a"), fault(C, "b"), fault(Edit((2, 8), (2, 9), "c"), "c")
+    doubtful.is_by_value = True
+    added(found, sure, doubtful, chance)
+    found.reach({"b", "c"}, 1.0)
+    found.leave_out_trusted()
+    assert edited(found) == TEXT.replace("a * b", "a * a.T")
+    assert all(edits == [B] for stage in found.stages for edits in stage.edits.values())
+    assert [one.is_trusted for one in found.faults] == [False, True]  # the third is of the line of the first
+    assert found.faults[1].edits == [C]
+
+
+def test_edits_after_which_all_is_right_stay(found: Found) -> None:
+    """Mends of several faults that only work together would be left out of the patch."""
+    doubtful = fault(C, "b")
+    doubtful.is_by_value = True
+    added(found, fault(B, "a"), doubtful)
+    found.reach(set(), 1.0)
+    found.leave_out_trusted()
+    assert edited(found) == TEXT.replace("a * b", "a * a.T").replace("d * c", "d * b")
+    assert not any(one.is_trusted for one in found.faults)
+
+
+def test_a_line_is_told_once(found: Found) -> None:
+    """The same statement would be accused several times, each time for other gradients."""
+    added(found, fault(B, "a"))
+    found.reach({"b"}, 1.0)
+    found.add_unmended([fault(C, "b"), fault(C, "b")])
+    found.leave_out_trusted()
+    assert [one.statement.line for one in found.faults] == [2, 3]

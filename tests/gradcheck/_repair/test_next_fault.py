@@ -12,11 +12,13 @@ from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
     next_fault,
+    signs_of_several,
     unmended_faults,
     write_into_callers,
 )
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.eight import EIGHT, NAMES
+from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import EMBEDDING, HEAD, VJP, cell, line_of, taped
 
 
@@ -105,3 +107,20 @@ def test_faults_without_an_edit_are_told_by_what_each_spoils(tmp_path: Path) -> 
     assert len(told) == MOST_TOLD
     assert told.pop(("a",)) in (line_of("da += dy", EIGHT), line_of("dy = ", EIGHT))  # its factor is one: both could be
     assert told == {name: lines[name] for name in told}
+
+
+def test_several_faults_without_edits_are_told_by_sure_signs(tmp_path: Path) -> None:
+    """Where nothing mends anything, innocent lines that could explain a gradient would be accused."""
+    bugs = [("dh += dh_next", "pass"), ("do = o * (1 - o) * do", "do = np.sort(o) * np.sin(do)")]
+    run, _ = taped(cell(tmp_path, *bugs, source=LISTS))
+    told = {one.statement.line: one.code for one in signs_of_several(run, {"Wi", "Wo", "Wg", "bi", "bo"})}
+    assert told == {
+        line_of(bugs[1][0], LISTS): None,
+        line_of('dh = p["V"].T @ dv', LISTS): FindingCode.LATER_STEPS_MISSING,
+    }
+
+
+def test_right_code_has_no_signs(tmp_path: Path) -> None:
+    """Beside one fault that an edit mends, right lines would be told."""
+    run, _ = taped(cell(tmp_path, source=LISTS))
+    assert signs_of_several(run, set(run.true_gradients)) == []

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.found import Found, edited
+from gradcheck._repair.points import Point, points_of
 from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
+from gradcheck._tape import TapedRun
+from gradcheck._usercode.source import Edit, Source
 from tests.gradcheck._repair.lists import LISTS, NAMES, SIZES, SPOILED
 from tests.gradcheck._repair.spoiled import cell, line_of
 
@@ -43,15 +49,18 @@ def test_all_gradients_are_right_with_all_edits(spoiled, tmp_path: Path) -> None
         assert np.isclose(np.sum(given * step), (ends[0] - ends[1]) / 2e-6, rtol=1e-6)
 
 
-def test_what_makes_no_gradient_right_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Edits on trust would stay, and be shown, where they led nowhere."""
+def test_what_makes_no_gradient_right_is_not_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits on trust would be written into the file where they led nowhere."""
     factory = cell(tmp_path, *SPOILED[1:3], ("dc_next = (1 - i) * dc", "dc_next = np.sort(dc, axis=0)"), source=LISTS)
     monkeypatch.setattr("gradcheck._repair.wrong_values.MOST_ROUNDS", 1)
     found = find_by_tape(factory, 0, SIZES, NAMES)
     assert found is not None
     right = NAMES - set(found.still_wrong)
-    assert all(set(fault.gradients) & (right | set(found.still_wrong)) for fault in found.faults)
-    assert not any(fault.edits and not set(fault.gradients) & right for fault in found.faults)
+    in_code = [edit for edits in found.edits.values() for edit in edits]
+    for fault in found.faults:
+        if fault.edits and not set(fault.gradients) & right:
+            assert fault.is_trusted
+            assert not set(map(str, fault.edits)) & set(map(str, in_code))
 
 
 def test_right_code_is_left_as_it_is(tmp_path: Path) -> None:
@@ -66,4 +75,34 @@ def test_wrong_gradients_are_told_by_name(tmp_path: Path) -> None:
 
     run, _ = taped(cell(tmp_path, ('d["bo"] += do', 'd["bo"] += 2 * do'), source=LISTS))
     assert wrong_gradients(run) == {"bo"}
-    assert callable(mend_by_values)
+
+
+def test_edits_that_do_not_run_together_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One edit that reads what is not there yet would lose all that was found before it."""
+    factory = cell(tmp_path, *SPOILED[1:3], source=LISTS)
+    line = line_of(SPOILED[1][0], LISTS)
+
+    def unrunnable(_run, wrong, *_):
+        edit = Edit((line, 8), (line, 10), "do = never_bound; do")
+        return [[(edit,)] if one.statement.line == line else [] for one in wrong]
+
+    monkeypatch.setattr("gradcheck._repair.wrong_values.edits_to_derivatives", unrunnable)
+    points = next(points_of(factory, 0, SIZES))
+    found = Found(still_wrong=tuple(sorted(NAMES)))
+    _begin(found, points[0])
+    assert not mend_by_values(found, lambda trial: _taped(trial, points[0]), points[1:])
+    assert found.faults == []
+    assert not any(found.edits.values())
+
+
+def _begin(found: Found, point: Point) -> None:
+    run = point.run()
+    found.codes = list(run.program.codes)
+    files = {code.co_filename for code in found.codes}
+    found.sources = {file: one for file in files if (one := Source.of_running(file)) is not None}
+
+
+@contextmanager
+def _taped(found: Found, point: Point) -> Iterator[TapedRun]:
+    with edited(found, is_factory=True), point.taped() as run:
+        yield run
