@@ -193,7 +193,7 @@ def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outc
     import gradcheck
     from gradcheck._checking import check as _check
 
-    _check.TRACE_ERRORS_RAISE = True
+    _check.SEARCH_ERRORS_RAISE = True
     try:
         factory = getattr(load(folder, cell), cell.target)
         if not cell.file and _changes_the_loss(factory, getattr(load(str(ROOT), cell), cell.target)):

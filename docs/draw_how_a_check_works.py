@@ -18,13 +18,9 @@ ALWAYS = [
     ("findings", ["what the numbers show:", "a factor, a sign, a row,", "a lost time step"], "_symptoms"),
 ]
 IF_WRONG = [
-    (
-        "trace",
-        ["the true derivative of each", "value of the forward; each", "value of the backward"],
-        "_usercode _tracing",
-    ),
-    ("fault", ["the first value that is", "not a derivative although", "all its inputs are"], "_tracing"),
-    ("edits", ["of that statement, judged", "by value or by running;", "the forward is held"], "_repair"),
+    ("tape", ["the true derivative of each", "value; how each gradient", "moves with it"], "_tape"),
+    ("suspects", ["statements whose values", "could supply what the", "gradients lack"], "_localising"),
+    ("edits", ["of these, judged by their", "values, then by running;", "the forward is held"], "_mending _repair"),
     ("verify", ["what the edit claims is", "right in a whole check,", "and nothing is less right"], "_checking"),
 ]
 #: the whole picture
@@ -72,7 +68,7 @@ def draw() -> str:
             parts.append(_box(LEFT + k * PITCH, top, title, lines, room, colour))
             middle = top + BOX_HEIGHT // 2
             parts.append(_arrow(f"M{LEFT + k * PITCH + BOX_WIDTH} {middle}H{LEFT + (k + 1) * PITCH - 2}"))
-    # from the findings down to the trace, between the rows
+    # from the findings down to the tape, between the rows
     between = TOPS[0] + BOX_HEIGHT + 30
     down = (
         f"M{LEFT + 3 * PITCH + BOX_WIDTH // 2} {TOPS[0] + BOX_HEIGHT}V{between}H{LEFT + BOX_WIDTH // 2}V{TOPS[1] - 2}"

@@ -10,8 +10,8 @@ what they should hold and what they hold instead, and what only follows from the
 
 That a line "is dL/d(x)" is said only if it is at every execution; otherwise it is said at which ones.
 
-Where the tape cannot follow the code, or is not the slope of the loss, the derivatives are measured by perturbation
-(`gradcheck._tracing.annotated_source`), and that is said.
+Where the tape cannot follow the loss, or does not agree with its measured slope, nothing is shown but the reason. Where
+it cannot follow all of the rest, that stands below.
 
 Read `annotate.py` first: the verb.
 """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -16,14 +16,15 @@ from gradcheck._common.errors import TargetError
 from gradcheck._common.turns import in_turn
 from gradcheck._localising.ground import Ground
 from gradcheck._mending.residual import agree, wrong_names
-from gradcheck._tape import Node, Statement, TapedRun, TapeTooLargeError, tape_target
-from gradcheck._tape.belief import is_believed
+from gradcheck._repair.points import Point
+from gradcheck._tape import Node, Statement, TapedRun, TapeTooLargeError
+from gradcheck._tape.belief import why_not_believed, why_not_followed
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
-from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
-from gradcheck._tracing.annotated_source import COLUMN
-from gradcheck._tracing.annotated_source import annotate_backward as annotate_by_perturbation
 from gradcheck.report.records import Finding
+
+#: the column at which derivatives are written
+COLUMN = 72
 
 
 @in_turn
@@ -31,28 +32,25 @@ def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
     """The annotated source.
 
     Raises:
-        TargetError: If the target cannot be run, or no source is at hand.
+        TargetError: If the target cannot be run, or the tape cannot follow it or is not to be believed.
     """
     try:
         with _taped(subject, seed) as run:
-            why = _why_not(run)
-            factor = 1.0 if why else common_factor(run)
-            if not why and factor == 1.0 and not _wrong(run):
+            why = why_not_believed(run)
+            if why:
+                raise TargetError(f"no derivatives can be shown: {why}")
+            factor = common_factor(run)
+            if factor == 1.0 and not _wrong(run):
                 return _annotated(run, ())
-        if not why:
-            findings = check(subject, seed=seed).findings
-            with _taped(subject, seed, factor) as run:
-                return _annotated(run, findings)
-    except TapeTooLargeError:
-        why = "it computes too much for the tape"
-    return f"({why}: the derivatives are measured by perturbation)\n{annotate_by_perturbation(subject, seed)}"
+        findings = check(subject, seed=seed).findings
+        with _taped(subject, seed, factor) as run:
+            return _annotated(run, findings)
+    except TapeTooLargeError as error:
+        raise TargetError("no derivatives can be shown: the code computes too much to be followed") from error
 
 
-@contextmanager
-def _taped(subject: Target | TargetFactory, seed: int, multiple: float = 1.0) -> Iterator[TapedRun]:
-    target = _built(subject, seed)
-    with opened(target, seed):
-        yield tape_target(target, target.values(), multiple=multiple)
+def _taped(subject: Target | TargetFactory, seed: int, factor: float = 1.0) -> AbstractContextManager[TapedRun]:
+    return Point(lambda: _built(subject, seed), seed, factor=factor).taped()
 
 
 def _built(subject: Target | TargetFactory, seed: int) -> Target:
@@ -62,15 +60,6 @@ def _built(subject: Target | TargetFactory, seed: int) -> Target:
         return subject.build(seed, next(sizes_to_trace(subject)))
     except TargetError:
         return subject.build(seed, subject.sizes)
-
-
-def _why_not(run: TapedRun) -> str:
-    """Why the tape is not to be believed; empty if it is."""
-    if run.untraced:
-        return f"the tape cannot follow {', '.join(sorted(set(run.untraced))[:3])}"
-    if run.loss is None:
-        return "the loss is no number that the tape has seen"
-    return "" if is_believed(run) else "the tape does not agree with the slope of the loss"
 
 
 def common_factor(run: TapedRun) -> float:
@@ -107,6 +96,8 @@ def _annotated(run: TapedRun, findings: Sequence[Finding]) -> str:
     for statement, text in faults.words.items():
         said[statement] = [text]
     parts = _pages(said)
+    if why := why_not_followed(run):
+        parts.append(f"not all is shown: {why}")
     if run.multiple != 1.0:
         parts.append(
             f"several gradients are {run.multiple:.6g} times the true ones: L is that multiple of the loss here"

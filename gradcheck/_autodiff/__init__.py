@@ -16,6 +16,7 @@ to be what is lacking. What passes is run at other values, and then goes through
 
 Read `explain.py` first: the verb. Then `torch_rules.py`, `jax_rules.py` and `whole.py`, which make a `Case`
 (`case.py`); `library.py`, `torch_library.py` and `jax_library.py`, which differentiate; `places.py`, `recording.py`
-and `derivatives.py`: one run; `standing.py` and `suspects.py`: who could be at fault; `editing.py` and `mending.py`:
-which edits; `records.py`: what is told.
+and `derivatives.py`: one run; `standing.py` and `suspects.py`: who could be at fault; `edits.py` (by the syntax) and
+`substitutes.py` (what else could be named): which edits there are, `editing.py` and `mending.py`: which of them mend;
+`records.py`: what is told.
 """

@@ -14,14 +14,14 @@ import numpy as np
 
 from gradcheck._autodiff.case import Case
 from gradcheck._autodiff.derivatives import Derivatives
+from gradcheck._autodiff.edits import EDIT_TIERS, candidate_edits
 from gradcheck._autodiff.places import Place, expression_of, float_leaves
 from gradcheck._autodiff.recording import Frame, Override, Recording
+from gradcheck._autodiff.substitutes import Family
 from gradcheck._autodiff.suspects import Suspect, wrong_rows
 from gradcheck._common.arrays import Array, is_float, norm
 from gradcheck._common.clock import look
 from gradcheck._common.libraries import all_as_numpy, as_numpy, is_array
-from gradcheck._repair.edits import EDIT_TIERS, candidate_edits
-from gradcheck._repair.substitutes import Family
 from gradcheck._usercode.patching import growth_of_edit
 from gradcheck._usercode.scope import Scope, items_read
 from gradcheck._usercode.source import Edit, apply_edits, span_of

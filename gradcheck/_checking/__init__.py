@@ -9,13 +9,12 @@ A check takes these steps:
    is wrong. An audit is one target at one point.
 2. If all gradients are wrong by one factor that the sizes name (T, 1/B), divide by it and audit again.
 3. Audit the other sizes. Shrink a failure to the smallest sizes that still fail.
-4. Turn what was seen into findings: the verdict, which is handed out now. If something is wrong, trace the backward,
-   name the line and try edits, for as long as there is time.
+4. Turn what was seen into findings: the verdict, which is handed out now. If something is wrong, look for the
+   lines and try edits, for as long as there is time.
 5. Verify the edits: whole checks of the edited code and of the original, at every size, with another seed and at
    other parameters. What an edit claims must be right, and nothing may be less than it was.
 
-The steps from the trace on are imported only when something is wrong, so a check of right code does not pay for
-them.
+The steps from the lines on are imported only when something is wrong, so a check of right code does not pay for them.
 
 Read `check.py` (the order), then `audit.py` (one target at one point), then `findings.py` (what is reported where no
 line is known), `pace.py` (how much time there is for what may be cut short) and `verifier.py` (whether an edit does

@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from gradcheck._checking.verifier import Outcome
-    from gradcheck._repair.explain import Explanation, Question
-    from gradcheck._repair.strategies import Content
+    from gradcheck._repair.explain import Content, Explanation, Question
     from gradcheck._usercode.patching import Patch
 
 #: seconds for the search for lines, if nothing else is said
@@ -50,8 +49,8 @@ BUDGET = 30.0
 OTHER_SEEDS = 3
 #: a trial far above the default sizes that may take longer than this is left out, and that is said
 FAR_SECONDS = 5.0
-#: set by the tests: an error in the trace is an error
-TRACE_ERRORS_RAISE = False
+#: set by the tests: an error in the search for lines is an error
+SEARCH_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
 Progress: TypeAlias = Callable[[str, int], None]
 #: is handed the report before any line is looked for
@@ -466,13 +465,13 @@ class _CheckRun:
         self.progress(Stage("looking for the lines").with_time_left(left, at_most=True), self.evaluations)
 
     def _with_line_findings(self, report: Report) -> Report:
-        """The report with the lines that are at fault, where source is at hand and a trace finds them."""
+        """The report with the lines that are at fault, where source is at hand and they are found."""
         wrong = _wrong(report)
         broken = {FindingCode.of_law(name) for name in _broken(report)}
         wrong -= set(self.common.blocks) if self.common and not self.divided else set()
         report, clips = self._with_clips(report)
         wrong -= clips
-        # the point that is traced does not show it
+        # the points at which lines are looked for do not show it
         wrong -= {name for one in report.findings if _is_elsewhere(one) for name in one.blocks}
         # that is the clip that the gradients show
         clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not (wrong or clips))
@@ -494,20 +493,19 @@ class _CheckRun:
                 known,
                 content,
                 undecided=frozenset(n for n, block in report.blocks.items() if block.verdict == "inconclusive"),
-                few_edits=is_about_state,
                 keeps_state=bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY}),
                 is_impure=is_impure,
             )
             found = _explained_in_library(question) or explain(question)
-        except Exception as error:  # a trace that fails must not take the verdict with it
-            if TRACE_ERRORS_RAISE:
+        except Exception as error:  # a search that fails must not take the verdict with it
+            if SEARCH_ERRORS_RAISE:
                 raise
-            return replace(report, notes=(*report.notes, f"the backward could not be traced: {error}"))
+            return replace(report, notes=(*report.notes, f"the backward could not be followed: {error}"))
         # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
         lines = found.findings[:1] if is_about_state and not found.patch else found.findings
-        # where sizes set how many parameters there are, a trace at another size knows of others
+        # where sizes set how many parameters there are, others are known at another size
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
-        if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes traced
+        if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes looked at
             lines = [replace(lines[0], blocks=tuple(n for n in report.blocks if n in wrong or n in lines[0].blocks))]
         self.evaluations += found.evaluations
         self._tell_of_lines(self.time.clock_of_lines().left)

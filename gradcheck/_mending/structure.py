@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck._common.user_files import is_users_class
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, loop_counters, span
@@ -275,6 +276,8 @@ def _sizes_at_hand(suspect: Suspect, name: str, value: Array) -> list[tuple[str,
     own = [(f"len({name})", len(value)), *([(f"{name}.shape[1]", value.shape[1])] if value.ndim > 1 else [])]
     local = suspect.frames[-1].local
     others = [(key, one) for key, one in local.items() if type(one) is int and one > 1 and key.isidentifier()]
+    owners = [(key, vars(one)) for key, one in local.items() if is_users_class(type(one)) and hasattr(one, "__dict__")]
+    others += [(f"{key}.{one}", n) for key, held in owners for one, n in held.items() if type(n) is int and n > 1]
     lists = [(f"len({key})", len(one)) for key, one in local.items() if isinstance(one, (list, tuple)) and len(one) > 1]
     return [*own, (f"{name}.size", value.size), *others, *lists][:MOST_SIZES]
 

@@ -8,21 +8,15 @@ An edit may change a statement of the backward, and only that. The forward is he
 an edit that changes the loss is discarded. An edit is offered only if a whole check of the edited code confirms what
 it claims. Of several equivalent edits the shortest is shown first.
 
-The tape comes first. `by_tape.py` looks for one fault after the other, each in the code with the edits so far, at the
-points of `points.py`, in stages. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone,
-then what stands beside those (`around_suspects.py`). Where none could be alone, `wrong_values.py` goes by what
-statements give: what reads right derivatives and gives none is edited until it gives one. Then comes one time step,
-then each wrong gradient by itself (`each_gradient.py`). A clip of the finished gradients is taken out before that
-(`final_clips.py`), and helpers that are right are no suspects (`right_helpers.py`). `found.py` holds what is found so
-far; `edits_in_turn.py` tells an edit of edited code as one of the file as it is. `tape_findings.py` makes the records.
+`by_tape.py` looks on the tape for one fault after the other, each in the code with the edits so far, at the points of
+`points.py`, in stages. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone, then what
+stands beside those (`around_suspects.py`). Where none could be alone, `wrong_values.py` goes by what statements give:
+what reads right derivatives and gives none is edited until it gives one, or who calls its function is
+(`handed_on.py`). Then comes one time step, then each wrong gradient by itself (`each_gradient.py`). A clip of the
+finished gradients is taken out before that (`final_clips.py`), and helpers that are right are no suspects
+(`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit of edited code as one of
+the file as it is. `tape_findings.py` makes the records.
 
-Where the tape does not mend all, the trace goes on. Its edits come from three sources: the syntax of the statement
-(`edits.py`), what the statement could name instead (`substitutes.py`), and expressions found by the value that they
-must have (`synthesis.py`). They are judged in two ways. `by_value.py` evaluates an edit inside the running backward
-and asks whether it gives the derivative that the trace expects. `by_running.py` runs the whole backward with an edit
-and asks which gradients are still wrong; it is slower, and it serves where the trace has no answer.
-
-Read `explain.py` first: what is asked of tape and trace, at which sizes and points. Then `by_tape.py`, and for the
-trace `strategies.py`: in which order edits are tried, until a whole check accepts them. `mistake_names.py` names the
-mistake from the edit that mends it, and `line_findings.py` makes the trace's record of a line.
+Read `explain.py` first: what is asked, and what a whole check confirms. Then `by_tape.py`. `mistake_names.py` names the
+mistake from the edit that mends it. Where no line is named, `no_line.py` says why.
 """

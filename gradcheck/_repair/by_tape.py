@@ -30,7 +30,7 @@ from gradcheck._repair.next_fault import (
     unmended_faults,
     write_into_callers,
 )
-from gradcheck._repair.points import Point, points_of, points_of_one_step
+from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
@@ -41,7 +41,7 @@ from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Source
 
-#: the part of the time that the search has here; the rest is for verifying, and for the trace
+#: the part of the time that the search has here; the rest is for verifying
 SHARE_OF_TIME = 0.75
 #: faults that are mended one after the other
 MOST_ROUNDS = 16
@@ -51,12 +51,12 @@ def find_by_tape(
     subject: Target | TargetFactory,
     seed: int,
     failing: Sizes,
-    expected: set[str],
+    expected: set[str] | None,
     common: CommonFactor | None = None,
     *,
     undecided: Collection[str] = (),
     is_impure: bool = False,
-    is_brief: bool = False,
+    keeps_state: bool = False,
 ) -> Found | None:
     """What the tape tells at the first point at which it can be believed and something is wrong; None if at none.
 
@@ -66,18 +66,20 @@ def find_by_tape(
         subject: What is checked.
         seed: The seed of the check.
         failing: Sizes at which it is known to fail.
-        expected: The gradients that are wrong at some sizes.
+        expected: The gradients that are wrong at some sizes; None if they are only where weights or cotangents are
+            large.
         common: A factor that gradients have in common: what else is wrong is looked for first, then what makes it.
         undecided: Gradients that could not be judged, as at a kink: whatever the tape says of them need not be true.
         is_impure: Whether the code changes arrays that are the caller's: where no gradient is wrong, that is mended.
-        is_brief: Whether to look only for faults that could each be to blame alone.
+        keeps_state: Whether another call gives something else, so that other gradients are wrong than were.
     """
     outer = current_clock()
     clock = Clock(SHARE_OF_TIME * outer.left, outer)
-    search = _Search(subject, expected, undecided, is_impure=is_impure, is_brief=is_brief)
-    if isinstance(subject, TargetFactory):
+    search = _Search(subject, expected, undecided, is_impure=is_impure, keeps_state=keeps_state)
+    if isinstance(subject, TargetFactory) and expected is not None:
         search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
-    for points in points_of(subject, seed, failing, common):
+    places = points_of if expected is not None else larger_points_of
+    for points in places(subject, seed, failing, common):
         found, is_through = Found(), False
         with limited(clock):
             if not search.finds(points, found):
@@ -109,13 +111,13 @@ class _Search:
     def __init__(
         self,
         subject: Target | TargetFactory,
-        expected: set[str],
+        expected: set[str] | None,
         undecided: Collection[str],
         *,
         is_impure: bool,
-        is_brief: bool,
+        keeps_state: bool,
     ) -> None:
-        self.is_brief = is_brief
+        self.keeps_state = keeps_state
         self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
         #: points with one time step, if there are such
@@ -130,13 +132,13 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        stages = [] if self.is_brief else [self._values, self._in_part, self._one_step, self._several]
+        stages = [self._values, self._in_part, self._one_step, self._several]
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
                 wrong = wrong_gradients(run)
                 if not found.codes:
                     found.evaluations += 2 * DIRECTIONS
-                    if not wrong <= self.expected | self.undecided or not is_believed(run, self.undecided):
+                    if not self._is_expected(wrong) or not is_believed(run, self.undecided):
                         return False
                     _add_sources(found, run, points[0] if self.is_factory else None)
                 if wrong <= self.undecided:
@@ -162,6 +164,10 @@ class _Search:
             if done == self._one_step:
                 stages.remove(done)
         return True
+
+    def _is_expected(self, wrong: set[str]) -> bool:
+        """Whether the check has found no others wrong; where weights or cotangents are large, it has not looked."""
+        return self.expected is None or self.keeps_state or wrong <= self.expected | self.undecided
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""

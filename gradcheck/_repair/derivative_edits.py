@@ -112,7 +112,8 @@ def _held(run: TapedRun, but: Statement) -> frozenset[int]:
 def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:
     """What the values whose derivatives are read were calculated from, the nearest first."""
     seen: dict[int, Node] = {}
-    layer = [run.nodes[index] for index in sorted(one.sources)]
+    standings = run.once(Ground).standings
+    layer: list[Node] = [standings.node_of(index) for index in sorted(one.sources)]
     while layer and len(seen) < MOST_NEAR:
         layer = list({each.index: each for node in layer for each in node.inputs if each.index not in seen}.values())
         seen.update((node.index, node) for node in layer)

@@ -40,7 +40,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         return Symptom(FindingCode.WRONG_LINE)
-    found = _wrapping(old, new) or _exchanged(old, new) or _operands(old, new) or _operator(old, new)
+    found = _wrapping(old, new) or _exchanged(old, new) or _operands(old, new) or _in_product(old, new)
+    found = found or _operator(old, new)
     return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)
 
 
@@ -128,6 +129,23 @@ def _operands(old: ast.expr, new: ast.expr) -> Symptom | None:
                     code = (is_factor and _activation(other)) or code
                     return _named(code, ast.unparse(other), extra=extra)
     return None
+
+
+def _in_product(old: ast.expr, new: ast.expr) -> Symptom | None:
+    """The derivative of an activation in a wrong form as the last factor, where it is written without brackets."""
+    before, after = _factors(old), _factors(new)
+    if len(before) < 2 or len(after) != len(before) + 1 or not isinstance(before[-1], ast.Call):
+        return None
+    if not all(_same(a, b) for a, b in zip(before[:-1], after, strict=False)):
+        return None
+    written = ast.BinOp(after[-2], ast.Mult(), after[-1])
+    return _operands(before[-1], written) if _activation(written) else None
+
+
+def _factors(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*_factors(node.left), node.right]
+    return [node]
 
 
 def _operator(old: ast.expr, new: ast.expr) -> Symptom | None:

@@ -77,7 +77,6 @@ def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     able = [one for one in localisation.alone if not takes_each_alone(run, one, wrong)]
     localisation = replace(localisation, alone=able)
     found.last, found.of_each = localisation, {}
-    found.localisation = found.localisation or localisation
     return localisation
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -15,12 +15,23 @@ from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
 from gradcheck._tape import TapedRun, tape_target
 from gradcheck._targets.factory import TargetFactory, sizes_of_one_step, sizes_to_trace
 from gradcheck._targets.opening import opened
+from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck._targets.target import Target
 
 #: by how much sizes are others where edits are confirmed
 GROWTH = (1, 2, 3)
 #: how far the parameters of a single target are moved, where its edits are confirmed
 NOISE = 0.3
+#: how much larger weights and cotangents are made where a clip hides at the usual scale
+LARGER = (64.0, 1024.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much larger something is than it is by itself: a parameter, by name, or the cotangents."""
+
+    factor: float
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,13 +43,18 @@ class Point:
     move: int = 0
     #: a factor that all gradients have in common here
     factor: float = 1.0
+    #: what is larger here
+    scale: Scale | None = None
 
     @contextmanager
     def opened(self) -> Iterator[tuple[Target, Values]]:
         """The target and the values; everything is put back at the end."""
         target = self.open()
-        with opened(target, self.seed):
-            yield target, _moved(target.values(), self.move)
+        with opened(target, self.seed), _cotangents_scaled(target, self.scale):
+            values = _moved(_widened(target), self.move)
+            if self.scale is not None and self.scale.name is not None:
+                values[self.scale.name] = values[self.scale.name] * self.scale.factor
+            yield target, values
 
     def run_or_none(self) -> TapedRun | None:
         """The same; None where the code cannot be run."""
@@ -59,11 +75,34 @@ class Point:
             yield tape_target(target, values, multiple=self.factor)
 
 
+def _widened(target: Target) -> Values:
+    """The parameters in double precision, where they can be replaced by such: rounding hides what is a derivative."""
+    values = target.values()
+    if not target.takes_complex:
+        return values
+    return {name: array.astype(np.result_type(array, np.float64)) for name, array in values.items()}
+
+
 def _moved(values: Values, seed: int) -> Values:
     """Other values near these; the same where `seed` is zero."""
     if not seed:
         return values
     return moved(values, np.random.default_rng([seed, 4]), noise=NOISE)
+
+
+@contextmanager
+def _cotangents_scaled(target: Target, scale: Scale | None) -> Iterator[None]:
+    """The cotangents that the checker draws, larger for a while."""
+    problem = target.problem
+    if scale is None or scale.name is not None or not isinstance(problem, VjpProblem):
+        yield
+        return
+    before = problem.cotangents
+    problem.cotangents = [scale.factor * one for one in before]
+    try:
+        yield
+    finally:
+        problem.cotangents = before
 
 
 def points_of(
@@ -81,6 +120,24 @@ def points_of(
             tried.append(sizes)
             others = _others(subject, sizes, seed, common)
             yield tuple(_at(subject, one, seed + more, common) for more, one in enumerate((sizes, others, sizes)))
+
+
+def larger_points_of(
+    subject: Target | TargetFactory, seed: int, failing: Sizes, common: CommonFactor | None = None
+) -> Iterator[tuple[Point, ...]]:
+    """The same points with larger cotangents, where the checker draws them, or else with larger matrices, in turn."""
+    for points in points_of(subject, seed, failing, common):
+        for scale in _scales(points[0]):
+            yield tuple(replace(point, scale=scale) for point in points)
+
+
+def _scales(point: Point) -> Iterator[Scale]:
+    names: list[str | None] = [None]
+    with suppress(TargetError), point.opened() as (target, values):
+        if not target.is_vjp:
+            names = [name for name, array in values.items() if array.ndim >= 2]
+    for name in names:
+        yield from (Scale(factor, name) for factor in LARGER)
 
 
 def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Sizes:

@@ -24,6 +24,7 @@ from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import forward_statements, gradients_behind, spoil_only
 from gradcheck._repair.found import Found, Mended, add_mend
+from gradcheck._repair.handed_on import exchanges_by_callers, without_clips
 from gradcheck._repair.points import Point
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._usercode.patching import RebindError
@@ -138,7 +139,8 @@ def _best(
     None if it is no more than it was, where that is asked.
     """
     assert fault.mend is not None
-    options = [replace(fault, mend=mend, others=()) for mend in (fault.mend, *fault.others)]
+    mends = fault.mend, *fault.others
+    options = [replace(fault, statement=mend.statement, mend=mend, others=()) for mend in mends]
     if len(options) == 1 and least is None:
         return options[0]
     nothing = -len(found.still_wrong) - 1, 0
@@ -215,7 +217,18 @@ def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> li
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
     wrong = spoil_only(run, run.once(spoiling), wrong_gradients(run))[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, [one.taped for one in others], fruitless)
-    return [fault for one, found in zip(wrong, edits, strict=True) if (fault := _fault(run, one.statement, found))]
+    told = ((one.statement, found) for one, found in zip(wrong, edits, strict=True))
+    return [fault for statement, found in told if (fault := _spoiler(run, statement, found))]
+
+
+def _spoiler(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
+    """A statement that spoils derivatives, with its edits, those of who calls its function, and those of its clips."""
+    fault = _fault(run, statement, [*without_clips(statement), *edits])
+    if fault is None:
+        return None
+    beside = exchanges_by_callers(run, statement, edits)
+    calls = (Mend(caller.file, one, caller, (), (), EVIDENCE) for caller, one in beside)
+    return replace(fault, others=(*fault.others, *calls))
 
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:

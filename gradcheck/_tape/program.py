@@ -27,6 +27,8 @@ class Program:
         self.statements: list[Statement] = []
         #: functions that run and have no source
         self.hidden: list[str] = []
+        #: files that are other ones on the disk than those that run
+        self.changed: list[str] = []
         self._is_installed = False
         self.switch = Switch()
         self.codes: dict[CodeType, CodeType] = {}
@@ -38,7 +40,9 @@ class Program:
 
     def _add(self, file: str, codes: list[CodeType]) -> None:
         linecache.checkcache(file)  # it may have been edited and imported again
-        text = "" if has_changed(file) else "".join(linecache.getlines(file))
+        if has_changed(file):
+            self.changed.append(file)
+        text = "" if file in self.changed else "".join(linecache.getlines(file))
         try:
             places, statements, pairs = _rewritten(file, text, len(self.places))
         except SyntaxError:

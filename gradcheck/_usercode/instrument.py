@@ -17,7 +17,6 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
-from gradcheck._common.files import has_changed
 from gradcheck._common.surely import surely
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
@@ -27,22 +26,14 @@ Tap: TypeAlias = Callable[[int, Any], Any]
 
 @dataclass
 class Program:
-    """The user's functions that ran, with their rewritten code; `hidden` are those without source."""
+    """The user's functions that ran and have source, with their rewritten code."""
 
     sites: list[Site] = field(default_factory=list)
     #: the code that ran, and its rewritten form
     codes: dict[CodeType, CodeType] = field(default_factory=dict)
-    without_source: list[str] = field(default_factory=list)
-    #: files that are others now than those that were loaded
-    changed: list[str] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     #: what values pass through now, while the functions are rewritten (`instrumented`)
     tap: Tap | None = None
-
-    @property
-    def helpers(self) -> list[str]:
-        """The names of the functions of modules that ran."""
-        return [code.co_name for code in self.codes if code.co_qualname == code.co_name]
 
 
 def rewrite(codes: list[CodeType]) -> Program:
@@ -54,8 +45,6 @@ def rewrite(codes: list[CodeType]) -> Program:
     for file, of_file in by_file.items():
         source = Source.of_running(file)
         if source is None:
-            program.without_source += [code.co_qualname for code in of_file]
-            program.changed += [file] if has_changed(file) else []
             continue
         program.sources[file] = source
         _rewrite_file(program, source, of_file)
@@ -121,7 +110,6 @@ def _rewrite_file(program: Program, source: Source, codes: list[CodeType]) -> No
     try:
         tree = ast.parse(source.text)  # one of its own, since it is rewritten
     except SyntaxError:
-        program.without_source += [code.co_qualname for code in codes]
         return
     tree = Rewriter(source, program.sites, {code.co_firstlineno for code in codes}).rewritten(tree)
     pairs = matching_code_objects(source.file, tree, source.text)
@@ -129,9 +117,7 @@ def _rewrite_file(program: Program, source: Source, codes: list[CodeType]) -> No
         if code.co_name in ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"):
             continue  # the code around it holds them
         new = pairs.get(code) or by_code_key(code, pairs)
-        if new is None:
-            program.without_source.append(code.co_qualname)
-        else:
+        if new is not None:
             program.codes[code] = new
 
 

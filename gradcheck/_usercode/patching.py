@@ -101,20 +101,24 @@ class EditedFunctions:
     def _replacements(self, file: str, edits: Sequence[Edit]) -> Iterator[tuple[CodeType, CodeType]]:
         source = self.sources[file]
         mine = [code for code in self.functions if code.co_filename == file]
+        shift = 0  # what stands below lines that were added or taken away has its lines moved as well
         for first, last in _toplevel_spans(source):
             inside = [edit for edit in edits if first <= edit.start[0] <= last]
-            if not inside:
+            if not inside and not shift:
                 continue
             before, segment = _before(source, first, last)
             live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
-            text = "\n" * (first - 1) + apply_edits(segment, [shift_edit(edit, 1 - first) for edit in inside])
+            text = "\n" * (first - 1 + shift) + apply_edits(segment, [shift_edit(edit, 1 - first) for edit in inside])
             tree = ast.parse(text)
             after = _compiled(file, tree, live)
             keep = {path: old for path, old in live.items() if path in after}
             if any(old.co_freevars != after[path].co_freevars for path, old in keep.items()):
-                _keep_reading(tree, {(old.co_name, old.co_firstlineno): old.co_freevars for old in keep.values()})
+                _keep_reading(
+                    tree, {(old.co_name, old.co_firstlineno + shift): old.co_freevars for old in keep.values()}
+                )
                 after = _compiled(file, tree, live)
             yield from ((old, after[path]) for path, old in keep.items())
+            shift += sum(edit.text.count("\n") - (edit.end[0] - edit.start[0]) for edit in inside)
 
 
 @lru_cache(maxsize=8)

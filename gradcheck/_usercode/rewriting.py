@@ -20,9 +20,8 @@ from gradcheck._usercode.source import Source, first_line
 #: stands for the tap in rewritten code, until a callable is put in its place
 TAP = "\0gradcheck.tap"
 
-#: "value" and "load": an expression; "bind": a name just bound; "after": an array just updated in place;
-#: "touch": an array that a call was handed, for the case that the call wrote into it
-Kind: TypeAlias = Literal["value", "load", "bind", "after", "touch"]
+#: "value" and "load": an expression; "bind": a name just bound; "after": an array just updated in place
+Kind: TypeAlias = Literal["value", "load", "bind", "after"]
 
 #: calls whose plain arguments are of no interest
 _STRUCTURAL = frozenset(
@@ -68,7 +67,7 @@ class Statement:
 
 @dataclass
 class Site:
-    """One tap. `inputs` are the taps directly inside it; `plus` is the tap it is a plain summand of."""
+    """One tap. `inputs` are the taps directly inside it."""
 
     number: int
     kind: Kind
@@ -78,13 +77,8 @@ class Site:
     inputs: tuple[int, ...] = ()
     #: the value is the statement's: what it assigns, adds, returns or hands on
     is_statement_value: bool = False
-    #: its derivative follows from that of another tap, so it need not be perturbed
+    #: its derivative follows from that of another tap, so it need not be asked for
     derivative_follows: bool = False
-    #: an item just updated in place, which counts only if it is an array of its own, as those of a dict are
-    is_item_update: bool = False
-    #: it is another value with its sign changed
-    is_negation: bool = False
-    summand_of: int | None = None
 
 
 class Rewriter(ast.NodeTransformer):
@@ -212,9 +206,7 @@ class Rewriter(ast.NodeTransformer):
             case ast.Return() if node.value is not None:
                 node.value = self._value(node.value, top=True)
             case ast.Expr():
-                touched = self._touched(node)
                 node.value = self._value(node.value, top=True)
-                return [node, *touched]
             case ast.For() | ast.AsyncFor():
                 bound = [self._bound(name, node) for name in _names(node.target)]
                 node.iter = self._value(node.iter)
@@ -253,21 +245,8 @@ class Rewriter(ast.NodeTransformer):
         result = [self._statement_of(self._call("after", _loaded(whole), ast.unparse(whole)), node)]
         if whole is not node.target:
             result.append(self._statement_of(self._call("after", _loaded(node.target), ast.unparse(node.target)), node))
-            self.sites[-1].is_item_update = self.sites[-1].derivative_follows = True
+            self.sites[-1].derivative_follows = True
         return result
-
-    def _touched(self, node: ast.Expr) -> list[ast.stmt]:
-        if not isinstance(node.value, ast.Call):
-            return []
-        handed = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-        if isinstance(node.value.func, ast.Attribute):
-            handed.append(node.value.func.value)
-        handed = [one for one in handed if isinstance(one, (ast.Name, ast.Attribute, ast.Subscript)) and _is_pure(one)]
-        return [
-            self._statement_of(self._call("touch", _loaded(one), ast.unparse(one)), node)
-            for one in handed
-            if not (isinstance(one, ast.Name) and one.id in self.imports)
-        ]
 
     def _statement_of(self, call: ast.expr, node: ast.stmt) -> ast.stmt:
         return self._placed(ast.Expr(call), node)
@@ -302,13 +281,6 @@ class Rewriter(ast.NodeTransformer):
                     self._call_parts(node)
         inner = tuple(found)
         site = self._site("value", text, node, inner, top)
-        site.is_negation = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
-            summands = [node.left, node.right] if isinstance(node.op, ast.Add) else [node.left]
-            for summand in summands:
-                number = _number(summand)
-                if number is not None:
-                    self.sites[number].summand_of = site.number
         return self._tapped(site, node)
 
     def _call_parts(self, node: ast.Call) -> None:
@@ -393,14 +365,6 @@ class Rewriter(ast.NodeTransformer):
 
     def _header(self, node: ast.stmt) -> str:
         return self.lines[node.lineno - 1].strip()
-
-
-def _number(node: ast.expr) -> int | None:
-    """The site's number if the node is a tap."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Constant) and node.func.value == TAP:
-        assert isinstance(node.args[0], ast.Constant)
-        return int(node.args[0].value)  # type: ignore[arg-type]  # we put it there
-    return None
 
 
 def _names(target: ast.expr) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a statement could name: the variables, attributes, items and functions of the frame that it runs in."""
+"""What a statement could name: the variables, attributes and items of the frame that it runs in."""
 
 from __future__ import annotations
 
@@ -27,13 +27,10 @@ class Scope:
         self,
         local: Mapping[str, Any],
         globals_: Mapping[str, Any],
-        helpers: Collection[str] = (),
         items: Collection[str] = (),
     ) -> None:
         self.local, self.glob, self.items = local, globals_, items
         self.numbers = [name for name, value in local.items() if type(value) is int and value > 1]
-        #: functions that run anyway, so that calling them does no harm
-        self.functions = [name for name in helpers if callable(globals_.get(name))][:20]
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
@@ -47,25 +44,6 @@ class Scope:
             value = self.value(ast.parse(text, mode="eval").body)
             if text not in found and _is_array(value):
                 found[text] = value
-        return found
-
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """By the text that reads them: whole numbers, lengths of sequences, lengths of the axes of arrays."""
-        found = {name: value for name, value in self.local.items() if type(value) is int and name.isidentifier()}
-        owned = [
-            (f"{name}.{key}", value)
-            for name, owner in self.local.items()
-            if name.isidentifier() and hasattr(owner, "__dict__") and not callable(owner)
-            for key, value in list(vars(owner).items())[:MOST_MEMBERS]
-        ]
-        for name, value in [*self.local.items(), *owned]:
-            if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
-                found[f"len({name})"] = len(value)
-            if isinstance(value, np.ndarray):
-                found |= {f"{name}.shape[{axis}]": length for axis, length in enumerate(value.shape) if axis}
-            elif type(value) is int:
-                found.setdefault(name, value)
         return found
 
     def _at_counters(self, found: Mapping[str, Any]) -> Iterator[str]:
@@ -123,18 +101,6 @@ def items_read(source: Source, line: int) -> tuple[str, ...]:
     inner = max(around, key=lambda node: node.lineno)
     read = [node for node in ast.walk(inner) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)]
     return tuple(dict.fromkeys(ast.unparse(node) for node in read))[:MOST_MEMBERS]
-
-
-@lru_cache(maxsize=1024)
-def innermost_loop(source: Source, line: int) -> str | None:
-    """What the innermost loop around a line goes through, as text; None if the line is in no loop of its function."""
-    around = [
-        node
-        for node in ast.walk(source.tree)
-        if isinstance(node, (ast.For, ast.FunctionDef)) and node.lineno < line <= (node.end_lineno or 0)
-    ]
-    inner = max(around, key=lambda node: node.lineno, default=None)
-    return ast.unparse(inner.iter) if isinstance(inner, ast.For) else None
 
 
 def _is_array(value: Any) -> bool:

@@ -13,6 +13,6 @@ def lines_only_where_they_matter(request, monkeypatch):
 
     Tests that are about lines, or about what a user sees of them, have the marker `lines`.
     """
-    monkeypatch.setattr(_check, "TRACE_ERRORS_RAISE", True)
+    monkeypatch.setattr(_check, "SEARCH_ERRORS_RAISE", True)
     if request.node.get_closest_marker("lines") is None:
         monkeypatch.setattr(_check._CheckRun, "_with_line_findings", lambda _, report: report)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gradcheck import Target
-from gradcheck._annotating.annotate import annotate_backward
+from gradcheck._annotating.annotate import COLUMN, annotate_backward
 from gradcheck._common.errors import TargetError
 from gradcheck._common.files import load
-from gradcheck._tracing.annotated_source import COLUMN
+from gradcheck._repair import points
+from gradcheck._tape import TapeTooLargeError
 from gradcheck.cli import main
 
 pytestmark = pytest.mark.lines
@@ -98,15 +100,48 @@ def test_that_a_line_is_a_derivative_is_said_only_where_it_is(tmp_path: Path) ->
     assert found["dcarried = dh_bar @ U.T * (t == 0)"].startswith("✗ ")
 
 
-def test_where_the_tape_cannot_follow_derivatives_are_measured(tmp_path: Path) -> None:
-    """Code with complex numbers in it would get no trace any more, or one that is wrong."""
-    _, text = beside(
-        tmp_path / "rnn.py",
-        "np.tanh(h_bar)",
-        "np.real(np.tanh(h_bar.astype(complex) if h_bar.dtype == float else h_bar))",
+COMPLEX = ("np.tanh(h_bar)", "np.real(np.tanh(h_bar.astype(complex) if h_bar.dtype == float else h_bar))")
+
+
+def test_where_the_tape_cannot_follow_the_loss_that_is_said(tmp_path: Path) -> None:
+    """Lines would be told to hold derivatives that they do not hold, or to hold none."""
+    with pytest.raises(TargetError, match="no derivatives can be shown: the tape cannot follow astype"):
+        beside(tmp_path / "rnn.py", *COMPLEX)
+
+
+def test_the_command_ends_where_the_tape_cannot_follow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A user would take an empty page for an answer."""
+    path = tmp_path / "left.py"
+    path.write_text(SOURCE.replace(*COMPLEX))
+    assert main(["trace", str(path)]) == 2
+    assert "no derivatives can be shown" in " ".join(capsys.readouterr().err.split())
+
+
+def test_code_that_computes_too_much_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of the machine would be used up, or the reason not be told."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise TapeTooLargeError("more than allowed")
+
+    monkeypatch.setattr(points, "tape_target", refuse)
+    with pytest.raises(TargetError, match="computes too much to be followed"):
+        beside(tmp_path / "rnn.py")
+
+
+def test_what_is_left_out_beside_a_loss_that_is_followed_is_said(tmp_path: Path) -> None:
+    """The page would seem to be whole."""
+    space: dict[str, Any] = {}
+    exec("def doubled(x): return 2 * x", space)
+    path = tmp_path / "halves.py"
+    path.write_text(
+        "import numpy as np, gradcheck\n\n\ndef loss(w):\n    return float((w**2).sum())\n\n\n"
+        "def grads(w, doubled):\n    dw = doubled(w)\n    return {'w': dw}\n"
     )
-    assert text.splitlines()[0].endswith("the derivatives are measured by perturbation)")
-    assert "dL/d(" in text
+    module, w = load(path), np.ones(3)
+    text = annotate_backward(Target({"w": w}, lambda: module.loss(w), lambda: module.grads(w, space["doubled"])), 0)
+    assert "dw = doubled(w)" in text
+    assert "dL/d(w)" in text
+    assert text.splitlines()[-1] == "not all is shown: the source of doubled is not at hand"
 
 
 def test_source_that_is_not_at_hand_is_an_error() -> None:

@@ -107,7 +107,7 @@ def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(stage: str, monkeyp
         raise KeyboardInterrupt
 
     monkeypatch.setattr(next_fault, stage, interrupted)
-    monkeypatch.setattr(explain, "_explain_by_trace", lambda _: pytest.fail("the search went on"))
+    monkeypatch.setattr(explain, "why_none_found", lambda *_: pytest.fail("the search went on"))
     empty = np.empty
     report = check(network())
     assert (report.verdict, report.exit_status, report.is_interrupted) == ("wrong", 1, True)
@@ -186,7 +186,6 @@ def test_what_was_found_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         raise clock.TimeUpError
 
     monkeypatch.setattr(explain, "_accepts", late)
-    monkeypatch.setattr(explain, "_explain_by_trace", lambda _: explain.Explanation(cut="lines"))
     report = check(network())
     (finding,) = report.findings
     assert finding.line is not None

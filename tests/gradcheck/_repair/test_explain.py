@@ -1,4 +1,4 @@
-"""What is traced at which sizes, and why no line is looked for where none is."""
+"""What is asked of the tape, and what a whole check has to be content with."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck import Target, target
+from gradcheck import Target
 from gradcheck._common.files import load
 from gradcheck._repair import explain as _explain
-from gradcheck._repair.explain import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, Explanation, Question, explain
+from gradcheck._repair.explain import Explanation, Question, explain
 from gradcheck._symptoms.common_factor import CommonFactor
-from gradcheck._tracing.adjoints import TooMuchError
 from gradcheck._usercode.patching import Patch
 from gradcheck.report.codes import FindingCode
-from tests.gradcheck.networks import Rnn
+from tests.gradcheck._repair.spoiled import VJP, cell, line_of
 
 
-def squares(dtype: Any = np.float64, factor: float = 3.0) -> Target:
+def squares() -> Target:
     """loss = sum of w^2, with a factor in the gradient."""
-    params = {"w": np.arange(1, 4).astype(dtype)}
+    params = {"w": np.arange(1.0, 4.0)}
 
     def grads() -> Any:
-        dw = factor * params["w"]
+        dw = 3.0 * params["w"]
         return {"w": dw}
 
-    return Target(params if dtype is np.float64 else lambda: params, lambda: (params["w"] ** 2).sum(), grads)
+    return Target(params, lambda: (params["w"] ** 2).sum(), grads)
 
 
 def explained(subject: Any, known: set[str] | None, accepts: bool = True) -> Explanation:
@@ -41,54 +40,61 @@ def test_a_line_is_found_and_mended() -> None:
     found = explained(squares(), {"w"})
     assert found.whole
     (finding,) = found.findings
-    assert finding.code is FindingCode.TERM_MISSING
+    assert finding.code is FindingCode.WRONG_VARIABLE
     assert finding.fix is not None
-    assert finding.statement == 'dw = factor * params["w"]'
+    assert finding.statement == 'dw = 3.0 * params["w"]'
 
 
-def test_a_line_without_a_verified_edit_is_named_alone() -> None:
-    """An edit would be shown that the whole check refused."""
+def test_an_edit_that_the_check_refuses_is_not_called_verified() -> None:
+    """A user would trust an edit after which something is still wrong."""
     found = explained(squares(), {"w"}, accepts=False)
     assert found.patch is None
     assert not found.whole
-    assert [finding.fix for finding in found.findings] == [None]
+    assert [finding.fix is not None and finding.fix.verified for finding in found.findings] == [False]
 
 
-@pytest.mark.parametrize(
-    ("subject", "known", "note"),
-    [(squares(np.float32), {"w"}, IN_FLOAT32), (squares(), set(), OTHERS_ARE_WRONG)],
+CLIPPED = ("dc = dc + douts[t]", "dc = np.clip(dc + douts[t], -50, 50)")
+
+
+def test_a_clip_that_shows_only_where_cotangents_are_large_is_named(tmp_path: Path) -> None:
+    """A clip inside the backward would be known by its law alone, and no line."""
+    found = explained(cell(tmp_path, CLIPPED, source=VJP), None)
+    assert found.whole
+    (finding,) = found.findings
+    assert (finding.line, finding.code) == (line_of(CLIPPED[0], VJP), FindingCode.EXTRA_CLIP)
+
+
+def test_without_such_a_clip_no_line_is_named(tmp_path: Path) -> None:
+    """Where a law is broken by something else, right lines would be accused."""
+    assert explained(cell(tmp_path, source=VJP), None).findings == []
+
+
+#: the carry of the last call is added at the next
+CARRIED = (
+    ("np.zeros_like(self.U), np.zeros(len(self.W))", "np.zeros_like(self.U), getattr(self, 'c', 0)"),
+    ('        return {"W": dW', '        self.c = carry\n        return {"W": dW'),
 )
-def test_why_no_line_is_looked_for(subject: Target, known: set[str], note: str) -> None:
-    """A user would not know why no line is named."""
-    found = explained(subject, known)
-    assert (found.findings, found.note) == ([], note)
 
 
-def test_a_backward_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check would run for hours, or end in an error of the trace."""
+@pytest.mark.parametrize("accepts", [True, False])
+def test_what_is_carried_from_call_to_call_is_told_with_its_edit_alone(tmp_path: Path, accepts: bool) -> None:
+    """Lines would be accused for what follows from the call before, with nothing to tell them from the one at fault."""
+    factory = cell(tmp_path, *CARRIED)
+    question = Question(factory, 0, None, dict(factory.sizes), set(), lambda *_: accepts, keeps_state=True)
+    found = explain(question)
+    assert (bool(found.findings), found.patch is not None) == (accepts, accepts)
+    assert all("self.c" in str(one.statement) or "getattr" in str(one.statement) for one in found.findings)
 
-    def refuse(*_: Any) -> Any:
-        raise TooMuchError
 
-    monkeypatch.setattr(_explain, "find_by_tape", lambda *_: None)
-    monkeypatch.setattr(_explain, "faults", refuse)
-    assert explained(squares(), {"w"}).note == TOO_LARGE
+def test_an_error_in_the_search_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that fails would pass for one that finds nothing."""
 
+    def fails(*_: Any, **__: Any) -> Any:
+        raise ValueError("of the search")
 
-def test_small_sizes_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trace of the default sizes would take minutes where small ones show the same."""
-    traced: list[Any] = []
-
-    @target
-    def made(rng: Any, *, T: int = 6, B: int = 7, D: int = 8, H: int = 9) -> Target:
-        return Rnn(rng, T, B, D, H, bug="factor").target()
-
-    monkeypatch.setattr(_explain, "find_by_tape", lambda *_: None)
-    monkeypatch.setattr(
-        _explain, "_explain_target", lambda _, subject, *__: traced.append(subject.values()["W"].shape) or Explanation()
-    )
-    explain(Question(made, 0, None, dict(made.sizes), {"W"}, lambda *_: True))
-    assert traced == [(4, 5), (8, 9)]
+    monkeypatch.setattr(_explain, "find_by_tape", fails)
+    with pytest.raises(ValueError, match="of the search"):
+        explained(squares(), {"w"})
 
 
 def test_a_patch_that_leaves_gradients_wrong_is_not_whole() -> None:
@@ -147,8 +153,7 @@ def test_code_that_calls_c_is_not_edited(monkeypatch: pytest.MonkeyPatch) -> Non
         ctypes.memmove(out.ctypes.data, params["w"].ctypes.data, size)
         return {"w": 3 * out}
 
-    for name in ("_explain_by_tape", "_explain_by_trace"):
-        monkeypatch.setattr(_explain, name, lambda _: pytest.fail("it was edited"))
+    monkeypatch.setattr(_explain, "find_by_tape", lambda *_, **__: pytest.fail("it was edited"))
     found = explained(Target(params, lambda: float(np.sum(params["w"] ** 2)), grads), {"w"})
     assert (found.findings, found.patch) == ([], None)
     assert found.note.startswith("no line is looked for: ctypes.memmove (")

@@ -20,6 +20,7 @@ def named(old: str, new: str) -> Symptom:
     ("old", "new", "code", "mistake"),
     [
         ("dsigmoid(o)", "o * (1 - o)", "sigmoid-derivative", Mistake("o", called="dsigmoid")),
+        ("dh * c * dsigmoid(o)", "dh * c * o * (1 - o)", "sigmoid-derivative", Mistake("o", called="dsigmoid")),
         ("dtanh(c)", "1 - c ** 2", "tanh-derivative", Mistake("c", called="dtanh")),
         ("np.tanh(c)", "1 - c ** 2", "tanh-derivative", Mistake()),
         ("dh", "dh * (1 - h ** 2)", "tanh-derivative", Mistake("1 - h ** 2")),
@@ -77,7 +78,15 @@ def test_assignments_have_names(old: str, new: str, code: str) -> None:
     assert found == Symptom(FindingCode(code))
 
 
-@pytest.mark.parametrize(("old", "new"), [("f(a) + g(b)", "h(a, b)"), ("a", "for"), ("a if b else c", "d @ e @ f")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("f(a) + g(b)", "h(a, b)"),
+        ("a", "for"),
+        ("a if b else c", "d @ e @ f"),
+        ("dh * c * dsigmoid(o)", "dh * d * o * (1 - o)"),
+    ],
+)
 def test_what_has_no_name_gets_none(old: str, new: str) -> None:
     """A name would be made up."""
     assert named(old, new) == Symptom(FindingCode.WRONG_LINE)

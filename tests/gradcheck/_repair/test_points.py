@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from gradcheck._common.errors import TargetError
-from gradcheck._repair.points import Point, points_of, points_of_one_step
+from gradcheck._repair.points import LARGER, Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._targets.target import Target
-from tests.gradcheck._repair.spoiled import SIZES, cell
+from tests.gradcheck._repair.spoiled import SIZES, VJP, cell
 
 
 def a_target(w: np.ndarray) -> Target:
@@ -84,6 +84,54 @@ def test_there_may_be_no_shorter_size(tmp_path: Path) -> None:
     factory = cell(tmp_path)
     assert points_of_one_step(factory.with_sizes(**SIZES), 0, SIZES, None) is None
     assert points_of_one_step(factory, 0, {"T": 1, "D": 1, "H": 1}, None) is None
+
+
+def test_matrices_are_larger_in_turn(tmp_path: Path) -> None:
+    """A clip that one large matrix brings out would stay hidden; or all would be large, and the network saturate."""
+    usual = [point.run().base for point in next(points_of(cell(tmp_path), 0, SIZES))]
+    found = list(larger_points_of(cell(tmp_path), 0, SIZES))
+    assert [(one[0].scale.name, one[0].scale.factor) for one in found if one[0].scale] == [
+        (name, factor) for name in ("W", "U") for factor in LARGER
+    ]
+    for points in found:
+        for point, base in zip(points, usual, strict=True):
+            scale, run = point.scale, point.run()
+            assert scale is not None
+            for name, array in run.base.items():
+                np.testing.assert_array_equal(array, base[name] * (scale.factor if name == scale.name else 1))
+
+
+def test_cotangents_are_larger_where_the_checker_draws_them(tmp_path: Path) -> None:
+    """A clip of what is handed down would stay hidden; or the check would go on with large cotangents."""
+    factory = cell(tmp_path, source=VJP)
+    usual = next(points_of(factory, 0, dict(factory.sizes)))[0]
+    found = list(larger_points_of(factory, 0, dict(factory.sizes)))
+    assert [one[0].scale.name for one in found if one[0].scale] == [None] * len(LARGER)
+    for points, factor in zip(found, LARGER, strict=True):
+        run, base = points[0].run(), usual.run()
+        for name, array in base.true_gradients.items():
+            np.testing.assert_array_equal(run.base[name], base.base[name])
+            np.testing.assert_allclose(run.true_gradients[name], factor * array)
+
+
+def test_cotangents_are_put_back(tmp_path: Path) -> None:
+    """The check that goes on would compare gradients of other cotangents."""
+    factory = cell(tmp_path, source=VJP)
+    target = factory.build(0, dict(factory.sizes))
+    point = next(larger_points_of(target, 0, {}))[0]
+    with point.opened() as (opened, _):
+        large = opened.problem.cotangents[0].copy()
+    np.testing.assert_allclose(large, LARGER[0] * target.problem.cotangents[0])  # type: ignore[attr-defined]
+
+
+def test_parameters_that_can_be_replaced_are_in_double_precision() -> None:
+    """Rounding would hide which value is which derivative."""
+    w = np.array([0.3, -0.7], np.float32)
+    points = next(points_of(a_target(w), 0, {}))
+    assert points[0].run().base["w"].dtype == np.float64
+    fixed = Target(lambda: {"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": 2 * w})
+    assert next(points_of(fixed, 0, {}))[0].run().base["w"].dtype == np.float32
+    assert w.dtype == np.float32
 
 
 def test_code_that_cannot_be_run_has_no_run(tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ def patch_of(source: Source, old: str, new: str) -> Patch:
     return Patch([(statement, replace_expression(node, new))], {source.file: source})
 
 
+def test_what_stands_below_added_lines_moves_with_them(module: Any) -> None:
+    """Code below would be looked for in lines of the edited text at which something else stands."""
+    codes = functions_run(lambda: (module.twice(3), module.outer(2, 3)))
+    source = Source.read(module.__file__)
+    before = module.outer.__code__
+    added = Edit((5, 16), (5, 16), " + 1\n\n")
+    with EditedFunctions(codes, {source.file: source}).edited({source.file: [added]}):
+        assert (module.twice(3), module.outer(2, 3)) == (7, 6)
+        assert module.twice.__code__.co_firstlineno == 4
+        assert module.outer.__code__.co_firstlineno == before.co_firstlineno + 2
+    assert module.outer.__code__ is before
+
+
 def test_an_edit_runs_and_is_taken_out(module: Any) -> None:
     """A fix would be verified on the code as it was, or the user's functions would stay edited."""
     program = rewrite(functions_run(partial(module.twice, 3)))

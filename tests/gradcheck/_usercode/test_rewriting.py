@@ -50,7 +50,7 @@ def test_an_update_is_met_after_it() -> None:
 def test_a_site_knows_its_statement_and_its_inputs() -> None:
     """A line could not be named, or what it was computed from would not be looked at."""
     _, sites = rewritten("NOTE = '\x0c'\n\n\n@NOTE\ndef f(a):\n    # first\n    y = -a\n    return y\n")
-    (negation,) = [site for site in sites if site.is_negation]
+    (negation,) = [site for site in sites if site.text == "-a"]
     assert negation.statement.text == "y = -a"
     assert negation.statement.line == negation.line == 7
     assert [sites[number].text for number in negation.inputs] == ["a"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -77,8 +76,8 @@ def _derivatives(a: str) -> tuple[str, str]:
     return f"({a} * (1 - {a}))", f"(1 - {a} ** 2)"
 
 
-def wrap_in_helper(node: ast.AST, scope: Scope) -> Iterator[Edit]:
-    """A helper called on a value; a derivative of an activation in the place of its argument; a copy; a square."""
+def wrapped(node: ast.AST, scope: Scope) -> Iterator[Edit]:
+    """A derivative of an activation in the place of its argument; a copy; a square."""
     if isinstance(node, ast.Call):
         yield replace_expression(node, f"{ast.unparse(node)} ** 2")
     elif isinstance(node, _NAMED):
@@ -86,17 +85,8 @@ def wrap_in_helper(node: ast.AST, scope: Scope) -> Iterator[Edit]:
         if value is not None and not is_float(value):
             return
         text = ast.unparse(node)
-        for name in scope.functions:
-            yield replace_expression(node, f"{name}({text})")
         for form in (*_derivatives(text), f"(1 - {text})", f"np.tanh({text})", f"{text}.copy()", f"{text} ** 2"):
             yield replace_expression(node, form)
-
-
-def call_other_helper(node: ast.AST, scope: Scope) -> Iterator[Edit]:
-    """Another function of the file called."""
-    if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
-        for name in scope.functions:
-            yield replace_expression(node.func, name)
 
 
 def transpose_sum_or_scale(node: ast.AST, scope: Scope) -> Iterator[Edit]:
@@ -111,17 +101,6 @@ def transpose_sum_or_scale(node: ast.AST, scope: Scope) -> Iterator[Edit]:
     for name in scope.numbers[:12]:
         yield replace_expression(node, f"({text} / {name})")
         yield replace_expression(node, f"({text} * {name})")
-
-
-def scale_by_size(node: ast.AST, scope: Scope, *, size: float) -> Iterator[Edit]:
-    """Divided by what is this size, or multiplied by what is its inverse."""
-    if not isinstance(node, ast.expr) or isinstance(node, _DISPLAYS):
-        return
-    for text, value in scope.sizes.items():
-        if value > 1 and math.isclose(value, size):
-            yield replace_expression(node, f"({text_of(node)} / {text})")
-        elif value > 1 and math.isclose(value * size, 1.0):
-            yield replace_expression(node, f"({text_of(node)} * {text})")
 
 
 _FACTORS: tuple[str, ...] = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcheck._repair.edits import candidate_edits
+from gradcheck._autodiff.edits import candidate_edits
 from gradcheck._usercode.scope import Scope
 from gradcheck._usercode.source import Edit, apply_edits
 from gradcheck.cli import main

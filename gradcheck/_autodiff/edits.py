@@ -12,17 +12,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gradcheck._repair.substitutes import (
+from gradcheck._autodiff.substitutes import (
     Family,
     add_factor,
     add_term,
-    call_other_helper,
     other_arrays,
     other_names,
     text_of,
     transpose_sum_or_scale,
     use_activation_derivative,
-    wrap_in_helper,
+    wrapped,
 )
 from gradcheck._usercode.patching import replace_expression
 from gradcheck._usercode.scope import Scope
@@ -300,11 +299,6 @@ EDIT_TIERS: tuple[tuple[Family, ...], ...] = (
         _use_other_loop_variable,
         other_names,
     ),
-    (_indices, _target_indices, _numbers, _multiples, _change_loop, wrap_in_helper, call_other_helper, other_arrays),
+    (_indices, _target_indices, _numbers, _multiples, _change_loop, wrapped, other_arrays),
     (transpose_sum_or_scale, add_factor, add_term),
 )
-LIKELY_TIERS = EDIT_TIERS[:2]
-#: one mistake that may look like two
-EXCHANGES: tuple[tuple[Family, ...], ...] = ((_exchanged, _swap_targets),)
-#: mistakes of the hand rather than of the head: a sign, an operator, a number
-SLIP_TIERS: tuple[tuple[Family, ...], ...] = ((_operators, _numbers),)

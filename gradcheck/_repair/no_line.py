@@ -1,0 +1,83 @@
+"""Why no line is named: what is said where none is looked for, or none is found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from gradcheck._common.arrays import Sizes
+from gradcheck._common.cells import format_place
+from gradcheck._common.errors import TargetError
+from gradcheck._repair.points import points_of
+from gradcheck._repair.wrong_values import wrong_gradients
+from gradcheck._symptoms.common_factor import CommonFactor
+from gradcheck._tape import TapedRun, TapeTooLargeError
+from gradcheck._tape.belief import why_not_believed, why_not_followed
+from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.opening import opened
+from gradcheck._targets.target import Target
+from gradcheck._usercode.foreign import ForeignCall, foreign_calls
+
+IN_FLOAT32 = "cannot locate a line in float32: its rounding hides which value is which derivative"
+OTHERS_ARE_WRONG = (
+    "cannot locate a line: the tape finds other gradients wrong than the check did, as happens where code "
+    "calculates in less than double precision"
+)
+FOREIGN = (
+    "no line is looked for: {where} is called, whose code cannot be seen, and an edit before such a call could end the "
+    "process; compare what it returns with the same in NumPy"
+)
+TOO_LARGE = (
+    "cannot locate a line: the backward computes too much at these sizes to be followed; "
+    "a factory (@gradcheck.target) lets the check choose smaller ones"
+)
+
+
+def why_not_looked_for(subject: Target | TargetFactory, seed: int, failing: Sizes) -> str:
+    """That code which cannot be seen is called where it is known to fail; empty if none is."""
+    foreign = foreign_calls(lambda: _run_once(subject, seed, failing))
+    return FOREIGN.format(where=_in_words(foreign)) if foreign else ""
+
+
+def _run_once(subject: Target | TargetFactory, seed: int, failing: Sizes) -> None:
+    try:
+        target = subject.build(seed, failing) if isinstance(subject, TargetFactory) else subject
+        with opened(target, seed):
+            target.grads_at(target.values())
+    except TargetError:
+        return  # what it has called by then is known
+
+
+def _in_words(calls: Sequence[ForeignCall]) -> str:
+    """The first of each name, with its place."""
+    first = {call.name: call for call in reversed(calls)}.values()
+    return ", ".join(f"{call.name} ({format_place(call.file, call.line)})" for call in reversed(list(first)))
+
+
+def why_none_found(
+    subject: Target | TargetFactory,
+    seed: int,
+    failing: Sizes,
+    common: CommonFactor | None,
+    expected: set[str] | None,
+    undecided: Collection[str],
+) -> str:
+    """Why the tape tells no line, by the first point at which it was asked; empty where nothing special is known."""
+    try:
+        points = next(points_of(subject, seed, failing, common))
+        with points[0].taped() as run:
+            return _why_none(run, expected, undecided)
+    except TapeTooLargeError:
+        return TOO_LARGE
+    except TargetError:
+        return ""  # there it cannot be run, and the check says so
+
+
+def _why_none(run: TapedRun, expected: set[str] | None, undecided: Collection[str]) -> str:
+    if any(array.dtype.itemsize < 8 for array in run.base.values()):
+        return IN_FLOAT32
+    why = why_not_believed(run, undecided) or why_not_followed(run)
+    if why:
+        return f"no line can be named: {why}"
+    if expected is not None and not wrong_gradients(run) <= expected | set(undecided):
+        return OTHERS_ARE_WRONG
+    return ""

@@ -1,0 +1,68 @@
+"""Why no line is named where none is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradcheck import Target
+from gradcheck._repair import points
+from gradcheck._repair.no_line import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, why_none_found, why_not_looked_for
+from gradcheck._tape import TapeTooLargeError
+
+
+def squares(dtype: Any = np.float64) -> Target:
+    """loss = sum of w^2, with a wrong gradient, of parameters that cannot be replaced."""
+    w = np.arange(1, 4).astype(dtype)
+    return Target(lambda: {"w": w}, lambda: (w**2).sum(), lambda: {"w": 3 * w})
+
+
+def said(subject: Target, expected: set[str] | None = None) -> str:
+    """What is said where the check found these gradients wrong."""
+    return why_none_found(subject, 0, {}, None, {"w"} if expected is None else expected, ())
+
+
+def test_nothing_special_is_known() -> None:
+    """A reason would be given that is none."""
+    assert said(squares()) == ""
+    assert why_none_found(squares(), 0, {}, None, None, ()) == ""
+    assert why_not_looked_for(squares(), 0, {}) == ""
+
+
+def test_single_precision_that_cannot_be_replaced() -> None:
+    """A user would not know that double precision helps."""
+    assert said(squares(np.float32)) == IN_FLOAT32
+
+
+def test_other_gradients_are_wrong_on_the_tape() -> None:
+    """The check and the tape would disagree, and nobody be told."""
+    assert said(squares(), set()) == OTHERS_ARE_WRONG
+
+
+def test_a_backward_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user would not know that smaller sizes help."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise TapeTooLargeError("more than allowed")
+
+    monkeypatch.setattr(points, "tape_target", refuse)
+    assert said(squares()) == TOO_LARGE
+
+
+def test_source_that_is_not_at_hand() -> None:
+    """A user of a REPL would not know why no line is named."""
+    space: dict[str, Any] = {"w": np.ones(3)}
+    exec("def loss(): return float((w**2).sum())\ndef grads(): return {'w': 3 * w}", space)
+    target = Target({"w": space["w"]}, space["loss"], space["grads"])
+    assert said(target) == "no line can be named: the source of the functions that ran is not at hand"
+
+
+def test_code_that_raises_has_no_other_reason() -> None:
+    """The search for a reason would end in an error of the user's code."""
+
+    def raises() -> Any:
+        raise ValueError
+
+    assert said(Target({"w": np.ones(3)}, lambda: 1.0, raises)) == ""
