@@ -62,6 +62,8 @@ class Look:
         idle: Others, at which it may give zero as well; it has to give a derivative somewhere.
         kept: Others, at which it is to give what it gives.
         lookup: Tells derivatives; it does not know those that the statement reads.
+        parts: The same for what comes back through some uses alone.
+        is_calculated: Tells whether a value was calculated from derivatives.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
     """
 
@@ -71,6 +73,8 @@ class Look:
     idle: Collection[int]
     kept: Collection[int]
     lookup: Lookup
+    parts: Lookup
+    is_calculated: Callable[[Array], bool]
     near: Sequence[Node]
 
 
@@ -150,8 +154,21 @@ class _Values:
         if any(k in self.look.kept and not agree(v, hole.residual.given[str(k)]) for k, v in given):
             return frozenset()
         told = [v for k, v in given if k not in self.look.kept and (np.any(v) or k not in self.look.idle)]
-        of_each = [frozenset(map(_what, self.look.lookup(value))) for value in told]
+        found = [self.look.lookup(value) for value in told]
+        if not all(found) and not self._leaves_out(hole, candidate):
+            found = [one or self.look.parts(value) for one, value in zip(found, told, strict=True)]
+        of_each = [frozenset(map(_what, one)) for one in found]
         return frozenset.intersection(*of_each) if of_each else frozenset()
+
+    def _leaves_out(self, hole: Hole, candidate: Candidate) -> bool:
+        """Whether a derivative is read no more: what is left of a sum is a part in any case."""
+        kept = {name for _, new in candidate.swaps for name in _reads(new)}
+        dropped = (part for old, _ in candidate.swaps for part in ast.walk(old) if isinstance(part, ast.Name))
+        return any(part.id not in kept and self._is_derivative(hole, part) for part in dropped)
+
+    def _is_derivative(self, hole: Hole, name: ast.Name) -> bool:
+        values = (one.frame.value(name) for one in hole.executions)
+        return any(isinstance(value, np.ndarray) and self.look.is_calculated(value) for value in values)
 
 
 def _nearness(one: ToDerivative) -> tuple[int, int]:
@@ -159,12 +176,12 @@ def _nearness(one: ToDerivative) -> tuple[int, int]:
 
     A number in the place of a name fits the steps that are looked at, and is seldom what is meant.
     """
-    frozen = any(_names(old) and not _names(new) for old, new in one.candidate.swaps)
+    frozen = any(_reads(old) and not _reads(new) for old, new in one.candidate.swaps)
     return round(one.distance) + FROZEN * frozen, sum(len(edit.text) for edit in one.edits)
 
 
-def _names(tree: ast.expr) -> bool:
-    return any(isinstance(node, ast.Name) for node in ast.walk(tree))
+def _reads(tree: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _search(look: Look) -> Iterator[ToDerivative]:

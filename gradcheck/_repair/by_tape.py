@@ -97,8 +97,8 @@ def _tell_as_far_as_it_went(found: Found) -> None:
     found.is_cut = True
     if not found.faults and found.last is not None and (len(found.last.alone) == 1 or _credible(found)):
         found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
-    elif found.signs:
-        found.add_unmended(found.signs)
+    else:
+        found.add_unmended(found.signs_left)
 
 
 #: finds faults that are mended: given what is found so far, a run, what is wrong in it, and where edits are confirmed
@@ -145,7 +145,8 @@ class _Search:
                     wrong = set()
                 found.reach(wrong, points[0].factor)
                 faults = _clip_or_next(found, run, wrong, points[1:]) if wrong else []
-                found.signs = [] if faults or not wrong else signs_of_several(run, wrong)
+                if not faults and wrong and not any(one.is_by_value for one in found.faults):
+                    found.note_signs(signs_of_several(run, wrong))
             if not wrong and points[0].factor != 1.0:
                 points = [replace(point, factor=1.0) for point in points]
                 found.is_common = True

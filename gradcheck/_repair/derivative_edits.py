@@ -68,15 +68,23 @@ def _look(run: TapedRun, one: Spoiling) -> Look:
     standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
     calculated = run.once(_Calculated)
 
-    def lookup(value: Array) -> Sequence[Node]:
+    def known(value: Array, numbers: Callable[[Array], list[int]]) -> Sequence[Node]:
         if not np.any(value) or any(giver is not one.statement for giver in calculated.givers(value)):
             return []
-        found = [standings.node_of(number) for number in standings.full.find_all(value)]
-        # or what comes from some uses, as from those at this step
-        found = found or [run.nodes[number] for number in standings.partial.find_all(value)]
+        found = [standings.node_of(number) for number in numbers(value)]
         return [] if any(origin(node).index in taken for node in found) else found
 
-    return Look(run, one.statement, one.executions, one.idle, one.kept, lookup, list(_near(run, one)))
+    return Look(
+        run,
+        one.statement,
+        one.executions,
+        one.idle,
+        one.kept,
+        lookup=lambda value: known(value, standings.full.find_all),
+        parts=lambda value: known(value, standings.partial.find_all),
+        is_calculated=lambda value: bool(calculated.givers(value)),
+        near=list(_near(run, one)),
+    )
 
 
 class _Calculated:

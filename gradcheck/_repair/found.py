@@ -81,7 +81,7 @@ class Found:
     is_common: bool = False
     #: statements of which no edit gives a derivative, with the executions at which it should
     fruitless: set[tuple[str, int, str, tuple[int, ...]]] = field(default_factory=set)
-    #: what is told besides, where the time is up: statements that are at fault whatever edits would be found
+    #: statements that are at fault whatever edits would be found
     signs: list[Mended] = field(default_factory=list)
     #: whether the time was up before the search was through
     is_cut: bool = False
@@ -137,11 +137,26 @@ class Found:
         self.faults = list(compress(self.faults, kept))
         self.stages = [replace(one, faults=sum(kept[: one.faults])) for one in self.stages]
 
+    def note_signs(self, faults: Sequence[Mended]) -> None:
+        """Note what is told if no edit is found, in the code with the edits so far.
+
+        Behind an edit that is taken on trust much may look wrong that is not: signs are noted before there are any.
+        """
+        self.signs = [self._placed(one) for one in faults]
+
+    @property
+    def signs_left(self) -> list[Mended]:
+        """The signs of what is still wrong."""
+        left = ((one, tuple(name for name in one.gradients if name in self.still_wrong)) for one in self.signs)
+        return [replace(one, gradients=names) for one, names in left if names]
+
     def add_unmended(self, faults: Sequence[Mended]) -> None:
-        """Add faults without a mend, whose statements are those of the code with the edits so far."""
-        for one in faults:
-            edits = self.edits.get(one.statement.file, [])
-            self.faults.append(replace(one, line=line_before(one.statement.line, edits)))
+        """Add faults without a mend, whose statements are those of the code with the edits so far, or have a line."""
+        self.faults += [one if one.line is not None else self._placed(one) for one in faults]
+
+    def _placed(self, fault: Mended) -> Mended:
+        edits = self.edits.get(fault.statement.file, [])
+        return replace(fault, line=line_before(fault.statement.line, edits))
 
     def after(self, stage: Stage) -> Found:
         """What was found by the end of a stage; the faults that only later edits mend have no edit."""

@@ -128,11 +128,11 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
     suspects = last.alone[:1]
     if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
         # only what gathers all of them could spoil them all: several faults
-        signs = signs_of_several(run, wrong)
-        if signs:
-            return [*_unused_cotangents(last, wrong), *signs]
+        if found.signs_left or found.faults:
+            return [*_unused_cotangents(last, wrong), *found.signs_left]
         suspects = last.together or suspects
     if not suspects or (len(wrong) > 1 and any(hands_on(one) for one in suspects)):
+        # each found by what it spoils
         of_each = found.of_each or suspects_of_each(run, wrong, others[-1].run_or_none())
         likeliest = {id(ones[0].statement): replace(ones[0], blamed_for=(name,)) for name, ones in of_each.items()}
         suspects = list(likeliest.values()) or suspects
@@ -212,8 +212,6 @@ def _likeliest_mend(
     for suspect, search in zip(suspects[whole_of:], searches[whole_of:], strict=False):
         if best.is_whole and suspect.role in _UNLIKELY:
             break
-        if hands_on(suspect):
-            continue  # it calculates nothing that could be calculated otherwise
         best.add(suspect, search.large())
         if best.is_sure:
             break

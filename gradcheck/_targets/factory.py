@@ -139,8 +139,8 @@ class TargetFactory:
                 sizes[size] = 1
         return sizes
 
-    def _shape_of(self, name: str, seed: int, sizes: Sizes) -> tuple[int, ...]:
-        return self._shapes(seed, sizes)[name]
+    def _shape_of(self, name: str, seed: int, sizes: Sizes) -> tuple[int, ...] | None:
+        return self._shapes(seed, sizes).get(name)  # with fewer layers there may be no such parameter
 
     def _shapes(self, seed: int, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         target = self.build(seed, sizes)

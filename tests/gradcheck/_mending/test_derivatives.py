@@ -24,7 +24,17 @@ def look(run: TapedRun, line: int | None = None) -> Look:
         found = [run.nodes[k] for k in known.find_all(value) if k < len(run.nodes)] if np.any(value) else []
         return [node for node in found if node.index not in one.sources]
 
-    return Look(run, one.statement, one.executions, one.idle, one.kept, lookup, run.nodes[: run.boundary])
+    return Look(
+        run,
+        one.statement,
+        one.executions,
+        one.idle,
+        one.kept,
+        lookup=lookup,
+        parts=lambda _: [],
+        is_calculated=lambda _: False,
+        near=run.nodes[: run.boundary],
+    )
 
 
 def texts(found: list[tuple[Edit, ...]]) -> list[str]:
