@@ -167,7 +167,7 @@ def _left_behind(run: TapedRun) -> list[Mended]:
         edits = [] if tree is None else list(left_by_another_name(code, tree))
         fault = _fault(run, statement, edits)
         if fault is not None:
-            result.append(replace(fault, gradients=tuple(run.sinks)))
+            result.append(replace(fault, gradients=tuple(sorted(wrong_gradients(run)))))
     return result
 
 
@@ -192,9 +192,9 @@ def _spoiler(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ..
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
-    if not mends:
+    behind = gradients_behind(run, statement, wrong_gradients(run))
+    if not mends or not behind:
         return None
-    behind = gradients_behind(run, statement, run.sinks)
     return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
