@@ -192,9 +192,10 @@ def _spoiler(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ..
 
 def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
-    behind = gradients_behind(run, statement, wrong_gradients(run))
-    if not mends or not behind:
+    if not mends:
         return None
+    wrong = wrong_gradients(run)
+    behind = gradients_behind(run, statement, wrong) or tuple(sorted(wrong))  # none where nobody reads it
     return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
