@@ -95,13 +95,14 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
             continue
         if not all(standings.of(one) in _BEGUN for one in begun):
             continue
+        goes_on = holes.statement.kind == "AugAssign"  # of a sum that goes on, a part is all there can be
         gives = {standings.of(one) for one in given if standings.carries[one.index]}
         reads = {origin(one).index for node in read if (one := standings.source(node)) is not None}
         if Standing.UNKNOWN in gives:
             executions.append(number)
         elif gives == {Standing.ZERO} and reads:
             idle.append(number)
-        elif gives == {Standing.FULL}:
+        elif gives == {Standing.FULL} or (goes_on and gives == {Standing.PARTIAL}):
             kept.append(number)
             continue
         else:

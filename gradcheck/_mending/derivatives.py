@@ -32,7 +32,7 @@ from gradcheck._mending.needed import Known
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import Series, orders
-from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small import FIRST
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._tape import Node, Statement, TapedRun
@@ -43,6 +43,8 @@ MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
 LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales, jacobians)
 LARGEST: tuple[Family, ...] = (other_operands, factors, terms, formed_others)
+#: tokens that count for a number in the place of a name
+FROZEN = 4
 #: derivatives of which the formula is written
 MOST_FORMULAS = 6
 #: the values of the forward that an array is the derivative of
@@ -141,6 +143,9 @@ class _Values:
         shapes = [np.shape(hole.residual.given[str(_number(one))]) for one in hole.executions]
         if results is None or [value.shape for value in results] != shapes:
             return frozenset()
+        targets = [one.target for one in hole.executions]
+        if all(target is not None and agree(v, target) for v, target in zip(results, targets, strict=True)):
+            return frozenset()  # nothing is added: what was right before stays right
         given = list(zip(map(_number, hole.executions), results, strict=True))
         if any(k in self.look.kept and not agree(v, hole.residual.given[str(k)]) for k, v in given):
             return frozenset()
@@ -150,8 +155,16 @@ class _Values:
 
 
 def _nearness(one: ToDerivative) -> tuple[int, int]:
-    """Of equally near edits, that which writes least anew shows best what was mistaken."""
-    return round(one.distance), sum(len(edit.text) for edit in one.edits)
+    """Of equally near edits, that which writes least anew shows best what was mistaken.
+
+    A number in the place of a name fits the steps that are looked at, and is seldom what is meant.
+    """
+    frozen = any(_names(old) and not _names(new) for old, new in one.candidate.swaps)
+    return round(one.distance) + FROZEN * frozen, sum(len(edit.text) for edit in one.edits)
+
+
+def _names(tree: ast.expr) -> bool:
+    return any(isinstance(node, ast.Name) for node in ast.walk(tree))
 
 
 def _search(look: Look) -> Iterator[ToDerivative]:
@@ -171,6 +184,8 @@ def _search(look: Look) -> Iterator[ToDerivative]:
 def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> Iterator[ToDerivative]:
     code = values.suspect.code
     for candidate in candidates:
+        if cancels_out(candidate, code):
+            continue
         what = values.given(hole.root, candidate)
         if what and not _keeps_everything(hole, candidate):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))

@@ -22,7 +22,7 @@ from gradcheck._mending.mend import Mend
 from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
-from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small import FIRST, dropped, terms_handed_on, unread
 from gradcheck._mending.structure import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
@@ -165,7 +165,8 @@ class MendSearch:
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
         for family in (unread, terms_handed_on, *FIRST):
             for candidate in _in_turn([family(place) for place in everywhere]):
-                yield self._edits(candidate)
+                if not cancels_out(candidate, self.code):
+                    yield self._edits(candidate)
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class MendSearch:
 
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
         judgement = hole.judged(list(candidate.swaps))
-        if judgement is None:
+        if judgement is None or cancels_out(candidate, self.code):
             return None
         edits = self._edits(candidate)
         if edits in self.seen:

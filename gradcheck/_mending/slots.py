@@ -59,6 +59,17 @@ class Slot:
         return np.shape(self.value)
 
 
+def cancels_out(candidate: Candidate, code: Code) -> bool:
+    """Whether something would be taken from itself, or divided by itself: t - t says no more than a number does."""
+    for old, new in candidate.swaps:
+        around = code.parent(old)
+        if isinstance(around, ast.BinOp) and isinstance(around.op, (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod)):
+            other = around.right if around.left is old else around.left
+            if ast.dump(other) == ast.dump(new):
+                return True
+    return False
+
+
 class Workplace:
     """A hole with its slots and its surroundings."""
 

@@ -12,16 +12,17 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from gradcheck._localising import Suspect
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import MOVES
 from gradcheck._mending.syntax import Code
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import Statement, TapedRun
 
 #: suspects around which is looked
 MOST_SUSPECTS = 3
 _HEADS = ("For", "While", "If")
 
 
-def statements_around(run: TapedRun, suspects: Sequence[Suspect]) -> Iterator[Statement]:
+def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MOST_SUSPECTS) -> Iterator[Statement]:
     """Statements that bind what no gradient flows through and that the suspects read, and the heads around these.
 
     And those that only hand on what the suspects give, to a list.
@@ -29,22 +30,18 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect]) -> Iterator[St
     seen = {id(one.statement) for one in suspects}
     calculating: set[int] = set()
     carrying: set[int] = set()
+    carries = run.once(Ground).standings.carries
     for node in run.backward:
-        if node.place is not None and _carries(run, node):
+        if node.place is not None and carries[node.index]:
             (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
-    for suspect in suspects[:MOST_SUSPECTS]:
+    for suspect in suspects[:most]:
         bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        heads = (head for one in (suspect.statement, *bound) for head in heads_around(run, one))
+        heads = (head for one in (suspect.statement, *bound) for head in _heads(run, one))
         for statement in (*bound, *handing_on, *heads):
             if id(statement) not in seen:
                 seen.add(id(statement))
                 yield statement
-
-
-def _carries(run: TapedRun, node: Node) -> bool:
-    """Whether it is a value of the backward that was made there from others."""
-    return bool(node.inputs) and not run.is_forward(node)
 
 
 def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:
@@ -67,7 +64,7 @@ def _reading(run: TapedRun, giver: Statement) -> Iterator[Statement]:
             yield one
 
 
-def heads_around(run: TapedRun, inner: Statement) -> Iterator[Statement]:
+def _heads(run: TapedRun, inner: Statement) -> Iterator[Statement]:
     """The loops and conditions around it, the innermost first."""
     for one in sorted(_beside(run, inner), key=lambda one: -one.line):
         tree = _tree(one) if one.kind in _HEADS else None

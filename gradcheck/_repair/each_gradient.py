@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -12,11 +12,12 @@ import numpy as np
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import Spoiling
 from gradcheck._localising.standing import KEEPS, MOVES
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
 from gradcheck._mending.residual import agree
-from gradcheck._repair.around_suspects import heads_around
+from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.found import Mended
 from gradcheck._repair.right_helpers import is_right_helper
 from gradcheck._tape import Node, Statement, TapedRun
@@ -27,8 +28,8 @@ from gradcheck._tape.sweep import ancestors
 MOST_GRADIENTS = 12
 #: statements of which an edit is looked for, those first that could be at fault in most gradients
 MOST_STATEMENTS = 14
-#: loops and conditions around these that are looked at where no edit of a statement mends anything
-MOST_HEADS = 4
+#: loops, conditions and what they read that are looked at around these, where no edit of a statement mends anything
+MOST_AROUND = 10
 #: suspects of each gradient
 MOST_SUSPECTS = 5
 #: what is tried of each statement
@@ -55,7 +56,7 @@ def mends_of_several(run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], a
     pairs = list(zip(ordered, searches, strict=False))
     return (
         _mended_by(pairs, suspects, MendSearch.small)
-        or _mended_heads(run, [one.statement for one, _ in pairs], again)
+        or _mended_around(run, [one for one, _ in pairs], again)
         or _mended_by(pairs, suspects, MendSearch.large)
     )
 
@@ -80,13 +81,12 @@ def _mended_by(
     return result
 
 
-def _mended_heads(run: TapedRun, inner: Sequence[Statement], again: Sequence[Again]) -> list[Mended]:
-    """The loop or condition around these of which an edit makes gradients right: it leaves a step out, say."""
-    heads = dict.fromkeys(head for one in inner for head in heads_around(run, one))
-    for head in islice(heads, MOST_HEADS):
-        edits = MendSearch(run, head, again, BUDGET).small()
+def _mended_around(run: TapedRun, suspects: Sequence[Suspect], again: Sequence[Again]) -> list[Mended]:
+    """The first statement around these of which an edit makes gradients right: a loop leaves a step out, say."""
+    for one in islice(statements_around(run, suspects, len(suspects)), MOST_AROUND):
+        edits = MendSearch(run, one, again, BUDGET).small()
         if edits:
-            return [Mended(head, edits[0].gradients, None, edits[0], tuple(edits[1:]))]
+            return [Mended(one, edits[0].gradients, None, edits[0], tuple(edits[1:]))]
     return []
 
 
@@ -147,6 +147,25 @@ def gradients_behind(run: TapedRun, statement: Statement, names: Collection[str]
     given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
     sinks = ((name, sink) for name, sink in run.sinks.items() if name in names and sink is not None)
     return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
+
+
+def spoil_only(run: TapedRun, found: Sequence[Spoiling], wrong: Collection[str]) -> list[Spoiling]:
+    """Those of the backward whose values at those executions reach wrong gradients alone.
+
+    What a right gradient is calculated from is right, whatever it is.
+    """
+    forward = run.once(forward_statements)
+    behind = [ancestors(sink) for name, sink in run.sinks.items() if name not in wrong and sink is not None]
+    right = set().union(*behind)
+    given: dict[int, set[int]] = defaultdict(set)
+    for node in run.nodes:
+        if node.index in right and node.place is not None and node.op not in MOVES:
+            given[id(node.place.statement)].add(node.execution)
+    return [
+        one
+        for one in found
+        if id(one.statement) not in forward and not given[id(one.statement)] & {*one.executions, *one.idle}
+    ]
 
 
 def forward_statements(run: TapedRun) -> set[int]:

@@ -6,6 +6,7 @@ import linecache
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from types import CodeType
 
 from gradcheck._localising import Localisation, Suspect
@@ -126,16 +127,18 @@ class Found:
                 self.stages = [replace(one, edits=_without(one.edits, fault.edits)) for one in self.stages]
                 if not fault.is_by_value:  # it is right with one time step alone
                     fault.mend, fault.others, fault.edits = None, (), []
+        self._tell_each_line_once()
+
+    def _tell_each_line_once(self) -> None:
+        """Of the faults of a line keep those that are mended, or else the first."""
         lines = {(one.statement.file, one.line) for one in self.faults if one.edits and not one.is_trusted}
-        kept: list[Mended] = []
-        for fault in self.faults:  # of each line what is sure, or told first
+        kept: list[bool] = []
+        for fault in self.faults:
             at = fault.statement.file, fault.line
-            if fault.edits and not fault.is_trusted:
-                kept.append(fault)
-            elif at not in lines:
-                lines.add(at)
-                kept.append(fault)
-        self.faults = kept
+            kept.append((bool(fault.edits) and not fault.is_trusted) or at not in lines)
+            lines.add(at)
+        self.faults = list(compress(self.faults, kept))
+        self.stages = [replace(one, faults=sum(kept[: one.faults])) for one in self.stages]
 
     def add_unmended(self, faults: Sequence[Mended]) -> None:
         """Add faults without a mend, whose statements are those of the code with the edits so far."""

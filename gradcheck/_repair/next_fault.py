@@ -20,6 +20,7 @@ from gradcheck._repair.each_gradient import (
     hands_on,
     is_credible,
     mends_of_several,
+    spoil_only,
     suspects_of_each,
     takes_each_alone,
     without_forward,
@@ -141,15 +142,12 @@ def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequen
 def signs_of_several(run: TapedRun, wrong: set[str]) -> list[Mended]:
     """Statements that are at fault whatever else is: they make of right derivatives what is none and leads to none, or
     give what is whole at the last step alone."""
-    spoils = without_right_consequences(run, [one for one in spoiling(run) if one.executions])
+    spoils = spoil_only(run, [one for one in run.once(spoiling) if one.executions], wrong)
+    found = {id(one.statement): one.statement for one in without_right_consequences(run, spoils)}
     codes = {id(one): FindingCode.LATER_STEPS_MISSING for one in run.once(incomplete)}
-    found = {id(one): one for one in (*(one.statement for one in spoils), *run.once(incomplete))}
-    forward = run.once(forward_statements)
-    return [
-        Mended(one, gradients_behind(run, one, wrong), code=codes.get(number))
-        for number, one in found.items()
-        if number not in forward
-    ][:MOST_TOLD]
+    lacking = {id(one): one for one in run.once(incomplete) if id(one) not in run.once(forward_statements)}
+    told = [Mended(one, gradients_behind(run, one, wrong), code=codes.get(k)) for k, one in (found | lacking).items()]
+    return told[:MOST_TOLD]
 
 
 def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:

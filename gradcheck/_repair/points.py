@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from gradcheck._targets.opening import opened
 from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck._targets.target import Target
 
+#: by how much sizes are others where edits are confirmed
+GROWTH = (1, 2, 3)
 #: how far the parameters of a single target are moved, where its edits are confirmed
 NOISE = 0.3
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
@@ -138,8 +141,17 @@ def _scales(point: Point) -> Iterator[Scale]:
 
 
 def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFactor | None) -> Sizes:
-    """Sizes each of which is another, where the code runs: where H = 4, half of something passes for 1 / sqrt(H)."""
-    grown = {name: size if name in subject.pinned else size + 1 for name, size in sizes.items()}
+    """Sizes each of which is another, where the code runs: where H = 4, half of something passes for 1 / sqrt(H).
+
+    They grow by different numbers, the largest least, and no two are equal: where T = B + 1 in both, B would pass for
+    T - 1.
+    """
+    grown = dict(sizes)
+    for number, name in enumerate(sorted(sizes, key=lambda name: -sizes[name])):
+        if name not in subject.pinned:
+            taken = {size for other, size in grown.items() if other != name}
+            size = sizes[name] + GROWTH[number % len(GROWTH)]
+            grown[name] = next(one for one in count(size) if one not in taken)
     try:
         runs = _at(subject, grown, seed + 1, common).run_or_none() is not None
     except TargetError:

@@ -22,11 +22,11 @@ from gradcheck._mending.structure import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
-from gradcheck._repair.each_gradient import forward_statements, gradients_behind
+from gradcheck._repair.each_gradient import forward_statements, gradients_behind, spoil_only
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.handed_on import exchanges_by_callers, without_clips
 from gradcheck._repair.points import Point
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit
 
@@ -65,6 +65,8 @@ class _Search:
         self.found, self.taped, self.others = found, taped, others
         self.wrong = set(found.still_wrong)
         self.added: list[Mended] = []
+        #: lines of which an edit misled
+        self.barred: set[int] = set()
 
     def run(self) -> None:
         """Add faults round by round, until there are no more."""
@@ -72,22 +74,42 @@ class _Search:
         for _ in range(MOST_ROUNDS):
             edits = {file: list(of_file) for file, of_file in self.found.edits.items()}
             try:
-                chosen = [one for one in self._round(edits) if one is not None]
+                misled = self._misled(held) if held else []
+                chosen = [] if misled else [one for one in self._round(edits) if one is not None]
             except (TargetError, SyntaxError, RebindError):  # the last edits do not run together
-                for one in held:
-                    self.found.take_back(one)
-                    self.added.remove(one)
+                self._take_back(held)
                 break
+            if misled:
+                self._take_back(misled)
+                self.barred.update(one.statement.line for one in misled)
+                held = []
+                continue
             held = [one for one in chosen if add_mend(self.found, one, edits)]
             self.added += held
             if not held:
                 break
 
+    def _take_back(self, faults: Sequence[Mended]) -> None:
+        for one in faults:
+            self.found.take_back(one)
+            self.added.remove(one)
+
+    def _misled(self, held: Sequence[Mended]) -> list[Mended]:
+        """Those after whose edits all who read what they give spoil it: it is the derivative of something else."""
+        with self.taped(self.found) as run:
+            spoilers = {id(one.statement) for one in run.once(spoiling) if one.executions}
+            result = []
+            for fault in held:
+                readers = _readers(run, fault)
+                if len(readers) > 1 and readers <= spoilers:
+                    result.append(fault)
+            return result
+
     def _round(self, edits: Mapping[str, list[Edit]]) -> list[Mended | None]:
         found, taped = self.found, self.taped
         with taped(found) as run:
             self.wrong, reached = wrong_gradients(run), _progress(run)
-            taken = {one.statement.line for one in self.added}
+            taken = {one.statement.line for one in self.added} | self.barred
             wrong = _faults(run, self.others, found.fruitless) if self.wrong else []
             faults = [one for one in wrong if one.statement.line not in taken]
         if faults or not self.wrong:
@@ -155,6 +177,26 @@ def _as_spoiling(one: Multiple) -> Spoiling:
     return Spoiling(one.statement, one.executions, (), frozenset())
 
 
+def _readers(run: TapedRun, fault: Mended) -> set[int]:
+    """The identities of other statements that calculate with the derivatives that a statement gives."""
+    standings = run.once(Ground).standings
+    given = {node.index for node in run.backward if _is_of(node, fault) and standings.of(node) <= Standing.PARTIAL}
+    result: set[int] = set()
+    for node in run.backward:
+        if not any(one.index in given for one in node.inputs):
+            continue
+        if node.op in MOVES:
+            given.add(node.index)
+        elif node.place is not None and not _is_of(node, fault):
+            result.add(id(node.place.statement))
+    return result
+
+
+def _is_of(node: Node, fault: Mended) -> bool:
+    at = None if node.place is None else node.place.statement
+    return at is not None and (at.file, at.line) == (fault.statement.file, fault.statement.line)
+
+
 def _left_behind(run: TapedRun) -> list[Mended]:
     """Statements that leave a derivative under a name that nobody reads, with the names that the loop reads."""
     forward = run.once(forward_statements)
@@ -173,8 +215,7 @@ def _left_behind(run: TapedRun) -> list[Mended]:
 
 def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
-    forward = run.once(forward_statements)
-    wrong = [one for one in spoiling(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
+    wrong = spoil_only(run, run.once(spoiling), wrong_gradients(run))[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, [one.taped for one in others], fruitless)
     told = ((one.statement, found) for one, found in zip(wrong, edits, strict=True))
     return [fault for statement, found in told if (fault := _spoiler(run, statement, found))]

@@ -103,7 +103,7 @@ def advice(finding: FindingRecord) -> str:
 def help_title(finding: FindingRecord) -> str:
     """What is said before an edit."""
     if finding.fix is not None and not finding.fix.verified:
-        return "possible edit (not verified, something is still wrong with it)"
+        return "possible edit (not verified)"
     return "help (verified)"
 
 

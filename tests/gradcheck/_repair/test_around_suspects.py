@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gradcheck._localising import localise
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.by_tape import find_by_tape
+from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
 
 #: the same with relu, whose mask has a name, an index that has one, and a condition
@@ -101,17 +103,22 @@ def test_what_only_hands_on_to_a_list_is_mended(tmp_path: Path) -> None:
 
 
 #: what is read is bound in one of two branches
-BRANCHED = MASKED.replace(
-    "            before = t - 1\n",
-    "            if t == len(self.x):\n                before = len(self.x) - 1\n"
-    "            else:\n                before = t - 1\n",
+BRANCHED = LISTS.replace(
+    "        di = dc * (g - cs[t])\n",
+    """\
+        if t == 0:
+            before = np.zeros((n, 1))
+        else:
+            before = cs[t]
+        di = dc * (g - before)
+""",
 )
 
 
 def test_the_condition_that_decides_what_is_bound_is_looked_at(tmp_path: Path) -> None:
     """A state that is fetched by the wrong branch would be told at the line that reads it, and never mended."""
-    old, new = "if t == len(self.x):", "if t == len(self.x) - 1:"
-    found = find_by_tape(cell(tmp_path, (old, new), source=BRANCHED), 0, SIZES, {"W", "U"})
-    assert found is not None
-    assert found.still_wrong == ()
-    assert [edit.text for fault in found.faults for edit in fault.edits] != []
+    old, reader = "if t == 0:", "di = dc * (g - before)"
+    run, _ = taped(cell(tmp_path, (old, "if t == 1:"), source=BRANCHED))
+    statement = next(one for one in run.statements if one.line == line_of(reader, BRANCHED))
+    around = [one.line for one in statements_around(run, [SimpleNamespace(statement=statement)])]
+    assert {line_of(old, BRANCHED), line_of("before = cs[t]", BRANCHED)} <= set(around)

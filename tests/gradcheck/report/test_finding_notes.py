@@ -124,7 +124,7 @@ def test_only_what_is_verified_is_called_so() -> None:
     """A guess would pass for an edit that the whole check accepts."""
     assert help_title(finding_at("a = b", "b", "c")) == "help (verified)"
     unsure = help_title(finding_at("a = b", "b", "c", verified=False))
-    assert unsure == "possible edit (not verified, something is still wrong with it)"
+    assert unsure == "possible edit (not verified)"
 
 
 def test_a_statement_that_goes() -> None:

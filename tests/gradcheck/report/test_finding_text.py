@@ -76,7 +76,7 @@ def test_an_edit_of_several_lines_is_a_small_diff() -> None:
 def test_an_edit_that_is_not_verified_is_shown_as_such() -> None:
     """A guess would be written into the code as a fix."""
     found = lines(finding_at("a = b", "b", "c", verified=False))
-    assert found[-1] == "possible edit (not verified, something is still wrong with it): a = c"
+    assert found[-1] == "possible edit (not verified): a = c"
     assert "help" not in "".join(found)
     assert found[3] == "  | ".ljust(8) + "^"
 

@@ -1,0 +1,68 @@
+"""Edits that are run, each by itself, whatever the one before has done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import gradcheck
+from gradcheck._common.files import load
+from gradcheck._mending.trials import Trial
+from gradcheck._repair.points import points_of
+from gradcheck._usercode.source import Edit
+
+#: the data and a buffer are in a closure: nobody has handed them to the target
+SOURCE = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, D=3):
+    w, y, buffer = rng.standard_normal(D), rng.standard_normal(D), np.zeros(D)
+
+    def grads():
+        spare = buffer
+        spare[:] = 2 * (w - y)
+        return {"w": buffer.copy() + spare}
+
+    return gradcheck.Target({"w": w}, lambda: float(np.sum((w - y) ** 2)), grads)
+"""
+
+
+def edit(old: str, new: str) -> Edit:
+    """One text in the place of another."""
+    before = SOURCE[: SOURCE.index(old)]
+    line, column = before.count("\n") + 1, len(before) - before.rindex("\n") - 1
+    return Edit((line, column), (line, column + len(old)), new)
+
+
+def test_an_edit_does_not_meet_what_the_last_one_left(tmp_path: Path) -> None:
+    """One edit that writes into the user's data would make all others look wrong, and the right one be missed."""
+    file = tmp_path / "cell.py"
+    file.write_text(SOURCE)
+    points = next(points_of(load(file).cell, 0, {"D": 3}))
+    destroys, mends = edit("spare = buffer", "spare = y"), edit(" + spare", "")
+    with points[0].taped() as run:
+        trial = Trial(run)
+        assert trial.mended_by(str(file), [mends]) == {"w"}
+        assert trial.mended_by(str(file), [destroys]) == frozenset()
+        assert trial.mended_by(str(file), [mends]) == {"w"}
+        assert trial.is_alive
+
+
+def test_data_is_as_it_was_after_a_check() -> None:
+    """The user's arrays would hold what an edit has written."""
+    y = np.arange(3.0)
+    w, buffer = np.ones(3), np.zeros(3)
+
+    def grads() -> dict[str, np.ndarray]:
+        spare = buffer
+        spare[:] = 2 * (w - y)
+        return {"w": buffer + spare}
+
+    report = gradcheck.check(gradcheck.Target({"w": w}, lambda: float(np.sum((w - y) ** 2)), grads))
+    assert not report.ok
+    assert y.tolist() == [0.0, 1.0, 2.0]
+    assert buffer.tolist() == [0.0, 0.0, 0.0]
