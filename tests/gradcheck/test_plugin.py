@@ -276,7 +276,7 @@ def test_fixture_fails_the_test_with_the_report(pytester: pytest.Pytester) -> No
             "FAILED *::test_wrong - models.py:6: the term w is missing",
         ]
     )
-    assert str(result.stdout).count("the value is 1.5 times that") == 1
+    assert str(result.stdout).count("the line should give dL/d(w)") == 1
 
 
 def test_fixture_shows_no_frame_of_ours(pytester: pytest.Pytester) -> None:
