@@ -102,7 +102,13 @@ class Suspect:
 
 
 def roots(statement: ast.stmt) -> Iterator[ast.expr]:
-    """What a statement evaluates."""
+    """What a statement evaluates, and what functions that are written in it do."""
+    for root in _evaluated(statement):
+        yield root
+        yield from (node.body for node in ast.walk(root) if isinstance(node, ast.Lambda))
+
+
+def _evaluated(statement: ast.stmt) -> Iterator[ast.expr]:
     match statement:
         case ast.Assign(value=value) | ast.AugAssign(value=value) | ast.Expr(value=value):
             yield value

@@ -108,8 +108,10 @@ def _explained(question: Question) -> Explanation:
             part = found.after(stage)
             # what was judged with a factor divided out holds only with the edit that takes the factor out of the code
             is_complete = question.common is None or stage.factor == 1.0
+            laws = _mended_laws(question, part)
             # that a clip is taken out mends nothing by itself
-            if is_complete and not part.is_clip_alone and _accepts(question, part, _mended_laws(question, part)):
+            mends = not part.is_clip_alone and (laws or set(part.wrong) - set(part.still_wrong))
+            if is_complete and mends and _accepts(question, part, laws):
                 findings = tape_findings(part, verified=True)
                 return Explanation(findings, part.kept_patch, found.evaluations, rest=part.still_wrong, cut=cut)
         is_judged = True

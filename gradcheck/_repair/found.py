@@ -69,7 +69,9 @@ class Found:
     last: Localisation | None = None
     #: by gradient: who could be at fault in it alone, where that was asked for after the edits so far
     of_each: dict[str, list[Suspect]] = field(default_factory=dict)
-    #: the gradients that are wrong still
+    #: the gradients that are wrong before any edit
+    wrong: tuple[str, ...] = ()
+    #: those that are wrong still
     still_wrong: tuple[str, ...] = ()
     #: the edits so far, of the source as it is, by file
     edits: dict[str, list[Edit]] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class Found:
     def reach(self, wrong: set[str], factor: float) -> None:
         """Note what is wrong with the edits so far."""
         self.still_wrong = tuple(sorted(wrong))
+        self.wrong = self.wrong or self.still_wrong
         if self.edits and (not self.stages or len(self.faults) > self.stages[-1].faults):
             edits = {file: list(of_file) for file, of_file in self.edits.items()}
             self.stages.append(Stage(len(self.faults), edits, self.still_wrong, factor))

@@ -209,7 +209,7 @@ def _left_behind(run: TapedRun) -> list[Mended]:
         edits = [] if tree is None else list(left_by_another_name(code, tree))
         fault = _fault(run, statement, edits)
         if fault is not None:
-            result.append(replace(fault, gradients=tuple(run.sinks)))
+            result.append(replace(fault, gradients=tuple(sorted(wrong_gradients(run)))))
     return result
 
 
@@ -235,7 +235,8 @@ def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]
     mends = [Mend(statement.file, one, statement, (), (), EVIDENCE) for one in edits[:MOST_EDITS]]
     if not mends:
         return None
-    behind = gradients_behind(run, statement, run.sinks)
+    wrong = wrong_gradients(run)
+    behind = gradients_behind(run, statement, wrong) or tuple(sorted(wrong))  # none where nobody reads it
     return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 

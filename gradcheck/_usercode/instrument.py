@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import gc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -123,13 +123,25 @@ def _rewrite_file(program: Program, source: Source, codes: list[CodeType]) -> No
 
 def by_code_key(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
     """For code that was compiled in another way than from this source alone, as pytest does."""
-    same = [new for old, new in pairs.items() if code_key(old) == code_key(code)]
+    same = the_same_code(code, pairs)
+    return None if same is None else pairs[same]
+
+
+def the_same_code(code: CodeType, others: Collection[CodeType]) -> CodeType | None:
+    """Which of these is the code, however it was compiled; None if that cannot be told."""
+    same = [other for other in others if _key(other) == _key(code)]
+    if len(same) > 1:  # lambdas of one line
+        same = [other for other in same if _first_column(other) == _first_column(code)]
     return same[0] if len(same) == 1 else None
 
 
-def code_key(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
-    """What tells code apart within its file, however it was compiled."""
+def _key(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
     return code.co_qualname, code.co_firstlineno, code.co_freevars
+
+
+def _first_column(code: CodeType) -> int:
+    """Where what it calculates begins in its lines."""
+    return min((column for _, _, column, _ in code.co_positions() if column), default=0)
 
 
 def _side_by_side(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:

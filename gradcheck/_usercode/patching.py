@@ -15,7 +15,7 @@ from types import CodeType, FunctionType
 from typing import TypeAlias
 
 from gradcheck._common.surely import surely
-from gradcheck._usercode.instrument import code_key
+from gradcheck._usercode.instrument import the_same_code
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, span_of
 
@@ -155,8 +155,8 @@ def _inside(code: CodeType, path: NestingPath) -> Iterator[tuple[NestingPath, Co
 
 def _alive(old: CodeType, mine: list[CodeType]) -> CodeType | None:
     """The code that runs: as it was compiled from this source, or, as pytest does it, in another way."""
-    near = [code for code in mine if code == old] or [code for code in mine if code_key(code) == code_key(old)]
-    return near[0] if len(near) == 1 else None
+    exact = [code for code in mine if code == old]
+    return exact[0] if len(exact) == 1 else the_same_code(old, mine)
 
 
 def _keep_reading(tree: ast.Module, names: dict[tuple[str, int], tuple[str, ...]]) -> None:

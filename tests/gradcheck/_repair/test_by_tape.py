@@ -168,3 +168,23 @@ def test_the_cotangent_of_the_last_state_is_put_back(tmp_path: Path) -> None:
     assert finding.line == line_of("dc = dlast", VJP)
     assert finding.fix is not None
     assert finding.fix.after == "dc = dlast"
+
+
+IN_LAMBDAS = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, N=3):
+    w = rng.standard_normal(N)
+    return gradcheck.Target({"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": 3 * w})
+"""
+
+
+def test_what_a_lambda_does_is_edited(tmp_path: Path) -> None:
+    """Where loss and gradients stand in one statement, it would be named without an edit."""
+    found = find_by_tape(cell(tmp_path, source=IN_LAMBDAS), 0, {"N": 3}, {"w"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [edit.text for fault in found.faults for edit in fault.edits] == ["2"]

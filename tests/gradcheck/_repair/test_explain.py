@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,13 @@ def test_code_that_calls_c_is_not_edited(monkeypatch: pytest.MonkeyPatch) -> Non
     found = explained(Target(params, lambda: float(np.sum(params["w"] ** 2)), grads), {"w"})
     assert (found.findings, found.patch) == ([], None)
     assert found.note.startswith("no line is looked for: ctypes.memmove (")
+
+
+def test_an_edit_by_which_nothing_is_right_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that has nothing to confirm would confirm it, and --fix write an edit that mends nothing."""
+    found = _explain.find_by_tape(squares(), 0, {}, {"w"})
+    assert found is not None
+    found.stages = [replace(one, still_wrong=found.wrong) for one in found.stages]
+    monkeypatch.setattr(_explain, "find_by_tape", lambda *_, **__: found)
+    assert found.wrong == ("w",)
+    assert explained(squares(), {"w"}).patch is None

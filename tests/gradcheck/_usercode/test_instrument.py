@@ -7,12 +7,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 
 from gradcheck._common.files import load
-from gradcheck._usercode.instrument import Program, instrumented, rewrite, tapped
+from gradcheck._usercode.instrument import Program, instrumented, rewrite, tapped, the_same_code
 from gradcheck._usercode.profiling import count_calls, count_returns, functions_run
 
 SOURCE = '''
@@ -235,3 +236,13 @@ def test_code_without_source_stays_as_it_is() -> None:
     exec("def nowhere(): return 1.0", space)  # as in a REPL
     program = program_of(space["nowhere"])
     assert not program.codes
+
+
+def test_lambdas_of_one_line_are_told_apart() -> None:
+    """The second function of a line would count as one without source, or run in the place of the first."""
+    text = "import math\npair = (lambda x: math.sin(x)), (lambda x: math.cos(x))\n"
+    whole = [one for one in compile(text, "x.py", "exec").co_consts if isinstance(one, CodeType)]
+    # compiled without the import, as a part of the file is, the same call is other code
+    parts = [one for one in compile("\n" + text.split("\n")[1], "x.py", "exec").co_consts if isinstance(one, CodeType)]
+    assert [the_same_code(one, whole) for one in parts] == whole
+    assert the_same_code(parts[0], [whole[0], whole[0].replace()]) is None
