@@ -9,13 +9,13 @@ an edit that changes the loss is discarded. An edit is offered only if a whole c
 it claims. Of several equivalent edits the shortest is shown first.
 
 `by_tape.py` looks on the tape for one fault after the other, each in the code with the edits so far, at the points of
-`points.py`, in stages. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone, then what
-stands beside those (`around_suspects.py`). Where none could be alone, `wrong_values.py` goes by what statements give:
-what reads right derivatives and gives none is edited until it gives one, or who calls its function is
-(`handed_on.py`). Then comes one time step, then each wrong gradient by itself (`each_gradient.py`). A clip of the
-finished gradients is taken out before that (`final_clips.py`), and helpers that are right are no suspects
-(`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit of edited code as one of
-the file as it is. `tape_findings.py` makes the records.
+`points.py`, in stages. `next_fault.py` chooses: what speaks for itself, then who could be at fault alone, the one
+whose edit mends most (`likeliest_mend.py`), then what stands beside those (`around_suspects.py`). Where none could be
+alone, `wrong_values.py` goes by what statements give: what reads right derivatives and gives none is edited until it
+gives one, or who calls its function is (`handed_on.py`). Then comes one time step, then each wrong gradient by itself
+(`each_gradient.py`). A clip of the finished gradients is taken out before that (`final_clips.py`), and helpers that
+are right are no suspects (`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit
+of edited code as one of the file as it is. `tape_findings.py` makes the records.
 
 Read `explain.py` first: what is asked, and what a whole check confirms. Then `by_tape.py`. `mistake_names.py` names the
 mistake from the edit that mends it. Where no line is named, `no_line.py` says why.

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect, localise
-from gradcheck._localising.blame import Role
 from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
-from gradcheck._mending import Again, Budget, Mend, MendSearch, mends
-from gradcheck._mending.distance import words_of
-from gradcheck._repair.around_suspects import statements_around
-from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
+from gradcheck._mending import Again, Budget, mends
 from gradcheck._repair.each_gradient import (
     forward_statements,
     gradients_behind,
     hands_on,
-    is_credible,
     mends_of_several,
     spoil_only,
     suspects_of_each,
@@ -26,30 +20,17 @@ from gradcheck._repair.each_gradient import (
     without_forward,
 )
 from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
-from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
 
-#: suspects whose statement is looked at for an edit
-MOST_SUSPECTS = 4
-#: suspects whose statement is looked at for a small edit
-MOST_LOOKED_AT = 12
 #: suspects that are looked at where none could be at fault alone
 MOST_SUSPECTS_ALONE = 2
-#: what is tried of a suspect
-FULL_BUDGET = Budget(candidates=4000, runs=90)
-#: what is tried for a smaller edit, once there is one, or of one gradient alone
-SMALL_BUDGET = Budget(candidates=1500, runs=36)
 #: values without effect that are looked at, whatever the suspects
 MOST_SIGNS = 3
 #: suspects that are told where no edit mends any
 MOST_TOLD = 6
-#: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
-SMALLEST_EDIT = 2
-
-#: roles of statements that only hand on what is wrong, or are right
-_UNLIKELY = (Role.CONSUMES, Role.RIGHT)
 
 
 def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
@@ -58,7 +39,7 @@ def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Po
     again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
-        fault = _likeliest_mend(run, localisation, again, found.fruitless)
+        fault = LikeliestMend(run, localisation, again, found.fruitless).fault()
     return [] if fault is None else [fault]
 
 
@@ -67,7 +48,7 @@ def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence
     if found.last is not None and found.last.alone:
         return []
     localisation, again = _localised(found, run, wrong, others), [one.taped for one in others]
-    fault = _likeliest_mend(run, localisation, again, found.fruitless, MOST_SUSPECTS_ALONE, SMALL_BUDGET)
+    fault = LikeliestMend(run, localisation, again, found.fruitless, MOST_SUSPECTS_ALONE, SMALL_BUDGET).fault()
     return [] if fault is None else [fault]
 
 
@@ -162,123 +143,3 @@ def _unused_cotangents(found: Localisation, wrong: set[str]) -> list[Mended]:
 def unmended(suspect: Suspect, wrong: set[str]) -> Mended:
     """A fault without an edit."""
     return Mended(suspect.statement, suspect.blamed_for or tuple(sorted(wrong)), suspect)
-
-
-def _likeliest_mend(
-    run: TapedRun,
-    found: Localisation,
-    again: Sequence[Again],
-    fruitless: set[Tried],
-    most: int = MOST_SUSPECTS,
-    budget: Budget = FULL_BUDGET,
-) -> Mended | None:
-    """The suspect whose edit mends most and changes least; of equal ones, the likelier.
-
-    Small edits are tried of all who could be at fault, larger ones of the likeliest where no small one mends all, and
-    at once of one that is credible.
-    """
-    suspects = found.suspects
-    searches = [MendSearch(run, one.statement, again, budget) for one in suspects[:most]]
-    best, whole_of = _Best(), 0
-    for number, (suspect, search) in enumerate(zip(suspects, searches, strict=False)):
-        if best.is_whole and suspect.role in _UNLIKELY:
-            continue  # only a smaller edit of a statement that spoils something could be the better one
-        best.add(suspect, search.small())
-        if best.is_smallest:
-            return best.fault
-        if best.fault is None and number == 0 and found.alone and is_credible(suspect):
-            best.add(suspect, search.large())
-            whole_of = 1
-            if best.is_sure:
-                return best.fault
-    if best.is_sure:
-        return best.fault
-    if not best.is_whole:
-        for suspect, edits in _edits_by_values(run, suspects[:MOST_LOOKED_AT], again, fruitless):
-            best.add(suspect, MendSearch(run, suspect.statement, again, budget).given(edits))
-        if best.is_sure:
-            return best.fault
-    if not best.is_whole:
-        for suspect in suspects[most:MOST_LOOKED_AT]:
-            best.add(suspect, MendSearch(run, suspect.statement, again, SMALL_BUDGET).small())
-            if best.is_sure:
-                return best.fault
-    around = [MendSearch(run, one, again, SMALL_BUDGET) for one in statements_around(run, suspects)]
-    fault: Mended | None = None
-    if best.fault is None:
-        fault = _first_of(around, MendSearch.small)
-        if fault is not None and fault.mend is not None and not fault.mend.remaining:
-            return fault
-    for suspect, search in zip(suspects[whole_of:], searches[whole_of:], strict=False):
-        if best.is_whole and suspect.role in _UNLIKELY:
-            break
-        best.add(suspect, search.large())
-        if best.is_sure:
-            break
-    return best.fault or fault or _first_of(around, MendSearch.large)
-
-
-def _first_of(searches: Sequence[MendSearch], size: Callable[[MendSearch], list[Mend]]) -> Mended | None:
-    """The first of these statements that an edit of this size mends."""
-    for search in searches:
-        edits = size(search)
-        if edits:
-            return Mended(search.statement, edits[0].gradients, None, edits[0], tuple(edits[1:]))
-    return None
-
-
-def _edits_by_values(
-    run: TapedRun, suspects: Sequence[Suspect], again: Sequence[Again], fruitless: set[Tried]
-) -> Iterator[tuple[Suspect, list[tuple[Edit, ...]]]]:
-    """Suspects that read right derivatives and give none, and edits after which they give one.
-
-    Where executions multiply each other, no gradient tells of an edit that it is right, but each execution does.
-    """
-    found = {id(one.statement): one for one in run.once(spoiling)}
-    told = [one for one in suspects if id(one.statement) in found]
-    edits = edits_to_derivatives(run, [found[id(one.statement)] for one in told], again, fruitless)
-    return zip(told, edits, strict=True)
-
-
-class _Best:
-    """The fault whose edit mends most and changes least of those that were added."""
-
-    def __init__(self) -> None:
-        self.fault: Mended | None = None
-        self._key: tuple[int, bool, int] | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all gradients are right with its edit."""
-        return self._key is not None and not self._key[0]
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether it is of a statement that spoils something, besides."""
-        return self._key is not None and self._key[:2] == (0, False)
-
-    @property
-    def is_smallest(self) -> bool:
-        """Whether no other edit could be smaller."""
-        return self._key is not None and self._key <= (0, False, SMALLEST_EDIT)
-
-    def add(self, suspect: Suspect, edits: list[Mend]) -> None:
-        """Take an edit of this suspect if it is better."""
-        if hands_on(suspect):  # one gradient of several is not mended where all are gathered
-            edits = [one for one in edits if not one.remaining]
-        if not edits:
-            return
-        text = suspect.statement.source.text
-        edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
-        key = len(edits[0].remaining), suspect.role in _UNLIKELY, _change(edits[0], text)
-        if self._key is None or key < self._key:
-            self._key = key
-            self.fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
-
-
-def _change(mend: Mend, text: str) -> int:
-    """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
-    old, new = (words_of(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
-    same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
-    changed = len(old) + len(new) - 2 * sum(block.size for block in same)
-    return changed + 2 * max(0, len(new) - len(old))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from itertools import islice
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
@@ -74,8 +73,7 @@ class _Search:
         for _ in range(MOST_ROUNDS):
             edits = {file: list(of_file) for file, of_file in self.found.edits.items()}
             try:
-                misled = self._misled(held) if held else []
-                chosen = [] if misled else [one for one in self._round(edits) if one is not None]
+                misled, chosen = self._round(edits, held)
             except (TargetError, SyntaxError, RebindError):  # the last edits do not run together
                 self._take_back(held)
                 break
@@ -94,32 +92,27 @@ class _Search:
             self.found.take_back(one)
             self.added.remove(one)
 
-    def _misled(self, held: Sequence[Mended]) -> list[Mended]:
-        """Those after whose edits all who read what they give spoil it: it is the derivative of something else."""
-        with self.taped(self.found) as run:
-            spoilers = {id(one.statement) for one in run.once(spoiling) if one.executions}
-            result = []
-            for fault in held:
-                readers = _readers(run, fault)
-                if len(readers) > 1 and readers <= spoilers:
-                    result.append(fault)
-            return result
-
-    def _round(self, edits: Mapping[str, list[Edit]]) -> list[Mended | None]:
+    def _round(self, edits: Mapping[str, list[Edit]], held: Sequence[Mended]) -> tuple[list[Mended], Sequence[Mended]]:
+        """Those of the faults held last whose edits mislead, or else the next faults."""
         found, taped = self.found, self.taped
         with taped(found) as run:
+            misled = [fault for fault in held if _misleads(run, fault)]
+            if misled:
+                return misled, []
             self.wrong, reached = wrong_gradients(run), _progress(run)
             taken = {one.statement.line for one in self.added} | self.barred
             wrong = _faults(run, self.others, found.fruitless) if self.wrong else []
             faults = [one for one in wrong if one.statement.line not in taken]
         if faults or not self.wrong:
-            return [_best(found, one, edits, taped) for one in faults]
+            return [], [one for fault in faults if (one := _best(found, fault, edits, taped)) is not None]
         with taped(found) as run:
             begin, left = _multiples(run, self.others, found.fruitless), _left_behind(run)
-        better = (_best(found, one, edits, taped, reached) for one in begin)
         # what follows the first is a multiple because of it
-        first = list(islice((one for one in better if one is not None), 1))
-        return [*first] or [_best(found, one, edits, taped, reached) for one in left]
+        better = (_best(found, one, edits, taped, reached) for one in begin)
+        first = next((one for one in better if one is not None), None)
+        if first is not None:
+            return [], [first]
+        return [], [one for fault in left if (one := _best(found, fault, edits, taped, reached)) is not None]
 
 
 def wrong_gradients(run: TapedRun) -> set[str]:
@@ -175,6 +168,13 @@ def _multiples_of(run: TapedRun) -> list[Spoiling]:
 
 def _as_spoiling(one: Multiple) -> Spoiling:
     return Spoiling(one.statement, one.executions, (), frozenset())
+
+
+def _misleads(run: TapedRun, fault: Mended) -> bool:
+    """Whether all who read what it gives with its edit spoil that: it is the derivative of something else."""
+    spoilers = {id(one.statement) for one in run.once(spoiling) if one.executions}
+    readers = _readers(run, fault)
+    return len(readers) > 1 and readers <= spoilers
 
 
 def _readers(run: TapedRun, fault: Mended) -> set[int]:

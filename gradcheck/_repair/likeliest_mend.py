@@ -1,0 +1,176 @@
+"""Of those who could be to blame, the one whose edit mends most and changes the text least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import SequenceMatcher
+
+from gradcheck._localising import Localisation, Suspect
+from gradcheck._localising.blame import Role
+from gradcheck._localising.spoiling import spoiling
+from gradcheck._mending import Again, Budget, Mend, MendSearch
+from gradcheck._mending.distance import words_of
+from gradcheck._repair.around_suspects import statements_around
+from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
+from gradcheck._repair.each_gradient import hands_on, is_credible
+from gradcheck._repair.found import Mended
+from gradcheck._tape import Statement, TapedRun
+from gradcheck._usercode.source import Source
+
+#: suspects whose statement is looked at for an edit
+MOST_SUSPECTS = 4
+#: suspects whose statement is looked at for a small edit
+MOST_LOOKED_AT = 12
+#: what is tried of a suspect
+FULL_BUDGET = Budget(candidates=4000, runs=90)
+#: what is tried for a smaller edit, once there is one, or of one gradient alone
+SMALL_BUDGET = Budget(candidates=1500, runs=36)
+#: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
+SMALLEST_EDIT = 2
+
+#: roles of statements that only hand on what is wrong, or are right
+_UNLIKELY = (Role.CONSUMES, Role.RIGHT)
+
+
+class LikeliestMend:
+    """The search for it: small edits of all who could be at fault, larger ones where no small one mends all.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        found: Who could be at fault.
+        again: What else to try edits at.
+        fruitless: Statements of which no edit gives a derivative; new ones are added.
+        most: Suspects of which larger edits are tried.
+        budget: What is tried of each of these.
+    """
+
+    def __init__(
+        self,
+        run: TapedRun,
+        found: Localisation,
+        again: Sequence[Again],
+        fruitless: set[Tried],
+        most: int = MOST_SUSPECTS,
+        budget: Budget = FULL_BUDGET,
+    ) -> None:
+        self._run, self._found, self._again, self._fruitless = run, found, again, fruitless
+        self._most, self._budget = most, budget
+        self._suspects = found.suspects
+        self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
+        self._best = _Best()
+
+    def fault(self) -> Mended | None:
+        """The fault with its edit, if there is one."""
+        best = self._best
+        looked_at = self._small()
+        for stage in (self._by_values, self._small_of_others):
+            if best.is_sure:
+                return best.fault
+            if not best.is_whole:
+                stage()
+        if best.is_sure:
+            return best.fault
+        around = [MendSearch(self._run, one, self._again, SMALL_BUDGET) for one in self._around()]
+        beside = None if best.fault else _first_of(around, MendSearch.small)
+        if beside is not None and beside.mend is not None and not beside.mend.remaining:
+            return beside
+        self._large(looked_at)
+        return best.fault or beside or _first_of(around, MendSearch.large)
+
+    def _small(self) -> int:
+        """Small edits of the likeliest, and large ones of a credible first; of how many all was tried."""
+        best, whole_of = self._best, 0
+        for number, (suspect, search) in enumerate(zip(self._suspects, self._searches, strict=False)):
+            if best.is_whole and suspect.role in _UNLIKELY:
+                continue  # only a smaller edit of a statement that spoils something could be the better one
+            best.add(suspect, search.small())
+            if best.is_smallest:
+                break
+            if best.fault is None and number == 0 and self._found.alone and is_credible(suspect):
+                best.add(suspect, search.large())
+                whole_of = 1
+                if best.is_sure:
+                    break
+        return whole_of
+
+    def _by_values(self) -> None:
+        """Edits after which what reads right derivatives and gives none gives one.
+
+        Where executions multiply each other, no gradient tells of an edit that it is right, but each execution does.
+        """
+        found = {id(one.statement): one for one in self._run.once(spoiling)}
+        told = [one for one in self._suspects[:MOST_LOOKED_AT] if id(one.statement) in found]
+        spoilers = [found[id(one.statement)] for one in told]
+        edits = edits_to_derivatives(self._run, spoilers, self._again, self._fruitless)
+        for suspect, of_one in zip(told, edits, strict=True):
+            self._best.add(suspect, MendSearch(self._run, suspect.statement, self._again, self._budget).given(of_one))
+
+    def _small_of_others(self) -> None:
+        for suspect in self._suspects[self._most : MOST_LOOKED_AT]:
+            self._best.add(suspect, MendSearch(self._run, suspect.statement, self._again, SMALL_BUDGET).small())
+            if self._best.is_sure:
+                break
+
+    def _around(self) -> Iterator[Statement]:
+        return statements_around(self._run, self._suspects)
+
+    def _large(self, first: int) -> None:
+        for suspect, search in zip(self._suspects[first:], self._searches[first:], strict=False):
+            if self._best.is_whole and suspect.role in _UNLIKELY:
+                break
+            self._best.add(suspect, search.large())
+            if self._best.is_sure:
+                break
+
+
+def _first_of(searches: Sequence[MendSearch], size: Callable[[MendSearch], list[Mend]]) -> Mended | None:
+    """The first of these statements that an edit of this size mends."""
+    for search in searches:
+        edits = size(search)
+        if edits:
+            return Mended(search.statement, edits[0].gradients, None, edits[0], tuple(edits[1:]))
+    return None
+
+
+class _Best:
+    """The fault whose edit mends most and changes least of those that were added."""
+
+    def __init__(self) -> None:
+        self.fault: Mended | None = None
+        self._key: tuple[int, bool, int] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all gradients are right with its edit."""
+        return self._key is not None and not self._key[0]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is of a statement that spoils something, besides."""
+        return self._key is not None and self._key[:2] == (0, False)
+
+    @property
+    def is_smallest(self) -> bool:
+        """Whether no other edit could be smaller."""
+        return self._key is not None and self._key <= (0, False, SMALLEST_EDIT)
+
+    def add(self, suspect: Suspect, edits: list[Mend]) -> None:
+        """Take an edit of this suspect if it is better."""
+        if hands_on(suspect):  # one gradient of several is not mended where all are gathered
+            edits = [one for one in edits if not one.remaining]
+        if not edits:
+            return
+        text = suspect.statement.source.text
+        edits.sort(key=lambda one: (len(one.remaining), _change(one, text)))
+        key = len(edits[0].remaining), suspect.role in _UNLIKELY, _change(edits[0], text)
+        if self._key is None or key < self._key:
+            self._key = key
+            self.fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
+
+
+def _change(mend: Mend, text: str) -> int:
+    """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
+    old, new = (words_of(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
+    same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    changed = len(old) + len(new) - 2 * sum(block.size for block in same)
+    return changed + 2 * max(0, len(new) - len(old))
