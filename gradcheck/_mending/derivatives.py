@@ -63,7 +63,6 @@ class Look:
         kept: Others, at which it is to give what it gives.
         lookup: Tells derivatives; it does not know those that the statement reads.
         parts: The same for what comes back through some uses alone.
-        is_calculated: Tells whether a value was calculated from derivatives.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
     """
 
@@ -74,7 +73,6 @@ class Look:
     kept: Collection[int]
     lookup: Lookup
     parts: Lookup
-    is_calculated: Callable[[Array], bool]
     near: Sequence[Node]
 
 
@@ -155,20 +153,15 @@ class _Values:
             return frozenset()
         told = [v for k, v in given if k not in self.look.kept and (np.any(v) or k not in self.look.idle)]
         found = [self.look.lookup(value) for value in told]
-        if not all(found) and not self._leaves_out(hole, candidate):
+        if not all(found) and not self._is_whole_sum(hole):
             found = [one or self.look.parts(value) for one, value in zip(found, told, strict=True)]
         of_each = [frozenset(map(_what, one)) for one in found]
         return frozenset.intersection(*of_each) if of_each else frozenset()
 
-    def _leaves_out(self, hole: Hole, candidate: Candidate) -> bool:
-        """Whether a derivative is read no more: what is left of a sum is a part in any case."""
-        kept = {name for _, new in candidate.swaps for name in _reads(new)}
-        dropped = (part for old, _ in candidate.swaps for part in ast.walk(old) if isinstance(part, ast.Name))
-        return any(part.id not in kept and self._is_derivative(hole, part) for part in dropped)
-
-    def _is_derivative(self, hole: Hole, name: ast.Name) -> bool:
-        values = (one.frame.value(name) for one in hole.executions)
-        return any(isinstance(value, np.ndarray) and self.look.is_calculated(value) for value in values)
+    def _is_whole_sum(self, hole: Hole) -> bool:
+        """Whether it is a sum that is written at once: with a term left out it is a part in any case."""
+        is_sum = isinstance(hole.root, ast.BinOp) and isinstance(hole.root.op, (ast.Add, ast.Sub))
+        return is_sum and self.look.statement.kind != "AugAssign"
 
 
 def _nearness(one: ToDerivative) -> tuple[int, int]:

@@ -62,9 +62,9 @@ class Trial:
             with warnings.catch_warnings(), np.errstate(all="ignore"), self._workshop.edited({file: edits}):
                 warnings.simplefilter("ignore")
                 loss, first, changed = asked(self.run)
-                first = {name: np.array(value) for name, value in first.items()}
+                first = _copies(first)  # the code may return what it keeps
                 hopeful = any(_is(first.get(name), self.truth[name]) for name in self.wrong or self.truth)
-                second = asked(self.run)[1] if hopeful else first
+                second = _copies(asked(self.run)[1]) if hopeful else first
         except (Exception, RebindError):
             return None
         finally:  # the data, or a buffer that is cleared elsewhere: the next edit is not to meet what this one has left
@@ -92,6 +92,10 @@ class Trial:
     def mended_by(self, file: str, edits: Sequence[Edit]) -> frozenset[str]:
         """The gradients that were wrong and are right; none if one that was right is so no more."""
         return self.kept_by(file, edits) & self.wrong
+
+
+def _copies(gradients: Mapping[str, object]) -> dict[str, Array]:
+    return {name: np.array(value) for name, value in gradients.items()}
 
 
 def _is_same(loss: Array, before: Array) -> bool:

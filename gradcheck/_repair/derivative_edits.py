@@ -82,7 +82,6 @@ def _look(run: TapedRun, one: Spoiling) -> Look:
         one.kept,
         lookup=lambda value: known(value, standings.full.find_all),
         parts=lambda value: known(value, standings.partial.find_all),
-        is_calculated=lambda value: bool(calculated.givers(value)),
         near=list(_near(run, one)),
     )
 

@@ -32,7 +32,6 @@ def look(run: TapedRun, line: int | None = None) -> Look:
         one.kept,
         lookup=lookup,
         parts=lambda _: [],
-        is_calculated=lambda _: False,
         near=run.nodes[: run.boundary],
     )
 
