@@ -54,7 +54,7 @@ def test_a_spoiled_line_is_named_and_mended(tmp_path, cell, right, wrong):
         pytest.param(
             "peephole.py::peephole",
             [("dc * c * f * (1 - f)", "c * f * (1 - f)"), ('+ dzo * w["po"]', "")],
-            # one gives no derivative at all, the other a part at every step, and no gradient is behind one of them alone
+            # one gives no derivative at all, the other a part at every step, and no gradient is behind one alone
             marks=pytest.mark.xfail(
                 reason="two faults of which neither shows by its values nor by a gradient", strict=True
             ),
