@@ -31,7 +31,7 @@ from gradcheck._repair.next_fault import (
     write_into_callers,
 )
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
-from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
+from gradcheck._repair.wrong_values import mend_by_values, shorten, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, tape_target
 from gradcheck._tape.belief import DIRECTIONS, is_believed
@@ -154,6 +154,7 @@ class _Search:
             if not wrong and self._spares_callers(points, found):
                 continue
             if not wrong:
+                self._shorten(points, found)
                 return bool(found.faults)
             if faults and self._adds(found, faults):
                 continue
@@ -173,6 +174,10 @@ class _Search:
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
         return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:])
+
+    def _shorten(self, points: Sequence[Point], found: Found) -> None:
+        """Where all is right: other words for what was written out because what it could read was wrong."""
+        shorten(found, lambda trial: self._taped(points[0], trial), points[1:])
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""

@@ -107,6 +107,12 @@ class Found:
             edits = {file: list(of_file) for file, of_file in self.edits.items()}
             self.stages.append(Stage(len(self.faults), edits, self.still_wrong, factor))
 
+    def note_edits(self) -> None:
+        """Note that edits of the last stage have become others."""
+        if self.stages:
+            edits = {file: list(of_file) for file, of_file in self.edits.items()}
+            self.stages[-1] = replace(self.stages[-1], edits=edits)
+
     def copy(self) -> Found:
         """The same, to go on from without changing this one."""
         edits = {file: list(of_file) for file, of_file in self.edits.items()}

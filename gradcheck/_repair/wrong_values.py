@@ -22,6 +22,7 @@ from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import forward_statements, gradients_behind, spoil_only
+from gradcheck._repair.edits_in_turn import line_before
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.handed_on import exchanges_by_callers, without_clips
 from gradcheck._repair.points import Point
@@ -37,6 +38,8 @@ MOST_ROUNDS = 12
 MOST_STATEMENTS = 6
 #: edits of one statement, which are told apart by what follows
 MOST_EDITS = 6
+#: characters by which an edit makes the text longer: beyond this a shorter one is looked for once all is mended
+LONG = 12
 #: minus the number of wrong gradients, and that of values that are derivatives
 Progress = tuple[int, int]
 #: puts edits in place, and gives a run with them
@@ -57,6 +60,15 @@ def mend_by_values(found: Found, taped: Taped, others: Sequence[Point]) -> bool:
     finally:  # also where the time is up
         found.faults, found.edits = search.found.faults, search.found.edits
     return bool(search.added)
+
+
+def shorten(found: Found, taped: Taped, others: Sequence[Point]) -> None:
+    """Where all is right: shorter edits for those that were written out while what they could read was still wrong."""
+    search = _Search(found, taped, others)
+    for fault in [one for one in found.faults if one.is_by_value and _growth(one) > LONG]:
+        with suppress(TargetError, SyntaxError, RebindError):
+            search.look_again(fault)
+    found.note_edits()
 
 
 class _Search:
@@ -86,6 +98,34 @@ class _Search:
             self.added += held
             if not held:
                 break
+
+    def look_again(self, fault: Mended) -> None:
+        """Take a shorter edit where there is one by now: what it reads may have been wrong when it was written out."""
+        without = self.found.copy()
+        without.take_back(without.faults[self.found.faults.index(fault)])
+        before = {file: list(edits) for file, edits in without.edits.items()}
+        with self.taped(without) as run:
+            told = _faults(run, self.others, set())
+        for one in told:
+            at = line_before(one.statement.line, before.get(one.statement.file, []))
+            if (one.statement.file, at) != (fault.statement.file, fault.line):
+                continue
+            options = [replace(one, mend=mend, others=(), edits=[]) for mend in (one.mend, *one.others)]
+            for option in options:
+                if _growth(option) < _growth(fault) and self._mends_all(without, option, before):
+                    number = self.found.faults.index(fault)
+                    self.found.take_back(fault)
+                    add_mend(self.found, option, before)
+                    self.found.faults.insert(number, self.found.faults.pop())
+                    return
+
+    def _mends_all(self, without: Found, option: Mended, before: Mapping[str, list[Edit]]) -> bool:
+        """Whether all is right with this edit as well; others give the derivative of something else."""
+        trial = without.copy()
+        if not add_mend(trial, replace(option, edits=[]), before):
+            return False
+        with self.taped(trial) as run:
+            return not wrong_gradients(run)
 
     def _take_back(self, faults: Sequence[Mended]) -> None:
         for one in faults:
@@ -168,6 +208,12 @@ def _multiples_of(run: TapedRun) -> list[Spoiling]:
 
 def _as_spoiling(one: Multiple) -> Spoiling:
     return Spoiling(one.statement, one.executions, (), frozenset())
+
+
+def _growth(fault: Mended) -> int:
+    """By how many characters the edits of a fault make the text longer, within lines."""
+    edits = () if fault.mend is None else fault.mend.edits
+    return sum(len(one.text) - (one.end[1] - one.start[1]) for one in edits if one.start[0] == one.end[0])
 
 
 def _misleads(run: TapedRun, fault: Mended) -> bool:

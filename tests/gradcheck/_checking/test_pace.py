@@ -15,7 +15,7 @@ import gradcheck
 from gradcheck import Report, Target, TargetError, check
 from gradcheck._checking.pace import Pace
 from gradcheck._common import clock
-from gradcheck._repair import explain, next_fault
+from gradcheck._repair import explain, likeliest_mend, next_fault
 from tests.gradcheck._checking.small_nets import network, squares
 
 pytestmark = pytest.mark.lines
@@ -99,14 +99,16 @@ def test_what_is_right_so_far_is_tried_at_all_sizes(time: list[float]) -> None:
     assert len(report.trials) == 5
 
 
-@pytest.mark.parametrize("stage", ["MendSearch", "localise"])
-def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("room", "stage"), [(likeliest_mend, "MendSearch"), (next_fault, "localise")])
+def test_ctrl_c_while_lines_are_looked_for_keeps_the_verdict(
+    room: Any, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was known would be lost; or the search would go on; or something of the user's would stay changed."""
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(next_fault, stage, interrupted)
+    monkeypatch.setattr(room, stage, interrupted)
     monkeypatch.setattr(explain, "why_none_found", lambda *_: pytest.fail("the search went on"))
     empty = np.empty
     report = check(network())
