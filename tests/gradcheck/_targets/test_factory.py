@@ -272,3 +272,15 @@ def test_numpy_integers_are_sizes() -> None:
 
     assert made.sizes == {"T": 4}
     assert type(made.sizes["T"]) is int
+
+
+def test_a_parameter_that_some_sizes_do_not_have_needs_them() -> None:
+    """With one layer there is no weight of the second: the check ended in a KeyError while it looked for a cause."""
+
+    @gradcheck.target
+    def layers(rng: np.random.Generator, *, L: int = 2, H: int = 3) -> Target:
+        params = {f"W{k}": rng.standard_normal(H) for k in range(L)}
+        return Target(params, lambda: float(sum(np.sum(w**2) for w in params.values())), lambda: params)
+
+    assert layers.sizes_without_reuse_of(0, "W1") == {"L": 2, "H": 3}
+    assert layers.sizes_without_reuse_of(0, "W0") == {"L": 1, "H": 3}
