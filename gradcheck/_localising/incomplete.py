@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import SUMS
-from gradcheck._localising.standing import MOVES, Standing, Standings, origin
+from gradcheck._localising.standing import MOVES, Known, Standing, Standings, origin
 from gradcheck._localising.tape import Node, Statement, TapedRun
 
 
@@ -21,23 +21,25 @@ def incomplete(run: TapedRun) -> list[Statement]:
     """
     standings = run.once(Ground).standings
     whole: set[int] = set()
-    last: dict[int, dict[int, Node]] = defaultdict(dict)
     for node in run.backward:
-        if _is_known(node, standings, Standing.FULL):
-            whole |= _sources(node, standings, Standing.FULL)
-        if node.place is not None and node.op not in MOVES and standings.carries[node.index]:
-            last[id(node.place.statement)][node.execution] = node
+        if standings.of(node) is Standing.FULL:
+            whole |= _sources(node, standings, standings.full)
+    last: dict[int, dict[int, Node]] = defaultdict(dict)
+    statements: dict[int, Statement] = {}
+    for statement, node in standings.calculated:
+        statements[id(statement)] = statement
+        last[id(statement)][node.execution] = node
     added_to = _added_to(run, standings)
     result: list[Statement] = []
-    for of_one in last.values():
+    for key, of_one in last.items():
         first, *others = (of_one[number] for number in sorted(of_one))
-        if first.place is None or not others or not _is_known(first, standings, Standing.FULL):
+        if not others or standings.of(first) is not Standing.FULL:
             continue
-        sources = [_sources(one, standings, Standing.PARTIAL) for one in others]
-        is_part = all(_is_known(one, standings, Standing.PARTIAL) for one in others)
-        lacks = all(found and not found & whole for found in sources)
-        if is_part and lacks and not any(one.index in added_to for one in others):
-            result.append(first.place.statement)
+        if any(standings.of(one) is not Standing.PARTIAL or one.index in added_to for one in others):
+            continue
+        sources = [_sources(one, standings, standings.partial) for one in others]
+        if all(found and not found & whole for found in sources):
+            result.append(statements[key])
             whole.update(*sources)  # told once
     return result
 
@@ -60,13 +62,8 @@ def _handed_on(node: Node) -> Iterator[Node]:
         yield node
 
 
-def _is_known(node: Node, standings: Standings, standing: Standing) -> bool:
-    return node.value is not None and standings.carries[node.index] and standings.of(node) is standing
-
-
-def _sources(node: Node, standings: Standings, standing: Standing) -> set[int]:
+def _sources(node: Node, standings: Standings, known: Known) -> set[int]:
     """What in the forward it could be a derivative of, other than parameters: values that were calculated."""
-    known = standings.full if standing is Standing.FULL else standings.partial
     numbers = known.find_all(np.asarray(node.value, np.float64))
     found = (origin(standings.node_of(number)) for number in numbers)
     return {one.index for one in found if one.inputs}

@@ -54,27 +54,14 @@ def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list
     standings = run.once(Ground).standings
     leads: set[int] = set()  # values from which something right was calculated
     for node in reversed(run.backward):
-        if node.index in leads or _is_right(node, standings):
+        if node.index in leads or (node.op not in MOVES and standings.of(node) <= Standing.PARTIAL):
             leads.update(one.index for one in node.inputs)
-    given: dict[tuple[int, int], list[Node]] = defaultdict(list)
-    for node in run.backward:
-        if node.place is not None and node.op not in MOVES and standings.carries[node.index]:
-            given[id(node.place.statement), node.execution].append(node)
-    return [
-        one
-        for one in found
-        if not any(
-            node.index in leads and standings.of(node) is Standing.UNKNOWN
-            for number in one.executions
-            for node in given[id(one.statement), number]
-        )
-    ]
-
-
-def _is_right(node: Node, standings: Standings) -> bool:
-    """Whether a derivative was calculated here."""
-    is_calculated = node.op not in MOVES and standings.carries[node.index] and node.value is not None
-    return is_calculated and bool(np.any(node.value)) and standings.of(node) <= Standing.PARTIAL
+    on_the_way = {
+        (id(statement), node.execution)
+        for statement, node in standings.calculated
+        if node.index in leads and standings.of(node) is Standing.UNKNOWN
+    }
+    return [one for one in found if not any((id(one.statement), number) in on_the_way for number in one.executions)]
 
 
 def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.tape import Array, Node, TapedRun
+from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
@@ -248,6 +248,15 @@ class Standings:
             for k in range(2, len(parts)):  # what comes first, and what comes last
                 yield np.sum(parts[:k], axis=0), index
                 yield np.sum(parts[-k:], axis=0), index
+
+    @cached_property
+    def calculated(self) -> list[tuple[Statement, Node]]:
+        """What statements of the backward calculate from derivatives, and not only hand on; each with its statement."""
+        return [
+            (node.place.statement, node)
+            for node in self.run.backward
+            if node.op not in MOVES and node.place is not None and self.carries[node.index]
+        ]
 
     # -- what derivatives went into --------------------------------------------------------------------------------
 

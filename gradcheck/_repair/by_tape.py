@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -154,7 +155,7 @@ class _Search:
             if not wrong and self._spares_callers(points, found):
                 continue
             if not wrong:
-                self._shorten(points, found)
+                shorten(found, partial(self._taped, points[0]), points[1:])
                 return bool(found.faults)
             if faults and self._adds(found, faults):
                 continue
@@ -173,11 +174,7 @@ class _Search:
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
-        return mend_by_values(found, lambda trial: self._taped(points[0], trial), points[1:])
-
-    def _shorten(self, points: Sequence[Point], found: Found) -> None:
-        """Where all is right: other words for what was written out because what it could read was wrong."""
-        shorten(found, lambda trial: self._taped(points[0], trial), points[1:])
+        return mend_by_values(found, partial(self._taped, points[0]), points[1:])
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""
@@ -231,7 +228,7 @@ class _Search:
 
     def _adds(self, found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""
-        before = {file: list(edits) for file, edits in found.edits.items()}
+        before = dict(found.edits)
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
         return any(added)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeAlias
@@ -11,7 +12,7 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling, spoiling
-from gradcheck._localising.standing import MOVES, Known, Standing, origin
+from gradcheck._localising.standing import Known, Standing, origin
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
 from gradcheck._tape import Node, Statement, TapedRun
@@ -20,7 +21,6 @@ from gradcheck._usercode.source import Edit
 
 #: values of the forward that are looked at before those whose derivatives are read
 MOST_NEAR = 60
-
 
 #: a statement with the executions at which it gives no derivative: file, line, text, executions
 Tried: TypeAlias = tuple[str, int, str, tuple[int, ...]]
@@ -65,11 +65,11 @@ def _tried(one: Spoiling) -> Tried:
 
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
-    standings, taken = run.once(Ground).standings, one.sources | _held(run, one.statement)
-    calculated = run.once(_Calculated)
+    standings, calculated = run.once(Ground).standings, run.once(_Calculated)
+    taken = one.sources | calculated.sources_of_others(one.statement)
 
     def known(value: Array, numbers: Callable[[Array], list[int]]) -> Sequence[Node]:
-        if not np.any(value) or any(giver is not one.statement for giver in calculated.givers(value)):
+        if not np.any(value) or calculated.is_of_another(value, one.statement):
             return []
         found = [standings.node_of(number) for number in numbers(value)]
         return [] if any(origin(node).index in taken for node in found) else found
@@ -87,33 +87,30 @@ def _look(run: TapedRun, one: Spoiling) -> Look:
 
 
 class _Calculated:
-    """What the backward calculates from derivatives, by value: no two statements calculate the same."""
+    """What statements of the backward calculate from derivatives: no two calculate the same."""
 
     def __init__(self, run: TapedRun) -> None:
-        self._run, self._known = run, Known()
         standings = run.once(Ground).standings
-        for node in run.backward:
-            if node.op not in MOVES and node.place is not None and standings.carries[node.index]:
-                self._known.add(np.asarray(node.value, np.float64), node.index)
+        self._known = Known()
+        self._givers: dict[int, Statement] = {}
+        #: by the index of a value of the forward: the identities of statements that calculate its whole derivative
+        self._of_source: dict[int, set[int]] = defaultdict(set)
+        for statement, node in standings.calculated:
+            value = np.asarray(node.value, np.float64)
+            self._known.add(value, node.index)
+            self._givers[node.index] = statement
+            if standings.of(node) is Standing.FULL:
+                # of equal derivatives, as of the terms of a sum, it is not known which is meant
+                for number in standings.full.find_all(value):
+                    self._of_source[origin(standings.node_of(number)).index].add(id(statement))
 
-    def givers(self, value: Array) -> list[Statement]:
-        """The statements that calculate it."""
-        places = (self._run.nodes[number].place for number in self._known.find_all(value))
-        return [place.statement for place in places if place is not None]
+    def is_of_another(self, value: Array, statement: Statement) -> bool:
+        """Whether another statement calculates it."""
+        return any(self._givers[number] is not statement for number in self._known.find_all(value))
 
-
-def _held(run: TapedRun, but: Statement) -> frozenset[int]:
-    """The indices of values of the forward whose derivatives other statements calculate: no two calculate the same."""
-    standings = run.once(Ground).standings
-    calculated = (
-        node
-        for node in run.backward
-        if node.op not in MOVES and node.place is not None and node.place.statement is not but
-    )
-    values = (np.asarray(node.value, np.float64) for node in calculated if standings.of(node) is Standing.FULL)
-    # of equal derivatives, as of the terms of a sum, it is not known which is meant
-    found = {number for value in values for number in standings.full.find_all(value)}
-    return frozenset(origin(standings.node_of(number)).index for number in found)
+    def sources_of_others(self, statement: Statement) -> frozenset[int]:
+        """The indices of values of the forward whose derivatives other statements calculate."""
+        return frozenset(index for index, givers in self._of_source.items() if givers != {id(statement)})
 
 
 def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
@@ -34,6 +35,8 @@ MOST_AROUND = 10
 MOST_SUSPECTS = 5
 #: what is tried of each statement
 BUDGET = Budget(candidates=1500, runs=20)
+#: small edits of a statement, or large ones
+Size: TypeAlias = Callable[[MendSearch], list[Mend]]
 
 
 def suspects_of_each(run: TapedRun, wrong: set[str], second: TapedRun | None) -> dict[str, list[Suspect]]:
@@ -64,7 +67,7 @@ def mends_of_several(run: TapedRun, suspects: Mapping[str, Sequence[Suspect]], a
 def _mended_by(
     pairs: Sequence[tuple[Suspect, MendSearch]],
     suspects: Mapping[str, Sequence[Suspect]],
-    size: Callable[[MendSearch], list[Mend]],
+    size: Size,
 ) -> list[Mended]:
     """Those that an edit of this size mends, each gradient by one of them."""
     result: list[Mended] = []
@@ -77,17 +80,24 @@ def _mended_by(
         edits = [one for one in size(search) if not right & set(one.gradients)]
         if edits:
             right.update(edits[0].gradients)
-            result.append(Mended(statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:])))
+            result.append(Mended.of(statement, edits, suspect))
     return result
 
 
 def _mended_around(run: TapedRun, suspects: Sequence[Suspect], again: Sequence[Again]) -> list[Mended]:
     """The first statement around these of which an edit makes gradients right: a loop leaves a step out, say."""
-    for one in islice(statements_around(run, suspects, len(suspects)), MOST_AROUND):
-        edits = MendSearch(run, one, again, BUDGET).small()
+    around = islice(statements_around(run, suspects, len(suspects)), MOST_AROUND)
+    fault = first_mended((MendSearch(run, one, again, BUDGET) for one in around), MendSearch.small)
+    return [] if fault is None else [fault]
+
+
+def first_mended(searches: Iterable[MendSearch], size: Size) -> Mended | None:
+    """The first of these statements that an edit of this size mends."""
+    for search in searches:
+        edits = size(search)
         if edits:
-            return [Mended(one, edits[0].gradients, None, edits[0], tuple(edits[1:]))]
-    return []
+            return Mended.of(search.statement, edits)
+    return None
 
 
 def hands_on(suspect: Suspect) -> bool:

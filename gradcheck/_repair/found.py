@@ -11,6 +11,7 @@ from types import CodeType
 
 from gradcheck._localising import Localisation, Suspect
 from gradcheck._mending import Mend
+from gradcheck._repair.derivative_edits import Tried
 from gradcheck._repair.edits_in_turn import line_before, moved_back
 from gradcheck._tape import Statement as TapedStatement
 from gradcheck._usercode.patching import EditedFunctions, Patch
@@ -41,6 +42,22 @@ class Mended:
     is_by_value: bool = False
     #: whether its edits are told on trust: the statement gives derivatives with them, but no gradient is right
     is_trusted: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        statement: TapedStatement,
+        mends: Sequence[Mend],
+        suspect: Suspect | None = None,
+        code: FindingCode | None = None,
+    ) -> Mended:
+        """A fault with its edits, of which there is at least one, the best first."""
+        return cls(statement, mends[0].gradients, suspect, mends[0], tuple(mends[1:]), code=code)
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether its edits are in the code, and mend something."""
+        return bool(self.edits) and not self.is_trusted
 
     @property
     def is_clip(self) -> bool:
@@ -73,7 +90,7 @@ class Found:
     wrong: tuple[str, ...] = ()
     #: those that are wrong still
     still_wrong: tuple[str, ...] = ()
-    #: the edits so far, of the source as it is, by file
+    #: the edits so far, of the source as it is, by file; the lists are replaced, never changed
     edits: dict[str, list[Edit]] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     codes: list[CodeType] = field(default_factory=list)
@@ -82,7 +99,7 @@ class Found:
     #: whether all that is wrong still is a factor that all gradients have in common
     is_common: bool = False
     #: statements of which no edit gives a derivative, with the executions at which it should
-    fruitless: set[tuple[str, int, str, tuple[int, ...]]] = field(default_factory=set)
+    fruitless: set[Tried] = field(default_factory=set)
     #: statements that are at fault whatever edits would be found
     signs: list[Mended] = field(default_factory=list)
     #: whether the time was up before the search was through
@@ -91,32 +108,29 @@ class Found:
     @property
     def mended(self) -> int:
         """How many faults have an edit."""
-        return sum(bool(fault.edits) and not fault.is_trusted for fault in self.faults)
+        return sum(fault.is_mended for fault in self.faults)
 
     @property
     def is_clip_alone(self) -> bool:
         """Whether no edit does more than take a clip out."""
-        mended = (fault for fault in self.faults if fault.mend is not None and fault.edits and not fault.is_trusted)
-        return all(fault.is_clip for fault in mended)
+        return all(fault.is_clip for fault in self.faults if fault.mend is not None and fault.is_mended)
 
     def reach(self, wrong: set[str], factor: float) -> None:
         """Note what is wrong with the edits so far."""
         self.still_wrong = tuple(sorted(wrong))
         self.wrong = self.wrong or self.still_wrong
         if self.edits and (not self.stages or len(self.faults) > self.stages[-1].faults):
-            edits = {file: list(of_file) for file, of_file in self.edits.items()}
-            self.stages.append(Stage(len(self.faults), edits, self.still_wrong, factor))
+            self.stages.append(Stage(len(self.faults), dict(self.edits), self.still_wrong, factor))
 
     def note_edits(self) -> None:
         """Note that edits of the last stage have become others."""
         if self.stages:
-            edits = {file: list(of_file) for file, of_file in self.edits.items()}
-            self.stages[-1] = replace(self.stages[-1], edits=edits)
+            self.stages[-1] = replace(self.stages[-1], edits=dict(self.edits))
 
     def copy(self) -> Found:
         """The same, to go on from without changing this one."""
-        edits = {file: list(of_file) for file, of_file in self.edits.items()}
-        return replace(self, faults=[replace(one) for one in self.faults], edits=edits, stages=list(self.stages))
+        faults = [replace(one) for one in self.faults]
+        return replace(self, faults=faults, edits=dict(self.edits), stages=list(self.stages))
 
     def take_back(self, fault: Mended) -> None:
         """Leave a fault and its edits out."""
@@ -137,11 +151,11 @@ class Found:
 
     def _tell_each_line_once(self) -> None:
         """Of the faults of a line keep those that are mended, or else the first."""
-        lines = {(one.statement.file, one.line) for one in self.faults if one.edits and not one.is_trusted}
+        lines = {(one.statement.file, one.line) for one in self.faults if one.is_mended}
         kept: list[bool] = []
         for fault in self.faults:
             at = fault.statement.file, fault.line
-            kept.append((bool(fault.edits) and not fault.is_trusted) or at not in lines)
+            kept.append(fault.is_mended or at not in lines)
             lines.add(at)
         self.faults = list(compress(self.faults, kept))
         self.stages = [replace(one, faults=sum(kept[: one.faults])) for one in self.stages]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from gradcheck._localising import Localisation, Suspect
@@ -12,9 +12,9 @@ from gradcheck._mending import Again, Budget, Mend, MendSearch
 from gradcheck._mending.distance import words_of
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
-from gradcheck._repair.each_gradient import hands_on, is_credible
+from gradcheck._repair.each_gradient import first_mended, hands_on, is_credible
 from gradcheck._repair.found import Mended
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Source
 
 #: suspects whose statement is looked at for an edit
@@ -70,12 +70,14 @@ class LikeliestMend:
                 stage()
         if best.is_sure:
             return best.fault
-        around = [MendSearch(self._run, one, self._again, SMALL_BUDGET) for one in self._around()]
-        beside = None if best.fault else _first_of(around, MendSearch.small)
+        # beside a mended suspect nothing else is asked
+        around = [] if best.fault else statements_around(self._run, self._suspects)
+        searches = [MendSearch(self._run, one, self._again, SMALL_BUDGET) for one in around]
+        beside = first_mended(searches, MendSearch.small)
         if beside is not None and beside.mend is not None and not beside.mend.remaining:
             return beside
         self._large(looked_at)
-        return best.fault or beside or _first_of(around, MendSearch.large)
+        return best.fault or beside or first_mended(searches, MendSearch.large)
 
     def _small(self) -> int:
         """Small edits of the likeliest, and large ones of a credible first; of how many all was tried."""
@@ -111,9 +113,6 @@ class LikeliestMend:
             if self._best.is_sure:
                 break
 
-    def _around(self) -> Iterator[Statement]:
-        return statements_around(self._run, self._suspects)
-
     def _large(self, first: int) -> None:
         for suspect, search in zip(self._suspects[first:], self._searches[first:], strict=False):
             if self._best.is_whole and suspect.role in _UNLIKELY:
@@ -121,15 +120,6 @@ class LikeliestMend:
             self._best.add(suspect, search.large())
             if self._best.is_sure:
                 break
-
-
-def _first_of(searches: Sequence[MendSearch], size: Callable[[MendSearch], list[Mend]]) -> Mended | None:
-    """The first of these statements that an edit of this size mends."""
-    for search in searches:
-        edits = size(search)
-        if edits:
-            return Mended(search.statement, edits[0].gradients, None, edits[0], tuple(edits[1:]))
-    return None
 
 
 class _Best:
@@ -165,7 +155,7 @@ class _Best:
         key = len(edits[0].remaining), suspect.role in _UNLIKELY, _change(edits[0], text)
         if self._key is None or key < self._key:
             self._key = key
-            self.fault = Mended(suspect.statement, edits[0].gradients, suspect, edits[0], tuple(edits[1:]))
+            self.fault = Mended.of(suspect.statement, edits, suspect)
 
 
 def _change(mend: Mend, text: str) -> int:

@@ -91,7 +91,7 @@ def _first_mend(
     for statement, code in statements:
         edits = mends(run, statement, again, budget)
         if edits:
-            return Mended(statement, edits[0].gradients, None, edits[0], tuple(edits[1:]), code=code)
+            return Mended.of(statement, edits, code=code)
     return None
 
 

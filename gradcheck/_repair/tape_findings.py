@@ -46,7 +46,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
         function=fault.statement.function,
         statement=fault.statement.text if is_at_statement else before,
         expected=_expected(fault.suspect),
-        fix=Fix(line, before, after, source.diff(edits), verified=verified and not fault.is_trusted),
+        fix=Fix(line, before, after, source.diff(edits), verified=verified and fault.is_mended),
     )
 
 

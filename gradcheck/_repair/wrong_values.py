@@ -74,7 +74,6 @@ def shorten(found: Found, taped: Taped, others: Sequence[Point]) -> None:
 class _Search:
     def __init__(self, found: Found, taped: Taped, others: Sequence[Point]) -> None:
         self.found, self.taped, self.others = found, taped, others
-        self.wrong = set(found.still_wrong)
         self.added: list[Mended] = []
         #: lines of which an edit misled
         self.barred: set[int] = set()
@@ -83,7 +82,7 @@ class _Search:
         """Add faults round by round, until there are no more."""
         held: list[Mended] = []
         for _ in range(MOST_ROUNDS):
-            edits = {file: list(of_file) for file, of_file in self.found.edits.items()}
+            edits = dict(self.found.edits)
             try:
                 misled, chosen = self._round(edits, held)
             except (TargetError, SyntaxError, RebindError):  # the last edits do not run together
@@ -103,7 +102,7 @@ class _Search:
         """Take a shorter edit where there is one by now: what it reads may have been wrong when it was written out."""
         without = self.found.copy()
         without.take_back(without.faults[self.found.faults.index(fault)])
-        before = {file: list(edits) for file, edits in without.edits.items()}
+        before = dict(without.edits)
         with self.taped(without) as run:
             told = _faults(run, self.others, set())
         for one in told:
@@ -139,11 +138,11 @@ class _Search:
             misled = [fault for fault in held if _misleads(run, fault)]
             if misled:
                 return misled, []
-            self.wrong, reached = wrong_gradients(run), _progress(run)
+            wrong, reached = wrong_gradients(run), _progress(run)
             taken = {one.statement.line for one in self.added} | self.barred
-            wrong = _faults(run, self.others, found.fruitless) if self.wrong else []
-            faults = [one for one in wrong if one.statement.line not in taken]
-        if faults or not self.wrong:
+            spoilers = _faults(run, self.others, found.fruitless) if wrong else []
+            faults = [one for one in spoilers if one.statement.line not in taken]
+        if faults or not wrong:
             return [], [one for fault in faults if (one := _best(found, fault, edits, taped)) is not None]
         with taped(found) as run:
             begin, left = _multiples(run, self.others, found.fruitless), _left_behind(run)
@@ -292,7 +291,5 @@ def _progress(run: TapedRun) -> Progress:
     The right edit makes more of what follows right.
     """
     standings = run.once(Ground).standings
-    return -len(wrong_gradients(run)), sum(
-        node.op not in MOVES and standings.carries[node.index] and standings.of(node) <= Standing.PARTIAL
-        for node in run.backward
-    )
+    right = (node.op not in MOVES and standings.of(node) <= Standing.PARTIAL for node in run.backward)
+    return -len(wrong_gradients(run)), sum(right)
