@@ -104,7 +104,7 @@ class Hole:
                 if moved is None:
                     return None
                 total += slopes @ moved
-        return total if np.all(np.isfinite(total)) else None
+        return total if np.isfinite(total).all() else None
 
     def results(self, swaps: list[tuple[ast.expr, ast.expr]]) -> list[Array] | None:
         """What the statement gives at each execution if expressions are replaced; None if that is not one array."""
@@ -117,7 +117,7 @@ class Hole:
                 value = new if self.operator is None else BINARY[self.operator](one.target, new)
             except Exception:
                 return None
-            if value is None or not np.all(np.isfinite(value)):
+            if value is None or not np.isfinite(value).all():
                 return None
             result.append(value)
         return result

@@ -122,5 +122,7 @@ class Residual:
     def judged(self, change: Array) -> Judgement:
         """What a change of the projections does."""
         close = np.abs(self.needed - change) <= 10 * TOLERANCE * self.scale
-        right = frozenset(name for name, rows in self.rows.items() if np.all(close[rows]))
+        if not close.any():
+            return Judgement(frozenset(), frozenset(self.rows) - self.wrong)
+        right = frozenset(name for name, rows in self.rows.items() if close[rows].all())
         return Judgement(right & self.wrong, frozenset(self.rows) - self.wrong - right)

@@ -25,7 +25,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.truth = self.truth or self.run.true_gradients
-        self._workshop = workshop_of(self.run)
+        self._workshop = self.run.once(workshop_of)
 
     @cached_property
     def wrong(self) -> frozenset[str]:

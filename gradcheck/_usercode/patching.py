@@ -109,10 +109,10 @@ class EditedFunctions:
             before, segment = _before(source, first, last)
             live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
             text = "\n" * (first - 1 + shift) + apply_edits(segment, [shift_edit(edit, 1 - first) for edit in inside])
-            tree = ast.parse(text)
-            after = _compiled(file, tree, live)
+            after = _compiled(file, text, live)
             keep = {path: old for path, old in live.items() if path in after}
             if any(old.co_freevars != after[path].co_freevars for path, old in keep.items()):
+                tree = ast.parse(text)
                 _keep_reading(
                     tree, {(old.co_name, old.co_firstlineno + shift): old.co_freevars for old in keep.values()}
                 )
@@ -130,17 +130,17 @@ def _toplevel_spans(source: Source) -> tuple[tuple[int, int], ...]:
 @lru_cache(maxsize=64)
 def _before(source: Source, first: int, last: int) -> tuple[dict[NestingPath, CodeType], str]:
     segment = "\n".join([*source.lines[first - 1 : last], ""])
-    return _compiled(source.file, ast.parse("\n" * (first - 1) + segment), {}), segment
+    return _compiled(source.file, "\n" * (first - 1) + segment, {}), segment
 
 
-def _compiled(file: str, tree: ast.Module, live: dict[NestingPath, CodeType]) -> dict[NestingPath, CodeType]:
+def _compiled(file: str, text: ast.Module | str, live: dict[NestingPath, CodeType]) -> dict[NestingPath, CodeType]:
     flags = 0
     for code in live.values():
         flags |= code.co_flags
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # an edit need not be good style
         future = sum(flag for flag in _FUTURES if flags & flag)
-        return dict(_inside(compile(tree, file, "exec", flags=future, dont_inherit=True), ()))
+        return dict(_inside(compile(text, file, "exec", flags=future, dont_inherit=True), ()))
 
 
 def _inside(code: CodeType, path: NestingPath) -> Iterator[tuple[NestingPath, CodeType]]:
