@@ -25,7 +25,8 @@ _HEADS = ("For", "While", "If")
 def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MOST_SUSPECTS) -> Iterator[Statement]:
     """Statements that bind what no gradient flows through and that the suspects read, and the heads around these.
 
-    And those that only hand on what the suspects give, to a list.
+    And the heads around calls of the function that a suspect stands in, and those that only hand on what the suspects
+    give, to a list.
     """
     seen = {id(one.statement) for one in suspects}
     calculating: set[int] = set()
@@ -37,7 +38,8 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
     for suspect in suspects[:most]:
         bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        heads = (head for one in (suspect.statement, *bound) for head in _heads(run, one))
+        around = (suspect.statement, *bound, *_calling(suspect))
+        heads = (head for one in around for head in _heads(run, one))
         for statement in (*bound, *handing_on, *heads):
             if id(statement) not in seen:
                 seen.add(id(statement))
@@ -62,6 +64,12 @@ def _reading(run: TapedRun, giver: Statement) -> Iterator[Statement]:
         tree = _tree(one) if bound and one.line > giver.line and one.kind not in _HEADS else None
         if tree is not None and bound & _names_read(tree):
             yield one
+
+
+def _calling(suspect: Suspect) -> list[Statement]:
+    """The statements that its function was called from, the innermost first."""
+    places = (place for node in suspect.nodes if node.call is not None for place in reversed(node.call.stack))
+    return list(dict.fromkeys(place.statement for place in places))
 
 
 def _heads(run: TapedRun, inner: Statement) -> Iterator[Statement]:

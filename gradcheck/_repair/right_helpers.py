@@ -1,13 +1,14 @@
 """Helpers that are right: a function of one argument that is the derivative of another one is not to blame.
 
 ``dsigmoid(o)`` may be wrong since `o` is activated already; what dsigmoid() returns is the derivative of the logistic
-function all the same, and an edit of it would break what its name says.
+function all the same, and an edit of it would break what its name says. But where its name has another function's in
+it, as ``silu_prime`` has ``silu``, it is that one's derivative that it has to be.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
@@ -36,18 +37,21 @@ def is_right_helper(code: CodeType) -> bool:
 
 def _is_derivative(function: FunctionType) -> bool:
     given = _value(function, POINTS)
-    return given is not None and any(_is_close(given, other) for other in _functions_beside(function))
+    if given is None:
+        return False
+    beside = _functions_beside(function)
+    meant = [one for one in beside if one.__name__.lower() in function.__name__.lower()]
+    others: list[Callable[[Any], Any]] = [np.tanh, lambda z: 1 / (1 + np.exp(-z)), *beside]
+    return any(_is_close(given, other) for other in meant or others)
 
 
-def _functions_beside(function: FunctionType) -> Iterator[Callable[[Any], Any]]:
-    yield np.tanh
-    yield lambda z: 1 / (1 + np.exp(-z))
+def _functions_beside(function: FunctionType) -> list[FunctionType]:
     beside = [
         one
         for one in function.__globals__.values()
         if isinstance(one, FunctionType) and one is not function and one.__module__ == function.__module__
     ]
-    yield from [one for one in beside if one.__code__.co_argcount == 1 and is_pure(one)][:MOST_FUNCTIONS]
+    return [one for one in beside if one.__code__.co_argcount == 1 and is_pure(one)][:MOST_FUNCTIONS]
 
 
 def _is_close(given: Any, function: Callable[[Any], Any]) -> bool:

@@ -44,7 +44,8 @@ class Program:
             self.changed.append(file)
         text = "" if file in self.changed else "".join(linecache.getlines(file))
         try:
-            places, statements, pairs = _rewritten(file, text, len(self.places))
+            lines = tuple(sorted({code.co_firstlineno for code in codes}))
+            places, statements, pairs = _rewritten(file, text, len(self.places), lines)
         except SyntaxError:
             pairs = {}
         if not text or not pairs:
@@ -99,11 +100,16 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 @lru_cache(maxsize=16)
-def _rewritten(file: str, text: str, first: int) -> tuple[list[Place], list[Statement], dict[CodeType, Any]]:
-    """The places and statements of a file, numbered from `first`, and its code, old and new."""
+def _rewritten(
+    file: str, text: str, first: int, lines: tuple[int, ...]
+) -> tuple[list[Place], list[Statement], dict[CodeType, Any]]:
+    """The places and statements of a file, numbered from `first`, and its code, old and new.
+
+    `lines` are those at which the code begins that runs.
+    """
     places: list[Place] = [None] * first  # type: ignore[list-item]  # those of other files
     statements: list[Statement] = []
     if not text:
         return [], [], {}
-    tree = rewritten(Source(file, text), places, statements)
+    tree = rewritten(Source(file, text), places, statements, lines)
     return places[first:], statements, matching_code_objects(file, tree, text)

@@ -8,16 +8,24 @@ the user's modules. Order of evaluation, nesting of functions and line numbers s
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gradcheck._tape.expressions import ExpressionRewriter
 from gradcheck._tape.places import Place, Source, Statement
+from gradcheck._usercode.source import first_line
 
 
-def rewritten(source: Source, places: list[Place], statements: list[Statement]) -> ast.Module:
-    """The file's tree with its functions rewritten; adds to `places` and `statements`."""
+def rewritten(
+    source: Source, places: list[Place], statements: list[Statement], lines: Collection[int] | None = None
+) -> ast.Module:
+    """The file's tree with its functions rewritten; adds to `places` and `statements`.
+
+    `lines` are those at which the code begins that runs: functions without any of them are emptied. All, if not given.
+    """
     tree = ast.parse(source.text)
-    return ast.fix_missing_locations(_Rewriter(source, places, statements, _imported(tree)).module(tree))
+    rewriter = _Rewriter(source, places, statements, _imported(tree))
+    rewriter.lines = lines
+    return ast.fix_missing_locations(rewriter.module(tree))
 
 
 def _imported(tree: ast.AST) -> set[str]:
@@ -29,6 +37,9 @@ def _imported(tree: ast.AST) -> set[str]:
 class _Rewriter(ExpressionRewriter):
     """Statements and functions."""
 
+    #: where the code begins that runs; None for all code
+    lines: Collection[int] | None = None
+
     # -- outside functions -----------------------------------------------------------------------------------------
 
     def module(self, tree: ast.Module) -> ast.Module:
@@ -38,7 +49,7 @@ class _Rewriter(ExpressionRewriter):
     def _outside(self, node: ast.stmt) -> ast.stmt:
         """A statement that is in no function: only functions inside it are rewritten."""
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return self._function(node)
+            return self._function(node) if self._runs(node) else _emptied(node)
         if isinstance(node, ast.ClassDef):
             return self._class(node)
         compound = False
@@ -55,6 +66,11 @@ class _Rewriter(ExpressionRewriter):
             _Lambdas(self).visit(node)
             self.current.pop()
         return node
+
+    def _runs(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Whether the function runs, or one inside it."""
+        inside = range(first_line(node), (node.end_lineno or node.lineno) + 1)
+        return self.lines is None or any(line in inside for line in self.lines)
 
     def _class(self, node: ast.ClassDef) -> ast.stmt:
         self.names.append(node.name)
@@ -238,6 +254,12 @@ class _Lambdas(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         return self.rewriter.visit_Lambda(node)
+
+
+def _emptied(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+    """The function without what it does, in its place among others."""
+    node.body = [ast.copy_location(ast.Pass(), node)]
+    return node
 
 
 def _parameters(arguments: ast.arguments) -> list[ast.arg]:

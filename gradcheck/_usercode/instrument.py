@@ -22,6 +22,7 @@ from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
 
 Tap: TypeAlias = Callable[[int, Any], Any]
+_COMPREHENSIONS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"})
 
 
 @dataclass
@@ -176,7 +177,8 @@ def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
     """Functions that rewritten code made and that outlived it get back the code they would have had."""
     originals: dict[CodeType, CodeType] = {}
     for old, new in codes.items():
-        originals |= {b: a for a, b in _side_by_side(old, new) if a is not old}
+        # a generator goes on with the code that it has; of comprehensions there are no functions
+        originals |= {b: a for a, b in _side_by_side(old, new) if a is not old and a.co_name not in _COMPREHENSIONS}
     for function in _functions_of(originals):
         if function.__code__.co_freevars == originals[function.__code__].co_freevars:
             function.__code__ = originals[function.__code__]
