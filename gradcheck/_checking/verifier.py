@@ -58,14 +58,16 @@ class Claim:
 
 def objections(before: Outcome, after: Outcome, claim: Claim) -> tuple[str, ...]:
     """Why the edited code is not what was claimed; nothing if it is."""
-    found = [f"{name} is {after.verdicts.get(name, 'missing')}" for name in sorted(claim.right - _right(after))]
+    here = claim.right & before.verdicts.keys()  # the number of layers may be a size: others have others
+    found = [f"{name} is {after.verdicts.get(name, 'missing')}" for name in sorted(here - _right(after))]
     found += _less(before.verdicts, after.verdicts, "")
     for sizes, verdicts in after.elsewhere.items():
         found += _less(before.elsewhere.get(sizes, {}), verdicts, f" at {sizes}")
         found += [f"{name} is wrong at {sizes}" for name in sorted(claim.right) if verdicts.get(name) == "wrong"]
     for name in sorted(claim.right):
         decided = [verdicts[name] == "right" for verdicts in after.elsewhere.values() if name in verdicts]
-        if decided and 2 * sum(decided) < len(decided):
+        was_there = name not in here and any(name in verdicts for verdicts in before.elsewhere.values())
+        if (decided or was_there) and 2 * sum(decided) < max(len(decided), 1):
             found.append(f"{name} is right at {sum(decided)} of {len(decided)} sizes")
     for law, holds in after.laws.items():
         known = not before.laws.get(law, law not in ASKED_LAST)

@@ -43,6 +43,16 @@ def test_right_at_the_default_sizes_alone_is_refused() -> None:
     assert objections(Outcome(BEFORE.verdicts), Outcome(MENDED.verdicts, few), CLAIM)
 
 
+def test_a_gradient_of_other_sizes_alone_is_judged_there() -> None:
+    """Where the number of layers is a size, no edit would be verified: the third layer is missing by default."""
+    claim = Claim(frozenset({"W", "W3"}))
+    before = Outcome(BEFORE.verdicts, {"L=3": {"W": "wrong", "W3": "wrong"}})
+    assert objections(before, Outcome(MENDED.verdicts, {"L=3": {"W": "right", "W3": "right"}}), claim) == ()
+    assert objections(before, Outcome(MENDED.verdicts, {"L=3": {"W": "right", "W3": "vacuous"}}), claim)
+    assert objections(before, Outcome(MENDED.verdicts, {"L=3": {"W": "right"}}), claim)
+    assert objections(Outcome(BEFORE.verdicts), Outcome(MENDED.verdicts), claim) == ()  # asked at one size alone
+
+
 def test_laws_that_held_must_hold() -> None:
     """An edit that writes into a parameter would be verified."""
     assert objections(BEFORE, Outcome(MENDED.verdicts, MENDED.elsewhere, {"purity": False}), CLAIM)
