@@ -136,7 +136,7 @@ class Judge:
         found = self.standings.of(node)
         if found is Standing.FULL and node.op in MOVES and node.index in suspect.needs:
             return Standing.UNKNOWN
-        added = [one for k, one in enumerate(node.inputs) if _slot(node, k) not in totals]
+        added = [one for k, one in enumerate(node.inputs) if slot_of(node, k) not in totals]
         if found is Standing.FULL or len(added) == len(node.inputs) or len(added) != 1:
             return found
         standing = self.standings.of(added[0])
@@ -151,7 +151,7 @@ def _outweighs(giver: Solvable, reader: Solvable) -> bool:
     return giver is reader or giver.weight <= reader.weight
 
 
-def _slot(node: Node, number: int) -> tuple[int, int]:
+def slot_of(node: Node, number: int) -> tuple[int, int]:
     """An operand of a place: which place, and which operand."""
     operand = node.operands[number] if node.operands else number
     return (-1 if node.place is None else node.place.number), operand
@@ -163,14 +163,14 @@ def running_totals(holes: Holes) -> set[tuple[int, int]]:
     result = set()
     for node in holes.inner:
         if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1:
-            result.add(_slot(node, 0))
+            result.add(slot_of(node, 0))
         if node.op not in ("add", "subtract"):
             continue
         for number, source in enumerate(node.inputs):
             while source.op in MOVES and source.inputs and own.get(source.index, node.execution) >= node.execution:
                 source = source.inputs[0]
             if own.get(source.index, node.execution) < node.execution:
-                result.add(_slot(node, number))
+                result.add(slot_of(node, number))
     return result
 
 
@@ -181,7 +181,7 @@ def read_by(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> It
         if node.op in ("store", "add.at") or _comes_back(node, holes):
             continue
         for number, source in enumerate(node.inputs):
-            if source.index not in inside and _slot(node, number) not in totals:
+            if source.index not in inside and slot_of(node, number) not in totals:
                 yield node if source.value is None else source
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,16 +56,30 @@ def holes_of(run: TapedRun) -> list[Holes]:
             continue
         holes = found.setdefault(id(statement), Holes(statement))
         holes.inner.append(node)
-        outside = [one for one in consumers[node.index] if one.place is None or one.place.statement is not statement]
+        readers = list(_readers(node, consumers))
+        outside = [one for one in readers if one.place is None or one.place.statement is not statement]
         if node.op in ("store", "add.at") or node.value is None:
             holes.memory.append(node)
-        elif outside or node.index in sinks or _is_written(node, consumers[node.index]):
+        elif outside or node.index in sinks or _is_written(node, readers):
             holes.given.append(node)
     return list(found.values())
 
 
-def _is_written(node: Node, consumers: list[Node]) -> bool:
-    return any((one.op in ("store", "add.at") and one.inputs[0] is not node) or one.value is None for one in consumers)
+def _readers(node: Node, consumers: dict[int, list[Node]]) -> Iterator[Node]:
+    """What reads a value, also through the memory behind it, where that is an array of another shape."""
+    for one in consumers[node.index]:
+        if one.op == "pack" and one.place is None:
+            yield from (each for other in consumers[one.index] for each in _through_view(other, consumers))
+        else:
+            yield one
+
+
+def _through_view(node: Node, consumers: dict[int, list[Node]]) -> list[Node]:
+    return consumers[node.index] if node.op == "view" and node.place is None else [node]
+
+
+def _is_written(node: Node, readers: list[Node]) -> bool:
+    return any((one.op in ("store", "add.at") and one.inputs[0] is not node) or one.value is None for one in readers)
 
 
 def _constants(run: TapedRun) -> dict[int, Statement]:

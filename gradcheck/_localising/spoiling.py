@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._localising.blame import read_by, running_totals
+from gradcheck._localising.blame import read_by, running_totals, slot_of
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import EQUAL, KEEPS, MOVES, Known, Standing, Standings, origin
@@ -76,7 +76,8 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     for number, nodes in sorted(inner.items()):
         read = [*_calculated_from(nodes, holes, totals), *_before(nodes, SUMS, among=False)]
         read = [one for one in read if standings.carries[one.index]]
-        begun = [one for one in _before(nodes, SUMS, among=True) if standings.carries[one.index]]
+        begun = [*_before(nodes, SUMS, among=True), *_added_to(nodes, totals)]
+        begun = [one for one in begun if standings.carries[one.index]]
         given = [one for one in holes.given if one.execution == number and one.op not in MOVES]
         if not read or not all(standings.of(one) in _WHOLE for one in read):
             continue
@@ -181,6 +182,13 @@ def _calculated_from(nodes: list[Node], holes: Holes, totals: set[tuple[int, int
                 begin = begin.inputs[0]
             if begin.index not in own:
                 yield source
+
+
+def _added_to(nodes: list[Node], totals: set[tuple[int, int]]) -> Iterator[Node]:
+    """The sums that an execution goes on with: what the statement gave before."""
+    for node in nodes:
+        if node.place is None or node.place.kind != "augment":
+            yield from (one for number, one in enumerate(node.inputs) if slot_of(node, number) in totals)
 
 
 def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> Iterator[Node]:

@@ -31,7 +31,7 @@ from gradcheck._mending.larger import (
 from gradcheck._mending.needed import Known
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import Residual, agree
-from gradcheck._mending.series import Series, orders
+from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small import FIRST
 from gradcheck._mending.suspects import Suspect, roots
@@ -46,7 +46,8 @@ LARGEST: tuple[Family, ...] = (other_operands, factors, terms, formed_others)
 #: tokens that count for a number in the place of a name
 FROZEN = 4
 #: derivatives of which the formula is written
-MOST_FORMULAS = 6
+MOST_FORMULAS = 10
+_NOTHING: tuple[frozenset[tuple[object, ...]], list[Array]] = frozenset(), []
 #: the values of the forward that an array is the derivative of
 Lookup = Callable[[Array], Sequence[Node]]
 
@@ -84,7 +85,13 @@ class ToDerivative:
     distance: float
     root: ast.expr
     candidate: Candidate
-    what: frozenset[object]
+    what: frozenset[tuple[object, ...]]
+    values: list[Array]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether they are the derivatives through all uses."""
+        return any(is_whole for is_whole, *_ in self.what)
 
 
 class EditsToDerivatives:
@@ -107,7 +114,7 @@ class EditsToDerivatives:
             return
         with np.errstate(all="ignore"):
             values = _Values(look)
-            told = [(one, one.what & values.given(one.root, one.candidate)) for one in self._found]
+            told = [(one, one.what & values.given(one.root, one.candidate)[0]) for one in self._found]
         self._found = [replace(one, what=what) for one, what in told if what]
 
     @property
@@ -115,7 +122,7 @@ class EditsToDerivatives:
         """The nearest of the edits to each derivative, the nearest first."""
         result: list[ToDerivative] = []
         for one in sorted(self._found, key=_nearness):
-            if not any(one.what & other.what for other in result):
+            if not any(one.what & other.what and _same(one.values, other.values) for other in result):
                 result.append(one)
         return [one.edits for one in result]
 
@@ -136,27 +143,28 @@ class _Values:
             hole.executions = [one for one in hole.executions if _number(one) in looked_at]
         self.holes = [one for one in holes if one.executions]
 
-    def given(self, root: ast.expr, candidate: Candidate) -> frozenset[object]:
-        """What of the forward a candidate gives the derivative of at all executions, expressions and parameters."""
+    def given(self, root: ast.expr, candidate: Candidate) -> tuple[frozenset[tuple[object, ...]], list[Array]]:
+        """What of the forward a candidate gives the derivative of at all executions, and its values there."""
         hole = next((one for one in self.holes if one.root is root), None)
         if hole is None:
-            return frozenset()
+            return _NOTHING
         results = hole.results(list(candidate.swaps))
         shapes = [np.shape(hole.residual.given[str(_number(one))]) for one in hole.executions]
         if results is None or [value.shape for value in results] != shapes:
-            return frozenset()
+            return _NOTHING
         targets = [one.target for one in hole.executions]
         if all(target is not None and agree(v, target) for v, target in zip(results, targets, strict=True)):
-            return frozenset()  # nothing is added: what was right before stays right
+            return _NOTHING  # nothing is added: what was right before stays right
         given = list(zip(map(_number, hole.executions), results, strict=True))
         if any(k in self.look.kept and not agree(v, hole.residual.given[str(k)]) for k, v in given):
-            return frozenset()
+            return _NOTHING
         told = [v for k, v in given if k not in self.look.kept and (np.any(v) or k not in self.look.idle)]
         found = [self.look.lookup(value) for value in told]
-        if not all(found) and not self._is_whole_sum(hole):
+        is_whole = all(found) or self._is_whole_sum(hole)
+        if not is_whole:
             found = [one or self.look.parts(value) for one, value in zip(found, told, strict=True)]
-        of_each = [frozenset(map(_what, one)) for one in found]
-        return frozenset.intersection(*of_each) if of_each else frozenset()
+        of_each = [frozenset((is_whole, *_what(node)) for node in one) for one in found]
+        return (frozenset.intersection(*of_each), told) if of_each else _NOTHING
 
     def _is_whole_sum(self, hole: Hole) -> bool:
         """Whether it is a sum that is written at once: with a term left out it is a part in any case."""
@@ -187,7 +195,7 @@ def _search(look: Look) -> Iterator[ToDerivative]:
             if stage is largest and is_found:
                 break
             for one in _accepted(values, hole, stage):
-                is_found = True
+                is_found = is_found or one.is_whole
                 yield one
 
 
@@ -196,10 +204,10 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
     for candidate in candidates:
         if cancels_out(candidate, code):
             continue
-        what = values.given(hole.root, candidate)
+        what, given = values.given(hole.root, candidate)
         if what and not _keeps_everything(hole, candidate):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
-            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what)
+            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given)
 
 
 def _keeps_everything(hole: Hole, candidate: Candidate) -> bool:
@@ -216,15 +224,13 @@ def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Cand
 def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
     """The derivatives of these values, written out."""
     hole = place.hole
-    wanted = {node.index for node in values}
+    nearness = {node.index: number for number, node in reversed(list(enumerate(values)))}
     shape = np.shape(hole.residual.truth[hole.residual.names[0]])
     calls = [next((node.call for node in one.nodes if node is not None), None) for one in hole.executions]
-    near = [
-        series
-        for series in hole.residual.series
-        if series.shape == shape and not series.partial and wanted & {node.index for node in _values(series)}
-    ]
-    for series in near[:MOST_FORMULAS]:
+    near = [series for series in hole.residual.series if series.shape == shape and not series.partial]
+    wanted = [(min(nearness.get(node.index, len(nearness)) for node in series.sources), series) for series in near]
+    nearest = sorted((one for one in wanted if one[0] < len(nearness)), key=lambda one: one[0])
+    for _, series in nearest[:MOST_FORMULAS]:
         for order in orders([node.call for node in series.nodes], calls):
             known = Known(series, [series.values[j] for j in order], order)
             hole.needed = Needed(known, [], {}, True)
@@ -238,17 +244,16 @@ def _value(suspect: Suspect, execution: int) -> Node | None:
     return found if found is not None or root is None else suspect.nodes_of(root, execution)
 
 
-def _what(node: Node) -> object:
+def _what(node: Node) -> tuple[int | None, str | None]:
     """Of which expression, parameter or part of one it is the value, at whatever execution."""
     return (None if node.place is None else node.place.number), node.label
+
+
+def _same(values: list[Array], others: list[Array]) -> bool:
+    """Whether these are the same: of one value there are several derivatives, through some uses each."""
+    return len(values) == len(others) and all(agree(a, b) for a, b in zip(values, others, strict=True))
 
 
 def _number(one: Execution) -> int:
     """Which execution it is."""
     return next((node.execution for node in one.nodes if node is not None), -1)
-
-
-def _values(series: Series) -> list[Node]:
-    """The values whose derivatives they are."""
-    operand = series.operand
-    return [node if operand is None else node.inputs[operand] for node in series.nodes]

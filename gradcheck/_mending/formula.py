@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, transposed
+from gradcheck._mending.syntax import binary, name, transposed
 from gradcheck._mending.uses import AllUses
 from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
@@ -19,6 +20,8 @@ from gradcheck._tape.nodes import Array
 
 #: steps from a value to the derivatives that are at hand
 MOST_STEPS = 12
+#: calls of the user's own functions of one argument that are looked at
+MOST_CALLS = 120
 #: a value, or its use by one consumer, at each execution; None where there is none
 Uses = list[tuple[Node, int] | None]
 
@@ -50,6 +53,14 @@ class _Writer:
         self._uses = self.run.once(AllUses)
         self._atoms = [(atom.node, self._values(atom.node)) for atom in place.around.floats]
 
+    @cached_property
+    def _calls(self) -> list[tuple[ast.expr, list[Array] | None]]:
+        """Functions of the user's own, of one argument, of what is at hand."""
+        around = self.place.around
+        plain = [one.node for one in around.floats if one.plain and one.shape]
+        calls = [ast.Call(name(helper), [node], []) for node in plain for helper in around.helpers]
+        return [(one, self._values(one)) for one in calls[:MOST_CALLS]]
+
     def _values(self, node: ast.expr) -> list[Array] | None:
         try:
             return [np.asarray(frame.value(node), float) for frame in self.frames]
@@ -70,7 +81,7 @@ class _Writer:
             for form, of in zip(forms(node), FORMS, strict=True):
                 if _equal([of(value) for value in values], wanted):
                     return form
-        return None
+        return next((node for node, values in self._calls if values is not None and _equal(values, wanted)), None)
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 

@@ -164,6 +164,8 @@ class Library:
     def _summed(self, shape: tuple[int, ...], equation: Equation, degree: int) -> Iterator[ast.expr]:
         """(a * b).sum(axis=0)."""
         place = self.place
+        if equation.slopes.size != self.count * int(np.prod(shape)):
+            return  # executions of several shapes
         lengths = {one.shape[0] for one in place.around.floats if len(one.shape) == 2 and one.shape[1:] == shape}
         for length in sorted(lengths):
             weights = equation.slopes.reshape(self.count, 1, *shape)

@@ -44,6 +44,11 @@ class Series:
         """Of each derivative."""
         return self.values[0].shape
 
+    @property
+    def sources(self) -> list[Node]:
+        """The values whose derivatives they are."""
+        return [node if self.operand is None else node.inputs[self.operand] for node in self.nodes]
+
 
 def all_series(run: TapedRun) -> list[Series]:
     """Every series of the forward, each once."""
@@ -99,7 +104,7 @@ def _by_kind(run: TapedRun) -> dict[int, dict[Kind, Array]]:
 
 def _less_one_kind(series: Series, parts: dict[int, dict[Kind, Array]]) -> Iterator[Series]:
     """The same without what comes back through one kind of use: what a carry brings to the step before."""
-    sources = [node if series.operand is None else node.inputs[series.operand] for node in series.nodes]
+    sources = series.sources
     kinds = {kind: None for source in sources for kind in parts.get(source.index, {})}
     for kind in kinds if 1 < len(kinds) <= MOST_KINDS else ():
         pairs = zip(sources, series.values, strict=True)

@@ -38,7 +38,7 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
     for suspect in suspects[:most]:
         bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        around = (suspect.statement, *bound, *_calling(suspect))
+        around = (suspect.statement, *bound, *_calling(run, suspect.statement))
         heads = (head for one in around for head in _heads(run, one))
         for statement in (*bound, *handing_on, *heads):
             if id(statement) not in seen:
@@ -66,10 +66,11 @@ def _reading(run: TapedRun, giver: Statement) -> Iterator[Statement]:
             yield one
 
 
-def _calling(suspect: Suspect) -> list[Statement]:
+def _calling(run: TapedRun, inner: Statement) -> list[Statement]:
     """The statements that its function was called from, the innermost first."""
-    places = (place for node in suspect.nodes if node.call is not None for place in reversed(node.call.stack))
-    return list(dict.fromkeys(place.statement for place in places))
+    nodes = (node for node in run.nodes if node.place is not None and node.place.statement is inner)
+    calls = dict.fromkeys(node.call for node in nodes if node.call is not None)
+    return list(dict.fromkeys(place.statement for call in calls for place in reversed(call.stack)))
 
 
 def _heads(run: TapedRun, inner: Statement) -> Iterator[Statement]:

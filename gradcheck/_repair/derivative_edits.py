@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling, spoiling
-from gradcheck._localising.standing import Known, Standing, origin
+from gradcheck._localising.standing import MOVES, Known, Standing, origin
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
 from gradcheck._tape import Node, Statement, TapedRun
@@ -119,6 +119,15 @@ def _near(run: TapedRun, one: Spoiling) -> Iterator[Node]:
     standings = run.once(Ground).standings
     layer: list[Node] = [standings.node_of(index) for index in sorted(one.sources)]
     while layer and len(seen) < MOST_NEAR:
-        layer = list({each.index: each for node in layer for each in node.inputs if each.index not in seen}.values())
+        inputs = (each for node in layer for each in node.inputs)
+        layer = list({each.index: each for node in inputs for each in _same(node) if each.index not in seen}.values())
         seen.update((node.index, node) for node in layer)
     yield from seen.values()
+
+
+def _same(node: Node) -> Iterator[Node]:
+    """A value, and what it was before it was handed on."""
+    yield node
+    while node.op in MOVES and len(node.inputs) == 1:
+        node = node.inputs[0]
+        yield node
