@@ -16,7 +16,9 @@ def equations(source: str, *_: Any, **__: Any) -> str:
         cells = []
         for column, cell in enumerate(row.strip().split("&")):
             inner = convert("{}" + cell.strip() if column % 2 else cell.strip())
-            inner = inner[inner.index(">") + 1 : -len("</math>")]
+            inner = inner[inner.index(">") + 1 : -len("</math>")].replace(
+                'stretchy="true">&#x000AF;', 'stretchy="false">&#x000AF;'
+            )
             align = "left" if column % 2 else "right"
             cells.append(f'<mtd style="text-align: {align}">{inner}</mtd>')
         rows.append(f"<mtr>{''.join(cells)}</mtr>")

@@ -1,17 +1,25 @@
-"""What MkDocs does besides: code from files, equations, and pages for the files of the repository that others link to."""
+"""What MkDocs does besides: code from files, equations, pages for the files of the repository that are linked to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from excerpts import with_excerpts  # MkDocs finds what stands beside a hook
+from equations import equations  # MkDocs finds what stands beside a hook
+from excerpts import with_excerpts
 from mkdocs.structure.files import File
-from repository import PLACE, links_of, page_of, page_text, with_site_links
+from repository import PLACE, links_of, origin_of, page_of, page_text, with_site_links
 
 ROOT = Path(__file__).resolve().parents[2]
 #: which file of the repository each page is made from
 _origins: dict[str, str] = {}
+
+
+def on_config(config: Any) -> Any:
+    """Draw fences of equations."""
+    fences = [{"name": "math", "class": "equations", "format": equations}]
+    config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = fences
+    return config
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -33,7 +41,7 @@ def on_files(files: Any, config: Any) -> Any:
         if page not in _origins and not path.startswith("docs/"):
             _origins[page] = path
             files.append(File.generated(config, page, content=text))
-        waiting += links_of(text, f"{path}/." if (ROOT / path).is_dir() else path)
+        waiting += links_of(text, origin_of(ROOT, path))
     return files
 
 
@@ -43,10 +51,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
     origin = _origins[page.file.src_uri]
     if page.file.src_uri.startswith(PLACE) and not origin.endswith(".md"):
         page.meta["search"] = {"exclude": True}
-    folder = ROOT / origin
-    is_folder = folder.is_dir()
-    text = with_excerpts(markdown, folder if is_folder else folder.parent, ROOT)
-    return with_site_links(text, origin + "/." if is_folder else origin)
+    return with_site_links(with_excerpts(markdown, (ROOT / origin).parent, ROOT), origin_of(ROOT, origin))
 
 
 def _page_in_docs(path: str) -> str:

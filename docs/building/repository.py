@@ -27,7 +27,14 @@ def page_of(path: str) -> str:
         return "index.md"
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
+    if "." not in posixpath.basename(path):
+        return f"{PLACE}/{path}/index.md"  # a folder
     return f"{PLACE}/{path}" if path.endswith(".md") else f"{PLACE}/{path}.md"
+
+
+def origin_of(root: Path, path: str) -> str:
+    """Where the links of a file's page begin; those of a folder begin within it."""
+    return f"{path}/index.md" if (root / path).is_dir() else path
 
 
 def with_site_links(markdown: str, origin: str) -> str:

@@ -37,4 +37,6 @@ def backward(dstates, cache):
 def min_gru(rng, *, T=4, B=2, D=3, H=5):
     """Cotangents of all states, gradients of all arguments."""
     shapes = {"x": (T, B, D), "h0": (B, H), "Wz": (D, H), "bz": (H,), "Wh": (D, H), "bh": (H,)}
-    return gradcheck.Target.from_vjp(forward, backward, {name: rng.standard_normal(one) for name, one in shapes.items()})
+    return gradcheck.Target.from_vjp(
+        forward, backward, {name: rng.standard_normal(one) for name, one in shapes.items()}
+    )

@@ -1,4 +1,4 @@
-"""An sLSTM: exponential input gates, a normaliser n beside the cell state c, and a stabiliser m that keeps both small."""
+"""An sLSTM: exponential input gates, a normaliser n beside the cell state c, and a stabiliser m."""
 
 from __future__ import annotations
 
