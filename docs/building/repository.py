@@ -9,7 +9,8 @@ from pathlib import Path
 #: where those pages are
 PLACE = "repository"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
-_FENCE = re.compile(r"(^```.*?^```$|^    .*?$)", re.M | re.S)
+#: what stands in it is no link
+_FENCE = re.compile(r"(^```.*?^```$|^    .*?$|`[^`\n]*`)", re.M | re.S)
 _LANGUAGES = {".py": "python", ".c": "c", ".yml": "yaml", ".ipynb": "json", ".json": "json", ".cfg": "ini"}
 
 
