@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +17,7 @@ from gradcheck.cli import COMMANDS as KNOWN
 from gradcheck.cli_parser import build_parser
 from gradcheck.cli_words import with_command
 from tests.examples.asker import asker_with_all_defects
+from tests.gradcheck.report.sample_reports import WRONG
 from tests.printed import words
 
 ROOT = Path(__file__).parent.parent
@@ -132,3 +135,56 @@ def test_the_reference_has_every_public_name() -> None:
     page = (DOCS / "reference.md").read_text("utf-8")
     told = {path.rpartition(".")[2] for path in re.findall(r"^::: ([\w.]+)$", page, re.M)}
     assert set(gradcheck.__all__) - {"__version__"} <= told
+
+
+def test_the_report_is_read_as_the_page_says() -> None:
+    """A reader of JSON would copy lines that fail."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "report-format.md").read_text("utf-8"), re.M | re.S)
+    assert len(blocks) == 2
+    names: dict[str, object] = {"json": json, "line": WRONG.to_json(indent=None)}
+    for block in blocks:
+        exec(block, names)
+    assert json.loads(str(names["schema"]))["title"] == "A report of gradcheck"
+
+
+#: commands whose output pages show: the page, the command, how it ends
+SHOWN = [
+    ("tutorial.md", "python examples/asker_lstm.py", 0),
+    ("tutorial.md", "python examples/adam_answer.py", 0),
+    ("mutation-audit.md", "gradcheck mutate examples/cs231n_style.py::vanilla_rnn --size B=1", 1),
+]
+
+
+@pytest.mark.pages
+@pytest.mark.parametrize(("page", "command", "status"), SHOWN)
+def test_a_page_shows_what_a_command_prints(page: str, command: str, status: int) -> None:
+    """A page would show numbers that nobody gets."""
+    text = (DOCS / page).read_text("utf-8")
+    after = text[text.index(command) + len(command) :]
+    shown = (after if after.startswith("\n") and f"$ {command}" in text else after.split("```text\n")[1]).split("```")[
+        0
+    ]
+    program = [sys.executable] if command.startswith("python ") else [sys.executable, "-m", "gradcheck"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [*program, *shlex.split(command)[1:]], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    printed = done.stdout.splitlines()
+    for line in shown.splitlines():
+        if line.strip() not in ("", "..."):
+            assert any(same(line, one) for one in printed), line
+
+
+def same(shown: str, printed: str) -> bool:
+    """Whether two lines say the same, but for seconds and the last digits of a loss."""
+    ours, theirs = (re.sub(r"[\d.]+ s\b", "", one).split() for one in (shown, printed))
+    return len(ours) == len(theirs) and all(map(alike, ours, theirs))
+
+
+def alike(shown: str, printed: str) -> bool:
+    """Whether two words are the same, or numbers that are close: training magnifies rounding."""
+    try:
+        return shown == printed or abs(float(shown) - float(printed)) < 0.2
+    except ValueError:
+        return False
