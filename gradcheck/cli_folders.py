@@ -39,7 +39,7 @@ def _files_of(session: Session, folder: str, given: set[str]) -> Iterator[str]:
             session.print_line(f"skipped {path}: {reason}", "yellow")
     if len(found.skipped) > NAMED:
         session.print_line(f"skipped {len(found.skipped) - NAMED} others", "yellow")
-    without = f"; {found.others} hold no target" if found.others else ""
+    without = f"; {found.others} {'holds' if found.others == 1 else 'hold'} no target" if found.others else ""
     if found.files:
         count = "1 file" if len(files) == 1 else f"{len(files)} files"
         session.print_line(f"{folder}: {count} with targets{without}", "dim")

@@ -51,7 +51,7 @@ def test_the_files_with_targets_are_checked_once(arguments: list[str], capsys: p
     assert [json.loads(line)["name"] for line in printed.out.splitlines()] == ["one"]
     assert "./old.py: line 2 is no Python" in printed.err.replace("skipped old", "skipped ./old")
     assert "env: a virtual environment" in printed.err
-    assert "1 hold no target" in printed.err
+    assert "1 holds no target" in printed.err
 
 
 def test_a_folder_without_targets_cannot_be_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
