@@ -1,6 +1,6 @@
 """How many wrong gradients a check sees, how often it accuses right ones, and what it costs; peers beside it.
 
-``python benchmarks/detection.py`` runs a quick form in some minutes, ``--full`` what the README's table is made of, in
+``python benchmarks/detection.py`` runs a quick form in some minutes, ``--full`` what docs/measured.md is made of, in
 hours; naming parts runs these alone. The parts:
 
 - kinds: every planted bug of ``tests/gallery/kinds.py``, and the cells as they are.
@@ -278,7 +278,7 @@ def shown(rate: dict[str, Any]) -> str:
 
 
 def readme(result: dict[str, Any]) -> str:
-    """The table that the README shows."""
+    """The table that docs/measured.md shows."""
     heads = ["checker", "planted bugs", "1e-2", "1e-4", "1e-6", "right code accused", "evaluations"]
     lines = []
     for name, of_kinds in result["kinds"]["by"].items():

@@ -14,12 +14,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from gradcheck._common.signs import HANDLER
+from gradcheck.cli_completion import CompletionCommand
 from gradcheck.cli_derive import DeriveCommand
 from gradcheck.cli_explain import ExplainCommand
 from gradcheck.cli_files import Checked, github_lines, write_files
+from gradcheck.cli_folders import expand_folders
 from gradcheck.cli_init import InitCommand
 from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, Screen, discard_rest, lost_status
 from gradcheck.cli_parser import build_parser, refuse_outputs
@@ -71,6 +73,8 @@ def _run_command(options: argparse.Namespace, out: TextIO) -> int:
     # without --color it is for rich to find out
     no_color = True if getattr(options, "color", "auto") == "never" else None
     session = COMMANDS[options.command](options, out, Console(stderr=True, highlight=False, no_color=no_color))
+    if session.takes_folders:
+        expand_folders(session, options)
     for argument in options.files:
         session.run_file(argument)
     return session.finish()
@@ -79,6 +83,8 @@ def _run_command(options: argparse.Namespace, out: TextIO) -> int:
 @dataclass
 class _TraceCommand(Session):
     """``gradcheck trace``."""
+
+    takes_folders: ClassVar[bool] = True
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         from gradcheck._annotating.annotate import annotate_backward
@@ -91,6 +97,7 @@ class _TraceCommand(Session):
 class _MutateCommand(Session):
     """``gradcheck mutate``."""
 
+    takes_folders: ClassVar[bool] = True
     audits: list[MutationReport] = field(default_factory=list)
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
@@ -124,6 +131,7 @@ class _MutateCommand(Session):
 class _CheckCommand(Session):
     """``gradcheck check``."""
 
+    takes_folders: ClassVar[bool] = True
     checked: list[Checked] = field(default_factory=list)
     #: whether the verdict and the table of the target under way are printed already
     is_verdict_shown: bool = False
@@ -133,7 +141,7 @@ class _CheckCommand(Session):
     def __post_init__(self) -> None:
         self.screen = Screen.on(self.out, self.options.color)
         if self.options.jobs > 1 and not self.options.full:
-            self._print_line("--jobs divides the entries of --full; without --full it has no effect", "yellow")
+            self.print_line("--jobs divides the entries of --full; without --full it has no effect", "yellow")
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         from gradcheck._checking.check import check
@@ -190,20 +198,20 @@ class _CheckCommand(Session):
 
         fixes = collect_fixes(self.reports)
         if not fixes:
-            self._print_line("no verified fix to write", "yellow")
+            self.print_line("no verified fix to write", "yellow")
             return True
         try:
             if self.options.patch:
                 write_patch(self.options.patch, fixes)
             for done in write_fixes(fixes) if self.options.fix else ():
-                self._print_line(done, "green")
+                self.print_line(done, "green")
             if self.options.fix:
                 self._check_again()
         except OSError as error:
-            self._print_line(f"cannot write {error.filename}: {error.strerror}", "red")
+            self.print_line(f"cannot write {error.filename}: {error.strerror}", "red")
             return False
         except TargetError as error:
-            self._print_line(str(error), "red")
+            self.print_line(str(error), "red")
             return False
         return True
 
@@ -215,14 +223,14 @@ class _CheckCommand(Session):
         self.mended = check_again(options.files, options.size, full=options.full, seed=options.seed)
         for one in self.mended:
             style = "green" if one.verdict == "right" else "yellow"
-            self._print_line(f"checked again: {one.name} is {one.verdict} · {one.headline}", style)
+            self.print_line(f"checked again: {one.name} is {one.verdict} · {one.headline}", style)
 
     def _write_files(self) -> bool:
         """Write what --html and --sarif ask for; whether that went well."""
         try:
             write_files(self.options, self.checked)
         except OSError as error:
-            self._print_line(f"cannot write {error.filename}: {error.strerror}", "red")
+            self.print_line(f"cannot write {error.filename}: {error.strerror}", "red")
             return False
         return True
 
@@ -264,6 +272,7 @@ class _CheckCommand(Session):
 
 COMMANDS: dict[str, type[Session]] = {
     "check": _CheckCommand,
+    "completion": CompletionCommand,
     "derive": DeriveCommand,
     "explain": ExplainCommand,
     "init": InitCommand,

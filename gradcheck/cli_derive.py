@@ -43,6 +43,6 @@ class DeriveCommand(Session):
                     stream.write("\n\n".join(self.written))
             except OSError as error:
                 why = "there is such a file already" if isinstance(error, FileExistsError) else error.strerror
-                self._print_line(f"cannot write {path}: {why}", "red")
+                self.print_line(f"cannot write {path}: {why}", "red")
                 return 2
         return super().finish()

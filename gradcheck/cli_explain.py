@@ -20,7 +20,7 @@ class ExplainCommand(Session):
         try:
             text = page_text(argument)
         except NoPageError as error:
-            self._report_failure(argument, str(error))
+            self.report_failure(argument, str(error))
             return
         print(f"\n{text}" if self.shown else text, file=self.out)
         self.shown += 1

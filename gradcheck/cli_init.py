@@ -20,9 +20,9 @@ class InitCommand(Session):
         try:
             self._draft(file, self.options.output)
         except TargetError as error:
-            self._report_failure(argument, str(error), error)
+            self.report_failure(argument, str(error), error)
         except OSError as error:
-            self._report_failure(argument, f"cannot write {error.filename}: {error.strerror}")
+            self.report_failure(argument, f"cannot write {error.filename}: {error.strerror}")
 
     def _draft(self, file: Path, output: Path | None) -> None:
         from gradcheck._common.errors import TargetError

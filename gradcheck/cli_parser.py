@@ -98,6 +98,15 @@ def build_parser() -> Parser:
     )
     explain.add_argument("files", nargs="*", metavar="CODE", help="the code of a finding, as in wrong-sign")
     explain.set_defaults(json=False)
+    completion = commands.add_parser(
+        "completion",
+        help="print a script that completes the command in a shell",
+        description="Print a script for a shell. Where it goes: docs/command-line.md.",
+    )
+    completion.add_argument(
+        "files", nargs=1, choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"
+    )
+    completion.set_defaults(json=False)
     every = (one for command in commands.choices.values() for one in command._actions)
     parser.words = frozenset(option for action in every for option in action.option_strings)
     return parser
@@ -147,7 +156,10 @@ def _subject_options() -> argparse.ArgumentParser:
     """What every command takes: files, a seed, sizes."""
     parent = argparse.ArgumentParser(add_help=False)
     parent.add_argument(
-        "files", nargs="+", metavar="FILE[::NAME]", help="a Python file or a notebook, or one target of it"
+        "files",
+        nargs="+",
+        metavar="FILE[::NAME]",
+        help="a Python file or a notebook, or one target of it; check, mutate and trace also take a folder",
     )
     parent.add_argument(
         "--seed", type=parse_seed, default=0, metavar="N", help="seed of parameters and directions (default: 0)"

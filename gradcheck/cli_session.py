@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, ClassVar, TextIO
 
 from gradcheck._common.similar import did_you_mean
 from gradcheck.cli_output import OutputLostError
@@ -44,6 +44,8 @@ class Session:
     where: str = ""
     #: whether Ctrl-C ended what was left of a target; no other is begun then
     is_interrupted: bool = False
+    #: whether a folder stands for the files with targets in it
+    takes_folders: ClassVar[bool] = False
 
     @property
     def failed(self) -> int:
@@ -68,44 +70,45 @@ class Session:
 
         path, _, name = argument.partition("::")
         if self.is_interrupted:
-            self._print_line(f"{argument} was not begun: interrupted", "yellow")
+            self.print_line(f"{argument} was not begun: interrupted", "yellow")
             return
         try:
             subjects = pin_sizes(self.find(path, name), path, self.options.size)
         except TargetError as error:
-            self._report_failure(argument, str(error), error)
+            self.report_failure(argument, str(error), error)
             return
         for subject_name, subject in subjects.items():
             self.where = f"{path}::{subject_name}"
             if self.is_interrupted:
-                self._print_line(f"{self.where} was not begun: interrupted", "yellow")
+                self.print_line(f"{self.where} was not begun: interrupted", "yellow")
                 continue
             try:
                 self.run_subject(subject)
             except TargetError as error:
-                self._report_failure(self.where, f"{self.where}: {error}", error)
+                self.report_failure(self.where, f"{self.where}: {error}", error)
             except (KeyboardInterrupt, OutputLostError):
                 raise
             except Exception:
-                self._print_line(traceback.format_exc().rstrip(), "dim", prefix="")
+                self.print_line(traceback.format_exc().rstrip(), "dim", prefix="")
                 message = f"{self.where}: the check itself failed: please report this, with the traceback above"
-                self._report_failure(self.where, message)
+                self.report_failure(self.where, message)
 
-    def _print_line(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
+    def print_line(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
         """To standard error, word for word."""
         from gradcheck._common.printable import printable
 
         self.errors.print(prefix + printable(text), style=style, markup=False, soft_wrap=True)
 
-    def _report_failure(self, where: str, message: str, error: Exception | None = None) -> None:
+    def report_failure(self, where: str, message: str, error: Exception | None = None) -> None:
+        """Say what could not be run, and why; it decides the exit status."""
         from gradcheck._common.errors import UserCodeError
 
         self.failures.append(message)
         if self.options.json:
             print(json.dumps({"name": where, "ok": False, "error": message}), file=self.out, flush=True)
         if isinstance(error, UserCodeError):
-            self._print_line(error.traceback_text.rstrip(), "dim", prefix="")
-        self._print_line(message, "red")
+            self.print_line(error.traceback_text.rstrip(), "dim", prefix="")
+        self.print_line(message, "red")
 
     @contextlib.contextmanager
     def _progress(self, stage: str, counted: str) -> Iterator[Progress]:

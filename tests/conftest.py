@@ -9,6 +9,18 @@ import pytest
 from gradcheck import cli_session
 from gradcheck._common import clock
 
+#: markers of tests that take a minute or more, and run only where they are asked for
+ASKED_FOR = ("packaging", "pages")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what takes long, unless ``-m`` names its marker."""
+    asked: str = config.option.markexpr
+    for item in items:
+        for name in ASKED_FOR:
+            if item.get_closest_marker(name) and name not in asked:
+                item.add_marker(pytest.mark.skip(reason=f"takes a minute: pytest -m {name}"))
+
 
 @pytest.fixture(autouse=True)
 def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
@@ -75,6 +75,12 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def worker_is_gone(error: Exception) -> bool:
+    """Whether what an executor raises tells of a worker that is gone. Dask has an exception of its own for that."""
+    gone = isinstance(error, (BrokenExecutor, CancelledError, EOFError, ConnectionError))
+    return gone or any(kind.__name__ == "KilledWorker" for kind in type(error).__mro__)
 
 
 class ChildEndedError(Exception):

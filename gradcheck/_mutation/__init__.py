@@ -9,5 +9,5 @@ written to the user's files.
 
 Read `operators.py` first: the kinds of bugs, each with an example. Then `mutation_audit.py`: what becomes of one
 mutant. `mutation_pool.py` takes them in turn, here or in worker processes; those of code that calls C in processes
-that may die.
+that may die. `mutation_executor.py` shares them out to an executor of the user's.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +19,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._common.turns import in_turn
 from gradcheck._common.workers import CAN_FORK, ChildEndedError, run_in_copy, workers
 from gradcheck._mutation.mutation_audit import MutantResult, MutationAudit
+from gradcheck._mutation.mutation_executor import judge_by
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck.report.mutation_records import MutationReport
@@ -43,6 +44,7 @@ def mutate(
     jobs: int = 1,
     isolated: bool = False,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> MutationReport:
     """Plant bugs in a backward, one at a time, and see which of them its check finds.
 
@@ -55,9 +57,12 @@ def mutate(
         isolated: Judge mutants in a process of their own even if there is one job: a mutant that ends the process is
             counted then. It is so anyway where the code calls functions of C, which a mutant may make crash.
         progress: Called as ``progress(done, all)``.
+        executor: Any `concurrent.futures.Executor` whose workers are other processes, instead of `jobs`: the mutants
+            are shared out to it. The factory must be importable by the workers.
 
     Raises:
-        TargetError: If it is no factory, if its gradients are not right, or if its source is not at hand.
+        TargetError: If it is no factory, if its gradients are not right, if its source is not at hand, or if the
+            workers of `executor` are threads.
     """
     started = time.perf_counter()
     subject = as_subject(factory)
@@ -66,7 +71,10 @@ def mutate(
     audit = MutationAudit(subject, full, seed)
     order = np.random.default_rng(seed).permutation(len(audit.mutants)).tolist()
     queue = _Queue(order, None if budget is None else started + budget, progress or (lambda *_: None))
-    if jobs > 1 or isolated or (audit.is_dangerous and not CAN_FORK):
+    if executor is not None:
+        what = _pickled(subject), full, seed
+        judge_by(executor, _judge_in_turn, what, queue.next, queue.finish, lambda index: _outcome_in_copy(audit, index))
+    elif jobs > 1 or isolated or (audit.is_dangerous and not CAN_FORK):
         _Pool(queue, _pickled(subject), full, seed, jobs, _patience(audit)).judge()
     else:
         while (index := queue.next()) is not None:
@@ -174,9 +182,20 @@ def _judge_in_worker(factory: bytes, full: bool, seed: int, index: int) -> Mutan
     return _outcome_of(_audit_in_worker(factory, full, seed), index)
 
 
+@in_turn
+def _judge_in_turn(factory: bytes, full: bool, seed: int, index: int) -> MutantResult:
+    """As a worker with several threads does it, one after the other."""
+    return _judge_in_worker(factory, full, seed, index)
+
+
 def _outcome_of(audit: MutationAudit, index: int) -> MutantResult:
     """What becomes of a mutant; one that may write where it likes is judged in a process that ends with it."""
-    if not (audit.is_dangerous and CAN_FORK):
+    return _outcome_in_copy(audit, index) if audit.is_dangerous else audit.outcome_of(index)
+
+
+def _outcome_in_copy(audit: MutationAudit, index: int) -> MutantResult:
+    """What becomes of a mutant in a copy of this process, where there can be one."""
+    if not CAN_FORK:
         return audit.outcome_of(index)
     try:
         return run_in_copy(lambda: audit.outcome_of(index), 2 * audit.patience)

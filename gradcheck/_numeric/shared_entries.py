@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import suppress
 from threading import Lock
 from typing import TypeAlias
@@ -14,6 +14,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
+from gradcheck._common.workers import worker_is_gone
 from gradcheck._numeric.entries import Entries, Row, assemble, difference_some
 from gradcheck._numeric.evaluator import Calibration, Evaluator
 from gradcheck._targets.factory import TargetFactory
@@ -79,7 +80,7 @@ def _results_in_order(executor: Executor, tasks: list[Task], evaluator: Evaluato
         except TargetError:
             raise  # by the user's code, not by the executor
         except Exception as error:
-            if not _worker_is_gone(error):
+            if not worker_is_gone(error):
                 raise
             result = None
         lost += result is None
@@ -117,12 +118,6 @@ def _submitted(executor: Executor, task: Task) -> Future[tuple[list[Row], int]] 
         return executor.submit(_difference_in_worker, *task)
     except BrokenExecutor:
         return None
-
-
-def _worker_is_gone(error: Exception) -> bool:
-    """Whether it tells of a worker that is gone. Dask has an exception of its own for that."""
-    gone = isinstance(error, (BrokenExecutor, CancelledError, EOFError, ConnectionError))
-    return gone or any(kind.__name__ == "KilledWorker" for kind in type(error).__mro__)
 
 
 def _difference_in_worker(

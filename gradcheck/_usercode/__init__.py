@@ -10,5 +10,6 @@ Read `source.py` first: one file of the user's as Python reads it, edits of its 
 `profiling.py`: which functions run. `rewriting.py` puts taps into a syntax tree, and `instrument.py` puts the
 rewritten code into live functions. `patching.py` does the same with edits. `scope.py` says what a statement could
 name, and `style.py` writes new code as the user writes. `foreign.py` finds calls into code that must not be handed
-anything else. `fix_files.py` writes verified fixes.
+anything else. `fix_files.py` writes verified fixes, those of a notebook by way of
+`notebook_edits.py`.
 """

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from gradcheck._common.cells import cell_of, shown_file
+from gradcheck._common.cells import cell_of, format_place, on_disk, shown_file
 from gradcheck._common.errors import TargetError
 from gradcheck._common.writing import write_output
+from gradcheck._usercode.notebook_edits import cell_source, notebook_edits
 from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.report import Report
 
 
 @dataclass
 class FileFixes:
-    """The verified edits of one file, and the lines that they were verified on, by their numbers."""
+    """The verified edits of one file, or cell, and the lines that they were verified on, by their numbers."""
 
     file: str
     edits: list[Edit] = field(default_factory=list)
     checked: dict[int, str] = field(default_factory=dict)
 
-    def source(self) -> Source:
-        """The file as it is now.
+    def require_unchanged(self, source: Source) -> None:
+        """Refuse to edit what is no longer what was checked.
 
         Raises:
-            TargetError: If it cannot be read, or if what is to be edited is no longer what was checked.
+            TargetError: If a line that is to be edited is another one now.
         """
-        if cell_of(self.file) is not None:
-            raise TargetError(f"{shown_file(self.file)}: fixes are not written to notebooks; change the cell itself")
-        source = Source.read(self.file)
         for line, text in self.checked.items():
             if source.lines[line - 1 : line] != [text]:
-                raise TargetError(f"{self.file}, line {line}, has changed since it was checked: run the check again")
-        return source
+                place = format_place(self.file, line) if cell_of(self.file) else f"{self.file}, line {line},"
+                raise TargetError(f"{place} has changed since it was checked: run the check again")
+
+
+class _Written(NamedTuple):
+    """A file as it is now, and what is to be done to it."""
+
+    source: Source
+    edits: list[Edit]
+    places: int
 
 
 def collect_fixes(reports: Iterable[Report]) -> list[FileFixes]:
@@ -60,13 +67,13 @@ def write_fixes(fixes: Iterable[FileFixes]) -> Iterator[str]:
         TargetError: If a file has changed since, or cannot be written back as it is.
         OSError: If it must not be written.
     """
-    sources = [(one, one.source()) for one in fixes]
-    for one, source in sources:
-        source.require_writable(one.edits)
-    for one, source in sources:
-        backup = source.write(one.edits)
-        count = "1 place" if len(one.edits) == 1 else f"{len(one.edits)} places"
-        yield f"fixed {count} in {one.file} (original kept as {backup})"
+    files = _files(fixes)
+    for one in files:
+        one.source.require_writable(one.edits)
+    for one in files:
+        backup = one.source.write(one.edits)
+        places = "1 place" if one.places == 1 else f"{one.places} places"
+        yield f"fixed {places} in {one.source.file} (original kept as {backup})"
 
 
 def write_patch(path: Path, fixes: Iterable[FileFixes]) -> None:
@@ -76,5 +83,35 @@ def write_patch(path: Path, fixes: Iterable[FileFixes]) -> None:
         TargetError: If a file has changed since.
         OSError: If the patch must not be written.
     """
-    sources = [(one.source(), one.edits) for one in fixes]
-    write_output(path, b"".join(source.encoded_diff(edits) for source, edits in sources))
+    write_output(path, b"".join(one.source.encoded_diff(one.edits) for one in _files(fixes)))
+
+
+def _files(fixes: Iterable[FileFixes]) -> list[_Written]:
+    """The files on the disk, with the edits of all cells of a notebook together.
+
+    Raises:
+        TargetError: If one cannot be read, has changed since it was checked, or is the cell of a running session.
+    """
+    by_file: dict[str, list[FileFixes]] = {}
+    for one in fixes:
+        by_file.setdefault(on_disk(one.file), []).append(one)
+    return [_notebook(file, parts) if cell_of(parts[0].file) else _file(parts[0]) for file, parts in by_file.items()]
+
+
+def _file(fixes: FileFixes) -> _Written:
+    source = Source.read(fixes.file)
+    fixes.require_unchanged(source)
+    return _Written(source, fixes.edits, len(fixes.edits))
+
+
+def _notebook(file: str, parts: Sequence[FileFixes]) -> _Written:
+    cells: dict[int, list[Edit]] = {}
+    for one in parts:
+        cell = cell_of(one.file)
+        if cell is None or not cell.notebook or cell.number is None:
+            raise TargetError(f"{shown_file(one.file)}: fixes are not written to a session; change the cell itself")
+        cells[cell.number] = one.edits
+    source = Source.read(file)
+    for number, one in zip(cells, parts, strict=True):
+        one.require_unchanged(cell_source(source, number))
+    return _Written(source, notebook_edits(source, cells), sum(map(len, cells.values())))

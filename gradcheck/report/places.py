@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gradcheck._common.cells import cell_of, format_place, on_disk
 from gradcheck._common.printable import printable
+from gradcheck.report.evidence import Fix
 from gradcheck.report.phrases import format_location, headline, reasons
 from gradcheck.report.records import Finding, ReportRecord
 
@@ -29,6 +30,8 @@ class Remark:
     line: int = 0
     column: int = 0
     end_column: int = 0
+    #: an edit of this file that was verified
+    fix: Fix | None = None
 
 
 def remarks(report: ReportRecord, file: str = "") -> Iterator[Remark]:
@@ -74,9 +77,9 @@ def _of_finding(report: ReportRecord, finding: Finding, file: str) -> Remark:
         text = f"{format_place(finding.file, finding.line)}: {text}"
         return Remark(finding.code.value, is_error, title, printable(text), _from_root(on_disk(finding.file)))
     columns = (finding.column, finding.end_column) if finding.column and finding.end_column else (0, 0)
-    return Remark(
-        finding.code.value, is_error, title, printable(text), _from_root(finding.file), finding.line, *columns
-    )
+    fix = finding.fix if finding.fix is not None and finding.fix.verified else None
+    at = (_from_root(finding.file), finding.line, *columns)
+    return Remark(finding.code.value, is_error, title, printable(text), *at, fix=fix)
 
 
 def root() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 from gradcheck._version import __version__
+from gradcheck.report.evidence import Fix
 from gradcheck.report.pages.finding import PAGES, first_sentence
 from gradcheck.report.pages.page import page_to_markdown, page_to_text
 from gradcheck.report.places import Remark, remarks, root
 from gradcheck.report.records import ReportRecord
+from gradcheck.report.source_lines import diff_lines
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 #: what is told of kinds that are no finding
@@ -31,9 +34,7 @@ def to_sarif(reports: Iterable[tuple[ReportRecord, str]]) -> str:
     driver = {
         "name": "gradcheck",
         "semanticVersion": _semantic(__version__),
-        "rules": [
-            {"id": code, "shortDescription": {"text": _OTHERS.get(code, code.replace("-", " "))}} for code in codes
-        ],
+        "rules": [_rule(code) for code in codes],
     }
     run = {
         "tool": {"driver": driver},
@@ -65,8 +66,35 @@ def _result(report: ReportRecord, remark: Remark, codes: list[str]) -> dict[str,
         "message": {"text": f"{report.name}: {remark.text}"},
         "partialFingerprints": {"gradcheck/v1": _fingerprint(report, remark)},
     }
+    if remark.fix is not None and (replacements := list(_replacements(remark.fix))):
+        change = {"artifactLocation": _artifact(remark.file), "replacements": replacements}
+        result["fixes"] = [{"description": {"text": "verified by a whole check"}, "artifactChanges": [change]}]
     location = dict(_location(report, remark))
     return {**result, "locations": [location]}
+
+
+def _replacements(fix: Fix) -> Iterator[dict[str, Any]]:
+    """The lines that the edit takes away and those that it brings, as regions of the file as it was checked."""
+    end = "\r\n" if "\r\n" in fix.diff else "\n"
+    before = 0
+    # lines that stay part two replacements
+    for stays, group in itertools.groupby(diff_lines(fix.diff), key=lambda one: one.sign == " "):
+        lines = list(group)
+        gone = [one.number for one in lines if one.sign == "-"]
+        new = [one.text for one in lines if one.sign == "+"]
+        if gone and new:
+            # up to the end of the last line, since the file may end there
+            yield _replacement(end.join(new), startLine=gone[0], endLine=gone[-1])
+        elif gone:
+            yield _replacement("", startLine=gone[0], startColumn=1, endLine=gone[-1] + 1, endColumn=1)
+        elif new:
+            text = "".join(one + end for one in new)
+            yield _replacement(text, startLine=before + 1, startColumn=1, endColumn=1)
+        before = lines[-1].number if stays else max(gone, default=before)
+
+
+def _replacement(text: str, **region: int) -> dict[str, Any]:
+    return {"deletedRegion": region, "insertedContent": {"text": text}}
 
 
 def _location(report: ReportRecord, remark: Remark) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ import pytest
 import gradcheck
 from gradcheck._common.files import load
 from tests.examples.asker import asker_with_all_defects
+from tests.printed import is_shown_in_readme
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GATES = {f"{kind}{gate}" for kind in "Wb" for gate in "ifoc"}
@@ -86,11 +87,14 @@ ROWS = [("asker", *row) for row in ASKER] + [("guide", *row) for row in GUIDE]
 
 
 @pytest.mark.parametrize(("file", "defect", "target", "gradients", "laws", "smallest"), ROWS)
-def test_alone(checked, file, defect, target, gradients, laws, smallest):
+def test_alone(checked, monkeypatch, file, defect, target, gradients, laws, smallest):
     """A defect of the seed would go unseen, or be seen in other gradients, by another law or at another size."""
     report = checked(file, target, defect)
     assert report.verdict == "wrong"
     assert (wrong(report), broken(report), report.smallest) == (gradients, laws, smallest)
+    if (file, defect) == ("asker", "dWc_uses_dc"):
+        monkeypatch.chdir(EXAMPLES.parent)  # files are named from here
+        assert is_shown_in_readme(report), "the README shows a report that is no longer printed"
     lines = [finding for finding in report.findings if finding.line is not None]
     if defect in LINES:
         assert [part in one.statement for part, one in zip(LINES[defect], lines, strict=True)] == [True] * len(lines)

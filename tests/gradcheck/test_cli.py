@@ -217,7 +217,6 @@ def test_command_without_files_is_refused(capsys: pytest.CaptureFixture[str]) ->
     ("argument", "message"),
     [
         ("missing.py", "missing.py: no such file"),
-        (".", ".: expected a Python file (.py) or a notebook (.ipynb)"),
         ("notes.txt", "notes.txt: expected a Python file (.py) or a notebook (.ipynb)"),
         ("empty.py", "empty.py holds no target: mark a factory with @gradcheck.target, or define a gradcheck.Target"),
         ("both.py::nope", "both.py has no target 'nope'; it has right, wrong"),

@@ -66,7 +66,10 @@ def test_a_file_alone_is_checked(given: list[str], meant: list[str]) -> None:
     ("given", "said"),
     [
         (["chek", "nets.py"], "'chek' is no command and no file: did you mean check?"),
-        (["zzzz"], "'zzzz' is no command and no file; commands: check, derive, explain, init, mutate, trace"),
+        (
+            ["zzzz"],
+            "'zzzz' is no command and no file; commands: check, completion, derive, explain, init, mutate, trace",
+        ),
         (["check", "nets.py", "--budgett", "3"], "unrecognized arguments: --budgett 3: did you mean --budget?"),
         (["check", "nets.py", "--zzzz"], "unrecognized arguments: --zzzz\n"),
     ],

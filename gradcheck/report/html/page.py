@@ -176,20 +176,23 @@ def _gradients(report: ReportRecord, level: int) -> Html:
     if not gradients:
         return NOTHING
     columns = [column_head(text) for text in ("gradient", "shape", "verdict")]
-    columns += [column_head(text, "number") for text in ("error", "± bar", "would see", "worst entry")]
-    columns += [column_head(text, "number") for text in ("analytic", "numerical")]
+    heads = ["error", "± bar", "would see"]
+    has_entries = any(any(format_worst_entry(one)) for one in gradients)  # empty columns are left out, as in the text
+    heads += ["worst entry", "analytic", "numerical"] if has_entries else []
+    columns += [column_head(text, "number") for text in heads]
+    rows = [_gradient(one, with_entry=has_entries) for one in gradients]
     divided = any(gradient.factor != 1.0 for gradient in gradients)
     return join_html(
         heading(level, "Gradients"),
         picture(gradients),
-        data_table("Gradients", columns, map(_gradient, gradients), "gradients"),
+        data_table("Gradients", columns, rows, "gradients"),
         paragraph("÷: judged after this factor was divided out; see the law “reduction”.", "dim")
         if divided
         else NOTHING,
     )
 
 
-def _gradient(gradient: Block) -> Html:
+def _gradient(gradient: Block, *, with_entry: bool) -> Html:
     shape = "×".join(map(str, gradient.shape)) or "scalar"
     told = gradient.message if gradient.verdict in ("right", "wrong") else ""  # of others it is said above
     message = tag("div", escape(told), class_="dim note") if told else NOTHING
@@ -202,7 +205,7 @@ def _gradient(gradient: Block) -> Html:
         format_small(gradient.error),
         format_small(gradient.error_bar),
         format_small(gradient.sensitivity),
-        *format_worst_entry(gradient),
+        *(format_worst_entry(gradient) if with_entry else ()),
     ]
     cells += [tag("td", escape(number) if number else MISSING, class_="number") for number in numbers]
     return tag("tr", *cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gradcheck._common.verdict import MISS_PROBABILITY
 from gradcheck.report.markup import Html, escape, inline, scrolling, tag
@@ -13,74 +14,83 @@ from gradcheck.report.records import Block
 #: the decades of the axis: from what double precision can tell to an error ten times the gradient
 _FIRST = -16
 _LAST = 1
-_TICKS = (-16, -12, -8, -4, 0)
-#: lengths in the picture's own units: where the axis begins and ends, and the width of all
-_LEFT = 150.0
-_RIGHT = 700.0
-_WIDTH = 780.0
 #: the height of a row, and what is above the first
 _ROW = 24.0
 _TOP = 8.0
-#: characters of a name that fit before the axis
-_LABEL = 18
+
+
+class _Frame(NamedTuple):
+    """Lengths in units of the picture: where the axis begins and ends, the width of all; characters of names."""
+
+    left: float
+    right: float
+    width: float
+    characters: int
+    ticks: tuple[int, ...]
+    class_: str
+
+    def x(self, value: float) -> float:
+        """Where a size stands on the axis; what is beyond an end stands at that end."""
+        exponent = math.log10(value) if 0 < value < math.inf else (_LAST if value > 0 else _FIRST)
+        part = (min(max(exponent, _FIRST), _LAST) - _FIRST) / (_LAST - _FIRST)
+        return self.left + part * (self.right - self.left)
+
+
+#: on a page, and on a telephone; the style shows one of them
+_WIDE = _Frame(150.0, 700.0, 780.0, 18, (-16, -12, -8, -4, 0), "picture")
+_NARROW = _Frame(70.0, 280.0, 350.0, 8, (-16, -8, 0), "small-picture")
 #: of an error as large as the sensitivity
 PROMISE = f"would have been missed with a probability of at most 1e{round(math.log10(MISS_PROBABILITY))}"
 
 
 def picture(gradients: Sequence[Block]) -> Html:
     """Each error on a logarithmic axis, beside the error bar it has to stay within."""
+    wide = scrolling("Picture of the errors", _drawing(gradients, _WIDE))
+    return tag("figure", wide, _drawing(gradients, _NARROW), _legend())
+
+
+def _drawing(gradients: Sequence[Block], frame: _Frame) -> Html:
     bottom = _TOP + _ROW * len(gradients)
-    rows = [_bar(gradient, _TOP + _ROW * (number + 0.5)) for number, gradient in enumerate(gradients)]
+    rows = [_bar(gradient, _TOP + _ROW * (number + 0.5), frame) for number, gradient in enumerate(gradients)]
     title = tag("title", escape("The error of each gradient beside its error bar, on a logarithmic axis"))
-    drawing = tag(
-        "svg", title, _axis(bottom), *rows, viewBox=f"0 0 {_WIDTH:g} {bottom + 24:g}", role="img", class_="picture"
-    )
-    return tag("figure", scrolling("Picture of the errors", drawing), _legend())
+    box = f"0 0 {frame.width:g} {bottom + 24:g}"
+    return tag("svg", title, _axis(bottom, frame), *rows, viewBox=box, role="img", class_=frame.class_)
 
 
-def _axis(bottom: float) -> Html:
+def _axis(bottom: float, frame: _Frame) -> Html:
     parts = []
-    for exponent in _TICKS:
-        x = _x(10.0**exponent)
+    for exponent in frame.ticks:
+        x = frame.x(10.0**exponent)
         parts.append(_line(x, _TOP, x, bottom, "grid"))
         parts.append(_label(x, bottom + 16, "1" if exponent == 0 else f"1e{exponent}", "tick", "middle"))
     return tag("g", *parts)
 
 
-def _bar(gradient: Block, y: float) -> Html:
+def _bar(gradient: Block, y: float, frame: _Frame) -> Html:
     """A row: the name, the error bar, what would be seen, the error."""
-    name = gradient.name if len(gradient.name) <= _LABEL else gradient.name[: _LABEL - 1] + "…"
-    parts = [tag("title", escape(f"{gradient.name}: {gradient.verdict}")), _label(0, y + 4, name, "label", "start")]
+    name, fit, verdict = gradient.name, frame.characters, gradient.verdict
+    name = name if len(name) <= fit else name[: fit - 1] + "…"
+    parts = [tag("title", escape(f"{gradient.name}: {verdict}")), _label(0, y + 4, name, "label", "start")]
     bar, error = _drawable(gradient.error_bar), _drawable(gradient.error)
     if bar is not None:
-        parts.append(_box(_LEFT, y - 6, _x(bar) - _LEFT, 12, "band"))
+        parts.append(_box(frame.left, y - 6, frame.x(bar) - frame.left, 12, "band"))
     if (seen := _drawable(gradient.sensitivity)) is not None:
-        parts.append(_line(_x(seen), y - 9, _x(seen), y + 9, "seen"))
+        parts.append(_line(frame.x(seen), y - 9, frame.x(seen), y + 9, "seen"))
     if error is None:
-        parts.append(
-            _label(
-                _LEFT + 8, y + 4, f"{VERDICT_SIGNS[gradient.verdict]} no number", f"value {gradient.verdict}", "start"
-            )
-        )
-        return tag("g", *parts)
+        told = f"{VERDICT_SIGNS[verdict]} no number"
+        return tag("g", *parts, _label(frame.left + 8, y + 4, told, f"value {verdict}", "start"))
+    x = frame.x(error)
     if bar is None or error > bar:
-        start = _LEFT if bar is None else _x(bar)
-        parts.append(_box(start, y - 3, _x(error) - start, 6, f"beyond {gradient.verdict}"))
-    parts.append(tag("circle", cx=f"{_x(error):.1f}", cy=f"{y:.1f}", r=8, class_=f"mark {gradient.verdict}"))
-    parts.append(_label(_x(error), y + 4, VERDICT_SIGNS[gradient.verdict], f"sign {gradient.verdict}", "middle"))
-    parts.append(_label(_WIDTH - 4, y + 4, format_small(gradient.error), f"value {gradient.verdict}", "end"))
+        start = frame.left if bar is None else frame.x(bar)
+        parts.append(_box(start, y - 3, x - start, 6, f"beyond {verdict}"))
+    parts.append(tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=8, class_=f"mark {verdict}"))
+    parts.append(_label(x, y + 4, VERDICT_SIGNS[verdict], f"sign {verdict}", "middle"))
+    parts.append(_label(frame.width - 4, y + 4, format_small(gradient.error), f"value {verdict}", "end"))
     return tag("g", *parts)
 
 
 def _drawable(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
-
-
-def _x(value: float) -> float:
-    """Where a size stands on the axis; what is beyond an end stands at that end."""
-    exponent = math.log10(value) if 0 < value < math.inf else (_LAST if value > 0 else _FIRST)
-    part = (min(max(exponent, _FIRST), _LAST) - _FIRST) / (_LAST - _FIRST)
-    return _LEFT + part * (_RIGHT - _LEFT)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Html:

@@ -107,12 +107,15 @@ def test_the_line_is_named_by_its_cell(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.lines
-def test_a_fix_is_not_written_into_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON of a notebook would be spoiled, or nothing said of what was asked for."""
-    before = notebook("import numpy as np\nimport gradcheck", NET, TARGET).read_bytes()
-    assert main(["check", "x.ipynb", "--fix"]) == 2
-    assert "cell [2]: fixes are not written to notebooks" in capsys.readouterr().err
-    assert Path("x.ipynb").read_bytes() == before
+def test_a_fix_is_written_into_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON of a notebook would be spoiled, a cell of it be lost, or the mistake be left."""
+    before = notebook("import numpy as np\nimport gradcheck", NET, TARGET).read_text()
+    assert main(["check", "x.ipynb", "--fix"]) == 0
+    assert "fixed 1 place in" in capsys.readouterr().err
+    assert Path("x.ipynb.orig").read_text() == before
+    cells, then = json.loads(Path("x.ipynb").read_text())["cells"], json.loads(before)["cells"]
+    assert [one for one, was in zip(cells, then, strict=True) if one != was] == [cells[2]]
+    assert 'return {"w": dh * (1 - self.h ** 2)}' in "".join(cells[2]["source"])
 
 
 def test_an_error_names_the_cell() -> None:

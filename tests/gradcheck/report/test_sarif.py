@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from pathlib import Path
@@ -10,13 +11,19 @@ from urllib.parse import unquote
 
 import pytest
 
+from gradcheck._usercode.source import Edit, Source, split_lines
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import Fix
+from gradcheck.report.records import Finding
 from gradcheck.report.report import Report
 from gradcheck.report.sarif import to_sarif
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
 MESSAGE = {"text": str}
 ARTIFACT = {"uri": str, "uriBaseId?": str}
-REGION = {"startLine": int, "startColumn?": int, "endColumn?": int}
+REGION = {"startLine": int, "startColumn?": int, "endLine?": int, "endColumn?": int}
+REPLACEMENT = {"deletedRegion": REGION, "insertedContent?": {"text": str}}
+CHANGE = {"artifactLocation": ARTIFACT, "replacements": [REPLACEMENT]}
 LOCATION = {
     "physicalLocation?": {"artifactLocation": ARTIFACT, "region?": REGION},
     "logicalLocations?": [{"name": str, "kind": str}],
@@ -28,6 +35,7 @@ RESULT = {
     "message": MESSAGE,
     "locations": [LOCATION],
     "partialFingerprints": {"gradcheck/v1": str},
+    "fixes?": [{"description": MESSAGE, "artifactChanges": [CHANGE]}],
 }
 RULE = {"id": str, "shortDescription": MESSAGE, "fullDescription?": MESSAGE, "help?": {"text": str, "markdown?": str}}
 RUN = {
@@ -130,3 +138,62 @@ def test_an_alert_is_the_same_after_its_line_has_moved() -> None:
     )
     assert before == after
     assert len(set(before)) == len(before)
+
+
+def with_fix(before: str, after: str, *, is_verified: bool = True, file: str = "model.py") -> Report:
+    """A report with an edit that makes one text of another."""
+    edits = []
+    matcher = difflib.SequenceMatcher(None, split_lines(before), split_lines(after), autojunk=False)
+    for kind, i, j, k, m in matcher.get_opcodes():
+        if kind != "equal":
+            edits.append(Edit((i + 1, 0), (j + 1, 0), "".join(split_lines(after)[k:m]).replace("\r\n", "\n")))
+    fix = Fix(1, "", "", Source(file, f"{before}end").diff(edits), is_verified)
+    finding = Finding(FindingCode.WRONG_LINE, ("W",), file=file, line=1, statement="a", fix=fix)
+    return Report("x", "wrong", {}, {}, (finding,))
+
+
+def applied(text: str, result: dict[str, Any]) -> str:
+    """The text after the fixes of a result, as an editor reads them."""
+    lines = text.splitlines(keepends=True)
+    (change,) = result["fixes"][0]["artifactChanges"]
+    assert change["artifactLocation"]["uri"] == "model.py"
+    for one in reversed(change["replacements"]):
+        region = one["deletedRegion"]
+        first, last = region["startLine"], region.get("endLine", region["startLine"])
+        begin = sum(map(len, lines[: first - 1])) + region.get("startColumn", 1) - 1
+        column = region.get("endColumn", len(lines[last - 1].rstrip("\r\n")) + 1 if last <= len(lines) else 1)
+        end = sum(map(len, lines[: last - 1])) + column - 1
+        joined = "".join(lines)
+        lines = (joined[:begin] + one["insertedContent"]["text"] + joined[end:]).splitlines(keepends=True)
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "after",
+    ["a = 2|b = 2|c = 3|", "a = 1|b = 2|x = 0|c = 3|", "b = 2|c = 3|", "z = 0|a = 1|b = 2|c = 4|", "a = 1|b = 2|"],
+)
+def test_a_verified_fix_can_be_applied(after: str, end: str) -> None:
+    """An editor that offers the fix would write other code than what was verified."""
+    before, after = "a = 1|b = 2|c = 3|".replace("|", end), after.replace("|", end)
+    (result,) = results(with_fix(before, after))
+    assert applied(before + "end", result) == after + "end"
+
+
+def test_what_is_not_verified_is_no_fix() -> None:
+    """An editor would offer with one click what may be wrong."""
+    (result,) = results(with_fix("a = 1\n", "a = 2\n", is_verified=False))
+    assert "fixes" not in result
+
+
+def test_a_cell_of_a_notebook_has_no_fix() -> None:
+    """The lines of a cell would be replaced in the JSON of the notebook."""
+    (result,) = results(with_fix("a = 1\n", "a = 2\n", file="x.ipynb, cell [1]"))
+    assert "fixes" not in result
+
+
+def test_a_rule_has_the_page_of_its_code() -> None:
+    """Code scanning would show a name that explains nothing, and no help."""
+    rules = {rule["id"]: rule for rule in log(WRONG)["runs"][0]["tool"]["driver"]["rules"]}
+    assert "How to mend it" in rules["wrong-sign"]["help"]["markdown"]
+    assert rules["wrong-sign"]["shortDescription"]["text"] != "wrong sign"

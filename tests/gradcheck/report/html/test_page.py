@@ -140,7 +140,13 @@ def test_gradients_show_both_values() -> None:
 
 def test_numbers_that_are_missing_are_dashes() -> None:
     """None would be printed as a number of some kind, or a cell left empty as if forgotten."""
-    assert rows(page(VACUOUS).one("table", "gradients")) == [["W", "2", "∅ vacuous", *["–"] * 6]]
+    assert rows(page(VACUOUS).one("table", "gradients")) == [["W", "2", "∅ vacuous", *["–"] * 3]]
+
+
+def test_columns_without_numbers_are_left_out() -> None:
+    """Where all is right, a third of the table would be dashes, and push the rest off a small screen."""
+    heads = [head.text for head in page(RIGHT).one("table", "gradients").one("thead").all("th")]
+    assert heads == ["gradient", "shape", "verdict", "error", "± bar", "would see"]
     inconclusive = {row[0]: row[3:] for row in rows(page(INCONCLUSIVE).one("table", "gradients"))}
     assert inconclusive["W"] == ["1.0e-02", "inf", "inf", "[0]", "nan", "3"]
     assert inconclusive["b"] == ["nan", *["–"] * 5]

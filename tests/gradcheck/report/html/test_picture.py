@@ -47,3 +47,15 @@ def test_a_long_name_is_cut_before_the_axis() -> None:
     drawn = picture([Block("encoder.layers.0.weight", (1,), "right", 1e-15, 1e-13)])
     assert ">encoder.layers.0.…<" in drawn
     assert "encoder.layers.0.weight: right" in drawn
+
+
+def test_a_small_screen_has_a_picture_of_its_own() -> None:
+    """On a telephone the errors would lie beyond the edge, or names be too small to read."""
+    small = page(WRONG).one("svg", "small-picture")
+    wide = page(WRONG).one("svg", "picture")
+    width = float(str(small.attributes["viewbox"]).split()[2])
+    assert width < 390 < float(str(wide.attributes["viewbox"]).split()[2])
+    assert [group.one("title").text for group in small.all("g")[1:]] == [
+        group.one("title").text for group in wide.all("g")[1:]
+    ]
+    assert all(float(str(circle.attributes["cx"])) <= width for circle in small.all("circle"))
