@@ -1,12 +1,14 @@
 """What a check of an LSTM costs beside other checkers, how that grows, and what is not the user's own code.
 
-``python benchmarks/checks.py`` prints, in three parts that can be named alone:
+``python benchmarks/checks.py`` prints, in parts that can be named alone:
 
 - peers: a default and a full check of lstm_core's character model (T = 6, B = 4), at several numbers of parameters,
   beside torch.autograd.gradcheck (of the same loss, and of torch's own LSTM), jax.test_util.check_grads, autograd's
   check_grads, scipy.optimize.check_grad and numdifftools.Gradient: losses asked for, seconds, peak memory of NumPy
   arrays. All take turns in every round; seconds are medians.
-- growth: losses and seconds of ours, from 1e2 to 1e6 parameters and from 10 to 1000 time steps.
+- growth: losses and seconds of ours, from 1e2 to 1e7 parameters and from 10 to 3000 time steps: by default, without
+  laws, full, full by the tape, and of finding a line.
+- laws: losses, gradients and seconds of each law that can be left out.
 - own: the part of a check that is not spent in the target's loss and gradients.
 """
 
@@ -19,7 +21,6 @@ import json
 import math
 import os
 import statistics
-import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -32,21 +33,16 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np  # noqa: E402  the number of threads is read when it is imported
 import trials  # noqa: E402
 from checkers import Wrapped, checkers, one_thread  # noqa: E402
+from costs import ROUNDS, SIZES, Check, checked, laws, own  # noqa: E402
+from growing import growth  # noqa: E402
 from peers import turn  # noqa: E402
 from tables import markdown  # noqa: E402
 
-import gradcheck  # noqa: E402
 from gradcheck import Target  # noqa: E402
-from gradcheck._targets.problems import InPlaceProblem  # noqa: E402
 
-#: (symbols, hidden units) of about 500, 6800, 1e5 and 1e6 parameters
-SIZES = {500: (5, 8), 6800: (16, 32), 100_000: (62, 124), 1_000_000: (196, 392)}
 #: beyond so many parameters nobody is asked to difference every entry; nor beyond the second by numdifftools
 ENTRIES, SLOWEST = 10_000, 1_000
-ROUNDS, LONG = 15, 2.0
-
-#: what is timed: losses asked for, or None where nobody counts
-Check = Callable[[], int | None]
+LONG = 2.0
 
 
 def main() -> None:
@@ -54,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--parameters", type=int, nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds that one figure of growth may take")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
@@ -106,15 +103,17 @@ def _checks(parameters: int, sizes: tuple[int, int]) -> dict[str, Check]:
     found, _ = checkers()
     complexly, really = (partial(trials.lstm, 0, way, *sizes) for way in trials.WAYS)
     checks: dict[str, Check] = {
-        "gradcheck": _ours(complexly()),
-        "gradcheck, real differences": _ours(really()),
+        "gradcheck": checked(complexly()),
+        "gradcheck, real differences": checked(really()),
     }
     entries = parameters <= ENTRIES
+    checks["gradcheck, no laws"] = checked(complexly(), laws="none")
     if entries:
-        checks["gradcheck full"] = _ours(complexly(), full=True)
-        checks["gradcheck full, batched"] = _ours(complexly(batched=True), full=True)
-        checks["gradcheck full, real differences"] = _ours(really(), full=True)
-        checks["gradcheck full, real differences, batched"] = _ours(really(batched=True), full=True)
+        checks["gradcheck full"] = checked(complexly(), full=True)
+        checks["gradcheck full by tape"] = checked(complexly(), full="tape")
+        checks["gradcheck full, batched"] = checked(complexly(batched=True), full=True)
+        checks["gradcheck full, real differences"] = checked(really(), full=True)
+        checks["gradcheck full, real differences, batched"] = checked(really(batched=True), full=True)
     for name, checker in found.items():
         if not name.startswith("gradcheck") and "tight" not in name and (entries or "slow" not in name):
             checks[name] = _peer(checker, really())
@@ -127,15 +126,6 @@ def _checks(parameters: int, sizes: tuple[int, int]) -> dict[str, Check]:
     if importlib.util.find_spec("numdifftools") and parameters <= SLOWEST:
         checks["numdifftools"] = _numdifftools(really())
     return checks
-
-
-def _ours(target: Target, *, full: bool = False) -> Check:
-    def check() -> int:
-        report = gradcheck.check(target, full=full, explain=False)
-        assert report.ok, str(report)
-        return report.evaluations
-
-    return check
 
 
 def _peer(checker: Any, target: Target) -> Check:
@@ -210,84 +200,6 @@ class _Flat:
         return [part.reshape(array.shape) for part, array in zip(parts, self.wrapped.start, strict=True)]
 
 
-# -- growth ------------------------------------------------------------------------------------------------------------
-
-
-def growth(_: argparse.Namespace) -> list[dict[str, Any]]:
-    """Losses and seconds of ours, as parameters and time steps grow."""
-    rows = []
-    for P in (100, 1_000, 10_000, 100_000, 1_000_000):
-        H = round(math.sqrt(P / 6.5))
-        rows.append(_grown(max(H // 2, 2), H, trials.STEPS, full=P <= ENTRIES))
-    rows += [_grown(16, 32, T, full=T <= 100) for T in (10, 30, 100, 300, 1000)]
-    print("\ngrowth: losses (seconds) of one check, B = 4")
-    ways = [way for way in rows[0] if way not in ("P", "T")]
-    cells = [[str(row["P"]), str(row["T"]), *(_pair(row.get(way)) for way in ways)] for row in rows]
-    print(markdown(["P", "T", *ways], cells))
-    return rows
-
-
-def _grown(V: int, H: int, T: int, *, full: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "P": sum(array.size for array in trials.lstm(0, trials.WAYS[0], V, H).values().values()),
-        "T": T,
-    }
-    for way in trials.WAYS:
-        for deep in (False, True)[: 1 + full]:
-            report = gradcheck.check(trials.lstm(0, way, V, H, T, batched=deep), full=deep, explain=False)
-            assert report.ok, str(report)
-            row[f"{'full, batched' if deep else 'default'}, {way}"] = (report.evaluations, report.seconds)
-    return row
-
-
-def _pair(found: tuple[int, float] | None) -> str:
-    return f"{found[0]} ({found[1]:.2g})" if found else "-"
-
-
-# -- own ---------------------------------------------------------------------------------------------------------------
-
-
-def own(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Seconds of a default check in the target's functions, and out of them."""
-    rows = []
-    for parameters in options.parameters:
-        for way in trials.WAYS:
-            target = trials.lstm(0, way, *SIZES[parameters])
-            inside, whole = [], []
-            spent = _timed(target)
-            for _ in range(ROUNDS):
-                spent[0] = 0.0
-                whole.append(turn(_ours(target), 1))
-                inside.append(spent[0])
-            outside = [a - b for a, b in zip(whole, inside, strict=True)]
-            medians = {"whole": statistics.median(whole), "own": statistics.median(outside)}
-            rows.append({"parameters": parameters, "way": way, **medians})
-    print("\nown: milliseconds of a default check, and those that are not the target's")
-    cells = [[str(r["parameters"]), r["way"], f"{1e3 * r['whole']:.2f}", f"{1e3 * r['own']:.2f}"] for r in rows]
-    print(markdown(["parameters", "way", "whole", "not the target's"], cells))
-    return rows
-
-
-def _timed(target: Target) -> list[float]:
-    """Count the seconds in its loss and its gradients."""
-    spent = [0.0]
-
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return function(*arguments)
-            finally:
-                spent[0] += time.perf_counter() - started
-
-        return call
-
-    problem = target.problem
-    assert isinstance(problem, InPlaceProblem)
-    problem.loss, problem.grads = timed(problem.loss), timed(problem.grads)
-    return spent
-
-
 # -- figures -----------------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +207,12 @@ def _shown(value: float | None) -> str:
     return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {"peers": peers, "growth": growth, "own": own}
+PARTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
+    "peers": peers,
+    "growth": growth,
+    "own": own,
+    "laws": laws,
+}
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ status is 0: ratios to matrix products differ between processors, and ``--update
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -19,6 +20,7 @@ import platform
 import statistics
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,21 @@ from peers import rounds
 
 import gradcheck
 from gradcheck import Target
+from gradcheck._localising import localise
+from gradcheck._tape import tape_target
+from gradcheck._targets.opening import opened
 
 Kernel = Callable[[], Any]
 
+ROOT = Path(__file__).parent.parent
 BASELINE = Path(__file__).with_name("baseline.json")
 #: how much slower is a loss, and how often it must be seen
 LOSS, REPEATS = 1.25, 3
 #: seconds for each pair; of the quick form
 SECONDS, QUICK = 3.0, 0.6
 STEPS, SYMBOLS = 100, 65
+#: the cells of `tests/gallery` in which lines and fixes are looked for
+SPECIMENS = ("lstm", "vanilla_rnn", "fused_lstm", "gated_unit", "projected")
 #: how the name of a pair begins that needs numba
 COMPILED = "compiled "
 
@@ -47,8 +55,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=Path, help="a file with pairs() (default: lstm_core and gradcheck)")
     parser.add_argument("--baseline", type=Path, default=BASELINE, help="(default: benchmarks/baseline.json)")
     parser.add_argument("--update", action="store_true", help="write what is measured as this machine's baseline")
+    parser.add_argument("--only", metavar="WORD", default="", help="only the pairs with this in their name")
     options = parser.parse_args()
     chosen = _of_file(options.pairs) if options.pairs else pairs(quick=options.quick)
+    chosen = {name: pair for name, pair in chosen.items() if options.only in name}
     seconds = QUICK if options.quick else SECONDS
     known = json.loads(options.baseline.read_text(encoding="utf-8")) if options.baseline.exists() else {}
     if options.update:
@@ -89,9 +99,9 @@ def ratio(kernel: Kernel, reference: Kernel, seconds: float) -> float:
 
 
 def pairs(*, quick: bool = False) -> dict[str, tuple[Kernel, Kernel]]:
-    """A training step over its matrix products; a default check over the losses and gradients that it asks for.
+    """A training step over its matrix products; a check over ten gradients; a line and a fix over the verdict.
 
-    In NumPy, and where numba is installed compiled as well.
+    A training step in NumPy, and where numba is installed compiled as well.
     """
     chosen: dict[str, tuple[Kernel, Kernel]] = {}
     for H, B in ((32, 1), (128, 32)) if quick else ((32, 1), (32, 32), (128, 1), (128, 32), (512, 1), (512, 32)):
@@ -102,6 +112,9 @@ def pairs(*, quick: bool = False) -> dict[str, tuple[Kernel, Kernel]]:
             if with_numba():
                 chosen[COMPILED + name] = compiled(given), floor(given)
     chosen["default check"] = checked()
+    chosen["default check, 1e5 parameters"] = checked(H=124, symbols=62)
+    for cell in SPECIMENS[:1] if quick else SPECIMENS:
+        chosen[f"line in {cell}"], chosen[f"fix in {cell}"] = searched(cell)
     return chosen
 
 
@@ -110,12 +123,43 @@ def with_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def checked() -> tuple[Kernel, Kernel]:
-    """A default check of an LSTM, and ten gradients of it: about what the user's own code takes in it."""
-    given = problem(6, 4, 32, 16, "float64", dense=False)
+def checked(H: int = 32, symbols: int = 16) -> tuple[Kernel, Kernel]:
+    """A default check of an LSTM, and ten gradients of it: about half of what the user's own code takes in it."""
+    given = problem(6, 4, H, symbols, "float64", dense=False)
     step, params = in_numpy(given), given.params
     target = Target(params, lambda: step()[0], lambda: step()[1])
     return lambda: gradcheck.check(target, explain=False), lambda: [step() for _ in range(10)]
+
+
+def searched(cell: str) -> tuple[tuple[Kernel, Kernel], tuple[Kernel, Kernel]]:
+    """The search for the line of a planted bug, and a check with its fix, each with the verdict alone.
+
+    The line is what the tape and the localisation tell, before any edit is tried. The bug is the first of its cell that
+    makes gradients wrong.
+    """
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    kinds = importlib.import_module("tests.gallery.kinds").KINDS
+    factory = next(kind.target for kind in kinds if kind.cell == cell and kind.verdicts == ("wrong",))
+
+    @cache
+    def wrong() -> list[str]:
+        return [name for name, block in verdict_of(factory).blocks.items() if block.verdict == "wrong"]
+
+    def line() -> None:
+        with opened(factory.build(0, factory.sizes), 0) as target:
+            assert localise(tape_target(target, target.values()), wrong()).statements
+
+    def fix() -> None:
+        report = gradcheck.check(factory, budget=None)
+        assert any(one.fix is not None and one.fix.verified for one in report.findings), str(report)
+
+    return (line, lambda: verdict_of(factory)), (fix, lambda: verdict_of(factory))
+
+
+def verdict_of(factory: gradcheck.TargetFactory) -> gradcheck.Report:
+    """A check that looks for no line."""
+    return gradcheck.check(factory, explain=False)
 
 
 def machine() -> str:

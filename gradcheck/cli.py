@@ -29,6 +29,8 @@ from gradcheck.cli_session import Progress, Session
 from gradcheck.cli_words import with_command
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from rich.console import RenderableType
 
     from gradcheck._targets.factory import TargetFactory
@@ -145,27 +147,30 @@ class _CheckCommand(Session):
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
         from gradcheck._checking.check import check
-        from gradcheck._common.workers import workers
-        from gradcheck._targets.factory import TargetFactory
 
         options = self.options
-        full, seed, jobs = options.full, options.seed, options.jobs
-        shared = full and jobs > 1 and isinstance(subject, TargetFactory)
-        with (
-            workers(jobs) if shared else contextlib.nullcontext() as executor,
-            self._progress("checking", "evaluations") as progress,
-        ):
+        with self._executor_for(subject) as executor, self._progress("checking", "evaluations") as progress:
             report = check(
                 subject,
-                full=full,
+                full=options.full,
+                laws=options.laws,
                 explain=options.explain,
                 budget=options.budget,
-                seed=seed,
+                seed=options.seed,
                 executor=executor,
                 progress=progress,
                 on_verdict=lambda report: self._show_verdict(report, progress),
             )
         self._show(report)
+
+    def _executor_for(self, subject: Target | TargetFactory) -> contextlib.AbstractContextManager[Executor | None]:
+        """The processes that a full check is shared out to; none where there is nothing to share."""
+        if not (self.options.full and self.options.jobs > 1):
+            return contextlib.nullcontext()
+        from gradcheck._common.workers import workers
+        from gradcheck._targets.factory import TargetFactory
+
+        return workers(self.options.jobs) if isinstance(subject, TargetFactory) else contextlib.nullcontext()
 
     @property
     def _has_other_form(self) -> bool:
@@ -220,7 +225,7 @@ class _CheckCommand(Session):
         from gradcheck.cli_recheck import check_again
 
         options = self.options
-        self.mended = check_again(options.files, options.size, full=options.full, seed=options.seed)
+        self.mended = check_again(options.files, options.size, full=options.full, laws=options.laws, seed=options.seed)
         for one in self.mended:
             style = "green" if one.verdict == "right" else "yellow"
             self.print_line(f"checked again: {one.name} is {one.verdict} · {one.headline}", style)

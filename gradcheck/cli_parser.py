@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gradcheck._laws.choice import chosen_laws
 from gradcheck._version import __version__
 from gradcheck.cli_words import Parser
 
@@ -152,6 +153,14 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
+def parse_laws(text: str) -> frozenset[str]:
+    """Laws that are asked, also for pytest's option and ini key."""
+    try:
+        return chosen_laws(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _subject_options() -> argparse.ArgumentParser:
     """What every command takes: files, a seed, sizes."""
     parent = argparse.ArgumentParser(add_help=False)
@@ -190,6 +199,7 @@ def _report_options(subjects: argparse.ArgumentParser) -> argparse.ArgumentParse
     """What the commands that report on a target take as well."""
     parent = argparse.ArgumentParser(add_help=False, parents=[subjects])
     parent.add_argument("--full", action="store_true", help="difference every entry of every gradient")
+    parent.set_defaults(laws=None)
     return parent
 
 
@@ -210,6 +220,21 @@ def _add_check_options(check: argparse.ArgumentParser) -> None:
         dest="explain",
         action="store_false",
         help="the verdict alone: look for no lines, fixes or smallest sizes",
+    )
+    check.add_argument(
+        "--full-by-tape",
+        dest="full",
+        action="store_const",
+        const="tape",
+        help="like --full; where it can be followed, all entries from one reverse sweep over the loss, confirmed by "
+        "measured slopes",
+    )
+    check.add_argument(
+        "--laws",
+        type=parse_laws,
+        metavar="LAWS",
+        help="ask only these of the laws that cost time: some of independence, dependence, linearity, scale, elsewhere "
+        "and sizes, with commas between them; or none (default: all)",
     )
     check.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write the reports to one HTML file")
     check.add_argument("--sarif", metavar="PATH", type=_parse_writable, help="also write the findings as SARIF 2.1.0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gradcheck.cli_session import find_subjects, pin_sizes
 
@@ -17,7 +17,14 @@ class Rechecked(NamedTuple):
     exit_status: int
 
 
-def check_again(arguments: Iterable[str], sizes: list[tuple[str, int]], *, full: bool, seed: int) -> list[Rechecked]:
+def check_again(
+    arguments: Iterable[str],
+    sizes: list[tuple[str, int]],
+    *,
+    full: bool | Literal["tape"],
+    laws: frozenset[str] | None,
+    seed: int,
+) -> list[Rechecked]:
     """Check the targets that each FILE or FILE::NAME means, in a process that has imported none of them yet.
 
     Raises:
@@ -32,19 +39,25 @@ def check_again(arguments: Iterable[str], sizes: list[tuple[str, int]], *, full:
     with workers(1) as pool:
         for argument in arguments:
             try:
-                found += pool.submit(_check_file, argument, sizes, full, seed).result()
+                found += pool.submit(_check_file, argument, sizes, full, laws, seed).result()
             except BrokenProcessPool as error:
                 raise TargetError(f"{argument}: the process that checked it again has died") from error
     return found
 
 
-def _check_file(argument: str, sizes: list[tuple[str, int]], full: bool, seed: int) -> list[Rechecked]:
+def _check_file(
+    argument: str,
+    sizes: list[tuple[str, int]],
+    full: bool | Literal["tape"],
+    laws: frozenset[str] | None,
+    seed: int,
+) -> list[Rechecked]:
     from gradcheck._checking.check import check
     from gradcheck.report.phrases import headline
 
     path, _, name = argument.partition("::")
     reports = [
-        check(subject, full=full, seed=seed, explain=False)
+        check(subject, full=full, laws=laws, seed=seed, explain=False)
         for subject in pin_sizes(find_subjects(path, name), path, sizes).values()
     ]
     return [Rechecked(one.name, one.verdict, headline(one), one.exit_status) for one in reports]

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradcheck._common.cells import cell_of
-from gradcheck.cli_parser import add_sizes, parse_seconds, parse_seed
+from gradcheck.cli_parser import add_sizes, parse_laws, parse_seconds, parse_seed
 
 if TYPE_CHECKING:
     from gradcheck._targets.factory import TargetFactory
@@ -29,7 +29,8 @@ def register(ipython: Any) -> None:
     def gradcheck(line: str, cell: str | None = None) -> None:
         """Run the cell and check the targets that it defines, or those that are named.
 
-        %%gradcheck [--full] [--seed N] [--size NAME=N] [--budget SECONDS] [--no-explain] [NAME ...]
+        %%gradcheck [--full | --full-by-tape] [--laws LAWS] [--seed N] [--size NAME=N] [--budget SECONDS]
+        [--no-explain] [NAME ...]
 
         As a line, %gradcheck NAME checks targets that are there already; without a name, all of them.
         """
@@ -82,7 +83,12 @@ def _check(subjects: Subjects, options: argparse.Namespace) -> None:
     try:
         for name, subject in pin_sizes(subjects, "the cell", options.size).items():
             report = check(
-                subject, full=options.full, explain=options.explain, budget=options.budget, seed=options.seed
+                subject,
+                full=options.full,
+                laws=options.laws,
+                explain=options.explain,
+                budget=options.budget,
+                seed=options.seed,
             )
             _display(replace(report, name=name) if report.name == "target" else report)
             if report.is_interrupted:
@@ -134,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="%%gradcheck", add_help=False)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--full-by-tape", dest="full", action="store_const", const="tape")
+    parser.add_argument("--laws", type=parse_laws)
     parser.add_argument("--no-explain", dest="explain", action="store_false")
     parser.add_argument("--seed", type=parse_seed, default=0)
     parser.add_argument("--budget", type=parse_seconds, default=30.0)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck import plugin_baseline, plugin_reports
+from gradcheck._laws.choice import chosen_laws
 from gradcheck.plugin_items import (
     MARKER_OPTIONS,
     OUTCOME_PROPERTY,
@@ -251,8 +252,12 @@ def _marker_error(marker: pytest.Mark) -> str | None:
         return f"has seed={seed!r}: expected an integer of at least 0"
     for name in ("full", "explain"):
         value = marker.kwargs.get(name, False)
-        if type(value) is not bool:
-            return f"has {name}={value!r}: expected True or False"
+        if type(value) is not bool and (name, value) != ("full", "tape"):
+            return f"has {name}={value!r}: expected True or False" + (' or "tape"' if name == "full" else "")
+    try:
+        chosen_laws(marker.kwargs.get("laws"))
+    except (ValueError, TypeError) as error:
+        return f"has laws={marker.kwargs['laws']!r}: {error}"
     budget = marker.kwargs.get("budget")
     if budget is not None and (type(budget) not in (int, float) or not budget > 0):
         return f"has budget={budget!r}: expected seconds above 0, or None for no limit"

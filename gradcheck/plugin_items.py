@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest._code.code import ExceptionChainRepr, ReprEntryNative, ReprFileLocation, ReprTraceback
 
-from gradcheck.cli_parser import parse_seconds, parse_seed
+from gradcheck.cli_parser import parse_laws, parse_seconds, parse_seed
 
 if TYPE_CHECKING:
     from gradcheck._targets.factory import TargetFactory
@@ -27,7 +27,7 @@ FINDING_PROPERTY = "gradcheck-finding"
 #: the user property of a mutation audit with its count
 MUTANTS_PROPERTY = "gradcheck-mutants"
 #: what the marker takes; command line and ini file have each as gradcheck_NAME
-MARKER_OPTIONS = ("full", "seed", "explain", "budget")
+MARKER_OPTIONS = ("full", "laws", "seed", "explain", "budget")
 #: the user property of a mutation audit that there was no time for
 UNTRIED_PROPERTY = "gradcheck-untried"
 
@@ -37,7 +37,13 @@ ENTRIES = "gradcheck_entries"
 #: the reports of a test, by the names of their targets
 CHECKED = pytest.StashKey["dict[str, Report]"]()
 
-_PARSERS: dict[str, Callable[[str], float]] = {"seed": parse_seed, "budget": parse_seconds}
+
+def _parse_laws(text: str) -> frozenset[str] | None:
+    """Those of the ini file, where it names any."""
+    return parse_laws(text) if text else None
+
+
+_PARSERS: dict[str, Callable[[str], object]] = {"laws": _parse_laws, "seed": parse_seed, "budget": parse_seconds}
 
 
 class TargetFile(pytest.File):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck import plugin_baseline
-from gradcheck.cli_parser import parse_seconds, parse_seed
+from gradcheck.cli_parser import parse_laws, parse_seconds, parse_seed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gradcheck-full", action="store_true", default=None, help="difference every entry, not only directions"
+    )
+    group.addoption(
+        "--gradcheck-laws",
+        type=parse_laws,
+        default=None,
+        metavar="LAWS",
+        help="ask only these of the laws that cost time, with commas between them, or none (default: all)",
     )
     group.addoption(
         "--gradcheck-mutate",
@@ -58,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "gradcheck_files", "glob patterns of files whose @gradcheck.target factories are collected", "args", default=[]
     )
     parser.addini("gradcheck_full", "difference every entry, not only directions", "bool", default=False)
+    parser.addini("gradcheck_laws", "the laws that are asked, with commas between them, or none: all if left out")
     parser.addini("gradcheck_explain", "look for lines and fixes where something is wrong", "bool", default=True)
     parser.addini("gradcheck_budget", "seconds for the search for lines and fixes, after the verdict", default="30")
     parser.addini("gradcheck_seed", "seed of every check", default="0")

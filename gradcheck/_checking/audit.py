@@ -18,8 +18,10 @@ from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.declared_clip import as_clipped, judge_declared_clip
 from gradcheck._comparing.judging import judge_gradients, mask_wrong_entries, rejudge_by_entries
+from gradcheck._comparing.rounding import as_given
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
+from gradcheck._laws.choice import EVERY
 from gradcheck._laws.independence import CallCounter
 from gradcheck._laws.scale import scale
 from gradcheck._numeric.entries import Entries, difference_entries
@@ -63,6 +65,8 @@ class Audit:
     scheme: str = ""
     evaluations: int = 0
     notes: tuple[str, ...] = ()
+    #: what is said of where the entries of a full check come from, if they need not all be differences
+    sources_told: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -105,18 +109,25 @@ class Watcher:
 class AuditOptions:
     """How far an audit goes.
 
-    `laws`: also those that cost evaluations; `entries`: of wrong gradients; `full`: of all; `stop`: at the first
-    wrong one. The gradients are divided by `divisor` first: a factor that is known to be wrong already. `suspects` are
-    known to be wrong at other sizes, or before an edit.
+    `laws`: also those that cost evaluations, of these the ones that are `asked`; `entries`: of wrong gradients; `full`:
+    of all; `by_tape`: from one reverse sweep, where it is confirmed; `stop`: at the first wrong one. The gradients are
+    divided by `divisor` first: a factor that is known to be wrong already. `suspects` are known to be wrong at other
+    sizes, or before an edit.
     """
 
     laws: bool = True
+    asked: frozenset[str] = EVERY
     entries: bool = True
     full: bool = False
+    by_tape: bool = False
     stop: bool = False
     divisor: float = 1.0
     suspects: frozenset[str] = frozenset()
     difference_entries: Callable[[Evaluator, str], Entries] = difference_entries
+
+    def asks(self, law: str) -> bool:
+        """Whether a law that costs evaluations is asked."""
+        return self.laws and law in self.asked
 
 
 def audit(
@@ -134,7 +145,7 @@ def audit(
     result = Audit()
     with opened(target, seed):
         evaluator = Evaluator(target, tick)
-        runs = CallCounter(evaluator, counting=depth.laws)
+        runs = CallCounter(evaluator, counting=depth.asks("independence"))
         comparer = _check_preconditions(result, runs, seed, depth)
         if comparer is not None:
             _judge(result, comparer, runs, depth, watcher or Watcher())
@@ -160,6 +171,7 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
     changed_by_both = evaluator.target.names_changed_by_last_call()
     result.note(_laws.purity(changed_by_loss, [name for name in changed_by_both if name not in changed_by_loss]))
     laws, gradients, faults = parse_gradients(raw_grads, evaluator.base)
+    del raw_grads, raw_loss, asked  # what is large is not to be there twice
     result.note(*laws)
     comparer = Comparer(evaluator, gradients, seed, depth.divisor)
     comparer.probing_sharply = depth.laws
@@ -173,8 +185,8 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
 
 
 def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions, watcher: Watcher) -> None:
-    if depth.laws:
-        _ask_laws(result, comparer)
+    _ask_laws(result, comparer, depth)
+    if depth.asks("independence"):
         result.note(runs.independence())
     comparer.undo_norm_clip()
     result.gradients = comparer.gradients
@@ -185,9 +197,10 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         watcher.judged(result, count, len(comparer.gradients))
         if depth.stop and block.verdict == "wrong":
             return
-    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
+    of_loss = not comparer.evaluator.target.is_vjp
+    if depth.asks("scale") and of_loss and result.verdict != "wrong":
         result.note(scale(comparer))
-    if depth.laws and result.verdict != "wrong" and not comparer.evaluator.target.is_vjp:
+    if depth.asks("elsewhere") and of_loss and result.verdict != "wrong":
         for name, (block, symptom) in wrong_elsewhere(comparer).items():
             result.blocks[name], result.elsewhere[name] = block, symptom
     with watcher.details(result):
@@ -197,7 +210,9 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
             is_wrong_here = result.blocks[name].verdict == "wrong" and name not in result.elsewhere
             if depth.full or (depth.entries and is_wrong_here):
                 _ask_entries(result, comparer, name, depth, taped)
-    result.notes = _notes(comparer)
+        if depth.by_tape:
+            result.sources_told = taped.told()
+    result.notes = (*_notes(comparer), *result.sources_told)
 
 
 def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> None:
@@ -240,7 +255,7 @@ def _evaluate_again(
     """Whether loss and gradients are the same at these values, to so many times their rounding; and those gradients."""
     evaluator = comparer.evaluator
     raw_loss, raw_grads = runs.raw_loss_and_grads(values)
-    first = {name: gradient * comparer.given.divisor for name, gradient in comparer.gradients.items()}
+    first = {name: as_given(gradient, 1 / comparer.given.divisor) for name, gradient in comparer.gradients.items()}
     again = parse_gradients(raw_grads, evaluator.base)[1]
     repeatability = _laws.repeatability(evaluator.loss_value, as_complex(raw_loss), room * evaluator.epsilon)
     epsilons = {name: room * own for name, own in comparer.given.epsilons.items()}
@@ -272,9 +287,10 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     return (*notes, *evaluator.remarks)
 
 
-def _ask_laws(result: Audit, comparer: Comparer) -> None:
+def _ask_laws(result: Audit, comparer: Comparer, depth: AuditOptions) -> None:
     evaluator = comparer.evaluator
-    has_inputs, is_vjp = bool(evaluator.target.inputs()), evaluator.target.is_vjp
+    has_inputs = bool(evaluator.target.inputs()) and depth.asks("dependence")
+    is_vjp = evaluator.target.is_vjp and depth.asks("linearity")
     if not (has_inputs or is_vjp):
         return
     rng = np.random.default_rng([comparer.given.seed, 2])
@@ -288,7 +304,7 @@ def _ask_entries(result: Audit, comparer: Comparer, name: str, depth: AuditOptio
     block, size = result.blocks[name], comparer.gradients[name].size
     if not size:
         return
-    known = None if depth.full else taped.of(name)
+    known = taped.of(name) if depth.by_tape or not depth.full else None
     if known is None and not depth.full and size > EVERY_ENTRY:
         wrong = find_wrong(comparer.probe(name), comparer.gradients[name], comparer.given.rng(name))
         result.blocks[name], off = replace(block, worst=wrong.worst), wrong.mask

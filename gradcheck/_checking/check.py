@@ -11,10 +11,10 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
 from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
@@ -25,6 +25,7 @@ from gradcheck._common.libraries import compiled_anew
 from gradcheck._common.turns import in_turn
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
+from gradcheck._laws.choice import EVERY, chosen_laws, left_out
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes, reduction_law
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
@@ -61,7 +62,8 @@ OnVerdict: TypeAlias = Callable[[Report], None]
 def check(
     target_or_factory: Target | TargetFactory | Callable[..., Target],
     *,
-    full: bool = False,
+    full: bool | Literal["tape"] = False,
+    laws: str | Iterable[str] | None = None,
     explain: bool = True,
     budget: float | None = BUDGET,
     seed: int = 0,
@@ -74,7 +76,11 @@ def check(
     Args:
         target_or_factory: A `Target`, checked where it stands; or a factory (``@gradcheck.target``), checked at its
             default sizes, at smaller and at larger ones.
-        full: Difference every entry of every block, not only directions through them.
+        full: Difference every entry of every block, not only directions through them. "tape": take the entries from one
+            reverse sweep over the loss, where the slopes that were measured confirm it; the others are differenced,
+            and the report says which.
+        laws: Which are asked of the laws that cost evaluations: names out of independence, dependence, linearity,
+            scale, elsewhere and sizes; None: all. The report names those that were not asked.
         explain: Shrink a failure to the smallest size that fails, and look for its cause.
         budget: Seconds for the search for lines and fixes, which begins when the verdict is known. What only says
             more of gradients that are wrong (their entries, other sizes) may take as long before it. What was cut
@@ -99,9 +105,18 @@ def check(
         )
     if not hasattr(seed, "__index__") or seed < 0:
         raise TargetError(f"seed {seed!r}: expected an integer of at least 0")
+    if full not in (True, False, "tape"):
+        raise TargetError(f'full {full!r}: expected True, False or "tape"')
+    try:
+        asked = chosen_laws(laws)
+    except ValueError as error:
+        raise TargetError(f"laws: {error}") from None
     if budget is not None and not budget >= 0:
         raise TargetError(f"budget {budget!r}: expected seconds, of at least 0, or None")
-    run = _CheckRun(subject, int(seed), full, explain, executor, progress or (lambda *_: None))
+    if isinstance(subject, TargetFactory) and "sizes" not in asked:
+        subject = subject.with_sizes(**subject.sizes)
+    run = _CheckRun(subject, int(seed), bool(full), explain, executor, progress or (lambda *_: None))
+    run.by_tape, run.laws = full == "tape", asked
     run.time, run.on_verdict = TimeTable(budget), on_verdict or (lambda _: None)
     return replace(run.report(), seconds=time.perf_counter() - started)
 
@@ -109,7 +124,8 @@ def check(
 def assert_gradients(
     target_or_factory: Target | TargetFactory | Callable[..., Target],
     *,
-    full: bool = False,
+    full: bool | Literal["tape"] = False,
+    laws: str | Iterable[str] | None = None,
     explain: bool = True,
     budget: float | None = BUDGET,
     seed: int = 0,
@@ -125,6 +141,7 @@ def assert_gradients(
     report = check(
         target_or_factory,
         full=full,
+        laws=laws,
         explain=explain,
         budget=budget,
         seed=seed,
@@ -157,6 +174,10 @@ class _CheckRun:
     explain: bool
     executor: Executor | None
     progress: Progress
+    #: whether a full check takes entries from a reverse sweep where it can
+    by_tape: bool = False
+    #: the laws that are asked, of those that can be left out
+    laws: frozenset[str] = EVERY
     #: whether the entries of wrong gradients are differenced one by one, to say which are wrong
     entries: bool = True
     evaluations: int = 0
@@ -264,14 +285,16 @@ class _CheckRun:
     @property
     def _options(self) -> AuditOptions:
         """How far the audit at the main point goes."""
-        return AuditOptions(full=self.full, entries=self.entries, suspects=self.suspects)
+        return AuditOptions(
+            asked=self.laws, full=self.full, by_tape=self.by_tape, entries=self.entries, suspects=self.suspects
+        )
 
     def _main_depth(self, factory: TargetFactory, sizes: Sizes) -> AuditOptions:
         if self.executor is None or not self.full:
             return self._options
         from gradcheck._numeric.shared_entries import entries_by
 
-        return AuditOptions(full=True, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
+        return replace(self._options, difference_entries=entries_by(self.executor, factory, self.seed, sizes))
 
     def _without_common_factor(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
         """The audit with a common factor taken out; as it is, where there is none or no time to be sure of it."""
@@ -630,7 +653,17 @@ class _CheckRun:
         """What a check without lines finds; gradients that only have a common factor wrong count as right beside it."""
         # a common factor is told by the entries
         asks_entries = self.common is not None
-        run = _CheckRun(subject, seed, False, False, None, lambda *_: None, asks_entries, suspects=suspects)
+        run = _CheckRun(
+            subject,
+            seed,
+            False,
+            False,
+            None,
+            lambda *_: None,
+            laws=self.laws,
+            entries=asks_entries,
+            suspects=suspects,
+        )
         report = run.report()
         self.evaluations += run.evaluations
         return run._outcome_in(report)
@@ -683,6 +716,7 @@ class _CheckRun:
             evaluations=self.evaluations,
             doc=doc,
             notes=main.notes,
+            laws_not_asked=left_out(self.laws),
         )
 
 

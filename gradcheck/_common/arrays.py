@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,9 @@ Array: TypeAlias = NDArray[Any]
 Values: TypeAlias = dict[str, Array]
 
 Sizes: TypeAlias = dict[str, int]
+
+#: entries that are worked on at a time where arrays are large: what is calculated of them stays in the cache
+BLOCK = 2**14
 
 #: sums of squares that have neither lost small entries nor overflowed
 SAFE_RANGE = 1e-250, 1e300
@@ -39,16 +43,51 @@ def entry_scale(array: Array) -> Array:
 
     Numbers that are so small that parts of them can hardly be told apart count as zeros.
     """
+    return np.maximum(np.abs(array), usual_size(array))
+
+
+def usual_size(array: Array) -> float:
+    """The size that no entry counts for less than: that of the others, at most one; of an array of zeros, one."""
     rms = norm(array) / math.sqrt(array.size) if array.size else 0.0
     is_zero = rms < float(np.finfo(array.dtype).tiny) ** ALMOST_ZERO if array.dtype.kind in "fc" else not rms
-    return np.maximum(np.abs(array), 1.0 if is_zero else min(rms, 1.0))
+    return 1.0 if is_zero else min(rms, 1.0)
+
+
+def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Flat parts of arrays of one shape, side by side, each of at most `BLOCK` entries; one of arrays without any."""
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, max(flat[0].size, 1), BLOCK):
+        yield tuple(one[start : start + BLOCK] for one in flat)
+
+
+def largest_ratio(steps: Array, array: Array, least: float) -> float:
+    """The largest step relative to the size of its entry, which counts for no less than `least`."""
+    largest = 0.0
+    for step, part in blocks(steps, array):
+        sizes = np.abs(step)
+        if float(np.max(sizes, initial=0.0)) > largest * least:  # else none of them can be larger
+            largest = max(largest, float(np.max(sizes / np.maximum(np.abs(part), least), initial=0.0)))
+    return largest
+
+
+def add_multiple(array: Array, step: Array, t: float, out: Array) -> None:
+    """array + t * step in double precision, written into an array of that precision."""
+    if not all(one.flags.c_contiguous for one in (array, step, out)):
+        np.multiply(step, t, out=out, dtype=np.float64)
+        out += array
+        return
+    for part, moves, into in blocks(array, step, out):
+        np.multiply(moves, t, out=into, dtype=np.float64)
+        into += part
 
 
 def inner_product(gradient: Values, direction: Values) -> float:
     """<gradient, direction> over the parameters of the direction."""
     # far from the user's point gradients may be near the largest float
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(sum(np.sum(gradient[name] * step) for name, step in direction.items()))
+        return float(
+            sum(np.sum(one * step) for name, steps in direction.items() for one, step in blocks(gradient[name], steps))
+        )
 
 
 def norm(array: Array) -> float:
@@ -60,6 +99,13 @@ def norm(array: Array) -> float:
         return math.sqrt(square)
     largest = float(np.max(np.abs(array), initial=0.0))
     return largest * float(np.linalg.norm(array / largest)) if 0.0 < largest < math.inf else largest
+
+
+def distance(one: Array, other: Array) -> float:
+    """The norm of their difference, in double precision."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [norm(np.subtract(a, b, dtype=np.float64)) for a, b in blocks(one, other)]
+    return parts[0] if len(parts) == 1 else norm(np.array(parts))
 
 
 def is_float(value: Any) -> bool:

@@ -7,9 +7,9 @@ code is not accused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values, inner_product, norm
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import Verdict, judge, sensitivity
+from gradcheck._comparing.directions import Directions
 from gradcheck._comparing.rounding import ROUNDING_OWN, GivenGradients
 from gradcheck._comparing.wrong_entries import Probe
 from gradcheck._numeric.difference import Derivative
@@ -33,6 +34,8 @@ MIN_DIRECTIONS = 2
 ROUGHLY = 1e-5
 #: the part of the smallest gradient that is small enough: no formula is wrong by so little
 SENSITIVE_ENOUGH = 1e-9
+#: the part that is, where what confirms the complex steps is known no better
+AS_SENSITIVE = 1e-7
 #: along a Gaussian direction a rounding error shows as N(0, its norm): this many deviations are allowed for
 DEVIATIONS = 3.0
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
@@ -49,10 +52,15 @@ STEADY = 0.3
 class Comparison:
     """Analytic minus numerical along one direction, and the bar that tells whether it means anything."""
 
-    direction: Values
+    draw: Callable[[], Values]
     discrepancy: float
     bar: float
     derivative: Derivative
+
+    @property
+    def direction(self) -> Values:
+        """What was moved along; drawn anew where it is large."""
+        return self.draw()
 
 
 class Comparisons(tuple[Comparison, ...]):
@@ -76,10 +84,13 @@ class Comparisons(tuple[Comparison, ...]):
     @cached_property
     def sensitivity(self) -> float:
         """The norm of an error that they would have missed once in a million times."""
+        return max(self.sensitivity_of_steps, self.sensitivity_of_confirmation)
+
+    @cached_property
+    def sensitivity_of_confirmation(self) -> float:
+        """The same of what does not follow complex numbers: it shows along the confirmed directions alone."""
         confirmed = [one.derivative.confirmed for one in self if one.derivative.confirmed]
-        # a part of the loss that does not follow complex numbers shows along the confirmed directions alone
-        hidden = sensitivity(max(confirmed), len(confirmed)) if confirmed else 0.0
-        return max(self.sensitivity_of_steps, hidden)
+        return sensitivity(max(confirmed), len(confirmed)) if confirmed else 0.0
 
     @cached_property
     def sensitivity_of_steps(self) -> float:
@@ -112,6 +123,7 @@ class Comparer:
         self.evaluator = evaluator
         self.given = GivenGradients(evaluator, gradients, seed, divisor)
         self._known: dict[tuple[object, ...], Comparisons] = {}
+        self._directions = Directions(self.given.rng)
         #: whether complex steps are checked against real ones, once for every group of gradients
         self.probing = True
         #: told once, of the first direction along which the gradients are wrong: what they claim, and the slope
@@ -161,45 +173,59 @@ class Comparer:
         return found
 
     def _compare_along(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
-        rng = self.given.rng(*names)
         found: list[Comparison] = []
         for k in range(count or MAX_DIRECTIONS):
             if k == MIN_DIRECTIONS and count is None and self._is_enough(names, Comparisons(found)):
                 break
-            direction = self.direction(names, rng)
+            direction = self.direction(names, k)
             derivative = self.evaluator.derivative(
                 direction,
                 confirm=k == 0 and self.probing,
                 sharply=k < MIN_DIRECTIONS and self.probing and self.probing_sharply,
                 shorter=shorter,
             )
-            found.append(self._comparison(names, direction, derivative))
+            found.append(self._comparison(names, k, self.slope(direction), derivative))
+            del direction  # a large one is not to be there twice
             if self.when_apart is not None and Comparisons(found[-1:]).verdict == "wrong":
                 told, self.when_apart = self.when_apart, None
-                told(self.slope(direction), derivative.value)
+                told(found[-1].discrepancy + derivative.value, derivative.value)
         return Comparisons(found)
+
+    def compared_with(self, name: str) -> Iterator[tuple[list[str], Comparisons]]:
+        """The comparisons so far of this gradient, alone or with others, each with the names that it is of."""
+        for (*asked, count, shorter, _), comparisons in self._known.items():
+            if name in asked and (count, shorter) == (None, 1.0):
+                yield [str(one) for one in asked], comparisons
 
     def compare_roughly(self, name: str) -> Comparisons:
         """A comparison along one direction, of as few losses as tell a gradient that is far from the slope."""
-        asked = name, "roughly"
+        asked = None, name, 1, 1.0, self.evaluator.scheme
         if asked not in self._known:
-            direction = self.direction([name], self.given.rng(name))
+            direction = self.direction([name])
             derivative = self.evaluator.derivative(direction, good_enough=ROUGHLY)
-            self._known[asked] = Comparisons([self._comparison([name], direction, derivative)])
+            self._known[asked] = Comparisons([self._comparison([name], 0, self.slope(direction), derivative)])
         return self._known[asked]
 
-    def _comparison(self, names: list[str], direction: Values, derivative: Derivative) -> Comparison:
+    def _comparison(self, names: list[str], number: int, claimed: float, derivative: Derivative) -> Comparison:
         rounding = DEVIATIONS * math.hypot(*(self.given.rounding(name) for name in names))
-        return Comparison(direction, self.slope(direction) - derivative.value, derivative.error + rounding, derivative)
+        draw = partial(self.direction, names, number)
+        return Comparison(draw, claimed - derivative.value, derivative.error + rounding, derivative)
 
-    def direction(self, names: list[str], rng: np.random.Generator) -> Values:
-        """A Gaussian direction over these parameters."""
-        free = self.given.free
-        return {name: rng.standard_normal(self.gradients[name].shape) * free.get(name, True) for name in names}
+    def direction(self, names: list[str], number: int = 0) -> Values:
+        """One of the Gaussian directions over these parameters; no entries move that are not compared."""
+        drawn, free = self._directions.draw(names, number, self.gradients), self.given.free
+        return {name: one * free[name] if name in free else one for name, one in drawn.items()} if free else drawn
 
     def slope(self, direction: Values) -> float:
         """The slope along a direction that the given gradients claim."""
         return inner_product(self.gradients, direction)
+
+    def fit_along_one_direction(self, names: list[str]) -> bool:
+        """Whether these gradients are right along one direction, to the usual rounding error: it is not measured."""
+        direction = self.direction(names)
+        derivative = self.evaluator.derivative(direction)
+        rounding = DEVIATIONS * math.hypot(*(self.given.usual_rounding(name) for name in names))
+        return abs(self.slope(direction) - derivative.value) <= derivative.error + rounding
 
     def probe(self, name: str) -> Probe:
         """Compares along directions over parts of a parameter; a part has its share of the rounding error."""
@@ -235,6 +261,7 @@ class Comparer:
             return None
         other = type(self)(evaluator, gradients, self.given.seed, self.given.divisor)
         other.probing = False
+        other._directions = self._directions
         other.undo_norm_clip()
         return other
 
@@ -259,7 +286,10 @@ class Comparer:
         if self.evaluator.scheme is not Scheme.COMPLEX:
             return comparisons.are_far_apart
         smallest = min(self.norms[name] for name in names)
-        return comparisons.sensitivity_of_steps <= SENSITIVE_ENOUGH * smallest
+        promised = comparisons.sensitivity_of_steps
+        # of what does not follow complex numbers the first ones tell all that is told
+        is_told = promised <= comparisons.sensitivity_of_confirmation and promised <= AS_SENSITIVE * smallest
+        return is_told or promised <= SENSITIVE_ENOUGH * smallest
 
 
 def root_mean_square(values: list[float]) -> float:

@@ -11,7 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, norm
+from gradcheck._common.arrays import Array, Values, distance, norm
+from gradcheck._common.drawing import signs
 from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
@@ -43,7 +44,7 @@ class GivenGradients:
         self.evaluator = evaluator
         self.seed = seed
         self.divisor = divisor
-        self.values = {name: gradient.astype(np.float64) / divisor for name, gradient in gradients.items()}
+        self.values = {name: as_given(gradient, divisor) for name, gradient in gradients.items()}
         #: which entries are what they were before a clip that is declared; none is named where all are
         self.free: Values = {}
         clip = evaluator.target.clip
@@ -70,7 +71,8 @@ class GivenGradients:
     @cached_property
     def norms(self) -> dict[str, float]:
         """The norm of each gradient; of its entries that a declared clip left alone."""
-        return {name: norm(gradient * self.free.get(name, True)) for name, gradient in self.values.items()}
+        free = self.free
+        return {name: norm(one * free[name] if name in free else one) for name, one in self.values.items()}
 
     def leave_out_beyond(self, bound: float) -> None:
         """Compare the entries below a bound alone."""
@@ -97,14 +99,17 @@ class GivenGradients:
         if self._measured is None:
             self.measure_rounding(self.at(self.jittered_by_roundoffs()))
         assert self._measured is not None
+        return max(self.usual_rounding(name), self._measured.get(name, 0.0)) + self._clip_error * self.norms[name]
+
+    def usual_rounding(self, name: str) -> float:
+        """The norm of the rounding error that code has which loses no digits."""
         of_own = ROUNDING_OWN * self.norms[name] + ROUNDING_LARGEST * max(self.norms.values())
-        usual = self.epsilons[name] * of_own
-        return max(usual, self._measured.get(name, 0.0)) + self._clip_error * self.norms[name]
+        return self.epsilons[name] * of_own
 
     def measure_rounding(self, gradients: Values) -> None:
         """Take what the gradients change by, to these of parameters a few roundoffs away, for their rounding error."""
         self._measured = {
-            name: ROUNDING_SAFETY * norm(gradients[name].astype(np.float64) / self.divisor - gradient)
+            name: ROUNDING_SAFETY * distance(as_given(gradients[name], self.divisor), gradient)
             for name, gradient in self.values.items()
             if self.stateless and name in gradients
         }
@@ -135,13 +140,23 @@ class GivenGradients:
     def jittered(self, relative: float) -> Values:
         """The parameters moved by this part of their sizes, up or down."""
         rng = self.rng("jitter")
-        return {
-            name: np.asarray(
-                array + relative * self.evaluator.typical(name) * (2.0 * rng.integers(0, 2, array.shape) - 1.0),
-                dtype=array.dtype,
-            )
-            for name, array in self.evaluator.base.items()
-        }
+        return {name: self._jittered(name, relative, rng) for name in self.evaluator.base}
+
+    def _jittered(self, name: str, relative: float, rng: np.random.Generator) -> Array:
+        array = self.evaluator.base[name]
+        moved = np.empty(array.shape)
+        np.abs(array, out=moved)
+        np.maximum(moved, self.evaluator.usual_size(name), out=moved)
+        moved *= relative
+        moved *= signs(rng, array.shape)
+        moved += array
+        return np.asarray(moved, dtype=array.dtype)
+
+
+def as_given(gradient: Array, divisor: float) -> Array:
+    """A gradient in double precision, divided; itself, where there is nothing to do."""
+    wide = gradient.astype(np.float64, copy=False)
+    return wide if divisor == 1.0 else wide / divisor
 
 
 def roundoff(gradient: Array) -> float:

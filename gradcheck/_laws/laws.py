@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, as_complex, entry_scale, norm
+from gradcheck._common.arrays import Array, Values, as_complex, distance, entry_scale, norm
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.libraries import as_numpy
 from gradcheck._common.wording import comma_separated
@@ -252,5 +252,5 @@ def _names_that_differ(
     return [
         name
         for name in expected
-        if name not in got or not norm(got[name] - expected[name]) <= SAME * each[name] * max(size[name], least)
+        if name not in got or not distance(got[name], expected[name]) <= SAME * each[name] * max(size[name], least)
     ]

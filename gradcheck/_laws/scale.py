@@ -62,7 +62,7 @@ def scale(comparer: Comparer) -> Law:
     base = comparer.evaluator.base
     # a gradient that is zero there, and was not, is asked for as well
     names = [name for name, norm in comparer.norms.items() if norm > 0]
-    direction = comparer.direction(names, comparer.given.rng("scale"))
+    direction = comparer.direction(names)
     guarded = ""
     for name in (name for name, array in base.items() if array.ndim >= 2 and array.size):
         for factor, outcome in _outcomes(comparer, name, direction):

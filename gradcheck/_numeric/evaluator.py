@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, as_complex, entry_scale
+from gradcheck._common.arrays import Array, Values, add_multiple, as_complex, largest_ratio, usual_size
+from gradcheck._common.drawing import gaussian
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.silence import heard, muted, raising
 from gradcheck._numeric.difference import (
@@ -74,9 +75,15 @@ class Evaluator:
 
     def __init__(self, target: Target, tick: Callable[[], None] | None = None) -> None:
         self.target = target
-        self.base = target.values()
+        #: where it stands; nobody writes into these arrays
+        self.base = target.problem.values()
         self.names = list(self.base)
-        self._typical: Values = {}
+        #: the usual size of the entries of each parameter
+        self._usual: dict[str, float] = {}
+        #: what real losses are asked for at: overwritten for each, since every problem makes copies of it
+        self._scratch: Values = {}
+        #: the last direction that was measured, and its length
+        self._reach: tuple[Values, float] = {}, 0.0
         self._counter = [0]
         self.scheme = Scheme.UNKNOWN if target.takes_complex else Scheme.REAL
         self._loss_value: float | None = None
@@ -171,7 +178,7 @@ class Evaluator:
         """An evaluator of this target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
-        other._typical = {}
+        other._usual, other._reach = {}, ({}, 0.0)
         other.step_stretch = 1.0
         other._loss_value = None
         other._flatness = other._is_chaotic = None
@@ -229,12 +236,32 @@ class Evaluator:
 
     def moved(self, direction: Values, t: complex, *, wide: bool = False) -> Values:
         """The base point moved by t along the direction: in the parameters' own precision, or in float64 if `wide`."""
-        values: Values = (
-            {name: array.astype(np.float64) for name, array in self.base.items()} if wide else dict(self.base)
-        )
+        values: Values = {
+            name: array.astype(np.float64) if wide and name not in direction else array
+            for name, array in self.base.items()
+        }
         for name, step in direction.items():
-            moved = values[name] + t * step
-            values[name] = moved if isinstance(t, complex) else np.asarray(moved, dtype=values[name].dtype)
+            base = values[name]
+            if isinstance(t, complex):
+                values[name] = _moved_off_the_axis(base, step, t)
+            else:
+                moved = np.multiply(step, t, dtype=np.float64)
+                moved += base
+                values[name] = np.asarray(moved, dtype=np.float64 if wide else base.dtype)
+        return values
+
+    def _moved_in_place(self, direction: Values, t: float) -> Values:
+        """The same as `moved`, in the user's own arrays or in others that the next call overwrites."""
+        values, written = dict(self.base), self.target.problem.written_arrays()
+        for name, step in direction.items():
+            base = values[name]
+            if base.dtype != np.float64:
+                return self.moved(direction, t)
+            moved = written.get(name)
+            if moved is None or moved.shape != base.shape or moved.dtype != base.dtype:
+                moved = self._scratch.setdefault(name, np.empty(base.shape))
+            add_multiple(base, step, t, moved)
+            values[name] = moved
         return values
 
     def noise(self) -> float:
@@ -436,7 +463,7 @@ class Evaluator:
     def _direction_over_all(self, seed: int = 0) -> Values:
         """A direction over all parameters, always the same, since a single parameter may not move the loss at all."""
         rng = np.random.default_rng(seed)
-        return {name: rng.standard_normal(array.shape) for name, array in self.base.items()}
+        return {name: gaussian(rng, array.shape) for name, array in self.base.items()}
 
     def _step(self, epsilon: float, direction: Values) -> float:
         reach = self._relative_length(direction)
@@ -444,18 +471,22 @@ class Evaluator:
 
     def _relative_length(self, direction: Values) -> float:
         """The largest part of the direction, relative to the sizes of the parameters."""
-        return max(float(np.max(np.abs(step) / self.typical(name), initial=0.0)) for name, step in direction.items())
+        if self._reach[0] is not direction:
+            parts = (largest_ratio(step, self.base[name], self.usual_size(name)) for name, step in direction.items())
+            self._reach = direction, max(parts)
+        return self._reach[1]
 
-    def typical(self, name: str) -> Array:
-        """The sizes of the entries of a parameter."""
-        if name not in self._typical:
-            self._typical[name] = entry_scale(self.base[name])
-        return self._typical[name]
+    def usual_size(self, name: str) -> float:
+        """The size that no entry of a parameter counts for less than."""
+        if name not in self._usual:
+            self._usual[name] = usual_size(self.base[name])
+        return self._usual[name]
 
     def _real_loss_along(self, direction: Values, t: float, *, wide: bool = False) -> float:
         """The loss beside the base point; NaN where the code refuses it, as it may outside of its domain."""
         try:
-            return as_complex(self.raw_loss(self.moved(direction, t, wide=wide))).real
+            at = self.moved(direction, t, wide=True) if wide else self._moved_in_place(direction, t)
+            return as_complex(self.raw_loss(at)).real
         except UserCodeError as error:
             if isinstance(error.error, DOMAIN_ERRORS):
                 return math.nan
@@ -487,6 +518,14 @@ class Evaluator:
             return
         with muted():
             yield
+
+
+def _moved_off_the_axis(array: Array, step: Array, t: complex) -> Array:
+    moved = np.empty(array.shape, np.complex128)
+    np.multiply(step, t.real, out=moved.real, dtype=np.float64)
+    moved.real += array
+    np.multiply(step, t.imag, out=moved.imag, dtype=np.float64)
+    return moved
 
 
 def _strictly_complex() -> contextlib.AbstractContextManager[None]:

@@ -53,6 +53,8 @@ class Problem(ABC):
         self.remark = ""
         #: what the user's code was handed by the last call, as it should have left it
         self._expected: Values = {}
+        #: the parameters as they were when the last `preserved` that is not left was entered
+        self._kept: Values = {}
         check_parameters(self.arrays())
         check_inputs(inputs)
 
@@ -76,6 +78,10 @@ class Problem(ABC):
     def functions(self) -> list[object]:
         """The user's functions, through which all of their state is reached."""
 
+    def written_arrays(self) -> Values:
+        """The arrays that values are written into before each call: none here."""
+        return {}
+
     def losses_at(self, values: Values, name: str, copies: Array) -> Any:  # noqa: ARG002 - a pure function has the others
         """What ``batched(name, copies)`` returns with the other parameters at `values`."""
         return asked(f"batched({name!r}, copies)", self._the_batched(), name, copies)
@@ -97,15 +103,20 @@ class Problem(ABC):
         return [
             name
             for name, array in self.handed_out().items()
-            if name in self._expected
-            and not np.array_equal(array, self._expected[name], equal_nan=array.dtype.kind in "fc")
+            if name in self._expected and not _are_same(array, self._expected[name])
         ]
+
+    def values(self) -> Values:
+        """The parameters as they are, in arrays that nobody writes into: those that are kept for putting them back."""
+        live, kept = self.arrays(), self._kept
+        same = kept.keys() == live.keys() and all(_are_same(array, kept[name]) for name, array in live.items())
+        return dict(kept) if same else copies_of(live)
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Put every array back at the end, whatever happens in between."""
-        inputs = copies_of(self.inputs)
-        put_parameters_back = self.bring_back()
+        inputs, outer, self._kept = copies_of(self.inputs), self._kept, copies_of(self.arrays())
+        put_parameters_back = self.bring_back(self._kept)
 
         def put_back() -> None:
             for name, array in inputs.items():
@@ -115,12 +126,13 @@ class Problem(ABC):
         try:
             yield
         finally:
+            self._kept = outer
             surely(put_back)
 
-    def bring_back(self) -> Callable[[], None]:
-        """What makes the parameters as they are now again."""
+    def bring_back(self, kept: Values | None = None) -> Callable[[], None]:
+        """What makes the parameters as they are now again; of these copies, if there are some already."""
         live = self.arrays()
-        before = copies_of(live)
+        before = copies_of(live) if kept is None else kept
 
         def put_back() -> None:
             for name, array in live.items():
@@ -134,7 +146,8 @@ class Problem(ABC):
     def write(self, values: Values) -> None:
         """Set the arrays of the parameters."""
         for name, array in self.arrays().items():
-            array[...] = values[name]
+            if array is not values[name]:
+                array[...] = values[name]
 
     def _the_batched(self) -> Batched:
         assert self.batched is not None  # nobody asks for losses who was not told of it
@@ -185,6 +198,9 @@ class InPlaceProblem(Problem):
                 found[name] = shared_with_numpy(array)
         return found
 
+    def written_arrays(self) -> Values:
+        return self.arrays()
+
     def tensors(self) -> dict[str, Any]:
         """The parameters that are tensors of torch, by name: what shares its memory with `arrays`."""
         found = (leaf for key, value in self._values().items() for leaf in leaves(str(key), value))
@@ -219,8 +235,8 @@ class InPlaceProblem(Problem):
         """What ``grads()`` returns after a loss, by the names of the parameters."""
         return self.by_name(asked("grads()", self.grads))
 
-    def bring_back(self) -> Callable[[], None]:
-        params, put_entries_back = self._params, super().bring_back()
+    def bring_back(self, kept: Values | None = None) -> Callable[[], None]:
+        params, put_entries_back = self._params, super().bring_back(kept)
         bound = [] if callable(params) else [(one, one.container[one.key]) for one in slots(params) if one.is_writable]
 
         def put_back() -> None:
@@ -313,6 +329,13 @@ def asked(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     seed_global_generator()
     with muted():
         return call_user_code(what, function, *arguments)
+
+
+def _are_same(array: Array, expected: Array) -> bool:
+    """Whether they hold the same numbers; those that are none are looked for only where something differs."""
+    return np.array_equal(array, expected) or (
+        array.dtype.kind in "fc" and np.array_equal(array, expected, equal_nan=True)
+    )
 
 
 def copies_of(arrays: Values) -> Values:

@@ -245,7 +245,7 @@ class Target(FoundCode):
     def restore_state(self, *, if_complex: bool = False) -> None:
         """Bring hidden state back to where `preserved` found it; `if_complex`: only where some of it is complex now."""
         state = self._state
-        if state is None or (if_complex and UserState(self.problem.functions()).complex_arrays <= state.complex_arrays):
+        if state is None or (if_complex and not state.holds_new_complex()):
             return
         state.restore_values()
 

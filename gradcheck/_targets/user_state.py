@@ -19,7 +19,7 @@ import builtins
 import dis
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -64,10 +64,11 @@ class _Variable:
 class UserState:
     """The state that these functions reach, as it is now."""
 
-    def __init__(self, functions: Iterable[object]) -> None:
+    def __init__(self, functions: Iterable[object], known: Mapping[int, object] | None = None) -> None:
+        """Of what these reach; not through objects that are `known`, by their identities."""
         #: the identities of complex arrays
         self.complex_arrays: set[int] = set()
-        self._seen: dict[int, object] = {}
+        self._seen: dict[int, object] = dict(known or {})
         self._variables: list[_Variable] = []
         self._containers: list[tuple[Any, Any]] = []
         #: mappings, and the keys that they had
@@ -84,6 +85,16 @@ class UserState:
             self._seen[id(value)] = value  # kept alive, so that no other object gets its id
             self._keep(value)
         self._waiting.clear()
+
+    def holds_new_complex(self) -> bool:
+        """Whether anything that was bound since this was made leads to complex arrays that were not there then."""
+        changed = [now for one in self._variables if (now := one.get()) is not one.value and now is not _MISSING]
+        for container, before in self._containers:
+            known = {id(one) for one in before}
+            changed += [one for one in container if id(one) not in known]
+        changed += [mapping[key] for mapping, keys in self._mappings for key in mapping if key not in keys]
+        changed += [tensor.grad for tensor, _, grad in self._leaves if tensor.grad is not grad]
+        return bool(changed and _Look(changed, self._seen).complex_arrays)
 
     def restore(self) -> None:
         """Put everything back as it was when this was made."""
@@ -122,12 +133,12 @@ class UserState:
     # -- what is followed, and how -------------------------------------------------------------------------------------
 
     def _keep(self, value: object) -> None:
-        if isinstance(value, np.ndarray):
+        if isinstance(value, FunctionType):  # most are functions
+            self._keep_function(value)
+        elif isinstance(value, np.ndarray):
             self._keep_array(value)
         elif is_tensor(value):
             self._keep_tensor(value)
-        elif isinstance(value, FunctionType):
-            self._keep_function(value)
         elif isinstance(value, MethodType):
             self._waiting += [value.__self__, value.__func__]
         elif isinstance(value, functools.partial):
@@ -252,6 +263,14 @@ class UserState:
             self._keep_attribute(value, name)
 
 
+class _Look(UserState):
+    """Only looks at what is reached: nothing is kept for putting it back."""
+
+    def _keep_array(self, array: Any, *, whatever_its_size: bool = False) -> None:  # noqa: ARG002
+        if array.dtype.kind == "c":
+            self.complex_arrays.add(id(array))
+
+
 def _holds_values(container: Any) -> bool:
     """Whether any of its items is more than a count or a note."""
     return any(
@@ -269,9 +288,30 @@ def _names(code: CodeType) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=1024)
 def _globals_named(code: CodeType) -> tuple[str, ...]:
     """The variables of the module, or builtins, that code and the code inside it name; builtins are left out."""
-    own = (one.argval for one in dis.get_instructions(code) if "GLOBAL" in one.opname or one.opname == "LOAD_NAME")
+    own = (code.co_names[index] for index in _indices_of_globals(code.co_code))
     inner = (one for constant in code.co_consts if isinstance(constant, CodeType) for one in _globals_named(constant))
     return tuple(name for name in dict.fromkeys([*own, *inner]) if not hasattr(builtins, name))
+
+
+def _indices_of_globals(bytecode: bytes) -> Iterator[int]:
+    """The places among the names of code of those that it looks up as variables of the module, or as they come.
+
+    `dis` tells the same, and takes a hundred times as long: as long as a small check.
+    """
+    extended = 0
+    for code, argument in zip(bytecode[::2], bytecode[1::2], strict=True):
+        argument |= extended
+        extended = argument << 8 if code == dis.EXTENDED_ARG else 0
+        if code in _GLOBALS:
+            yield argument >> _GLOBALS[code]
+
+
+#: the operations that name a variable of the module, or one wherever it is; and where the place of the name begins
+_GLOBALS = {
+    code: int(name == "LOAD_GLOBAL")  # its last bit tells whether it is called
+    for name, code in dis.opmap.items()
+    if "GLOBAL" in name or name == "LOAD_NAME"
+}
 
 
 def _slots(kind: type) -> Iterator[str]:

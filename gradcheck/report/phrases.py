@@ -77,4 +77,5 @@ def format_worst_entry(gradient: Block) -> tuple[str, str, str]:
 
 def notes(report: ReportRecord) -> list[str]:
     """What else is to be said, what was left undone last."""
-    return [*report.notes, *describe_cuts(report)]
+    left_out = [f"not asked, as was wanted: {', '.join(report.laws_not_asked)}"] if report.laws_not_asked else []
+    return [*report.notes, *left_out, *describe_cuts(report)]

@@ -143,6 +143,8 @@ class ReportRecord:
     doc: str = ""
     #: what else is to be said, a line each
     notes: tuple[str, ...] = ()
+    #: the laws that were left out because that was asked for
+    laws_not_asked: tuple[str, ...] = ()
     #: what was left undone, since the time for it was up
     cuts: tuple[Cut, ...] = ()
     #: by file, the edits that together make everything right that was found, if there are any: each replaces

@@ -166,11 +166,12 @@ def test_marker_is_registered(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ("sede=1", "takes full, seed, explain and budget by name, got sede"),
-        ("3", "takes full, seed, explain and budget by name, got 3"),
+        ("sede=1", "takes full, laws, seed, explain and budget by name, got sede"),
+        ("3", "takes full, laws, seed, explain and budget by name, got 3"),
         ("seed=-1", "has seed=-1: expected an integer of at least 0"),
         ("seed=True", "has seed=True: expected an integer of at least 0"),
-        ("full='no'", "has full='no': expected True or False"),
+        ("full='no'", "has full='no': expected True or False or \"tape\""),
+        ("laws='scales'", "has laws='scales': no law 'scales': expected some of *, or none"),
         ("explain=0", "has explain=0: expected True or False"),
         ("budget=0", "has budget=0: expected seconds above 0, or None for no limit"),
         ("budget='1'", "has budget='1': expected seconds above 0, or None for no limit"),
@@ -640,7 +641,7 @@ def test_xdist_with_one_worker(pytester: pytest.Pytester) -> None:
         [
             "✗ cube: wrong · 1 of 1 gradients wrong",
             "E *GradientError: ✗ times3: wrong · 1 of 1 gradients wrong",
-            "*::test_marked: the marker gradcheck takes full, seed, explain and budget by name, got sede",
+            "*::test_marked: the marker gradcheck takes full, laws, seed, explain and budget by name, got sede",
             "wrong: cube, 1 gradient, * evaluations (cells.py::cube)",
             "2 right, 2 wrong",
         ]

@@ -24,8 +24,14 @@ def config(given: dict[str, Any], ini: dict[str, Any]) -> Any:
     return SimpleNamespace(getoption=given.get, getini=ini.__getitem__)
 
 
-INI = {"gradcheck_full": False, "gradcheck_seed": "8", "gradcheck_explain": True, "gradcheck_budget": "30"}
-LINES = {"explain": True, "budget": 30.0}
+INI = {
+    "gradcheck_full": False,
+    "gradcheck_laws": "",
+    "gradcheck_seed": "8",
+    "gradcheck_explain": True,
+    "gradcheck_budget": "30",
+}
+LINES = {"explain": True, "budget": 30.0, "laws": None}
 
 
 def test_ini_file_then_command_line_then_marker() -> None:
@@ -34,6 +40,16 @@ def test_ini_file_then_command_line_then_marker() -> None:
     assert read_options(config({"gradcheck_seed": 0}, INI), None) == {"full": False, "seed": 0, **LINES}
     item: Any = SimpleNamespace(iter_markers=lambda _: [pytest.mark.gradcheck(full=True).mark])
     assert read_options(config({"gradcheck_seed": 0}, INI), item) == {"full": True, "seed": 0, **LINES}
+
+
+def test_laws_of_the_ini_file_and_of_the_marker() -> None:
+    """Laws would be asked that were left out, or none of those that were named."""
+    ini = {**INI, "gradcheck_laws": "scale, sizes"}
+    assert read_options(config({}, ini), None)["laws"] == {"scale", "sizes"}
+    item: Any = SimpleNamespace(iter_markers=lambda _: [pytest.mark.gradcheck(laws="none").mark])
+    assert read_options(config({}, ini), item)["laws"] == "none"
+    with pytest.raises(pytest.UsageError, match="gradcheck_laws in the ini file: no law 'x'"):
+        read_options(config({}, {**INI, "gradcheck_laws": "x"}), None)
 
 
 def test_seed_of_the_ini_file_that_is_none() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gradcheck import Block, Target, UserCodeError
 from gradcheck._checking.audit import NOT_REPEATABLE_MESSAGE, Audit, AuditOptions, audit
+from gradcheck._laws.choice import EVERY
 from gradcheck.report.records import Law
 from tests.gradcheck.networks import Rnn, sine, vjp_target
 
@@ -141,8 +142,10 @@ def test_the_options_are_the_usual_ones() -> None:
     given.pop("difference_entries")
     assert given == {
         "laws": True,
+        "asked": EVERY,
         "entries": True,
         "full": False,
+        "by_tape": False,
         "stop": False,
         "divisor": 1.0,
         "suspects": frozenset(),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck import Target, check
+from gradcheck import Target, TargetError, check
 from gradcheck._checking.taped_entries import TapedEntries
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._numeric.entries import difference_entries
@@ -75,3 +75,64 @@ def test_a_report_of_a_wrong_gradient_needs_few_losses() -> None:
     assert {name: block.verdict for name, block in report.blocks.items()} == {"a": "wrong", "b": "wrong"}
     assert all(block.worst is not None for block in report.blocks.values())
     assert report.evaluations < 120
+
+
+def product(loss: Any = smooth, wrong: float = 0.0, dtype: Any = float, more: float = 0.0) -> Target:
+    """Of the sum of tanh(a) b, with its gradients; one entry of that of b may be wrong, and that of a larger."""
+    rng = np.random.default_rng(0)
+    params = {name: rng.standard_normal((3, 2)).astype(dtype) for name in "ab"}
+
+    def grads() -> dict[str, Any]:
+        by_b = np.tanh(params["a"])
+        by_b[1, 1] += wrong
+        return {"a": (1 - np.tanh(params["a"]) ** 2) * params["b"] + more, "b": by_b}
+
+    return Target(params, lambda: loss(**params), grads)
+
+
+def test_a_full_check_by_tape_asks_for_one_sweep() -> None:
+    """It would cost a loss for each entry, as the other full check does, or not tell that it had not asked for them."""
+    plain, taped = check(product()), check(product(), full="tape")
+    assert taped.ok
+    assert taped.full
+    assert taped.evaluations == plain.evaluations + 1
+    assert all(block.worst is not None for block in taped.blocks.values())
+    assert taped.notes == (
+        "the entries of a, b were taken from one reverse sweep over the loss, which 2 measured slopes confirm; none of "
+        "them was differenced alone",
+    )
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(1e-9, "inconclusive"), (1e-6, "wrong")])
+def test_a_full_check_by_tape_finds_the_wrong_entry(wrong: float, verdict: str) -> None:
+    """What a full check is for would be lost by the short way."""
+    for full in (True, "tape"):
+        report = check(product(wrong=wrong), full=full, explain=False)  # type: ignore[arg-type]
+        assert report.verdict == verdict
+        assert report.blocks["a"].verdict == "right"
+        assert report.blocks["b"].worst is not None
+        assert report.blocks["b"].worst.index == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (
+            product(lambda a, b: smooth(a, b) + sum(float(str(number)) for number in a.ravel()), more=1.0),
+            "the reverse sweep was not confirmed: the loss has another slope, or a kink",
+        ),
+        (product(dtype=np.float32), "in single precision a reverse sweep has too few digits"),
+    ],
+)
+def test_where_the_tape_is_not_believed_entries_are_differenced(target: Target, reason: str) -> None:
+    """Entries would be compared with a sweep that says nothing of them; or the reader would not know that it failed."""
+    report = check(target, full="tape", explain=False)
+    assert report.verdict == "right"
+    assert any(note.endswith(f"were differenced one by one: {reason}") for note in report.notes)
+    assert all(block.worst is not None for block in report.blocks.values())
+
+
+def test_another_word_for_full_is_refused() -> None:
+    """A typing error would make of a full check one along directions."""
+    with pytest.raises(TargetError, match=r"full 'taped': expected True, False or \"tape\""):
+        check(product(), full="taped")  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ def comparer_of(target: Target, seed: int = 0, divisor: float = 1.0) -> Comparer
 
 def comparison(discrepancy: float, bar: float, slope: float = 1.0, kink: float = 0.0) -> Comparison:
     """One along no direction in particular."""
-    return Comparison({}, discrepancy, bar, Derivative(slope, bar, kink))
+    return Comparison(dict, discrepancy, bar, Derivative(slope, bar, kink))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
 from typing import Any
 
 import numpy as np
 
 from gradcheck import TargetFactory, check
+from gradcheck._targets import user_state
 from gradcheck._targets.user_state import UserState
 
 WEIGHTS: Any = None
@@ -139,3 +142,24 @@ def test_namespaces_that_are_handed_on_are_left() -> None:
     assert space["loss"]() == 0
     assert len(space["__builtins__"]) > 100
     assert list(kept) == ["space", "loss"]
+
+
+def test_the_variables_that_code_names_are_those_that_dis_tells() -> None:
+    """State in a module variable would be overlooked, or an attribute of the same name taken for it."""
+    modules = [user_state, inspect, np.ma.core]
+    codes = [compile(inspect.getsource(one), "code", "exec") for one in modules]
+    while codes:
+        code = codes.pop()
+        codes += [one for one in code.co_consts if isinstance(one, type(code))]
+        told = [one.argval for one in dis.get_instructions(code) if "GLOBAL" in one.opname or one.opname == "LOAD_NAME"]
+        assert [code.co_names[index] for index in user_state._indices_of_globals(code.co_code)] == told
+
+
+def test_what_became_complex_is_seen_where_it_was_bound_since() -> None:
+    """A loss that keeps a complex cache would go on from it with real parameters."""
+    kept = {"w": np.zeros(2)}
+    state = UserState([lambda: kept])
+    kept["cache"] = [np.ones(2)]
+    assert not state.holds_new_complex()
+    kept["cache"] = [np.ones(2, complex)]
+    assert state.holds_new_complex()
