@@ -76,9 +76,8 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     for number, nodes in sorted(inner.items()):
         read = [*_calculated_from(nodes, holes, totals), *_before(nodes, SUMS, among=False)]
         read = [one for one in read if standings.carries[one.index]]
-        begun = [*_before(nodes, SUMS, among=True), *_added_to(nodes, totals)]
-        begun = [one for one in begun if standings.carries[one.index]]
-        given = [one for one in holes.given if one.execution == number and one.op not in MOVES]
+        begun = [one for one in _before(nodes, SUMS, among=True) if standings.carries[one.index]]
+        given = _given(nodes, holes, totals)
         if not read or not all(standings.of(one) in _WHOLE for one in read):
             continue
         if not all(standings.of(one) in _BEGUN for one in begun):
@@ -184,16 +183,30 @@ def _calculated_from(nodes: list[Node], holes: Holes, totals: set[tuple[int, int
                 yield source
 
 
-def _added_to(nodes: list[Node], totals: set[tuple[int, int]]) -> Iterator[Node]:
-    """The sums that an execution goes on with: what the statement gave before."""
+def _given(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> list[Node]:
+    """What an execution calculates and gives away; of a sum that it goes on with, what it adds."""
+    own = {node.index for node in nodes}
+    outside = {node.index for node in holes.given}
+    result: dict[int, Node] = {}
     for node in nodes:
-        if node.place is None or node.place.kind != "augment":
-            yield from (one for number, one in enumerate(node.inputs) if slot_of(node, number) in totals)
+        terms = [one for number, one in enumerate(node.inputs) if slot_of(node, number) not in totals]
+        goes_on = len(terms) < len(node.inputs) and not _is_augmented(node)
+        if not goes_on and node.index not in outside:
+            continue
+        for term in terms if goes_on else [node]:
+            while term.op in MOVES and len(term.inputs) == 1 and term.inputs[0].index in own:
+                term = term.inputs[0]
+            if term.op not in MOVES and term.index in own:
+                result[term.index] = term
+    return list(result.values())
+
+
+def _is_augmented(node: Node) -> bool:
+    return node.place is not None and node.place.kind == "augment"
 
 
 def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> Iterator[Node]:
     """What an execution changes in place, by operations that are (or are not) among these."""
     for node in nodes:
-        is_augmented = node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1
-        if is_augmented and node.op not in MOVES and (node.op in operations) is among:
+        if _is_augmented(node) and len(node.inputs) > 1 and node.op not in MOVES and (node.op in operations) is among:
             yield node.inputs[0]

@@ -34,4 +34,4 @@ def asked(run: TapedRun) -> tuple[Any, dict[str, Any], frozenset[str]]:
         returned = target.grads_at(run.base)
         changed = frozenset(target.names_changed_by_last_call())
     gradients = dict(returned.items()) if hasattr(returned, "items") else {}
-    return np.array(loss, float), {str(name): value for name, value in gradients.items()}, changed
+    return np.array(loss, float), run.in_parts({str(name): value for name, value in gradients.items()}), changed

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._common.user_files import is_users_class
+from gradcheck._mending.dictionaries import added_to_kept
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, loop_counters, span
@@ -25,6 +26,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     """Another kind of assignment, another target, another loop; duplicates added up; the statement left out."""
     code, tree = suspect.code, suspect.tree
     yield from _assignment(code, tree)
+    yield from added_to_kept(suspect)
     yield from _duplicates(code, tree)
     yield from _callees(code, tree)
     yield from cleared_before(suspect)
@@ -39,8 +41,9 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """= for +=, and the other way round."""
     if isinstance(tree, ast.Assign) and len(tree.targets) == 1:
         where, value = tree.targets[0], tree.value
-        signs: tuple[str, ...] = ("+=", "-=")
-        yield from _in_place(code, tree)
+        in_place = list(_in_place(code, tree))
+        yield from in_place
+        signs: tuple[str, ...] = () if in_place else ("+=", "-=")  # x += x + y is nobody's
     elif isinstance(tree, ast.AugAssign):
         where, value = tree.target, tree.value
         signs = ("=", "+=", "-=", "*=", "/=")

@@ -34,8 +34,9 @@ from gradcheck._repair.next_fault import (
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.wrong_values import mend_by_values, shorten, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
-from gradcheck._tape import TapedRun, tape_target
+from gradcheck._tape import TapedRun
 from gradcheck._tape.belief import DIRECTIONS, is_believed
+from gradcheck._tape.parts import whole_name
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import RebindError
@@ -88,6 +89,7 @@ def find_by_tape(
             is_through = True
         if not is_through:
             _tell_as_far_as_it_went(found)
+        found.tell_whole()
         found.leave_out_trusted()
         return found
     return None
@@ -121,6 +123,8 @@ class _Search:
         self.keeps_state = keeps_state
         self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
+        #: whether gradients are told in parts by now
+        self.is_apart = False
         #: points with one time step, if there are such
         self.one_step: Callable[[], Sequence[Point] | None] = lambda: None
 
@@ -133,7 +137,8 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        stages = [self._values, self._in_part, self._one_step, self._several]
+        everything = [self._values, self._in_part, self._one_step, self._several]
+        stages = list(everything)
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
                 wrong = wrong_gradients(run)
@@ -142,11 +147,12 @@ class _Search:
                     if not self._is_expected(wrong) or not is_believed(run, self.undecided):
                         return False
                     _add_sources(found, run, points[0] if self.is_factory else None)
-                if wrong <= self.undecided:
+                if set(map(whole_name, wrong)) <= self.undecided:
                     wrong = set()
-                found.reach(wrong, points[0].factor)
+                found.reach(set(map(whole_name, wrong)), points[0].factor)
                 faults = _clip_or_next(found, run, wrong, points[1:]) if wrong else []
-                if not faults and wrong and not any(one.is_by_value for one in found.faults):
+                is_new = not (points[0].is_apart or any(one.is_by_value for one in found.faults))
+                if not faults and wrong and is_new:
                     found.note_signs(signs_of_several(run, wrong))
             if not wrong and points[0].factor != 1.0:
                 points = [replace(point, factor=1.0) for point in points]
@@ -161,12 +167,21 @@ class _Search:
                 continue
             left = [] if _is_clear(found) else stages
             done = next((stage for stage in left if stage(points, found)), None)
+            if done is None and not points[0].is_apart and self._can_be_told_apart(points[0], found):
+                points, stages = [replace(point, is_apart=True) for point in points], list(everything)
+                continue
             if done is None:
                 self._tell_unmended(points, found)
                 return bool(found.faults)
             if done == self._one_step:
                 stages.remove(done)
         return True
+
+    def _can_be_told_apart(self, point: Point, found: Found) -> bool:
+        """Whether there are gradients of which parts are right, or wrong in their own ways."""
+        with self._taped(replace(point, is_apart=True), found) as run:
+            self.is_apart = any(whole_name(name) != name for name in wrong_gradients(run))
+        return self.is_apart
 
     def _is_expected(self, wrong: set[str]) -> bool:
         """Whether the check has found no others wrong; where weights or cotangents are large, it has not looked."""
@@ -183,6 +198,7 @@ class _Search:
     def _one_step(self, _: Sequence[Point], found: Found) -> bool:
         """What can be mended where there is one time step: there what is wrong in one place spoils little else."""
         points, before, last = self.one_step(), len(found.faults), found.last
+        points = points and [replace(point, is_apart=self.is_apart) for point in points]
         with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
             while points is not None and len(found.faults) < before + MOST_ROUNDS:
                 stages = (_clip_or_next, fault_in_part, faults_of_several)
@@ -213,7 +229,8 @@ class _Search:
         with self._taped(points[0], found) as run:
             wrong = wrong_gradients(run)
             if is_short:  # gradients that have to be zero tell nothing
-                wrong = {name for name in wrong - self.undecided if np.any(run.true_gradients[name])}
+                wrong = {name for name in wrong if whole_name(name) not in self.undecided}
+                wrong = {name for name in wrong if np.any(run.true_gradients[name])}
             faults = stage(found, run, wrong, points[1:]) if wrong else []
         return bool(faults) and self._adds(found, faults)
 
@@ -223,8 +240,7 @@ class _Search:
         with ExitStack() as stack:
             if found.edits:
                 stack.enter_context(edited(found, is_factory=self.is_factory))
-            target, values = stack.enter_context(point.opened())
-            yield tape_target(target, values, multiple=point.factor)
+            yield stack.enter_context(point.taped())
 
     def _adds(self, found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""

@@ -14,6 +14,7 @@ from gradcheck._mending import Mend
 from gradcheck._repair.derivative_edits import Tried
 from gradcheck._repair.edits_in_turn import line_before, moved_back
 from gradcheck._tape import Statement as TapedStatement
+from gradcheck._tape.parts import whole_name
 from gradcheck._usercode.patching import EditedFunctions, Patch
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, split_lines
@@ -40,6 +41,8 @@ class Mended:
     line: int | None = None
     #: whether its edits were judged by what the statement gives with them
     is_by_value: bool = False
+    #: whether a part of a gradient is right with its edits, and not the whole
+    is_of_part: bool = False
     #: whether its edits are told on trust: the statement gives derivatives with them, but no gradient is right
     is_trusted: bool = False
 
@@ -137,6 +140,12 @@ class Found:
         self.edits = _without(self.edits, fault.edits)
         self.faults.remove(fault)
 
+    def tell_whole(self) -> None:
+        """Name gradients, where parts of them were looked at."""
+        for fault in self.faults:
+            names = tuple(dict.fromkeys(map(whole_name, fault.gradients)))
+            fault.is_of_part, fault.gradients = fault.is_of_part or names != fault.gradients, names
+
     def leave_out_trusted(self) -> None:
         """Leave those edits out of the code after which no gradient is right with all steps; they are told."""
         for fault in self.faults if self.still_wrong else ():
@@ -145,7 +154,7 @@ class Found:
                 fault.is_trusted = True
                 self.edits = _without(self.edits, fault.edits)
                 self.stages = [replace(one, edits=_without(one.edits, fault.edits)) for one in self.stages]
-                if not fault.is_by_value:  # it is right with one time step alone
+                if not (fault.is_by_value or fault.is_of_part):  # it is right with one time step alone
                     fault.mend, fault.others, fault.edits = None, (), []
         self._tell_each_line_once()
 

@@ -45,6 +45,8 @@ class Point:
     factor: float = 1.0
     #: what is larger here
     scale: Scale | None = None
+    #: whether gradients are told in parts, as gates of one matrix
+    is_apart: bool = False
 
     @contextmanager
     def opened(self) -> Iterator[tuple[Target, Values]]:
@@ -72,7 +74,7 @@ class Point:
     def taped(self) -> Iterator[TapedRun]:
         """The same, while the code can still be run there: some keeps in its module what it was set up for."""
         with self.opened() as (target, values):
-            yield tape_target(target, values, multiple=self.factor)
+            yield tape_target(target, values, multiple=self.factor, apart=self.is_apart)
 
 
 def _widened(target: Target) -> Values:

@@ -14,7 +14,8 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, owner_of
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
-from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
+from gradcheck._tape.nodes import Array, Binding, Call, Cell, Node, Pull, Write, is_value
+from gradcheck._tape.parts import Parts, in_parts, parts_of_parameters, parts_of_sink
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.program import Program
 from gradcheck._tape.recorder import Recorder
@@ -29,13 +30,15 @@ BUDGET = 1_000_000_000
 T = TypeVar("T")
 
 
-def tape_target(target: Target, base: Values, *, multiple: float = 1.0, budget: int = BUDGET) -> TapedRun:
+def tape_target(
+    target: Target, base: Values, *, multiple: float = 1.0, budget: int = BUDGET, apart: bool = False
+) -> TapedRun:
     """The loss and then the gradients at these values of the parameters; the target has begun.
 
     All true derivatives are those of `multiple` times the loss: where the gradients have a factor in common that is
-    told by itself, what else is wrong shows against that multiple.
+    told by itself, what else is wrong shows against that multiple. `apart`: gradients are told in parts (`parts`).
     """
-    return TapedRun(target, base, budget, gradients=True, multiple=multiple)
+    return TapedRun(target, base, budget, gradients=True, multiple=multiple, apart=apart)
 
 
 def tape_forward(target: Target, base: Values, *, budget: int = BUDGET) -> TapedRun:
@@ -46,7 +49,16 @@ def tape_forward(target: Target, base: Values, *, budget: int = BUDGET) -> Taped
 class TapedRun:
     """See the page of the package."""
 
-    def __init__(self, target: Target, base: Values, budget: int, *, gradients: bool, multiple: float = 1.0) -> None:
+    def __init__(
+        self,
+        target: Target,
+        base: Values,
+        budget: int,
+        *,
+        gradients: bool,
+        multiple: float = 1.0,
+        apart: bool = False,
+    ) -> None:
         self.target, self.base, self.multiple = target, base, multiple
         self._both = gradients
         self.loss: Node | None = None
@@ -71,6 +83,10 @@ class TapedRun:
         self.places: list[Place] = self.program.places
         self.statements: list[Statement] = self.program.statements
         self.bytes = tape.bytes
+        #: the entries of the parts in which gradients are told, by name
+        self.parts: Parts = {}
+        if apart:
+            self._take_apart()
         self.writes = [
             Write(node, at[0], at[1], node.label, node.index in tape.repeating)
             for node, _, at in tape.stores
@@ -89,6 +105,27 @@ class TapedRun:
         result = copy.copy(self)
         result._worked_out, result.true_gradients = {}, dict(gradients)
         return result
+
+    def in_parts(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
+        """Gradients of this target, told in the parts in which this run tells them."""
+        return in_parts(gradients, self.parts)
+
+    def _take_apart(self) -> None:
+        parameters = {name: leaf for name, leaf in self.leaves.items() if name in self.base}
+        found = parts_of_parameters(self.nodes[: self.boundary], parameters)
+        shapes = {name: None if sink is None else sink.shape for name, sink in self.sinks.items()}
+        self.parts = {name: masks for name, masks in found.items() if shapes.get(name) == masks[0].shape}
+
+        def new(op: str, inputs: tuple[Node, ...], pulls: tuple[Pull, ...], value: Array) -> Node:
+            self.nodes.append(Node(len(self.nodes), op, inputs, pulls, value.shape, Cell(value), None, 0, None))
+            return self.nodes[-1]
+
+        sinks: dict[str, Node | None] = {}
+        for name, sink in self.sinks.items():
+            of_one = parts_of_sink(sink, self.parts[name], new) if sink is not None and name in self.parts else [sink]
+            names = self.in_parts({name: self.gradients[name]}) if len(of_one) > 1 else {name: None}
+            sinks |= dict(zip(names, of_one, strict=True))
+        self.gradients, self.sinks = self.in_parts(self.gradients), sinks
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
@@ -209,7 +246,7 @@ class TapedRun:
             leaf = self.leaves.get(name)
             found = None if leaf is None else self._swept[0][leaf.index]
             result[name] = np.zeros(value.shape) if found is None else np.array(found)
-        return result
+        return self.in_parts(result)
 
     @cached_property
     def _ancestors(self) -> set[int]:

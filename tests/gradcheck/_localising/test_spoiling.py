@@ -78,3 +78,60 @@ def test_a_step_on_the_way_to_something_right_is_no_fault(tmp_path: Path) -> Non
     assert [one.statement.line for one in without_right_consequences(run, found)] == [line_of(wrong[0], LISTS)]
     run, _ = taped(cell(tmp_path, parts, source=LISTS))
     assert without_right_consequences(run, [one for one in spoiling(run) if one.executions]) == []
+
+
+#: heads are added up one by one, the same array is shifted round, and only two of three uses are right
+ROUND = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, T=3, H=4):
+    p = {"a": rng.standard_normal(H), "s": rng.standard_normal(3)}
+
+    def forward():
+        h, kept = np.tanh(p["a"]), []
+        for t in range(T):
+            w = np.zeros_like(h)
+            for j in range(3):
+                w = w + p["s"][j] * np.roll(h, j - 1)
+            kept.append((h, w))
+            h = np.tanh(w)
+        return 0.5 * float(h @ h), h, kept
+
+    def grads():
+        _, dh, kept = forward()
+        ds = np.zeros(3)
+        for h, w in reversed(kept):
+            dw = dh * (1 - np.tanh(w) ** 2)
+            dh = np.zeros_like(h)
+            for j in range(3):
+                ds[j] += dw @ np.roll(h, j - 1)
+                dh = dh + p["s"][j] * np.roll(dw, 1 - j)
+        return {"a": dh * (1 - np.tanh(p["a"]) ** 2), "s": ds}
+
+    return gradcheck.Target(p, lambda: forward()[0], grads)
+"""
+
+
+def test_a_sum_that_goes_on_and_a_shifted_copy_are_steps_on_the_way(tmp_path: Path) -> None:
+    """Sums over taps or heads would be accused at each of their terms, wherever else a fault is."""
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.mkdir()
+    wrong.mkdir()
+    run, _ = taped(cell(right, source=ROUND))
+    assert [one.statement.line for one in spoiling(run) if one.executions] == []
+    bug = ('        return {"a": dh * (1', '        return {"a": dh * (2')
+    run, _ = taped(cell(wrong, bug, source=ROUND))
+    assert [one.statement.line for one in spoiling(run) if one.executions] == [line_of(bug[0], ROUND)]
+
+
+def test_a_sum_with_a_wrong_term_is_not_told_for_the_next_one(tmp_path: Path) -> None:
+    """A sum is wrong once one of its terms is; what is added to it later would be accused."""
+    old = 'dh = dh + p["s"][j] * np.roll(dw, 1 - j)'
+    new = f"{old} * (1.0 if j else w)"
+    run, _ = taped(cell(tmp_path, (old, new), source=ROUND))
+    told = [one for one in spoiling(run) if one.executions]
+    assert [one.statement.line for one in told] == [line_of(old, ROUND)]
+    assert all(number % 3 == 0 for number in told[0].executions)

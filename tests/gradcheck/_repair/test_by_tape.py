@@ -188,3 +188,56 @@ def test_what_a_lambda_does_is_edited(tmp_path: Path) -> None:
     assert found is not None
     assert found.still_wrong == ()
     assert [edit.text for fault in found.faults for edit in fault.edits] == ["2"]
+
+
+#: all parameters in one vector, so that there is one gradient
+FLAT = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, T=3, B=2, D=2, H=3):
+    flat, x = rng.standard_normal(H * D + 2 * H), rng.standard_normal((T, B, D))
+
+    def unpacked(v):
+        return v[: H * D].reshape(H, D), v[H * D : H * D + H], v[H * D + H :]
+
+    def forward():
+        W, leak, shift = unpacked(flat)
+        h, kept = np.zeros((B, H)), []
+        a = 1 / (1 + np.exp(-leak))
+        for xt in x:
+            u = np.tanh(xt @ W.T + shift)
+            kept.append((h, u))
+            h = (1 - a) * h + a * u
+        return 0.5 * float(np.sum(h**2)), h, kept, a
+
+    def grads():
+        _, dh, kept, a = forward()
+        out = np.zeros_like(flat)
+        dW, dleak, dshift = unpacked(out)
+        da = np.zeros(H)
+        for t in reversed(range(T)):
+            h, u = kept[t]
+            da += np.sum(dh * (u - h), axis=0)
+            dz = dh * a * (1 - u**2)
+            dW += dz.T @ x[t]
+            dshift += dz.sum(axis=0)
+            dh = dh * (1 - a)
+        dleak += da * a * (1 - a)
+        return {"flat": out}
+
+    return gradcheck.Target({"flat": flat}, lambda: forward()[0], grads)
+"""
+
+
+def test_two_faults_in_one_flat_gradient(tmp_path: Path) -> None:
+    """One gradient holds all parameters: it is right once both faults are mended, so that neither edit would count."""
+    bugs = [("da += np.sum(dh * (u - h), axis=0)", "da += np.sum(dh * (u - dh), axis=0)"),
+            ("dshift += dz.sum(axis=0)", "dshift += dh.sum(axis=0)")]  # fmt: skip
+    found = find_by_tape(cell(tmp_path, *bugs, source=FLAT), 0, {"T": 3, "B": 2, "D": 2, "H": 3}, {"flat"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert {one.line for one in found.faults} == {line_of(old, FLAT) for old, _ in bugs}
+    assert {one.gradients for one in found.faults} == {("flat",)}

@@ -61,3 +61,19 @@ def test_all_else_can_be_wrong(helper: Any) -> None:
     """A mistake in a helper would be told nowhere, or a helper with effects would be called."""
     assert not is_right_helper(helper.__code__)
     assert kept == []
+
+
+def swish(z: Any) -> Any:
+    """A function that `swish_slope` is named after."""
+    return z / (1 + np.exp(-z))
+
+
+def swish_slope(z: Any) -> Any:
+    """The derivative of the logistic function, not of the one in its name."""
+    s = 1 / (1 + np.exp(-z))
+    return s * (1 - s)
+
+
+def test_a_helper_is_the_derivative_of_what_it_is_named_after() -> None:
+    """`swish_slope` that returns the logistic function's slope would be taken for right, and its caller be edited."""
+    assert not is_right_helper(swish_slope.__code__)

@@ -1,0 +1,52 @@
+"""Edits of statements that put gradients into dictionaries, where what was there before is lost."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.suspects import Suspect, roots
+from gradcheck._mending.syntax import Code, span
+
+_EACH = "{{{k}: {left}.get({k}, 0) + {v} for {k}, {v} in {right}.items()}}"
+
+
+def added_to_kept(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
+    """What is put under a key is added to what is there, where a key may be new; also where all of another is put in.
+
+    ``d[key] = value``, ``d.update(other)``, ``{**d, **other}`` and ``d | other`` forget what `d` had.
+    """
+    code, tree = suspect.code, suspect.tree
+    match tree:
+        case ast.Assign(targets=[ast.Subscript(value=owner, slice=key)], value=value):
+            if not isinstance(key, ast.Slice) and _is_dict(suspect, owner):
+                kept = f"{code.segment(owner)}.get({code.segment(key)}, 0) + "
+                start = span(value)[0]
+                yield (Edit(start, start, kept),)
+    for root in roots(tree):
+        for node in ast.walk(root):
+            match node:
+                case ast.Dict(keys=[None, None], values=[left, right]):
+                    merged = _merged(code, suspect, left, right)
+                    yield from ((Edit(*span(node), f"{{**{code.segment(left)}, **{one}}}"),) for one in merged)
+                case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                    yield from ((Edit(*span(right), one),) for one in _merged(code, suspect, left, right))
+                case ast.Call(func=ast.Attribute(value=left, attr="update"), args=[right], keywords=[]):
+                    yield from ((Edit(*span(right), one),) for one in _merged(code, suspect, left, right))
+
+
+def _merged(code: Code, suspect: Suspect, left: ast.expr, right: ast.expr) -> Iterator[str]:
+    """What is in the right one, with what the left one has under the same keys added."""
+    if _is_dict(suspect, left):
+        used = {node.id for node in ast.walk(suspect.tree) if isinstance(node, ast.Name)}
+        k, v = (next(one for one in (name, f"{name}_") if one not in used) for name in ("key", "value"))
+        yield _EACH.format(k=k, v=v, left=code.segment(left), right=code.segment(right))
+
+
+def _is_dict(suspect: Suspect, node: ast.expr) -> bool:
+    try:
+        return bool(suspect.frames) and isinstance(suspect.frames[-1].value(node), dict)
+    except UnknownError:
+        return False
