@@ -73,7 +73,8 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     """The hole of an expression; None where no gradient moves with it."""
     parts = [_parts(suspect, root, number) for number in range(len(suspect.frames))]
     cut = {node.index for of_one in parts for node in of_one if node is not None}
-    slopes = suspect.residual.held(cut)
+    sums = (suspect.written("augment", number) for number in range(len(suspect.frames)))
+    slopes = suspect.residual.held(cut, beside={node.index for node in sums if node is not None})
     everywhere = list({n.index: n for one in parts for n in one if n is not None}.values())
     nodes = [node for node in everywhere if _flows(node, slopes)]
     frames = suspect.frames

@@ -85,8 +85,14 @@ class Residual:
         """The derivatives that the forward's tape knows."""
         return self.run.once(all_series)
 
-    def held(self, cut: Collection[int], projections: Mapping[str, Array] | None = None) -> dict[int, Array]:
-        """How projections move with each value while some values are held: what is behind those is not counted."""
+    def held(
+        self, cut: Collection[int], projections: Mapping[str, Array] | None = None, beside: Collection[int] = ()
+    ) -> dict[int, Array]:
+        """How projections move with some values, and others beside, while the first are held.
+
+        What is behind values that are held is not counted.
+        """
+        asked = {*cut, *beside}
         seeds: dict[int, Array] = {}
         chosen = self.projections if projections is None else projections
         for name, projection in chosen.items():
@@ -97,15 +103,15 @@ class Residual:
         nodes = self.run.nodes
         found: dict[int, Array] = dict(seeds)
         with np.errstate(all="ignore"):
-            for index in range(max(seeds, default=-1), -1, -1):
-                g = found.get(index)
+            for index in range(max(seeds, default=-1), min(asked, default=0) - 1, -1):
+                g = found.get(index) if index in asked else found.pop(index, None)
                 if g is None or index in cut:
                     continue
                 for source, pull in zip(nodes[index].inputs, nodes[index].pulls, strict=True):
                     part = pull(g).reshape(len(g), *source.shape)
                     before = found.get(source.index)
                     found[source.index] = part if before is None else before + part
-        return {index: g.reshape(len(g), -1) for index, g in found.items()}
+        return {index: g.reshape(len(g), -1) for index, g in found.items() if index in asked}
 
     def dense(self, rows: int) -> tuple[dict[str, Array], Array]:
         """So many random projections of all gradients together, and what they lack."""

@@ -32,7 +32,7 @@ def sweep(
     for index, seed in seeds.items():
         found[index] = np.asarray(seed, np.float64)
     with np.errstate(all="ignore"):
-        for index in range(max(seeds), -1, -1):
+        for index in range(max(seeds), min(kept, default=0) - 1 if kept is not None else -1, -1):
             if not index % NODES_A_LOOK:
                 look()
             g = found[index]
