@@ -10,6 +10,8 @@ from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, span
 
+#: what needs no brackets before a dot
+_TIGHT = (ast.Name, ast.Attribute, ast.Subscript, ast.Call)
 _EACH = "{{{k}: {left}.get({k}, 0) + {v} for {k}, {v} in {right}.items()}}"
 
 
@@ -22,9 +24,10 @@ def added_to_kept(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
     match tree:
         case ast.Assign(targets=[ast.Subscript(value=owner, slice=key)], value=value):
             if not isinstance(key, ast.Slice) and _is_dict(suspect, owner):
-                kept = f"{code.segment(owner)}.get({code.segment(key)}, 0) + "
-                start = span(value)[0]
-                yield (Edit(start, start, kept),)
+                kept, start = f"{code.segment(owner)}.get({code.segment(key)}, 0) + ", span(value)[0]
+                is_tight = isinstance(value, (ast.BinOp, *_TIGHT))
+                whole = Edit(*span(value), f"{kept}({code.segment(value)})")
+                yield (Edit(start, start, kept) if is_tight else whole,)
     for root in roots(tree):
         for node in ast.walk(root):
             match node:
@@ -39,7 +42,7 @@ def added_to_kept(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
 
 def _merged(code: Code, suspect: Suspect, left: ast.expr, right: ast.expr) -> Iterator[str]:
     """What is in the right one, with what the left one has under the same keys added."""
-    if _is_dict(suspect, left):
+    if isinstance(left, _TIGHT) and isinstance(right, (*_TIGHT, ast.Dict)) and _is_dict(suspect, left):
         used = {node.id for node in ast.walk(suspect.tree) if isinstance(node, ast.Name)}
         k, v = (next(one for one in (name, f"{name}_") if one not in used) for name in ("key", "value"))
         yield _EACH.format(k=k, v=v, left=code.segment(left), right=code.segment(right))

@@ -45,6 +45,11 @@ def cell(rng, T=3, H=2):
     ("merge", "line"),
     [
         ("out = dict(left)\n    for name in right:\n        out[name] = right[name]\n    return out", 9),
+        (
+            "out = dict(left)\n    for name, value in right.items():\n"
+            "        out[name] = value if len(out) < 9 else value\n    return out",
+            9,
+        ),
         ("return {**left, **right}", 7),
         ("return left | right", 7),
         ("left.update(right)\n    return left", 7),
