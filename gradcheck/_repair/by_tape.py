@@ -22,6 +22,7 @@ from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
+from gradcheck._repair.likeliest_mend import Sooner
 from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
@@ -150,7 +151,7 @@ class _Search:
                 if set(map(whole_name, wrong)) <= self.undecided:
                     wrong = set()
                 found.reach(set(map(whole_name, wrong)), points[0].factor)
-                faults = _clip_or_next(found, run, wrong, points[1:]) if wrong else []
+                faults = self._next(found, run, wrong, points) if wrong else []
                 is_new = not (points[0].is_apart or any(one.is_by_value for one in found.faults))
                 if not faults and wrong and is_new:
                     found.note_signs(signs_of_several(run, wrong))
@@ -176,6 +177,36 @@ class _Search:
             if done == self._one_step:
                 stages.remove(done)
         return True
+
+    def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> list[Mended]:
+        """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
+        if found.edits:  # the code runs edited here, so that no other edits can be tried in it
+            return _clip_or_next(found, run, wrong, points[1:])
+        return _clip_or_next(found, run, wrong, points[1:], lambda: self._in_one_step(found, points[0]))
+
+    def _in_one_step(self, found: Found, point: Point) -> Mended | None:
+        """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
+        points, last, fault = self.one_step(), found.last, None
+        with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
+            if points is not None:
+                with self._taped(points[0], found) as run:
+                    wrong = self._wrong_in_one_step(run)
+                    faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
+                fault = next((one for one in faults if self._mends_all(found, one, point)), None)
+        found.last = last
+        return fault
+
+    def _mends_all(self, found: Found, fault: Mended, point: Point) -> bool:
+        trial = found.copy()
+        if not add_mend(trial, replace(fault, edits=[]), {}):
+            return False
+        with self._taped(point, trial) as run:
+            return not wrong_gradients(run)
+
+    def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
+        """What is wrong there; gradients that have to be zero tell nothing."""
+        wrong = {name for name in wrong_gradients(run) if whole_name(name) not in self.undecided}
+        return {name for name in wrong if np.any(run.true_gradients[name])}
 
     def _can_be_told_apart(self, point: Point, found: Found) -> bool:
         """Whether there are gradients of which parts are right, or wrong in their own ways."""
@@ -227,10 +258,7 @@ class _Search:
 
     def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
         with self._taped(points[0], found) as run:
-            wrong = wrong_gradients(run)
-            if is_short:  # gradients that have to be zero tell nothing
-                wrong = {name for name in wrong if whole_name(name) not in self.undecided}
-                wrong = {name for name in wrong if np.any(run.true_gradients[name])}
+            wrong = self._wrong_in_one_step(run) if is_short else wrong_gradients(run)
             faults = stage(found, run, wrong, points[1:]) if wrong else []
         return bool(faults) and self._adds(found, faults)
 
@@ -261,9 +289,11 @@ def _is_clear(found: Found) -> bool:
     return first is not None and all(one.reads_right and one.gives is not Standing.PLAIN for one in first.executions)
 
 
-def _clip_or_next(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+def _clip_or_next(
+    found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point], sooner: Sooner | None = None
+) -> list[Mended]:
     clip = mend_of_final_clip(run, others)
-    return next_fault(found, run, wrong, others) if clip is None else [clip]
+    return next_fault(found, run, wrong, others, sooner) if clip is None else [clip]
 
 
 def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:

@@ -20,7 +20,7 @@ from gradcheck._repair.each_gradient import (
     without_forward,
 )
 from gradcheck._repair.found import Found, Mended
-from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend
+from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Sooner
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
 from gradcheck.report.codes import FindingCode
@@ -33,13 +33,25 @@ MOST_SIGNS = 3
 MOST_TOLD = 6
 
 
-def next_fault(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
-    """The likeliest fault that could be to blame for all that is wrong, if an edit mends it."""
+def next_fault(
+    found: Found,
+    run: TapedRun,
+    wrong: set[str],
+    others: Sequence[Point],
+    sooner: Sooner | None = None,
+    *,
+    is_brief: bool = False,
+) -> list[Mended]:
+    """The likeliest fault that could be to blame for all that is wrong, if an edit mends it.
+
+    `sooner` is asked before edits of many suspects are tried; `is_brief` leaves out what takes long.
+    """
     localisation = _localised(found, run, wrong, others)
     again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
     if fault is None and localisation.alone:
-        fault = LikeliestMend(run, localisation, again, found.fruitless).fault()
+        search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, is_brief=is_brief)
+        fault = search.fault()
     return [] if fault is None else [fault]
 
 

@@ -10,17 +10,20 @@ import pytest
 from gradcheck._localising import localise
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
-from gradcheck._repair.likeliest_mend import LikeliestMend
+from gradcheck._repair.likeliest_mend import LikeliestMend, Sooner
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 
 
-def fault_of(folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> Mended | None:
+def fault_of(
+    folder: Path, *bugs: tuple[str, str], source: str = HEAD, sooner: Sooner | None = None, is_brief: bool = False
+) -> Mended | None:
     """The fault that is chosen."""
     run, others = taped(cell(folder, *bugs, source=source))
     wrong = sorted(wrong_gradients(run))
     found = without_forward(run, localise(run, wrong, second=others[-1].run()))
-    return LikeliestMend(run, found, [one.taped for one in others], set()).fault()
+    again = [one.taped for one in others]
+    return LikeliestMend(run, found, again, set(), sooner=sooner, is_brief=is_brief).fault()
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,23 @@ def test_an_innocent_suspect_is_not_chosen(tmp_path: Path) -> None:
     assert innocent
     search = LikeliestMend(run, replace(found, alone=innocent), [one.taped for one in others], set())
     assert search.fault() is None
+
+
+def test_what_is_found_sooner_elsewhere_is_asked_where_no_small_edit_mends_all(tmp_path: Path) -> None:
+    """Edits of a dozen suspects would be tried, though with one step of time the fault is found at once."""
+    asked: list[Mended] = []
+    loop = ("for t in range(len(self.x), 0, -1):", "for t in range(len(self.x), 1, -1):")
+    known = fault_of(tmp_path, loop)
+    assert known is not None
+
+    def sooner() -> Mended | None:
+        asked.append(known)
+        return known
+
+    assert fault_of(tmp_path, loop, sooner=sooner) is known
+    assert len(asked) == 1
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    small = fault_of(beside, ("carry = self.W.T @ da", "carry = self.W @ da"), sooner=sooner)
+    assert small is not known
+    assert len(asked) == 1
