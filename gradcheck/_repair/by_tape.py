@@ -33,7 +33,7 @@ from gradcheck._repair.next_fault import (
     write_into_callers,
 )
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
-from gradcheck._repair.wrong_values import mend_by_values, shorten, wrong_gradients
+from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, shorten, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun
 from gradcheck._tape.belief import DIRECTIONS, is_believed
@@ -182,7 +182,15 @@ class _Search:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             return _clip_or_next(found, run, wrong, points[1:])
-        return _clip_or_next(found, run, wrong, points[1:], lambda: self._in_one_step(found, points[0]))
+        return _clip_or_next(found, run, wrong, points[1:], lambda: self._sooner(found, wrong, points))
+
+    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Mended | None:
+        """A fault that is found where there is one time step, or of several by what it gives."""
+        fault = self._in_one_step(found, points[0])
+        if fault is not None:
+            return fault
+        faults = faults_by_values(found, partial(self._taped, points[0]), points[1:])
+        return next((one for one in faults if len(self._wrong_with(found, one, points[0])) < len(wrong)), None)
 
     def _in_one_step(self, found: Found, point: Point) -> Mended | None:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
@@ -192,16 +200,16 @@ class _Search:
                 with self._taped(points[0], found) as run:
                     wrong = self._wrong_in_one_step(run)
                     faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
-                fault = next((one for one in faults if self._mends_all(found, one, point)), None)
+                fault = next((one for one in faults if not self._wrong_with(found, one, point)), None)
         found.last = last
         return fault
 
-    def _mends_all(self, found: Found, fault: Mended, point: Point) -> bool:
+    def _wrong_with(self, found: Found, fault: Mended, point: Point) -> set[str]:
+        """What is wrong with the edits of a fault, before which there are no others."""
         trial = found.copy()
-        if not add_mend(trial, replace(fault, edits=[]), {}):
-            return False
+        add_mend(trial, replace(fault, edits=[]), {})
         with self._taped(point, trial) as run:
-            return not wrong_gradients(run)
+            return wrong_gradients(run)
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

@@ -62,6 +62,11 @@ def mend_by_values(found: Found, taped: Taped, others: Sequence[Point]) -> bool:
     return bool(search.added)
 
 
+def faults_by_values(found: Found, taped: Taped, others: Sequence[Point]) -> Sequence[Mended]:
+    """The first such faults, each with its best edit; nothing is added to what is found."""
+    return _Search(found.copy(), taped, others).next_faults()
+
+
 def shorten(found: Found, taped: Taped, others: Sequence[Point]) -> None:
     """Where all is right: shorter edits for those that were written out while what they could read was still wrong."""
     search = _Search(found, taped, others)
@@ -97,6 +102,13 @@ class _Search:
             self.added += held
             if not held:
                 break
+
+    def next_faults(self) -> Sequence[Mended]:
+        """Those that come next, in the code with the edits so far."""
+        try:
+            return self._round(dict(self.found.edits), ())[1]
+        except (TargetError, SyntaxError, RebindError):
+            return ()
 
     def look_again(self, fault: Mended) -> None:
         """Take a shorter edit where there is one by now: what it reads may have been wrong when it was written out."""
