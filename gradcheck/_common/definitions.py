@@ -20,6 +20,7 @@ from typing import Any
 from gradcheck._common.errors import TargetError
 from gradcheck._common.files import remember_contents
 from gradcheck._common.import_path import add_to_import_path
+from gradcheck._common.neighbours import neighbours_first
 
 #: builtins that only calculate
 _CALCULATING = frozenset(
@@ -83,8 +84,9 @@ def load_definitions(path: str | os.PathLike[str]) -> ModuleType:
     sys.modules[name] = module
     try:
         flags = _future_flags(tree)
-        for statement in tree.body:
-            _run(statement, module, flags)
+        with neighbours_first(str(file.parent)):
+            for statement in tree.body:
+                _run(statement, module, flags)
     except BaseException:
         del sys.modules[name]
         raise
