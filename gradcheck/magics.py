@@ -133,6 +133,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what cannot be understood."""
+        wrong = set(message.removeprefix("unrecognized arguments: ").split())
+        if wrong & {"--fix", "--patch"}:
+            _refuse(
+                "a running session shows fixes and writes none: save the notebook and run gradcheck check x.ipynb --fix"
+            )
         _refuse(message)
 
 

@@ -63,7 +63,7 @@ def _is_of_another_folder(module: ModuleType | None, folder: str) -> bool:
 
 def _folder_of(module: ModuleType | None) -> str | None:
     """The folder in which a module that is in no package was found; None where it was made by hand."""
-    file = getattr(module, "__file__", None)
+    file: str | None = getattr(module, "__file__", None)
     if file is None:
         return None
     folder = os.path.dirname(os.path.realpath(file))
