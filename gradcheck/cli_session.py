@@ -184,9 +184,10 @@ class Progress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the terminal to somebody else meanwhile."""
+        """Leave the terminal to somebody else meanwhile; what was news before them is none after them."""
         with self._lock:
             self._leave()
+            self._news.clear()
             yield
 
     def _show(self) -> None:
