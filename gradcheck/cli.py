@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from gradcheck._common.signs import HANDLER
@@ -245,28 +245,34 @@ class _CheckCommand(Session):
             from gradcheck.report.text import verdict_to_rich
 
             with progress.paused():
-                self._print_beginning(verdict_to_rich(report))
+                self._print_beginning(verdict_to_rich(replace(report, name=self._label(report))))
             self.is_verdict_shown = True
 
     def _show(self, report: Report) -> None:
         from gradcheck.report.text import brief_to_rich, details_to_rich, rest_to_rich, to_rich
 
+        shown = replace(report, name=self._label(report))
         if self.options.json:
             print(report.to_json(indent=None), file=self.out, flush=True)
         elif self.options.markdown:
-            print(report.to_markdown(), file=self.out, flush=True)
+            print(shown.to_markdown(), file=self.out, flush=True)
         elif self.options.quiet:
             if not report.ok:
-                self.screen.show(brief_to_rich(report))
+                self.screen.show(brief_to_rich(shown))
         elif self.is_verdict_shown:
             self.screen.show(rest_to_rich(report))
         else:
-            self._print_beginning(to_rich(report))
+            self._print_beginning(to_rich(shown))
         if self.options.verbose:
             self.screen.show(details_to_rich(report))
         self.is_verdict_shown = False
-        self.checked.append(Checked(report, os.path.abspath(self.where.partition("::")[0])))
+        self.checked.append(Checked(report, os.path.abspath(self.where.partition("::")[0]), shown.name))
         self.is_interrupted = report.is_interrupted
+
+    def _label(self, report: Report) -> str:
+        """What the reader knows a target by: its name; with its file before it, where several files are checked."""
+        files = {one.partition("::")[0] for one in self.options.files}
+        return f"{self.where.partition('::')[0]}::{report.name}" if len(files) > 1 else report.name
 
     def _print_beginning(self, part: RenderableType) -> None:
         """With a blank line between targets."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradcheck.workflow import append_summary, is_workflow
@@ -17,6 +18,13 @@ class Checked(NamedTuple):
 
     report: Report
     file: str
+    #: what tells it from the others: its name, after its file where there are several
+    label: str
+
+    @property
+    def labelled(self) -> Report:
+        """The report for a reader of several."""
+        return replace(self.report, name=self.label)
 
 
 def write_files(options: argparse.Namespace, checked: Sequence[Checked]) -> None:
@@ -30,11 +38,11 @@ def write_files(options: argparse.Namespace, checked: Sequence[Checked]) -> None
     if options.html is not None and checked:
         from gradcheck.report.html import to_html
 
-        write_output(options.html, to_html([one.report for one in checked]).encode())
+        write_output(options.html, to_html([one.labelled for one in checked]).encode())
     if options.sarif is not None:
         from gradcheck.report.sarif import to_sarif
 
-        write_output(options.sarif, to_sarif(checked).encode())
+        write_output(options.sarif, to_sarif([(one.report, one.file) for one in checked]).encode())
 
 
 def github_lines(options: argparse.Namespace, checked: Sequence[Checked], failures: Sequence[str]) -> list[str]:
@@ -44,6 +52,6 @@ def github_lines(options: argparse.Namespace, checked: Sequence[Checked], failur
     from gradcheck.report.annotations import annotation_of_failure, to_annotations
     from gradcheck.report.summary import part_of, to_summary
 
-    complaint = append_summary(to_summary([part_of(one.report) for one in checked], failures))
+    complaint = append_summary(to_summary([part_of(one.labelled) for one in checked], failures))
     lines = [line for one in checked for line in to_annotations(one.report, one.file)]
     return [*lines, *map(annotation_of_failure, failures), *([complaint] if complaint else [])]

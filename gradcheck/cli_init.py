@@ -34,7 +34,7 @@ class InitCommand(Session):
         if not file.is_file() or file.suffix != ".py":
             raise TargetError(f"{file}: expected a Python file (.py)")
         reading = Reading.of(file.resolve())
-        output = output or import_root(reading) / target_file(file)
+        output = output or _as_given(import_root(reading), file) / target_file(file)
         if output.suffix != ".py":
             raise TargetError(f"--output {output}: expected a name that ends in .py")
         if output.exists():
@@ -46,10 +46,20 @@ class InitCommand(Session):
         if found.runs:
             print(f"written to {output}; it runs: gradcheck check {output}", file=self.out)
             return
-        left = [number for number, line in enumerate(found.text.split("\n"), 1) if TODO in line]
-        places = ", ".join(f"{output}:{number}" for number in left)
-        print(f"written to {output}; to fill in, at each TODO: {places}", file=self.out)
-        self.failures.append(f"{output}: to fill in, at each TODO: {places}")
+        left = [(number, line) for number, line in enumerate(found.text.split("\n"), 1) if TODO in line]
+        print(
+            f"written to {output}; {len(left)} {'gap is' if len(left) == 1 else 'gaps are'} left to fill in:",
+            file=self.out,
+        )
+        for number, line in left:
+            print(f"  {output}:{number}: {line.partition(TODO)[2].lstrip(': ')}", file=self.out)
+        print(f"then: gradcheck check {output}", file=self.out)
+        self.failures.append(f"{output}: {len(left)} gaps are left to fill in")
+
+
+def _as_given(folder: Path, file: Path) -> Path:
+    """The folder as the user named it, where it is the one of the file."""
+    return file.parent if folder == file.resolve().parent else folder
 
 
 def target_file(file: Path) -> Path:

@@ -105,7 +105,7 @@ def build_parser() -> Parser:
         description="Print a script for a shell. Where it goes: docs/command-line.md.",
     )
     completion.add_argument(
-        "files", nargs=1, choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"
+        "files", nargs=1, choices=("bash", "zsh", "fish"), metavar="{bash,zsh,fish}", help="the shell"
     )
     completion.set_defaults(json=False)
     every = (one for command in commands.choices.values() for one in command._actions)

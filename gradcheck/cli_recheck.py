@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from gradcheck.cli_session import find_subjects, pin_sizes
@@ -18,7 +18,7 @@ class Rechecked(NamedTuple):
 
 
 def check_again(
-    arguments: Iterable[str],
+    arguments: Sequence[str],
     sizes: list[tuple[str, int]],
     *,
     full: bool | Literal["tape"],
@@ -35,13 +35,16 @@ def check_again(
     from gradcheck._common.errors import TargetError
     from gradcheck._common.workers import workers
 
-    found = []
+    found: list[Rechecked] = []
+    are_several = len({one.partition("::")[0] for one in arguments}) > 1
     with workers(1) as pool:
         for argument in arguments:
             try:
-                found += pool.submit(_check_file, argument, sizes, full, laws, seed).result()
+                done = pool.submit(_check_file, argument, sizes, full, laws, seed).result()
             except BrokenProcessPool as error:
                 raise TargetError(f"{argument}: the process that checked it again has died") from error
+            file = argument.partition("::")[0]
+            found += [one._replace(name=f"{file}::{one.name}") for one in done] if are_several else done
     return found
 
 

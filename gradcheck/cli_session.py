@@ -184,9 +184,10 @@ class Progress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the terminal to somebody else meanwhile."""
+        """Leave the terminal to somebody else meanwhile; what was news before them is none after them."""
         with self._lock:
             self._leave()
+            self._news.clear()
             yield
 
     def _show(self) -> None:
@@ -242,9 +243,7 @@ def find_subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
         if isinstance(value, Target) or (isinstance(value, TargetFactory) and value.__module__ == module.__name__)
     }
     if not found:
-        raise TargetError(
-            f"{path} holds no target: mark a factory with @gradcheck.target, or define a gradcheck.Target"
-        )
+        raise TargetError(f"{path} holds no target: {_how_to_have_one(path)}")
     for key, value in found.items():
         if isinstance(value, Target) and value.name == "target":
             value.name = key
@@ -254,6 +253,11 @@ def find_subjects(path: str, name: str) -> dict[str, Target | TargetFactory]:
         hint = did_you_mean(name, found)
         raise TargetError(f"{path} has no target {name!r}; it has {', '.join(found)}{hint}")
     return {name: found[name]}
+
+
+def _how_to_have_one(path: str) -> str:
+    by_hand = "mark a factory with @gradcheck.target, or define a gradcheck.Target"
+    return f"gradcheck init {path} writes one; or {by_hand}" if path.endswith(".py") else by_hand
 
 
 def pin_sizes(

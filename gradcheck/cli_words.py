@@ -22,6 +22,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Complain, and end with status 2."""
+        if message.endswith("required: COMMAND"):
+            message = (
+                "what is to be done? gradcheck check FILE checks a file with a target, gradcheck init FILE writes "
+                "one for your network; gradcheck --help has the rest"
+            )
         wrong = message.removeprefix("unrecognized arguments: ")
         if wrong != message:
             first = wrong.split()[0].partition("=")[0]

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradcheck._common.cells import cell_of
+from gradcheck._common.similar import did_you_mean
 from gradcheck.cli_parser import add_sizes, parse_laws, parse_seconds, parse_seed
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _chosen(found: Subjects, now: Subjects, names: list[str]) -> Subjects:
         _refuse("no target: mark a factory with @gradcheck.target, or define a gradcheck.Target")
     for name in names:
         if name not in now:
-            _refuse(f"no target {name!r}; there is {', '.join(now) or 'none'}")
+            _refuse(f"no target {name!r}; there is {', '.join(now) or 'none'}{did_you_mean(name, now)}")
     return {name: now[name] for name in names} if names else found
 
 
@@ -133,6 +134,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what cannot be understood."""
+        wrong = set(message.removeprefix("unrecognized arguments: ").split())
+        if wrong & {"--fix", "--patch"}:
+            _refuse(
+                "a running session shows fixes and writes none: save the notebook and run gradcheck check x.ipynb --fix"
+            )
         _refuse(message)
 
 

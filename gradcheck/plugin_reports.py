@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def pytest_runtest_makereport(
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         from gradcheck.report.summary import part_of
 
-        setattr(report, _PARTS, [list(part_of(one)) for one in checked.values()])
+        setattr(report, _PARTS, [list(part_of(replace(one, name=_label(item, one.name)))) for one in checked.values()])
     if item.config.getoption("gradcheck_save") or item.config.getoption("gradcheck_compare"):
         from gradcheck.report.baseline import entry_of
 
@@ -70,6 +71,11 @@ def tell_github(terminalreporter: Any) -> None:
         complaint = append_summary(to_summary([Part(*part) for part in parts]))
         if complaint:
             terminalreporter.line(complaint)
+
+
+def _label(item: pytest.Item, name: str) -> str:
+    """What tells a target of a test from those of others."""
+    return item.nodeid if item.name == name else f"{item.nodeid}: {name}"
 
 
 def _is_about_gradients(call: pytest.CallInfo[None]) -> bool:

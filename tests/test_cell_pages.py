@@ -31,7 +31,7 @@ def excerpts() -> ModuleType:
 
 def file_of(page: Path) -> Path:
     """The file that a page takes its code from and tells its reader to check."""
-    (path,) = re.findall(r"^    gradcheck check (\S+)$", page.read_text("utf-8"), re.M)
+    (path,) = re.findall(r"^gradcheck check (\S+)$", page.read_text("utf-8"), re.M)
     return ROOT / path
 
 

@@ -29,7 +29,7 @@ COMMANDS = sorted(
         (page.name, found[1])
         for page in PAGES
         for found in re.finditer(
-            r"^(?:    |\$ |\w+=\S+ )+(gradcheck [-\w]+(?: .*?)?)(?: +# .*)?$", page.read_text("utf-8"), re.M
+            r"^(?:    |\$ |\w+=\S+ |```sh\n)+(gradcheck [-\w]+(?: .*?)?)(?: +# .*)?$", page.read_text("utf-8"), re.M
         )
     }
 )
@@ -93,6 +93,7 @@ def test_the_report_of_the_tutorial_is_the_report_printed(monkeypatch: pytest.Mo
     """The tutorial would show a report that the tool no longer prints."""
     monkeypatch.chdir(ROOT)  # files are named from here
     shown = (DOCS / "tutorial.md").read_text("utf-8").split("$ gradcheck check examples/asker_lstm.py::asker_lstm\n")[1]
+    assert shown.index("  gradient  shape") < shown.index("error["), "the command prints the table first"
     # The order of rows follows errors, and those of the right ones are rounding.
     assert sorted(words(shown.split("```")[0])) == sorted(words(str(asker_with_all_defects())))
 

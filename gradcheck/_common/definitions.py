@@ -20,6 +20,7 @@ from typing import Any
 from gradcheck._common.errors import TargetError
 from gradcheck._common.files import remember_contents
 from gradcheck._common.import_path import add_to_import_path
+from gradcheck._common.neighbours import neighbours_first
 
 #: builtins that only calculate
 _CALCULATING = frozenset(
@@ -42,8 +43,12 @@ _ACTING = (
     "seed",
     "show",
 )
+#: calls that only declare: the rule of a function of JAX, a library of C and the types of its arguments
+_DECLARING = frozenset({"defvjp", "defjvp", "defvjps", "CDLL", "ndpointer"})
 #: modules whose functions only calculate, but for those
-_LIBRARIES = frozenset({"numpy", "math", "cmath", "itertools", "functools", "collections", "operator", "scipy"})
+_LIBRARIES = frozenset(
+    {"numpy", "math", "cmath", "itertools", "functools", "collections", "operator", "scipy", "ctypes", "pathlib"}
+)
 
 
 class _Absent:
@@ -83,8 +88,9 @@ def load_definitions(path: str | os.PathLike[str]) -> ModuleType:
     sys.modules[name] = module
     try:
         flags = _future_flags(tree)
-        for statement in tree.body:
-            _run(statement, module, flags)
+        with neighbours_first(str(file.parent)):
+            for statement in tree.body:
+                _run(statement, module, flags)
     except BaseException:
         del sys.modules[name]
         raise
@@ -134,6 +140,8 @@ def _is_definition(statement: ast.stmt, names: dict[str, Any] | None = None) -> 
             return True
         case ast.Assign(value=value) | ast.AnnAssign(value=value) | ast.AugAssign(value=value):
             return value is None or _only_calculates(value, names)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name))):
+            return name in _DECLARING
         case ast.Try(body=body):
             return all(isinstance(one, (ast.Import, ast.ImportFrom)) for one in body)
     return False
@@ -159,6 +167,8 @@ def _is_calculation(function: ast.expr, names: dict[str, Any] | None) -> bool:
             module = getattr(names[function.id], "__module__", None) or ""
             return str(module).partition(".")[0] in _LIBRARIES
         return getattr(builtins, function.id, None) in _CALCULATING
+    if isinstance(function, ast.Attribute) and function.attr in _DECLARING:
+        return True
     if not isinstance(function, ast.Attribute) or function.attr.startswith(_ACTING):
         return False
     root: ast.expr = function
@@ -167,7 +177,7 @@ def _is_calculation(function: ast.expr, names: dict[str, Any] | None) -> bool:
     if not isinstance(root, ast.Name):
         return True  # a method of what was calculated
     if names is None:
-        return root.id in ("np", "numpy", "math", "xp")
+        return root.id in ("np", "numpy", "math", "xp", "ctypes", "pathlib")
     owner = names.get(root.id)
     return not isinstance(owner, ModuleType) or owner.__name__.partition(".")[0] in _LIBRARIES
 

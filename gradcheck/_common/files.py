@@ -14,6 +14,7 @@ from types import CodeType, ModuleType
 from gradcheck._common.cells import on_disk
 from gradcheck._common.errors import TargetError, UserCodeError
 from gradcheck._common.import_path import add_to_import_path, hidden_modules
+from gradcheck._common.neighbours import neighbours_first
 from gradcheck._common.notebooks import load_notebook
 from gradcheck._common.similar import did_you_mean
 
@@ -101,7 +102,8 @@ def _alone(file: Path) -> ModuleType:
     sys.modules[name] = module
     add_to_import_path(str(file.parent))
     try:
-        spec.loader.exec_module(module)
+        with neighbours_first(str(file.parent)):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
@@ -118,7 +120,8 @@ def _of_package(file: Path) -> ModuleType | None:
     if folder == file.parent:
         return None
     add_to_import_path(str(folder))
-    package = importlib.util.find_spec(names[0])
-    if package is None or package.origin != str(folder / names[0] / "__init__.py"):
-        return None
-    return importlib.import_module(".".join(names))
+    with neighbours_first(str(folder)):
+        package = importlib.util.find_spec(names[0])
+        if package is None or package.origin != str(folder / names[0] / "__init__.py"):
+            return None
+        return importlib.import_module(".".join(names))

@@ -12,18 +12,28 @@ import os
 import sys
 
 #: packages that the checker cannot do without, here and in its workers
-_NEEDED = ("gradcheck", "numpy", "rich", "pygments", "markdown_it", "mdurl", "pytest", "_pytest", "hypothesis")
+NEEDED = ("gradcheck", "numpy", "rich", "pygments", "markdown_it", "mdurl", "pytest", "_pytest", "hypothesis")
+#: the folders that were added here
+_ADDED: set[str] = set()
 _STANDARD = os.path.dirname(os.path.realpath(os.__file__))
 
 
 def add_to_import_path(folder: str) -> None:
     """Let modules of this folder be imported; at the very end where it holds what would hide a package we need."""
-    if folder in sys.path:
+    if folder in _ADDED and folder in sys.path:
+        sys.path.remove(folder)  # the last one comes first, as each would alone
+    elif folder in sys.path:
         return
-    if any(_holds(folder, name) for name in _NEEDED):
+    _ADDED.add(folder)
+    if any(_holds(folder, name) for name in NEEDED):
         sys.path.append(folder)
     else:
         sys.path.insert(_after_standard_library(), folder)
+
+
+def is_added(folder: str | None) -> bool:
+    """Whether modules are imported from this folder because a file of it was loaded."""
+    return folder in {os.path.realpath(one) for one in _ADDED}
 
 
 def hidden_modules(folder: str) -> list[str]:

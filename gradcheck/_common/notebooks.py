@@ -22,6 +22,7 @@ from typing import NamedTuple
 from gradcheck._common.cells import name_of_cell
 from gradcheck._common.errors import TargetError
 from gradcheck._common.import_path import add_to_import_path
+from gradcheck._common.neighbours import neighbours_first
 
 #: the compiler's flags of all that `from __future__` offers
 _FUTURE = int(sum({getattr(__future__, one).compiler_flag for one in __future__.all_feature_names}))
@@ -72,8 +73,9 @@ def load_notebook(path: Path) -> ModuleType:
     add_to_import_path(str(path.parent))
     try:
         flags = 0
-        for cell in cells:
-            flags = _run(cell, module, flags)
+        with neighbours_first(str(path.parent)):
+            for cell in cells:
+                flags = _run(cell, module, flags)
     except BaseException:
         del sys.modules[name]
         raise

@@ -13,12 +13,15 @@ from gradcheck._common.definitions import load_definitions
 from gradcheck._common.import_path import add_to_import_path
 from gradcheck._drafting.of_classes import drafts_of_classes
 from gradcheck._drafting.of_functions import drafts_of_functions
+from gradcheck._drafting.of_modules import drafts_of_modules
 from gradcheck._drafting.outline import outline
 from gradcheck._drafting.reading import Reading
 from gradcheck._drafting.sandbox import Sandbox
-from gradcheck._drafting.trying import NO_FIT, Fit, tried
+from gradcheck._drafting.trying import NO_FIT, Fit, runs_once, tried
 from gradcheck._drafting.writing import Draft, file_text, import_root, module_name
 
+#: packages that call C, which would read beside an array whose shape was guessed wrong
+_OF_C = frozenset({"ctypes", "cffi"})
 #: seconds for trying drafts
 LIMIT = 40.0
 
@@ -68,6 +71,9 @@ def _module(reading: Reading) -> ModuleType:
 
 
 def _all_drafts(reading: Reading, code: ModuleType) -> Iterator[list[Draft]]:
+    if reading.imported_packages & _OF_C:
+        return
+    yield from drafts_of_modules(reading)
     yield from drafts_of_functions(reading)
     yield from drafts_of_classes(reading, Sandbox(code))
 
@@ -80,6 +86,10 @@ def _best(reading: Reading, output: Path, drafts: Iterable[Draft], deadline: flo
         if time.monotonic() > deadline:
             break
         if "\n".join(draft.lines).replace("(B,", "(T,") in ran:  # what is called an example there is a time step
+            continue
+        if draft.fits_if_it_runs:
+            if runs_once(file_text(reading, output, [draft]), output):
+                return draft
             continue
         fit = tried(file_text(reading, output, [draft]), output)
         if fit.runs:

@@ -37,6 +37,11 @@ class _Made:
     lines: tuple[str, ...]
     methods: dict[str, Function]
 
+    @property
+    def outputs(self) -> str:
+        """The size of the outputs: as it is told when the object is made, else that of the inputs."""
+        return "O" if re.search(r"[(, =]O[,)]", self.lines[0]) else "D"
+
 
 def drafts_of_classes(reading: Reading, sandbox: Sandbox) -> Iterator[list[Draft]]:
     """For each class that has gradients, the drafts to be tried, the likeliest first."""
@@ -105,7 +110,8 @@ def _of_one_method(reading: Reading, made: _Made, method: Function, sandbox: San
                 continue
             run = [*way.first, f"back = {call}"]
             result = f"back[{method.place_of_loss}], {way.gradients}"
-            yield _draft(reading, made, method, f"{made.name}.{method.name}", [*lines], run, result, way)
+            inputs = _arrays(lines, method.arguments)
+            yield _draft(reading, made, method, f"{made.name}.{method.name}", [*lines], run, result, way, inputs)
 
 
 def _of_loss_and_backward(
@@ -121,12 +127,13 @@ def _of_loss_and_backward(
         for way in ways_out(found, backward) if found else ():
             subject = f"{made.name}.{loss.name} and {made.name}.{backward.name}"
             result = f"loss, {way.gradients}" if way.gradients else "loss"
-            yield _draft(reading, made, backward, subject, lines, [*way.first, *run], result, way)
+            inputs = _arrays(lines, loss.arguments)
+            yield _draft(reading, made, backward, subject, lines, [*way.first, *run], result, way, inputs)
 
 
 def _with_arguments(made: _Made, method: Function) -> Iterator[list[str]]:
     """The lines of each combination of arguments."""
-    for chosen in combinations(_argument(one, made.methods) for one in method.arguments):
+    for chosen in combinations(_argument(one, made) for one in method.arguments):
         yield [f"{one} = {text}" for one, text in zip(method.arguments, chosen, strict=True)]
 
 
@@ -192,7 +199,7 @@ def _with_backward(
     lines = [*arguments, f"w = {scale}rng.standard_normal(np.shape({call}{'[0]' if is_several else ''}))"]
     found = sandbox.watched(made.lines, lines, run)
     subject = f"{made.name}.{forward.name} and {made.name}.{backward.name}, with the cotangents drawn"
-    inputs = tuple(one for one in forward.arguments if _is_array(lines, one))
+    inputs = _arrays(lines, forward.arguments)
     for way in ways_out(found, backward) if found else ():
         last = run[1] if "back" in way.gradients else run[1].removeprefix("back = ")
         result = f"np.sum(w * {'out[0]' if is_several else 'out'}){', ' + way.gradients if way.gradients else ''}"
@@ -217,14 +224,15 @@ def _handed(forward: Function, backward: Function, is_several: bool) -> list[str
     return texts + [f"{one}=1.0" for one in backward.with_defaults if is_rate(one)]
 
 
-def _argument(name: str, methods: dict[str, Function]) -> tuple[str, ...]:
+def _argument(name: str, made: _Made) -> tuple[str, ...]:
     """What an argument may be; a state may be had from the object itself."""
     own = [
-        f"net.{one}()" for one, method in methods.items()
+        f"net.{one}()" for one, method in made.methods.items()
         if is_state(name) and re.search(r"init.*(state|hidden)", one) and not method.arguments
     ]  # fmt: skip
-    return (*own, *argument(name))
+    return (*own, *argument(name, made.outputs))
 
 
-def _is_array(lines: list[str], name: str) -> bool:
-    return any(line.startswith((f"{name} = rng.", f"{name} = np.eye")) for line in lines)
+def _arrays(lines: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments that are arrays, so that the loss has to follow them."""
+    return tuple(one for one in names if any(line.startswith((f"{one} = rng.", f"{one} = np.eye")) for line in lines))

@@ -17,7 +17,7 @@ def drafts_of_functions(reading: Reading) -> Iterator[list[Draft]]:
         if reading.arrays:
             yield list(_of_module(reading, function))
     yield from _pairs(reading)
-    for forward, backward in _vjp_pairs(reading):
+    for forward, backward in vjp_pairs(reading):
         yield list(_of_vjp(forward, backward))
 
 
@@ -241,7 +241,8 @@ def _backward_arguments(forward: Function, backward: Function, given: set[str]) 
 # -- forward(*arrays) -> (outputs, cache), backward(cotangents, cache) -------------------------------------------------
 
 
-def _vjp_pairs(reading: Reading) -> Iterator[tuple[Function, Function]]:
+def vjp_pairs(reading: Reading) -> Iterator[tuple[Function, Function]]:
+    """Functions forward(*arrays) -> (outputs, cache), each with its backward(cotangents, cache)."""
     for name, forward in reading.functions.items():
         for other in (name.replace("forward", "backward"), name.replace("fwd", "bwd")):
             backward = reading.functions.get(other)

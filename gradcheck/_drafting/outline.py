@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from gradcheck._drafting.guesses import constructor_argument
+from gradcheck._drafting.of_functions import vjp_pairs
+from gradcheck._drafting.of_modules import modules_of
 from gradcheck._drafting.reading import Function, Reading
 from gradcheck._drafting.writing import TODO, Draft, listing
 
@@ -14,6 +17,9 @@ _OF_GRADIENTS = re.compile(r"back|bptt|grad(s|ients?)?$|bprop|bwd|loss", re.I)
 def outline(reading: Reading, trouble: str = "") -> Draft:
     """A factory to be filled in, around the function or the class that seems to give the gradients."""
     lines = [f"{TODO}: {reading.file.name} could not be run: {trouble}"] if trouble else []
+    known = _of_library(reading, lines) or _of_pair(reading, lines)
+    if known is not None:
+        return known
     if reading.holders:
         return _of_holder(reading, lines)
     for name in reading.classes:
@@ -23,6 +29,51 @@ def outline(reading: Reading, trouble: str = "") -> Draft:
             return _of_class(name, methods, backward, lines)
     backward = next((one for one in reading.functions.values() if _OF_GRADIENTS.search(one.name)), None)
     return _of_function(reading, backward, lines)
+
+
+def _of_library(reading: Reading, lines: list[str]) -> Draft | None:
+    """A module of torch, or a function of JAX with a rule of its own: their adapters take them as they are."""
+    for name in modules_of(reading):
+        return _of_module(name, reading.methods(name), lines)
+    for name, function in reading.functions.items():
+        if any("custom_vjp" in ast.unparse(one) for one in function.node.decorator_list):
+            call = f"return gradcheck.Target.from_vjp(code.{name}, inputs=inputs)"
+            return Draft(name, f"{name}, with gaps to fill in", (*lines, *_inputs(function), call), is_complete=False)
+    return None
+
+
+def _of_module(name: str, methods: dict[str, Function], lines: list[str]) -> Draft:
+    forward = methods.get("forward")
+    handed = forward.arguments if forward else ("x",)
+    lines += [
+        "torch.manual_seed(int(rng.integers(1 << 31)))",
+        f"net = code.{name}({_constructed(methods.get('__init__'))}).double()",
+        *(f"{one} = torch.randn(T, B, D, dtype=torch.float64)  {TODO}: its shape" for one in handed),
+        "",
+        "def loss():",
+        f"    return net({', '.join(handed)}).pow(2).sum()  {TODO}: one number that follows every output",
+        "",
+        "return gradcheck.Target.from_module(net, loss)",
+    ]
+    return Draft(name.lower(), f"{name}, with gaps to fill in", tuple(lines), is_complete=False)
+
+
+def _of_pair(reading: Reading, lines: list[str]) -> Draft | None:
+    """A forward and its backward, of which nobody knows the shapes."""
+    for forward, backward in vjp_pairs(reading):
+        call = f"return gradcheck.Target.from_vjp(code.{forward.name}, code.{backward.name}, inputs)"
+        lines += [*_inputs(forward), call]
+        subject = f"{forward.name} and {backward.name}, with gaps to fill in"
+        return Draft(f"{forward.name}_and_{backward.name}", subject, tuple(lines), is_complete=False)
+    return None
+
+
+def _inputs(function: Function) -> list[str]:
+    return [
+        "inputs = {",
+        *(f'    "{one}": rng.standard_normal((B, H)),  {TODO}: its shape' for one in function.arguments),
+        "}",
+    ]
 
 
 def _of_holder(reading: Reading, lines: list[str]) -> Draft:

@@ -18,7 +18,7 @@ from gradcheck._drafting.writing import listing
 _CONTAINERS = (("params", "grads"), ("parameters", "gradients"), ("weights", "gradients"), ("params", "gradients"))
 #: how what an optimizer remembers of W is called
 _MEMORIES = ("m{}", "v{}", "mem{}", "m_{}", "v_{}", "cache{}", "{}_m", "{}_v")
-_WHOLE = ("model", "params", "parameters", "weights")
+_WHOLE = ("model", "params", "parameters", "weights", "theta", "W", "p")
 
 
 @dataclass(frozen=True)

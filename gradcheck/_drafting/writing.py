@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from gradcheck._drafting.guesses import SIZES
@@ -27,9 +27,8 @@ class Draft:
     subject: str
     lines: tuple[str, ...]
     is_complete: bool = True
-    #: helpers of the file that it needs, as text
-    before: str = ""
-    notes: tuple[str, ...] = field(default=())
+    #: whether its gradients can only be those that are meant, so that it fits as soon as it runs
+    fits_if_it_runs: bool = False
 
     @property
     def text(self) -> str:
@@ -65,7 +64,9 @@ def file_text(reading: Reading, output: Path, drafts: list[Draft]) -> str:
     says = f'"""Checks the gradients of {reading.file.name}: run `gradcheck check {output.name}`."""'
     path, imported = _import_of(reading, output)
     numpy = "import numpy as np\n\n" if re.search(r"\bnp\.", bodies) else ""
-    return f"{says}\n\n{path}{numpy}import gradcheck\n{imported}\n\n\n{bodies}"
+    torch = "import torch\n\n" if re.search(r"\btorch\.", bodies) else ""
+    packages = f"{numpy}{torch}".replace("\n\nimport torch", "\nimport torch")
+    return f"{says}\n\n{path}{packages}import gradcheck\n{imported}\n\n\n{bodies}"
 
 
 def _import_of(reading: Reading, output: Path) -> tuple[str, str]:

@@ -110,12 +110,12 @@ def describe_comparison(
     right, checks = count_right(kept)
     if found:
         lines = [
-            f"{len(found)} {'thing is' if len(found) == 1 else 'things are'} less than in {path}:",
+            f"{len(found)} {'thing is' if len(found) == 1 else 'things are'} worse than in {path}:",
             *(f"- {one}" for one in found),
             f"mend what is lost; or accept it with {accept}, and commit the file",
         ]
     else:
-        lines = [f"nothing is less than in {path}: {right} right gradients of {checks} checks"]
+        lines = [f"nothing is worse than in {path}: {right} right gradients of {checks} check{'s' * (checks != 1)}"]
     left_out = sum(test not in now for test in kept)
     if left_out and not is_complete:
         lines.append(f"{left_out} of its {len(kept)} tests were not part of this run")
@@ -139,7 +139,8 @@ def _lost(kept: Entry, now: Entry) -> Iterator[str]:
         yield f"complex steps fell back to {how}: does the loss still take complex numbers?"
     gone = [law for law in kept["laws"] if law not in now["laws"]]
     if gone:
-        yield f"law{'s' * (len(gone) > 1)} {', '.join(gone)}: held, and broken or no longer asked"
+        laws, are = ("law", "is") if len(gone) == 1 else ("laws", "are")
+        yield f"{laws} {', '.join(gone)} held, and {are} now broken or not asked"
     for name, was in kept["gradients"].items():
         if was["verdict"] == "right":
             yield from _gradient_lost(name, was, now["gradients"].get(name))

@@ -61,6 +61,20 @@ def test_a_folder_without_targets_cannot_be_checked(folder: Path, capsys: pytest
     assert "holds no file with a target: looked at 1 Python files" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [[], ["--quiet"], ["--markdown"]])
+def test_targets_of_one_name_are_told_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    """Of two folders with a target of the same name nobody would know which is wrong."""
+    (folder / "old.py").unlink()
+    (folder / "wrong").mkdir()
+    (folder / "wrong" / "check_one.py").write_text(RIGHT.replace('"w": 2 * w', '"w": 3 * w'))
+    assert main(["check", ".", "--no-explain", *option]) == 1
+    printed = capsys.readouterr().out.replace("`", "").replace("\\", "")
+    assert "wrong/check_one.py::one: wrong" in printed
+    assert ("nets/check_one.py::one: right" in printed) is (option != ["--quiet"])
+
+
 def test_many_that_are_skipped_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder of old code would fill the screen."""
     for number in range(20):

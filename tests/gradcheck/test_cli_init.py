@@ -61,7 +61,7 @@ def test_code_that_ends_the_process_leaves_a_file_with_gaps(tmp_path: Path, caps
     crashing += "    def forward(self, x): return x\n\n    def backward(self, d): pass\n"
     file, output = written(tmp_path, crashing), tmp_path / "check_crash.py"
     assert cli.main(["init", str(file), "--output", str(output)]) == 2
-    assert "to fill in, at each TODO" in capsys.readouterr().out
+    assert "left to fill in:" in capsys.readouterr().out
     assert "could not be run: its code did not end, or ended the process" in output.read_text(encoding="utf-8")
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import io
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from gradcheck import cli_session
 from gradcheck._common.errors import TargetError
-from gradcheck.cli_session import ProgressLine, Session, find_subjects
+from gradcheck.cli_session import Progress, ProgressLine, Session, find_subjects
+from gradcheck.report.progress_phrases import Stage
 
 TARGETS = """
 import numpy as np
@@ -94,3 +97,20 @@ def test_progress_line_shows_stage_and_count() -> None:
     line = ProgressLine("checking", "evaluations")
     line.update("tracing", 12)
     assert line.__rich__() == "tracing · 12 evaluations · 0 s"
+
+
+def test_old_news_are_not_told_after_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below a finished table it would say that one of ten gradients is judged."""
+    monkeypatch.setattr(cli_session, "PROGRESS_DELAY", 0.0)
+    monkeypatch.setattr(cli_session, "PROGRESS_INTERVAL", 0.01)
+    for is_verdict_shown in (False, True):
+        stream = io.StringIO()
+        progress = Progress(stream, ProgressLine("checking", "evaluations"), "net.py::one", is_terminal=False)
+        progress(Stage("judging", news="wrong: W"), 1)
+        if is_verdict_shown:
+            with progress.paused():
+                pass
+        progress.start()
+        time.sleep(0.05)
+        progress.stop()
+        assert ("judging" in stream.getvalue()) is not is_verdict_shown

@@ -72,6 +72,7 @@ def test_a_line_checks_what_is_there_by_name(session: Any) -> None:
         ("%%gradcheck\nx = 1", "no target: mark a factory with @gradcheck.target"),
         ("%gradcheck nothing", "no target 'nothing'; there is none"),
         ("%%gradcheck --sed 3\nx = 1", "unrecognized arguments: --sed"),
+        ("%gradcheck --fix", "save the notebook and run gradcheck check x.ipynb --fix"),
         ("%%gradcheck --size T\nx = 1", "is not a size: expected NAME=N"),
     ],
 )

@@ -61,7 +61,7 @@ def test_the_same_code_is_as_good_as_before(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["written to base.json: 3 right gradients of 2 checks; keep it in the repository"])
     result = compare(pytester)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["nothing is less than in base.json: 3 right gradients of 2 checks"])
+    result.stdout.fnmatch_lines(["nothing is worse than in base.json: 3 right gradients of 2 checks"])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_workers_bring_what_they_checked(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     save(pytester)
     result = pytester.runpytest_subprocess("--gradcheck-compare=base.json", "-n", "1")
-    result.stdout.fnmatch_lines(["nothing is less than in base.json: *"])
+    result.stdout.fnmatch_lines(["nothing is worse than in base.json: *"])
     assert result.ret == 0
 
 

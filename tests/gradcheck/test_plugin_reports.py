@@ -87,7 +87,7 @@ def test_a_workflow_gets_annotations_and_a_summary(
     assert told.get("line") == (None if option else "8")
     written = path.read_text(encoding="utf-8")
     assert written.startswith("before\n## gradcheck: 1 wrong, 1 right\n")
-    assert "### ✗ `square`: wrong" in written
+    assert "### ✗ `cells.py::square`: wrong" in written  # as several tests may check targets of one name
 
 
 def test_annotations_only_where_they_are_read(pytester: pytest.Pytester) -> None:

@@ -160,7 +160,8 @@ def _smallest(report: ReportRecord, level: int) -> Html:
     if not report.smallest:
         return NOTHING
     options = "".join(f" --size {name}={value}" for name, value in report.smallest.items())
-    command = f"gradcheck check FILE::{report.name}{options}" + (f" --seed {report.seed}" if report.seed else "")
+    subject = report.name if "::" in report.name else f"FILE::{report.name}"  # of several files each is named
+    command = f"gradcheck check {subject}{options}" + (f" --seed {report.seed}" if report.seed else "")
     return join_html(
         heading(level, "Smallest size that fails"),
         tag("p", inline("strong", escape(format_sizes(report.smallest)))),

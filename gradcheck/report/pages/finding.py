@@ -25,6 +25,10 @@ writes this page.
 """
 
 
+#: codes that are named at most for a word that is a part of them
+MOST_NAMED = 4
+
+
 class NoPageError(ValueError):
     """There is no page on a code of this name; the message names similar ones."""
 
@@ -38,10 +42,15 @@ def page_text(code: str) -> str:
     name = code.rpartition("[")[2].rstrip("]").strip().lower().replace("_", "-").replace(":", "-")
     name = name if name in PAGES or f"law-{name}" not in PAGES else f"law-{name}"
     if name not in PAGES:
-        raise NoPageError(
-            f"there is no code {code!r}{did_you_mean(name, PAGES) or '; gradcheck explain lists all of them'}"
-        )
+        raise NoPageError(f"there is no code {code!r}{_likely_meant(name)}")
     return page_to_text(PAGES[name])
+
+
+def _likely_meant(name: str) -> str:
+    """A similar code; else those of which the word is a part; else where all of them are."""
+    parts = [one for one in PAGES if name and name in one][:MOST_NAMED]
+    meant = f": did you mean {' or '.join(parts)}?" if parts else ""
+    return did_you_mean(name, PAGES) or meant or "; gradcheck explain lists all of them"
 
 
 def list_of_codes() -> str:

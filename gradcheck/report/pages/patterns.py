@@ -20,7 +20,8 @@ PATTERNS = (
         "<dL/dW, v> = d/d(eps) L(W + eps v) at 0, for every v",
         "da = dh * (1 - a ** 2)               # of the pre-activation a",
         "da = dh * (1 - h ** 2)               # of h = tanh(a)",
-        "let gradcheck look for the line (no --no-explain, a larger --budget), or read gradcheck trace FILE.",
+        "let gradcheck look for the line (no --no-explain, a larger --budget), or read gradcheck trace FILE; "
+        "where the code is in C, compare each step with the same in NumPy.",
     ),
     Page(
         FindingCode.WRONG_IN_PART,

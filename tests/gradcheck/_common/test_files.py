@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ def clean() -> Iterator[None]:
 
 def written(folder: Path, **files: str) -> Path:
     """These files in the folder; the last of them is returned."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     return folder / f"{name}.py"
@@ -49,6 +50,34 @@ def test_a_file_finds_its_neighbours(tmp_path: Path) -> None:
     assert sys.path.count(str(tmp_path)) == 1
     load(written(tmp_path, other="from beside_it import x"))
     assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_neighbours_of_the_same_name_are_apart(tmp_path: Path) -> None:
+    """A check of two folders would judge the network of the first one twice, and call both right or both wrong."""
+    for name in "ab":
+        written(tmp_path / name / "net_pack", __init__="", inner=f"here = {name!r}")
+        written(tmp_path / name, net_code=f"here = {name!r}", check_it="import net_code\nfrom net_pack import inner")
+    for name in "aba":
+        module = load(tmp_path / name / "check_it.py")
+        assert (module.net_code.here, module.inner.here) == (name, name)
+
+
+def test_what_a_factory_imports_later_is_its_neighbour(tmp_path: Path) -> None:
+    """An import inside a factory would find the network of the folder that was checked before."""
+    for name in "ab":
+        written(tmp_path / name, net_code=f"here = {name!r}")
+        make = load(written(tmp_path / name, later="def make():\n    import net_code\n    return net_code.here")).make
+        assert make() == name
+
+
+def test_modules_of_somebody_else_are_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that have imported a module of this name would find that of a checked file, which cannot be pickled."""
+    theirs = written(tmp_path / "a", net_code="here = 'a'")
+    monkeypatch.syspath_prepend(str(theirs.parent))
+    module = importlib.import_module("net_code")
+    written(tmp_path / "b", net_code="here = 'b'")
+    assert load(written(tmp_path / "b", later="from net_code import here")).here == "b"
+    assert sys.modules["net_code"] is module
 
 
 def test_a_file_of_a_package_is_a_part_of_it(tmp_path: Path) -> None:

@@ -197,6 +197,84 @@ class Network:
         return loss_layer.loss(self.weights.w)
 '''
 
+#: a class whose labels are as many as its outputs, and fewer than its inputs
+CLASSIFIER = """
+import numpy as np
+
+
+class Classifier:
+    def __init__(self, n_in, n_hidden, n_out, seed=0):
+        r = np.random.RandomState(seed)
+        self.theta = {"W": r.randn(n_hidden, n_in), "V": r.randn(n_out, n_hidden), "c": np.zeros(n_out)}
+
+    def forward(self, seq):
+        self.h = np.tanh(sum(self.theta["W"] @ x.ravel() for x in seq))
+        e = np.exp(self.theta["V"] @ self.h + self.theta["c"])
+        self.p = e / e.sum()
+
+    def cost(self, seq, label):
+        self.forward(seq)
+        return -np.log(self.p[label])
+
+    def backward(self, seq, label):
+        self.forward(seq)
+        d = self.p.copy()
+        d[label] -= 1
+        da = (self.theta["V"].T @ d) * (1 - self.h**2)
+        return {"V": np.outer(d, self.h), "c": d, "W": sum(np.outer(da, x.ravel()) for x in seq)}
+"""
+
+MODULE = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self, D, H):
+        super().__init__()
+        self.W = torch.nn.Parameter(torch.randn(D, H))
+
+    def forward(self, xs):
+        return torch.tanh(xs @ self.W), None
+"""
+
+RULE = """
+import jax
+import jax.numpy as jnp
+
+
+@jax.custom_vjp
+def gate(a, b):
+    return jax.nn.sigmoid(a) * jnp.tanh(b)
+
+
+gate.defvjp(lambda a, b: (gate(a, b), (a, b)), lambda residuals, dy: residuals)
+"""
+
+KERNEL = """
+import ctypes
+import pathlib
+
+lib = ctypes.CDLL(str(pathlib.Path(__file__).with_name("libkernel.so")))
+lib.fwd.argtypes = [ctypes.c_int]
+
+
+def forward(a, U):
+    h = a.copy()
+    lib.fwd(len(a), a, U, h)
+    return h, (U, h)
+
+
+def backward(dh, cache):
+    return dh, cache[0]
+"""
+
+#: what can only be drafted with gaps, and the adapter that takes it
+WITH_GAPS = {
+    "rule": (RULE, "Target.from_vjp(code.gate, inputs=inputs)"),
+    "kernel": (KERNEL, "Target.from_vjp(code.forward, code.backward, inputs)"),
+    "module": (MODULE.replace("(self, D, H)", "(self, D, H, gain)"), "Target.from_module(net, loss)"),
+}
+
 ALL = {
     "script": (SCRIPT, "from_call"),
     "globals": (GLOBALS, "from_object"),
@@ -207,4 +285,5 @@ ALL = {
     "optimized": (OPTIMIZED, "from_update"),
     "vjp": (VJP, "from_vjp"),
     "pair": (PAIR, "from_call"),
+    "classifier": (CLASSIFIER, "from_call"),
 }

@@ -21,7 +21,8 @@ def as_it_was() -> Iterator[None]:
     modules, path = set(sys.modules), list(sys.path)
     yield
     for name in set(sys.modules) - modules:
-        del sys.modules[name]
+        if name.startswith(("found_", "check_", "_gradcheck_")):  # torch cannot be imported a second time
+            del sys.modules[name]
     sys.path[:] = path
 
 
@@ -39,6 +40,7 @@ def test_a_draft_runs_and_finds_right_code_right(tmp_path: Path, name: str, text
     draft = drafted(written(tmp_path, f"found_{name}", text), output)
     assert draft.runs
     assert f"Target.{adapter}(" in draft.text
+    assert "O=3" in draft.text or name != "classifier"
     output.write_text(draft.text, encoding="utf-8")
     factories = [one for one in vars(load(output)).values() if isinstance(one, gradcheck.TargetFactory)]
     assert len(factories) == 1
@@ -74,6 +76,37 @@ def test_a_gap_is_marked_where_it_is(tmp_path: Path) -> None:
     assert gaps[0].endswith("as in Network.y_list_is(y_list, loss_layer)")
     assert gaps[1] == "raise NotImplementedError  # TODO: return the loss"
     compile(draft.text, "check_gap.py", "exec")
+
+
+@pytest.mark.parametrize(("name", "text", "call"), [(name, *one) for name, one in found.WITH_GAPS.items()])
+def test_what_another_library_runs_has_the_adapter_for_it(tmp_path: Path, name: str, text: str, call: str) -> None:
+    """Its author would be sent to an adapter for NumPy, which cannot take it."""
+    draft = drafted(written(tmp_path, f"found_{name}", text), tmp_path / f"check_{name}.py")
+    assert not draft.runs
+    assert call in draft.text
+    assert "# TODO: its shape" in draft.text
+    compile(draft.text, "check_other.py", "exec")
+
+
+def test_a_kernel_is_never_tried_with_guessed_shapes(tmp_path: Path) -> None:
+    """C code would read and write beside the arrays."""
+    text = found.KERNEL.replace("lib = ", "lib = object()  # ").replace("lib.fwd.argtypes", "types")
+    file = written(
+        tmp_path, "found_c", text.replace("    h = a.copy()", "    open(__file__ + '.ran', 'w')\n    h = a.copy()")
+    )
+    drafted(file, tmp_path / "check_c.py")
+    assert not Path(f"{file}.ran").exists()
+
+
+@pytest.mark.oracle
+def test_a_module_of_torch_is_taken_as_it_is(tmp_path: Path) -> None:
+    """The author of a custom function would be told to fill in what the tool can find out."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'gradcheck[torch]'")
+    output = tmp_path / "check_module.py"
+    draft = drafted(written(tmp_path, "found_module", found.MODULE), output)
+    assert draft.runs
+    output.write_text(draft.text, encoding="utf-8")
+    assert gradcheck.check(load(output).net).ok
 
 
 def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path) -> None:

@@ -59,11 +59,11 @@ def with_block(**changes: object) -> Report:
         (with_block(sensitivity=5.2e-12), "the gradient of W: errors of 5.0e-13 were seen, now 5.2e-12"),
         (with_block(sensitivity=None), "the gradient of W: errors of 5.0e-13 were seen, nothing is promised now"),
         (with_block(sensitivity=float("inf")), "errors of 5.0e-13 were seen, nothing is promised now"),
-        (replace(REPORT, laws={"purity": REPORT.laws["purity"]}), "law scale: held, and broken or no longer asked"),
-        (replace(REPORT, laws={}), "laws purity, scale: held, and broken or no longer asked"),
+        (replace(REPORT, laws={"purity": REPORT.laws["purity"]}), "law scale held, and is now broken or not asked"),
+        (replace(REPORT, laws={}), "laws purity, scale held, and are now broken or not asked"),
         (
             replace(REPORT, laws={**REPORT.laws, "scale": Law("scale", False, "a clip")}),
-            "law scale: held, and broken or no longer asked",
+            "law scale held, and is now broken or not asked",
         ),
         (replace(REPORT, scheme="Richardson"), "complex steps fell back to Richardson differences"),
         (replace(REPORT, scheme=""), "complex steps fell back to no differences"),
@@ -161,7 +161,7 @@ def test_it_is_said_how_to_accept_a_change() -> None:
     kept, now = entries(), entries(without("W"))
     lines = describe_comparison(losses(kept, now, is_complete=True), kept, now, "base.json", is_complete=True)
     assert lines == [
-        "1 thing is less than in base.json:",
+        "1 thing is worse than in base.json:",
         "- a.py::lstm: the gradient of W was right, and is gone",
         "mend what is lost; or accept it with pytest --gradcheck --gradcheck-save=base.json, and commit the file",
     ]
@@ -171,7 +171,7 @@ def test_what_is_new_and_what_was_left_out_is_told() -> None:
     """New gradients would never be protected; a run of one test would look like one of all."""
     kept, now = entries(), entries(REPORT, "b.py::gru")
     lines = describe_comparison([], kept, now, "base.json", is_complete=False)
-    assert lines[0] == "nothing is less than in base.json: 2 right gradients of 1 checks"
+    assert lines[0] == "nothing is worse than in base.json: 2 right gradients of 1 check"
     assert lines[1] == "1 of its 1 tests were not part of this run"
     assert lines[2].startswith("2 right gradients are not in it yet: keep them with")
     assert news(kept, kept) == 0

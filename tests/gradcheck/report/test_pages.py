@@ -64,6 +64,8 @@ def test_a_law_is_found_by_its_name(code: str) -> None:
 
 def test_a_wrong_code_names_similar_ones() -> None:
     """A slip of the finger would end without a hint."""
+    with pytest.raises(NoPageError, match=r"there is no code 'tanh': did you mean tanh-derivative\?"):
+        page_text("tanh")
     with pytest.raises(NoPageError, match="there is no code 'wrong-sgn': did you mean wrong-sign"):
         page_text("wrong-sgn")
     with pytest.raises(NoPageError, match="gradcheck explain lists all of them"):

@@ -259,6 +259,8 @@ def test_smallest_size_can_be_run() -> None:
     """The command on the page would check something else, or not exist."""
     command = next(code.text for code in page(WRONG).all("code") if code.text.startswith("gradcheck"))
     assert command == "gradcheck check FILE::lstm --size T=2 --size H=1 --seed 3"
+    told = replace(WRONG, name="nets/check.py::lstm")  # of several files
+    assert "gradcheck check nets/check.py::lstm --size T=2" in page(told).text
     from gradcheck.cli_parser import build_parser
 
     options = build_parser().parse_args(command.split()[1:])
