@@ -112,7 +112,7 @@ def _slices(place: Workplace) -> Iterator[ast.expr]:
                             ends.setdefault(ast.unparse(end), end)
                         if isinstance(end, ast.UnaryOp):
                             ends.setdefault(ast.unparse(end.operand), end.operand)
-                        elif isinstance(end, (ast.Name, ast.BinOp)):
+                        elif end is not None:
                             less = ast.UnaryOp(ast.USub(), end)
                             ends.setdefault(ast.unparse(less), less)
     for atom in place.around.integers:
