@@ -40,7 +40,7 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         return Symptom(FindingCode.WRONG_LINE)
-    found = _wrapping(old, new) or _exchanged(old, new) or _operands(old, new) or _in_product(old, new)
+    found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new) or _in_product(old, new)
     found = found or _operator(old, new)
     return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)
 
@@ -140,6 +140,22 @@ def _in_product(old: ast.expr, new: ast.expr) -> Symptom | None:
         return None
     written = ast.BinOp(after[-2], ast.Mult(), after[-1])
     return _operands(before[-1], written) if _activation(written) else None
+
+
+def _other_form(old: ast.expr, new: ast.expr) -> Symptom | None:
+    """The derivative of an activation, told from the activated value, in a form that it does not have."""
+    before, after = _factors(old), _factors(new)
+    different = [(a, b) for a, b in zip(before, after, strict=False) if not _same(a, b)]
+    if len(before) != len(after) or len(different) != 1:
+        return None
+    ((was, now),) = different
+    derivative = _activation(now) if isinstance(was, ast.BinOp) else None
+    return _named(derivative, ast.unparse(now), ast.unparse(was)) if derivative and _names(was) == _names(now) else None
+
+
+def _names(node: ast.expr) -> set[str]:
+    named = (ast.Name, ast.Attribute, ast.Subscript)
+    return {ast.unparse(one) for one in ast.walk(node) if isinstance(one, named)}
 
 
 def _factors(node: ast.expr) -> list[ast.expr]:

@@ -293,6 +293,8 @@ def _activation(function: str, mistake: Mistake) -> str:
         return f"{mistake.subject} is already activated, but {mistake.called}() takes it for a pre-activation"
     if not mistake.subject:
         return f"the derivative of {function} is missing"
+    if mistake.other:
+        return f"the derivative of {function} is {mistake.subject}, not {mistake.other}"
     amount = "should not be here" if mistake.is_extra else "is missing"
     return f"the factor {mistake.subject}, the derivative of {function}, {amount}"
 

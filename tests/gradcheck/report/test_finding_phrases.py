@@ -252,6 +252,7 @@ def test_several_right_inputs_are_listed() -> None:
     ("code", "mistake", "headline"),
     [
         ("tanh-derivative", Mistake(), "the derivative of tanh is missing"),
+        ("tanh-derivative", Mistake("1 - y**2", "(1 - y)**2"), "the derivative of tanh is 1 - y**2, not (1 - y)**2"),
         ("tanh-derivative", Mistake("1 - h ** 2"), "the factor 1 - h ** 2, the derivative of tanh, is missing"),
         (
             "sigmoid-derivative",
