@@ -24,7 +24,8 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
-from gradcheck._comparing.comparer import Comparer, Comparison
+from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.comparisons import Comparison
 from gradcheck.report.records import Law
 
 #: a clip above the usual gradients shows only where they are so many times as large; else the law was not tested
