@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ from gradcheck._autodiff.suspects import Suspect, wrong_rows
 from gradcheck._common.arrays import Array, is_float, norm
 from gradcheck._common.clock import look
 from gradcheck._common.libraries import all_as_numpy, as_numpy, is_array
+from gradcheck._common.thread_filters import ignoring
 from gradcheck._usercode.patching import growth_of_edit
 from gradcheck._usercode.scope import Scope, items_read
 from gradcheck._usercode.source import Edit, apply_edits, span_of
@@ -81,8 +81,7 @@ def candidates(
 
     `holds` runs the code with one: for the few edits whose values depend on what they gave before.
     """
-    with case.library.trying(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with case.library.trying(), ignoring(), np.errstate(all="ignore"):
         return _candidates(_Search(case, recording, found, chosen, holds), suspected)
 
 
@@ -243,8 +242,7 @@ def _code(place: Place, edits: Sequence[Edit]) -> CodeType | None:
         if value is None:
             return None
         wrapped = ast.fix_missing_locations(ast.Expression(value))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
+        with ignoring(SyntaxWarning):
             return compile(wrapped, "<edit>", "eval", dont_inherit=True)
     except (SyntaxError, IndexError, ValueError):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from gradcheck._autodiff.library import Differentiated
 from gradcheck._common.arrays import Array
 from gradcheck._common.surely import surely
+from gradcheck._common.thread_filters import ignoring
 
 
 class TorchLibrary:
@@ -110,8 +110,7 @@ class TorchLibrary:
     def _pulled_together(self, output: Any, cotangents: Any, sources: list[Any]) -> Sequence[Any]:
         """All rows at once; one by one, where an operation cannot take them so."""
         grad = self._torch.autograd.grad
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of operations that take them one by one
+        with ignoring():  # of operations that take them one by one
             try:
                 found: Sequence[Any] = grad(
                     output, sources, cotangents, retain_graph=True, allow_unused=True, is_grads_batched=True

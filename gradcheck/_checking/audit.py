@@ -187,7 +187,7 @@ def _check_preconditions(result: Audit, runs: CallCounter, seed: int, depth: Aud
 def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOptions, watcher: Watcher) -> None:
     _ask_laws(result, comparer, depth)
     if depth.asks("independence"):
-        result.note(runs.independence())
+        result.note(runs.independence(comparer))
     comparer.undo_norm_clip()
     result.gradients = comparer.gradients
     comparer.when_apart = watcher.gradients_do_not_fit

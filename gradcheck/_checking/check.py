@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
+from gradcheck._checking.coarse_gradients import say_what_was_not_seen
 from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
 from gradcheck._checking.pace import MainWatcher, Pace, TimeTable
 from gradcheck._common.arrays import Sizes
@@ -715,7 +716,7 @@ class _CheckRun:
             full=self.full,
             evaluations=self.evaluations,
             doc=doc,
-            notes=main.notes,
+            notes=(*main.notes, *say_what_was_not_seen(main.blocks)),
             laws_not_asked=left_out(self.laws),
         )
 

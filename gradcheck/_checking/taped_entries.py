@@ -11,7 +11,8 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, inner_product
 from gradcheck._common.wording import comma_separated
-from gradcheck._comparing.comparer import Comparer, Comparisons
+from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.comparisons import Comparisons
 from gradcheck._numeric.entries import Entries
 from gradcheck._numeric.evaluator import DOUBLE
 

@@ -8,7 +8,6 @@ the same way: at the default sizes, at others, with other seeds and at other par
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 
 from gradcheck._common.arrays import moved
 from gradcheck._common.errors import TargetError
+from gradcheck._common.thread_filters import listening
 from gradcheck._common.verdict import Verdict
 from gradcheck._targets.target import Target
 from gradcheck._usercode.profiling import lines_run
@@ -171,7 +171,6 @@ class Behaviour:
 
 def behaviour(run: Callable[[], object]) -> Behaviour:
     """What a run of the user's code does; warnings of NumPy on invalid values included."""
-    with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
-        warnings.simplefilter("always")
+    with listening() as given, np.errstate(all="warn", under="ignore"):
         lines = lines_run(run)
-    return Behaviour(lines, frozenset(f"{one.category.__name__}: {one.message}" for one in caught))
+    return Behaviour(lines, frozenset(f"{category.__name__}: {text}" for category, text in given))

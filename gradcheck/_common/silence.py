@@ -1,18 +1,17 @@
-"""Silence, and strictness, for one thread: what other threads print and warn of goes on as it was.
+"""Silence for one thread: what other threads print goes on as it was.
 
-`contextlib.redirect_stdout` and `warnings.catch_warnings` exchange what belongs to the whole process, and put back what
-they found. Where two threads do so in turns, each puts back what the other had put there, and it stays.
+`contextlib.redirect_stdout` exchanges what belongs to the whole process, and puts back what it found. Where two threads
+do so in turns, each puts back what the other had put there, and it stays.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, ClassVar
+from typing import Any
 
 
 class _Muted:
@@ -115,47 +114,3 @@ def end_silence() -> None:
             stream.silenced.pop(mine, None)
             if not stream.silenced:
                 sys.stdout = stream.behind
-        for category in _categories.values():
-            category.threads.pop(mine, None)
-            if not category.threads:
-                _forget(category)
-
-
-class _OfOneThread(type):
-    """Of warnings of one category, those that are given in threads that ask for strictness."""
-
-    meant: type[Warning]
-    threads: ClassVar[dict[int, int]]
-
-    def __subclasscheck__(cls, category: type) -> bool:
-        return get_ident() in cls.threads and issubclass(category, cls.meant)
-
-
-def _category(meant: type[Warning]) -> Any:
-    return _OfOneThread(meant.__name__, (Warning,), {"meant": meant, "threads": {}})
-
-
-_categories: dict[type[Warning], Any] = {}
-
-
-@contextmanager
-def raising(meant: type[Warning]) -> Iterator[None]:
-    """Warnings of this category are errors in this thread; the filters are as they were afterwards."""
-    with _exchange.lock:
-        category = _categories.setdefault(meant, _category(meant))
-        _once_more(category.threads)
-        if not any(one[2] is category for one in warnings.filters[:1]):
-            warnings.simplefilter("error", category)
-    try:
-        yield
-    finally:
-        with _exchange.lock:
-            _once_less(category.threads)
-            if not category.threads:
-                _forget(category)
-
-
-def _forget(category: Any) -> None:
-    filters: Any = warnings.filters
-    if any(one[2] is category for one in filters):
-        filters[:] = [one for one in filters if one[2] is not category]

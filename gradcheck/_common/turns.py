@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from gradcheck._common.silence import end_silence, renew_lock
+from gradcheck._common import silence, thread_filters
 from gradcheck._common.surely import surely
 
 _P = ParamSpec("_P")
@@ -33,7 +33,8 @@ class _Turns:
 _turns = _Turns()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_turns.renew)
-    os.register_at_fork(after_in_child=renew_lock)
+    os.register_at_fork(after_in_child=silence.renew_lock)
+    os.register_at_fork(after_in_child=thread_filters.renew_lock)
 
 
 def in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -53,9 +54,14 @@ def in_turn(function: Callable[_P, _R]) -> Callable[_P, _R]:
             finally:
                 _turns.depth -= 1
                 if not _turns.depth:
-                    surely(end_silence)
+                    surely(_end_what_is_left)
 
     return taking_turns
+
+
+def _end_what_is_left() -> None:
+    silence.end_silence()
+    thread_filters.end_filters()
 
 
 def turns_taken() -> int:

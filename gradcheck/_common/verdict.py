@@ -13,6 +13,8 @@ BEYOND_DOUBT = 5.0
 MISS_PROBABILITY = 1e-6
 #: above this relative error bar a gradient is not called right: too little was seen
 MAX_RELATIVE_BAR = 1e-2
+#: of a gradient of which an error above this might not have been seen, more is asked, and what is not seen is said
+COARSE_SENSITIVITY = 1e-2
 #: nor above this sensitivity: an error of a tenth of it might not have been seen
 MAX_SENSITIVITY = 0.1
 #: nobody's mistake is as small as this part of a gradient; and none smaller is promised to be seen
@@ -57,8 +59,8 @@ def why_undecided(kinked: bool, bar: float) -> str:
 def why_right_as_far_as_seen(seen: float) -> str:
     """What is known of a gradient that agrees with differences too coarse to call it right."""
     return (
-        f"right as far as it can be seen: an error of {seen:.0%} of the gradient might not have shown; check it in "
-        "float64, or where the loss is smoother"
+        f"right as far as it can be seen: an error of {min(seen, 1.0):.0%} of the gradient might not have shown; check "
+        "it in float64, or where the loss is smoother"
     )
 
 

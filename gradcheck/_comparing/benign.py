@@ -18,7 +18,8 @@ import numpy as np
 from gradcheck._common.arrays import Values, inner_product
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_chaotic, why_undecided
-from gradcheck._comparing.comparer import STEADY, Comparer, Comparisons, root_mean_square
+from gradcheck._comparing.comparer import STEADY, Comparer
+from gradcheck._comparing.comparisons import Comparisons, root_mean_square
 from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._numeric.difference import Derivative
 from gradcheck._numeric.evaluator import Flatness

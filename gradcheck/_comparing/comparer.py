@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Self
 
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values, inner_product, norm
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.verdict import Verdict, judge, sensitivity
+from gradcheck._comparing.comparisons import Comparison, Comparisons
 from gradcheck._comparing.directions import Directions
 from gradcheck._comparing.rounding import ROUNDING_OWN, GivenGradients
 from gradcheck._comparing.wrong_entries import Probe
@@ -30,6 +29,8 @@ from gradcheck._numeric.scheme import Scheme
 MAX_DIRECTIONS = 4
 #: fewer are enough where they show errors of a small enough part
 MIN_DIRECTIONS = 2
+#: more are asked where those show too little, or to tell how small an error is
+MANY_DIRECTIONS = 8
 #: how well a slope has to be known where a gradient may be far from it
 ROUGHLY = 1e-5
 #: the part of the smallest gradient that is small enough: no formula is wrong by so little
@@ -40,80 +41,8 @@ AS_SENSITIVE = 1e-7
 DEVIATIONS = 3.0
 #: how far away "nearby" is, relative to the parameters: far above roundoff, far below where a formula's error changes
 NEARBY = 1e-5
-#: gradients that are apart from the slope by this part of it are far apart ...
-FAR = 1e-3
-#: ... if bars are below this part of what they are apart by
-CLEAR_BAR = 2e-2
 #: how much of a discrepancy may change between points nearby, or steps
 STEADY = 0.3
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Analytic minus numerical along one direction, and the bar that tells whether it means anything."""
-
-    draw: Callable[[], Values]
-    discrepancy: float
-    bar: float
-    derivative: Derivative
-
-    @property
-    def direction(self) -> Values:
-        """What was moved along; drawn anew where it is large."""
-        return self.draw()
-
-
-class Comparisons(tuple[Comparison, ...]):
-    """Several comparisons of the same gradients, taken together."""
-
-    @cached_property
-    def bar(self) -> float:
-        """The largest of the bars."""
-        return max(one.bar for one in self)
-
-    @property
-    def error(self) -> float:
-        """The size of the discrepancies: along Gaussian directions, about the norm of the error."""
-        return root_mean_square([one.discrepancy for one in self])
-
-    @property
-    def slope(self) -> float:
-        """The size of the numerical slopes: about the norm of the true gradient."""
-        return root_mean_square([one.derivative.value for one in self])
-
-    @cached_property
-    def sensitivity(self) -> float:
-        """The norm of an error that they would have missed once in a million times."""
-        return max(self.sensitivity_of_steps, self.sensitivity_of_confirmation)
-
-    @cached_property
-    def sensitivity_of_confirmation(self) -> float:
-        """The same of what does not follow complex numbers: it shows along the confirmed directions alone."""
-        confirmed = [one.derivative.confirmed for one in self if one.derivative.confirmed]
-        return sensitivity(max(confirmed), len(confirmed)) if confirmed else 0.0
-
-    @cached_property
-    def sensitivity_of_steps(self) -> float:
-        """The same, as far as the derivatives are what they seem."""
-        return sensitivity(self.bar, len(self))
-
-    @property
-    def verdict(self) -> Verdict:
-        """One verdict from all of them."""
-        return judge([one.discrepancy for one in self], [one.bar for one in self])
-
-    @property
-    def are_far_apart(self) -> bool:
-        """Whether each of them tells that the gradients are wrong, by far more than the slopes are uncertain."""
-        apart = [abs(one.discrepancy) for one in self]
-        is_flat = not any(one.derivative.value for one in self)  # then it may not be the loss that was meant
-        is_clear = self.bar < CLEAR_BAR * min(apart) and not self.has_kink and not is_flat
-        return is_clear and all(part > FAR * abs(one.derivative.value) for one, part in zip(self, apart, strict=True))
-
-    @property
-    def has_kink(self) -> bool:
-        """Whether the loss has a kink at the point, along one of the directions."""
-        return any(one.derivative.kink for one in self)
 
 
 class Comparer:
@@ -174,6 +103,8 @@ class Comparer:
 
     def _compare_along(self, names: list[str], count: int | None, shorter: float) -> Comparisons:
         found: list[Comparison] = []
+        # whoever asks for more of them wants to see more: of what does not follow complex numbers as well
+        sharp = count if count and self.evaluator.scheme is Scheme.COMPLEX else MIN_DIRECTIONS
         for k in range(count or MAX_DIRECTIONS):
             if k == MIN_DIRECTIONS and count is None and self._is_enough(names, Comparisons(found)):
                 break
@@ -181,7 +112,7 @@ class Comparer:
             derivative = self.evaluator.derivative(
                 direction,
                 confirm=k == 0 and self.probing,
-                sharply=k < MIN_DIRECTIONS and self.probing and self.probing_sharply,
+                sharply=k < sharp and self.probing and self.probing_sharply,
                 shorter=shorter,
             )
             found.append(self._comparison(names, k, self.slope(direction), derivative))
@@ -194,8 +125,17 @@ class Comparer:
     def compared_with(self, name: str) -> Iterator[tuple[list[str], Comparisons]]:
         """The comparisons so far of this gradient, alone or with others, each with the names that it is of."""
         for (*asked, count, shorter, _), comparisons in self._known.items():
-            if name in asked and (count, shorter) == (None, 1.0):
+            if name in asked and shorter == 1.0 and count in (None, MANY_DIRECTIONS):
                 yield [str(one) for one in asked], comparisons
+
+    def unconfirmed(self, name: str) -> float:
+        """The norm of an error that complex steps would miss, where a part of the loss does not follow them.
+
+        Real losses along the directions so far tell; zero where complex steps are not taken.
+        """
+        if self.evaluator.scheme is not Scheme.COMPLEX:
+            return 0.0
+        return min((found.sensitivity_of_real_losses for _, found in self.compared_with(name)), default=0.0)
 
     def compare_roughly(self, name: str) -> Comparisons:
         """A comparison along one direction, of as few losses as tell a gradient that is far from the slope."""
@@ -290,8 +230,3 @@ class Comparer:
         # of what does not follow complex numbers the first ones tell all that is told
         is_told = promised <= comparisons.sensitivity_of_confirmation and promised <= AS_SENSITIVE * smallest
         return is_told or promised <= SENSITIVE_ENOUGH * smallest
-
-
-def root_mean_square(values: list[float]) -> float:
-    """The root of the mean square; safe at the ends of the range, as the norm is."""
-    return norm(np.array(values)) / math.sqrt(len(values))

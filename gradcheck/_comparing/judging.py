@@ -17,6 +17,7 @@ import numpy as np
 from gradcheck._common.arrays import Array, norm
 from gradcheck._common.verdict import (
     BEYOND_DOUBT,
+    COARSE_SENSITIVITY,
     MAX_RELATIVE_BAR,
     MAX_SENSITIVITY,
     NEAR_EXACT,
@@ -36,7 +37,8 @@ from gradcheck._comparing.benign import (
     explaining_entry,
     is_entry_clearly_wrong,
 )
-from gradcheck._comparing.comparer import FAR, Comparer, Comparisons
+from gradcheck._comparing.comparer import MANY_DIRECTIONS, Comparer
+from gradcheck._comparing.comparisons import FAR, Comparisons
 from gradcheck._numeric.entries import Entries
 from gradcheck._numeric.scheme import Scheme
 from gradcheck.report.records import Block, Worst
@@ -47,8 +49,6 @@ SIMILAR = 100.0
 FLAT_LOSS_STRETCH = 32.0
 #: a gradient whose bar is below this part of the largest one is zero to within rounding
 NEGLIGIBLE = 1e-6
-#: directions that tell whether an error is as small as `NEAR_EXACT`, or that show more of one that may be large
-NEAR_DIRECTIONS = 8
 #: an error of one shows along so many directions as less than this, root mean square, once in a million times
 NEAR_DEVIATIONS = 0.13
 
@@ -82,6 +82,8 @@ def _judge_group(comparer: Comparer, group: list[str]) -> Iterator[Block]:
         if apart and group:  # the others may be right
             comparisons = comparer.compare(group)
     passed = comparisons.verdict == "right"
+    if passed and comparisons.sensitivity > COARSE_SENSITIVITY * min(norms[name] for name in group):
+        comparisons = _along_more(comparer, group, comparisons)
     for name in group:
         seen = max(comparisons.bar / MAX_RELATIVE_BAR, comparisons.sensitivity / MAX_SENSITIVITY)
         if passed and norms[name] and seen <= norms[name]:
@@ -130,20 +132,25 @@ def judge_alone(comparer: Comparer, name: str) -> Block:
     if block.verdict == "inconclusive" or comparisons.bar > MAX_RELATIVE_BAR * scale:
         message = _why_undecided(comparer, comparisons, comparisons.bar / scale)
         return replace(block, verdict="inconclusive", message=message)
-    return _as_far_as_seen(comparer, block, scale)
+    return _as_far_as_seen(comparer, block, comparisons, scale)
 
 
-def _as_far_as_seen(comparer: Comparer, block: Block, scale: float) -> Block:
+def _as_far_as_seen(comparer: Comparer, block: Block, comparisons: Comparisons, scale: float) -> Block:
     """A right gradient; undecided if errors that matter might not have been seen, along more directions either."""
-    if (block.sensitivity or 0.0) <= MAX_SENSITIVITY:
-        return block
-    comparisons = comparer.compare([block.name], count=NEAR_DIRECTIONS)
-    if comparisons.verdict == "right":
-        block = _record(comparer, block.name, "right", comparisons, scale)
     seen = block.sensitivity or 0.0
+    if seen > COARSE_SENSITIVITY:
+        comparisons = _along_more(comparer, [block.name], comparisons)
+        block = _record(comparer, block.name, "right", comparisons, scale)
+        seen = block.sensitivity or 0.0
     if seen <= MAX_SENSITIVITY:
         return block
     return replace(block, verdict="inconclusive", message=why_right_as_far_as_seen(seen))
+
+
+def _along_more(comparer: Comparer, names: list[str], comparisons: Comparisons) -> Comparisons:
+    """What is seen along more directions, if that is more, and nothing speaks against the gradients there."""
+    more = comparer.compare(names, count=MANY_DIRECTIONS)
+    return more if more.verdict == "right" and more.sensitivity < comparisons.sensitivity else comparisons
 
 
 def _nearly_exact(comparer: Comparer, name: str, comparisons: Comparisons, scale: float) -> Block | None:
@@ -154,7 +161,7 @@ def _nearly_exact(comparer: Comparer, name: str, comparisons: Comparisons, scale
     limit, gradient = NEAR_DEVIATIONS * NEAR_EXACT * scale, comparer.gradients[name]
     if comparisons.has_kink or max(comparisons.error, comparisons.bar) > limit:
         return None
-    comparisons = comparer.compare([name], count=NEAR_DIRECTIONS)
+    comparisons = comparer.compare([name], count=MANY_DIRECTIONS)
     if max(comparisons.error, comparisons.bar) > limit:
         return None
     beyond = comparisons.verdict == "wrong" and gradient.size >= LARGE_GRADIENT
@@ -191,6 +198,10 @@ def rejudge_by_entries(comparer: Comparer, block: Block, entries: Entries) -> Bl
     message = reason if verdict == "inconclusive" else block.message if verdict == block.verdict == "wrong" else ""
     # An entry's error may hide behind that of its difference: two bars cannot.
     seen = max(min(2 * bar, block.sensitivity or math.inf), NEAR_EXACT) if verdict == "right" else 2 * bar
+    if verdict == "right":
+        seen = max(seen, comparer.unconfirmed(block.name) / scale)
+        if seen > MAX_SENSITIVITY:
+            verdict, message = "inconclusive", why_right_as_far_as_seen(seen)
     return replace(block, verdict=verdict, error=error, error_bar=bar, sensitivity=seen, message=message)
 
 

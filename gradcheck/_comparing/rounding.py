@@ -7,6 +7,7 @@ nobody's mistake.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -114,14 +115,25 @@ class GivenGradients:
             if self.stateless and name in gradients
         }
 
+    def change_by_roundoffs(self, name: str) -> float:
+        """The norm of what a gradient changed by where parameters were moved by roundoffs; zero if not asked."""
+        return (self._measured or {}).get(name, 0.0) / ROUNDING_SAFETY
+
     def noise(self, name: str) -> float:
         """The norm of what changes at random in a gradient from point to point: float32 inside of it does."""
-        points = [self.at(self.jittered(k * NOISE_STEP)).get(name) for k in range(NOISE_POINTS)]
-        found = [point.astype(np.float64) / self.divisor for point in points if point is not None]
+        return self.noises([name])[name]
+
+    def noises(self, names: Iterable[str]) -> dict[str, float]:
+        """The same of several gradients, from the same points; zero where they cannot be asked."""
+        points = [self.at(self.jittered(k * NOISE_STEP)) for k in range(NOISE_POINTS)]
+        return {name: self._noise_of([point[name] for point in points if name in point]) for name in names}
+
+    def _noise_of(self, found: list[Array]) -> float:
         if len(found) < NOISE_POINTS:
             return 0.0
+        wide = [as_given(point, self.divisor) for point in found]
         # of fourth differences nothing smooth is left: see `noise.py`
-        return norm(np.diff(found, n=4, axis=0)) / math.sqrt(FOURTH_DIFFERENCE_VARIANCE * (NOISE_POINTS - 4))
+        return norm(np.diff(wide, n=4, axis=0)) / math.sqrt(FOURTH_DIFFERENCE_VARIANCE * (NOISE_POINTS - 4))
 
     def at(self, values: Values) -> Values:
         """The gradients of other parameters; empty where there are none."""

@@ -7,6 +7,7 @@ The laws see what a comparison at one point cannot: state that is carried from c
 read, a clip that is silent at the usual scale, gradients that are made from the loss itself.
 
 Read `laws.py` first: one function for each law. `scale.py` asks whether gradients stay right beside large weights,
-and `independence.py` whether they are made from the loss. Some laws are made elsewhere: names, shapes and finite
-gradients in `_numeric/gradients.py`, reduction in `_symptoms/common_factor.py`, and sizes in `_checking`.
+and `independence.py` whether they are made from the loss, by what runs in them and by their digits
+(`loss_rounding.py`). Some laws are made elsewhere: names, shapes and finite gradients in `_numeric/gradients.py`,
+reduction in `_symptoms/common_factor.py`, and sizes in `_checking`.
 """

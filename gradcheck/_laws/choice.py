@@ -14,7 +14,7 @@ COSTS = {
     "independence": "no losses: what runs in a loss and its gradients is counted",
     "dependence": "a loss for each input, and for each slice of a short one",
     "linearity": "five runs of the backward; only with from_vjp",
-    "scale": "two losses and one run of the gradients for each M",
+    "scale": "two losses and one run of the gradients for each M; for each input of floats, where no M tells",
     "elsewhere": "two losses and one run of the gradients, where a parameter is zero or no index occurs twice",
     "sizes": "a check without laws at each of the other sizes of a factory",
 }

@@ -14,16 +14,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
-from gradcheck._comparing.comparer import Comparer, Comparison
+from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.comparisons import Comparison
 from gradcheck.report.records import Law
 
+#: a clip above the usual gradients shows only where they are so many times as large; else the law was not tested
+GROWN = 4.0
 #: powers of two, so that no rounding comes with them; the second only where the first saturates
 FACTORS = (1024.0, 64.0)
 #: and where a guard of the forward shows at those, smaller ones
@@ -57,86 +63,161 @@ class _Outcome(Enum):
     UNKNOWN = auto()
 
 
+class _Found(NamedTuple):
+    """What came out where an array is so many times as large, and how much larger the gradients are there."""
+
+    factor: float
+    outcome: _Outcome
+    growth: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Array:
+    """What is made larger: a parameter, or an input that the loss reads."""
+
+    name: str
+    is_input: bool = False
+
+    def of(self, comparer: Comparer) -> Array:
+        """Its values as they are."""
+        evaluator = comparer.evaluator
+        return evaluator.target.inputs()[self.name].copy() if self.is_input else evaluator.base[self.name]
+
+    @contextmanager
+    def replaced(self, comparer: Comparer, array: Array) -> Iterator[Comparer | None]:
+        """A comparer where it has other values; None where the target has no finite gradients there."""
+        base = comparer.evaluator.base
+        if not self.is_input:
+            yield comparer.at_point({**base, self.name: np.asarray(array, dtype=base[self.name].dtype)})
+            return
+        live = comparer.evaluator.target.inputs()[self.name]
+        before = live.copy()
+        try:
+            live[...] = array
+            yield comparer.at_point(base)
+        finally:
+            live[...] = before
+
+
 def scale(comparer: Comparer) -> Law:
-    """Try each weight matrix at each factor that tells something, with one direction over all parameters."""
-    base = comparer.evaluator.base
+    """Try each weight matrix at each factor that tells something, with one direction over all parameters.
+
+    Where that makes no gradient larger, inputs are tried, such as the targets of a squared error. What holds there is
+    told only if the gradients were larger: no clip would show otherwise.
+    """
     # a gradient that is zero there, and was not, is asked for as well
     names = [name for name, norm in comparer.norms.items() if norm > 0]
     direction = comparer.direction(names)
     guarded = ""
-    for name in (name for name, array in base.items() if array.ndim >= 2 and array.size):
-        for factor, outcome in _outcomes(comparer, name, direction):
-            told = f"where {name} is {factor:g} times as large"
-            if outcome is _Outcome.CUT_OFF:
-                bound = _bound_of_clip(comparer, name, factor * base[name], names)
-                if bound:
-                    told = f"the gradients are right here, and right, then clipped at ±{bound:g} {told}"
-                    mend = f"clip where the weights are updated, or declare it with Target(..., clipped={bound:g})"
-                    return Law("scale", False, f"{told}: {mend}")
-                told = f"the gradients are right here, but wrong {told}"
-                return Law("scale", False, f"{told}: look for a clip or a threshold inside the backward")
-            if outcome is _Outcome.GUARDED:
+    asked: dict[str, _Found] = {}
+    for array in _to_make_larger(comparer):
+        if array.is_input and asked:
+            break
+        for found in _outcomes(comparer, array, direction):
+            told = f"where {array.name} is {found.factor:g} times as large"
+            if found.outcome is _Outcome.CUT_OFF:
+                return _broken(comparer, array, found.factor, names)
+            if found.outcome is _Outcome.GUARDED:
                 guarded = guarded or told
-    if guarded:
-        told = f"the loss no longer follows its parameters {guarded}: a guard of the forward cuts it off there"
-        return Law("scale", True, f"{told}, so that nothing is known of the backward at that scale")
-    return Law("scale", True, f"the gradients stay right where a weight matrix is {FACTORS[0]:g} times as large")
+            if found.outcome is _Outcome.RIGHT and found.growth >= GROWN:
+                asked[array.name] = found
+    return _unbroken(asked, guarded)
 
 
-def _outcomes(comparer: Comparer, name: str, direction: Values) -> Iterator[tuple[float, _Outcome]]:
-    """What the gradients are where this matrix is larger, down to the first factor at which they are right."""
-    array, guarded = comparer.evaluator.base[name], False
+def _to_make_larger(comparer: Comparer) -> Iterator[_Array]:
+    """The weight matrices, or the vectors where there are none; then the inputs that are no integers."""
+    base = {name: array for name, array in comparer.evaluator.base.items() if array.size}
+    matrices = [name for name, array in base.items() if array.ndim >= 2]
+    yield from map(_Array, matrices or base)
+    for name, array in comparer.evaluator.target.inputs().items():
+        if array.dtype.kind == "f" and array.flags.writeable:
+            yield _Array(name, is_input=True)
+
+
+def _broken(comparer: Comparer, array: _Array, factor: float, names: list[str]) -> Law:
+    told = f"where {array.name} is {factor:g} times as large"
+    bound = _bound_of_clip(comparer, array, factor, names)
+    if bound:
+        told = f"the gradients are right here, and right, then clipped at ±{bound:g} {told}"
+        mend = f"clip where the weights are updated, or declare it with Target(..., clipped={bound:g})"
+        return Law("scale", False, f"{told}: {mend}")
+    told = f"the gradients are right here, but wrong {told}"
+    return Law("scale", False, f"{told}: look for a clip or a threshold inside the backward")
+
+
+def _unbroken(asked: dict[str, _Found], guarded: str) -> Law:
+    """What is known where nothing is wrong: up to which size the gradients are right, or why nothing is known."""
+    cut_off = f"the loss no longer follows its parameters {guarded}: a guard of the forward cuts it off there"
+    if not asked:
+        if guarded:
+            return Law.untested("scale", f"{cut_off}, so that nothing is known of the backward at that scale")
+        return Law.untested(
+            "scale",
+            "the gradients are no larger where a weight is, so that a clip inside the backward, far above them, would "
+            "not show; Target.from_vjp asks the backward itself",
+        )
+    name, largest = max(asked.items(), key=lambda one: one[1].growth)
+    told = (
+        f"the gradients stay right where {name} is {largest.factor:g} times as large, and they are "
+        f"{largest.growth:.2g} times as large"
+    )
+    return Law("scale", True, f"{told}; {cut_off}" if guarded else told)
+
+
+def _outcomes(comparer: Comparer, one: _Array, direction: Values) -> Iterator[_Found]:
+    """What the gradients are where this array is larger, down to the first factor at which they are right."""
+    array, guarded = one.of(comparer), False
     for factor in (*FACTORS, *BELOW_GUARDS):
         if factor in BELOW_GUARDS and not guarded:
             return
-        found = _outcome_at(comparer, name, factor * array, direction)
-        if found is _Outcome.CUT_OFF and _is_guarded_with_other_signs(comparer, name, factor * array, direction):
+        found, growth = _outcome_at(comparer, one, factor * array, direction)
+        if found is _Outcome.CUT_OFF and _is_guarded_with_other_signs(comparer, one, factor * array, direction):
             found = _Outcome.GUARDED
         guarded = guarded or found is _Outcome.GUARDED
-        yield factor, found
+        yield _Found(factor, found, growth)
         if found is _Outcome.RIGHT:
             return
 
 
-def _is_guarded_with_other_signs(comparer: Comparer, name: str, array: Array, direction: Values) -> bool:
+def _is_guarded_with_other_signs(comparer: Comparer, one: _Array, array: Array, direction: Values) -> bool:
     """Whether a guard shows where entries have other signs: if it hides a part that cancels, it looks like a clip."""
-    rng = comparer.given.rng("signs", name)
+    rng = comparer.given.rng("signs", one.name)
     others = [array * rng.choice([-1.0, 1.0], array.shape) for _ in range(OTHER_SIGNS)]
-    return any(_outcome_at(comparer, name, other, direction) is _Outcome.GUARDED for other in others)
+    return any(_outcome_at(comparer, one, other, direction)[0] is _Outcome.GUARDED for other in others)
 
 
-def _outcome_at(comparer: Comparer, name: str, array: Array, direction: Values) -> _Outcome:
-    """What the gradients are with this array; wrong only at two steps and two points: no noise, saturation, chaos."""
-    base = comparer.evaluator.base
-    values = {**base, name: np.asarray(array, dtype=base[name].dtype)}
+def _outcome_at(comparer: Comparer, one: _Array, array: Array, direction: Values) -> tuple[_Outcome, float]:
+    """What the gradients are with this array, and how much larger where they are right.
+
+    Wrong only at two steps and two points: no noise, saturation or chaos.
+    """
     names, usual = list(direction), math.hypot(*comparer.norms.values())
     try:  # the code need not run so far from where the user put the parameters
-        there = comparer.at_point(values)
-        if there is None or not names:
-            return _Outcome.UNKNOWN
-        if _looks_right(there, direction, usual):
-            return _Outcome.RIGHT
-        if not _plainly_wrong(there, names, usual):
-            return _Outcome.UNKNOWN
-        return _Outcome.GUARDED if _points_against_gradient(there, names) else _Outcome.CUT_OFF
+        with one.replaced(comparer, array) as there:
+            if there is None or not names:
+                return _Outcome.UNKNOWN, 0.0
+            if _looks_right(there, direction, usual):
+                return _Outcome.RIGHT, math.hypot(*there.norms.values()) / usual
+            if not _plainly_wrong(there, names, usual):
+                return _Outcome.UNKNOWN, 0.0
+            return (_Outcome.GUARDED if _points_against_gradient(there, names) else _Outcome.CUT_OFF), 0.0
     except UserCodeError:
-        return _Outcome.UNKNOWN
+        return _Outcome.UNKNOWN, 0.0
 
 
-def _bound_of_clip(comparer: Comparer, name: str, array: Array, names: list[str]) -> float:
+def _bound_of_clip(comparer: Comparer, one: _Array, factor: float, names: list[str]) -> float:
     """The round number that finished gradients are cut off at there, if all other entries are right; else zero."""
-    base = comparer.evaluator.base
-    there = comparer.at_point({**base, name: np.asarray(array, dtype=base[name].dtype)})
-    if there is None:
-        return 0.0
-    largest = max(float(np.max(np.abs(there.gradients[one]), initial=0.0)) for one in names)
-    bound = float(f"{largest:.2g}")
-    if not math.isclose(largest, bound, rel_tol=SAME_BOUND):
-        return 0.0
-    there.given.leave_out_beyond(bound)
-    names = [one for one in names if there.norms[one] > 0]
-    there.evaluator.measure_noise()
-    return bound if names and there.compare(names).verdict == "right" else 0.0
+    with one.replaced(comparer, factor * one.of(comparer)) as there:
+        if there is None:
+            return 0.0
+        largest = max(float(np.max(np.abs(there.gradients[name]), initial=0.0)) for name in names)
+        bound = float(f"{largest:.2g}")
+        if not math.isclose(largest, bound, rel_tol=SAME_BOUND):
+            return 0.0
+        there.given.leave_out_beyond(bound)
+        names = [name for name in names if there.norms[name] > 0]
+        there.evaluator.measure_noise()
+        return bound if names and there.compare(names).verdict == "right" else 0.0
 
 
 def _points_against_gradient(comparer: Comparer, names: list[str]) -> bool:

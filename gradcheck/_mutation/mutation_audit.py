@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -19,6 +18,7 @@ import numpy as np
 from gradcheck._checking.check import check
 from gradcheck._common.arrays import Array, Sizes, Values, as_complex
 from gradcheck._common.errors import TargetError, UserCodeError
+from gradcheck._common.thread_filters import ignoring
 from gradcheck._mutation.operators import Mutant, locals_at_return, mutants
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
@@ -101,10 +101,9 @@ class MutationAudit:
             with (
                 _at_most(self.patience),
                 self.workshop.edited({mutant.statement.file: [mutant.edit]}, anew=True),
-                warnings.catch_warnings(),
+                ignoring(),
                 np.errstate(all="ignore"),
             ):
-                warnings.simplefilter("ignore")
                 return self._judged()
         except _HungError:
             return "killed", "hangs"

@@ -38,7 +38,7 @@ class Derivative:
     """phi'(0) with the half-width of its error bar; `kink` is the jump of the derivative at 0 (0.0: none seen).
 
     `confirmed` is how well real losses confirm a derivative by complex step: a part of the loss that does not follow
-    complex numbers may be wrong by so much.
+    complex numbers may be wrong by so much. Zero: not asked; infinite: they are too noisy to tell.
     """
 
     value: float
@@ -46,6 +46,11 @@ class Derivative:
     kink: float = 0.0
     step: float = 0.0
     confirmed: float = 0.0
+
+    @property
+    def is_complex_step(self) -> bool:
+        """Whether it comes from a complex step, and not from real losses."""
+        return self.step == COMPLEX_STEP
 
 
 def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivative:

@@ -16,7 +16,8 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values, add_multiple, as_complex, largest_ratio, usual_size
 from gradcheck._common.drawing import gaussian
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.silence import heard, muted, raising
+from gradcheck._common.silence import heard, muted
+from gradcheck._common.thread_filters import raising
 from gradcheck._numeric.difference import (
     GOOD_ENOUGH,
     Derivative,
@@ -119,7 +120,11 @@ class Evaluator:
     @property
     def scheme_in_words(self) -> str:
         """The scheme of the derivatives; empty before the first one."""
-        return self.scheme.value if self._has_differenced else ""
+        if not self._has_differenced:
+            return ""
+        # where no complex step could be confirmed, each derivative was a real one
+        used = Scheme.REAL if self.scheme is Scheme.UNKNOWN else self.scheme
+        return str(used.value)
 
     @property
     def calibration(self) -> Calibration:
@@ -211,6 +216,7 @@ class Evaluator:
             confirmed = self._confirm_sharply(exact, direction)
             if confirmed is not None:
                 return confirmed
+            exact = replace(exact, confirmed=math.inf)
         if self.scheme is Scheme.COMPLEX and not confirm:
             return exact
         agreement, real = self._confirm(exact, direction)

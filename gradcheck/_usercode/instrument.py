@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import gc
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
 from gradcheck._common.surely import surely
+from gradcheck._common.thread_filters import ignoring
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
 
@@ -95,8 +95,7 @@ def code_replaced(codes: dict[CodeType, CodeType]) -> Iterator[None]:
 
 def matching_code_objects(file: str, tree: ast.Module | str, source: str) -> dict[CodeType, CodeType]:
     """From each code object of the file as it is on disk to the one of the same place in `tree`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # "'str' object is not callable": it will be
+    with ignoring(SyntaxWarning):  # "'str' object is not callable": it will be
         old = _as_it_is(file, source)
         new = compile(tree, file, "exec", dont_inherit=True)
     return dict(_side_by_side(old, new))

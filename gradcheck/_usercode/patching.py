@@ -5,7 +5,6 @@ import __future__
 
 import ast
 import gc
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from types import CodeType, FunctionType
 from typing import TypeAlias
 
 from gradcheck._common.surely import surely
+from gradcheck._common.thread_filters import ignoring
 from gradcheck._usercode.instrument import the_same_code
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, span_of
@@ -137,8 +137,7 @@ def _compiled(file: str, text: ast.Module | str, live: dict[NestingPath, CodeTyp
     flags = 0
     for code in live.values():
         flags |= code.co_flags
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # an edit need not be good style
+    with ignoring(SyntaxWarning):  # an edit need not be good style
         future = sum(flag for flag in _FUTURES if flags & flag)
         return dict(_inside(compile(text, file, "exec", flags=future, dont_inherit=True), ()))
 

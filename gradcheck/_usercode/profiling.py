@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
 from gradcheck._common.user_files import is_user_file
+
+#: what hands work to other threads and processes: the function, and the files that it is in
+_HANDING_ON = {
+    "Thread.start": ("threading.py",),
+    "ThreadPoolExecutor.submit": ("thread.py",),
+    "ProcessPoolExecutor.submit": ("process.py", "process_executor.py"),  # the latter is joblib's
+    "BaseProcess.start": ("process.py",),
+    "Popen.__init__": ("subprocess.py",),
+    "Pool.apply_async": ("pool.py",),
+    "Pool._map_async": ("pool.py",),
+    "Pool.imap": ("pool.py",),
+    "Pool.imap_unordered": ("pool.py",),
+    "Queue.put": ("queue.py", "queues.py"),
+    "_ConnectionBase.send": ("connection.py",),
+}
 
 
 def functions_run(run: Callable[[], object]) -> list[CodeType]:
@@ -34,11 +51,25 @@ def count_returns(run: Callable[[], Any], told: Callable[[Any], Any]) -> tuple[A
     return run_profiled(run, watch), seen
 
 
-def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
-    """What it returns, and how often each of the user's code objects ran; cheap before Python 3.12."""
+@dataclass(frozen=True)
+class Calls:
+    """How often each of the user's code objects ran in one thread, and what handed work to where nobody counts."""
+
+    times: Counter[CodeType]
+    #: such as ThreadPoolExecutor.submit; empty if nothing did
+    handed_on: str = ""
+
+
+def count_calls(run: Callable[[], Any]) -> tuple[Any, Calls]:
+    """What it returns, and what ran in it; cheap before Python 3.12."""
     if sys.version_info >= (3, 12):  # there it counts all threads, and lets the user's code have no profiler of its own
-        result, seen = count_returns(run, lambda _: None)
-        return result, Counter({code: times for (code, _), times in seen.items()})
+        seen: Counter[CodeType] = Counter()
+
+        def watch(frame: FrameType, event: str, _: object) -> None:
+            if event == "call":
+                seen[frame.f_code] += 1
+
+        return run_profiled(run, watch), _calls(seen)
     from _lsprof import Profiler  # not cProfile: its import takes as long as a check, and finds a user's profile.py
 
     before, profile = sys.getprofile(), Profiler(subcalls=False, builtins=False)
@@ -49,7 +80,15 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Counter[CodeType]]:
         profile.disable()
         _restore_profiler(before)
     stats = ((entry.code, entry.callcount) for entry in profile.getstats())
-    return result, Counter({code: times for code, times in stats if isinstance(code, CodeType) and _is_users(code)})
+    return result, _calls(Counter({code: times for code, times in stats if isinstance(code, CodeType)}))
+
+
+def _calls(seen: Counter[CodeType]) -> Calls:
+    handing = (
+        code.co_qualname for code in seen if os.path.basename(code.co_filename) in _HANDING_ON.get(code.co_qualname, ())
+    )
+    users = Counter({code: times for code, times in seen.items() if _is_users(code)})
+    return Calls(users, next(handing, ""))
 
 
 def lines_run(run: Callable[[], object]) -> frozenset[tuple[str, int, int]]:

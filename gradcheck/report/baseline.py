@@ -32,7 +32,7 @@ def entry_of(report: ReportRecord) -> Entry:
     """What is kept of a report: only what the same code gives again, so that the file changes where that does."""
     return {
         "scheme": report.scheme,
-        "laws": sorted(law.name for law in report.laws.values() if law.holds),
+        "laws": sorted(law.name for law in report.laws.values() if law.is_shown),
         "gradients": {name: _kept(block) for name, block in sorted(report.blocks.items())},
     }
 

@@ -12,6 +12,7 @@ from gradcheck.report.phrases import (
     format_small,
     format_worst_entry,
     headline,
+    laws_not_tested,
     notes,
     reasons,
     worst_first,
@@ -30,7 +31,7 @@ def to_markdown(report: ReportRecord) -> str:
     ]
     for number, finding in enumerate(report.findings, 1):
         lines += [f"{number}. {escaped(finding.message)}", *_place(finding)]
-    lines += [f"- {escaped(note)}" for note in notes(report)]
+    lines += [f"- {escaped(note)}" for note in (*notes(report), *laws_not_tested(report))]
     for reason, gradients in reasons(report).items():
         lines.append(f"- {', '.join(code_span(gradient.name) for gradient in gradients)}: {escaped(reason)}")
     lines += [

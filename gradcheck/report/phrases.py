@@ -7,7 +7,7 @@ from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_apart, format_sizes
 from gradcheck.report.evidence import FindingRecord
 from gradcheck.report.progress_phrases import describe_cuts
-from gradcheck.report.records import Block, ReportRecord
+from gradcheck.report.records import Block, Law, ReportRecord
 from gradcheck.report.signs import VERDICT_SIGNS as VERDICT_SIGNS
 
 #: the order in which a reader wants them
@@ -47,6 +47,18 @@ def reasons(report: ReportRecord) -> dict[str, list[Block]]:
         if gradient.message and gradient.verdict in ("inconclusive", "vacuous"):
             found.setdefault(gradient.message, []).append(gradient)
     return found
+
+
+def law_outcome(law: Law) -> Verdict:
+    """What is known of a law, as a verdict: of one that was not tested, nothing."""
+    if not law.holds:
+        return law.breach
+    return "right" if law.tested else "vacuous"
+
+
+def laws_not_tested(report: ReportRecord) -> list[str]:
+    """The laws that could not be asked, each with the reason."""
+    return [f"law {law.name} was not tested: {law.message}" for law in report.laws.values() if not law.tested]
 
 
 def footer(report: ReportRecord) -> str:

@@ -55,12 +55,27 @@ class Block:
 
 @dataclass(frozen=True)
 class Law:
-    """Something every backward obeys, whatever it computes; `breach` is the verdict that breaking it leads to."""
+    """Something every backward obeys, whatever it computes; `breach` is the verdict that breaking it leads to.
+
+    `holds` is false only where it is broken. Where it could not be asked, `tested` is false: nothing is known of it
+    then, and `message` says why.
+    """
 
     name: str
     holds: bool
     message: str
     breach: Verdict = "wrong"
+    tested: bool = True
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it was asked and holds."""
+        return self.holds and self.tested
+
+    @classmethod
+    def untested(cls, name: str, reason: str) -> Law:
+        """A law that could not be asked."""
+        return cls(name, True, reason, tested=False)
 
 
 class Finding(FindingRecord):

@@ -18,7 +18,15 @@ from gradcheck.report.finding_setting import setting_of
 from gradcheck.report.finding_text import FindingText
 from gradcheck.report.gradient_table import STYLES, GradientTable
 from gradcheck.report.hanging import Hanging
-from gradcheck.report.phrases import VERDICT_SIGNS, footer, headline, notes, reasons
+from gradcheck.report.phrases import (
+    VERDICT_SIGNS,
+    footer,
+    headline,
+    law_outcome,
+    laws_not_tested,
+    notes,
+    reasons,
+)
 from gradcheck.report.places import short_line
 from gradcheck.report.records import ReportRecord
 
@@ -68,7 +76,7 @@ def brief_to_rich(report: ReportRecord) -> RenderableType:
 def details_to_rich(report: ReportRecord) -> RenderableType:
     """What the report leaves out: each law with what was found, each set of sizes that was tried."""
     report = made_printable(report)
-    laws = [_judgement("right" if one.holds else one.breach, one.name, one.message) for one in report.laws.values()]
+    laws = [_judgement(law_outcome(one), one.name, one.message) for one in report.laws.values()]
     sizes = [
         _judgement(one.verdict, format_sizes(one.sizes) or "no sizes", one.message or ", ".join(one.wrong))
         for one in report.trials
@@ -116,9 +124,10 @@ def _more(report: ReportRecord) -> list[RenderableType]:
 
 
 def _judged(report: ReportRecord) -> list[RenderableType]:
-    holding = ", ".join(law.name for law in report.laws.values() if law.holds)
-    laws = [_indented(Text(f"laws that hold: {holding}", style="dim"))] if holding else []
-    return [_indented(GradientTable(report)), *laws]
+    holding = ", ".join(law.name for law in report.laws.values() if law.is_shown)
+    laws = [f"laws that hold: {holding}"] if holding else []
+    laws += laws_not_tested(report)
+    return [_indented(GradientTable(report)), *(_indented(Hanging(Text(law, style="dim"), 2)) for law in laws)]
 
 
 def _cost(report: ReportRecord) -> RenderableType:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -91,3 +93,31 @@ def test_a_check_beside_np_seterr_raise_says_what_it_says_without() -> None:
     with np.errstate(all="raise"):
         assert said(1) == plain
         assert np.geterr()["over"] == "raise"
+
+
+def test_a_thread_that_exchanges_filters_of_warnings_beside_a_check() -> None:
+    """Its own filters would not count while the check runs, or what one of the two had set would stay for good."""
+    before, itself, checked, lost = list(warnings.filters), warnings.filters, threading.Event(), []
+
+    def program() -> int:
+        rounds = 0
+        while not checked.is_set():
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", FutureWarning)
+                time.sleep(1e-4)
+                with contextlib.suppress(FutureWarning):
+                    warnings.warn("an error", FutureWarning, stacklevel=1)
+                    lost.append(rounds)
+            time.sleep(1e-4)
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(1) as pool:
+        rounds = pool.submit(program)
+        for seed in range(3):
+            gradcheck.check(tanh_layer(seed), seed=seed, explain=False)
+        checked.set()
+        assert rounds.result() > 10
+    assert not lost
+    assert warnings.filters is itself
+    assert warnings.filters == before

@@ -32,6 +32,7 @@ from gradcheck.report.phrases import (
     format_small,
     format_worst_entry,
     headline,
+    law_outcome,
     notes,
     reasons,
     worst_first,
@@ -218,13 +219,15 @@ def _gradient(gradient: Block, *, with_entry: bool) -> Html:
 def _laws(report: ReportRecord, level: int) -> Html:
     if not report.laws:
         return NOTHING
-    broken_first = sorted(report.laws.values(), key=lambda law: law.holds)
+    broken_first = sorted(report.laws.values(), key=lambda law: (law.holds, law.tested))
     columns = [column_head("law"), column_head("outcome"), column_head("what was found")]
     return join_html(heading(level, "Laws"), data_table("Laws", columns, map(_law, broken_first), "laws"))
 
 
 def _law(law: Law) -> Html:
-    sign, word = (VERDICT_SIGNS["right"], "holds") if law.holds else (VERDICT_SIGNS["wrong"], "broken")
-    outcome = inline("span", escape(f"{sign} {word}"), class_=f"verdict {'right' if law.holds else law.breach}")
+    known = law_outcome(law)
+    sign = VERDICT_SIGNS[known if law.holds else "wrong"]
+    word = "broken" if not law.holds else "holds" if law.tested else "not tested"
+    outcome = inline("span", escape(f"{sign} {word}"), class_=f"verdict {known}")
     cells = [tag("th", escape(law.name), scope="row"), tag("td", outcome), tag("td", escape(law.message))]
     return tag("tr", *cells)

@@ -1,4 +1,4 @@
-"""Silence and strictness are for one thread alone, and nothing of them is left."""
+"""Silence is for one thread alone, and nothing of it is left."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import contextlib
 import io
 import sys
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gradcheck._common.silence import muted, raising
+from gradcheck._common.silence import muted
 
 
 def test_what_a_silenced_thread_prints_is_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,25 +62,3 @@ def test_who_redirects_meanwhile_gets_back_what_works() -> None:
     silence.__exit__(None, None, None)
     assert sys.stdout is stream
     assert not own.getvalue()
-
-
-def test_warnings_are_errors_in_one_thread_alone() -> None:
-    """A warning in another thread would end it; and one that is none here would hide a derivative of zero."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = list(warnings.filters)
-        with ThreadPoolExecutor(1) as pool, raising(ImportWarning), raising(ImportWarning):
-            pool.submit(warnings.warn, "no error", ImportWarning).result()
-            warnings.warn("no error", UserWarning, stacklevel=1)
-            with pytest.raises(ImportWarning):
-                warnings.warn("an error", ImportWarning, stacklevel=1)
-        warnings.warn("no error", ImportWarning, stacklevel=1)
-        assert warnings.filters == before
-
-
-def test_filters_of_somebody_else_are_left_alone() -> None:
-    """A filter that a program sets beside a check would be gone after it."""
-    with warnings.catch_warnings():
-        with raising(ImportWarning):
-            warnings.filterwarnings("ignore", "of the program's own")
-        assert any(one[1] is not None and one[1].pattern == "of the program's own" for one in warnings.filters)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gradcheck import Target
-from gradcheck._comparing.comparer import Comparer, Comparison, Comparisons, root_mean_square
+from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.comparisons import Comparison, Comparisons, root_mean_square
 from gradcheck._numeric.difference import Derivative
 from gradcheck._numeric.entries import Entries
 from gradcheck._numeric.evaluator import Evaluator

@@ -148,3 +148,91 @@ def test_a_clip_of_the_finished_gradients_is_told_as_one() -> None:
     assert not law.holds
     assert "right, then clipped at ±50000" in law.message
     assert "Target(..., clipped=50000)" in law.message
+
+
+def bounded(through: Any = lambda dh: dh, *, declared: bool = False) -> Target:
+    """loss = sum of R tanh(x W + b): with no weight behind the clip, only a larger R brings it out."""
+    rng = np.random.default_rng(1)
+    params = {"W": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}
+    x, readout = rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
+
+    def forward() -> Any:
+        return np.tanh(x @ params["W"] + params["b"])
+
+    def grads() -> dict[str, Any]:
+        dz = through(readout) * (1 - forward() ** 2)
+        return {"W": x.T @ dz, "b": dz.sum(0)}
+
+    return Target(params, lambda: np.sum(readout * forward()), grads, inputs={"R": readout} if declared else None)
+
+
+def clip(dh: Any) -> Any:
+    """Silent at the usual scale."""
+    return np.clip(dh, -50, 50)
+
+
+@pytest.mark.parametrize("through", [lambda dh: dh, clip])
+def test_what_cannot_be_asked_is_not_said_to_hold(through: Any) -> None:
+    """A clip would be passed in so many words: "laws that hold: scale", where no weight reaches it."""
+    report = check(bounded(through), explain=False)
+    law = report.laws["scale"]
+    assert (law.holds, law.tested, report.verdict) == (True, False, "right")
+    assert "would not show" in law.message
+    told = str(report)
+    assert "law scale was not tested: the gradients are no larger" in " ".join(told.split())
+    assert "scale" not in next(line for line in told.splitlines() if "laws that hold" in line)
+    assert report.to_dict()["laws"]["scale"]["tested"] is False
+
+
+def test_inputs_are_made_larger_where_no_weight_makes_the_gradients_so() -> None:
+    """A clip behind which there is no weight would never be seen, though an input would bring it out."""
+    assert check(bounded(declared=True), explain=False).laws["scale"].is_shown
+    target = bounded(clip, declared=True)
+    before = target.inputs()["R"].copy()
+    law = check(target, explain=False).laws["scale"]
+    assert not law.holds
+    assert "wrong where R is 1024 times as large" in law.message
+    assert np.array_equal(target.inputs()["R"], before)
+
+
+def test_inputs_are_as_they_were_after_an_error() -> None:
+    """A readout that the user goes on with would be 1024 times as large after Ctrl-C."""
+    target = bounded(declared=True)
+    before, inner = target.inputs()["R"].copy(), target.problem
+
+    def refusing() -> Any:
+        if np.abs(target.inputs()["R"]).max() > 100:
+            raise KeyboardInterrupt
+        return inner.loss()  # type: ignore[attr-defined]  # it has one
+
+    refused = Target(inner.arrays(), refusing, inner.grads, inputs=target.inputs())  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        check(refused, laws="scale")
+    assert np.array_equal(target.inputs()["R"], before)
+
+
+def test_vectors_are_made_larger_where_there_is_no_matrix() -> None:
+    """A clip in a network of gains and diagonals would be said not to be there, since no matrix was tried."""
+
+    def diagonal(through: Any) -> Target:
+        params = {"w": np.array([0.5, -1.0, 2.0]), "v": np.array([1.0, 0.5, -0.5])}
+        x, y = np.linspace(-1.0, 1.0, 12).reshape(4, 3), np.ones((4, 3))
+
+        def grads() -> dict[str, Any]:
+            h = np.tanh(x * params["w"])
+            dout = 2 * (h * params["v"] - y)
+            return {"v": (dout * h).sum(0), "w": (x * through(dout * params["v"]) * (1 - h * h)).sum(0)}
+
+        return Target(params, lambda: np.sum((np.tanh(x * params["w"]) * params["v"] - y) ** 2), grads)
+
+    assert check(diagonal(lambda dh: dh), explain=False).laws["scale"].is_shown
+    law = check(diagonal(clip), explain=False).laws["scale"]
+    assert not law.holds
+    assert "where v is" in law.message
+
+
+def test_what_was_asked_says_how_large_the_gradients_were() -> None:
+    """A reader could not tell from which size on a clip is not seen."""
+    law = check(linear()).laws["scale"]
+    assert law.is_shown
+    assert law.message.startswith("the gradients stay right where V is 1024 times as large, and they are ")

@@ -208,12 +208,12 @@ def test_calls_are_counted_in_a_run_that_is_profiled() -> None:
     outer = cProfile.Profile()
     outer.enable()
     try:
-        result, times = count_calls(lambda: twice(1) + twice(2))
+        result, calls = count_calls(lambda: twice(1) + twice(2))
         twice(3)
     finally:
         outer.disable()
     assert result == 6
-    assert times[twice.__code__] == 2
+    assert calls.times[twice.__code__] == 2
     assert {entry.code: entry.callcount for entry in outer.getstats()}[twice.__code__] >= 1
 
 

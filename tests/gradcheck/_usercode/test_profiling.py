@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import cProfile
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -29,7 +31,7 @@ def test_returns_and_calls_are_counted() -> None:
     result, seen = count_returns(lambda: half(4.0) + half(4.0) + half(2.0), lambda value: value)
     assert result == 5.0
     assert seen[half.__code__, 2.0] == 2
-    assert count_calls(lambda: half(half(4.0)))[1][half.__code__] == 2
+    assert count_calls(lambda: half(half(4.0)))[1].times[half.__code__] == 2
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -61,3 +63,13 @@ def test_cprofile_goes_on() -> None:
     finally:
         outer.disable()
     assert half.__code__ in {entry.code for entry in outer.getstats()}
+
+
+def test_work_that_is_handed_on_is_told() -> None:
+    """What runs in other threads and processes is not counted; nobody would know that it was not."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()  # its thread is there by now
+        assert count_calls(lambda: pool.submit(half, 2.0).result())[1].handed_on == "ThreadPoolExecutor.submit"
+    command = [sys.executable, "-c", ""]
+    assert count_calls(lambda: subprocess.run(command, check=True))[1].handed_on == "Popen.__init__"
+    assert count_calls(lambda: half(2.0))[1].handed_on == ""

@@ -65,6 +65,10 @@ def with_block(**changes: object) -> Report:
             replace(REPORT, laws={**REPORT.laws, "scale": Law("scale", False, "a clip")}),
             "law scale held, and is now broken or not asked",
         ),
+        (
+            replace(REPORT, laws={**REPORT.laws, "scale": Law.untested("scale", "no weight is larger")}),
+            "law scale held, and is now broken or not asked",
+        ),
         (replace(REPORT, scheme="Richardson"), "complex steps fell back to Richardson differences"),
         (replace(REPORT, scheme=""), "complex steps fell back to no differences"),
     ],

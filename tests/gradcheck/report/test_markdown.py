@@ -8,7 +8,7 @@ from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Mistake
 from gradcheck.report.markdown import to_markdown
 from gradcheck.report.phrases import VERDICT_SIGNS
-from gradcheck.report.records import Finding
+from gradcheck.report.records import Finding, Law
 from gradcheck.report.report import Report
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, WRONG, hostile
 
@@ -87,3 +87,9 @@ def test_nothing_that_a_user_names_is_markup() -> None:
 def test_what_is_not_decided_is_explained() -> None:
     """A reader of a pull request would see a question mark and no reason."""
     assert "- `W`, `b`: the loss has a kink" in to_markdown(INCONCLUSIVE)
+
+
+def test_laws_that_were_not_tested_are_told() -> None:
+    """A comment on a pull request would not tell what the verdict does not rest on."""
+    report = Report("x", "right", {}, {"scale": Law.untested("scale", "no weight is larger")})
+    assert "- law scale was not tested: no weight is larger\n" in to_markdown(report)

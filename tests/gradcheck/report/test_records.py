@@ -147,7 +147,13 @@ def test_everything_found_is_in_the_data() -> None:
         "factor": 3.0,
         "where": "right except at row 1 of 2",
     }
-    assert data["laws"]["purity"] == {"name": "purity", "holds": False, "message": "changed", "breach": "wrong"}
+    assert data["laws"]["purity"] == {
+        "name": "purity",
+        "holds": False,
+        "message": "changed",
+        "breach": "wrong",
+        "tested": True,
+    }
     assert (data["schema"], data["version"]) == ("gradcheck.report", 1)
     assert data["findings"] == [
         {

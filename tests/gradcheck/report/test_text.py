@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from gradcheck.report.phrases import VERDICT_SIGNS
+from gradcheck.report.records import Law
 from gradcheck.report.report import Report
-from gradcheck.report.text import WIDTH, to_rich, to_text
+from gradcheck.report.text import WIDTH, as_text, details_to_rich, to_rich, to_text
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
 
 
@@ -70,6 +72,15 @@ def test_laws_that_hold_are_named() -> None:
     """A reader would not know what was looked at besides differences."""
     assert "laws that hold: names" in to_text(RIGHT)
     assert "laws that hold" not in to_text(VACUOUS)
+
+
+def test_laws_that_were_not_tested_are_not_said_to_hold() -> None:
+    """What was never asked would be printed beside what holds."""
+    report = replace(RIGHT, laws={**RIGHT.laws, "scale": Law.untested("scale", "no weight is larger")})
+    text = to_text(report)
+    assert "  laws that hold: names\n  law scale was not tested: no weight is larger\n" in text
+    assert "scale: no weight is larger" in as_text(details_to_rich(report))
+    assert "✓ scale" not in as_text(details_to_rich(report))
 
 
 def test_numbers_that_are_missing_are_blank() -> None:

@@ -18,7 +18,7 @@ from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Label, LawBreach
 from gradcheck.report.html import to_html
 from gradcheck.report.phrases import VERDICT_SIGNS
-from gradcheck.report.records import Block, Finding, Worst
+from gradcheck.report.records import Block, Finding, Law, Worst
 from gradcheck.report.report import Report
 from tests.gradcheck.report.html.html_tree import Element, page, rows
 from tests.gradcheck.report.sample_reports import EVERY_VERDICT, INCONCLUSIVE, RIGHT, VACUOUS, WRONG, hostile
@@ -351,3 +351,12 @@ def test_page_of_a_real_check(tmp_path: Path) -> None:
     ]
     assert "A sum of cubes, one factor short." in root.text
     assert "n=1" in root.text
+
+
+def test_a_law_that_was_not_tested_is_told_as_such() -> None:
+    """A page would give a law that was never asked the sign of one that holds."""
+    root = page(replace(RIGHT, laws={**RIGHT.laws, "scale": Law.untested("scale", "no weight is larger")}))
+    assert rows(root.one("table", "laws")) == [
+        ["scale", f"{VERDICT_SIGNS['vacuous']} not tested", "no weight is larger"],
+        ["names", "✓ holds", "grads() has one entry for each parameter"],
+    ]
