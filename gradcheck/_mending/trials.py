@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from gradcheck._common.thread_filters import ignoring
 from gradcheck._mending.outside import Edit, RebindError, asked, workshop_of
 from gradcheck._mending.residual import agree, wrong_names
 from gradcheck._tape import TapedRun
@@ -35,8 +35,7 @@ class Trial:
     @cached_property
     def before(self) -> tuple[Array, frozenset[str]]:
         """The loss of the code as it is, and what it changes of the arrays that it is handed."""
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with ignoring(), np.errstate(all="ignore"):
             loss, _, changed = asked(self.run)
         return loss, changed
 
@@ -59,8 +58,7 @@ class Trial:
         self.runs += 1
         before = self.before
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"), self._workshop.edited({file: edits}):
-                warnings.simplefilter("ignore")
+            with ignoring(), np.errstate(all="ignore"), self._workshop.edited({file: edits}):
                 loss, first, changed = asked(self.run)
                 first = _copies(first)  # the code may return what it keeps
                 hopeful = any(_is(first.get(name), self.truth[name]) for name in self.wrong or self.truth)
@@ -78,8 +76,7 @@ class Trial:
     def is_alive(self) -> bool:
         """Whether the target still is what it was."""
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
+            with ignoring(), np.errstate(all="ignore"):
                 return _is_same(asked(self.run)[0], self.before[0])
         except Exception:
             return False

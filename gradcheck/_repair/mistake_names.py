@@ -40,8 +40,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         return Symptom(FindingCode.WRONG_LINE)
-    found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new) or _in_product(old, new)
-    found = found or _operator(old, new)
+    found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
+    found = found or _in_product(old, new) or _operator(old, new)
     return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)
 
 
