@@ -113,7 +113,8 @@ def _check_apart(arrays: Values) -> None:
 
 
 def _overlap(first: Array, second: Array) -> bool:
+    work: Any = MAX_OVERLAP_WORK  # the stubs of some versions know -1 and 0 only
     try:
-        return np.shares_memory(first, second, max_work=MAX_OVERLAP_WORK)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
+        return np.shares_memory(first, second, max_work=work)
     except np.exceptions.TooHardError:
         return False  # interleaved views too intricate to decide: taken to be apart, as slices of a fused array are
