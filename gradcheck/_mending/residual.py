@@ -11,6 +11,7 @@ import numpy as np
 from gradcheck._mending.series import Series, all_series
 from gradcheck._tape import Node, TapedRun
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.sweep import seeds_of, sweep
 
 #: numbers that stand for one gradient: a wrong candidate fits them by chance with probability zero
 ROWS = 3
@@ -93,25 +94,9 @@ class Residual:
         What is behind values that are held is not counted.
         """
         asked = {*cut, *beside}
-        seeds: dict[int, Array] = {}
         chosen = self.projections if projections is None else projections
-        for name, projection in chosen.items():
-            sink = self.sinks.get(name)
-            if sink is not None:
-                seed = projection.reshape(len(projection), *sink.shape)
-                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
-        nodes = self.run.nodes
-        found: dict[int, Array] = dict(seeds)
-        with np.errstate(all="ignore"):
-            for index in range(max(seeds, default=-1), min(asked, default=0) - 1, -1):
-                g = found.get(index) if index in asked else found.pop(index, None)
-                if g is None or index in cut:
-                    continue
-                for source, pull in zip(nodes[index].inputs, nodes[index].pulls, strict=True):
-                    part = pull(g).reshape(len(g), *source.shape)
-                    before = found.get(source.index)
-                    found[source.index] = part if before is None else before + part
-        return {index: g.reshape(len(g), -1) for index, g in found.items() if index in asked}
+        found = sweep(self.run.nodes, seeds_of(self.sinks, chosen), cut=cut, kept=asked)
+        return {index: g.reshape(len(g), -1) for index, g in enumerate(found) if g is not None}
 
     def dense(self, rows: int) -> tuple[dict[str, Array], Array]:
         """So many random projections of all gradients together, and what they lack."""

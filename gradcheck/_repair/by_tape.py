@@ -124,8 +124,6 @@ class _Search:
         self.keeps_state = keeps_state
         self.expected, self.undecided, self.is_impure = expected, set(undecided), is_impure
         self.is_factory = isinstance(subject, TargetFactory)
-        #: whether gradients are told in parts by now
-        self.is_apart = False
         #: points with one time step, if there are such
         self.one_step: Callable[[], Sequence[Point] | None] = lambda: None
 
@@ -219,8 +217,7 @@ class _Search:
     def _can_be_told_apart(self, point: Point, found: Found) -> bool:
         """Whether there are gradients of which parts are right, or wrong in their own ways."""
         with self._taped(replace(point, is_apart=True), found) as run:
-            self.is_apart = any(whole_name(name) != name for name in wrong_gradients(run))
-        return self.is_apart
+            return any(whole_name(name) != name for name in wrong_gradients(run))
 
     def _is_expected(self, wrong: set[str]) -> bool:
         """Whether the check has found no others wrong; where weights or cotangents are large, it has not looked."""
@@ -234,10 +231,10 @@ class _Search:
         """One fault of several."""
         return self._adds_of(fault_in_part, points, found)
 
-    def _one_step(self, _: Sequence[Point], found: Found) -> bool:
+    def _one_step(self, all_steps: Sequence[Point], found: Found) -> bool:
         """What can be mended where there is one time step: there what is wrong in one place spoils little else."""
         points, before, last = self.one_step(), len(found.faults), found.last
-        points = points and [replace(point, is_apart=self.is_apart) for point in points]
+        points = points and [replace(point, is_apart=all_steps[0].is_apart) for point in points]
         with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
             while points is not None and len(found.faults) < before + MOST_ROUNDS:
                 stages = (_clip_or_next, fault_in_part, faults_of_several)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._tape.nodes import Array, Node
+from gradcheck._tape.nodes import Array, Cell, Node
 from gradcheck._tape.sweep import sweep
 
 #: parts into which the forward takes one value, and values that are looked at
@@ -42,10 +42,13 @@ def in_parts(gradients: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
     return result
 
 
-def parts_of_sink(sink: Node, masks: Sequence[Array], new: Callable[..., Node]) -> list[Node]:
-    """The values of the parts of a gradient."""
-    value = np.asarray(sink.value)
-    return [new("item", (sink,), (_scattering(mask),), value[mask]) for mask in masks]
+def parts_of_sink(sink: Node, masks: Sequence[Array], first: int) -> list[Node]:
+    """The values of the parts of a gradient, as nodes that are numbered from `first`."""
+    values = [np.asarray(sink.value)[mask] for mask in masks]
+    return [
+        Node(first + k, "item", (sink,), (_scattering(mask),), value.shape, Cell(value), None, 0, None)
+        for k, (mask, value) in enumerate(zip(masks, values, strict=True))
+    ]
 
 
 def _scattering(mask: Array) -> Callable[[Array], Array]:

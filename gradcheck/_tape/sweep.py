@@ -52,6 +52,17 @@ def sweep(
     return found
 
 
+def seeds_of(sinks: Mapping[str, Node | None], projections: Mapping[str, Array]) -> dict[int, Array]:
+    """Where a sweep begins for projections of values, (m, *their shape) each: by the index of the value's node."""
+    seeds: dict[int, Array] = {}
+    for name, projection in projections.items():
+        sink = sinks.get(name)
+        if sink is not None:
+            seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
+            seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
+    return seeds
+
+
 def ancestors(start: Node) -> set[int]:
     """The indices of all that a value was calculated from, and its own."""
     result, waiting = {start.index}, [start]

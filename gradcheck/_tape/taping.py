@@ -14,13 +14,13 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, owner_of
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
-from gradcheck._tape.nodes import Array, Binding, Call, Cell, Node, Pull, Write, is_value
+from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
 from gradcheck._tape.parts import Parts, in_parts, parts_of_parameters, parts_of_sink
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.program import Program
 from gradcheck._tape.recorder import Recorder
 from gradcheck._tape.replay import Scope, replayed, scopes_of
-from gradcheck._tape.sweep import ancestors, sweep
+from gradcheck._tape.sweep import ancestors, seeds_of, sweep
 from gradcheck._tape.tape import NOWHERE, Tape
 from gradcheck._targets.target import Target
 
@@ -116,15 +116,14 @@ class TapedRun:
         shapes = {name: None if sink is None else sink.shape for name, sink in self.sinks.items()}
         self.parts = {name: masks for name, masks in found.items() if shapes.get(name) == masks[0].shape}
 
-        def new(op: str, inputs: tuple[Node, ...], pulls: tuple[Pull, ...], value: Array) -> Node:
-            self.nodes.append(Node(len(self.nodes), op, inputs, pulls, value.shape, Cell(value), None, 0, None))
-            return self.nodes[-1]
-
         sinks: dict[str, Node | None] = {}
         for name, sink in self.sinks.items():
-            of_one = parts_of_sink(sink, self.parts[name], new) if sink is not None and name in self.parts else [sink]
-            names = self.in_parts({name: self.gradients[name]}) if len(of_one) > 1 else {name: None}
-            sinks |= dict(zip(names, of_one, strict=True))
+            if sink is None or name not in self.parts:
+                sinks[name] = sink
+                continue
+            made = parts_of_sink(sink, self.parts[name], len(self.nodes))
+            sinks |= zip(self.in_parts({name: self.gradients[name]}), made, strict=True)
+            self.nodes += made
         self.gradients, self.sinks = self.in_parts(self.gradients), sinks
 
     # -- the run ---------------------------------------------------------------------------------------------------
@@ -273,29 +272,17 @@ class TapedRun:
             cut: Indices of nodes that count as given: what they were calculated from does not matter through them.
             kept: Indices of nodes of interest; all if none are named.
         """
-        seeds: dict[int, Array] = {}
-        for name, projection in projections.items():
-            sink = self.sinks.get(name)
-            if sink is not None:
-                seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
-                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
-        found = sweep(self.nodes, seeds, cut=cut, kept=kept)
+        found = sweep(self.nodes, seeds_of(self.sinks, projections), cut=cut, kept=kept)
         return {index: g.reshape(len(g), -1) for index, g in enumerate(found) if g is not None}
 
     def uses(self, projections: Mapping[str, Array]) -> dict[tuple[int, int], Array]:
         """The same by use: (m, size) by the consumer's index and the number of its input."""
-        seeds: dict[int, Array] = {}
-        for name, projection in projections.items():
-            sink = self.sinks.get(name)
-            if sink is not None:
-                seed = np.asarray(projection, np.float64).reshape(len(projection), *sink.shape)
-                seeds[sink.index] = seeds[sink.index] + seed if sink.index in seeds else seed
         result: dict[tuple[int, int], Array] = {}
 
         def told(consumer: int, operand: int, part: Array) -> None:
             result[consumer, operand] = part.reshape(len(part), -1)
 
-        sweep(self.nodes, seeds, told)
+        sweep(self.nodes, seeds_of(self.sinks, projections), told)
         return result
 
     # -- running again ---------------------------------------------------------------------------------------------
