@@ -13,18 +13,10 @@ from typing import Any
 import pytest
 
 from gradcheck.cli import main
+from tests.small_targets import ONE
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parent.parent
-TARGET = """
-import numpy as np
-import gradcheck
-
-@gradcheck.target
-def one(rng, *, N=3):
-    w = rng.standard_normal(N)
-    return gradcheck.Target({"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": FACTOR * w})
-"""
 
 
 def action() -> dict[str, Any]:
@@ -77,7 +69,7 @@ def test_no_input_is_pasted_into_a_script() -> None:
 @pytest.mark.parametrize(("factor", "status"), [("2", 0), ("3", 1)])
 def test_the_action_checks(tmp_path: Path, factor: str, status: int) -> None:
     """The step would be green for wrong gradients, or the page of the job empty."""
-    (tmp_path / "check_one.py").write_text(TARGET.replace("FACTOR", factor))
+    (tmp_path / "check_one.py").write_text(ONE.replace("FACTOR", factor))
     step = next(one for one in action()["runs"]["steps"] if one.get("id") == "check")
     inputs = {"files": "check_one.py", "arguments": "--no-explain --size N=2", "sarif": "out.sarif"}
     returned, printed, outputs = run_step(step, inputs, tmp_path)
@@ -120,7 +112,7 @@ def test_the_hook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert program == "gradcheck"
     for factor, status in (("2", 0), ("3", 1)):
         file = tmp_path / f"check_{factor}.py"
-        file.write_text(TARGET.replace("FACTOR", factor))
+        file.write_text(ONE.replace("FACTOR", factor))
         assert main([*arguments, *hook().get("args", []), "--no-explain", str(file)]) == status
 
 

@@ -13,16 +13,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-TARGET = """
-import numpy as np
-import gradcheck
+from tests.small_targets import ONE
 
-@gradcheck.target
-def one(rng, *, N=3):
-    w = rng.standard_normal(N)
-    return gradcheck.Target({"w": w}, lambda: float(np.sum(w**2)), lambda: {"w": FACTOR * w})
-"""
+ROOT = Path(__file__).parent.parent
 
 pytestmark = [
     pytest.mark.packaging,
@@ -86,7 +79,7 @@ def test_the_wheel_has_the_packages_and_nothing_else(built: tuple[Path, Path], t
 @pytest.mark.parametrize(("factor", "status"), [("2", 0), ("3", 1)])
 def test_what_is_installed_checks(python: Path, tmp_path: Path, factor: str, status: int) -> None:
     """The command would work in a clone alone."""
-    (tmp_path / "check_one.py").write_text(TARGET.replace("FACTOR", factor), encoding="utf-8")
+    (tmp_path / "check_one.py").write_text(ONE.replace("FACTOR", factor), encoding="utf-8")
     command = python.with_name("gradcheck")
     printed = run(command, "check", "check_one.py", "--html", "report.html", cwd=tmp_path, status=status)
     assert ("right" if status == 0 else "wrong") in printed

@@ -14,20 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_targets import CELL
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "cluster.py"
-CELL = """
-import numpy as np
-import gradcheck
-
-def backward(w, dy):
-    return {"w": dy * 2 * w}
-
-@gradcheck.target
-def cell(rng, *, N=40):
-    w = rng.standard_normal(N)
-    return gradcheck.Target({"w": w}, lambda: float(3 * np.sum(w**2)), lambda: backward(w, 3))
-"""
+CLUSTERED = CELL.replace("N=3", "N=40")
 #: as workers on machines of their own would have it; MPI refuses to run as root without being told
 ENVIRONMENT = {
     **os.environ,
@@ -45,7 +36,7 @@ pytestmark = pytest.mark.oracle
 @pytest.fixture
 def target(tmp_path: Path) -> str:
     """A target in a file that all processes can read."""
-    (tmp_path / "shared_cell.py").write_text(CELL)
+    (tmp_path / "shared_cell.py").write_text(CLUSTERED)
     return f"{tmp_path / 'shared_cell.py'}::cell"
 
 

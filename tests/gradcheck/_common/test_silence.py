@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gradcheck._common.silence import muted
+from tests.gradcheck._common.two_threads import leave_in_turns
 
 
 def test_what_a_silenced_thread_prints_is_not_heard(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,21 +34,8 @@ def test_another_thread_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_two_threads_leave_standard_output_as_it_was() -> None:
     """The second to end would put back what the first had put there, and nothing would ever be printed again."""
-    stream, first_is_in, second_is_in, first_is_out = sys.stdout, *(threading.Event() for _ in range(3))
-
-    def first() -> None:
-        with muted():
-            first_is_in.set()
-            second_is_in.wait(10)
-        first_is_out.set()
-
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(first)
-        first_is_in.wait(10)
-        with muted():
-            second_is_in.set()
-            first_is_out.wait(10)
-        done.result()
+    stream = sys.stdout
+    leave_in_turns(muted, muted)
     assert sys.stdout is stream
 
 

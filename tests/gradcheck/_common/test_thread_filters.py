@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 import gradcheck
 from gradcheck._common.thread_filters import end_filters, ignoring, listening, raising
+from tests.gradcheck._common.two_threads import leave_in_turns
 
 #: each of the filters, as a block
 BLOCKS: list[Callable[[], AbstractContextManager[object]]] = [ignoring, listening, lambda: raising(ImportWarning)]
@@ -84,26 +84,19 @@ def test_warnings_are_heard_of_one_thread_alone() -> None:
     assert heard == [(UserWarning, "of this thread")] * 2 + [(RuntimeWarning, "told")]
 
 
+@contextmanager
+def of_a_program() -> Iterator[None]:
+    """Filters of somebody else, for a while."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_thread_that_exchanges_all_filters_meanwhile(block: Callable[[], AbstractContextManager[object]]) -> None:
     """Each of the two would put back what it had found of the other's, and it would stay."""
     before, itself = list(warnings.filters), warnings.filters
-    ours_is_in, theirs_is_in, ours_is_out = (threading.Event() for _ in range(3))
-
-    def program() -> None:
-        ours_is_in.wait(10)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            theirs_is_in.set()
-            ours_is_out.wait(10)
-
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(program)
-        with block():
-            ours_is_in.set()
-            theirs_is_in.wait(10)
-        ours_is_out.set()
-        done.result()
+    leave_in_turns(block, of_a_program)
     assert warnings.filters is itself
     assert warnings.filters == before
 
@@ -112,22 +105,7 @@ def test_a_thread_that_exchanges_all_filters_meanwhile(block: Callable[[], Abstr
 def test_the_other_way_round(block: Callable[[], AbstractContextManager[object]]) -> None:
     """What the program had set for a while would be put back after it, and stay."""
     before, itself = list(warnings.filters), warnings.filters
-    theirs_is_in, ours_is_in, theirs_is_out = (threading.Event() for _ in range(3))
-
-    def program() -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            theirs_is_in.set()
-            ours_is_in.wait(10)
-        theirs_is_out.set()
-
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(program)
-        theirs_is_in.wait(10)
-        with block():
-            ours_is_in.set()
-            theirs_is_out.wait(10)
-        done.result()
+    leave_in_turns(of_a_program, block)
     assert warnings.filters is itself
     assert warnings.filters == before
 

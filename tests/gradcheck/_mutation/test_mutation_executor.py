@@ -16,19 +16,7 @@ import pytest
 import gradcheck
 from gradcheck._mutation import mutation_executor
 from gradcheck._mutation.mutation_executor import judge_by
-
-CELL = """
-import numpy as np
-import gradcheck
-
-def backward(w, dy):
-    return {"w": dy * 2 * w}
-
-@gradcheck.target
-def cell(rng, *, N=3):
-    w = rng.standard_normal(N)
-    return gradcheck.Target({"w": w}, lambda: float(3 * np.sum(w**2)), lambda: backward(w, 3))
-"""
+from tests.small_targets import CELL
 
 
 @pytest.fixture(scope="module")
