@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 from gradcheck._common.files import has_changed
+from gradcheck._tape.around import holding_all_around
 from gradcheck._tape.hooks import Plain, Switch
 from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rewriting import rewritten
@@ -31,7 +33,10 @@ class Program:
         self.changed: list[str] = []
         self._is_installed = False
         self.switch = Switch()
+        #: the code that runs, and what runs instead: functions inside others hold all variables around them
         self.codes: dict[CodeType, CodeType] = {}
+        #: what runs instead in functions that were made before, which hold those that they read
+        self.made_before: dict[CodeType, CodeType] = {}
         by_file: dict[str, list[CodeType]] = {}
         for code in functions_run(run):
             by_file.setdefault(code.co_filename, []).append(code)
@@ -45,9 +50,9 @@ class Program:
         text = "" if file in self.changed else "".join(linecache.getlines(file))
         try:
             lines = tuple(sorted({code.co_firstlineno for code in codes}))
-            places, statements, pairs = _rewritten(file, text, len(self.places), lines)
+            places, statements, pairs, made_before = _rewritten(file, text, len(self.places), lines)
         except SyntaxError:
-            pairs = {}
+            pairs = made_before = {}
         if not text or not pairs:
             self.hidden += [code.co_qualname for code in codes if not _is_generated(code)]
             return
@@ -60,7 +65,13 @@ class Program:
             if new is None:
                 self.hidden.append(code.co_qualname)
             else:
-                self.codes[code] = with_tap(new, self.switch)  # type: ignore[arg-type]  # anything can be a constant
+                self.codes[code] = self._hooked(new)
+                if new.co_freevars != code.co_freevars:
+                    before = made_before.get(code) or by_code_key(code, made_before)
+                    self.made_before[code] = self._hooked(before or code)
+
+    def _hooked(self, code: CodeType) -> CodeType:
+        return with_tap(code, self.switch)  # type: ignore[arg-type]  # anything can be a constant
 
     def all_codes(self) -> list[CodeType]:
         """All rewritten code, nested code included."""
@@ -69,7 +80,7 @@ class Program:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """The functions stay rewritten for the whole block, in which `running` costs nothing: for many short runs."""
-        with code_replaced(self.codes):
+        with self._replaced():
             self._is_installed = True
             try:
                 yield
@@ -80,11 +91,21 @@ class Program:
     def running(self, hooks: Plain) -> Iterator[None]:
         """The functions call these hooks; put back at the end, whatever happens."""
         try:
-            with nullcontext() if self._is_installed else code_replaced(self.codes):
+            with nullcontext() if self._is_installed else self._replaced():
                 self.switch.set(hooks)
                 yield
         finally:
             self.switch.set(Plain())  # for generators that outlive it
+
+
+    def _replaced(self) -> AbstractContextManager[None]:
+        return code_replaced(self.codes, self.made_before, self._at_rest)
+
+    def _at_rest(self, code: CodeType) -> CodeType | None:
+        """Code as it is, but that it holds all variables around it: for functions that were made while others ran."""
+        lines = tuple(sorted({one.co_firstlineno for one in self.codes if one.co_filename == code.co_filename}))
+        pairs = _holding_all(code.co_filename, "".join(linecache.getlines(code.co_filename)), lines)
+        return pairs.get(code) or by_code_key(code, pairs)
 
 
 def _is_generated(code: CodeType) -> bool:
@@ -102,14 +123,25 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 @lru_cache(maxsize=16)
 def _rewritten(
     file: str, text: str, first: int, lines: tuple[int, ...]
-) -> tuple[list[Place], list[Statement], dict[CodeType, Any]]:
+) -> tuple[list[Place], list[Statement], dict[CodeType, Any], dict[CodeType, Any]]:
     """The places and statements of a file, numbered from `first`, and its code, old and new.
 
-    `lines` are those at which the code begins that runs.
+    `lines` are those at which the code begins that runs. The new code is of two kinds: functions inside others hold all
+    variables around them, or those that they read.
     """
     places: list[Place] = [None] * first  # type: ignore[list-item]  # those of other files
     statements: list[Statement] = []
     if not text:
-        return [], [], {}
+        return [], [], {}, {}
     tree = rewritten(Source(file, text), places, statements, lines)
-    return places[first:], statements, matching_code_objects(file, tree, text)
+    with holding_all_around(tree, lines) as hold_more:
+        pairs = matching_code_objects(file, tree, text)
+    made_before = matching_code_objects(file, tree, text) if hold_more else pairs
+    return places[first:], statements, pairs, made_before
+
+
+@lru_cache(maxsize=4)
+def _holding_all(file: str, text: str, lines: tuple[int, ...]) -> dict[CodeType, CodeType]:
+    tree = ast.parse(text)
+    with holding_all_around(tree, lines):
+        return matching_code_objects(file, tree, text)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 import gc
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MappingProxyType
 from typing import Any, TypeAlias
 
 from gradcheck._common.surely import surely
@@ -22,6 +22,7 @@ from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
 
 Tap: TypeAlias = Callable[[int, Any], Any]
+_NOTHING: Mapping[CodeType, CodeType] = MappingProxyType({})
 _COMPREHENSIONS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"})
 
 
@@ -75,19 +76,33 @@ def tapped(program: Program, tap: Tap) -> Iterator[None]:
 
 
 @contextmanager
-def code_replaced(codes: dict[CodeType, CodeType]) -> Iterator[None]:
-    """Functions with one of these codes run the other one instead; put back at the end."""
+def code_replaced(
+    codes: dict[CodeType, CodeType],
+    made_before: Mapping[CodeType, CodeType] = _NOTHING,
+    at_rest: Callable[[CodeType], CodeType | None] = _NOTHING.get,
+) -> Iterator[None]:
+    """Functions with one of these codes run the other one instead; put back at the end.
+
+    Args:
+        codes: The code as it is, and what runs instead. It may hold more variables of the functions around.
+        made_before: What runs instead where a function was made before: it holds what the code as it is does.
+        at_rest: For code as it is, the same that holds what the code that ran instead of it does.
+    """
     originals: list[tuple[FunctionType, CodeType]] = []
 
     def put_back() -> None:
         for function, code in originals:
             function.__code__ = code
-        _restore_made_inside(codes)
+        _restore_made_inside(codes, at_rest)
 
     try:
         for function in _functions_of(codes):
-            originals.append((function, function.__code__))
-            function.__code__ = codes[function.__code__]
+            before = function.__code__
+            new = codes[before]
+            if new.co_freevars != before.co_freevars:
+                new = made_before[before]
+            originals.append((function, before))
+            function.__code__ = new
         yield
     finally:
         surely(put_back)
@@ -172,12 +187,15 @@ def _functions_of(codes: dict[CodeType, CodeType]) -> list[FunctionType]:
     return [one for one in gc.get_referrers(*codes) if isinstance(one, FunctionType) and id(one.__code__) in known]
 
 
-def _restore_made_inside(codes: dict[CodeType, CodeType]) -> None:
+def _restore_made_inside(codes: dict[CodeType, CodeType], at_rest: Callable[[CodeType], CodeType | None]) -> None:
     """Functions that rewritten code made and that outlived it get back the code they would have had."""
     originals: dict[CodeType, CodeType] = {}
     for old, new in codes.items():
         # a generator goes on with the code that it has; of comprehensions there are no functions
         originals |= {b: a for a, b in _side_by_side(old, new) if a is not old and a.co_name not in _COMPREHENSIONS}
     for function in _functions_of(originals):
-        if function.__code__.co_freevars == originals[function.__code__].co_freevars:
-            function.__code__ = originals[function.__code__]
+        original: CodeType | None = originals[function.__code__]
+        if original is not None and function.__code__.co_freevars != original.co_freevars:
+            original = at_rest(original)
+        if original is not None and function.__code__.co_freevars == original.co_freevars:
+            function.__code__ = original

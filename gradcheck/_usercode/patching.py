@@ -74,17 +74,21 @@ class EditedFunctions:
     def edited(self, edits: Mapping[str, Sequence[Edit]], *, anew: bool = False) -> Iterator[None]:
         """Run functions as if the files had these edits; `anew`: functions inside others will be made again.
 
+        So will those be in any case that a function makes which runs itself.
+
         Raises:
             SyntaxError: If the edited text is no code.
             RebindError: If functions have to be made again for the edits, and will not be.
         """
         changed: list[tuple[FunctionType, CodeType, CodeType]] = []
         for file, of_file in edits.items():
-            for old, new in self._replacements(file, of_file):
+            replacements = dict(self._replacements(file, of_file))
+            made_again = {inner for old in replacements for _, inner in _inside(old, ())}
+            for old, new in replacements.items():
                 for function in self.functions[old]:
                     if old.co_freevars == new.co_freevars:
                         changed.append((function, function.__code__, new))
-                    elif not anew:
+                    elif not anew and old not in made_again:
                         raise RebindError(old.co_qualname)
 
         def put_back() -> None:

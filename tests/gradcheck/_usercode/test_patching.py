@@ -103,6 +103,20 @@ def test_other_variables_of_the_function_around_take_a_new_one(tmp_path: Path) -
     assert inner(1) == 2
 
 
+def test_what_a_running_function_makes_may_take_other_variables(tmp_path: Path) -> None:
+    """The right variable could not be written where a pullback had forgotten it, once one pullback is kept."""
+    path = tmp_path / "made.py"
+    path.write_text("def outer(a, b):\n    def inner(x):\n        return a * x\n    return inner\n")
+    module = load(path)
+    kept = module.outer(2, 3)
+    source = Source.read(str(path))
+    functions = EditedFunctions(functions_run(lambda: module.outer(2, 3)(1)), {source.file: source})
+    with functions.edited({source.file: [Edit((3, 15), (3, 20), "b * x")]}):
+        assert module.outer(2, 3)(1) == 3
+        assert kept(1) == 2
+    assert module.outer(2, 3)(1) == 2
+
+
 def test_what_is_no_code_is_said(module: Any) -> None:
     """An edit would be taken for one that changes nothing."""
     program = rewrite(functions_run(partial(module.twice, 3)))
