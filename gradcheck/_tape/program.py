@@ -97,7 +97,6 @@ class Program:
         finally:
             self.switch.set(Plain())  # for generators that outlive it
 
-
     def _replaced(self) -> AbstractContextManager[None]:
         return code_replaced(self.codes, self.made_before, self._at_rest)
 
