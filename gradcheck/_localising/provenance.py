@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cached_property
@@ -121,3 +122,17 @@ class Provenance:
                         np.asarray(node.value if one is None else series[one].value)
                         for node, one in zip(nodes, chosen, strict=True)
                     ]
+
+
+def each_others(nodes: list[Node]) -> Iterator[list[Array]]:
+    """The values of two places exchanged at all executions, of neighbours first."""
+    by_place: dict[int, list[int]] = defaultdict(list)
+    for position, node in enumerate(nodes):
+        by_place[-1 if node.place is None else node.place.number].append(position)
+    places = [by_place[number] for number in sorted(by_place)]
+    pairs = itertools.combinations(range(len(places)), 2)
+    for one, other in sorted(pairs, key=lambda pair: pair[1] - pair[0]):
+        pairs_of_nodes = list(zip(places[one], places[other], strict=False))
+        if len(places[one]) == len(places[other]) and all(nodes[a].shape == nodes[b].shape for a, b in pairs_of_nodes):
+            exchanged = {a: b for pair in pairs_of_nodes for a, b in (pair, pair[::-1])}
+            yield [np.asarray(nodes[exchanged.get(number, number)].value) for number in range(len(nodes))]

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
-from gradcheck._localising.provenance import Provenance
+from gradcheck._localising.provenance import Provenance, each_others
 from gradcheck._localising.solving import TOLERANCE, range_of, solution
 from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
 from gradcheck._localising.tape import Array, Node
@@ -110,6 +110,10 @@ def _differing(one: Array, other: Array) -> int:
     return int(np.sum(np.abs(one - other) > EQUAL * size))
 
 
+def _in_order(places: list[list[Node]]) -> list[Node]:
+    return sorted((node for nodes in places for node in nodes), key=lambda node: node.index)
+
+
 class Solver:
     """Asks statements whether they could explain a difference, or what of it is out of reach of other values.
 
@@ -187,7 +191,18 @@ class Solver:
             return
         if len(by_place) > 1:
             yield from sorted(by_place.values(), key=lambda nodes: nodes[0].op in MOVES)
+        if len(by_place) > 2:
+            yield self._fewest(list(by_place.values()))
         yield open_
+
+    def _fewest(self, places: list[list[Node]]) -> list[Node]:
+        """The values of those places that are needed: each is left out, the largest first, if the others suffice."""
+        kept = places
+        for one in sorted(places, key=lambda nodes: -sum(node.size for node in nodes)):
+            others = [each for each in kept if each is not one]
+            if self.rank(_in_order(others)) is not None:
+                kept = others
+        return _in_order(kept)
 
     def written_values(self, holes: Holes) -> list[Node]:
         """The memory after the writes of a statement, and what it gives otherwise, as far as it moves the gradients."""
@@ -264,15 +279,19 @@ class Solver:
         return result
 
     def add_exchange(self, found: Solvable) -> None:
-        """Whether others make all right: values of the forward in the place of those that are handed on; derivatives of
-        single operations of the forward in the place of a factor that was calculated from its values."""
+        """Whether others make all right: values of the forward in the place of those that are handed on, at one place,
+        or at two each other's; derivatives of single operations of the forward in the place of a factor that was
+        calculated from its values."""
         nodes = sorted(found.nodes, key=lambda node: node.index)
         if found.elsewhere or found.need is Need.KNOWN or any(self.standings.carries[node.index] for node in nodes):
             return
         one_place = len({node.place for node in nodes}) == 1
         if all(node.op in MOVES for node in nodes):
             if self.provenance.hands_on_forward(nodes):
-                found.exchanged = one_place and self._is_mended_by(nodes, self.provenance.alternatives(nodes))
+                given = self._moving(found.holes.given)
+                found.exchanged = (
+                    one_place and self._is_mended_by(nodes, self.provenance.alternatives(nodes))
+                ) or self._is_mended_by(given, each_others(given))
         elif one_place and self._is_mended_by(nodes, self.provenance.local_derivatives(nodes)):
             found.exchanged = True
 

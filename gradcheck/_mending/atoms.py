@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MOST_ATOMS = 160
 #: items of one list or array that is indexed by numbers
 MOST_NEIGHBOURS = 6
 MOST_CONDITIONS = 12
+MOST_SCALARS = 12
 #: a number beyond this, or below its inverse, stands for infinity or for nothing: to scale by it is to leave out
 SENTINEL = 1e8
 #: what has attributes that are no variables of the user's
@@ -95,6 +97,8 @@ class Surroundings:
         self.counts = [one for one in atoms if one.is_count][:MOST_CONDITIONS]
         self.conditions = [one for one in atoms if one.is_condition][:MOST_CONDITIONS]
         self.helpers = self._helpers()
+        #: numbers that other functions of the file calculate of what has the same name here, as a mask's sum
+        self.scalars = list(itertools.islice(self._scalars(), MOST_SCALARS))
 
     def _add(self, node: ast.expr, text: str | None = None) -> None:
         text = ast.unparse(node) if text is None else text
@@ -110,6 +114,17 @@ class Surroundings:
             return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
+
+    def _scalars(self) -> Iterator[Atom]:
+        for node in self.code.tallies:
+            if (text := ast.unparse(node)) in self._found:
+                continue
+            try:
+                value = self.frame.value(node)
+            except UnknownError:
+                continue
+            if isinstance(value, (int, float, np.number)) and not _is_sentinel(value):
+                yield Atom(node, text, value, plain=False)
 
     def of_shape(self, shape: tuple[int, ...]) -> list[Atom]:
         """Floating-point atoms of this shape."""

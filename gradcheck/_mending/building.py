@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.holes import Execution, Hole, Needed
 from gradcheck._mending.looking import looked_at
-from gradcheck._mending.needed import as_derivatives, by_least_squares
+from gradcheck._mending.needed import as_derivatives, by_least_squares, fewest
 from gradcheck._mending.residual import agree
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import expressions
@@ -71,7 +71,7 @@ def _arguments(root: ast.expr) -> Iterator[ast.expr]:
 
 def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
     """The hole of an expression; None where no gradient moves with it."""
-    parts = [_parts(suspect, root, number) for number in range(len(suspect.frames))]
+    parts = _needed_parts(suspect, [_parts(suspect, root, number) for number in range(len(suspect.frames))])
     cut = {node.index for of_one in parts for node in of_one if node is not None}
     sums = (suspect.written("augment", number) for number in range(len(suspect.frames)))
     slopes = suspect.residual.held(cut, beside={node.index for node in sums if node is not None})
@@ -100,6 +100,15 @@ def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
         return None
     operator = type(tree.op).__name__ if isinstance(tree, ast.AugAssign) and augmented else None
     return Hole(suspect, root, executions, operator, needed)
+
+
+def _needed_parts(suspect: Suspect, parts: list[list[Node | None]]) -> list[list[Node | None]]:
+    """Of a tuple that is executed several times, the elements that are enough for all gradients to be right."""
+    by_element = list(zip(*parts, strict=False))
+    if len(parts) < 2 or len(by_element) < 2 or not suspect.residual.is_of_gradients:
+        return parts
+    kept = fewest(suspect.residual, [[node for node in of_one if node is not None] for of_one in by_element])
+    return [[node if number in kept else None for number, node in enumerate(of_one)] for of_one in parts]
 
 
 def _flows(node: Node, held: Mapping[int, Array]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.slots import Candidate, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared
 from gradcheck._tape.nodes import Array
 
@@ -176,6 +176,8 @@ def numbers(place: Workplace) -> Iterator[Candidate]:
             for atom in place.around.integers:
                 if atom.value != slot.value:
                     yield Candidate.of(slot.node, atom.node)
+        if is_operand(slot.node, place.code, (ast.Mult, ast.Div)) and slot.shape == () and slot.value is not None:
+            yield from (Candidate.of(slot.node, atom.node) for atom in place.around.scalars)
 
 
 def letters(place: Workplace) -> Iterator[Candidate]:
@@ -199,6 +201,7 @@ def letters(place: Workplace) -> Iterator[Candidate]:
 def scaled(place: Workplace) -> Iterator[Candidate]:
     """Twice or half as much; times or divided by a size or a scalar that is at hand."""
     scalars = [one for one in place.around.floats if one.shape == () and not isinstance(one.node, ast.BinOp)][:24]
+    scalars += place.around.scalars
     sizes = [one for one in place.around.integers if np.abs(one.value) > 1][:24]
     for slot in place.outermost(ast.Mult, ast.Div):
         for factor in (*(number(2),), *(one.node for one in scalars), *(one.node for one in sizes)):

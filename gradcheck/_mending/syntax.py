@@ -18,6 +18,7 @@ _OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
     ast.Mod: ("%", 10), ast.MatMult: ("@", 10), ast.Pow: ("**", 12),
 }  # fmt: skip
 _ATOM = 14
+_TALLIES = frozenset({"sum", "mean", "max", "min", "prod", "size", "count_nonzero"})
 
 
 class Code:
@@ -41,6 +42,12 @@ class Code:
     def of(text: str) -> Code:
         """The code of this text."""
         return Code(text)
+
+    @cached_property
+    def tallies(self) -> list[ast.Call]:
+        """Calls that count, add up or measure something that has a name, each text once: `mask.sum()`, `len(words)`."""
+        found = {ast.unparse(node): node for node in ast.walk(self.tree) if _is_tally(node)}
+        return [node for node in found.values() if isinstance(node, ast.Call)]
 
     def has(self, node: ast.AST) -> bool:
         """Whether the node stands in the file."""
@@ -258,6 +265,21 @@ def loop_counters(code: Code, inner: ast.AST) -> list[str]:
     """The variables of the loops around a statement or an expression, the innermost first."""
     targets = [loop.target for loop in code.loops_around(inner) if isinstance(loop, ast.For)]
     return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+def _is_tally(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr=attr), args=[], keywords=[]):
+            return attr in _TALLIES and _has_name(owner)
+        case ast.Call(func=ast.Attribute(attr=attr) | ast.Name(id=attr), args=[argument], keywords=[]):
+            return attr in {*_TALLIES, "len"} and _has_name(argument)
+    return False
+
+
+def _has_name(node: ast.expr) -> bool:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return isinstance(node, ast.Name)
 
 
 def expressions(root: ast.AST) -> Iterator[ast.expr]:
