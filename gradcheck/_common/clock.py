@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+
+from gradcheck._common.interruption import interrupted_when
 
 #: where others keep the processor busy, a second may take so many
 MOST_SHARED = 2.0
@@ -39,6 +41,9 @@ class ComputingTime:
         self._wall, self._own = wall, own
         return self._seconds
 
+
+#: seconds after which code that does not look at a clock that is up is ended
+GRACE = 3.0
 
 #: the time in seconds; the tests let it stand still, so that no report of theirs depends on how fast a machine is
 now: Callable[[], float] = ComputingTime()
@@ -83,6 +88,20 @@ class Clock:
             raise TimeUpError
 
 
+class _Overdue:
+    """Seconds until a clock is up for so long that nobody can be looking at it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.up_since = clock, math.nan
+
+    def __call__(self) -> float:
+        if not self.clock.is_up:
+            return self.clock.left + GRACE
+        if math.isnan(self.up_since):
+            self.up_since = time.monotonic()
+        return GRACE - (time.monotonic() - self.up_since)
+
+
 _current: ContextVar[Clock | None] = ContextVar("clock", default=None)
 
 
@@ -102,11 +121,13 @@ def current_clock() -> Clock:
 def limited(clock: Clock) -> Iterator[None]:
     """Let the block end, quietly, when the time is up or at Ctrl-C; afterwards the clock tells whether it did.
 
-    A clock around it that is up ends what stands behind the block at the next look.
+    A clock around it that is up ends what stands behind the block at the next look. Code that takes no look, as a loop
+    of the user's that does not come to its end, is ended some seconds later.
     """
     token = _current.set(clock)
     try:
-        yield
+        with interrupted_when(_Overdue(clock), TimeUpError) if clock.left < math.inf else nullcontext():
+            yield
     except TimeUpError:
         pass
     except KeyboardInterrupt:

@@ -34,7 +34,7 @@ the forward), `suspects.py` (who could be at fault, needed values), `blame.py` (
 `several.py`, `signs.py`, `records.py`. Only `tape.py` imports from other rooms.
 """
 
-from gradcheck._localising.localise import localise
+from gradcheck._localising.localise import able_alone, localise
 from gradcheck._localising.records import Localisation, Needed, Sign, Suspect
 
-__all__ = ["Localisation", "Needed", "Sign", "Suspect", "localise"]
+__all__ = ["Localisation", "Needed", "Sign", "Suspect", "able_alone", "localise"]

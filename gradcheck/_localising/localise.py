@@ -15,7 +15,7 @@ from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
 from gradcheck._localising.standing import Standing
 from gradcheck._localising.suspects import Need, Solvable, Solver, System
-from gradcheck._localising.tape import Array, Node, TapedRun
+from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
 #: for as many of the likeliest it is worked out what their values have to be
 MOST_EXAMINED = 8
@@ -58,16 +58,38 @@ def localise(
     )
 
 
+def able_alone(run: TapedRun, wrong: Collection[str], statements: Collection[Statement]) -> list[Suspect]:
+    """Of these statements those that could be at fault alone, the likeliest first.
+
+    Args:
+        run: A run whose true gradients agree with the measured slopes.
+        wrong: The names of the gradients that are wrong.
+        statements: Those that are asked.
+    """
+    asked = {id(one) for one in statements}
+    study = Study(run, wrong, among=asked)
+    with run.program.installed():
+        return study.ranked(brief=True)
+
+
 class Study:
     """What one run tells of some wrong gradients."""
 
-    def __init__(self, run: TapedRun, wrong: Collection[str], only: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        run: TapedRun,
+        wrong: Collection[str],
+        only: Collection[str] = (),
+        among: Collection[int] | None = None,
+    ) -> None:
         self.run = run
         self.mismatch = Mismatch(run, wrong)
         if only:
             self.mismatch = self.mismatch.restricted(only)
         ground = run.once(Ground)
         self.standings, self.holes, self.keys = ground.standings, ground.holes, ground.keys
+        if among is not None:
+            self.holes = [one for one in self.holes if id(one.statement) in among]
         self.solver = Solver(self.mismatch, self.standings, self.holes)
         self.suspects = self._solvable() if self.mismatch.wrong else []
 

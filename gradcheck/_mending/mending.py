@@ -32,6 +32,8 @@ from gradcheck._tape import Statement, TapedRun
 
 #: makes a run that can be asked while the block lasts
 Again = Callable[[], AbstractContextManager[TapedRun]]
+#: edits of a statement that leave a loop endless: its other edits are not run then
+MOST_ENDLESS = 2
 #: tokens: what changes less is not bettered by looking further
 NEAR = 12.0
 
@@ -203,7 +205,7 @@ class MendSearch:
             if edits in self.seen:
                 continue
             self.seen.add(edits)
-            if self.trial.runs > self.budget.runs:
+            if self.trial.runs > self.budget.runs or self.trial.endless >= MOST_ENDLESS:
                 return
             right = self.trial.mended_by(self.statement.file, edits)
             if right:

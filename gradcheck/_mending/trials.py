@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from gradcheck._common.interruption import EndlessError, interrupted_after
 from gradcheck._common.thread_filters import ignoring
 from gradcheck._mending.outside import Edit, RebindError, asked, workshop_of
 from gradcheck._mending.residual import agree, wrong_names
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
+
+
+#: edited code is run twice; it may take so many times as long as the code as it is takes once, and ...
+MOST_TIMES = 20.0
+#: ... so many seconds more, however short that is
+SHORTEST_LIMIT = 0.3
 
 
 @dataclass
@@ -22,21 +30,31 @@ class Trial:
     run: TapedRun
     truth: Mapping[str, Array] = field(default_factory=dict)
     runs: int = 0
+    #: edits with which the code does not come to its end
+    endless: int = 0
 
     def __post_init__(self) -> None:
         self.truth = self.truth or self.run.true_gradients
         self._workshop = self.run.once(workshop_of)
+        self._seconds = 0.0
 
     @cached_property
     def wrong(self) -> frozenset[str]:
         """The gradients that are not the true ones in the code as it is."""
         return wrong_names(self.run.gradients, self.truth)
 
+    @property
+    def _longest(self) -> float:
+        """Seconds that edited code may take on the wall; a loop that an edit has made endless takes longer."""
+        return SHORTEST_LIMIT + MOST_TIMES * self._seconds
+
     @cached_property
     def before(self) -> tuple[Array, frozenset[str]]:
         """The loss of the code as it is, and what it changes of the arrays that it is handed."""
+        begun = time.monotonic()
         with ignoring(), np.errstate(all="ignore"):
             loss, _, changed = asked(self.run)
+        self._seconds = time.monotonic() - begun
         return loss, changed
 
     def right_with(self, file: str, edits: Sequence[Edit]) -> frozenset[str] | None:
@@ -58,11 +76,17 @@ class Trial:
         self.runs += 1
         before = self.before
         try:
-            with ignoring(), np.errstate(all="ignore"), self._workshop.edited({file: edits}):
+            with (
+                ignoring(), np.errstate(all="ignore"), self._workshop.edited({file: edits}),
+                interrupted_after(self._longest),
+            ):  # fmt: skip
                 loss, first, changed = asked(self.run)
                 first = _copies(first)  # the code may return what it keeps
                 hopeful = any(_is(first.get(name), self.truth[name]) for name in self.wrong or self.truth)
                 second = _copies(asked(self.run)[1]) if hopeful else first
+        except EndlessError:
+            self.endless += 1
+            return None
         except (Exception, RebindError):
             return None
         finally:  # the data, or a buffer that is cleared elsewhere: the next edit is not to meet what this one has left

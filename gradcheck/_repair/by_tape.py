@@ -23,6 +23,7 @@ from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.likeliest_mend import Sooner
+from gradcheck._repair.missing_statement import missing_statement
 from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
@@ -136,7 +137,7 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        everything = [self._values, self._in_part, self._one_step, self._several]
+        everything = [self._missing, self._values, self._in_part, self._one_step, self._several]
         stages = list(everything)
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
@@ -222,6 +223,11 @@ class _Search:
     def _is_expected(self, wrong: set[str]) -> bool:
         """Whether the check has found no others wrong; where weights or cotangents are large, it has not looked."""
         return self.expected is None or self.keeps_state or wrong <= self.expected | self.undecided
+
+    def _missing(self, points: Sequence[Point], found: Found) -> bool:
+        """A statement that is missing."""
+        fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
+        return fault is not None and self._adds(found, [fault])
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""

@@ -131,10 +131,13 @@ def _has_python_source(kind: type) -> bool:
 
 
 def _package_of_builtin(callee: Any) -> str:
-    """Of a function; of a method, that of its class."""
+    """Of a function; of a method, that of the class that defines it: of a user's list, that of lists."""
+    if getattr(callee, "__module__", None):
+        return _package(callee)
     owner = getattr(callee, "__self__", None)
     kind = owner if isinstance(owner, type) else getattr(callee, "__objclass__", None) or type(owner)
-    return _package(callee) if getattr(callee, "__module__", None) else _package(kind)
+    name = getattr(callee, "__name__", "")
+    return _package(next((one for one in kind.__mro__ if name in vars(one)), kind))
 
 
 def _package(thing: object) -> str:

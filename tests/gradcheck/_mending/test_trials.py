@@ -11,6 +11,7 @@ from gradcheck._common.files import load
 from gradcheck._mending.trials import Trial
 from gradcheck._repair.points import points_of
 from gradcheck._usercode.source import Edit
+from tests.gradcheck._mending.pieces import run_of
 
 #: the data and a buffer are in a closure: nobody has handed them to the target
 SOURCE = """\
@@ -66,3 +67,15 @@ def test_data_is_as_it_was_after_a_check() -> None:
     assert not report.ok
     assert y.tolist() == [0.0, 1.0, 2.0]
     assert buffer.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_an_edit_that_leaves_a_loop_endless_is_none(tmp_path):
+    """If it fails, one edit of a loop's condition hangs the check for ever."""
+    body = "da, n = a.copy(), 0\nwhile n < 3:\n    n += 1\ndb = np.ones_like(b)"
+    run = run_of(tmp_path, body)
+    statement = next(one for one in run.statements if one.text.startswith("n += 1"))
+    trial = Trial(run)
+    start = statement.line, len("        n += ")
+    assert trial.right_with(statement.file, [Edit(start, (start[0], start[1] + 1), "0")]) is None
+    assert trial.endless == 1
+    assert trial.is_alive

@@ -1,0 +1,62 @@
+"""Code that does not come back is ended, and nothing else is."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import pytest
+
+from gradcheck._common import clock as clocks
+from gradcheck._common.clock import Clock, limited
+from gradcheck._common.interruption import EndlessError, interrupted_after
+
+
+def turning():
+    """An endless loop that takes every exception that is one."""
+    while True:
+        try:
+            time.sleep(0)
+        except Exception:
+            raise AssertionError from None
+
+
+def test_an_endless_loop_is_ended():
+    """If it fails, one edit of a condition hangs the whole check."""
+    with pytest.raises(EndlessError), interrupted_after(0.05):
+        turning()
+
+
+def test_what_comes_back_in_time_is_left_alone():
+    """If it fails, the next code that runs in this thread is interrupted for what was over."""
+    before = threading.active_count()
+    for _ in range(20):
+        with interrupted_after(60):
+            pass
+    assert threading.active_count() == before
+    sum(range(1000))
+
+
+def test_an_interruption_that_comes_at_the_end_is_not_left_behind():
+    """If it fails, code behind the block is interrupted, or the interpreter waits for what never comes."""
+    for _ in range(50):
+        try:
+            with interrupted_after(0.001):
+                time.sleep(0.001)
+        except EndlessError:
+            pass
+    sys.setprofile(lambda *_: None)  # what is left behind shows as an endless loop where calls are traced
+    try:
+        assert (lambda: 7)() == 7
+    finally:
+        sys.setprofile(None)
+
+
+def test_the_budget_ends_code_that_does_not_look_at_the_clock(monkeypatch):
+    """If it fails, `--budget 30` does not end where an edit, or the loss itself, does not come back."""
+    monkeypatch.setattr(clocks, "GRACE", 0.05)
+    monkeypatch.setattr(clocks, "now", time.monotonic)
+    with limited(clock := Clock(0.05)):
+        turning()
+    assert clock.is_up
