@@ -58,7 +58,7 @@ def _raise_in(thread: int, error: type[BaseException]) -> None:
 
 
 def _let_through(error: type[BaseException]) -> None:
-    """Let an error come that was on its way as the block ended: to take it back leaves the interpreter waiting for it."""
+    """Let an error come that was on its way as the block ended: taken back, the interpreter would wait for it."""
     try:
         for _ in range(100):
             pass

@@ -27,6 +27,8 @@ _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 MOST_IDLE = 160
 #: keys or attributes beside one that is added to
 MOST_SIBLINGS = 24
+#: slices of one array
+MOST_SLICES = 6
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,16 @@ class Idle:
         """As it is written."""
         if self.is_sum:
             return f"{self.target} += 0 * {self.target}"
-        return f"{self.target}[...] = {self.target}" if self.in_place else f"{self.target} = {self.target}"
+        if self.in_place:
+            return f"{self.target}[...] = {self.target}"
+        # what is written into itself is written nowhere: with a sign it is a value of its own
+        return f"{self.target} = {'' if self.target.isidentifier() else '+'}{self.target}"
 
     def written(self, text: str) -> str:
         """What has become of it as a person would write it: `x *= y` for `x[...] = x * y`."""
+        text = text.replace(f"+{self.target}", self.target)
+        for sign in ("+", "-"):
+            text = text.replace(f"+= 0 * {self.target} {sign} ", f"{sign}= ")
         match ast.parse(text).body:
             case [ast.Assign(value=ast.BinOp(left=left, op=op, right=right))] if _sign(op):
                 short = self.in_place or not self.target.isidentifier()
@@ -85,16 +93,45 @@ def _sign(op: ast.operator) -> str:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What a name was bound to: views of one array have the same number for its memory."""
+
+    memory: int
+    is_array: bool
+
+
+@dataclass(frozen=True)
 class Known:
     """What is known of a function that ran.
 
     Attributes:
         held: The values that names were bound to, where derivatives may be in them.
         local: The variables at the end, or somewhere in it.
+        wrong, right: The names of the gradients that are so.
     """
 
-    held: Mapping[str, Any]
+    held: Mapping[str, Held]
     local: Mapping[str, Any]
+    wrong: frozenset[str] = frozenset()
+    right: frozenset[str] = frozenset()
+
+
+def left_unused(function: Function) -> Iterator[tuple[Gap, str]]:
+    """Variables that are calculated in a block and never read, each with the gap behind, or what does nothing there."""
+    own = list(_own(function))
+    outputs = {id(node.value) for node in own if isinstance(node, ast.keyword) and node.arg == "out"}
+    read = {node.id for node in own if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+            and id(node) not in outputs}  # fmt: skip
+    for block, _, _ in _blocks(function, set()):
+        for number, statement in enumerate(block):
+            parts = ast.walk(statement) if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Expr)) else ()
+            names = [node for node in parts if isinstance(node, ast.Name)]
+            written = {node.id for node in names if isinstance(node.ctx, ast.Store) or id(node) in outputs}
+            following = next((k for k in range(number, len(block)) if isinstance(block[k], ast.Pass)), number)
+            is_last = following == len(block) - 1
+            gap = _at_end(block, function) if is_last else _before(block, following + 1, function)
+            if gap is not None:
+                yield from ((gap, name) for name in sorted(written - read))
 
 
 def idle_statements(function: Function, known: Known) -> dict[Gap, list[Idle]]:
@@ -109,15 +146,20 @@ class _Finder:
         self.written = [node for node in self.own if _is_store(node)]
         items = [node for node in self.written if isinstance(node, ast.Subscript)]
         attributes = [node for node in self.written if isinstance(node, ast.Attribute)]
-        self.bases = {ast.unparse(node.value) for node in (*items, *attributes)}
-        self.names = {node.id for node in self.written if isinstance(node, ast.Name)}
-        self.names |= {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
-        outputs = [node for node in self.own if isinstance(node, ast.keyword) and node.arg == "out"]
-        self.in_place = {ast.unparse(node.value) for node in (*items, *outputs)}
+        outputs = [node.value for node in self.own if isinstance(node, ast.keyword) and node.arg == "out"]
+        into = [node for node in outputs if isinstance(node, ast.Subscript)]
+        self.bases = {ast.unparse(node.value) for node in (*items, *into)} | set(known.held)
+        #: arrays that are written in parts, and the parts that the function takes
+        self.in_slices = {ast.unparse(node.value) for node in items if _has_slice(node)} & set(known.held)
+        taken = [node for node in self.own if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)]
+        self.slices = list(dict.fromkeys(ast.unparse(node.slice) for node in taken))[:MOST_SLICES]
+        self.objects = {ast.unparse(node.value) for node in attributes}
+        self.names = {node.id for node in self.written if isinstance(node, ast.Name)} | _parameters(function)
+        self.in_place = {ast.unparse(node.value) for node in (*items, *into)} | {ast.unparse(node) for node in outputs}
         self.shared: dict[int, list[str]] = defaultdict(list)
         for name, value in known.held.items():
-            if isinstance(value, np.ndarray) and name in self.names:
-                self.shared[id(_owner(value))].append(name)
+            if value.is_array and name in self.names:
+                self.shared[value.memory].append(name)
 
     def found(self) -> dict[Gap, list[Idle]]:
         """All, in the order of the text."""
@@ -131,74 +173,121 @@ class _Finder:
         return {gap: of_gap for gap, of_gap in result.items() if of_gap}
 
     def _all(self) -> Iterator[tuple[Gap, Idle]]:
-        for block, loop in _blocks(self.function):
+        for block, loop, bound in _blocks(self.function, _parameters(self.function)):
+            known = set(bound)
             for number, statement in enumerate(block):
                 gap = _before(block, number, self.function)
                 if gap is not None:
                     before = [one for one in block[:number] if not isinstance(one, ast.Pass)]
-                    for idle in self._read_by(statement):
+                    for idle in self._read_by(statement, known):
                         if not (before and idle.target in _bound(before[-1])):
                             yield gap, idle
-            end = _at_end(block, self.function)
-            if end is not None:
-                if loop is not None:
-                    yield from ((end, idle) for idle in self._carried(loop))
-                if any(isinstance(one, ast.AugAssign) for one in block):
-                    yield from ((end, idle) for idle in self._never_added_to())
+                known |= _names_bound(statement)
+            if loop is not None:
+                yield from self._handed_on(block, known)
+                end = self._behind(block, 0)
+                yield from ((end, idle) for idle in self._of_loop(loop) if end is not None)
+            if block is self.function.body or any(isinstance(one, (ast.AugAssign, ast.Pass)) for one in block):
+                gap = self._behind(block, 0)
+                yield from ((gap, idle) for idle in self._sums(known) if gap is not None)
 
-    def _read_by(self, statement: ast.stmt) -> Iterator[Idle]:
-        """Of what a statement reads."""
+    def _handed_on(self, block: list[ast.stmt], bound: set[str]) -> Iterator[tuple[Gap, Idle]]:
+        """What the next round of a loop reads, and of arrays over time what stands at the loop's counter.
+
+        Each behind the last statement that reads it, or in the place of one behind that that does nothing.
+        """
+        for idle in dict.fromkeys(self._carried(block, bound)):
+            last = max((k for k, one in enumerate(block) if _mentions(one, idle.target)), default=len(block) - 1)
+            gap = self._behind(block, last, last)
+            if gap is not None:
+                yield gap, idle
+
+    def _behind(self, block: list[ast.stmt], first: int, otherwise: int = -1) -> Gap | None:
+        """The place of the first statement behind one that does nothing; where there is none, that behind another."""
+        idlers = [k for k, one in enumerate(block) if k >= first and isinstance(one, ast.Pass)]
+        number = idlers[0] if idlers else otherwise % len(block)
+        return _at_end(block, self.function) if number == len(block) - 1 else _before(block, number + 1, self.function)
+
+    def _read_by(self, statement: ast.stmt, bound: set[str]) -> Iterator[Idle]:
+        """Of what a statement reads, as far as its names are bound before it."""
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                yield from self._names(node.id)
+                yield from self._names(node.id, bound)
             elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                yield from self._parts(node)
+                yield from self._parts(node, bound)
 
-    def _names(self, name: str) -> Iterator[Idle]:
+    def _names(self, name: str, bound: set[str]) -> Iterator[Idle]:
         """A variable, and those that share its memory."""
-        if name not in self.known.held or name not in self.names:
+        if name not in self.known.held or name not in bound:
             return
         value = self.known.held[name]
-        family = self.shared[id(_owner(value))] if isinstance(value, np.ndarray) else []
-        is_array = isinstance(value, np.ndarray) and value.ndim > 0
-        is_view = len(family) > 1 or name in self.in_place
-        yield Idle(name, in_place=is_array and is_view)
-        yield from (Idle(other, in_place=True) for other in family if other != name)
+        family = self.shared[value.memory] if value.is_array else []
+        yield Idle(name, in_place=value.is_array and (len(family) > 1 or name in self.in_place))
+        yield from (Idle(other, in_place=True) for other in family if other != name and other in bound)
 
-    def _parts(self, node: ast.Subscript | ast.Attribute) -> Iterator[Idle]:
-        """An item or an attribute that the function writes as well."""
-        sliced = isinstance(node, ast.Subscript) and any(isinstance(one, ast.Slice) for one in ast.walk(node.slice))
-        if not sliced and ast.unparse(node.value) in self.bases and _is_plain(node.value):
+    def _parts(self, node: ast.Subscript | ast.Attribute, bound: set[str]) -> Iterator[Idle]:
+        """An item of what the function writes into as well, or an attribute that is an array."""
+        if not (_is_plain(node) and self._are_bound(node, bound)):
+            return
+        if isinstance(node, ast.Attribute):
+            if isinstance(_value(node, self.known.local), np.ndarray) and ast.unparse(node.value) in self.objects:
+                yield Idle(ast.unparse(node))
+        elif ast.unparse(node.value) in self.bases and not _has_slice(node):
             yield Idle(ast.unparse(node))
 
-    def _carried(self, loop: ast.For | ast.While) -> Iterator[Idle]:
-        """What the next round of a loop reads, and of arrays over time what stands at the loop's counter."""
-        yield from self._read_by(ast.Module(loop.body, []))  # type: ignore[arg-type]  # it is walked through
-        counters = {one.id for one in ast.walk(loop) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-        for node in ast.walk(loop):
-            if isinstance(node, ast.Subscript) and ast.unparse(node.value) in self.bases and _is_plain(node.value):
-                for counter in sorted(counters & {one.id for one in ast.walk(node.slice) if isinstance(one, ast.Name)}):
-                    if type(self.known.local.get(counter)) is int:
-                        yield Idle(f"{ast.unparse(node.value)}[{counter}]")
+    def _are_bound(self, node: ast.expr, bound: set[str]) -> bool:
+        """Whether the function's own names in it are bound."""
+        return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} & self.names <= bound
 
-    def _never_added_to(self) -> Iterator[Idle]:
-        """Beside sums that are added to, those that nothing is."""
-        written = {ast.unparse(node) for node in self.written}
-        sums = {name for name in self.names if name in self.known.held and _adds_up(self.own, name)}
-        yield from (Idle(name, is_sum=True) for name in sorted(sums))
+    def _carried(self, block: list[ast.stmt], bound: set[str]) -> Iterator[Idle]:
+        for statement in block:
+            yield from self._read_by(statement, bound)
+        whole = {one for one in bound if type(self.known.local.get(one)) is int}
+        items = [part for one in block for part in ast.walk(one) if isinstance(part, ast.Subscript)]
+        for node in [one for one in items if self._are_bound(one, bound | whole) and _is_plain(one.value)]:
+            if ast.unparse(node.value) in self.bases:
+                yield from (Idle(text) for text in _at_counters(node, whole))
+        for name in sorted(self.in_slices & bound):
+            yield from (Idle(f"{name}[{one}]", is_sum=True) for one in self.slices)
+
+    def _of_loop(self, loop: ast.For | ast.While) -> Iterator[Idle]:
+        """What a loop goes through, item by item."""
+        match loop:
+            case ast.For(target=ast.Name(id=key), iter=ast.Name(id=owner)):
+                if isinstance(self.known.local.get(owner), dict):
+                    yield Idle(f"{owner}[{key}]")
+
+    def _sums(self, bound: set[str]) -> Iterator[Idle]:
+        """What is added to elsewhere, and beside it what nothing is."""
+        names = {name for name in bound if name in self.known.held and _is_never_added_to(self.own, name)}
+        yield from (Idle(name, is_sum=True) for name in sorted(names))
         for target in [node.target for node in self.own if isinstance(node, ast.AugAssign)]:
-            yield from (Idle(text, is_sum=True) for text in self._siblings(target) if text not in written)
+            if self._are_bound(target, bound):
+                yield from (Idle(text, is_sum=True) for text in self._siblings(target))
 
     def _siblings(self, target: ast.expr) -> list[str]:
         match target:
             case ast.Subscript(value=ast.Name(id=owner), slice=ast.Constant(value=str())):
                 whole = self.known.local.get(owner)
-                keys = whole if isinstance(whole, dict) else {}
-                return [f"{owner}[{key!r}]" for key in keys if isinstance(key, str)][:MOST_SIBLINGS]
+                keys = [key for key in whole if isinstance(key, str)] if isinstance(whole, dict) else []
+                # where the keys are the names of the gradients, only wrong ones are of interest
+                own = [key for key in keys if key in self.known.wrong] if self.known.right & set(keys) else keys
+                return [f"{owner}[{key!r}]" for key in own][:MOST_SIBLINGS]
             case ast.Attribute(value=ast.Name(id=owner)):
                 found = getattr(self.known.local.get(owner), "__dict__", {})
                 return [f"{owner}.{key}" for key, one in found.items() if isinstance(one, np.ndarray)][:MOST_SIBLINGS]
         return []
+
+
+def _at_counters(node: ast.Subscript, counters: set[str]) -> Iterator[str]:
+    """An item as it stands at a loop's counter: `dc[t]` of `dc[t + 1]`."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    for number, part in enumerate(parts):
+        for counter in counters & {one.id for one in ast.walk(part) if isinstance(one, ast.Name)}:
+            if isinstance(part, (ast.Name, ast.BinOp)):
+                index = [ast.unparse(one) for one in parts]
+                index[number] = counter
+                yield f"{ast.unparse(node.value)}[{', '.join(index)}]"
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:
@@ -207,6 +296,10 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
         yield child
         if not isinstance(child, _OWN_SCOPE):
             yield from _own(child)
+
+
+def _has_slice(node: ast.Subscript) -> bool:
+    return any(isinstance(one, ast.Slice) for one in ast.walk(node.slice))
 
 
 def _is_store(node: ast.AST) -> bool:
@@ -219,10 +312,17 @@ def _is_plain(node: ast.expr) -> bool:
     return isinstance(node, ast.Name)
 
 
-def _owner(array: np.ndarray[Any, Any]) -> Any:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+def _value(node: ast.expr, local: Mapping[str, Any]) -> Any:
+    """What a name, or an attribute of one, stands for; None if that is not known."""
+    if isinstance(node, ast.Attribute):
+        return getattr(_value(node.value, local), node.attr, None)
+    return local.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _mentions(statement: ast.stmt, text: str) -> bool:
+    """Whether a text, or what it begins with, is read or written in a statement."""
+    name = text.partition("[")[0].partition(".")[0]
+    return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(statement))
 
 
 def _bound(statement: ast.stmt) -> set[str]:
@@ -232,27 +332,44 @@ def _bound(statement: ast.stmt) -> set[str]:
     return {ast.unparse(one) for one in parts}
 
 
-def _adds_up(nodes: Sequence[ast.AST], name: str) -> bool:
-    """Whether a name begins at zeros and is bound nowhere else."""
-    bound = [one for one in nodes if isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Store)]
+def _is_never_added_to(nodes: Sequence[ast.AST], name: str) -> bool:
+    """Whether a name is bound once, to zeros or to what is never read."""
+    mine = [one for one in nodes if isinstance(one, ast.Name) and one.id == name]
+    bound = [one for one in mine if isinstance(one.ctx, ast.Store)]
     begun = [
         one for one in nodes
         if isinstance(one, ast.Assign) and isinstance(one.value, ast.Call)
         and ast.unparse(one.value.func).rpartition(".")[2] in ("zeros", "zeros_like")
         and any(part in bound for part in one.targets)
     ]  # fmt: skip
-    return len(bound) == 1 == len(begun)
+    return len(bound) == 1 and (len(mine) == 1 or len(begun) == 1)
 
 
-def _blocks(node: ast.stmt) -> Iterator[tuple[list[ast.stmt], ast.For | ast.While | None]]:
-    """The blocks of statements of a function, each with the loop whose body it is."""
+def _parameters(function: Function) -> set[str]:
+    return {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+
+
+def _names_bound(statement: ast.stmt) -> set[str]:
+    """The names that are bound once the statement is through, whatever way it took."""
+    if isinstance(statement, (ast.For, ast.While, ast.If, ast.Try)):
+        return set()
+    found = [statement, *(_own(statement) if not isinstance(statement, _OWN_SCOPE) else ())]
+    return {one.id for one in found if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+
+
+def _blocks(node: ast.stmt, bound: set[str]) -> Iterator[tuple[list[ast.stmt], ast.For | ast.While | None, set[str]]]:
+    """The blocks of statements of a function, each with the loop whose body it is, and what is bound before it."""
+    heads = [node.target] if isinstance(node, ast.For) else []
+    bound = bound | {one.id for head in heads for one in ast.walk(head) if isinstance(one, ast.Name)}
     for name in ("body", "orelse", "finalbody"):
         block: list[ast.stmt] = getattr(node, name, [])
         if block:
-            yield block, node if isinstance(node, (ast.For, ast.While)) and name == "body" else None
+            yield block, node if isinstance(node, (ast.For, ast.While)) and name == "body" else None, bound
+            known = set(bound)
             for statement in block:
                 if not isinstance(statement, _OWN_SCOPE):
-                    yield from _blocks(statement)
+                    yield from _blocks(statement, known)
+                known |= _names_bound(statement)
 
 
 def _before(block: list[ast.stmt], number: int, function: Function) -> Gap | None:

@@ -101,7 +101,7 @@ class Hole:
                 if value is None:
                     return None
                 moved = self.moved(one, value, old)
-                if moved is None:
+                if moved is None or slopes.shape[1] != moved.size:
                     return None
                 total += slopes @ moved
         return total if np.isfinite(total).all() else None

@@ -13,7 +13,7 @@ from gradcheck._mending.atoms import Atom
 from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.slots import Workplace
-from gradcheck._mending.syntax import binary, name, transposed
+from gradcheck._mending.syntax import binary, matrix_product, name, transposed
 from gradcheck._tape.nodes import Array
 
 #: arrays that are multiplied by entry, and pairs of them that are multiplied by a third
@@ -88,8 +88,8 @@ class Library:
             self._by_shape[shape] = Rows(nodes, rows)
         return self._by_shape[shape]
 
-    def _sides(self) -> list[tuple[ast.expr, Array]]:
-        """Matrices, and their transposes, each (executions, rows, columns)."""
+    def sides(self) -> list[tuple[ast.expr, Array]]:
+        """All matrices, and their transposes, each (executions, rows, columns)."""
         if self._matrices is None:
             made: dict[tuple[tuple[int, ...], bytes], tuple[ast.expr, Array]] = {}
             for atom in [one for one in self.place.around.floats if len(one.shape) == 2]:
@@ -109,7 +109,7 @@ class Library:
             return  # executions of several shapes
         weights = equation.slopes.reshape(self.count, *shape)
         by_shape: dict[tuple[int, ...], list[tuple[ast.expr, Array]]] = {}
-        for node, stacked in self._sides():
+        for node, stacked in self.sides():
             by_shape.setdefault(stacked.shape[1:], []).append((node, stacked))
         for (rows, inner), lefts in by_shape.items():
             rights = by_shape.get((inner, shape[1]), [])
@@ -119,7 +119,7 @@ class Library:
             right = np.array([y.ravel() for _, y in rights])
             close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
             for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]:
-                yield binary(lefts[i][0], ast.MatMult(), rights[j][0])
+                yield matrix_product(self.place.code, lefts[i][0], rights[j][0])
 
     def _of_blocks(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
         """Arrays with two axes in common, both of which are summed over."""

@@ -7,6 +7,7 @@ t = a * b that is a bilinear form in a and b, so that one matrix product judges 
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from gradcheck._mending.library import Equation, Library, values_at
 from gradcheck._mending.paths import slopes_of
 from gradcheck._mending.slots import Candidate, Slot, Workplace
 from gradcheck._mending.syntax import binary
+from gradcheck._mending.vectors import of_vectors
 from gradcheck._tape.nodes import Array
 
 #: parts of the expression
@@ -57,7 +59,8 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
             for equation in _equations(place, slopes, wanted, together):
                 centres = together and slot.node is place.hole.root
-                for new in library.solutions(slot.shape, equation, degree, centres=centres):
+                found = library.solutions(slot.shape, equation, degree, centres=centres)
+                for new in itertools.chain(found, of_vectors(library, slot.shape, equation, degree)):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
 
 

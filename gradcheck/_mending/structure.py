@@ -129,9 +129,10 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         if isinstance(target, (ast.Tuple, ast.List)):
             # neighbours are exchanged more often than what stands apart
             pairs = itertools.combinations(target.elts, 2)
-            for one, other in sorted(pairs, key=lambda pair: target.elts.index(pair[1]) - target.elts.index(pair[0])):
-                a, b = code.segment(one), code.segment(other)
-                yield Edit(*span(one), b), Edit(*span(other), a)
+            where = target.elts.index
+            for first, second in sorted(pairs, key=lambda pair: where(pair[1]) - where(pair[0])):
+                a, b = code.segment(first), code.segment(second)
+                yield Edit(*span(first), b), Edit(*span(second), a)
 
 
 def _throughout(code: Code, tree: ast.stmt, target: ast.Subscript) -> Iterator[Edits]:

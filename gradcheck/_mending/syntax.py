@@ -44,6 +44,13 @@ class Code:
         return Code(text)
 
     @cached_property
+    def calls_dot(self) -> bool:
+        """Whether products of matrices are written as calls of `dot`, and not with `@`."""
+        nodes = list(ast.walk(self.tree))
+        called = any(isinstance(one, ast.Attribute) and one.attr == "dot" for one in nodes)
+        return called and not any(isinstance(one, ast.MatMult) for one in nodes)
+
+    @cached_property
     def tallies(self) -> list[ast.Call]:
         """Calls that count, add up or measure something that has a name, each text once: `mask.sum()`, `len(words)`."""
         found = {ast.unparse(node): node for node in ast.walk(self.tree) if _is_tally(node)}
@@ -309,6 +316,13 @@ def name(text: str) -> ast.Name:
 def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.BinOp:
     """Two operands and what is done to them."""
     return ast.BinOp(left, op, right)
+
+
+def matrix_product(code: Code, left: ast.expr, right: ast.expr) -> ast.expr:
+    """A product of matrices or vectors, written as the file writes them."""
+    if code.calls_dot:
+        return ast.Call(ast.Attribute(name("np"), "dot", ast.Load()), [left, right], [])
+    return binary(left, ast.MatMult(), right)
 
 
 def number(value: float) -> ast.Constant:

@@ -16,7 +16,6 @@ from gradcheck._mending.residual import agree, wrong_names
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
-
 #: edited code is run twice; it may take so many times as long as the code as it is takes once, and ...
 MOST_TIMES = 20.0
 #: ... so many seconds more, however short that is

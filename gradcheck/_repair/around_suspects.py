@@ -15,6 +15,7 @@ from gradcheck._localising import Suspect
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import MOVES
 from gradcheck._mending.syntax import Code
+from gradcheck._repair.forward import forward_statements
 from gradcheck._tape import Statement, TapedRun
 
 #: suspects around which is looked
@@ -28,7 +29,8 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
     And the heads around calls of the function that a suspect stands in, and those that only hand on what the suspects
     give, to a list.
     """
-    seen = {id(one.statement) for one in suspects}
+    # what the loss runs as well says what the gradients are of
+    seen = {id(one.statement) for one in suspects} | run.once(forward_statements)
     calculating: set[int] = set()
     carrying: set[int] = set()
     carries = run.once(Ground).standings.carries

@@ -181,7 +181,8 @@ class _Search:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             return _clip_or_next(found, run, wrong, points[1:])
-        return _clip_or_next(found, run, wrong, points[1:], lambda: self._sooner(found, wrong, points))
+        sooner, missing = partial(self._sooner, found, wrong, points), partial(self._missing_statement, found, points)
+        return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
     def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Mended | None:
         """A fault that is found where there is one time step, or of several by what it gives."""
@@ -225,9 +226,12 @@ class _Search:
         return self.expected is None or self.keeps_state or wrong <= self.expected | self.undecided
 
     def _missing(self, points: Sequence[Point], found: Found) -> bool:
-        """A statement that is missing."""
-        fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
+        """A statement that is missing in code with edits; in the code as it is it has been looked for."""
+        fault = self._missing_statement(found, points) if found.edits else None
         return fault is not None and self._adds(found, [fault])
+
+    def _missing_statement(self, found: Found, points: Sequence[Point]) -> Mended | None:
+        return missing_statement(found, partial(self._taped, points[0]), points[1:])
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
@@ -301,10 +305,15 @@ def _is_clear(found: Found) -> bool:
 
 
 def _clip_or_next(
-    found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point], sooner: Sooner | None = None
+    found: Found,
+    run: TapedRun,
+    wrong: set[str],
+    others: Sequence[Point],
+    sooner: Sooner | None = None,
+    missing: Sooner | None = None,
 ) -> list[Mended]:
     clip = mend_of_final_clip(run, others)
-    return next_fault(found, run, wrong, others, sooner) if clip is None else [clip]
+    return next_fault(found, run, wrong, others, sooner, missing) if clip is None else [clip]
 
 
 def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:

@@ -14,13 +14,13 @@ from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling
-from gradcheck._localising.standing import KEEPS, MOVES
+from gradcheck._localising.standing import MOVES
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
 from gradcheck._mending.residual import agree
 from gradcheck._repair.around_suspects import statements_around
+from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Mended
-from gradcheck._repair.right_helpers import is_right_helper
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
@@ -176,23 +176,3 @@ def spoil_only(run: TapedRun, found: Sequence[Spoiling], wrong: Collection[str])
         for one in found
         if id(one.statement) not in forward and not given[id(one.statement)] & {*one.executions, *one.idle}
     ]
-
-
-def forward_statements(run: TapedRun) -> set[int]:
-    """The identities of statements of the forward, which is the specification, whatever it keeps.
-
-    What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
-    return both. Helpers that are right count as forward.
-    """
-    places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
-    forward = {statement for node, statement in places if node.index < run.boundary}  # they are told by identity
-    forward -= {statement for node, statement in places if _is_apart(run, node)}
-    right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
-    return forward | {id(one) for one in run.statements if (one.file, one.function) in right}
-
-
-def _is_apart(run: TapedRun, node: Node) -> bool:
-    """Whether it was calculated, or is what was, and the loss does not depend on it."""
-    while node.op in MOVES | KEEPS and node.inputs:
-        node = node.inputs[0]
-    return bool(node.inputs) and not run.is_forward(node)

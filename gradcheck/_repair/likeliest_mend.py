@@ -47,6 +47,7 @@ class LikeliestMend:
         most: Suspects of which larger edits are tried.
         budget: What is tried of each of these.
         sooner: Tells a fault that is found sooner elsewhere, asked before edits of many suspects are tried here.
+        missing: Tells a statement that is missing, asked where no edit of a suspect mends all.
         is_brief: Whether to leave out what takes long.
     """
 
@@ -59,10 +60,11 @@ class LikeliestMend:
         most: int = MOST_SUSPECTS,
         budget: Budget = FULL_BUDGET,
         sooner: Sooner | None = None,
+        missing: Sooner | None = None,
         *,
         is_brief: bool = False,
     ) -> None:
-        self._sooner, self._is_brief = sooner, is_brief
+        self._sooner, self._missing, self._is_brief = sooner, missing, is_brief
         self._run, self._found, self._again, self._fruitless = run, found, again, fruitless
         self._most, self._budget = most, budget
         self._suspects = found.suspects
@@ -90,6 +92,8 @@ class LikeliestMend:
         if self._is_brief:
             return best.fault or beside
         self._large(looked_at)
+        if not best.is_whole and self._missing is not None and (found := self._missing()) is not None:
+            return found
         return best.fault or beside or first_mended(searches, MendSearch.large)
 
     def _small(self) -> int:

@@ -10,24 +10,33 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from traceback import walk_tb
 
 from gradcheck._common.errors import TargetError
-from gradcheck._localising import able_alone
-from gradcheck._mending import MendSearch
-from gradcheck._mending.gaps import Function, Gap, Idle, Known, idle_statements
+from gradcheck._localising import Suspect, able_alone
+from gradcheck._localising.standing import origin
+from gradcheck._localising.suspects import Need
+from gradcheck._mending import Mend, MendSearch
+from gradcheck._mending.gaps import Function, Gap, Held, Idle, Known, idle_statements, left_unused
 from gradcheck._mending.looking import looked_at
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.edits_in_turn import moved_back
+from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
 from gradcheck._repair.points import Point
 from gradcheck._repair.wrong_values import Taped, wrong_gradients
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape.parts import whole_name
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
 
 #: statements more of which edits are looked for
-MOST_TRIED = 6
+MOST_TRIED = 4
+#: statements that stop the code and are left out
+MOST_LEFT_OUT = 5
+#: statements that add what is never read
+MOST_UNUSED = 30
 
 
 @dataclass(frozen=True)
@@ -48,31 +57,76 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
         others: Where else edits are tried.
     """
     with taped(found) as run:
-        planted = list(_planted(run))
-    for one in planted:
-        with suppress(TargetError, RebindError, SyntaxError):  # a variable may not be bound on each way to its gap
-            for edit in _written(found, taped, others, one):
+        of_file = _idle_statements(run)
+        fault = _unused_that_mends(run, of_file, others)
+    if fault is not None:
+        return fault
+    for file, gaps in of_file.items():
+        with suppress(TargetError, RebindError, SyntaxError):
+            planted = _that_run(found, taped, file, gaps)
+            for edit in _written(found, taped, others, planted):
                 with taped(found) as run:
-                    fault = _confirmed(run, one.file, edit, others)
+                    fault = _confirmed(run, file, [edit], others)
                 if fault is not None:
                     return fault
     return None
 
 
-def _planted(run: TapedRun) -> Iterator[_Planted]:
-    """Statements that change nothing in the functions that calculate gradients, by file."""
+def _unused_that_mends(
+    run: TapedRun, of_file: Mapping[str, Mapping[Gap, list[Idle]]], others: Sequence[Point]
+) -> Mended | None:
+    """What is calculated and never read, added to something that stands there."""
+    for file, gaps in of_file.items():
+        functions = {id(one): one for one in map(_function_around, run.statements) if one is not None}
+        unused = [pair for one in functions.values() for pair in left_unused(one)]
+        pairs = [(gap, idle, name) for gap, name in unused for idle in gaps.get(gap, ())]
+        edits = [gap.filled(f"{idle.target} += {name}") for gap, idle, name in pairs if idle.target != name]
+        fault = _confirmed(run, file, edits[:MOST_UNUSED], others) if edits else None
+        if fault is not None:
+            return fault
+    return None
+
+
+def _that_run(found: Found, taped: Taped, file: str, gaps: Mapping[Gap, list[Idle]]) -> _Planted:
+    """Those statements that can run: a variable may not be bound on each way to a gap, an item not be there.
+
+    Raises:
+        TargetError: If others stop the code than a few.
+    """
+    for _ in range(MOST_LEFT_OUT):
+        planted = _in_file(file, gaps)
+        try:
+            with taped(_with(found, planted)):
+                return planted
+        except TargetError as error:
+            lines = [line for line in _lines(error, file) if line in planted.at_line]
+            if not lines:
+                raise
+            gap, idle = planted.at_line[lines[-1]]
+            gaps = {**gaps, gap: [one for one in gaps[gap] if one != idle]}
+    return _Planted(file, [], {})
+
+
+def _lines(error: BaseException, file: str) -> Iterator[int]:
+    """The lines of a file through which an exception went, the outermost first."""
+    for one in (error, error.__cause__):
+        if one is not None:
+            yield from (line for frame, line in walk_tb(one.__traceback__) if frame.f_code.co_filename == file)
+
+
+def _idle_statements(run: TapedRun) -> dict[str, dict[Gap, list[Idle]]]:
+    """Statements that change nothing in the functions that calculate gradients, by file and gap."""
     by_function: dict[int, tuple[Statement, Function]] = {}
+    forward = run.once(forward_statements)
     for node in run.backward:
-        if node.place is not None:
+        if node.place is not None and id(node.place.statement) not in forward:
             function = _function_around(node.place.statement)
             if function is not None:
                 by_function[id(function)] = node.place.statement, function
     of_file: dict[str, dict[Gap, list[Idle]]] = defaultdict(dict)
     for statement, function in by_function.values():
         of_file[statement.file] |= idle_statements(function, _known(run, statement))
-    for file, gaps in of_file.items():
-        if gaps:
-            yield _in_file(file, gaps)
+    return of_file
 
 
 def _function_around(statement: Statement) -> Function | None:
@@ -83,22 +137,36 @@ def _function_around(statement: Statement) -> Function | None:
 
 
 def _known(run: TapedRun, statement: Statement) -> Known:
-    """What is known of the function that a statement stands in."""
+    """What is known of the function that a statement stands in: what is no value of the forward, calculated again."""
     held = {
-        one.place.name: one.value
+        one.place.name: Held(_memory(one.node), bool(one.node.shape))
         for one in run.bindings
         if one.place.name is not None
         and (one.place.file, one.place.function) == (statement.file, statement.function)
         and one.node is not None
-        and not run.is_forward(one.node)
+        and not _is_of_forward(run, one.node)
     }
     frames = next((frames for place in statement.places if (frames := looked_at(run, place)[0])), [])
-    return Known(held, frames[-1].local if frames else {})
+    wrong = frozenset(map(whole_name, wrong_gradients(run)))
+    return Known(held, frames[-1].local if frames else {}, wrong, frozenset(run.true_gradients) - wrong)
+
+
+def _is_of_forward(run: TapedRun, node: Node) -> bool:
+    """Whether it is a value of the forward that was handed on, or was calculated again."""
+    begin = origin(run.twins.get(node.index, node))
+    return run.is_forward(begin) or begin.index in run.twins
+
+
+def _memory(node: Node) -> int:
+    while node.op in ("view", "pack") and node.inputs:
+        node = node.inputs[0]
+    return node.index
 
 
 def _in_file(file: str, gaps: Mapping[Gap, list[Idle]]) -> _Planted:
     edits, at_line, shift = list[Edit](), dict[int, tuple[Gap, Idle]](), 0
-    for gap in sorted(gaps, key=lambda one: (one.start, one.end)):
+    # where several begin at one place, the end of the inner block comes first
+    for gap in sorted(filter(gaps.get, gaps), key=lambda one: (one.start, one.end, -one.indent)):
         edit = gap.filled(*(one.text for one in gaps[gap]))
         at_line |= {gap.line + shift + number: (gap, one) for number, one in enumerate(gaps[gap])}
         edits.append(edit)
@@ -106,31 +174,47 @@ def _in_file(file: str, gaps: Mapping[Gap, list[Idle]]) -> _Planted:
     return _Planted(file, edits, at_line)
 
 
-def _written(found: Found, taped: Taped, others: Sequence[Point], planted: _Planted) -> Iterator[Edit]:
+def _written(found: Found, taped: Taped, others: Sequence[Point], planted: _Planted) -> list[Edit]:
     """Edits of the text that fill one gap each, the likeliest first; each makes all gradients right there."""
+    again = [one.taped for one in others]
+    with taped(_with(found, planted)) as run:
+        mine = [one for one in run.statements if one.file == planted.file and one.line in planted.at_line]
+        suspects = [one for one in able_alone(run, sorted(wrong_gradients(run)), mine) if not _could_give_all(one)]
+        searches = [MendSearch(run, one.statement, again, SMALL_BUDGET) for one in suspects[:MOST_TRIED]]
+        for step in (MendSearch.small, MendSearch.large):
+            edits = [edit for search in searches for edit in _filling(planted, search.statement, step(search))]
+            if edits:
+                return edits
+    return []
+
+
+def _could_give_all(suspect: Suspect) -> bool:
+    """Whether its values reach every combination of the gradients: that it could be at fault says nothing then."""
+    return suspect.need is not Need.KNOWN and suspect.rank >= len(suspect.system.difference)
+
+
+def _with(found: Found, planted: _Planted) -> Found:
+    """What is found so far, with those statements in the code."""
     trial = found.copy()
     earlier = trial.edits.get(planted.file, [])
     moved = [moved_back(one, earlier) for one in planted.edits]
     trial.edits[planted.file] = [*earlier, *(one for one in moved if one is not None)]
-    again = [one.taped for one in others]
-    with taped(trial) as run:
-        mine = [one for one in run.statements if one.file == planted.file and one.line in planted.at_line]
-        suspects = able_alone(run, sorted(wrong_gradients(run)), mine)[:MOST_TRIED]
-        searches = [MendSearch(run, one.statement, again, SMALL_BUDGET) for one in suspects]
-        for step in (MendSearch.small, MendSearch.large):
-            for search in searches:
-                for mend in step(search):
-                    line = search.statement.line
-                    gap, idle = planted.at_line[line]
-                    if not mend.remaining and all(edit.start[0] == edit.end[0] == line for edit in mend.edits):
-                        source = Source(planted.file, search.statement.source.text)
-                        yield gap.filled(idle.written(source.change(*mend.edits)[2]))
+    return trial
 
 
-def _confirmed(run: TapedRun, file: str, edit: Edit, others: Sequence[Point]) -> Mended | None:
-    """The fault, if all gradients are right with the edit alone."""
-    near = [one for one in run.statements if one.file == file and one.line <= edit.start[0]]
+def _filling(planted: _Planted, statement: Statement, mends: Sequence[Mend]) -> Iterator[Edit]:
+    gap, idle = planted.at_line[statement.line]
+    source = Source(planted.file, statement.source.text)
+    for mend in mends:
+        if not mend.remaining and all(edit.start[0] == edit.end[0] == statement.line for edit in mend.edits):
+            yield gap.filled(idle.written(source.change(*mend.edits)[2]))
+
+
+def _confirmed(run: TapedRun, file: str, edits: Sequence[Edit], others: Sequence[Point]) -> Mended | None:
+    """The fault, if all gradients are right with one of these edits alone."""
+    near = [one for one in run.statements if one.file == file and one.line <= edits[0].start[0]]
     statement = max(near, key=lambda one: one.line)
-    mends = MendSearch(run, statement, [one.taped for one in others], SMALL_BUDGET).given([(edit,)])
+    again = [one.taped for one in others]
+    mends = MendSearch(run, statement, again, SMALL_BUDGET).given([(edit,) for edit in edits])
     whole = [one for one in mends if not one.remaining]
     return Mended.of(statement, whole) if whole else None

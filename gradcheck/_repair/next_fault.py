@@ -10,7 +10,6 @@ from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
 from gradcheck._mending import Again, Budget, mends
 from gradcheck._repair.each_gradient import (
-    forward_statements,
     gradients_behind,
     hands_on,
     mends_of_several,
@@ -19,6 +18,7 @@ from gradcheck._repair.each_gradient import (
     takes_each_alone,
     without_forward,
 )
+from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Sooner
 from gradcheck._repair.points import Point
@@ -39,18 +39,24 @@ def next_fault(
     wrong: set[str],
     others: Sequence[Point],
     sooner: Sooner | None = None,
+    missing: Sooner | None = None,
     *,
     is_brief: bool = False,
 ) -> list[Mended]:
     """The likeliest fault that could be to blame for all that is wrong, if an edit mends it.
 
-    `sooner` is asked before edits of many suspects are tried; `is_brief` leaves out what takes long.
+    `sooner` is asked before edits of many suspects are tried, `missing` where none mends all; `is_brief` leaves out
+    what takes long.
     """
     localisation = _localised(found, run, wrong, others)
     again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
+    if fault is None and not localisation.alone and missing is not None:
+        fault = missing()
     if fault is None and localisation.alone:
-        search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, is_brief=is_brief)
+        search = LikeliestMend(
+            run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief
+        )
         fault = search.fault()
     return [] if fault is None else [fault]
 

@@ -21,8 +21,9 @@ from gradcheck._mending.structure import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
-from gradcheck._repair.each_gradient import forward_statements, gradients_behind, spoil_only
+from gradcheck._repair.each_gradient import gradients_behind, spoil_only
 from gradcheck._repair.edits_in_turn import line_before
+from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.handed_on import exchanges_by_callers, without_clips
 from gradcheck._repair.points import Point
