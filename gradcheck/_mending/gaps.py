@@ -187,9 +187,14 @@ class _Finder:
                 yield from self._handed_on(block, known)
                 end = self._behind(block, 0)
                 yield from ((end, idle) for idle in self._of_loop(loop) if end is not None)
-            if block is self.function.body or any(isinstance(one, (ast.AugAssign, ast.Pass)) for one in block):
-                gap = self._behind(block, 0)
-                yield from ((gap, idle) for idle in self._sums(known) if gap is not None)
+            yield from ((gap, idle) for gap in self._beside_sums(block) for idle in self._sums(known))
+
+    def _beside_sums(self, block: list[ast.stmt]) -> Iterator[Gap]:
+        """Behind the last sum of a block that is added to, and at its end."""
+        added = [k for k, one in enumerate(block) if isinstance(one, (ast.AugAssign, ast.Pass))]
+        ends = [self._behind(block, 0, added[-1])] if added else []
+        ends += [self._behind(block, 0)] if added or block is self.function.body else []
+        yield from dict.fromkeys(gap for gap in ends if gap is not None)
 
     def _handed_on(self, block: list[ast.stmt], bound: set[str]) -> Iterator[tuple[Gap, Idle]]:
         """What the next round of a loop reads, and of arrays over time what stands at the loop's counter.

@@ -32,7 +32,9 @@ from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
 
 #: statements more of which edits are looked for
-MOST_TRIED = 4
+MOST_TRIED = 6
+#: edits of one of these that are confirmed
+MOST_EDITS = 4
 #: statements that stop the code and are left out
 MOST_LEFT_OUT = 5
 #: statements that add what is never read
@@ -179,13 +181,25 @@ def _written(found: Found, taped: Taped, others: Sequence[Point], planted: _Plan
     again = [one.taped for one in others]
     with taped(_with(found, planted)) as run:
         mine = [one for one in run.statements if one.file == planted.file and one.line in planted.at_line]
-        suspects = [one for one in able_alone(run, sorted(wrong_gradients(run)), mine) if not _could_give_all(one)]
+        wrong = wrong_gradients(run)
+        suspects = [one for one in able_alone(run, sorted(wrong), mine) if not _could_give_all(one)]
+        suspects.sort(key=lambda one: not planted.at_line[one.line][1].is_sum or len(wrong) > 1)
         searches = [MendSearch(run, one.statement, again, SMALL_BUDGET) for one in suspects[:MOST_TRIED]]
         for step in (MendSearch.small, MendSearch.large):
-            edits = [edit for search in searches for edit in _filling(planted, search.statement, step(search))]
+            edits: dict[str, list[Edit]] = {}  # one text may stand in several gaps: in the first of them
+            for search in searches:
+                idle = planted.at_line[search.statement.line][1]
+                if edits and idle.text not in edits:
+                    break
+                if found_here := list(_filling(planted, search.statement, step(search))):
+                    edits.setdefault(idle.text, []).extend(found_here)
             if edits:
-                return edits
+                return sorted((one for of_idle in edits.values() for one in of_idle[:MOST_EDITS]), key=_place)
     return []
+
+
+def _place(edit: Edit) -> tuple[int, int]:
+    return edit.start
 
 
 def _could_give_all(suspect: Suspect) -> bool:

@@ -37,12 +37,26 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
         return _named(FindingCode.DIVISION_MISSING, now.partition(" /= ")[2])
     if now == "pass":
         return Symptom(FindingCode.EXTRA_STATEMENT)
+    if was in ("", "pass") and (target := _target(now)):
+        return _named(FindingCode.MISSING_STATEMENT, target)
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         return Symptom(FindingCode.WRONG_LINE)
     found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
     found = found or _in_product(old, new) or _operator(old, new)
     return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)
+
+
+def _target(text: str) -> str:
+    """What a single assignment writes to."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return ""
+    match body:
+        case [ast.Assign(targets=[target]) | ast.AugAssign(target=target)]:
+            return ast.unparse(target)
+    return ""
 
 
 def _named(code: FindingCode, subject: str = "", other: str = "", called: str = "", *, extra: bool = False) -> Symptom:

@@ -202,8 +202,8 @@ def _best(
 
 def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that give a multiple of a derivative where the backward begins, with what takes the factor out."""
-    forward = run.once(forward_statements)
-    found = [one for one in multiples(run) if id(one.statement) not in forward][:MOST_STATEMENTS]
+    guilty = {id(one.statement) for one in spoil_only(run, _multiples_of(run), wrong_gradients(run))}
+    found = [one for one in multiples(run) if id(one.statement) in guilty][:MOST_STATEMENTS]
     sizes = []
     for one in found:
         suspect = Suspect(run, one.statement, run.once(Residual))

@@ -73,6 +73,7 @@ class FindingCode(StrEnum):
     MISSING_COPY = "missing-copy"
     WRITES_INTO_CALLERS = "writes-into-callers"
     EXTRA_STATEMENT = "extra-statement"
+    MISSING_STATEMENT = "missing-statement"
     WRONG_ORDER = "wrong-order"
     COTANGENT_UNUSED = "cotangent-unused"
     LATER_STEPS_MISSING = "later-steps-missing"

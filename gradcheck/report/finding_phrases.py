@@ -73,6 +73,7 @@ _MISTAKES = {
     FindingCode.MISSING_COPY: "a copy is missing: the array that is kept is overwritten later",
     FindingCode.WRITES_INTO_CALLERS: "it writes into {subject}, which is the caller's",
     FindingCode.EXTRA_STATEMENT: "this statement should not be here",
+    FindingCode.MISSING_STATEMENT: "a statement is missing here: {subject} lacks what it brings",
     FindingCode.WRONG_ORDER: "the loop goes through the steps in the wrong order",
     FindingCode.INDEX_REPEATS: "an entry that the index names more than once is added to only once",
     FindingCode.CLIPS_FINISHED: (

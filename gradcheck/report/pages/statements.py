@@ -32,6 +32,16 @@ STATEMENTS = (
         "leave it out.",
     ),
     Page(
+        FindingCode.MISSING_STATEMENT,
+        "A step of the chain rule has no statement: a derivative is not handed on, or a gradient is not added to. "
+        "No edit of the statements that stand there makes up for it.",
+        "one statement for each step of the chain rule",
+        "dc = dc + dh * o * (1 - tanh_c ** 2)\ndi, df, dg = dc * g, dc * c_prev, dc * i",
+        "dc = dc + dh * o * (1 - tanh_c ** 2)\ndi, df, dg = dc * g, dc * c_prev, dc * i\n"
+        "dc = dc * f                          # what the step before gets",
+        "add the statement.",
+    ),
+    Page(
         FindingCode.WRONG_ORDER,
         "The loop goes through the time steps in the order of the forward. Going back begins at the last one.",
         "dh_T, dh_{T-1}, ..., dh_1",
