@@ -23,8 +23,10 @@ nearest edits are run as well. Terms and products are solved for, not tried (`li
 serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
 whole statement (`structure`) is run.
 
-Limits. Of statements that are missing altogether only two get a mend: a carry's beginning before a loop, and a
-division by a size. A target that keeps its state in its module cannot be tried
+Statements that are missing are found by putting some that change nothing wherever one could be (`gaps`), and by asking
+the same of these.
+
+Limits. A target that keeps its state in its module cannot be tried
 again once another was made: the search ends there. The search is as good as the run: with few steps and a small batch
 the values that a hole needs are unique, with many they are not.
 

@@ -63,6 +63,11 @@ class Idle:
     in_place: bool = False
 
     @property
+    def name(self) -> str:
+        """The variable that the target begins with."""
+        return self.target.partition("[")[0].partition(".")[0]
+
+    @property
     def text(self) -> str:
         """As it is written."""
         if self.is_sum:
@@ -187,14 +192,17 @@ class _Finder:
                 yield from self._handed_on(block, known)
                 end = self._behind(block, 0)
                 yield from ((end, idle) for idle in self._of_loop(loop) if end is not None)
-            yield from ((gap, idle) for gap in self._beside_sums(block) for idle in self._sums(known))
+            yield from self._beside_sums(block, bound)
 
-    def _beside_sums(self, block: list[ast.stmt]) -> Iterator[Gap]:
+    def _beside_sums(self, block: list[ast.stmt], bound: set[str]) -> Iterator[tuple[Gap, Idle]]:
         """Behind the last sum of a block that is added to, and at its end."""
         added = [k for k, one in enumerate(block) if isinstance(one, (ast.AugAssign, ast.Pass))]
-        ends = [self._behind(block, 0, added[-1])] if added else []
-        ends += [self._behind(block, 0)] if added or block is self.function.body else []
-        yield from dict.fromkeys(gap for gap in ends if gap is not None)
+        ends = {added[-1], len(block) - 1} if added else {len(block) - 1} if block is self.function.body else set()
+        for number in sorted(ends):
+            gap = self._behind(block, number, number)
+            if gap is not None:
+                known = bound.union(*map(_names_bound, block[: number + 1]))
+                yield from ((gap, idle) for idle in self._sums(known))
 
     def _handed_on(self, block: list[ast.stmt], bound: set[str]) -> Iterator[tuple[Gap, Idle]]:
         """What the next round of a loop reads, and of arrays over time what stands at the loop's counter.
@@ -202,7 +210,7 @@ class _Finder:
         Each behind the last statement that reads it, or in the place of one behind that that does nothing.
         """
         for idle in dict.fromkeys(self._carried(block, bound)):
-            last = max((k for k, one in enumerate(block) if _mentions(one, idle.target)), default=len(block) - 1)
+            last = max((k for k, one in enumerate(block) if _mentions(one, idle.name)), default=len(block) - 1)
             gap = self._behind(block, last, last)
             if gap is not None:
                 yield gap, idle
@@ -266,9 +274,10 @@ class _Finder:
         """What is added to elsewhere, and beside it what nothing is."""
         names = {name for name in bound if name in self.known.held and _is_never_added_to(self.own, name)}
         yield from (Idle(name, is_sum=True) for name in sorted(names))
+        assigned = {ast.unparse(one) for node in self.own if isinstance(node, ast.Assign) for one in node.targets}
         for target in [node.target for node in self.own if isinstance(node, ast.AugAssign)]:
             if self._are_bound(target, bound):
-                yield from (Idle(text, is_sum=True) for text in self._siblings(target))
+                yield from (Idle(text, is_sum=True) for text in self._siblings(target) if text not in assigned)
 
     def _siblings(self, target: ast.expr) -> list[str]:
         match target:
@@ -324,9 +333,8 @@ def _value(node: ast.expr, local: Mapping[str, Any]) -> Any:
     return local.get(node.id) if isinstance(node, ast.Name) else None
 
 
-def _mentions(statement: ast.stmt, text: str) -> bool:
-    """Whether a text, or what it begins with, is read or written in a statement."""
-    name = text.partition("[")[0].partition(".")[0]
+def _mentions(statement: ast.stmt, name: str) -> bool:
+    """Whether a variable is read or written in a statement."""
     return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(statement))
 
 

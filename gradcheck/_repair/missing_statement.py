@@ -30,6 +30,7 @@ from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.parts import whole_name
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.style import in_file_style
 
 #: statements more of which edits are looked for
 MOST_TRIED = 6
@@ -105,7 +106,7 @@ def _that_run(found: Found, taped: Taped, file: str, gaps: Mapping[Gap, list[Idl
             if not lines:
                 raise
             gap, idle = planted.at_line[lines[-1]]
-            gaps = {**gaps, gap: [one for one in gaps[gap] if one != idle]}
+            gaps = {**gaps, gap: [one for one in gaps[gap] if one.name != idle.name]}
     return _Planted(file, [], {})
 
 
@@ -221,7 +222,7 @@ def _filling(planted: _Planted, statement: Statement, mends: Sequence[Mend]) -> 
     source = Source(planted.file, statement.source.text)
     for mend in mends:
         if not mend.remaining and all(edit.start[0] == edit.end[0] == statement.line for edit in mend.edits):
-            yield gap.filled(idle.written(source.change(*mend.edits)[2]))
+            yield gap.filled(in_file_style(idle.written(source.change(*mend.edits)[2]), source))
 
 
 def _confirmed(run: TapedRun, file: str, edits: Sequence[Edit], others: Sequence[Point]) -> Mended | None:
