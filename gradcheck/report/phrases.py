@@ -61,6 +61,13 @@ def laws_not_tested(report: ReportRecord) -> list[str]:
     return [f"law {law.name} was not tested: {law.message}" for law in report.laws.values() if not law.tested]
 
 
+def laws_without_finding(report: ReportRecord) -> list[str]:
+    """The broken laws that no finding tells, as where nothing is explained, each with what was found."""
+    told = {finding.code.law for finding in report.findings if finding.code.is_law}
+    broken = [law for law in report.laws.values() if not law.holds and law.name not in told]
+    return [f"{VERDICT_SIGNS[law_outcome(law)]} law {law.name}: {law.message}" for law in broken]
+
+
 def footer(report: ReportRecord) -> str:
     """How it was found out, and what it cost."""
     parts = [f"sizes {format_sizes(report.sizes)}"] if report.sizes else []

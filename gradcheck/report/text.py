@@ -24,6 +24,7 @@ from gradcheck.report.phrases import (
     headline,
     law_outcome,
     laws_not_tested,
+    laws_without_finding,
     notes,
     reasons,
 )
@@ -109,6 +110,7 @@ def _found(report: ReportRecord) -> list[RenderableType]:
         parts += [Text(""), FindingText(finding, setting)]
     parts += [Text("")] if parts else []
     report = made_printable(report)
+    parts += [_indented(Hanging(Text(one, style=STYLES["wrong"]), 2)) for one in laws_without_finding(report)]
     for reason, gradients in reasons(report).items():
         parts.append(
             _indented(Text(f"? {', '.join(gradient.name for gradient in gradients)}: {reason}", style="yellow"))

@@ -105,3 +105,9 @@ def test_numbers_are_not_cropped() -> None:
     out = io.StringIO()
     Console(file=out, width=60, no_color=True).print(to_rich(WRONG))
     assert "…" not in out.getvalue()
+
+
+def test_a_broken_law_is_told_where_nothing_is_explained() -> None:
+    """`--no-explain` would say "law broken: sizes", and not at which size what was raised."""
+    broken = replace(RIGHT, verdict="wrong", laws={**RIGHT.laws, "sizes": Law("sizes", False, "at T=1: it raised")})
+    assert "✗ law sizes: at T=1: it raised" in to_text(broken)
