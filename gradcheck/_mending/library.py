@@ -83,6 +83,10 @@ class Library:
                     for node, of in zip(forms(atom.node), FORMS, strict=True):
                         value = of(found)
                         made.setdefault(value.tobytes(), (node, value))
+            if len(shape) == 2:
+                for node, stacked in self.sides():
+                    if stacked.shape[1:] == shape and len(made) < MOST_ROWS:
+                        made.setdefault(stacked.tobytes(), (node, stacked.ravel()))
             nodes = [node for node, _ in made.values()]
             rows = np.array([value for _, value in made.values()]) if made else np.zeros((0, 0))
             self._by_shape[shape] = Rows(nodes, rows)
