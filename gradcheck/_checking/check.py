@@ -500,7 +500,8 @@ class _CheckRun:
         # that is the clip that the gradients show
         clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not (wrong or clips))
         is_impure = FindingCode.LAW_PURITY in broken
-        if not self.explain or not (wrong or clipped or self.common or is_impure):
+        keeps_state = bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY})
+        if not self.explain or not (wrong or clipped or self.common or is_impure or keeps_state):
             return report
         from gradcheck._repair.explain import Question, explain
 
@@ -517,7 +518,7 @@ class _CheckRun:
                 known,
                 content,
                 undecided=frozenset(n for n, block in report.blocks.items() if block.verdict == "inconclusive"),
-                keeps_state=bool(broken & {FindingCode.LAW_STATELESSNESS, FindingCode.LAW_REPEATABILITY}),
+                keeps_state=keeps_state,
                 is_impure=is_impure,
             )
             found = _explained_in_library(question) or explain(question)

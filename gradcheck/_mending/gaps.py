@@ -121,6 +121,22 @@ class Known:
     right: frozenset[str] = frozenset()
 
 
+def beginnings(function: Function) -> Iterator[tuple[Gap, set[str]]]:
+    """Where a function could have one statement more before it begins its work, and the names that are bound there.
+
+    Before its first statement, and in the place of each of its own that does nothing.
+    """
+    bound, is_first = _parameters(function), True
+    for number, statement in enumerate(function.body):
+        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        gap = _after(statement, function, None) if isinstance(statement, ast.Pass) else None
+        if gap is None and is_first and not is_text:
+            gap, is_first = _before(function.body, number, function), False
+        if gap is not None:
+            yield gap, set(bound)
+        bound |= _names_bound(statement)
+
+
 def left_unused(function: Function) -> Iterator[tuple[Gap, str]]:
     """Variables that are calculated in a block and never read, each with the gap behind, or what does nothing there."""
     own = list(_own(function))

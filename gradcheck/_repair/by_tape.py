@@ -34,6 +34,7 @@ from gradcheck._repair.next_fault import (
     write_into_callers,
 )
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
+from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, shorten, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun
@@ -150,7 +151,9 @@ class _Search:
                 if set(map(whole_name, wrong)) <= self.undecided:
                     wrong = set()
                 found.reach(set(map(whole_name, wrong)), points[0].factor)
-                faults = self._next(found, run, wrong, points) if wrong else []
+                # what sums keep from call to call is in the way of all else
+                fault = uncleared(run, points[1:]) if self.keeps_state and not found.faults else None
+                faults = [fault] if fault else self._next(found, run, wrong, points) if wrong else []
                 is_new = not (points[0].is_apart or any(one.is_by_value for one in found.faults))
                 if not faults and wrong and is_new:
                     found.note_signs(signs_of_several(run, wrong))

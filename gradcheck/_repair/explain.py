@@ -19,10 +19,15 @@ from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import Patch, RebindError
+from gradcheck.report.codes import FindingCode
 from gradcheck.report.records import CutStage, Finding
 
 #: whether a whole check of the patched code finds no more wrong than these gradients, and these laws mended
 Content: TypeAlias = Callable[[Patch, Sequence[CodeType], tuple[str, ...], frozenset[str]], bool]
+
+
+#: the laws that are broken where no gradient is wrong, by what breaks them
+_LAWS = {FindingCode.WRITES_INTO_CALLERS: "purity", FindingCode.NOT_CLEARED: "statelessness"}
 
 
 @dataclass
@@ -123,8 +128,9 @@ def _explained(question: Question) -> Explanation:
 def _mended_laws(question: Question, found: Found) -> frozenset[str]:
     """The laws that were broken by what is mended."""
     laws = {"reduction"} if question.common is not None else set()
-    if any(not fault.gradients for fault in found.faults):
-        laws.add("purity")
+    for code, law in _LAWS.items():
+        if any(fault.code is code for fault in found.faults):
+            laws.add(law)
     return frozenset(laws)
 
 

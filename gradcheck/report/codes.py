@@ -74,6 +74,7 @@ class FindingCode(StrEnum):
     WRITES_INTO_CALLERS = "writes-into-callers"
     EXTRA_STATEMENT = "extra-statement"
     MISSING_STATEMENT = "missing-statement"
+    NOT_CLEARED = "not-cleared"
     WRONG_ORDER = "wrong-order"
     COTANGENT_UNUSED = "cotangent-unused"
     LATER_STEPS_MISSING = "later-steps-missing"

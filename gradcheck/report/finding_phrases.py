@@ -74,6 +74,7 @@ _MISTAKES = {
     FindingCode.WRITES_INTO_CALLERS: "it writes into {subject}, which is the caller's",
     FindingCode.EXTRA_STATEMENT: "this statement should not be here",
     FindingCode.MISSING_STATEMENT: "a statement is missing here: {subject} lacks what it brings",
+    FindingCode.NOT_CLEARED: "what a call adds up is not set to zero before the next one",
     FindingCode.WRONG_ORDER: "the loop goes through the steps in the wrong order",
     FindingCode.INDEX_REPEATS: "an entry that the index names more than once is added to only once",
     FindingCode.CLIPS_FINISHED: (

@@ -42,6 +42,15 @@ STATEMENTS = (
         "add the statement.",
     ),
     Page(
+        FindingCode.NOT_CLEARED,
+        "Gradients are added up in arrays that outlive the call, and nothing sets them to zero before the next one. "
+        "They are right the first time, and twice as large the second.",
+        "g(theta) = dL/dtheta, however often it is asked for",
+        "def backward(self):\n    for t in reversed(range(self.T)):\n        self.dW += ...",
+        "def backward(self):\n    self.dW[...] = 0.0\n    for t in reversed(range(self.T)):\n        self.dW += ...",
+        "set the sums to zero where the backward begins.",
+    ),
+    Page(
         FindingCode.WRONG_ORDER,
         "The loop goes through the time steps in the order of the forward. Going back begins at the last one.",
         "dh_T, dh_{T-1}, ..., dh_1",
