@@ -23,7 +23,7 @@ nearest edits are run as well. Terms and products are solved for, not tried (`li
 serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
 whole statement (`structure`) is run.
 
-Statements that are missing are found by putting some that change nothing wherever one could be (`gaps`), and by asking
+Statements that are missing are found by putting some that change nothing wherever one could be (`idle`), and by asking
 the same of these.
 
 Limits. A target that keeps its state in its module cannot be tried
@@ -34,7 +34,7 @@ Read `mending.py` first: the stages of the search. The files depend on each othe
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
 `building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small.py`, `larger.py`, `library.py`, `vectors.py`,
 `products.py`, `formula.py`, `structure.py`, `carried.py`, `trials.py`, `distance.py`, `mend.py`, `mending.py`.
-`derivatives.py` stands beside `mending.py`; `gaps.py` by itself: where a statement is missing.
+`derivatives.py` stands beside `mending.py`; `gaps.py` and `idle.py` by themselves: where a statement is missing.
 """
 
 from gradcheck._mending.mend import Mend

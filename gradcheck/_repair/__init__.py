@@ -16,8 +16,8 @@ gives one, or who calls its function is (`handed_on.py`). Then comes one time st
 (`each_gradient.py`). Where no edit of what stands there mends all, a statement may be missing
 (`missing_statement.py`); where gradients grow from call to call, one that clears sums (`uncleared.py`). A clip of the
 finished gradients is taken out before that (`final_clips.py`). Statements of the forward (`forward.py`) are no
-suspects, nor are helpers that are right (`right_helpers.py`). `found.py` holds what is found so far; `edits_in_turn.py` tells an edit
-of edited code as one of the file as it is. `tape_findings.py` makes the records.
+suspects, nor are helpers that are right (`right_helpers.py`). `found.py` holds what is found so far;
+`edits_in_turn.py` tells an edit of edited code as one of the file as it is. `tape_findings.py` makes the records.
 
 Read `explain.py` first: what is asked, and what a whole check confirms. Then `by_tape.py`. `mistake_names.py` names the
 mistake from the edit that mends it. Where no line is named, `no_line.py` says why.

@@ -1,10 +1,12 @@
-"""The forward says what the gradients are of: no edit touches it, and nobody blames it."""
+"""Which statements are of the forward, which says what the gradients are of, and which functions of the backward."""
 
 from __future__ import annotations
 
 from gradcheck._localising.standing import KEEPS, MOVES
+from gradcheck._mending.gaps import Function
+from gradcheck._mending.syntax import Code
 from gradcheck._repair.right_helpers import is_right_helper
-from gradcheck._tape import Node, TapedRun
+from gradcheck._tape import Node, Statement, TapedRun
 
 
 def forward_statements(run: TapedRun) -> set[int]:
@@ -18,6 +20,26 @@ def forward_statements(run: TapedRun) -> set[int]:
     forward -= {statement for node, statement in places if _is_apart(run, node)}
     right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
     return forward | {id(one) for one in run.statements if (one.file, one.function) in right}
+
+
+def backward_functions(run: TapedRun) -> list[tuple[Statement, Function]]:
+    """The functions that calculate gradients, in the order in which they begin, each with a statement that ran last."""
+    found: dict[int, tuple[Statement, Function]] = {}
+    forward = run.once(forward_statements)
+    for node in run.backward:
+        if node.place is not None and id(node.place.statement) not in forward:
+            function = function_around(node.place.statement)
+            if function is not None:
+                found[id(function)] = node.place.statement, function
+    return list(found.values())
+
+
+def function_around(statement: Statement) -> Function | None:
+    """The function that a statement stands in; None for that of a lambda, or outside."""
+    code = Code.of(statement.source.text)
+    tree = code.statement(statement.line, statement.kind)
+    function = None if tree is None else code.function(tree)
+    return function if isinstance(function, Function) else None
 
 
 def _is_apart(run: TapedRun, node: Node) -> bool:

@@ -17,11 +17,11 @@ from gradcheck._localising import Suspect, able_alone
 from gradcheck._localising.standing import origin
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Mend, MendSearch
-from gradcheck._mending.gaps import Function, Gap, Held, Idle, Known, idle_statements, left_unused
+from gradcheck._mending.gaps import Gap, Idle, left_unused
+from gradcheck._mending.idle import Held, Known, idle_statements
 from gradcheck._mending.looking import looked_at
-from gradcheck._mending.syntax import Code
 from gradcheck._repair.edits_in_turn import moved_back
-from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.forward import backward_functions, function_around
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
 from gradcheck._repair.points import Point
@@ -80,7 +80,7 @@ def _unused_that_mends(
 ) -> Mended | None:
     """What is calculated and never read, added to something that stands there."""
     for file, gaps in of_file.items():
-        functions = {id(one): one for one in map(_function_around, run.statements) if one is not None}
+        functions = {id(one): one for one in map(function_around, run.statements) if one is not None}
         unused = [pair for one in functions.values() for pair in left_unused(one)]
         pairs = [(gap, idle, name) for gap, name in unused for idle in gaps.get(gap, ())]
         edits = [gap.filled(f"{idle.target} += {name}") for gap, idle, name in pairs if idle.target != name]
@@ -119,24 +119,10 @@ def _lines(error: BaseException, file: str) -> Iterator[int]:
 
 def _idle_statements(run: TapedRun) -> dict[str, dict[Gap, list[Idle]]]:
     """Statements that change nothing in the functions that calculate gradients, by file and gap."""
-    by_function: dict[int, tuple[Statement, Function]] = {}
-    forward = run.once(forward_statements)
-    for node in run.backward:
-        if node.place is not None and id(node.place.statement) not in forward:
-            function = _function_around(node.place.statement)
-            if function is not None:
-                by_function[id(function)] = node.place.statement, function
     of_file: dict[str, dict[Gap, list[Idle]]] = defaultdict(dict)
-    for statement, function in by_function.values():
+    for statement, function in backward_functions(run):
         of_file[statement.file] |= idle_statements(function, _known(run, statement))
     return of_file
-
-
-def _function_around(statement: Statement) -> Function | None:
-    code = Code.of(statement.source.text)
-    tree = code.statement(statement.line, statement.kind)
-    function = None if tree is None else code.function(tree)
-    return function if isinstance(function, Function) else None
 
 
 def _known(run: TapedRun, statement: Statement) -> Known:

@@ -14,7 +14,7 @@ from gradcheck._mending.gaps import Function, beginnings
 from gradcheck._mending.looking import looked_at
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
-from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.forward import backward_functions
 from gradcheck._repair.found import Mended
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
@@ -34,7 +34,7 @@ def uncleared(run: TapedRun, others: Sequence[Point]) -> Mended | None:
         others: Where else the statement is tried.
     """
     trial, tried = Trial(run), 0
-    for statement, function in _functions(run):
+    for statement, function in backward_functions(run):
         for edit in _clearing(run, statement, function):
             tried += 1
             if tried > MOST_TRIED:
@@ -54,22 +54,6 @@ def _is_right(trial: Trial, file: str, edit: Edit) -> bool:
 def _is_right_at(point: Point, file: str, edit: Edit) -> bool:
     with point.taped() as run:
         return _is_right(Trial(run), file, edit)
-
-
-def _functions(run: TapedRun) -> Iterator[tuple[Statement, Function]]:
-    """The functions of the backward, in the order in which they run, each with a statement of it that ran."""
-    seen: set[int] = set()
-    forward = run.once(forward_statements)
-    for node in run.backward:
-        statement = None if node.place is None else node.place.statement
-        if statement is None or id(statement) in forward:
-            continue
-        code = Code.of(statement.source.text)
-        tree = code.statement(statement.line, statement.kind)
-        function = None if tree is None else code.function(tree)
-        if isinstance(function, Function) and id(function) not in seen:
-            seen.add(id(function))
-            yield statement, function
 
 
 def _clearing(run: TapedRun, statement: Statement, function: Function) -> Iterator[Edit]:

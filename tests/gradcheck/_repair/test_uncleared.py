@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
 
 import gradcheck
-from gradcheck._mending.gaps import beginnings
 from tests.gradcheck._repair.spoiled import cell
 
 NET = '''\
@@ -82,10 +80,3 @@ def test_what_clears_them_is_added_where_the_backward_begins(
 def test_right_code_is_left_alone(tmp_path: Path) -> None:
     """If it fails, code that clears its sums is told to clear them."""
     assert gradcheck.check(cell(tmp_path, source=NET)).ok
-
-
-def test_a_function_begins_behind_its_docstring_and_where_nothing_is_done() -> None:
-    """If it fails, the statement stands before the docstring, or reads what is not there yet."""
-    (function,) = ast.parse("def f(a):\n    'Text.'\n    b = a\n    pass\n    return b\n").body
-    assert isinstance(function, ast.FunctionDef)
-    assert [(gap.line, bound) for gap, bound in beginnings(function)] == [(3, {"a"}), (4, {"a", "b"})]
