@@ -71,7 +71,7 @@ class TargetFactory:
             try:
                 made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
                 if isinstance(made, Target):
-                    made.keep_state()
+                    made.keep_state(bound_since=before)
             finally:
                 before.restore_values(installed=made.built_state if isinstance(made, Target) else None)
         if not isinstance(made, Target):

@@ -238,9 +238,13 @@ class Target(FoundCode):
         """Whether it is `preserved` now, with the state that it brought along in place."""
         return self._state is not None
 
-    def keep_state(self) -> None:
-        """Bring the state along that its functions reach now; `preserved` puts it in place."""
+    def keep_state(self, bound_since: UserState) -> None:
+        """Bring the state along that its functions reach now; `preserved` puts it in place.
+
+        Of what the factory could reach before, names that were not bound then come along whatever they are bound to.
+        """
         self.built_state = UserState(self.problem.functions())
+        self.built_state.add_bound_since(bound_since)
 
     def restore_state(self, *, if_complex: bool = False) -> None:
         """Bring hidden state back to where `preserved` found it; `if_complex`: only where some of it is complex now."""

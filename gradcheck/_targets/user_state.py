@@ -20,7 +20,7 @@ import dis
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -85,6 +85,16 @@ class UserState:
             self._seen[id(value)] = value  # kept alive, so that no other object gets its id
             self._keep(value)
         self._waiting.clear()
+
+    def add_bound_since(self, before: UserState) -> None:
+        """Keep the functions, classes and modules too that have been bound to names that were free before.
+
+        Elsewhere they are no state. What puts the names back as they were leaves these free again.
+        """
+        for one in before._variables:
+            now = one.get() if one.value is _MISSING else _MISSING
+            if isinstance(now, (*_CODE, ModuleType)):
+                self._variables.append(replace(one, value=now))
 
     def holds_new_complex(self) -> bool:
         """Whether anything that was bound since this was made leads to complex arrays that were not there then."""

@@ -284,3 +284,46 @@ def test_a_parameter_that_some_sizes_do_not_have_needs_them() -> None:
 
     assert layers.sizes_without_reuse_of(0, "W1") == {"L": 2, "H": 3}
     assert layers.sizes_without_reuse_of(0, "W0") == {"L": 1, "H": 3}
+
+
+MODULE = """\
+import numpy as np
+
+
+def loss():
+    return sum(lib.sum(look(i) ** 2) for i in ids)
+
+
+def grads():
+    d = lib.zeros_like(W)
+    for i in ids:
+        d[i] += 2 * look(i)
+    return {"W": d}
+"""
+BINDS = """\
+import numpy as np
+import gradcheck
+import {name} as m
+
+
+@gradcheck.target
+def bound(rng, *, V=3, D=2):
+    m.W = rng.normal(size=(V, D))
+    m.look, m.lib, m.ids = (lambda i: m.W[i]), np, list(range(V))
+    return gradcheck.Target({{"W": m.W}}, m.loss, m.grads)
+"""
+
+
+def test_functions_and_modules_that_a_factory_binds_are_there_when_its_code_runs(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it fails, code that runs on module globals raises a NameError for a function that the factory had bound."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "bound_globals.py").write_text(MODULE)
+    (tmp_path / "binds_globals.py").write_text(BINDS.format(name="bound_globals"))
+    import binds_globals  # type: ignore[import-not-found]  # it has just been written
+    import bound_globals  # type: ignore[import-not-found]
+
+    names = set(vars(bound_globals))
+    assert gradcheck.check(binds_globals.bound).ok
+    assert set(vars(bound_globals)) == names
