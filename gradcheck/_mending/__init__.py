@@ -33,8 +33,9 @@ the values that a hole needs are unique, with many they are not.
 Read `mending.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
 `building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small.py`, `larger.py`, `library.py`, `vectors.py`,
-`products.py`, `formula.py`, `structure.py`, `carried.py`, `trials.py`, `distance.py`, `mend.py`, `mending.py`.
-`derivatives.py` stands beside `mending.py`; `gaps.py` and `idle.py` by themselves: where a statement is missing.
+`products.py`, `multiples.py`, `formula.py`, `structure.py`, `carried.py`, `trials.py`, `distance.py`, `mend.py`,
+`mending.py`. `derivatives.py` stands beside `mending.py`; `gaps.py` and `idle.py` by themselves: where a statement is
+missing.
 """
 
 from gradcheck._mending.mend import Mend

@@ -61,7 +61,7 @@ class Library:
         self, shape: tuple[int, ...], equation: Equation, degree: int, *, centres: bool = False
     ) -> Iterator[ast.expr]:
         """Expressions of this shape with so many factors that solve the equation; `centres`: also means and sums."""
-        yield from _by_entry(self._rows(shape), equation, degree)
+        yield from _by_entry(self.rows(shape), equation, degree)
         if len(shape) == 2 and degree == 2:
             yield from self._of_matrices(shape, equation)
             yield from self._of_blocks(shape, equation)
@@ -70,7 +70,7 @@ class Library:
         if len(shape) == 1:
             yield from self._summed(shape, equation, degree)
 
-    def _rows(self, shape: tuple[int, ...]) -> Rows:
+    def rows(self, shape: tuple[int, ...]) -> Rows:
         """What broadcasts to the shape, and its forms."""
         if shape not in self._by_shape:
             made: dict[bytes, tuple[ast.expr, Array]] = {}
@@ -144,7 +144,7 @@ class Library:
 
     def _centred(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
         """c * (a * b).mean(axis), or its sum, where the axis is kept: what normalisation and softmax give back."""
-        rows = self._rows(shape)
+        rows = self.rows(shape)
         plain = [k for k, node in enumerate(rows.nodes) if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute))]
         plain = plain[:MOST_PLAIN]
         values, nodes = rows.values[plain] if plain else rows.values[:0], [rows.nodes[k] for k in plain]
@@ -175,7 +175,7 @@ class Library:
             weights = equation.slopes.reshape(self.count, 1, *shape)
             spread = np.broadcast_to(weights, (self.count, length, *shape)).ravel()
             over_all = Equation(spread, equation.lacking, equation.scale)
-            for node in _by_entry(self._rows((length, *shape)), over_all, degree):
+            for node in _by_entry(self.rows((length, *shape)), over_all, degree):
                 axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
                 args: list[ast.expr] = [] if axis else [ast.Constant(0)]
                 yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)

@@ -19,6 +19,7 @@ from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.larger import SECOND
 from gradcheck._mending.mend import Mend
+from gradcheck._mending.multiples import multiples
 from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
@@ -152,7 +153,7 @@ class MendSearch:
             yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf
 
     def _large_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
-        yield self._judged((at_hand,)), NEAR / 2
+        yield self._judged((at_hand, multiples)), NEAR / 2
         yield self._judged((products,)), NEAR
         yield self._judged((formula,)), NEAR
         yield self._judged(SECOND), np.inf

@@ -47,14 +47,15 @@ def products_in_part(place: Workplace) -> Iterator[Candidate]:
 
 
 def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candidate]:
-    lacking = _lacking(place)
+    lacking = lacking_of(place)
     if lacking is None:
         return
     library = place.shared("library", lambda: Library(place))
     for slot in _linear_slots(place):
-        slopes, given = _slopes_of(place, slot), values_at(place, slot.node)
-        if slopes is None or given is None:
+        known = slopes_at(place, slot.node)
+        if known is None:
             continue
+        slopes, given = known
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
             for equation in _equations(place, slopes, wanted, together):
@@ -95,16 +96,18 @@ def _linear_slots(place: Workplace) -> list[Slot]:
     return [*(slot for slot in place.floats if slot.node is root), *inner[:MOST_SLOTS], *names[:MOST_SLOTS]]
 
 
-def _lacking(place: Workplace) -> Array | None:
+def lacking_of(place: Workplace) -> Array | None:
     """What the projections lack when the expression stays as it is and all that it reads is right."""
     change = place.hole.change([])
     return None if change is None else place.hole.residual.needed - change
 
 
-def _slopes_of(place: Workplace, slot: Slot) -> list[Array] | None:
-    """How the projections move with a part of the expression, at each execution."""
-    found = [slopes_of(place.hole, one, slot.node) for one in place.hole.executions]
-    return None if any(one is None for one in found) else [one for one in found if one is not None]
+def slopes_at(place: Workplace, part: ast.expr) -> tuple[list[Array], list[Array]] | None:
+    """How the projections move with a part of the expression, and its value, at each execution."""
+    slopes = [slopes_of(place.hole, one, part) for one in place.hole.executions]
+    given = values_at(place, part)
+    found = [one for one in slopes if one is not None]
+    return None if given is None or len(found) < len(slopes) else (found, given)
 
 
 def _equations(place: Workplace, slopes: list[Array], wanted: Array, together: bool) -> Iterator[Equation]:
