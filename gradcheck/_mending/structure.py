@@ -44,6 +44,7 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         where, value = tree.targets[0], tree.value
         in_place = list(_in_place(code, tree))
         yield from in_place
+        yield from _going_on(code, tree)
         signs: tuple[str, ...] = () if in_place else ("+=", "-=")  # x += x + y is nobody's
     elif isinstance(tree, ast.AugAssign):
         where, value = tree.target, tree.value
@@ -63,6 +64,17 @@ def _in_place(code: Code, tree: ast.Assign) -> Iterator[Edits]:
             if code.segment(where) == code.segment(left):
                 sign = "+=" if isinstance(op, ast.Add) else "-="
                 yield (Edit(*span(tree), f"{code.segment(where)} {sign} {code.segment(right)}"),)
+
+
+def _going_on(code: Code, tree: ast.Assign) -> Iterator[Edits]:
+    """x = x + y for x = z + y within a loop, which begins anew each time."""
+    match tree:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left, ast.Add() | ast.Sub() as op, right)):
+            read = {one.id for one in ast.walk(tree.value) if isinstance(one, ast.Name)}
+            if name not in read and next(code.loops_around(tree), None) is not None:
+                yield (Edit(*span(left), name),)
+                if isinstance(op, ast.Add):
+                    yield (Edit(*span(right), name),)
 
 
 def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -119,6 +131,7 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     for target in targets:
         if isinstance(target, ast.Subscript):
             yield from _throughout(code, tree, target)
+            yield from _exchanged_with_reads(code, tree, target)
             start, end = span(target.slice)
             if isinstance(target.slice, ast.Slice) or not isinstance(target.slice, ast.Constant):
                 for one in counters:
@@ -144,6 +157,14 @@ def _throughout(code: Code, tree: ast.stmt, target: ast.Subscript) -> Iterator[E
     places = [target.slice, *(node.slice for node in same if isinstance(node, ast.Subscript))]
     for text in _other_indices(code, target):
         yield tuple(sorted(Edit(*span(place), text) for place in places))
+
+
+def _exchanged_with_reads(code: Code, tree: ast.stmt, target: ast.Subscript) -> Iterator[Edits]:
+    """The index that is written at and one that is read at in each other's place: what moves up moves down."""
+    here = code.segment(target.slice)
+    for node in (one for root in roots(tree) for one in ast.walk(root)):
+        if isinstance(node, ast.Subscript) and (there := code.segment(node.slice)) != here:
+            yield tuple(sorted((Edit(*span(target.slice), there), Edit(*span(node.slice), here))))
 
 
 def _assigned(tree: ast.stmt) -> list[ast.expr]:

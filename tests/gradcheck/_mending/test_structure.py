@@ -161,3 +161,18 @@ def test_a_loop_goes_one_round_further(tmp_path):
     assert {f"for k in range({text}):" for text in ("n, 0, -1", "n, 2, -1", "n + 1, 1, -1", "n, -1, -1")} <= heads
     found = mends(suspect.run, suspect.statement)
     assert found[0].edits[0].text in ("range(n, 0, -1)", "0")
+
+
+def test_a_sum_that_begins_anew_in_each_round_goes_on(tmp_path):
+    """If it fails, `dx = W @ da + ...` in a loop, for `dx = dx + ...`, gets no fix."""
+    body = "da, db = a, np.zeros(3)\nfor row in a[:1]:\n    db = row - row + 1\n    da = a"
+    found = became(suspect_of(tmp_path, body, "db = row"), structural(suspect_of(tmp_path, body, "db = row")))
+    assert {"db = db + 1", "db = row - row + db"} <= set(found)
+    outside = suspect_of(tmp_path, "da, db = a, np.zeros(3)\ndb = b + 1", "db = b")
+    assert "db = db + 1" not in became(outside, structural(outside))
+
+
+def test_what_moves_the_other_way_gets_its_slices_exchanged(tmp_path):
+    """If it fails, `d[1:] += e[:-1]` for `d[:-1] += e[1:]` gets no fix: both slices have to change at once."""
+    suspect = suspect_of(tmp_path, "da, db = a, np.ones(3)\ndb[1:] += b[:-1]", "db[1:]")
+    assert "db[:-1] += b[1:]" in became(suspect, structural(suspect))
