@@ -134,7 +134,9 @@ def _with_right_values(
         (node.place, node.execution): value for node, value in zip(nodes, solved, strict=True) if node.place is not None
     }
     frames, gradients = looked_at(suspect.run, suspect.place, values)
-    right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in residual.names)
+    left = frozenset[str]() if known is None else residual.wrong - known.right
+    asked = [name for name in residual.names if name not in left]
+    right = all(name in gradients and agree(gradients[name], residual.truth[name], 1e-6) for name in asked)
     if not right or len(frames) != len(suspect.frames):
         return suspect.frames, None
     values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}

@@ -232,7 +232,7 @@ def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
     nearest = sorted((one for one in wanted if one[0] < len(nearness)), key=lambda one: one[0])
     for _, series in nearest[:MOST_FORMULAS]:
         for order in orders([node.call for node in series.nodes], calls):
-            known = Known(series, [series.values[j] for j in order], order)
+            known = Known(series, [series.values[j] for j in order], order, frozenset())
             hole.needed = Needed(known, [], {}, True)
             yield from formula(place)
 

@@ -153,12 +153,12 @@ class MendSearch:
             yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf
 
     def _large_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
-        yield self._judged((at_hand, multiples)), NEAR / 2
-        yield self._judged((products,)), NEAR
-        yield self._judged((formula,)), NEAR
+        yield self._solved((at_hand, multiples)), NEAR / 2
+        yield self._solved((products,)), NEAR
+        yield self._solved((formula,)), NEAR
         yield self._judged(SECOND), np.inf
-        yield self._judged((long_products,)), np.inf
-        yield self._judged((products_in_part,)), np.inf
+        yield self._solved((long_products,)), np.inf
+        yield self._solved((products_in_part,)), np.inf
         yield self._run(self._texts()), np.inf
 
     def _texts(self) -> Iterator[tuple[Edit, ...]]:
@@ -183,6 +183,13 @@ class MendSearch:
                     found = self._accepted(place.hole, candidate)
                     if found is not None:
                         yield found
+
+    def _solved(self, families: tuple[Family, ...]) -> Iterator[_Found]:
+        """The same of candidates that are solutions already: they are few, and do not count."""
+        for family in families:
+            for place in self.places:
+                found = (self._accepted(place.hole, candidate) for candidate in family(place))
+                yield from (one for one in found if one is not None)
 
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
         judgement = hole.judged(list(candidate.swaps))

@@ -19,17 +19,23 @@ MOST_UNKNOWN = 600
 
 @dataclass(frozen=True)
 class Known:
-    """A series of derivatives that the hole needs: their values, and which of the series each is."""
+    """A series of derivatives that the hole needs: their values, which of the series each is, and what they make right.
+
+    Where there is another fault, that is not all that is wrong.
+    """
 
     series: Series
     values: list[Array]
     which: list[int]
+    right: frozenset[str]
 
 
 def as_derivatives(
     residual: Residual, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
 ) -> Known | None:
     """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one.
+
+    Those that make most gradients right: what makes any right, and none wrong, is no chance.
 
     Args:
         residual: What the gradients lack.
@@ -43,6 +49,7 @@ def as_derivatives(
     live = {node.index for node in nodes}
     calls = {id(node.call) for node in nodes}
     of_calls = [node for node in everywhere if id(node.call) in calls and node.shape == nodes[0].shape]
+    best: Known | None = None
     for series in residual.series:
         if series.shape != nodes[0].shape:
             continue
@@ -55,10 +62,13 @@ def as_derivatives(
                 changes = [held[node.index] @ move for node, move in zip(nodes, moved, strict=True)]
                 change = np.sum(changes, axis=0)
                 judgement = residual.judged(change)
-                if judgement.right == wrong and not judgement.broken:
-                    which = {node.index: j for node, j in zip(places, order, strict=True)}
-                    return Known(series, wanted, [which[node.index] for node in nodes])
-    return None
+                if judgement.broken or len(judgement.right) <= (0 if best is None else len(best.right)):
+                    continue
+                which = {node.index: j for node, j in zip(places, order, strict=True)}
+                best = Known(series, wanted, [which[node.index] for node in nodes], judgement.right)
+                if best.right == wrong:
+                    return best
+    return best
 
 
 def by_least_squares(residual: Residual, nodes: list[Node]) -> tuple[list[Array], bool] | None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
+import numpy as np
+
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling
-from gradcheck._localising.standing import MOVES, Standing
+from gradcheck._localising.standing import MOVES, Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
 from gradcheck._mending.residual import Residual, wrong_names
@@ -202,9 +204,11 @@ def _best(
 
 def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that give a multiple of a derivative where the backward begins, with what takes the factor out."""
-    guilty = {id(one.statement) for one in spoil_only(run, _multiples_of(run), wrong_gradients(run))}
-    found = [one for one in multiples(run) if id(one.statement) in guilty][:MOST_STATEMENTS]
-    sizes = []
+    found, wrong = multiples(run), wrong_gradients(run)
+    guilty = {id(one.statement) for one in spoil_only(run, [_as_spoiling(one) for one in found], wrong)}
+    later = _taken_out_later(run, wrong)
+    found = [one for one in found if id(one.statement) in guilty and not np.any(np.isclose(one.factor, later))]
+    found, sizes = found[:MOST_STATEMENTS], []
     for one in found:
         suspect = Suspect(run, one.statement, run.once(Residual))
         sizes.append([edits for edits, size in scaled_afterwards(suspect) if abs(size - one.factor) < 1e-6 * size])
@@ -212,6 +216,20 @@ def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) ->
     edits = edits_to_derivatives(run, [_as_spoiling(one) for one in found], again, fruitless, _multiples_of)
     told = zip(found, edits, sizes, strict=True)
     return [fault for one, new, divided in told if (fault := _fault(run, one.statement, [*new, *divided]))]
+
+
+def _taken_out_later(run: TapedRun, wrong: set[str]) -> list[float]:
+    """The factors that the last operations of right gradients take out of what was calculated before."""
+    found: list[float] = []
+    for name, sink in run.sinks.items():
+        node = None if name in wrong or sink is None else origin(sink)
+        if node is None or node.op not in ("divide", "multiply") or not np.any(node.value):
+            continue
+        for source in node.inputs:
+            factor = float(np.linalg.norm(source.value)) / float(np.linalg.norm(node.value))
+            if source.shape == node.shape and np.allclose(source.value, factor * np.asarray(node.value)):
+                found.append(factor)
+    return found
 
 
 def _multiples_of(run: TapedRun) -> list[Spoiling]:
