@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.likeliest_mend import Sooner
-from gradcheck._repair.missing_statement import missing_statement
+from gradcheck._repair.missing_statement import missing_statement, shows_that_one_is_missing
 from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
@@ -184,7 +184,10 @@ class _Search:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             return _clip_or_next(found, run, wrong, points[1:])
-        sooner, missing = partial(self._sooner, found, wrong, points), partial(self._missing_statement, found, points)
+        sooner = partial(self._sooner, found, wrong, points)
+        missing = cache(partial(self._missing_statement, found, points))
+        if run.once(shows_that_one_is_missing):
+            sooner = partial(_first_of, missing, sooner)
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
     def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Mended | None:
@@ -293,6 +296,11 @@ class _Search:
         before = dict(found.edits)
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
         return any(added)
+
+
+def _first_of(*asked: Sooner) -> Mended | None:
+    """What the first of these tells that tells anything."""
+    return next((fault for one in asked if (fault := one()) is not None), None)
 
 
 def _credible(found: Found) -> Suspect | None:
