@@ -99,11 +99,10 @@ def beginnings(function: Function) -> Iterator[tuple[Gap, set[str]]]:
         bound |= names_bound(statement)
 
 
-def is_marked(function: Function) -> bool:
-    """Whether something in it shows that a statement is missing: one that does nothing, or what is never read."""
+def has_idle_place(function: Function) -> bool:
+    """Whether a statement of it does nothing, beside others: that keeps the place of one that is missing."""
     blocks = (block for block, _, _ in blocks_of(function, set()))
-    does_nothing = any(len(block) > 1 and any(isinstance(one, ast.Pass) for one in block) for block in blocks)
-    return does_nothing or any(not name.startswith("_") for _, name in left_unused(function))
+    return any(len(block) > 1 and any(isinstance(one, ast.Pass) for one in block) for block in blocks)
 
 
 def left_unused(function: Function) -> Iterator[tuple[Gap, str]]:

@@ -23,7 +23,7 @@ from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.likeliest_mend import Sooner
-from gradcheck._repair.missing_statement import missing_statement, shows_that_one_is_missing
+from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
 from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
@@ -186,7 +186,7 @@ class _Search:
             return _clip_or_next(found, run, wrong, points[1:])
         sooner = partial(self._sooner, found, wrong, points)
         missing = cache(partial(self._missing_statement, found, points))
-        if run.once(shows_that_one_is_missing):
+        if run.once(keeps_a_place):
             sooner = partial(_first_of, missing, sooner)
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 

@@ -17,7 +17,7 @@ from gradcheck._localising import Suspect, able_alone
 from gradcheck._localising.standing import origin
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Mend, MendSearch
-from gradcheck._mending.gaps import Gap, Idle, is_marked, left_unused
+from gradcheck._mending.gaps import Gap, Idle, has_idle_place, left_unused
 from gradcheck._mending.idle import Held, Known, idle_statements
 from gradcheck._mending.looking import looked_at
 from gradcheck._repair.edits_in_turn import moved_back
@@ -51,9 +51,9 @@ class _Planted:
     at_line: dict[int, tuple[Gap, Idle]]
 
 
-def shows_that_one_is_missing(run: TapedRun) -> bool:
-    """Whether something in the functions that calculate gradients does."""
-    return any(is_marked(function) for _, function in backward_functions(run))
+def keeps_a_place(run: TapedRun) -> bool:
+    """Whether a statement that does nothing stands where gradients are calculated."""
+    return any(has_idle_place(function) for _, function in backward_functions(run))
 
 
 def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Mended | None:
