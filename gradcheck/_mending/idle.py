@@ -140,11 +140,9 @@ class _Finder:
         """The place of the first statement behind one that does nothing; where there is none, that behind another."""
         idlers = [k for k, one in enumerate(block) if k >= first and isinstance(one, ast.Pass)]
         number = idlers[0] if idlers else otherwise % len(block)
-        return (
-            gap_at_end(block, self.function)
-            if number == len(block) - 1
-            else gap_before(block, number + 1, self.function)
-        )
+        if number == len(block) - 1:
+            return gap_at_end(block, self.function)
+        return gap_before(block, number + 1, self.function)
 
     def _read_by(self, statement: ast.stmt, bound: set[str]) -> Iterator[Idle]:
         """Of what a statement reads, as far as its names are bound before it."""
@@ -222,7 +220,7 @@ def _at_counters(node: ast.Subscript, counters: set[str]) -> Iterator[str]:
     """An item as it stands at a loop's counter: `dc[t]` of `dc[t + 1]`."""
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     for number, part in enumerate(parts):
-        for counter in counters & {one.id for one in ast.walk(part) if isinstance(one, ast.Name)}:
+        for counter in sorted(counters & {one.id for one in ast.walk(part) if isinstance(one, ast.Name)}):
             if isinstance(part, (ast.Name, ast.BinOp)):
                 index = [ast.unparse(one) for one in parts]
                 index[number] = counter

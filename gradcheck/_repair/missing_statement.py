@@ -21,7 +21,7 @@ from gradcheck._mending.gaps import Gap, Idle, has_idle_place, left_unused
 from gradcheck._mending.idle import Held, Known, idle_statements
 from gradcheck._mending.looking import looked_at
 from gradcheck._repair.edits_in_turn import moved_back
-from gradcheck._repair.forward import backward_functions, function_around
+from gradcheck._repair.forward import backward_functions
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
 from gradcheck._repair.points import Point
@@ -85,8 +85,8 @@ def _unused_that_mends(
 ) -> Mended | None:
     """What is calculated and never read, added to something that stands there."""
     for file, gaps in of_file.items():
-        functions = {id(one): one for one in map(function_around, run.statements) if one is not None}
-        unused = [pair for one in functions.values() for pair in left_unused(one)]
+        functions = [function for statement, function in backward_functions(run) if statement.file == file]
+        unused = [pair for one in functions for pair in left_unused(one)]
         pairs = [(gap, idle, name) for gap, name in unused for idle in gaps.get(gap, ())]
         edits = [gap.filled(f"{idle.target} += {name}") for gap, idle, name in pairs if idle.target != name]
         fault = _confirmed(run, file, edits[:MOST_UNUSED], others) if edits else None
