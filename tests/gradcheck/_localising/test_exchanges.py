@@ -73,7 +73,8 @@ def test_what_is_exchanged_is_blamed_and_mended(right: str, wrong: str, tmp_path
     assert found is not None
     assert found.still_wrong == ()
     (fault,) = found.faults
-    assert fault.line == line_of(right, CELL)
+    # what a function returns is exchanged there, or where it is called
+    assert fault.line in (line_of(right, CELL), line_of("dW, dU, db, dh, dc = back", CELL))
     assert len(fault.edits) == 2
 
 
