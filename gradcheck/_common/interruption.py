@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +53,8 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:
     """Let a thread raise an error at its next instruction that is a call or a jump back."""
+    import ctypes
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
