@@ -21,7 +21,7 @@ right for that: the variables are looked at in a run in which the hole has the v
 are a derivative that the forward's tape knows, or the solution of a least-squares problem. Where it has several, the
 nearest edits are run as well. Terms and products are solved for, not tried (`library`), and where no small edit
 serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
-whole statement (`structure`) is run.
+whole statement (`statement_edits`) is run.
 
 Statements that are missing are found by putting some that change nothing wherever one could be (`idle`), and by asking
 the same of these.
@@ -30,15 +30,15 @@ Limits. A target that keeps its state in its module cannot be tried
 again once another was made: the search ends there. The search is as good as the run: with few steps and a small batch
 the values that a hole needs are unique, with many they are not.
 
-Read `mending.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
+Read `search.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
-`building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small.py`, `larger.py`, `library.py`, `vectors.py`,
-`products.py`, `multiples.py`, `formula.py`, `structure.py`, `carried.py`, `trials.py`, `distance.py`, `mend.py`,
-`mending.py`. `derivatives.py` stands beside `mending.py`; `gaps.py` and `idle.py` by themselves: where a statement is
-missing.
+`building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small_edits.py`, `larger_edits.py`, `library.py`,
+`vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`, `carried.py`, `trials.py`,
+`distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`; `gaps.py` and `idle.py`, where a
+statement is missing, by themselves.
 """
 
 from gradcheck._mending.mend import Mend
-from gradcheck._mending.mending import Again, Budget, MendSearch, mends, removals
+from gradcheck._mending.search import Again, Budget, MendSearch, mends, removals
 
 __all__ = ["Again", "Budget", "Mend", "MendSearch", "mends", "removals"]

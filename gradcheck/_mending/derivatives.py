@@ -18,7 +18,7 @@ from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Execution, Hole, Needed
-from gradcheck._mending.larger import (
+from gradcheck._mending.larger_edits import (
     factors,
     formed_others,
     jacobians,
@@ -33,7 +33,7 @@ from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
-from gradcheck._mending.small import FIRST
+from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array

@@ -19,7 +19,7 @@ from gradcheck._localising.standing import MOVES, Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
 from gradcheck._mending.residual import Residual, wrong_names
-from gradcheck._mending.structure import scaled_afterwards
+from gradcheck._mending.statement_edits import scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives

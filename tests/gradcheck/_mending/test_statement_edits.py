@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck._mending import mends
-from gradcheck._mending.structure import MOST_INDICES, cleared_before, left_out, structural
+from gradcheck._mending.statement_edits import MOST_INDICES, cleared_before, left_out, structural
 from tests.gradcheck._mending.pieces import became, rewritten, run_of, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"

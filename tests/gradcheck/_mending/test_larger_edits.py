@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._mending.larger import factors, formed_others, masks, other_scales
+from gradcheck._mending.larger_edits import factors, formed_others, masks, other_scales
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"

@@ -17,15 +17,15 @@ from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
-from gradcheck._mending.larger import SECOND
+from gradcheck._mending.larger_edits import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.multiples import multiples
 from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
-from gradcheck._mending.small import FIRST, dropped, terms_handed_on, unread
-from gradcheck._mending.structure import copies_before, left_out, structural
+from gradcheck._mending.small_edits import FIRST, dropped, terms_handed_on, unread
+from gradcheck._mending.statement_edits import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck._mending.small import bounds, dropped, ones
+from gradcheck._mending.small_edits import bounds, dropped, ones
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
