@@ -92,7 +92,7 @@ class MendSearch:
         self.suspect = Suspect(run, statement, self.residual)
         self.code: Code = self.suspect.code
         self.trial = Trial(run)
-        self.tried = 0
+        self.tried = self.solved = 0
         self.seen: set[tuple[Edit, ...]] = set()
 
     def small(self) -> list[Mend]:
@@ -185,11 +185,16 @@ class MendSearch:
                         yield found
 
     def _solved(self, families: tuple[Family, ...]) -> Iterator[_Found]:
-        """The same of candidates that are solutions already: they are few, and do not count."""
+        """The same of candidates that are solutions already: they are few, and counted by themselves."""
         for family in families:
             for place in self.places:
-                found = (self._accepted(place.hole, candidate) for candidate in family(place))
-                yield from (one for one in found if one is not None)
+                for candidate in family(place):
+                    self.solved += 1
+                    if self.solved > self.budget.candidates:
+                        return
+                    found = self._accepted(place.hole, candidate)
+                    if found is not None:
+                        yield found
 
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
         judgement = hole.judged(list(candidate.swaps))
