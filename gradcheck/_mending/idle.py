@@ -27,6 +27,7 @@ from gradcheck._mending.gaps import (
     own_nodes,
     parameters_of,
 )
+from gradcheck._mending.syntax import begins_with_name
 
 #: statements that are tried in one function
 MOST_IDLE = 160
@@ -163,7 +164,7 @@ class _Finder:
 
     def _parts(self, node: ast.Subscript | ast.Attribute, bound: set[str]) -> Iterator[Idle]:
         """An item of what the function writes into as well, or an attribute that is an array."""
-        if not (_is_plain(node) and self._are_bound(node, bound)):
+        if not (begins_with_name(node) and self._are_bound(node, bound)):
             return
         if isinstance(node, ast.Attribute):
             if isinstance(_value(node, self.known.local), np.ndarray) and ast.unparse(node.value) in self.objects:
@@ -180,7 +181,7 @@ class _Finder:
             yield from self._read_by(statement, bound)
         whole = {one for one in bound if type(self.known.local.get(one)) is int}
         items = [part for one in block for part in ast.walk(one) if isinstance(part, ast.Subscript)]
-        for node in [one for one in items if self._are_bound(one, bound | whole) and _is_plain(one.value)]:
+        for node in [one for one in items if self._are_bound(one, bound | whole) and begins_with_name(one.value)]:
             if ast.unparse(node.value) in self.bases:
                 yield from (Idle(text) for text in _at_counters(node, whole))
         for name in sorted(self.in_slices & bound):
@@ -233,12 +234,6 @@ def _has_slice(node: ast.Subscript) -> bool:
 
 def _is_store(node: ast.AST) -> bool:
     return isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store)
-
-
-def _is_plain(node: ast.expr) -> bool:
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        node = node.value
-    return isinstance(node, ast.Name)
 
 
 def _value(node: ast.expr, local: Mapping[str, Any]) -> Any:

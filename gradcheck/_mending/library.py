@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,10 @@ MOST_PLAIN = 40
 _REDUCTIONS = (("mean", True), ("sum", False))
 #: solutions of one equation
 MOST_FOUND = 12
+
+
+#: an expression, and its values at all executions: (executions, ...)
+Valued: TypeAlias = tuple[ast.expr, Array]
 
 
 @dataclass
@@ -55,7 +60,8 @@ class Library:
     def __init__(self, place: Workplace) -> None:
         self.place, self.count = place, len(place.hole.executions)
         self._by_shape: dict[tuple[int, ...], Rows] = {}
-        self._matrices: list[tuple[ast.expr, Array]] | None = None
+        self._stacked: dict[int, list[Valued]] = {}
+        self._matrices: list[Valued] | None = None
 
     def solutions(
         self, shape: tuple[int, ...], equation: Equation, degree: int, *, centres: bool = False
@@ -92,18 +98,26 @@ class Library:
             self._by_shape[shape] = Rows(nodes, rows)
         return self._by_shape[shape]
 
-    def sides(self) -> list[tuple[ast.expr, Array]]:
+    def stacked(self, axes: int) -> list[Valued]:
+        """What is at hand with so many axes, in the same shape at all executions."""
+        if axes not in self._stacked:
+            atoms = [one for one in self.place.around.floats if len(one.shape) == axes]
+            valued = [(one, parts) for one in atoms if (parts := values_at(self.place, one.node)) is not None]
+            self._stacked[axes] = [
+                (one.node, np.array(parts)) for one, parts in valued if all(part.shape == one.shape for part in parts)
+            ]
+        return self._stacked[axes]
+
+    def sides(self) -> list[Valued]:
         """All matrices, and their transposes, each (executions, rows, columns)."""
         if self._matrices is None:
             made: dict[tuple[tuple[int, ...], bytes], tuple[ast.expr, Array]] = {}
-            for atom in [one for one in self.place.around.floats if len(one.shape) == 2]:
-                parts = values_at(self.place, atom.node)
-                if parts is None or any(part.shape != atom.shape for part in parts) or len(made) >= 2 * MOST_MATRICES:
+            for node, stacked in self.stacked(2):
+                if len(made) >= 2 * MOST_MATRICES:
                     continue
-                stacked = np.array(parts)
                 turned = np.ascontiguousarray(stacked.transpose(0, 2, 1))
-                made.setdefault((stacked.shape, stacked.tobytes()), (atom.node, stacked))
-                made.setdefault((turned.shape, turned.tobytes()), (transposed(atom.node), turned))
+                made.setdefault((stacked.shape, stacked.tobytes()), (node, stacked))
+                made.setdefault((turned.shape, turned.tobytes()), (transposed(node), turned))
             self._matrices = list(made.values())
         return self._matrices
 
@@ -112,18 +126,16 @@ class Library:
         if equation.slopes.size != self.count * int(np.prod(shape)):
             return  # executions of several shapes
         weights = equation.slopes.reshape(self.count, *shape)
-        by_shape: dict[tuple[int, ...], list[tuple[ast.expr, Array]]] = {}
+        by_shape: dict[tuple[int, ...], list[Valued]] = {}
         for node, stacked in self.sides():
             by_shape.setdefault(stacked.shape[1:], []).append((node, stacked))
         for (rows, inner), lefts in by_shape.items():
             rights = by_shape.get((inner, shape[1]), [])
             if rows != shape[0] or not rights:
                 continue
-            left = np.array([(x.transpose(0, 2, 1) @ weights).ravel() for _, x in lefts])
-            right = np.array([y.ravel() for _, y in rights])
-            close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
-            for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]:
-                yield matrix_product(self.place.code, lefts[i][0], rights[j][0])
+            moved = [(node, x.transpose(0, 2, 1) @ weights) for node, x in lefts]
+            for a, b in pairs(moved, rights, equation):
+                yield matrix_product(self.place.code, a, b)
 
     def _of_blocks(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
         """Arrays with two axes in common, both of which are summed over."""
@@ -179,6 +191,15 @@ class Library:
                 axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
                 args: list[ast.expr] = [] if axis else [ast.Constant(0)]
                 yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)
+
+
+def pairs(lefts: Sequence[Valued], rights: Sequence[Valued], equation: Equation) -> list[tuple[ast.expr, ast.expr]]:
+    """Those whose products, summed over all entries and executions, are what lacks."""
+    if not lefts or not rights:
+        return []
+    left, right = (np.array([value.ravel() for _, value in of_side]) for of_side in (lefts, rights))
+    close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
+    return [(lefts[i][0], rights[j][0]) for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]]
 
 
 def _spread(place: Workplace, atom: Atom, shape: tuple[int, ...]) -> Array | None:

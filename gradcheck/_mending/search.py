@@ -92,7 +92,7 @@ class MendSearch:
         self.suspect = Suspect(run, statement, self.residual)
         self.code: Code = self.suspect.code
         self.trial = Trial(run)
-        self.tried = self.solved = 0
+        self._tried, self._solutions = itertools.count(1), itertools.count(1)
         self.seen: set[tuple[Edit, ...]] = set()
 
     def small(self) -> list[Mend]:
@@ -174,23 +174,17 @@ class MendSearch:
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 
     def _judged(self, families: tuple[Family, ...]) -> Iterator[_Found]:
-        for family in families:
-            for place in self.places:
-                for candidate in family(place):
-                    self.tried += 1
-                    if self.tried > self.budget.candidates:
-                        return
-                    found = self._accepted(place.hole, candidate)
-                    if found is not None:
-                        yield found
+        return self._counted(families, self._tried)
 
     def _solved(self, families: tuple[Family, ...]) -> Iterator[_Found]:
         """The same of candidates that are solutions already: they are few, and counted by themselves."""
+        return self._counted(families, self._solutions)
+
+    def _counted(self, families: tuple[Family, ...], count: Iterator[int]) -> Iterator[_Found]:
         for family in families:
             for place in self.places:
                 for candidate in family(place):
-                    self.solved += 1
-                    if self.solved > self.budget.candidates:
+                    if next(count) > self.budget.candidates:
                         return
                     found = self._accepted(place.hole, candidate)
                     if found is not None:

@@ -277,13 +277,14 @@ def loop_counters(code: Code, inner: ast.AST) -> list[str]:
 def _is_tally(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Attribute(value=owner, attr=attr), args=[], keywords=[]):
-            return attr in _TALLIES and _has_name(owner)
+            return attr in _TALLIES and begins_with_name(owner)
         case ast.Call(func=ast.Attribute(attr=attr) | ast.Name(id=attr), args=[argument], keywords=[]):
-            return attr in {*_TALLIES, "len"} and _has_name(argument)
+            return attr in {*_TALLIES, "len"} and begins_with_name(argument)
     return False
 
 
-def _has_name(node: ast.expr) -> bool:
+def begins_with_name(node: ast.expr) -> bool:
+    """Whether it is a name, or an item or attribute of one, however deep."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
     return isinstance(node, ast.Name)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from gradcheck._mending.details import numpys
-from gradcheck._mending.library import MOST_FOUND, MOST_MATRICES, Equation, Library, values_at
+from gradcheck._mending.library import MOST_MATRICES, Equation, Library, pairs
 from gradcheck._mending.syntax import binary, matrix_product
 from gradcheck._tape.nodes import Array
-
-#: an expression, and its values at all executions: (executions, ...)
-Valued = tuple[ast.expr, Array]
 
 
 def of_vectors(library: Library, shape: tuple[int, ...], equation: Equation, degree: int) -> Iterator[ast.expr]:
@@ -34,7 +31,7 @@ def of_vectors(library: Library, shape: tuple[int, ...], equation: Equation, deg
         yield from _summed(library, weights.reshape(-1), equation, degree)
     if degree != 2:
         return
-    code, vectors = library.place.code, _arrays(library, 1)
+    code, vectors = library.place.code, library.stacked(1)[:MOST_MATRICES]
     if len(shape) == 1:
         by_shape = defaultdict(list)
         for node, matrix in library.sides():
@@ -43,18 +40,18 @@ def of_vectors(library: Library, shape: tuple[int, ...], equation: Equation, deg
             if rows == shape[0]:
                 lefts = [(node, np.einsum("enk,en->ek", matrix, weights)) for node, matrix in matrices]
                 rights = [one for one in vectors if one[1].shape[1] == inner]
-                yield from (matrix_product(code, a, b) for a, b in _pairs(lefts, rights, equation))
+                yield from (matrix_product(code, a, b) for a, b in pairs(lefts, rights, equation))
     elif len(shape) == 2:
         lefts = [(u, np.einsum("en,enm->em", x, weights)) for u, x in vectors if x.shape[1] == shape[0]]
         rights = [one for one in vectors if one[1].shape[1] == shape[1]]
-        for a, b in _pairs(lefts, rights, equation):
+        for a, b in pairs(lefts, rights, equation):
             yield ast.Call(numpys("outer"), [a, b], [])
 
 
 def _summed(library: Library, weights: Array, equation: Equation, degree: int) -> Iterator[ast.expr]:
     """The sum of all entries of an array, or of a product of two; of vectors that is their dot product."""
     by_shape = defaultdict(list)
-    for node, value in (one for axes in (1, 2, 3) for one in _arrays(library, axes)):
+    for node, value in (one for axes in (1, 2, 3) for one in library.stacked(axes)[:MOST_MATRICES]):
         by_shape[value.shape].append((node, value))
     for shape, arrays in by_shape.items():
         weighted = [(node, value * weights.reshape(-1, *[1] * (len(shape) - 1))) for node, value in arrays]
@@ -63,26 +60,6 @@ def _summed(library: Library, weights: Array, equation: Equation, degree: int) -
                 if abs(float(value.sum()) - equation.lacking) <= 1e-9 * equation.scale:
                     yield ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [])
         elif degree == 2:
-            for a, b in _pairs(weighted, arrays, equation):
+            for a, b in pairs(weighted, arrays, equation):
                 both = ast.Call(numpys("sum"), [binary(a, ast.Mult(), b)], [])
                 yield matrix_product(library.place.code, a, b) if len(shape) == 2 else both
-
-
-def _arrays(library: Library, axes: int) -> list[Valued]:
-    """What is at hand with so many axes, in the same shape at all executions."""
-    found: list[Valued] = []
-    for atom in library.place.around.floats:
-        if len(atom.shape) == axes and len(found) < MOST_MATRICES:
-            parts = values_at(library.place, atom.node)
-            if parts is not None and all(part.shape == atom.shape for part in parts):
-                found.append((atom.node, np.array(parts)))
-    return found
-
-
-def _pairs(lefts: Sequence[Valued], rights: Sequence[Valued], equation: Equation) -> list[tuple[ast.expr, ast.expr]]:
-    """Those whose products, summed over all entries and executions, are what lacks."""
-    if not lefts or not rights:
-        return []
-    left, right = (np.array([value.ravel() for _, value in of_side]) for of_side in (lefts, rights))
-    close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
-    return [(lefts[i][0], rights[j][0]) for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]]

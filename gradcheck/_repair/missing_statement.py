@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from traceback import walk_tb
 
@@ -71,8 +71,9 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
         return fault
     for file, gaps in of_file.items():
         with suppress(TargetError, RebindError, SyntaxError):
-            planted = _that_run(found, taped, file, gaps)
-            for edit in _written(found, taped, others, planted):
+            with _running(found, taped, file, gaps) as (planted, run):
+                edits = _written(run, planted, others)
+            for edit in edits:
                 with taped(found) as run:
                     fault = _confirmed(run, file, [edit], others)
                 if fault is not None:
@@ -95,24 +96,28 @@ def _unused_that_mends(
     return None
 
 
-def _that_run(found: Found, taped: Taped, file: str, gaps: Mapping[Gap, list[Idle]]) -> _Planted:
-    """Those statements that can run: a variable may not be bound on each way to a gap, an item not be there.
+@contextmanager
+def _running(
+    found: Found, taped: Taped, file: str, gaps: Mapping[Gap, list[Idle]]
+) -> Iterator[tuple[_Planted, TapedRun]]:
+    """Those statements that can run, in the code: a variable may not be bound on each way to a gap, or no item there.
 
     Raises:
         TargetError: If others stop the code than a few.
     """
-    for _ in range(MOST_LEFT_OUT):
-        planted = _in_file(file, gaps)
-        try:
-            with taped(_with(found, planted)):
-                return planted
-        except TargetError as error:
-            lines = [line for line in _lines(error, file) if line in planted.at_line]
-            if not lines:
-                raise
-            gap, idle = planted.at_line[lines[-1]]
-            gaps = {**gaps, gap: [one for one in gaps[gap] if one.name != idle.name]}
-    return _Planted(file, [], {})
+    with ExitStack() as stack:
+        for left in reversed(range(MOST_LEFT_OUT)):
+            planted = _in_file(file, gaps)
+            try:
+                run = stack.enter_context(taped(_with(found, planted)))
+                break
+            except TargetError as error:
+                lines = [line for line in _lines(error, file) if line in planted.at_line]
+                if not lines or not left:
+                    raise
+                gap, idle = planted.at_line[lines[-1]]
+                gaps = {**gaps, gap: [one for one in gaps[gap] if one.name != idle.name]}
+        yield planted, run
 
 
 def _lines(error: BaseException, file: str) -> Iterator[int]:
@@ -168,25 +173,24 @@ def _in_file(file: str, gaps: Mapping[Gap, list[Idle]]) -> _Planted:
     return _Planted(file, edits, at_line)
 
 
-def _written(found: Found, taped: Taped, others: Sequence[Point], planted: _Planted) -> list[Edit]:
+def _written(run: TapedRun, planted: _Planted, others: Sequence[Point]) -> list[Edit]:
     """Edits of the text that fill one gap each, the likeliest first; each makes all gradients right there."""
     again = [one.taped for one in others]
-    with taped(_with(found, planted)) as run:
-        mine = [one for one in run.statements if one.file == planted.file and one.line in planted.at_line]
-        wrong = wrong_gradients(run)
-        suspects = [one for one in able_alone(run, sorted(wrong), mine) if not _could_give_all(one)]
-        suspects.sort(key=lambda one: not planted.at_line[one.line][1].is_sum or len(wrong) > 1)
-        searches = [MendSearch(run, one.statement, again, SMALL_BUDGET) for one in suspects[:MOST_TRIED]]
-        for step in (MendSearch.small, MendSearch.large):
-            edits: dict[str, list[Edit]] = {}  # one text may stand in several gaps: in the first of them
-            for search in searches:
-                idle = planted.at_line[search.statement.line][1]
-                if edits and idle.text not in edits:
-                    break
-                if found_here := list(_filling(planted, search.statement, step(search))):
-                    edits.setdefault(idle.text, []).extend(found_here)
-            if edits:
-                return sorted((one for of_idle in edits.values() for one in of_idle[:MOST_EDITS]), key=_place)
+    mine = [one for one in run.statements if one.file == planted.file and one.line in planted.at_line]
+    wrong = wrong_gradients(run)
+    suspects = [one for one in able_alone(run, sorted(wrong), mine) if not _could_give_all(one)]
+    suspects.sort(key=lambda one: not planted.at_line[one.line][1].is_sum or len(wrong) > 1)
+    searches = [MendSearch(run, one.statement, again, SMALL_BUDGET) for one in suspects[:MOST_TRIED]]
+    for step in (MendSearch.small, MendSearch.large):
+        edits: dict[str, list[Edit]] = {}  # one text may stand in several gaps: in the first of them
+        for search in searches:
+            idle = planted.at_line[search.statement.line][1]
+            if edits and idle.text not in edits:
+                break
+            if found_here := list(_filling(planted, search.statement, step(search))):
+                edits.setdefault(idle.text, []).extend(found_here)
+        if edits:
+            return sorted((one for of_idle in edits.values() for one in of_idle[:MOST_EDITS]), key=_place)
     return []
 
 

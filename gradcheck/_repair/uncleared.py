@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcheck._common.user_files import is_users_class
 from gradcheck._mending import Mend
-from gradcheck._mending.gaps import Function, beginnings
+from gradcheck._mending.gaps import Function, Idle, beginnings
 from gradcheck._mending.looking import looked_at
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
@@ -62,7 +62,7 @@ def _clearing(run: TapedRun, statement: Statement, function: Function) -> Iterat
     code = Code.of(statement.source.text)
     for gap, bound in beginnings(function):
         yield from (gap.filled(text) for text in _calls(local, bound, code))
-        sums = [text for text in _sums(function, local) if text.partition("[")[0].partition(".")[0] in bound]
+        sums = [text for text in _sums(function, local) if Idle(text).name in bound]
         if sums:
             yield gap.filled(*(f"{one}[...] = 0.0" for one in sums))
 
