@@ -14,7 +14,7 @@ import numpy as np
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
 from gradcheck._localising.provenance import Provenance, each_others
-from gradcheck._localising.solving import TOLERANCE, range_of, solution
+from gradcheck._localising.solving import TOLERANCE, fewest, range_of, solution
 from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
 from gradcheck._localising.tape import Array, Node
 
@@ -110,10 +110,6 @@ def _differing(one: Array, other: Array) -> int:
     return int(np.sum(np.abs(one - other) > EQUAL * size))
 
 
-def _in_order(places: list[list[Node]]) -> list[Node]:
-    return sorted((node for nodes in places for node in nodes), key=lambda node: node.index)
-
-
 class Solver:
     """Asks statements whether they could explain a difference, or what of it is out of reach of other values.
 
@@ -196,13 +192,13 @@ class Solver:
         yield open_
 
     def _fewest(self, places: list[list[Node]]) -> list[Node]:
-        """The values of those places that are needed: each is left out, the largest first, if the others suffice."""
-        kept = places
-        for one in sorted(places, key=lambda nodes: -sum(node.size for node in nodes)):
-            others = [each for each in kept if each is not one]
-            if self.rank(_in_order(others)) is not None:
-                kept = others
-        return _in_order(kept)
+        """The values of those places that are needed."""
+
+        def together(numbers: list[int]) -> list[Node]:
+            return sorted((node for one in numbers for node in places[one]), key=lambda node: node.index)
+
+        sizes = [sum(node.size for node in nodes) for nodes in places]
+        return together(fewest(sizes, lambda numbers: self.rank(together(numbers)) is not None))
 
     def written_values(self, holes: Holes) -> list[Node]:
         """The memory after the writes of a statement, and what it gives otherwise, as far as it moves the gradients."""

@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.holes import Execution, Hole, Needed
 from gradcheck._mending.looking import looked_at
-from gradcheck._mending.needed import as_derivatives, by_least_squares, fewest
+from gradcheck._mending.needed import as_derivatives, by_least_squares, needed_elements
 from gradcheck._mending.residual import agree
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import expressions
@@ -107,7 +107,7 @@ def _needed_parts(suspect: Suspect, parts: list[list[Node | None]]) -> list[list
     by_element = list(zip(*parts, strict=False))
     if len(parts) < 2 or len(by_element) < 2 or not suspect.residual.is_of_gradients:
         return parts
-    kept = fewest(suspect.residual, [[node for node in of_one if node is not None] for of_one in by_element])
+    kept = needed_elements(suspect.residual, [[node for node in of_one if node is not None] for of_one in by_element])
     return [[node if number in kept else None for number, node in enumerate(of_one)] for of_one in parts]
 
 

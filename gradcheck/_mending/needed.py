@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._localising.solving import range_of
+from gradcheck._localising.solving import fewest, range_of
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.series import Series, orders
 from gradcheck._tape import Node
@@ -93,21 +93,21 @@ def by_least_squares(residual: Residual, nodes: list[Node]) -> tuple[list[Array]
     return values, int(rank) == unknown
 
 
-def fewest(residual: Residual, by_element: list[list[Node]]) -> list[int]:
+def needed_elements(residual: Residual, by_element: list[list[Node]]) -> list[int]:
     """Of the elements of a tuple, each with its values, those that are enough for all gradients to be right.
 
-    Each element is left out, the largest first, if the others suffice; all are kept where that is not worked out.
+    All are kept where that is not worked out.
     """
     sizes = [sum(node.size for node in nodes) for nodes in by_element]
-    kept = list(range(len(by_element)))
     if not sum(sizes) <= MOST_UNKNOWN:
-        return kept
+        return list(range(len(by_element)))
     rows = min(sum(sizes) + 8, sum(residual.truth[name].size for name in residual.names))
     projections, lacking = residual.dense(rows)
     slopes = residual.held((), projections, beside={node.index for nodes in by_element for node in nodes})
     columns = [[slopes[node.index] for node in nodes if node.index in slopes] for nodes in by_element]
-    for one in sorted(kept, key=lambda one: -sizes[one]):
-        others = [each for other in kept if other != one for each in columns[other]]
-        if others and range_of(np.hstack(others)).holds(lacking):
-            kept.remove(one)
-    return kept
+
+    def suffice(elements: list[int]) -> bool:
+        found = [column for one in elements for column in columns[one]]
+        return bool(found) and range_of(np.hstack(found)).holds(lacking)
+
+    return fewest(sizes, suffice)
