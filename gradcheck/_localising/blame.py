@@ -45,9 +45,15 @@ class Judge:
         #: values of suspects; and those that would have to change if their statement were at fault
         self._owner = {node.index: one for one in suspects for node in one.holes.inner}
         self._open = {node.index: one for one in credible for node in one.nodes}
+        self._executions: dict[int, list[Execution]] = {}
 
     def executions(self, suspect: Solvable) -> list[Execution]:
         """Each execution that gives something, in order."""
+        if id(suspect) not in self._executions:
+            self._executions[id(suspect)] = self._executed(suspect)
+        return self._executions[id(suspect)]
+
+    def _executed(self, suspect: Solvable) -> list[Execution]:
         holes = suspect.holes
         inner: dict[int, list[Node]] = defaultdict(list)
         for node in holes.inner:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -124,14 +124,20 @@ class Provenance:
                     ]
 
 
-def each_others(nodes: list[Node]) -> Iterator[list[Array]]:
-    """The values of two places exchanged at all executions, of neighbours first."""
+def neighbours_first(count: int) -> list[tuple[int, int]]:
+    """All pairs of so many."""
+    return sorted(combinations(range(count), 2), key=lambda pair: pair[1] - pair[0])
+
+
+def each_others(nodes: list[Node], needed: Collection[Place | None] = ()) -> Iterator[list[Array]]:
+    """The values of two places exchanged at all executions, of neighbours first; those that are needed among them."""
     by_place: dict[int, list[int]] = defaultdict(list)
     for position, node in enumerate(nodes):
         by_place[-1 if node.place is None else node.place.number].append(position)
     places = [by_place[number] for number in sorted(by_place)]
-    pairs = itertools.combinations(range(len(places)), 2)
-    for one, other in sorted(pairs, key=lambda pair: pair[1] - pair[0]):
+    for one, other in neighbours_first(len(places)):
+        if not {*needed} <= {nodes[places[each][0]].place for each in (one, other)}:
+            continue
         pairs_of_nodes = list(zip(places[one], places[other], strict=False))
         if len(places[one]) == len(places[other]) and all(nodes[a].shape == nodes[b].shape for a, b in pairs_of_nodes):
             exchanged = {a: b for pair in pairs_of_nodes for a, b in (pair, pair[::-1])}

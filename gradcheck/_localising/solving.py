@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,13 +85,3 @@ def solution(matrix: Array, r: Array) -> tuple[Array, bool]:
     """The smallest x with ``matrix @ x = r``, and whether there is no other."""
     x, _, rank, _ = np.linalg.lstsq(matrix, r, rcond=CUTOFF)
     return x, int(rank) == matrix.shape[1]
-
-
-def fewest(sizes: Sequence[int], suffice: Callable[[list[int]], bool]) -> list[int]:
-    """The numbers of the parts that are needed: each is left out, the largest first, if the others suffice."""
-    kept = list(range(len(sizes)))
-    for one in sorted(kept, key=lambda one: -sizes[one]):
-        others = [each for each in kept if each != one]
-        if others and suffice(others):
-            kept = others
-    return kept

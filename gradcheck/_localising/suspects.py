@@ -13,8 +13,8 @@ import numpy as np
 
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
-from gradcheck._localising.provenance import Provenance, each_others
-from gradcheck._localising.solving import TOLERANCE, fewest, range_of, solution
+from gradcheck._localising.provenance import Provenance, each_others, neighbours_first
+from gradcheck._localising.solving import TOLERANCE, range_of, solution
 from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
 from gradcheck._localising.tape import Array, Node
 
@@ -185,20 +185,15 @@ class Solver:
         if self.rank(open_) is None:
             yield given
             return
-        if len(by_place) > 1:
-            yield from sorted(by_place.values(), key=lambda nodes: nodes[0].op in MOVES)
-        if len(by_place) > 2:
-            yield self._fewest(list(by_place.values()))
+        alone = sorted(by_place.values(), key=lambda nodes: nodes[0].op in MOVES)
+        if len(alone) > 1:
+            yield from alone
+        if len(alone) > 2 and all(self.rank(nodes) is None for nodes in alone):  # two that are exchanged
+            places = list(by_place.values())
+            for one, other in neighbours_first(len(places))[:MOST_EXCHANGES]:
+                if {node.shape for node in places[one]} == {node.shape for node in places[other]}:
+                    yield sorted(places[one] + places[other], key=lambda node: node.index)
         yield open_
-
-    def _fewest(self, places: list[list[Node]]) -> list[Node]:
-        """The values of those places that are needed."""
-
-        def together(numbers: list[int]) -> list[Node]:
-            return sorted((node for one in numbers for node in places[one]), key=lambda node: node.index)
-
-        sizes = [sum(node.size for node in nodes) for nodes in places]
-        return together(fewest(sizes, lambda numbers: self.rank(together(numbers)) is not None))
 
     def written_values(self, holes: Holes) -> list[Node]:
         """The memory after the writes of a statement, and what it gives otherwise, as far as it moves the gradients."""
@@ -232,13 +227,15 @@ class Solver:
         nodes = [node for one in suspects for node in one.nodes]
         if any(self.value_of(node) is None for node in nodes):
             return
-        cut = {node.index for node in nodes}
-        sensitivities = self.mismatch.sensitivities(self.combinations, cut, cut)
+        sensitivities = self._alone(nodes)
         moving = [node for node in nodes if node.index in sensitivities]
         columns = matrix(moving, sensitivities, len(self.combinations))
         if not columns.shape[1]:
             return
         used = np.any(columns != 0, axis=0)
+        if len(suspects) == 1 and used.sum() > len(columns):  # there is more than one answer
+            suspects[0].system = System(tuple(moving), columns, self.difference)
+            return
         x, only = solution(columns[:, used], self.difference)
         left = float(np.linalg.norm(columns[:, used] @ x - self.difference))
         change = np.zeros(columns.shape[1])
@@ -257,6 +254,19 @@ class Solver:
                 one.needed = {node.index: self._present(node) + changes[node.index].reshape(node.shape) for node in own}
                 one.changing = sum(_differing(one.needed[node.index], self._present(node)) for node in own)
                 one.needs = dict(self._matched(one, own, uses))
+
+    def _alone(self, nodes: list[Node]) -> dict[int, Array]:
+        """How the gradients move with each of some values while the others of them stay as they are."""
+        cut, twins = {node.index for node in nodes}, self.mismatch.run.twins
+        waiting, seen = [source for node in nodes if node.index not in twins for source in node.inputs], set(twins)
+        while waiting:
+            node = waiting.pop()
+            if node.index in cut:  # one goes into another
+                return self.mismatch.sensitivities(self.combinations, cut, cut)
+            if node.index not in seen:
+                seen.add(node.index)
+                waiting.extend(node.inputs)
+        return {index: self.sensitivities[index] for index in cut if index in self.sensitivities}
 
     def value_of(self, node: Node) -> Array | None:
         """The value, or of memory after a write what was read of all of it."""
@@ -281,13 +291,14 @@ class Solver:
         nodes = sorted(found.nodes, key=lambda node: node.index)
         if found.elsewhere or found.need is Need.KNOWN or any(self.standings.carries[node.index] for node in nodes):
             return
-        one_place = len({node.place for node in nodes}) == 1
+        places = {node.place for node in nodes}
+        one_place = len(places) == 1
         if all(node.op in MOVES for node in nodes):
             if self.provenance.hands_on_forward(nodes):
                 given = self._moving(found.holes.given)
                 found.exchanged = (
                     one_place and self._is_mended_by(nodes, self.provenance.alternatives(nodes))
-                ) or self._is_mended_by(given, each_others(given))
+                ) or self._is_mended_by(given, each_others(given, places))
         elif one_place and self._is_mended_by(nodes, self.provenance.local_derivatives(nodes)):
             found.exchanged = True
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._localising.solving import fewest, range_of
+from gradcheck._localising.solving import range_of
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.series import Series, orders
 from gradcheck._tape import Node
@@ -110,4 +110,9 @@ def needed_elements(residual: Residual, by_element: list[list[Node]]) -> list[in
         found = [column for one in elements for column in columns[one]]
         return bool(found) and range_of(np.hstack(found)).holds(lacking)
 
-    return fewest(sizes, suffice)
+    kept = list(range(len(sizes)))
+    for one in sorted(kept, key=lambda one: -sizes[one]):
+        others = [each for each in kept if each != one]
+        if suffice(others):
+            kept = others
+    return kept

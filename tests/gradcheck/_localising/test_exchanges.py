@@ -91,3 +91,14 @@ def test_neighbours_are_exchanged_first(tmp_path: Path) -> None:
     pairs = [{"h_before", "c_before"}, {"c_before", "f"}, {"f", "g"}]
     assert all(pair in changed[:4] for pair in pairs), changed
     assert all("xt" not in one for one in changed)
+
+
+def test_a_place_that_is_needed_is_in_every_exchange(tmp_path: Path) -> None:
+    """If it fails, runs go to exchanges that cannot make the gradients right, and a line takes twice as long."""
+    run, _ = taped(cell(tmp_path, source=CELL))
+    statement = next(one for one in run.statements if one.line == line_of("xt, h_before", CELL))
+    given = [one for one in run.nodes if one.place is not None and one.place.statement is statement]
+    at = next(number for number, one in enumerate(given) if one.place.text == "c_before")
+    found = list(each_others(given, [given[at].place]))
+    assert 0 < len(found) < len(list(each_others(given)))
+    assert all(values[at] is not given[at].value for values in found)
