@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
+from itertools import islice
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from gradcheck._repair.next_fault import (
 )
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.uncleared import uncleared
-from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, shorten, wrong_gradients
+from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, shorten, spoilers, wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun
 from gradcheck._tape.belief import DIRECTIONS, is_believed
@@ -108,7 +109,7 @@ def _tell_as_far_as_it_went(found: Found) -> None:
 
 
 #: finds faults that are mended: given what is found so far, a run, what is wrong in it, and where edits are confirmed
-Stage = Callable[[Found, TapedRun, set[str], Sequence[Point]], list[Mended]]
+Stage = Callable[[Found, TapedRun, set[str], Sequence[Point]], Sequence[Mended]]
 
 
 class _Search:
@@ -128,6 +129,8 @@ class _Search:
         self.is_factory = isinstance(subject, TargetFactory)
         #: points with one time step, if there are such
         self.one_step: Callable[[], Sequence[Point] | None] = lambda: None
+        #: faults by what they give, and the code that they were found in
+        self._values_of: tuple[object, Sequence[Mended]] | None = None
 
     def finds(self, points: Sequence[Point], found: Found) -> bool:
         """Go on from what is found, at these points; whether the tape can be believed there and something is wrong."""
@@ -180,40 +183,54 @@ class _Search:
                 stages.remove(done)
         return True
 
-    def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> list[Mended]:
+    def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             return _clip_or_next(found, run, wrong, points[1:])
-        sooner = partial(self._sooner, found, wrong, points)
+        sooner = partial(self._sooner, found, wrong, points, len(spoilers(run, wrong)) > 1)
         missing = cache(partial(self._missing_statement, found, points))
         if run.once(keeps_a_place):
             sooner = partial(_first_of, missing, sooner)
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
-    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Mended | None:
-        """A fault that is found where there is one time step, or of several by what it gives."""
-        fault = self._in_one_step(found, points[0])
-        if fault is not None:
-            return fault
-        faults = faults_by_values(found, partial(self._taped, points[0]), points[1:])
-        return next((one for one in faults if len(self._wrong_with(found, one, points[0])) < len(wrong)), None)
+    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point], several: bool) -> Sequence[Mended]:
+        """Faults that are found where there is one time step, or by what they give; the other way round if several
+        statements spoil derivatives."""
+        ways = [partial(self._in_one_step, found, points[0]), partial(self._some_by_values, found, wrong, points)]
+        return _first_of(*(ways[::-1] if several else ways))
 
-    def _in_one_step(self, found: Found, point: Point) -> Mended | None:
+    def _in_one_step(self, found: Found, point: Point) -> Sequence[Mended]:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
-        points, last, fault = self.one_step(), found.last, None
+        points, last, right = self.one_step(), found.last, list[Mended]()
         with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
             if points is not None:
                 with self._taped(points[0], found) as run:
                     wrong = self._wrong_in_one_step(run)
                     faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
-                fault = next((one for one in faults if not self._wrong_with(found, one, point)), None)
+                right = [one for one in faults if not self._wrong_with(found, [one], point)]
         found.last = last
-        return fault
+        return right[:1]
 
-    def _wrong_with(self, found: Found, fault: Mended, point: Point) -> set[str]:
-        """What is wrong with the edits of a fault, before which there are no others."""
+    def _some_by_values(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
+        """Faults by what they give: all of them if all is right with their edits, or one with which more is."""
+        faults = self._told_by_values(found, points)
+        if len(faults) > 1 and not self._wrong_with(found, faults, points[0]):
+            return faults
+        right = (one for one in faults if len(self._wrong_with(found, [one], points[0])) < len(wrong))
+        return list(islice(right, 1))
+
+    def _told_by_values(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        """The first faults by what they give in this code, looked for once."""
+        code = points[0].is_apart, {file: tuple(edits) for file, edits in found.edits.items()}
+        if self._values_of is None or self._values_of[0] != code:
+            self._values_of = code, faults_by_values(found, partial(self._taped, points[0]), points[1:])
+        return [replace(one, edits=[]) for one in self._values_of[1]]
+
+    def _wrong_with(self, found: Found, faults: Sequence[Mended], point: Point) -> set[str]:
+        """What is wrong with the edits of faults, before which there are no others."""
         trial = found.copy()
-        add_mend(trial, replace(fault, edits=[]), {})
+        for fault in faults:
+            add_mend(trial, replace(fault, edits=[]), {})
         with self._taped(point, trial) as run:
             return wrong_gradients(run)
 
@@ -233,15 +250,17 @@ class _Search:
 
     def _missing(self, points: Sequence[Point], found: Found) -> bool:
         """A statement that is missing in code with edits; in the code as it is it has been looked for."""
-        fault = self._missing_statement(found, points) if found.edits else None
-        return fault is not None and self._adds(found, [fault])
+        faults = self._missing_statement(found, points) if found.edits else []
+        return bool(faults) and self._adds(found, faults)
 
-    def _missing_statement(self, found: Found, points: Sequence[Point]) -> Mended | None:
-        return missing_statement(found, partial(self._taped, points[0]), points[1:])
+    def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
+        return [] if fault is None else [fault]
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives."""
-        return mend_by_values(found, partial(self._taped, points[0]), points[1:])
+        first = self._told_by_values(found, points)
+        return mend_by_values(found, partial(self._taped, points[0]), points[1:], first)
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""
@@ -298,9 +317,9 @@ class _Search:
         return any(added)
 
 
-def _first_of(*asked: Sooner) -> Mended | None:
+def _first_of(*asked: Sooner) -> Sequence[Mended]:
     """What the first of these tells that tells anything."""
-    return next((fault for one in asked if (fault := one()) is not None), None)
+    return next((faults for one in asked if (faults := one())), ())
 
 
 def _credible(found: Found) -> Suspect | None:
@@ -322,7 +341,7 @@ def _clip_or_next(
     others: Sequence[Point],
     sooner: Sooner | None = None,
     missing: Sooner | None = None,
-) -> list[Mended]:
+) -> Sequence[Mended]:
     clip = mend_of_final_clip(run, others)
     return next_fault(found, run, wrong, others, sooner, missing) if clip is None else [clip]
 

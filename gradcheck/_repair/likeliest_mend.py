@@ -29,8 +29,8 @@ SMALL_BUDGET = Budget(candidates=1500, runs=36)
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
 SMALLEST_EDIT = 2
 
-#: finds a fault with its edit, if there is one
-Sooner: TypeAlias = Callable[[], Mended | None]
+#: finds faults with their edits, if there are any
+Sooner: TypeAlias = Callable[[], Sequence[Mended]]
 
 #: roles of statements that only hand on what is wrong, or are right
 _UNLIKELY = (Role.CONSUMES, Role.RIGHT)
@@ -46,7 +46,7 @@ class LikeliestMend:
         fruitless: Statements of which no edit gives a derivative; new ones are added.
         most: Suspects of which larger edits are tried.
         budget: What is tried of each of these.
-        sooner: Tells a fault that is found sooner elsewhere, asked before edits of many suspects are tried here.
+        sooner: Tells faults that are found sooner elsewhere, asked before edits of many suspects are tried here.
         missing: Tells a statement that is missing, asked where no edit of a suspect mends all.
         is_brief: Whether to leave out what takes long.
     """
@@ -71,30 +71,30 @@ class LikeliestMend:
         self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
         self._best = _Best()
 
-    def fault(self) -> Mended | None:
-        """The fault with its edit, if there is one."""
+    def faults(self) -> Sequence[Mended]:
+        """The fault with its edit, if there is one; where faults were found sooner elsewhere, those."""
         best = self._best
         looked_at = self._small()
         if not best.is_whole:
             self._by_values()
-        if not best.is_whole and self._sooner is not None and (found := self._sooner()) is not None:
+        if not best.is_whole and self._sooner is not None and (found := self._sooner()):
             return found
         if not best.is_whole:
             self._small_of_others()
         if best.is_sure:
-            return best.fault
+            return _one(best.fault)
         # beside a mended suspect nothing else is asked
         around = [] if best.fault else statements_around(self._run, self._suspects)
         searches = [MendSearch(self._run, one, self._again, SMALL_BUDGET) for one in around]
         beside = first_mended(searches, MendSearch.small)
         if beside is not None and beside.mend is not None and not beside.mend.remaining:
-            return beside
+            return [beside]
         if self._is_brief:
-            return best.fault or beside
+            return _one(best.fault or beside)
         self._large(looked_at)
-        if not best.is_whole and self._missing is not None and (found := self._missing()) is not None:
+        if not best.is_whole and self._missing is not None and (found := self._missing()):
             return found
-        return best.fault or beside or first_mended(searches, MendSearch.large)
+        return _one(best.fault or beside or first_mended(searches, MendSearch.large))
 
     def _small(self) -> int:
         """Small edits of the likeliest, and large ones of a credible first; of how many all was tried."""
@@ -137,6 +137,10 @@ class LikeliestMend:
             self._best.add(suspect, search.large())
             if self._best.is_sure:
                 break
+
+
+def _one(fault: Mended | None) -> list[Mended]:
+    return [] if fault is None else [fault]
 
 
 class _Best:

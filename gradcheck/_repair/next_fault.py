@@ -42,7 +42,7 @@ def next_fault(
     missing: Sooner | None = None,
     *,
     is_brief: bool = False,
-) -> list[Mended]:
+) -> Sequence[Mended]:
     """The likeliest fault that could be to blame for all that is wrong, if an edit mends it.
 
     `sooner` is asked before edits of many suspects are tried, `missing` where none mends all; `is_brief` leaves out
@@ -51,23 +51,20 @@ def next_fault(
     localisation = _localised(found, run, wrong, others)
     again = [one.taped for one in others]
     fault = _sign_that_mends(run, localisation, again)
-    if fault is None and not localisation.alone and missing is not None:
-        fault = missing()
-    if fault is None and localisation.alone:
-        search = LikeliestMend(
-            run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief
-        )
-        fault = search.fault()
-    return [] if fault is None else [fault]
+    if fault is not None:
+        return [fault]
+    if not localisation.alone:
+        return missing() if missing is not None else ()
+    search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief)
+    return search.faults()
 
 
-def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
+def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Sequence[Mended]:
     """Where none could be to blame alone: one that could be together with others, if an edit makes a gradient right."""
     if found.last is not None and found.last.alone:
         return []
     localisation, again = _localised(found, run, wrong, others), [one.taped for one in others]
-    fault = LikeliestMend(run, localisation, again, found.fruitless, MOST_SUSPECTS_ALONE, SMALL_BUDGET).fault()
-    return [] if fault is None else [fault]
+    return LikeliestMend(run, localisation, again, found.fruitless, MOST_SUSPECTS_ALONE, SMALL_BUDGET).faults()
 
 
 def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Localisation:

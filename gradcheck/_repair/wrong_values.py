@@ -49,17 +49,18 @@ Progress = tuple[int, int]
 Taped = Callable[[Found], AbstractContextManager[TapedRun]]
 
 
-def mend_by_values(found: Found, taped: Taped, others: Sequence[Point]) -> bool:
+def mend_by_values(found: Found, taped: Taped, others: Sequence[Point], first: Sequence[Mended]) -> bool:
     """Add such faults and their edits to what is found; whether there are any.
 
     Args:
         found: What is found so far.
         taped: Puts edits in place, and gives a run with them.
         others: Where else edits are tried.
+        first: The first faults.
     """
     search = _Search(found.copy(), taped, others)
     try:
-        search.run()
+        search.run(first)
     finally:  # also where the time is up
         found.faults, found.edits = search.found.faults, search.found.edits
     return bool(search.added)
@@ -86,10 +87,10 @@ class _Search:
         #: lines of which an edit misled
         self.barred: set[int] = set()
 
-    def run(self) -> None:
+    def run(self, first: Sequence[Mended]) -> None:
         """Add faults round by round, until there are no more."""
-        held: list[Mended] = []
-        for _ in range(MOST_ROUNDS):
+        held = self._held(first, dict(self.found.edits))
+        for _ in range(MOST_ROUNDS if held else 0):
             edits = dict(self.found.edits)
             try:
                 misled, chosen = self._round(edits, held)
@@ -101,10 +102,15 @@ class _Search:
                 self.barred.update(one.statement.line for one in misled)
                 held = []
                 continue
-            held = [one for one in chosen if add_mend(self.found, one, edits)]
-            self.added += held
+            held = self._held(chosen, edits)
             if not held:
                 break
+
+    def _held(self, chosen: Sequence[Mended], edits: Mapping[str, list[Edit]]) -> list[Mended]:
+        """Those of the chosen that can be added."""
+        held = [one for one in chosen if add_mend(self.found, one, edits)]
+        self.added += held
+        return held
 
     def next_faults(self) -> Sequence[Mended]:
         """Those that come next, in the code with the edits so far."""
@@ -289,9 +295,14 @@ def _left_behind(run: TapedRun) -> list[Mended]:
     return result
 
 
+def spoilers(run: TapedRun, wrong: set[str]) -> list[Spoiling]:
+    """Statements that read right derivatives, give none, and spoil no gradient that is right."""
+    return spoil_only(run, run.once(spoiling), wrong)
+
+
 def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
-    wrong = spoil_only(run, run.once(spoiling), wrong_gradients(run))[:MOST_STATEMENTS]
+    wrong = spoilers(run, wrong_gradients(run))[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, [one.taped for one in others], fruitless)
     told = ((one.statement, found) for one, found in zip(wrong, edits, strict=True))
     return [fault for statement, found in told if (fault := _spoiler(run, statement, found))]

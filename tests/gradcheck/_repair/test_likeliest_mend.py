@@ -23,7 +23,7 @@ def fault_of(
     wrong = sorted(wrong_gradients(run))
     found = without_forward(run, localise(run, wrong, second=others[-1].run()))
     again = [one.taped for one in others]
-    return LikeliestMend(run, found, again, set(), sooner=sooner, is_brief=is_brief).fault()
+    return next(iter(LikeliestMend(run, found, again, set(), sooner=sooner, is_brief=is_brief).faults()), None)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_innocent_suspect_is_not_chosen(tmp_path: Path) -> None:
     innocent = [one for one in found.alone if one.line == line_of('return {"W"')]
     assert innocent
     search = LikeliestMend(run, replace(found, alone=innocent), [one.taped for one in others], set())
-    assert search.fault() is None
+    assert not search.faults()
 
 
 def test_what_is_found_sooner_elsewhere_is_asked_where_no_small_edit_mends_all(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_what_is_found_sooner_elsewhere_is_asked_where_no_small_edit_mends_all(t
     known = fault_of(tmp_path, loop)
     assert known is not None
 
-    def sooner() -> Mended | None:
+    def sooner() -> list[Mended]:
         asked.append(known)
-        return known
+        return [known]
 
     assert fault_of(tmp_path, loop, sooner=sooner) is known
     assert len(asked) == 1
