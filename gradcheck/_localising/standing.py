@@ -6,6 +6,7 @@ only, *zero*, *plain* if no derivative went into it (it was calculated from valu
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,8 +49,8 @@ class Known:
 
     def add(self, array: Array, number: int) -> None:
         """Add an array (and its transpose) that is told apart by this number."""
-        largest = np.max(np.abs(array), initial=0.0)
-        if largest == 0 or not np.isfinite(largest) or np.all(array == 1.0):
+        largest = float(np.abs(array).max()) if array.size else 0.0
+        if largest == 0 or not math.isfinite(largest) or (largest == 1.0 and (array == 1.0).all()):
             return
         self._arrays[array.size].append((array.ravel(), number))
         if array.ndim == 2 and 1 not in array.shape:
@@ -97,6 +98,8 @@ class Standings:
     def __init__(self, run: TapedRun) -> None:
         self.run = run
         self._cache: dict[int, tuple[Standing, int | None]] = {}
+        #: the same by shape and bytes: much is only handed on
+        self._by_value: dict[tuple[tuple[int, ...], bytes], tuple[Standing, int | None]] = {}
 
     def of(self, node: Node) -> Standing:
         """The standing of a value; of the memory after a write, which has no value, unknown."""
@@ -130,6 +133,14 @@ class Standings:
         return self._matched(value)
 
     def _matched(self, value: Array, used: Array | None = None) -> tuple[Standing, int | None]:
+        if used is not None:
+            return self._looked_up(value, used)
+        key = value.shape, value.tobytes()
+        if key not in self._by_value:
+            self._by_value[key] = self._looked_up(value)
+        return self._by_value[key]
+
+    def _looked_up(self, value: Array, used: Array | None = None) -> tuple[Standing, int | None]:
         for known, standing in ((self.full, Standing.FULL), (self.partial, Standing.PARTIAL)):
             number = known.find(value) if used is None else known.find_in_part(value, used)
             if number is not None:
@@ -212,11 +223,14 @@ class Standings:
         The forward need not take them apart where the backward does: they are as wide as values of the backward are.
         """
         shapes = {node.shape for node in self.run.backward if node.shape}
+        narrower: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
         result: list[tuple[Node, Array]] = []
         for index, value in self.full_derivatives.items():
             if self._turns_sign(index):
                 continue
-            for name, part in (one for shape in shapes for one in _parts_of_shape(value, shape)):
+            if value.shape not in narrower:
+                narrower[value.shape] = [shape for shape in shapes if _is_narrower(shape, value.shape)]
+            for name, part in (one for shape in narrower[value.shape] for one in _parts_of_shape(value, shape)):
                 node, number = self.run.nodes[index], len(self.run.nodes) + len(result)
                 cut = replace(node, index=number, op="view", inputs=(node,), pulls=(), shape=part.shape, label=name)
                 result.append((cut, part))
@@ -281,16 +295,21 @@ class Standings:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
 
 
+def _is_narrower(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether it is smaller along one axis, by no more than there are parts, and the same along the others."""
+    differing = [(one, other) for one, other in zip(shape, whole, strict=False) if one != other]
+    return (
+        len(shape) == len(whole)
+        and len(differing) == 1
+        and differing[0][0] < differing[0][1] <= MOST_PARTS * differing[0][0]
+    )
+
+
 def _parts_of_shape(value: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
-    """The parts beside each other that make up an array along one axis, and what is left; each with a name."""
-    if len(shape) != value.ndim:
-        return
-    axes = [axis for axis in range(value.ndim) if shape[axis] != value.shape[axis]]
-    if len(axes) != 1 or shape[axes[0]] > value.shape[axes[0]]:
-        return
-    axis, width, length = axes[0], shape[axes[0]], value.shape[axes[0]]
-    if length > MOST_PARTS * width:
-        return
+    """The parts beside each other that make up an array along the axis where it is wider, and what is left; each with
+    a name."""
+    axis = next(axis for axis in range(value.ndim) if shape[axis] != value.shape[axis])
+    width, length = shape[axis], value.shape[axis]
     for number, first in enumerate(range(0, length - width + 1, width)):
         yield f"part {number}", np.take(value, range(first, first + width), axis)
     if length % width:

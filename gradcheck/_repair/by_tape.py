@@ -207,17 +207,17 @@ class _Search:
                 with self._taped(points[0], found) as run:
                     wrong = self._wrong_in_one_step(run)
                     faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
-                right = [one for one in faults if not self._wrong_with(found, [one], point)]
+                right = [one for one in faults if self._wrong_with(found, [one], point) == set()]
         found.last = last
         return right[:1]
 
     def _some_by_values(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
         """Faults by what they give: all of them if all is right with their edits, or one with which more is."""
         faults = self._told_by_values(found, points)
-        if len(faults) > 1 and not self._wrong_with(found, faults, points[0]):
+        if len(faults) > 1 and self._wrong_with(found, faults, points[0]) == set():
             return faults
-        right = (one for one in faults if len(self._wrong_with(found, [one], points[0])) < len(wrong))
-        return list(islice(right, 1))
+        left = ((one, self._wrong_with(found, [one], points[0])) for one in faults)
+        return list(islice((one for one, names in left if names is not None and len(names) < len(wrong)), 1))
 
     def _told_by_values(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         """The first faults by what they give in this code, looked for once."""
@@ -226,13 +226,14 @@ class _Search:
             self._values_of = code, faults_by_values(found, partial(self._taped, points[0]), points[1:])
         return [replace(one, edits=[]) for one in self._values_of[1]]
 
-    def _wrong_with(self, found: Found, faults: Sequence[Mended], point: Point) -> set[str]:
-        """What is wrong with the edits of faults, before which there are no others."""
+    def _wrong_with(self, found: Found, faults: Sequence[Mended], point: Point) -> set[str] | None:
+        """What is wrong with the edits of faults, before which there are no others; None if the code does not run."""
         trial = found.copy()
         for fault in faults:
             add_mend(trial, replace(fault, edits=[]), {})
-        with self._taped(point, trial) as run:
+        with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
             return wrong_gradients(run)
+        return None
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

@@ -20,6 +20,12 @@ from gradcheck._targets.target import Target
 
 #: by how much sizes are others where edits are confirmed
 GROWTH = (1, 2, 3)
+#: values of a tape beyond which sizes are tried where it is shorter: code that calculates number by number
+MOST_VALUES = 6000
+#: the same where edits are confirmed
+MOST_BESIDE = 2 * MOST_VALUES
+#: the largest of sizes that are tried for that
+CAPS = (3, 2)
 #: how far the parameters of a single target are moved, where its edits are confirmed
 NOISE = 0.3
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
@@ -57,6 +63,15 @@ class Point:
             if self.scale is not None and self.scale.name is not None:
                 values[self.scale.name] = values[self.scale.name] * self.scale.factor
             yield target, values
+
+    def is_within(self, most: int) -> bool:
+        """Whether the code runs here, and its tape has no more values than these."""
+        try:
+            with self.opened() as (target, values):
+                tape_target(target, values, most=most)
+        except TargetError:
+            return False
+        return True
 
     def run_or_none(self) -> TapedRun | None:
         """The same; None where the code cannot be run."""
@@ -117,11 +132,27 @@ def points_of(
         return
 
     tried: list[Sizes] = []
-    for sizes in [*sizes_to_trace(subject), failing]:
+    for sizes in _shortest_first(subject, failing, lambda one: _at(subject, one, seed, common).is_within(MOST_VALUES)):
         if sizes not in tried:
             tried.append(sizes)
             others = _others(subject, sizes, seed, common)
             yield tuple(_at(subject, one, seed + more, common) for more, one in enumerate((sizes, others, sizes)))
+
+
+def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[Sizes], bool]) -> Iterator[Sizes]:
+    """Sizes to tape at; those at which the tape is long come last, and smaller ones before where it is at all."""
+    usual = list(sizes_to_trace(subject))
+    long = []
+    for sizes in usual:
+        if is_short(sizes):
+            yield sizes
+        else:
+            long.append(sizes)
+    for most in CAPS if len(long) == len(usual) else ():
+        capped = {name: size if name in subject.pinned else min(size, most) for name, size in subject.sizes.items()}
+        if is_short(capped):
+            yield capped
+    yield from (failing, *reversed(long))
 
 
 def larger_points_of(
@@ -154,11 +185,8 @@ def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFacto
             taken = {size for other, size in grown.items() if other != name}
             size = sizes[name] + GROWTH[number % len(GROWTH)]
             grown[name] = next(one for one in count(size) if one not in taken)
-    try:
-        runs = _at(subject, grown, seed + 1, common).run_or_none() is not None
-    except TargetError:
-        runs = False
-    return grown if runs else subject.sizes
+    others = (one for one in (grown, *sizes_to_trace(subject)) if one != sizes)
+    return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_BESIDE)), sizes)
 
 
 def points_of_one_step(

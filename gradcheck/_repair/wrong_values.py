@@ -189,7 +189,8 @@ def _best(
 ) -> Mended | None:
     """The fault with that of its edits after which most of what follows is right; of equal ones, the nearest.
 
-    None if it is no more than it was, where that is asked.
+    The first after which all who read what it gives make derivatives of it does, without asking the others. None if it
+    is no more than it was, where that is asked.
     """
     assert fault.mend is not None
     mends = fault.mend, *fault.others
@@ -202,6 +203,8 @@ def _best(
         trial, score = found.copy(), nothing
         if add_mend(trial, replace(option, edits=[]), before):
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
+                if least is None and _is_read_well(run, option):
+                    return option
                 score = _progress(run)
         scores.append(score)
     best = max(scores)
@@ -254,9 +257,19 @@ def _growth(fault: Mended) -> int:
 
 def _misleads(run: TapedRun, fault: Mended) -> bool:
     """Whether all who read what it gives with its edit spoil that: it is the derivative of something else."""
-    spoilers = {id(one.statement) for one in run.once(spoiling) if one.executions}
     readers = _readers(run, fault)
-    return len(readers) > 1 and readers <= spoilers
+    return len(readers) > 1 and readers <= _spoiling_somewhere(run)
+
+
+def _is_read_well(run: TapedRun, fault: Mended) -> bool:
+    """Whether several read what it gives with its edit, and none of them spoils it."""
+    readers = _readers(run, fault)
+    return len(readers) > 1 and not readers & _spoiling_somewhere(run)
+
+
+def _spoiling_somewhere(run: TapedRun) -> set[int]:
+    """The identities of statements that spoil derivatives."""
+    return {id(one.statement) for one in run.once(spoiling) if one.executions}
 
 
 def _readers(run: TapedRun, fault: Mended) -> set[int]:

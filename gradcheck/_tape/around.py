@@ -49,17 +49,27 @@ def _held(
     node: ast.AST, lines: Collection[int] | None, around: tuple[set[str], ...]
 ) -> Iterator[tuple[_Function, set[str]]]:
     """Each function inside others, with the names of those around it that are not its own."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            yield from _held(child, lines, around)
-            continue
-        own = _names_of(child)
-        if lines is None or first_line(child) in lines:
-            yield child, set().union(*around) - own.bound - own.elsewhere
-            yield from _held(child, lines, (*around, own.bound))
+    for function in _functions_in(node):
+        runs = lines is None or first_line(function) in lines
+        inner = _functions_in(function)
+        if runs and (around or inner):
+            own = _names_of(function)
+            yield function, set().union(*around) - own.bound - own.elsewhere
+            yield from _held(function, lines, (*around, own.bound))
+        elif inner:  # a function that does not run makes none: what is inside it was made before
+            yield from _held(function, lines, ())
+
+
+def _functions_in(node: ast.AST) -> list[_Function]:
+    """Those that stand in it, and in no other that does, in order."""
+    found, waiting = list[_Function](), list(ast.iter_child_nodes(node))[::-1]
+    while waiting:
+        child = waiting.pop()
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            found.append(child)
         else:
-            # a function that does not run makes none: what is inside it was made before
-            yield from _held(child, lines, ())
+            waiting += list(ast.iter_child_nodes(child))[::-1]
+    return found
 
 
 def _names_of(function: _Function) -> _Names:

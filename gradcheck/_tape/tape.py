@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, TypeAlias
 
@@ -30,14 +31,16 @@ NOWHERE: At = (None, 0)
 
 
 class TapeTooLargeError(TargetError):
-    """The values to be kept take more memory than allowed."""
+    """The values to be kept take more memory than allowed, or are too many."""
 
 
 class Tape:
     """Grows while the user's code runs."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, most: float = math.inf) -> None:
         self.budget, self.bytes = budget, 0
+        #: how many nodes it may have
+        self.most = most
         self.nodes: list[Node] = []
         self.buffers: dict[int, Buffer] = {}
         #: by id; each entry keeps its object alive, so no id is used again
@@ -166,6 +169,8 @@ class Tape:
         """One more node."""
         if not len(self.nodes) % NODES_A_LOOK:
             look()
+            if len(self.nodes) > self.most:
+                raise TapeTooLargeError(f"one run has more than {self.most} values: check the code at smaller sizes")
         place, execution = at
         node = Node(len(self.nodes), op, inputs, pulls, shape, cell, place, execution, self.call, operands)
         self.nodes.append(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,14 +32,23 @@ T = TypeVar("T")
 
 
 def tape_target(
-    target: Target, base: Values, *, multiple: float = 1.0, budget: int = BUDGET, apart: bool = False
+    target: Target,
+    base: Values,
+    *,
+    multiple: float = 1.0,
+    budget: int = BUDGET,
+    most: float = math.inf,
+    apart: bool = False,
 ) -> TapedRun:
     """The loss and then the gradients at these values of the parameters; the target has begun.
 
     All true derivatives are those of `multiple` times the loss: where the gradients have a factor in common that is
     told by itself, what else is wrong shows against that multiple. `apart`: gradients are told in parts (`parts`).
+
+    Raises:
+        TapeTooLargeError: If the values take more bytes than `budget`, or are clearly more than `most`.
     """
-    return TapedRun(target, base, budget, gradients=True, multiple=multiple, apart=apart)
+    return TapedRun(target, base, budget, gradients=True, multiple=multiple, most=most, apart=apart)
 
 
 def tape_forward(target: Target, base: Values, *, budget: int = BUDGET) -> TapedRun:
@@ -57,6 +67,7 @@ class TapedRun:
         *,
         gradients: bool,
         multiple: float = 1.0,
+        most: float = math.inf,
         apart: bool = False,
     ) -> None:
         self.target, self.base, self.multiple = target, base, multiple
@@ -69,7 +80,7 @@ class TapedRun:
         self.boundary = 0
         self._executed_before: list[int] = []
         self._worked_out: dict[Callable[[TapedRun], Any], Any] = {}
-        tape = Tape(budget)
+        tape = Tape(budget, most)
         with target.preserved():
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
             recorder = Recorder(tape, self.program.places, self.program.all_codes())

@@ -12,7 +12,7 @@ import pytest
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found, edited
 from gradcheck._repair.points import Point, points_of
-from gradcheck._repair.wrong_values import mend_by_values, wrong_gradients
+from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit, Source
 from tests.gradcheck._repair.lists import LISTS, NAMES, SIZES, SPOILED
@@ -90,7 +90,10 @@ def test_edits_that_do_not_run_together_are_taken_back(tmp_path: Path, monkeypat
     points = next(points_of(factory, 0, SIZES))
     found = Found(still_wrong=tuple(sorted(NAMES)))
     _begin(found, points[0])
-    assert not mend_by_values(found, lambda trial: _taped(trial, points[0]), points[1:])
+    asked = found, lambda trial: _taped(trial, points[0]), points[1:]
+    first = faults_by_values(*asked)
+    assert [one.line or one.statement.line for one in first] == [line]
+    assert not mend_by_values(*asked, first)
     assert found.faults == []
     assert not any(found.edits.values())
 
