@@ -88,6 +88,8 @@ class Surroundings:
         for text in sorted(self._elsewhere(), key=lambda text: text.count(".") + text.count("[")):
             if text not in self._found:
                 self._add(parsed(text), text)
+        for node in self._items_of_others():
+            self._add(node)
         for node in self.read:
             for other in _neighbours(node):  # last: at one size, an item by its number may be one by a counter
                 self._add(other)
@@ -114,6 +116,14 @@ class Surroundings:
             return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
+
+    def _items_of_others(self) -> Iterator[ast.expr]:
+        """What other functions of the file read by names that there are here too, as the forward a mask of the step."""
+        names = self.frame.local.keys() | self.frame.glob.keys()
+        for node in self.code.items:
+            used = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+            if used <= names and used & self.frame.local.keys():
+                yield node
 
     def _scalars(self) -> Iterator[Atom]:
         for node in self.code.tallies:

@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck._localising.solving import range_of
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.series import Series, orders
-from gradcheck._tape import Node
+from gradcheck._tape import Node, TapedRun
 from gradcheck._tape.nodes import Array
 
 #: values of a hole that are solved for
@@ -69,6 +69,18 @@ def as_derivatives(
                 if best.right == wrong:
                     return best
     return best
+
+
+def are_known(run: TapedRun, nodes: list[Node]) -> bool:
+    """Whether all gradients are right if values are the derivatives of one value of the forward, at its executions."""
+    residual = run.once(Residual)
+    is_memory = any(node.value is None for node in nodes)  # after a write
+    if is_memory or not residual.wrong or not residual.wrong <= set(residual.names):
+        return False
+    held = residual.held({node.index for node in nodes})
+    moving = [node for node in nodes if np.any(held.get(node.index, 0.0))]
+    known = as_derivatives(residual, moving, held, nodes)
+    return known is not None and known.right == residual.wrong
 
 
 def by_least_squares(residual: Residual, nodes: list[Node]) -> tuple[list[Array], bool] | None:

@@ -56,6 +56,12 @@ class Code:
         found = {ast.unparse(node): node for node in ast.walk(self.tree) if _is_tally(node)}
         return [node for node in found.values() if isinstance(node, ast.Call)]
 
+    @cached_property
+    def items(self) -> list[ast.Subscript]:
+        """What is read of arrays, lists and dictionaries, each text once: `self.masks[l - 1][t]`."""
+        found = {ast.unparse(node): node for node in ast.walk(self.tree) if isinstance(node, ast.Subscript)}
+        return [node for node in found.values() if isinstance(node.ctx, ast.Load)]
+
     def has(self, node: ast.AST) -> bool:
         """Whether the node stands in the file."""
         return id(node) in self.parents

@@ -9,8 +9,10 @@ from typing import TypeAlias
 from gradcheck._localising import Localisation, Suspect
 from gradcheck._localising.blame import Role
 from gradcheck._localising.spoiling import spoiling
+from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
 from gradcheck._mending.distance import words_of
+from gradcheck._mending.needed import are_known
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import first_mended, hands_on, is_credible
@@ -67,7 +69,9 @@ class LikeliestMend:
         self._sooner, self._missing, self._is_brief = sooner, missing, is_brief
         self._run, self._found, self._again, self._fruitless = run, found, again, fruitless
         self._most, self._budget = most, budget
-        self._suspects = found.suspects
+        #: those of whom it is known what they have to give
+        self._clear = {id(one) for one in found.suspects if _is_clear(run, found, one)}
+        self._suspects = sorted(found.suspects, key=lambda one: id(one) not in self._clear)
         self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
         self._best = _Best()
 
@@ -105,9 +109,10 @@ class LikeliestMend:
             best.add(suspect, search.small())
             if best.is_smallest:
                 break
-            if best.fault is None and number == 0 and self._found.alone and is_credible(suspect):
+            is_credible_alone = number == 0 and self._found.alone and is_credible(suspect)
+            if best.fault is None and (is_credible_alone or id(suspect) in self._clear):
                 best.add(suspect, search.large())
-                whole_of = 1
+                whole_of = number + 1
                 if best.is_sure:
                     break
         return whole_of
@@ -137,6 +142,17 @@ class LikeliestMend:
             self._best.add(suspect, search.large())
             if self._best.is_sure:
                 break
+
+
+def _is_clear(run: TapedRun, found: Localisation, suspect: Suspect) -> bool:
+    """Whether all is right if it gives the derivatives of one value, where of the likeliest it is not known what to."""
+    alone = found.alone
+    return (
+        len(alone) > 1
+        and alone[0].need is Need.UNDETERMINED
+        and suspect.role is not Role.RIGHT
+        and are_known(run, suspect.nodes)
+    )
 
 
 def _one(fault: Mended | None) -> list[Mended]:
