@@ -26,6 +26,8 @@ MOST_VALUES = 6000
 MOST_BESIDE = 2 * MOST_VALUES
 #: the largest of sizes that are tried for that
 CAPS = (3, 2)
+#: the smallest number of layers, of steps or samples, and of what makes parameters larger
+FEWEST = (2, 3, 2)
 #: how far the parameters of a single target are moved, where its edits are confirmed
 NOISE = 0.3
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
@@ -141,7 +143,7 @@ def points_of(
 
 def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[Sizes], bool]) -> Iterator[Sizes]:
     """Sizes to tape at; those at which the tape is long come last, and smaller ones before where it is at all."""
-    usual = list(sizes_to_trace(subject))
+    usual = [*_of_few_values(subject), *sizes_to_trace(subject)]
     long = []
     for sizes in usual:
         if is_short(sizes):
@@ -153,6 +155,35 @@ def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[
         if is_short(capped):
             yield capped
     yield from (failing, *reversed(long))
+
+
+def _of_few_values(subject: TargetFactory) -> Iterator[Sizes]:
+    """Small sizes, no two of them equal, the smaller ones where no parameter grows: time steps, samples, layers.
+
+    A statement can be told to be innocent, and what it has to give, only if gradients have more entries than it gives
+    numbers: those are as many as steps, samples and layers, these as the widths. None where it is not known which is
+    which.
+    """
+    free = [name for name in subject.sizes if name not in subject.pinned]
+    shapes = _shapes(subject, subject.sizes)
+    rank: dict[str, int] = {}
+    for name in free:
+        larger = _shapes(subject, {**subject.sizes, name: subject.sizes[name] + 1})
+        rank[name] = 0 if larger.keys() != shapes.keys() else 1 if larger == shapes else 2
+    if not shapes or 1 not in rank.values():
+        return
+    sizes, taken = dict(subject.sizes), {subject.sizes[name] for name in subject.pinned}
+    for name in sorted(free, key=lambda one: (rank[one], subject.sizes[one])):
+        sizes[name] = next(one for one in count(FEWEST[rank[name]]) if one not in taken)
+        taken.add(sizes[name])
+    yield sizes
+
+
+def _shapes(subject: TargetFactory, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    """Of the parameters at these sizes; nothing where the code does not run."""
+    with suppress(TargetError):
+        return {name: np.shape(array) for name, array in subject.build(0, sizes).values().items()}
+    return {}
 
 
 def larger_points_of(
