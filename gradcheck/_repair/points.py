@@ -26,8 +26,8 @@ MOST_VALUES = 6000
 MOST_BESIDE = 2 * MOST_VALUES
 #: the largest of sizes that are tried for that
 CAPS = (3, 2)
-#: the smallest number of layers, of steps or samples, and of what makes parameters larger
-FEWEST = (2, 3, 2)
+#: time steps at least: a first one, a last one, and others between them
+FEWEST_STEPS = 4
 #: how far the parameters of a single target are moved, where its edits are confirmed
 NOISE = 0.3
 #: how much larger weights and cotangents are made where a clip hides at the usual scale
@@ -173,8 +173,9 @@ def _of_few_values(subject: TargetFactory) -> Iterator[Sizes]:
     if not shapes or 1 not in rank.values():
         return
     sizes, taken = dict(subject.sizes), {subject.sizes[name] for name in subject.pinned}
+    fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 2)
     for name in sorted(free, key=lambda one: (rank[one], subject.sizes[one])):
-        sizes[name] = next(one for one in count(FEWEST[rank[name]]) if one not in taken)
+        sizes[name] = next(one for one in count(fewest[rank[name]]) if one not in taken)
         taken.add(sizes[name])
     yield sizes
 

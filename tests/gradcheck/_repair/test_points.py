@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gradcheck._common.errors import TargetError
-from gradcheck._repair.points import LARGER, Point, larger_points_of, points_of, points_of_one_step
+from gradcheck._repair.points import LARGER, MOST_VALUES, Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._symptoms.common_factor import CommonFactor
+from gradcheck._targets.factory import target
 from gradcheck._targets.target import Target
 from tests.gradcheck._repair.spoiled import SIZES, VJP, cell
 
@@ -141,3 +142,54 @@ def test_code_that_cannot_be_run_has_no_run(tmp_path: Path) -> None:
     assert point.run_or_none() is None
     with pytest.raises(TargetError):
         point.run()
+
+
+def sums_of_tanh(rng: np.random.Generator, *, T: int = 6, B: int = 5, D: int = 3, H: int = 2) -> Target:
+    """A network of T steps of B samples that keeps nothing."""
+    W, x = rng.standard_normal((H, D)), rng.standard_normal((T, B, D))
+
+    def loss() -> float:
+        return float(sum(np.tanh(x[t] @ W.T).sum() for t in range(T)))
+
+    return Target({"W": W}, loss, lambda: {"W": sum((1 - np.tanh(x[t] @ W.T) ** 2).T @ x[t] for t in range(T))})
+
+
+def number_by_number(rng: np.random.Generator, *, T: int = 9, H: int = 8) -> Target:
+    """A sum of squares of products, in loops over all numbers."""
+    w = rng.standard_normal(H * H)
+
+    def loss() -> float:
+        total = 0.0
+        for _ in range(T):
+            for i in range(H):
+                for j in range(H):
+                    total += (w[i * H + j] * w[j * H + i]) ** 2
+        return total
+
+    def grads() -> dict[str, np.ndarray]:
+        found = np.zeros(H * H)
+        for _ in range(T):
+            for i in range(H):
+                for j in range(H):
+                    found[i * H + j] += 4 * w[i * H + j] * w[j * H + i] ** 2
+        return {"w": found}
+
+    return Target({"w": w}, loss, grads)
+
+
+def test_the_data_is_small_beside_the_parameters() -> None:
+    """A statement would give more numbers than the gradients have entries: all could be at fault, in any way."""
+    points = next(points_of(target(sums_of_tanh), 0, {"T": 1, "B": 1, "D": 1, "H": 1}))
+    run = points[0].run()
+    x = max((node.shape for node in run.nodes if len(node.shape) == 3), key=len)
+    assert x[:2] == (4, 3)
+    assert sorted((*x[:2], *run.base["W"].shape)) == [2, 3, 4, 5]
+
+
+def test_where_the_tape_is_long_smaller_sizes_come_first() -> None:
+    """Code that calculates number by number would be taped for half a minute, at sizes at which little is learned."""
+    found = list(points_of(target(number_by_number), 0, {"T": 1, "H": 2}))
+    lengths = [[len(point.run().nodes) for point in points] for points in found]
+    assert max(lengths[0]) <= MOST_VALUES < max(lengths[-1])
+    assert not found[-1][0].is_within(MOST_VALUES)
+    assert found[0][0].is_within(MOST_VALUES)
