@@ -259,9 +259,20 @@ class Standings:
                 yield own, index
             for part in parts:
                 yield part, index
-            for k in range(2, len(parts)):  # what comes first, and what comes last
-                yield np.sum(parts[:k], axis=0), index
-                yield np.sum(parts[-k:], axis=0), index
+            yield from ((one, index) for one in _begun(parts))
+        for index, parts in self._of_entries():
+            yield from ((one, index) for one in _begun(parts))
+
+    def _of_entries(self) -> Iterator[tuple[int, list[Array]]]:
+        """What comes back to one entry of a value through each of the reads that take it out."""
+        found: dict[tuple[int, bytes], list[Array]] = defaultdict(list)
+        for node in self.run.nodes[: self.run.boundary]:
+            own = self.run.derivative(node) if node.size == 1 and node.op in MOVES and len(node.inputs) == 1 else None
+            if own is not None and node.inputs[0].size > 1:
+                taken = np.asarray(node.pulls[0](np.ones((1, *node.shape))))
+                found[origin(node.inputs[0]).index, taken.tobytes()].append(own)
+        for (index, _), parts in found.items():
+            yield index, parts
 
     @cached_property
     def calculated(self) -> list[tuple[Statement, Node]]:
@@ -293,6 +304,13 @@ class Standings:
 
     def _is_known(self, node: Node) -> bool:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
+
+
+def _begun(parts: list[Array]) -> Iterator[Array]:
+    """Sums of several of these, and not of all: of those that come first, and of those that come last."""
+    for k in range(2, len(parts)):
+        yield np.sum(parts[:k], axis=0)
+        yield np.sum(parts[-k:], axis=0)
 
 
 def _is_narrower(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:

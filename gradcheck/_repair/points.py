@@ -143,7 +143,8 @@ def points_of(
 
 def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[Sizes], bool]) -> Iterator[Sizes]:
     """Sizes to tape at; those at which the tape is long come last, and smaller ones before where it is at all."""
-    usual = [*_of_few_values(subject), *sizes_to_trace(subject)]
+    few = list(_of_few_values(subject))
+    usual = [*few, dict(subject.sizes)] if few else list(sizes_to_trace(subject))
     long = []
     for sizes in usual:
         if is_short(sizes):
@@ -173,7 +174,7 @@ def _of_few_values(subject: TargetFactory) -> Iterator[Sizes]:
     if not shapes or 1 not in rank.values():
         return
     sizes, taken = dict(subject.sizes), {subject.sizes[name] for name in subject.pinned}
-    fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 2)
+    fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 3)
     for name in sorted(free, key=lambda one: (rank[one], subject.sizes[one])):
         sizes[name] = next(one for one in count(fewest[rank[name]]) if one not in taken)
         taken.add(sizes[name])
