@@ -10,9 +10,10 @@ import numpy as np
 
 from gradcheck._common.user_files import is_users_class
 from gradcheck._mending.dictionaries import added_to_kept
+from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, loop_counters, span
+from gradcheck._mending.syntax import Code, loop_counters, parsed, span
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -21,6 +22,8 @@ Edits = tuple[Edit, ...]
 MOST_INDICES = 12
 #: sizes by which something is divided
 MOST_SIZES = 12
+#: masks that are tried
+MOST_MASKS = 6
 
 
 def structural(suspect: Suspect) -> Iterator[Edits]:
@@ -36,6 +39,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _ends(code, tree)
     yield from _copied(code, tree)
     yield from (edits for edits, _ in scaled_afterwards(suspect))
+    yield from _masked_in_place(suspect)
 
 
 def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -295,6 +299,37 @@ def scaled_afterwards(suspect: Suspect) -> Iterator[tuple[Edits, int]]:
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         for text, size in _sizes_at_hand(suspect, where.id, value):
             yield (Edit(end, end, f"\n{' ' * tree.col_offset}{where.id} /= {text}"),), size
+
+
+def _masked_in_place(suspect: Suspect) -> Iterator[Edits]:
+    """x *= mask / y for x /= y, and the like: what counts for nothing is left out there as well."""
+    match suspect.tree:
+        case ast.AugAssign(target=ast.Name(id=name) as target, op=ast.Mult() | ast.Div() as op, value=factor):
+            sign = "/" if isinstance(op, ast.Div) else "*"
+        case _:
+            return
+    value = suspect.code.segment(factor)
+    value = f"({value})" if isinstance(factor, (ast.BinOp, ast.IfExp, ast.Lambda, ast.Compare, ast.BoolOp)) else value
+    held = suspect.frames[-1].local.get(name) if suspect.frames else None
+    shape = held.shape if isinstance(held, np.ndarray) else ()
+    for mask in itertools.islice(_masks_at_hand(suspect, shape), MOST_MASKS) if shape else ():
+        yield (Edit(span(target)[1], span(suspect.tree)[1], f" *= {mask} {sign} {value}"),)
+
+
+def _masks_at_hand(suspect: Suspect, shape: tuple[int, ...]) -> Iterator[str]:
+    """Arrays of zeros and ones that are read somewhere in the file, as they fit a shape: one for each example."""
+    arrays = [name for name, value in suspect.frames[-1].local.items() if isinstance(value, np.ndarray)]
+    nodes = {name: parsed(name) for name in arrays} | {ast.unparse(one): one for one in suspect.code.items}
+    for text, node in nodes.items():
+        try:
+            values = [np.asarray(frame.value(node)) for frame in suspect.frames]
+        except UnknownError:
+            continue
+        found = {float(one) for value in values if value.dtype.kind in "bfiu" for one in np.unique(value)}
+        own = values[-1].shape
+        if found == {0.0, 1.0} and own and own == shape[: len(own)]:
+            more = [":"] * len(own) + ["None"] * (len(shape) - len(own))
+            yield text if own == shape else f"{text}[{', '.join(more)}]"
 
 
 def _sizes_at_hand(suspect: Suspect, name: str, value: Array) -> list[tuple[str, int]]:

@@ -176,3 +176,15 @@ def test_what_moves_the_other_way_gets_its_slices_exchanged(tmp_path):
     """If it fails, `d[1:] += e[:-1]` for `d[:-1] += e[1:]` gets no fix: both slices have to change at once."""
     suspect = suspect_of(tmp_path, "da, db = a, np.ones(3)\ndb[1:] += b[:-1]", "db[1:]")
     assert "db[:-1] += b[1:]" in became(suspect, structural(suspect))
+
+
+def test_a_mask_is_put_beside_what_scales_in_place(tmp_path):
+    """If it fails, `d /= n`, where steps that are padding count for nothing, gets no fix where it stands."""
+    body = (
+        f"{ZEROS}count = 2\nkeep = np.array([[1.0, 1.0], [1.0, 0.0]])\n"
+        "for t in range(2):\n    d = a[:2] + keep[:, t][:, None]\n    d /= count\n    da[:2] += d"
+    )
+    suspect = suspect_of(tmp_path, body, "d /=")
+    found = became(suspect, structural(suspect))
+    assert "d *= keep[:, t][:, None] / count" in found
+    assert not any("a[" in text for text in found if "*=" in text), found
