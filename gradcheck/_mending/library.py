@@ -142,17 +142,16 @@ class Library:
         if equation.slopes.size != self.count * int(np.prod(shape)):
             return  # executions of several shapes
         weights = equation.slopes.reshape(self.count, *shape)
-        blocks = [one for one in self.place.around.floats if len(one.shape) == 3]
-        valued = [(one, parts) for one in blocks if (parts := values_at(self.place, one.node)) is not None]
         found = 0
-        for (a, left), (b, right) in itertools.product(valued, valued):
-            if (a.shape[2], b.shape[2]) != shape or a.shape[:2] != b.shape[:2] or found >= MOST_FOUND:
+        for (a, left), (b, right) in itertools.product(self.stacked(3), repeat=2):
+            fits = (left.shape[3], right.shape[3]) == shape and left.shape[1:3] == right.shape[1:3]
+            if not fits or found >= MOST_FOUND:
                 continue
-            total = sum(float(np.sum((x @ w) * y)) for w, x, y in zip(weights, left, right, strict=True))
+            total = float(np.sum((left @ weights[:, None]) * right))
             if abs(total - equation.lacking) <= 1e-9 * equation.scale:
                 found += 1
                 letters = ast.Constant("tbi,tbj->ij")
-                yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a.node, b.node], [])
+                yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a, b], [])
 
     def _centred(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
         """c * (a * b).mean(axis), or its sum, where the axis is kept: what normalisation and softmax give back."""

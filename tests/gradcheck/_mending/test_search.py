@@ -8,9 +8,11 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from gradcheck._mending import Budget, mends
+from gradcheck._mending import Budget, MendSearch, mends
+from gradcheck._mending.library import Equation, Library
 from gradcheck._mending.outside import apply_edits
 from tests.gradcheck._mending import cells
+from tests.gradcheck._mending.pieces import suspect_of
 
 #: what stands in the right code, what is written in its place, and what may be offered (the right code if nothing)
 MISTAKES = {
@@ -161,3 +163,17 @@ def test_what_the_caller_handed_over_is_copied_before_it_is_written(tmp_path):
     statement = next(one for one in first.statements if one.text.startswith("dy *="))
     found = mends(first, statement, [lambda: nullcontext(run(2, 4))])
     assert [edit.text.strip() for edit in found[0].edits] == ["dy = dy.copy()"]
+
+
+def test_arrays_whose_shape_changes_from_step_to_step_are_left_aside(tmp_path):
+    """If it fails, one window that grows with the steps ends the search, and no edit of the file is found."""
+    body = (
+        "da, db = np.zeros_like(a), np.ones_like(b)\nfor t in range(2):\n    left = np.ones((1 + t, 2, 2))\n"
+        "    right = np.ones((1 + 2 * t, 2, 3))\n    d = 0.3 * a * (1 + t)\n    da = da + d"
+    )
+    suspect = suspect_of(tmp_path, body, "d =")
+    place = next(one for one in MendSearch(suspect.run, suspect.statement, [], Budget()).places if one.floats)
+    library = Library(place)
+    equation = Equation(np.ones(library.count * 6), 0.5, 1.0)
+    assert library.count == 2
+    assert isinstance(list(library.solutions((2, 3), equation, 2)), list)
