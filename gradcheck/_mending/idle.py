@@ -117,9 +117,10 @@ class _Finder:
             yield from self._beside_sums(block, bound)
 
     def _beside_sums(self, block: list[ast.stmt], bound: set[str]) -> Iterator[tuple[Gap, Idle]]:
-        """Behind the last sum of a block that is added to, and at its end."""
+        """Behind the last sum of a block that is added to, at its end, and in the place of what does nothing."""
         added = [k for k, one in enumerate(block) if isinstance(one, (ast.AugAssign, ast.Pass))]
         ends = {added[-1], len(block) - 1} if added else {len(block) - 1} if block is self.function.body else set()
+        ends |= {k for k in added if isinstance(block[k], ast.Pass)}
         for number in sorted(ends):
             gap = self._behind(block, number, number)
             if gap is not None:
@@ -260,9 +261,21 @@ def _is_never_added_to(nodes: Sequence[ast.AST], name: str) -> bool:
     mine = [one for one in nodes if isinstance(one, ast.Name) and one.id == name]
     bound = [one for one in mine if isinstance(one.ctx, ast.Store)]
     begun = [
-        one for one in nodes
-        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Call)
-        and ast.unparse(one.value.func).rpartition(".")[2] in ("zeros", "zeros_like")
-        and any(part in bound for part in one.targets)
-    ]  # fmt: skip
+        value
+        for target, value in (pair for one in nodes for pair in _assigned(one))
+        if target in bound
+        and isinstance(value, ast.Call)
+        and ast.unparse(value.func).rpartition(".")[2] in ("zeros", "zeros_like")
+    ]
     return len(bound) == 1 and (len(mine) == 1 or len(begun) == 1)
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The targets of an assignment, each with what it is given; of `a, b = x, y` one after the other."""
+    if not isinstance(node, ast.Assign):
+        return
+    for target in node.targets:
+        if isinstance(target, (ast.Tuple, ast.List)) and isinstance(node.value, (ast.Tuple, ast.List)):
+            yield from zip(target.elts, node.value.elts, strict=False)
+        else:
+            yield target, node.value

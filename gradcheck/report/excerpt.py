@@ -45,7 +45,7 @@ def excerpt(finding: FindingRecord, width: int) -> list[ShownLine]:
         lines = dict(enumerate(statement, finding.line))
     end = finding.line + min(len(statement), MOST_LINES)
     chosen = {number: lines[number] for number in range(finding.line - LINES_ABOVE, end) if number in lines}
-    while not chosen[first := min(chosen)].strip():
+    while chosen and not chosen[first := min(chosen)].strip():
         del chosen[first]
     indent = _shared_indentation(text for text in chosen.values() if text.strip())
     return [
@@ -56,7 +56,7 @@ def excerpt(finding: FindingRecord, width: int) -> list[ShownLine]:
 def _shared_indentation(lines: Iterable[str]) -> int:
     """How many spaces and tabs all lines begin with."""
     spaces = [text[: len(text) - len(text.lstrip())] for text in lines]
-    shortest = min(spaces, key=len)
+    shortest = min(spaces, key=len, default="")
     return next((at for at, sign in enumerate(shortest) if any(one[at] != sign for one in spaces)), len(shortest))
 
 

@@ -81,3 +81,19 @@ def test_views_of_one_array_are_written_in_place():
     found = gaps(text, held=(), da=Held(7, True), dz=Held(7, True))
     assert found[4] == ["da[...] = da", "dz[...] = dz"]
     assert Idle("dz", in_place=True).written("dz[...] = dz * (1 - z * z)") == "dz *= 1 - z * z"
+
+
+def test_a_sum_that_begins_beside_others_is_added_to_where_nothing_is_done():
+    """If it fails, `da, db = zeros(3), zeros(3)` hides that nothing is added to one, or it is told elsewhere."""
+    text = """
+        def f(T, dh):
+            da, db = np.zeros_like(dh), np.zeros_like(dh)
+            for t in range(T):
+                pass
+                da += dh
+                g(t)
+            return da, db
+        """
+    found = gaps(text, held=("da", "db", "dh"))
+    assert "db += 0 * db" in found[4]
+    assert not any("da += 0" in one for of_one in found.values() for one in of_one)

@@ -88,3 +88,9 @@ def test_tabs_and_spaces_are_not_mixed_up() -> None:
     """A line that is indented by a tab would lose a letter to one that is indented by eight spaces."""
     shown = excerpt(finding_at("if a:\n\tb = 1\n        c = a - b", "-", "+"), 80)
     assert [one.text for one in shown] == ["if a:", "    b = 1", "        c = a - b"]
+
+
+def test_nothing_is_shown_where_all_lines_are_empty() -> None:
+    """The report would end in a traceback where a statement is missing between empty lines."""
+    found = replace(finding_at("\n\n\n\nc = a - b\n", "-"), line=3, statement="")
+    assert excerpt(found, 80) == []
