@@ -27,7 +27,7 @@ from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small_edits import FIRST, dropped, terms_handed_on, unread
 from gradcheck._mending.statement_edits import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code
+from gradcheck._mending.syntax import Code, span
 from gradcheck._mending.trials import Trial
 from gradcheck._tape import Statement, TapedRun
 
@@ -145,12 +145,23 @@ class MendSearch:
 
     def _small_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
         """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
-        nearest = itertools.chain(self._judged(FIRST), self._run(left_out(self.suspect.tree)))
+        nearest = itertools.chain(
+            self._run(self._elements_exchanged()), self._judged(FIRST), self._run(left_out(self.suspect.tree))
+        )
         yield nearest, np.inf
         names = left_by_another_name(self.code, self.suspect.tree)
         yield self._run(itertools.chain(names, structural(self.suspect), carried(self.suspect))), np.inf
         if not self.places or not all(place.hole.is_certain for place in self.places):
             yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf
+
+    def _elements_exchanged(self) -> Iterator[tuple[Edit, ...]]:
+        """Elements of one tuple, each a place by itself, in each other's place: one name for another mends half."""
+        elements = [place.hole.root for place in self.places]
+        for one, other in itertools.combinations(elements, 2):
+            around = self.code.parent(one)
+            if isinstance(around, (ast.Tuple, ast.List)) and self.code.parent(other) is around:
+                a, b = self.code.segment(one), self.code.segment(other)
+                yield tuple(sorted((Edit(*span(one), b), Edit(*span(other), a))))
 
     def _large_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
         yield self._solved((at_hand, multiples)), NEAR / 2

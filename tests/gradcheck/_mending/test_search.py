@@ -11,8 +11,10 @@ import pytest
 from gradcheck._mending import Budget, MendSearch, mends
 from gradcheck._mending.library import Equation, Library
 from gradcheck._mending.outside import apply_edits
+from gradcheck._tape import tape_target
 from tests.gradcheck._mending import cells
 from tests.gradcheck._mending.pieces import suspect_of
+from tests.gradcheck._tape.programs import draw, module, target_of
 
 #: what stands in the right code, what is written in its place, and what may be offered (the right code if nothing)
 MISTAKES = {
@@ -177,3 +179,27 @@ def test_arrays_whose_shape_changes_from_step_to_step_are_left_aside(tmp_path):
     equation = Equation(np.ones(library.count * 6), 0.5, 1.0)
     assert library.count == 2
     assert isinstance(list(library.solutions((2, 3), equation, 2)), list)
+
+
+STORED = """
+import numpy as np
+
+def loss(p):
+    return 0.5 * np.sum(p["a"] ** 2) + 1.5 * np.sum(p["b"] ** 2)
+
+def grads(p):
+    first, second = p["a"] * 1.0, 3 * p["b"]
+    found = {}
+    found["a"], found["b"] = second, first
+    return found
+"""
+
+
+def test_two_exchanged_elements_are_mended_together(tmp_path):
+    """If it fails, one of two gradients that were exchanged where they are stored is mended, and the other is not."""
+    target = target_of(module(tmp_path, STORED), a=draw(3), b=draw(3, seed=1))
+    run = tape_target(target, target.values())
+    found = mends(run, next(one for one in run.statements if one.text.startswith('found["a"]')))
+    assert found
+    assert found[0].gradients == ("a", "b")
+    assert [edit.text for edit in found[0].edits] == ["first", "second"]
