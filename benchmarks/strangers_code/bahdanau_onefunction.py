@@ -137,7 +137,7 @@ def make(Target, rng, S=4, T=3, B=3, D=2, H=2, A=3, N=3, V=4):
 
 BUGS = {
     "attention-softmax-over-the-batch": ("de = a * (da - (da * a).sum(axis=1, keepdims=True))", "de = a * (da - (da * a).sum(axis=0, keepdims=True))"),
-    "keys-only-of-the-first-step": ("        dK += du\n", "        dK = du\n"),
+    "keys-only-of-the-first-step": ("dK += du", "dK = du"),
     "query-path-left-out": ('        ds += dq @ P["Wq"].T', "        pass"),
     "target-padding-not-masked": ("do *= trg_mask[:, t, None] / ntok", "do /= ntok"),
     "context-to-recurrence-forgotten": ('dctx = dctx + dpre @ P["Wc"].T', "dctx = dctx + 0"),

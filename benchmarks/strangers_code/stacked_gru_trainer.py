@@ -148,7 +148,7 @@ BUGS = {
     "update-gate-sign": ("daz = dh * (c - h) * sigm(z, deriv=True)", "daz = dh * (h - c) * sigm(z, deriv=True)"),
     "candidate-weights-see-ungated-state": ("self.dUc += (r * h).T @ dac", "self.dUc += h.T @ dac"),
     "leak-by-the-wrong-gate": ("dh_prev = dh * (1 - z)", "dh_prev = dh * z"),
-    "gradients-never-zeroed": ("            layer.zero_grad()\n        T, B, _", "            pass\n        T, B, _"),
+    "gradients-never-zeroed": ("            layer.zero_grad()", "            pass"),
     "readout-paired-with-the-state-before": ("self.out.backward(self.layers[-1].h[t + 1], 2", "self.out.backward(self.layers[-1].h[t], 2"),
     "dropout-mask-forgotten": ("d = dx * self.masks[l - 1][t]", "d = dx"),
     "recurrent-cotangent-in-another-layer": ("self.dh_next[l] = dh_prev", "self.dh_next[-1] = dh_prev"),

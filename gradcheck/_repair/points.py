@@ -174,7 +174,7 @@ def _of_few_values(subject: TargetFactory) -> Iterator[Sizes]:
     if not shapes or 1 not in rank.values():
         return
     sizes, taken = dict(subject.sizes), {subject.sizes[name] for name in subject.pinned}
-    fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 3)
+    fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 2)
     for name in sorted(free, key=lambda one: (rank[one], subject.sizes[one])):
         sizes[name] = next(one for one in count(fewest[rank[name]]) if one not in taken)
         taken.add(sizes[name])
