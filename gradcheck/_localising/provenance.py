@@ -125,7 +125,7 @@ class Provenance:
 
 
 def neighbours_first(count: int) -> list[tuple[int, int]]:
-    """All pairs of so many."""
+    """All pairs of so many things in a row, by their numbers: what is exchanged mostly stands beside each other."""
     return sorted(combinations(range(count), 2), key=lambda pair: pair[1] - pair[0])
 
 

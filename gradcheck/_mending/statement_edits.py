@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._common.user_files import is_users_class
+from gradcheck._localising.provenance import neighbours_first
 from gradcheck._mending.dictionaries import added_to_kept
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.outside import Edit
@@ -145,9 +146,8 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 yield (Edit(start, end, other),)
         if isinstance(target, (ast.Tuple, ast.List)):
             # neighbours are exchanged more often than what stands apart
-            pairs = itertools.combinations(target.elts, 2)
-            where = target.elts.index
-            for first, second in sorted(pairs, key=lambda pair: where(pair[1]) - where(pair[0])):
+            for i, j in neighbours_first(len(target.elts)):
+                first, second = target.elts[i], target.elts[j]
                 a, b = code.segment(first), code.segment(second)
                 yield Edit(*span(first), b), Edit(*span(second), a)
 

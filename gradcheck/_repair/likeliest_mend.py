@@ -70,7 +70,7 @@ class LikeliestMend:
         self._run, self._found, self._again, self._fruitless = run, found, again, fruitless
         self._most, self._budget = most, budget
         #: those of whom it is known what they have to give
-        self._clear = {id(one) for one in found.suspects if _is_clear(run, found, one)}
+        self._clear = {id(one) for one in found.suspects if _knows_what_to_give(run, found, one)}
         self._suspects = sorted(found.suspects, key=lambda one: id(one) not in self._clear)
         self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
         self._best = _Best()
@@ -144,7 +144,7 @@ class LikeliestMend:
                 break
 
 
-def _is_clear(run: TapedRun, found: Localisation, suspect: Suspect) -> bool:
+def _knows_what_to_give(run: TapedRun, found: Localisation, suspect: Suspect) -> bool:
     """Whether all is right if it gives the derivatives of one value, where of the likeliest it is not known what to."""
     alone = found.alone
     return (

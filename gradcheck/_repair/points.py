@@ -143,8 +143,8 @@ def points_of(
 
 def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[Sizes], bool]) -> Iterator[Sizes]:
     """Sizes to tape at; those at which the tape is long come last, and smaller ones before where it is at all."""
-    few = list(_of_few_values(subject))
-    usual = [*few, dict(subject.sizes)] if few else list(sizes_to_trace(subject))
+    few = _of_few_values(subject)
+    usual = list(sizes_to_trace(subject)) if few is None else [few, dict(subject.sizes)]
     long = []
     for sizes in usual:
         if is_short(sizes):
@@ -158,7 +158,7 @@ def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[
     yield from (failing, *reversed(long))
 
 
-def _of_few_values(subject: TargetFactory) -> Iterator[Sizes]:
+def _of_few_values(subject: TargetFactory) -> Sizes | None:
     """Small sizes, no two of them equal, the smaller ones where no parameter grows: time steps, samples, layers.
 
     A statement can be told to be innocent, and what it has to give, only if gradients have more entries than it gives
@@ -172,13 +172,13 @@ def _of_few_values(subject: TargetFactory) -> Iterator[Sizes]:
         larger = _shapes(subject, {**subject.sizes, name: subject.sizes[name] + 1})
         rank[name] = 0 if larger.keys() != shapes.keys() else 1 if larger == shapes else 2
     if not shapes or 1 not in rank.values():
-        return
+        return None
     sizes, taken = dict(subject.sizes), {subject.sizes[name] for name in subject.pinned}
     fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 2)
     for name in sorted(free, key=lambda one: (rank[one], subject.sizes[one])):
         sizes[name] = next(one for one in count(fewest[rank[name]]) if one not in taken)
         taken.add(sizes[name])
-    yield sizes
+    return sizes
 
 
 def _shapes(subject: TargetFactory, sizes: Sizes) -> dict[str, tuple[int, ...]]:

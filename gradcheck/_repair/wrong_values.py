@@ -90,7 +90,9 @@ class _Search:
     def run(self, first: Sequence[Mended]) -> None:
         """Add faults round by round, until there are no more."""
         held = self._held(first, dict(self.found.edits))
-        for _ in range(MOST_ROUNDS if held else 0):
+        if not held:
+            return
+        for _ in range(MOST_ROUNDS):
             edits = dict(self.found.edits)
             try:
                 misled, chosen = self._round(edits, held)
