@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+#: seconds after which a watcher looks in any case
+LONGEST = 60.0
 
 
 class EndlessError(BaseException):
@@ -20,27 +25,16 @@ def interrupted_when(due: Callable[[], float], error: type[BaseException]) -> It
         due: How many seconds are left; asked again once these are over.
         error: What is raised, between two instructions of this thread, as Ctrl-C is.
     """
-    thread, done, lock, raised = threading.get_ident(), threading.Event(), threading.Lock(), list[bool]()
-
-    def watch() -> None:
-        while not done.wait(max(due(), 0.0)):
-            if due() <= 0:
-                with lock:
-                    if not done.is_set():
-                        raised.append(True)
-                        _raise_in(thread, error)
-                return
-
-    watcher = threading.Thread(target=watch, name="gradcheck-interruption", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        with lock:
-            done.set()
-        watcher.join()
-        if raised:
-            _let_through(error)
+    limit = _Limit(due, error)
+    with _watched() as watcher:
+        try:
+            watcher.add(limit)
+            yield
+        finally:
+            limit.is_over = True  # before all else: another block's error may come from here on
+            watcher.remove(limit)
+            if limit.is_raised:
+                _let_through(error)
 
 
 @contextmanager
@@ -49,6 +43,84 @@ def interrupted_after(seconds: float) -> Iterator[None]:
     end = time.monotonic() + seconds
     with interrupted_when(lambda: end - time.monotonic(), EndlessError):
         yield
+
+
+@dataclass(eq=False)
+class _Limit:
+    """How many seconds a block has left, and what is raised in it then."""
+
+    due: Callable[[], float]
+    error: type[BaseException]
+    is_raised: bool = False
+    is_over: bool = False
+
+
+class _Watcher:
+    """A thread that looks after the blocks of another one, as long as the outermost of them lasts.
+
+    Thousands of edits are run, each in a block of its own: a thread for each would take as long as they do.
+    """
+
+    def __init__(self) -> None:
+        self._watched = threading.get_ident()
+        self._limits: list[_Limit] = []
+        self._changed = threading.Condition()
+        self._looks_next, self._is_done = math.inf, False
+        self._thread = threading.Thread(target=self._watch, name="gradcheck-interruption", daemon=True)
+        self._thread.start()
+
+    def add(self, limit: _Limit) -> None:
+        """Look after one more block."""
+        with self._changed:
+            self._limits.append(limit)
+            if time.monotonic() + limit.due() < self._looks_next:
+                self._changed.notify()
+
+    def remove(self, limit: _Limit) -> None:
+        """It came to its end."""
+        with self._changed:
+            self._limits = [one for one in self._limits if one is not limit]
+
+    def end(self) -> None:
+        """Let the thread come to its end."""
+        with self._changed:
+            self._is_done = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_done:
+                left = min(map(self._left, self._limits), default=LONGEST)
+                self._looks_next = time.monotonic() + min(left, LONGEST)
+                self._changed.wait(min(left, LONGEST))
+
+    def _left(self, limit: _Limit) -> float:
+        """How many seconds a block has; where there are none, its error is on the way."""
+        left = math.inf if limit.is_raised or limit.is_over else limit.due()
+        if left > 0:
+            return left
+        limit.is_raised = True
+        _raise_in(self._watched, limit.error)
+        return math.inf
+
+
+_mine = threading.local()
+
+
+@contextmanager
+def _watched() -> Iterator[_Watcher]:
+    """Who looks after the blocks of this thread: for those in a block, the same."""
+    around: _Watcher | None = getattr(_mine, "watcher", None)
+    if around is not None:
+        yield around
+        return
+    watcher = _mine.watcher = _Watcher()
+    try:
+        yield watcher
+    finally:
+        _mine.watcher = None
+        watcher.end()
 
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:

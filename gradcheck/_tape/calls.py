@@ -68,10 +68,10 @@ class Caller(Ufuncs):
                 return function(*args, **keywords)
             if function is next:
                 return self._taken(at, next(*args), "pass")
-            if function in _ITERATING or function is builtins.sum:
-                args = tuple(self.rows(x) for x in args)
             if function is builtins.sum:
-                return self.summed(at, args, keywords)
+                return self.summed(at, (self.rows(args[0]), *args[1:]), keywords)
+            if function in _ITERATING:
+                args = tuple(self.rows(x) for x in args)
             if function in IN_PLACE:
                 return moved_in_place(self.tape, at, function.__name__, function, args, keywords)
         except TypeError:

@@ -112,6 +112,9 @@ class EditedFunctions:
                 continue
             before, segment = _before(source, first, last)
             live = {path: found for path, old in before.items() if (found := _alive(old, mine)) is not None}
+            moves = any(edit.text.count("\n") != edit.end[0] - edit.start[0] for edit in inside)
+            if not shift and not moves:
+                segment = _without_others(source, first, segment, inside)
             text = "\n" * (first - 1 + shift) + apply_edits(segment, [shift_edit(edit, 1 - first) for edit in inside])
             after = _compiled(file, text, live)
             keep = {path: old for path, old in live.items() if path in after}
@@ -135,6 +138,32 @@ def _toplevel_spans(source: Source) -> tuple[tuple[int, int], ...]:
 def _before(source: Source, first: int, last: int) -> tuple[dict[NestingPath, CodeType], str]:
     segment = "\n".join([*source.lines[first - 1 : last], ""])
     return _compiled(source.file, "\n" * (first - 1) + segment, {}), segment
+
+
+def _without_others(source: Source, first: int, segment: str, edits: Sequence[Edit]) -> str:
+    """The text of a class from this line on without the methods that have no edits: it is soon compiled."""
+    node = next(one for one in source.tree.body if first_line(one) == first)
+    if not isinstance(node, ast.ClassDef):
+        return segment
+    lines = segment.split("\n")
+    methods = [one for one in node.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    names = Counter(one.name for one in methods)
+    touched = {line for edit in edits for line in _touched(edit)}
+    places = [range(first_line(one), (one.end_lineno or 0) + 1) for one in methods]
+    others = [(one, place) for one, place in zip(methods, places, strict=True) if touched.isdisjoint(place)]
+    if len(others) == len(methods):
+        return segment  # a class needs a body
+    for method, place in others:
+        if names[method.name] == 1 and not _makes_functions_before_it_runs(method):
+            lines[place.start - first : place.stop - first] = [""] * len(place)
+    return "\n".join(lines)
+
+
+def _makes_functions_before_it_runs(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether there are some in its decorators or defaults: without them, others would be counted wrongly."""
+    around = [*method.decorator_list, method.args]
+    made = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    return any(isinstance(node, made) for one in around for node in ast.walk(one))
 
 
 def _compiled(file: str, text: ast.Module | str, live: dict[NestingPath, CodeType]) -> dict[NestingPath, CodeType]:

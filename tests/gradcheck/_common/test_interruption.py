@@ -38,6 +38,29 @@ def test_what_comes_back_in_time_is_left_alone():
     sum(range(1000))
 
 
+def test_blocks_inside_a_block_need_no_threads_of_their_own():
+    """If it fails, every edit that is run waits for a thread to start and to end: as long as most code takes."""
+    before = threading.active_count()
+    with interrupted_after(60):
+        for _ in range(20):
+            with interrupted_after(30):
+                assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_of_blocks_inside_each_other_that_one_ends_whose_time_is_up():
+    """If it fails, an endless edit ends the whole search, or one that ended in time ends what comes after it."""
+    with interrupted_after(60):
+        with pytest.raises(EndlessError), interrupted_after(0.05):
+            turning()
+        with interrupted_after(0.03):
+            pass
+        time.sleep(0.06)
+        sum(range(1000))
+    with pytest.raises(EndlessError), interrupted_after(0.05), interrupted_after(60):
+        turning()
+
+
 def test_an_interruption_that_comes_at_the_end_is_not_left_behind():
     """If it fails, code behind the block is interrupted, or the interpreter waits for what never comes."""
     for _ in range(50):

@@ -114,6 +114,7 @@ PROGRAMS = {
         """,
     "a conditional expression": "def loss(p): return np.sum(p['a'] if p['a'][0, 0] > -9 else p['b']) ** 2",
     "and, or": "def loss(p): return (None or np.sum(p['a'])) * (1 and np.sum(p['b']))",
+    "builtin sum that begins with a value": "def loss(p): return np.sum(sum((p['a'], p['a']), np.tanh(p['a'])).T ** 2)",
     "builtin sum of arrays": "def loss(p): return np.sum(sum([p['a'] * k for k in range(3)]) ** 2)",
     "sum with a start": "def loss(p): return np.sum(sum([row * row for row in p['a']], np.ones(3)))",
     "numbers of Python": """

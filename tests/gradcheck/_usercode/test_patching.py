@@ -80,6 +80,27 @@ def test_an_edit_runs_and_is_taken_out(module: Any) -> None:
     assert module.twice.__code__ is code
 
 
+def test_of_a_class_the_edited_method_alone_is_compiled(tmp_path: Path) -> None:
+    """If it fails, an edit changes another method of the class, or the method of a name that stands there twice."""
+    path = tmp_path / "a_class.py"
+    path.write_text(
+        "class Cell:\n    @property\n    def size(self):\n        return self._size\n\n    @size.setter\n"
+        "    def size(self, value):\n        self._size = 2 * value\n\n    def __hidden(self): return 1\n\n"
+        "    def all(self):\n        return self.size + self.__hidden()\n"
+    )
+    loaded = load(path)
+    source = Source.of_running(str(path))
+    assert source is not None
+    codes = [loaded.Cell.size.fget.__code__, loaded.Cell.size.fset.__code__, loaded.Cell.all.__code__]
+    functions = EditedFunctions(codes, {str(path): source})
+    cell = loaded.Cell()
+    with functions.edited({str(path): [Edit((8, 21), (8, 22), "3")]}):
+        cell.size = 5
+        assert cell.all() == 16
+    cell.size = 5
+    assert cell.all() == 11
+
+
 def test_a_function_inside_another_is_made_anew(module: Any) -> None:
     """The edit of a closure would change nothing."""
     program = rewrite(functions_run(partial(module.outer, 2, 3)))
