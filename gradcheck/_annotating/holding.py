@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradcheck._annotating.labels import Known, Labels
-from gradcheck._localising.standing import MOVES, Standings
-from gradcheck._tape import Node, Place, Statement, TapedRun
+from gradcheck._localising.standing import Standings
+from gradcheck._tape import MOVES, Node, Place, Statement, TapedRun
 
 #: what is said of one place, at most
 MOST_SAID = 3

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings
-from gradcheck._tape import Node, TapedRun
+from gradcheck._localising.standing import EQUAL, Standing, Standings
+from gradcheck._tape import MOVES, Node, TapedRun
 from gradcheck._tape.nodes import Array
 
 #: characters of an expression of the forward that is quoted

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gradcheck._localising.holes import Holes
-from gradcheck._localising.standing import MOVES, Standing, Standings, origin
+from gradcheck._localising.standing import Standing, Standings, origin
 from gradcheck._localising.suspects import Need, Solvable
-from gradcheck._localising.tape import Node
+from gradcheck._localising.tape import MOVES, Node
 
 
 class Role(IntEnum):

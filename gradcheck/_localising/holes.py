@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES
-from gradcheck._localising.tape import Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun
 
 
 @dataclass

@@ -9,8 +9,8 @@ import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import SUMS
-from gradcheck._localising.standing import MOVES, Known, Standing, Standings, origin
-from gradcheck._localising.tape import Node, Statement, TapedRun
+from gradcheck._localising.standing import Known, Standing, Standings, origin
+from gradcheck._localising.tape import MOVES, Node, Statement, TapedRun
 
 
 def incomplete(run: TapedRun) -> list[Statement]:

@@ -9,8 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES, origin
-from gradcheck._localising.tape import Array, Node, Place, TapedRun
+from gradcheck._localising.standing import origin
+from gradcheck._localising.tape import MOVES, Array, Node, Place, TapedRun
 
 #: a place of the forward in the calls around it, and the operation there
 Series = tuple[tuple[Place, ...], Place, str]

@@ -12,8 +12,8 @@ import numpy as np
 from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.provenance import Provenance
 from gradcheck._localising.records import Sign, SignKind
-from gradcheck._localising.standing import MOVES, Standing, Standings
-from gradcheck._localising.tape import Binding, Node, Place, Statement, TapedRun
+from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.tape import MOVES, Binding, Node, Place, Statement, TapedRun
 
 
 class Signs:

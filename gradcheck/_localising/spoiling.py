@@ -14,8 +14,8 @@ import numpy as np
 from gradcheck._localising.blame import read_by, running_totals, slot_of
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
-from gradcheck._localising.standing import EQUAL, KEEPS, MOVES, Known, Standing, Standings, origin
-from gradcheck._localising.tape import Array, Node, Statement, TapedRun
+from gradcheck._localising.standing import EQUAL, Known, Standing, Standings, origin
+from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
 #: what goes on adding to a value, which can be right in part

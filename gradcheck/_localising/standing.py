@@ -15,18 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.tape import Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
 #: parts that one array is taken apart into: gates, but no time steps
 MOST_PARTS = 6
-#: operations that hand values on without a calculation
-MOVES = frozenset(
-    {"view", "pass", "item", "store", "pack", "argument", "value", "element", "return", "call", "yield", "parameter"}
-)
-#: operations that keep a value as it is
-KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
 
 
 class Standing(IntEnum):
@@ -55,6 +49,14 @@ class Known:
         self._arrays[array.size].append((array.ravel(), number))
         if array.ndim == 2 and 1 not in array.shape:
             self._arrays[array.size].append((array.T.ravel(), number))
+
+    def with_all_of(self, other: Known) -> Known:
+        """The arrays of both."""
+        result = Known()
+        for known in (self, other):
+            for size, arrays in known._arrays.items():
+                result._arrays[size] += arrays
+        return result
 
     def find_in_part(self, value: Array, used: Array) -> int | None:
         """The number of the first array that is equal to it in the entries that are used."""
@@ -214,6 +216,9 @@ class Standings:
                 result.add(value, index)
         for part, value in self.parts:
             result.add(value, part.index)
+        for name, leaf in self.run.leaves.items() if self.run.inner != 1.0 else ():
+            if name in self.run.base and leaf.index in self.full_derivatives:  # what is returned in the end
+                result.add(self.full_derivatives[leaf.index] / self.run.inner, leaf.index)
         return result
 
     @cached_property
@@ -243,6 +248,11 @@ class Standings:
         for value, index in self._parts():
             result.add(value, index)
         return result
+
+    @cached_property
+    def any(self) -> Known:
+        """The derivatives through all uses, and through some."""
+        return self.full.with_all_of(self.partial)
 
     def _parts(self) -> Iterator[tuple[Array, int]]:
         run, uses = self.run, defaultdict(list)

@@ -15,8 +15,8 @@ from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
 from gradcheck._localising.provenance import Provenance, each_others, neighbours_first
 from gradcheck._localising.solving import TOLERANCE, range_of, solution
-from gradcheck._localising.standing import EQUAL, MOVES, Standing, Standings, origin
-from gradcheck._localising.tape import Array, Node
+from gradcheck._localising.standing import EQUAL, Standing, Standings, origin
+from gradcheck._localising.tape import MOVES, Array, Node
 
 #: needed values are worked out to this share of the largest of them
 NOISE = 1e-4

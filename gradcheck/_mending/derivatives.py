@@ -62,6 +62,7 @@ class Look:
         executions: Those at which it has to give derivatives.
         idle: Others, at which it may give zero as well; it has to give a derivative somewhere.
         kept: Others, at which it is to give what it gives.
+        is_known: Tells whether a value is any derivative; all that the others tell are.
         lookup: Tells derivatives; it does not know those that the statement reads.
         parts: The same for what comes back through some uses alone.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
@@ -72,6 +73,7 @@ class Look:
     executions: Sequence[int]
     idle: Collection[int]
     kept: Collection[int]
+    is_known: Callable[[Array], bool]
     lookup: Lookup
     parts: Lookup
     near: Sequence[Node]
@@ -148,23 +150,32 @@ class _Values:
         hole = next((one for one in self.holes if one.root is root), None)
         if hole is None:
             return _NOTHING
-        results = hole.results(list(candidate.swaps))
-        shapes = [np.shape(hole.residual.given[str(_number(one))]) for one in hole.executions]
-        if results is None or [value.shape for value in results] != shapes:
-            return _NOTHING
+        results: list[Array] = []
+        for one, result in zip(hole.executions, hole.results(list(candidate.swaps)), strict=True):
+            if result is None or not self._is_hopeful(_number(one), result, hole):
+                return _NOTHING
+            results.append(result)
         targets = [one.target for one in hole.executions]
         if all(target is not None and agree(v, target) for v, target in zip(results, targets, strict=True)):
             return _NOTHING  # nothing is added: what was right before stays right
-        given = list(zip(map(_number, hole.executions), results, strict=True))
-        if any(k in self.look.kept and not agree(v, hole.residual.given[str(k)]) for k, v in given):
-            return _NOTHING
-        told = [v for k, v in given if k not in self.look.kept and (np.any(v) or k not in self.look.idle)]
+        given = zip(map(_number, hole.executions), results, strict=True)
+        told = [v for k, v in given if k not in self.look.kept and not self._may_be_idle(k, v)]
         found = [self.look.lookup(value) for value in told]
         is_whole = all(found) or self._is_whole_sum(hole)
         if not is_whole:
             found = [one or self.look.parts(value) for one, value in zip(found, told, strict=True)]
         of_each = [frozenset((is_whole, *_what(node)) for node in one) for one in found]
         return (frozenset.intersection(*of_each), told) if of_each else _NOTHING
+
+    def _is_hopeful(self, execution: int, value: Array, hole: Hole) -> bool:
+        """Whether it may be what the statement is to give at an execution."""
+        given = hole.residual.given[str(execution)]
+        if execution in self.look.kept:
+            return agree(value, given)
+        return value.shape == given.shape and (self._may_be_idle(execution, value) or self.look.is_known(value))
+
+    def _may_be_idle(self, execution: int, value: Array) -> bool:
+        return execution in self.look.idle and not np.any(value)
 
     def _is_whole_sum(self, hole: Hole) -> bool:
         """Whether it is a sum that is written at once: with a term left out it is a part in any case."""
@@ -202,10 +213,10 @@ def _search(look: Look) -> Iterator[ToDerivative]:
 def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> Iterator[ToDerivative]:
     code = values.suspect.code
     for candidate in candidates:
-        if cancels_out(candidate, code):
+        if cancels_out(candidate, code) or _hands_on_another(hole, candidate):
             continue
         what, given = values.given(hole.root, candidate)
-        if what and not _keeps_everything(hole, candidate):
+        if what and not _keeps_everything(hole, candidate) and not hole.empties(list(candidate.swaps)):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
             yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given)
 
@@ -214,6 +225,15 @@ def _keeps_everything(hole: Hole, candidate: Candidate) -> bool:
     """Whether it writes a mask that is one everywhere here: it says no more than that a factor is left out."""
     masks = [new for _, new in candidate.swaps if isinstance(new, ast.Compare)]
     return bool(masks) and all(np.all(one.frame.value(mask)) for one in hole.executions for mask in masks)
+
+
+def _hands_on_another(hole: Hole, candidate: Candidate) -> bool:
+    """Whether nothing is calculated any more, and another derivative that is at hand is given: of something else."""
+    plain = (ast.Name, ast.Attribute, ast.Subscript)
+    (old, new), *others = candidate.swaps
+    if others or old is not hole.root or isinstance(old, plain) or not isinstance(new, plain):
+        return False
+    return ast.dump(new) not in {ast.dump(part) for part in ast.walk(old) if isinstance(part, plain)}
 
 
 def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:

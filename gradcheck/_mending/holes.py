@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,21 +106,40 @@ class Hole:
                 total += slopes @ moved
         return total if np.isfinite(total).all() else None
 
-    def results(self, swaps: list[tuple[ast.expr, ast.expr]]) -> list[Array] | None:
-        """What the statement gives at each execution if expressions are replaced; None if that is not one array."""
+    def empties(self, swaps: list[tuple[ast.expr, ast.expr]]) -> bool:
+        """Whether a part of the expression is zero at all executions if expressions are replaced, and was not before.
+
+        To leave it out says the same in fewer words.
+        """
         swapped = {id(old): new for old, new in swaps}
         touched = self.touched(swapped, [old for old, _ in swaps])
-        result: list[Array] = []
+        parts: dict[int, ast.expr] = {}
+        for old, _ in swaps:
+            part: ast.AST | None = old
+            while isinstance(part, ast.expr) and part is not self.root:
+                parts[id(part)] = part
+                part = self.code.parent(part)
+        return any(self._is_zero(one, swapped, touched) and not self._is_zero(one, {}, ()) for one in parts.values())
+
+    def _is_zero(self, part: ast.expr, swapped: Mapping[int, ast.expr], touched: Collection[int]) -> bool:
+        """Whether it is an array of zeros, at all executions."""
+        try:
+            values = [one.frame.value(part, swapped, touched) for one in self.executions]
+        except UnknownError:
+            return False
+        return all(isinstance(one, (np.ndarray, np.floating)) and not np.any(one) for one in values)
+
+    def results(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Iterator[Array | None]:
+        """What the statement gives at one execution after the other if expressions are replaced; None for no array."""
+        swapped = {id(old): new for old, new in swaps}
+        touched = self.touched(swapped, [old for old, _ in swaps])
         for one in self.executions:
             try:
                 (new,) = self.leaves(one.frame.value(self.root, swapped, touched))
                 value = new if self.operator is None else BINARY[self.operator](one.target, new)
             except Exception:
-                return None
-            if value is None or not np.isfinite(value).all():
-                return None
-            result.append(value)
-        return result
+                value = None
+            yield value if value is not None and np.isfinite(value).all() else None
 
     def moved(self, one: Execution, new: Array, old: Array) -> Array | None:
         """How the values that flow on differ."""

@@ -203,7 +203,7 @@ class MendSearch:
 
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
         judgement = hole.judged(list(candidate.swaps))
-        if judgement is None or cancels_out(candidate, self.code):
+        if judgement is None or cancels_out(candidate, self.code) or hole.empties(list(candidate.swaps)):
             return None
         edits = self._edits(candidate)
         if edits in self.seen:

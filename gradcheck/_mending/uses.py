@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES
 from gradcheck._mending.series import Kind, kind_of
-from gradcheck._tape import Node, TapedRun
+from gradcheck._tape import MOVES, Node, TapedRun
 
 #: writes into one array that are followed
 MOST_WRITES = 400

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.standing import MOVES
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.forward import forward_statements
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import MOVES, Statement, TapedRun
 
 #: suspects around which is looked
 MOST_SUSPECTS = 3

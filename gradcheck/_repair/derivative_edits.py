@@ -12,10 +12,10 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling, spoiling
-from gradcheck._localising.standing import MOVES, Known, Standing, origin
+from gradcheck._localising.standing import Known, Standing, origin
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._usercode.source import Edit
 
@@ -80,6 +80,7 @@ def _look(run: TapedRun, one: Spoiling) -> Look:
         one.executions,
         one.idle,
         one.kept,
+        is_known=lambda value: standings.any.find(value) is not None,
         lookup=lambda value: known(value, standings.full.find_all),
         parts=lambda value: known(value, standings.partial.find_all),
         near=list(_near(run, one)),

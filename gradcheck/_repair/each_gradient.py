@@ -14,14 +14,13 @@ from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling
-from gradcheck._localising.standing import MOVES
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
 from gradcheck._mending.residual import agree
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Mended
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
 

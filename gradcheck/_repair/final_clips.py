@@ -12,11 +12,10 @@ from functools import partial
 
 import numpy as np
 
-from gradcheck._localising.standing import MOVES
 from gradcheck._mending import removals
 from gradcheck._repair.found import Mended
 from gradcheck._repair.points import Point
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
 from gradcheck.report.codes import FindingCode

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from gradcheck._localising.standing import KEEPS, MOVES
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.right_helpers import is_right_helper
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
 
 
 def forward_statements(run: TapedRun) -> set[int]:

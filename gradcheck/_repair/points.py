@@ -91,7 +91,7 @@ class Point:
     def taped(self) -> Iterator[TapedRun]:
         """The same, while the code can still be run there: some keeps in its module what it was set up for."""
         with self.opened() as (target, values):
-            yield tape_target(target, values, multiple=self.factor, apart=self.is_apart)
+            yield tape_target(target, values, multiple=self.factor, apart=self.is_apart).within()
 
 
 def _widened(target: Target) -> Values:

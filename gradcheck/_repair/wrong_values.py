@@ -15,7 +15,7 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling
-from gradcheck._localising.standing import MOVES, Standing, origin
+from gradcheck._localising.standing import Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
 from gradcheck._mending.residual import Residual, wrong_names
@@ -29,7 +29,7 @@ from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.handed_on import exchanges_by_callers, without_clips
 from gradcheck._repair.points import Point
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit
 

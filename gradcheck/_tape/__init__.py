@@ -20,6 +20,7 @@ What enters: a `Target` that has begun, and values of its parameters. What leave
     run.writes                                     # stores into arrays, with the label of the array's root
     run.opaque, run.untraced                       # calls taken by differences; functions without source
     run.uses(projections)                          # the same for each use: (consumer, operand) -> (m, size)
+    run.within()                                   # the same, with the multiples of derivatives that the backward has
     run.twins, run.boundary, run.executions(place) # what the gradients repeat; where they begin; how often
     run.overrides({(place, execution): value})     # the gradients with values replaced, nothing recorded
     run.scopes(place, executions)                  # copies of the variables around some executions of a place
@@ -39,12 +40,14 @@ Read `taping.py` first: one run and all that can be asked of it. Then, in the or
 the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with measured slopes.
 """
 
-from gradcheck._tape.nodes import Binding, Call, Node, Write
+from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, Write
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.tape import TapeTooLargeError
 from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
 
 __all__ = [
+    "KEEPS",
+    "MOVES",
     "Binding",
     "Call",
     "Node",

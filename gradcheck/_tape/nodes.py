@@ -15,6 +15,13 @@ Array: TypeAlias = NDArray[Any]
 #: from the derivative with respect to a value, (m, *its shape), to that with respect to one operand
 Pull: TypeAlias = Callable[[Array], Array]
 
+#: operations that hand values on without a calculation
+MOVES = frozenset(
+    {"view", "pass", "item", "store", "pack", "argument", "value", "element", "return", "call", "yield", "parameter"}
+)
+#: operations that keep a value as it is
+KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
+
 
 class Cell:
     """A value that stays what it was: it is replaced by a copy before the memory behind it is written."""

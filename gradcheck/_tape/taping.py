@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, owner_of
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
+from gradcheck._tape.last_factor import last_factor
 from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
 from gradcheck._tape.parts import Parts, in_parts, parts_of_parameters, parts_of_sink
 from gradcheck._tape.places import Place, Statement
@@ -71,6 +72,8 @@ class TapedRun:
         apart: bool = False,
     ) -> None:
         self.target, self.base, self.multiple = target, base, multiple
+        #: how many times the derivatives the backward calculates with, where that is looked at
+        self.inner = 1.0
         self._both = gradients
         self.loss: Node | None = None
         self.sinks: dict[str, Node | None] = {}
@@ -115,6 +118,16 @@ class TapedRun:
         """The same run, of which other gradients are taken for the true ones."""
         result = copy.copy(self)
         result._worked_out, result.true_gradients = {}, dict(gradients)
+        return result
+
+    def within(self) -> TapedRun:
+        """The same run, of which nothing was asked yet, seen from within the backward.
+
+        Derivatives are the multiples that the backward calculates with before its last operations take a factor out
+        of all gradients; the true gradients are what they are.
+        """
+        result = copy.copy(self)
+        result.inner = last_factor(self.sinks.values())
         return result
 
     def in_parts(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +224,7 @@ class TapedRun:
         def told(consumer: int, operand: int, part: Array) -> None:
             uses[consumer, operand] = part[0]
 
-        found = sweep(self.nodes, {self.loss.index: np.full((1, *self.loss.shape), self.multiple)}, told)
+        found = sweep(self.nodes, {self.loss.index: np.full((1, *self.loss.shape), self.multiple * self.inner)}, told)
         return [None if g is None else g[0] for g in found], uses
 
     @cached_property
@@ -255,7 +268,7 @@ class TapedRun:
         for name, value in self.base.items():
             leaf = self.leaves.get(name)
             found = None if leaf is None else self._swept[0][leaf.index]
-            result[name] = np.zeros(value.shape) if found is None else np.array(found)
+            result[name] = np.zeros(value.shape) if found is None else np.array(found) / self.inner
         return self.in_parts(result)
 
     @cached_property

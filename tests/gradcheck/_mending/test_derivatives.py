@@ -30,6 +30,7 @@ def look(run: TapedRun, line: int | None = None) -> Look:
         one.executions,
         one.idle,
         one.kept,
+        is_known=lambda value: bool(lookup(value)),
         lookup=lookup,
         parts=lambda _: [],
         near=run.nodes[: run.boundary],

@@ -1,0 +1,55 @@
+"""What the last operations of all gradients take out of what the backward has calculated before.
+
+Code that climbs a likelihood calculates with -dL/d(value) and turns the sign of its gradients at the end; code of a
+mean over B samples may calculate with B dL/d(value), and divide what it returns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from gradcheck._tape.nodes import MOVES, Node
+
+_SCALES = frozenset({"negative", "multiply", "divide"})
+#: relative to the largest entry
+EQUAL = 1e-9
+
+
+def last_factor(sinks: Iterable[Node | None]) -> float:
+    """How many times the derivatives the backward calculates with, by the gradients that it returns.
+
+    1 where most of them do not say the same.
+    """
+    told = [sink for sink in sinks if sink is not None and sink.value is not None and np.any(sink.value)]
+    factors = Counter(round(_taken_out(one), 12) for one in told)
+    factor, count = factors.most_common(1)[0] if factors else (1.0, 0)
+    return factor if 2 * count > len(told) else 1.0
+
+
+def _taken_out(node: Node) -> float:
+    """How many times it its last operand is, before operations that only scale all of it."""
+    factor = 1.0
+    while True:
+        if node.op in MOVES and len(node.inputs) == 1:
+            node = node.inputs[0]
+            continue
+        before = [one for one in node.inputs if one.shape == node.shape] if node.op in _SCALES else []
+        times = [(one, found) for one in before if (found := _multiple(one, node)) is not None]
+        if len(times) != 1:
+            return factor
+        node, more = times[0]
+        factor *= more
+
+
+def _multiple(before: Node, after: Node) -> float | None:
+    """How many times a value another one is; None where it is no multiple."""
+    if before.value is None or after.value is None:
+        return None
+    value, other = np.asarray(after.value, float), np.asarray(before.value, float)
+    square = float(np.vdot(value, value))
+    times = float(np.vdot(value, other)) / square if square else 0.0
+    is_multiple = np.allclose(other, times * value, rtol=0, atol=EQUAL * float(np.max(np.abs(other), initial=0.0)))
+    return times if times and is_multiple else None
