@@ -191,9 +191,9 @@ def _planted(cell: Cell, text: str) -> Iterator[str]:
 
 def _checked(cell: Cell, folder: str, lines: list[int], result: Outcome) -> Outcome:
     import gradcheck
-    from gradcheck._checking import check as _check
+    from gradcheck._common import errors
 
-    _check.SEARCH_ERRORS_RAISE = True
+    errors.SEARCH_ERRORS_RAISE = True
     try:
         factory = getattr(load(folder, cell), cell.target)
         if not cell.file and _changes_the_loss(factory, getattr(load(str(ROOT), cell), cell.target)):

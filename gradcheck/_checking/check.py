@@ -20,6 +20,7 @@ from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
 from gradcheck._checking.coarse_gradients import say_what_was_not_seen
 from gradcheck._checking.findings import common_factor, findings, with_lines, with_places
 from gradcheck._checking.pace import MainWatcher, Pace, TimeTable
+from gradcheck._common import errors
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
 from gradcheck._common.libraries import compiled_anew
@@ -51,8 +52,6 @@ BUDGET = 30.0
 OTHER_SEEDS = 3
 #: a trial far above the default sizes that may take longer than this is left out, and that is said
 FAR_SECONDS = 5.0
-#: set by the tests: an error in the search for lines is an error
-SEARCH_ERRORS_RAISE = False
 #: progress(stage, evaluations so far)
 Progress: TypeAlias = Callable[[str, int], None]
 #: is handed the report before any line is looked for
@@ -523,7 +522,7 @@ class _CheckRun:
             )
             found = _explained_in_library(question) or explain(question)
         except Exception as error:  # a search that fails must not take the verdict with it
-            if SEARCH_ERRORS_RAISE:
+            if errors.SEARCH_ERRORS_RAISE:
                 raise
             return replace(report, notes=(*report.notes, f"the backward could not be followed: {error}"))
         # what is carried over from call to call makes all that follows wrong; only where it comes in is sure

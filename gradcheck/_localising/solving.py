@@ -61,8 +61,18 @@ def range_of(matrix: Array) -> Range:
         return Range(basis)
     if matrix.shape[1] > 2 * matrix.shape[0]:  # its range is that of a square factor
         matrix = np.asarray(np.linalg.qr(matrix.T, mode="r")).T
-    u, s, _ = np.linalg.svd(matrix, full_matrices=False)
+    u, s = _left_vectors(matrix)
     return Range(u[:, s > CUTOFF * s[0]])
+
+
+def _left_vectors(matrix: Array) -> tuple[Array, Array]:
+    """The left singular vectors and the singular values; seldom LAPACK gives up on a matrix, and not on it turned."""
+    try:
+        u, s, _ = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:
+        _, s, transposed = np.linalg.svd(np.ascontiguousarray(matrix.T), full_matrices=False)
+        u = transposed.T
+    return u, s
 
 
 def _by_squares(matrix: Array) -> Array | None:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7

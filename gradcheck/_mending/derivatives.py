@@ -41,8 +41,8 @@ from gradcheck._tape.nodes import Array
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
-LARGER: tuple[Family, ...] = (other_expressions, masks, other_scales, jacobians)
-LARGEST: tuple[Family, ...] = (other_operands, factors, terms, formed_others)
+LARGER: tuple[Family, ...] = (factors, other_expressions, masks, other_scales, jacobians)
+LARGEST: tuple[Family, ...] = (other_operands, terms, formed_others)
 #: tokens that count for a number in the place of a name
 FROZEN = 4
 #: derivatives of which the formula is written

@@ -140,7 +140,7 @@ class _Writer:
         first = consumers[0]
         if first.op in ("mean", "sum"):
             return self._spread(consumers, wanted, steps)
-        if first.op not in ("multiply", "divide", "subtract", "negative", "matmul"):
+        if first.op not in ("multiply", "divide", "subtract", "negative", "matmul", "dot"):
             return None
         behind = self.derivative(consumers, steps - 1)
         operands = self._operands(consumers, operand)

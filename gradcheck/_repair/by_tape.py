@@ -15,6 +15,7 @@ from itertools import islice
 
 import numpy as np
 
+from gradcheck._common import errors
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
@@ -85,17 +86,27 @@ def find_by_tape(
     if isinstance(subject, TargetFactory) and expected is not None:
         search.one_step = lambda: points_of_one_step(subject, seed, failing, common)
     places = points_of if expected is not None else larger_points_of
+    failed = None
     for points in places(subject, seed, failing, common):
         found, is_through = Found(), False
         with limited(clock):
-            if not search.finds(points, found):
-                continue
+            try:
+                if not search.finds(points, found):
+                    continue
+            except Exception as error:  # of ours, at these sizes: what was found before it stands
+                if errors.SEARCH_ERRORS_RAISE:
+                    raise
+                failed = failed or error
+                if not found.faults:
+                    continue
             is_through = True
         if not is_through:
             _tell_as_far_as_it_went(found)
         found.tell_whole()
         found.leave_out_trusted()
         return found
+    if failed is not None:
+        raise failed
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck._checking import check as _check
+from gradcheck._common import errors
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,6 @@ def lines_only_where_they_matter(request, monkeypatch):
 
     Tests that are about lines, or about what a user sees of them, have the marker `lines`.
     """
-    monkeypatch.setattr(_check, "SEARCH_ERRORS_RAISE", True)
+    monkeypatch.setattr(errors, "SEARCH_ERRORS_RAISE", True)
     if request.node.get_closest_marker("lines") is None:
         monkeypatch.setattr(_check._CheckRun, "_with_line_findings", lambda _, report: report)
