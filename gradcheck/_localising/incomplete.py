@@ -24,24 +24,47 @@ def incomplete(run: TapedRun) -> list[Statement]:
     for node in run.backward:
         if standings.of(node) is Standing.FULL:
             whole |= _sources(node, standings, standings.full)
-    last: dict[int, dict[int, Node]] = defaultdict(dict)
-    statements: dict[int, Statement] = {}
-    for statement, node in standings.calculated:
-        statements[id(statement)] = statement
-        last[id(statement)][node.execution] = node
     added_to = _added_to(run, standings)
-    result: list[Statement] = []
-    for key, of_one in last.items():
-        first, *others = (of_one[number] for number in sorted(of_one))
-        if not others or standings.of(first) is not Standing.FULL:
+    result: dict[int, Statement] = {}
+    for statement, first, *others in _by_place(run, standings):
+        if not others or standings.of(first) is not Standing.FULL or standings.of(others[0]) is not Standing.PARTIAL:
             continue
-        if any(standings.of(one) is not Standing.PARTIAL or one.index in added_to for one in others):
+        lacking = [one for one in others if standings.of(one) is Standing.PARTIAL]
+        # where it goes back into itself, later ones are none at all
+        unknown = [one for one in others if standings.of(one) is Standing.UNKNOWN]
+        if len(lacking) + len(unknown) < len(others) or any(one.index in added_to for one in others):
             continue
-        sources = [_sources(one, standings, standings.partial) for one in others]
+        sources = [_sources(one, standings, standings.partial) for one in lacking]
         if all(found and not found & whole for found in sources):
-            result.append(statements[key])
+            result[id(statement)] = statement
             whole.update(*sources)  # told once
-    return result
+    return list(result.values())
+
+
+def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Statement, *tuple[Node, ...]]]:
+    """What is calculated, or taken from what was handed over, at each place: the statement, then its values in turn."""
+    values: dict[int, dict[int, Node]] = defaultdict(dict)
+    statements: dict[int, Statement] = {}
+    taken = [
+        (one.place, one.node)
+        for one in run.bindings
+        if one.node is not None
+        and one.node.op in MOVES
+        and standings.carries[one.node.index]
+        and _is_handed_over(one.node)
+    ]
+    calculated = [(node.place, node) for _, node in standings.calculated if node.place is not None]
+    for place, node in (*calculated, *taken):
+        statements[place.number] = place.statement
+        values[place.number][node.execution] = node
+    for number, found in values.items():
+        yield statements[number], *(found[execution] for execution in sorted(found))
+
+
+def _is_handed_over(node: Node) -> bool:
+    """Whether it is a part of what the backward was given."""
+    *_, first = _handed_on(node)
+    return first.op == "leaf"
 
 
 def _added_to(run: TapedRun, standings: Standings) -> set[int]:

@@ -33,6 +33,7 @@ class Spoiling:
         idle: Those at which it gives zero though it reads others: that can be right, where a value is zero.
         sources: The indices of the values of the forward whose derivatives it reads.
         kept: Those at which it reads right derivatives and gives nothing but such: what it gives then is to stay.
+        of: The gradient that it has to give a term of, where what it gives is one of another's; empty otherwise.
     """
 
     statement: Statement
@@ -40,6 +41,7 @@ class Spoiling:
     idle: tuple[int, ...]
     sources: frozenset[int]
     kept: tuple[int, ...] = ()
+    of: str = ""
 
 
 def spoiling(run: TapedRun) -> list[Spoiling]:

@@ -19,6 +19,8 @@ from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
+#: writes into arrays of the forward whose uses are told apart
+MOST_STORES = 64
 #: parts that one array is taken apart into: gates, but no time steps
 MOST_PARTS = 6
 
@@ -269,9 +271,12 @@ class Standings:
                 yield own, index
             for part in parts:
                 yield part, index
-            yield from ((one, index) for one in _begun(parts))
+            yield from ((one, index) for one in begun(parts))
         for index, parts in self._of_entries():
-            yield from ((one, index) for one in _begun(parts))
+            yield from ((one, index) for one in begun(parts))
+        for index, parts in self._of_written():
+            if not self._turns_sign(index):
+                yield from ((one, index) for one in (*parts, *begun(parts)))
 
     def _of_entries(self) -> Iterator[tuple[int, list[Array]]]:
         """What comes back to one entry of a value through each of the reads that take it out."""
@@ -283,6 +288,34 @@ class Standings:
                 found[origin(node.inputs[0]).index, taken.tobytes()].append(own)
         for (index, _), parts in found.items():
             yield index, parts
+
+    def _of_written(self) -> Iterator[tuple[int, list[Array]]]:
+        """What comes back to a value that was written into an array of the forward through each use of that array.
+
+        Of states that are kept in one array for all steps, what the next step and what the output brings back.
+        """
+        run = self.run
+        stores = [node for node in run.nodes[: run.boundary] if node.op == "store" and len(node.inputs) == 2]
+        if len(stores) > MOST_STORES:
+            return
+        ways: dict[int, list[tuple[int, Array]]] = defaultdict(list)
+        written = {node.index for node in stores}
+        for (consumer, operand), part in run.contributions.items():
+            source = run.nodes[consumer].inputs[operand].index
+            if source in written and consumer not in written:
+                ways[source].append((consumer, part))
+        later: dict[int, list[tuple[int, Array]]] = {}
+        for node in reversed(stores):  # what is used after it was written on comes back to what was written before
+            begun_here = later.setdefault(node.index, []) + ways[node.index]
+            before, pulls = node.inputs[0].index, node.pulls
+            back = ((consumer, np.asarray(pulls[0](part[None]))[0]) for consumer, part in begun_here)
+            later.setdefault(before, []).extend((consumer, part) for consumer, part in back if np.any(part))
+            of_value = sorted(
+                ((k, np.asarray(pulls[1](part[None]))[0]) for k, part in begun_here), key=lambda one: one[0]
+            )
+            parts = [part for _, part in of_value if np.any(part)]
+            if len(parts) > 1:
+                yield origin(node.inputs[1]).index, parts
 
     @cached_property
     def calculated(self) -> list[tuple[Statement, Node]]:
@@ -316,7 +349,7 @@ class Standings:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
 
 
-def _begun(parts: list[Array]) -> Iterator[Array]:
+def begun(parts: list[Array]) -> Iterator[Array]:
     """Sums of several of these, and not of all: of those that come first, and of those that come last."""
     for k in range(2, len(parts)):
         yield np.sum(parts[:k], axis=0)

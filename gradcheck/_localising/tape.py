@@ -2,5 +2,6 @@
 
 from gradcheck._tape import KEEPS, MOVES, Binding, Call, Node, Place, Statement, TapedRun
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.sweep import ancestors
 
-__all__ = ["KEEPS", "MOVES", "Array", "Binding", "Call", "Node", "Place", "Statement", "TapedRun"]
+__all__ = ["KEEPS", "MOVES", "Array", "Binding", "Call", "Node", "Place", "Statement", "TapedRun", "ancestors"]

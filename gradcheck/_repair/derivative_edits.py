@@ -11,7 +11,8 @@ import numpy as np
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import Spoiling, spoiling
+from gradcheck._localising.misdirected import TermsOfParameters, spoiling_or_misdirected
+from gradcheck._localising.spoiling import Spoiling
 from gradcheck._localising.standing import Known, Standing, origin
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
@@ -31,7 +32,7 @@ def edits_to_derivatives(
     wrong: Sequence[Spoiling],
     again: Sequence[Again],
     fruitless: set[Tried],
-    all_wrong: Callable[[TapedRun], list[Spoiling]] = spoiling,
+    all_wrong: Callable[[TapedRun], list[Spoiling]] = spoiling_or_misdirected,
 ) -> list[list[tuple[Edit, ...]]]:
     """For each statement, edits after which it gives a derivative, here and at the first other point where it can.
 
@@ -65,6 +66,24 @@ def _tried(one: Spoiling) -> Tried:
 
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
+    return _look_at_term(run, one) if one.of else _look_at_derivative(run, one)
+
+
+def _look_at_term(run: TapedRun, one: Spoiling) -> Look:
+    """Where a term of one gradient is asked for."""
+    terms, parameter = run.once(TermsOfParameters).of(one.of), run.leaves[one.of]
+
+    def is_term(value: Array) -> bool:
+        return terms is not None and bool(np.any(value)) and terms.find(value) is not None
+
+    def told(value: Array) -> Sequence[Node]:
+        return [parameter] if is_term(value) else []
+
+    executions = one.executions, one.idle, one.kept
+    return Look(run, one.statement, *executions, is_known=is_term, lookup=told, parts=told, near=[])
+
+
+def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
     standings, calculated = run.once(Ground).standings, run.once(_Calculated)
     taken = one.sources | calculated.sources_of_others(one.statement)
 

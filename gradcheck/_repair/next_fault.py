@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.incomplete import incomplete
+from gradcheck._localising.misdirected import misdirected
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
 from gradcheck._mending import Again, Budget, mends
 from gradcheck._repair.each_gradient import (
@@ -142,6 +143,7 @@ def signs_of_several(run: TapedRun, wrong: set[str]) -> list[Mended]:
     found = {id(one.statement): one.statement for one in without_right_consequences(run, spoils)}
     codes = {id(one): FindingCode.LATER_STEPS_MISSING for one in run.once(incomplete)}
     lacking = {id(one): one for one in run.once(incomplete) if id(one) not in run.once(forward_statements)}
+    found |= {id(one.statement): one.statement for one in spoil_only(run, run.once(misdirected), wrong)}
     told = [Mended(one, gradients_behind(run, one, wrong), code=codes.get(k)) for k, one in (found | lacking).items()]
     return told[:MOST_TOLD]
 

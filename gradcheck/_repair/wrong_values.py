@@ -14,6 +14,7 @@ import numpy as np
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.misdirected import spoiling_or_misdirected
 from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling
 from gradcheck._localising.standing import Standing, origin
 from gradcheck._mending import Mend
@@ -312,7 +313,7 @@ def _left_behind(run: TapedRun) -> list[Mended]:
 
 def spoilers(run: TapedRun, wrong: set[str]) -> list[Spoiling]:
     """Statements that read right derivatives, give none, and spoil no gradient that is right."""
-    return spoil_only(run, run.once(spoiling), wrong)
+    return spoil_only(run, run.once(spoiling_or_misdirected), wrong)
 
 
 def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:

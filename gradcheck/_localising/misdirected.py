@@ -1,0 +1,117 @@
+"""Statements that give a gradient what belongs to another one: the right derivative, of the wrong parameter.
+
+Where two gates' names are mixed up, what is added is a derivative like any other. But each term of the gradient of a
+parameter has to come back through a use of that parameter, and the forward's tape knows all of these.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import SUMS, Spoiling, spoiling
+from gradcheck._localising.standing import Known, Standing, begun
+from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors
+
+#: operations by which a gradient is put together from its terms; and those that may take a factor out at the end
+_GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
+_SCALES = frozenset({"negative", "multiply", "divide"})
+
+
+def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
+    """What gives no derivative, and what gives one to the wrong gradient."""
+    spoil = run.once(spoiling)
+    told = {id(one.statement) for one in spoil}
+    return [*spoil, *(one for one in run.once(misdirected) if id(one.statement) not in told)]
+
+
+def misdirected(run: TapedRun) -> list[Spoiling]:
+    """All of them, in the order in which they were first executed; each with the name of the gradient."""
+    standings = run.once(Ground).standings
+    behind = {name: ancestors(sink) for name, sink in run.sinks.items() if sink is not None}
+    found: dict[tuple[int, str], tuple[Statement, set[int]]] = {}
+    for name, sink in run.sinks.items():
+        terms = run.once(TermsOfParameters).of(name)
+        if sink is None or terms is None:
+            continue
+        others = [nodes for other, nodes in behind.items() if other != name]
+        for term, first in _terms(run, sink, others):
+            value = np.asarray(term.value, np.float64)
+            if first.op == "element":
+                continue  # of what a call gives back: the name was mixed up in there
+            if standings.of(term) <= Standing.PARTIAL and term.shape == sink.shape and terms.find(value) is None:
+                assert first.place is not None
+                statement = first.place.statement
+                found.setdefault((id(statement), name), (statement, set()))[1].add(first.execution)
+    return [
+        Spoiling(statement, tuple(sorted(executions)), (), frozenset(), of=name)
+        for (_, name), (statement, executions) in found.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A value on the way back from a gradient, and the first that went into no other gradient."""
+
+    node: Node
+    first: Node | None
+
+
+def _terms(run: TapedRun, sink: Node, others: list[set[int]]) -> Iterator[tuple[Node, Node]]:
+    """The terms that a gradient is a sum of, each with the first value on its way that goes into this gradient alone."""
+    seen = {sink.index}
+    waiting = [_Step(sink, None)]
+    while waiting:
+        step = waiting.pop()
+        node, first = step.node, step.first
+        if node.place is not None and not any(node.index in nodes for nodes in others):
+            first = node
+        gathers = node.op in _GATHERS or (run.inner != 1.0 and node.op in _SCALES and node.shape == sink.shape)
+        if node.inputs and gathers:
+            for one in node.inputs:
+                if one.index not in seen:
+                    seen.add(one.index)
+                    waiting.append(_Step(one, first))
+        elif first is not None and node.value is not None and np.any(node.value):
+            yield node, first
+
+
+class TermsOfParameters:
+    """By parameter: what comes back through each of its uses, and sums of these."""
+
+    def __init__(self, run: TapedRun) -> None:
+        self._run = run
+        self._uses: dict[int, list[tuple[int, Array]]] = defaultdict(list)
+        for (consumer, operand), part in run.contributions.items():
+            self._uses[run.nodes[consumer].inputs[operand].index].append((consumer, part))
+        self._known: dict[str, Known | None] = {}
+
+    def of(self, name: str) -> Known | None:
+        """Those of the parameter of this name; None where the loss does not depend on it."""
+        if name not in self._known:
+            leaf = self._run.leaves.get(name)
+            own = None if leaf is None else self._run.derivative(leaf)
+            self._known[name] = None if leaf is None or own is None else self._terms_of(leaf, own)
+        return self._known[name]
+
+    def _terms_of(self, leaf: Node, own: Array) -> Known:
+        result = Known()
+        result.add(np.asarray(own), leaf.index)
+        result.add(np.asarray(own) / self._run.inner, leaf.index)
+        for number in self._handed_on(leaf):
+            parts = [part for _, part in sorted(self._uses[number], key=lambda one: one[0])]
+            for part in (*parts, *begun(parts)):
+                result.add(part, leaf.index)
+        return result
+
+    def _handed_on(self, leaf: Node) -> list[int]:
+        """The parameter, and all that it is handed on as."""
+        result = {leaf.index: None}
+        for node in self._run.nodes[: self._run.boundary]:
+            if node.op in MOVES and any(one.index in result for one in node.inputs):
+                result[node.index] = None
+        return list(result)
