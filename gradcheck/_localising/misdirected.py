@@ -62,7 +62,7 @@ class _Step:
 
 
 def _terms(run: TapedRun, sink: Node, others: list[set[int]]) -> Iterator[tuple[Node, Node]]:
-    """The terms that a gradient is a sum of, each with the first value on its way that goes into this gradient alone."""
+    """The terms of a gradient, each with the first value on its way that goes into this gradient alone."""
     seen = {sink.index}
     waiting = [_Step(sink, None)]
     while waiting:
