@@ -26,7 +26,7 @@ def incomplete(run: TapedRun) -> list[Statement]:
             whole |= _sources(node, standings, standings.full)
     added_to = _added_to(run, standings)
     result: dict[int, Statement] = {}
-    for statement, first, *others in _by_place(run, standings):
+    for statement, (first, *others) in _by_place(run, standings):
         if not others or standings.of(first) is not Standing.FULL or standings.of(others[0]) is not Standing.PARTIAL:
             continue
         lacking = [one for one in others if standings.of(one) is Standing.PARTIAL]
@@ -41,7 +41,7 @@ def incomplete(run: TapedRun) -> list[Statement]:
     return list(result.values())
 
 
-def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Statement, *tuple[Node, ...]]]:
+def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Statement, list[Node]]]:
     """What is calculated, or taken from what was handed over, at each place: the statement, then its values in turn."""
     values: dict[int, dict[int, Node]] = defaultdict(dict)
     statements: dict[int, Statement] = {}
@@ -58,7 +58,7 @@ def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Statement, 
         statements[place.number] = place.statement
         values[place.number][node.execution] = node
     for number, found in values.items():
-        yield statements[number], *(found[execution] for execution in sorted(found))
+        yield statements[number], [found[execution] for execution in sorted(found)]
 
 
 def _is_handed_over(node: Node) -> bool:

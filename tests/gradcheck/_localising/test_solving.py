@@ -95,3 +95,19 @@ def test_random_combinations_say_the_same(tmp_path):
         for text in ("dz =", "dU +=", "dV +=")
     }
     assert holds == {"dz =": True, "dU +=": False, "dV +=": False}
+
+
+def test_a_matrix_that_lapack_gives_up_on_is_turned(monkeypatch):
+    """If this failed, one statement's values would end the whole search, with an error of linear algebra."""
+    plain = np.linalg.svd
+
+    def svd(matrix, **options):
+        if matrix.shape == (4, 3):
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return plain(matrix, **options)
+
+    monkeypatch.setattr(np.linalg, "svd", svd)
+    a, b = np.random.default_rng(0).standard_normal((2, 4))
+    found = range_of(np.stack([a, a + 1e-6 * b, 1e-5 * b], 1))  # what the product of it with itself does not tell
+    assert found.rank == 2
+    assert found.holds(a - b)

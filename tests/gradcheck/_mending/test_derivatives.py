@@ -87,3 +87,21 @@ def test_a_mask_that_keeps_everything_is_no_edit(tmp_path: Path) -> None:
     search = EditsToDerivatives(look(run))
     assert search
     assert not any("> 0" in text for text in texts(search.nearest))
+
+
+def test_what_only_makes_a_term_zero_is_no_edit(tmp_path: Path) -> None:
+    """A term too much would be told as a square that should be a zeroth power, or as a product with an array of zeros."""
+    old = "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2)"
+    new = "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2) + dh * (1 - np.tanh(cs[t + 1]) ** 2)"
+    run, _ = taped(cell(tmp_path, (old, new), source=LISTS))
+    found = texts(EditsToDerivatives(look(run)).nearest)
+    assert found
+    assert not any("** 0" in text or text == "0" for text in found)
+
+
+def test_another_derivative_at_hand_is_not_handed_on(tmp_path: Path) -> None:
+    """All that a line calculates would be thrown away for a name that holds a derivative of something else."""
+    bug = ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])")
+    run, _ = taped(cell(tmp_path, bug, source=LISTS))
+    names = {"dh", "dc", "dg", "di", "dh_next", "dc_next"}
+    assert not names & set(texts(EditsToDerivatives(look(run)).nearest))

@@ -70,3 +70,21 @@ def test_fruitless_statements_are_looked_at_once(tmp_path: Path) -> None:
     assert found
     fruitless = {(one.statement.file, one.statement.line, one.statement.text, one.executions) for one in found}
     assert edits_to_derivatives(run, found, [one.taped for one in others], fruitless) == [[] for _ in found]
+
+
+#: an activation before the softmax, whose slope the backward forgets
+FORGETS_A_SLOPE = (
+    LISTS.replace('dh = p["V"].T @ dv', 'dh = np.dot(p["V"].T, dv)')
+    .replace("v = p", "q = p")
+    .replace("e = np.exp(v - v.max())", "v = np.tanh(q)\n        e = np.exp(v - v.max())")
+    .replace("gates.append((z, i, o, g))", "gates.append((z, i, o, g, v))")
+    .replace("z, i, o, g = g", "z, i, o, g, v = g")
+)
+
+
+def test_a_factor_that_is_missing_keeps_the_rest(tmp_path: Path) -> None:
+    """A slope that is forgotten inside np.dot() would throw the product with the weights away, or write it anew."""
+    run, others = taped(cell(tmp_path, source=FORGETS_A_SLOPE))
+    found = [one for one in spoiling(run) if one.statement.line == line_of("dh = np.dot", FORGETS_A_SLOPE)]
+    (edits,) = edits_to_derivatives(run, found, [one.taped for one in others], set())
+    assert [edit.text for edit in edits[0]] == ["dv * (1 - v ** 2)"]
