@@ -505,7 +505,6 @@ class _CheckRun:
         from gradcheck._repair.explain import Question, explain
 
         failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
-        is_about_state = any(code.is_about_state for code in broken)
         try:
             known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
             content = self._content(report, frozenset(code.law for code in clipped))
@@ -526,7 +525,7 @@ class _CheckRun:
                 raise
             return replace(report, notes=(*report.notes, f"the backward could not be followed: {error}"))
         # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
-        lines = found.findings[:1] if is_about_state and not found.patch else found.findings
+        lines = found.findings[:1] if keeps_state and not found.patch else found.findings
         # where sizes set how many parameters there are, others are known at another size
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes looked at

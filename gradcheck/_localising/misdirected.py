@@ -41,8 +41,8 @@ def misdirected(run: TapedRun) -> list[Spoiling]:
         others = [nodes for other, nodes in behind.items() if other != name]
         for term, first in _terms(run, sink, others):
             value = np.asarray(term.value, np.float64)
-            if first.op == "element":
-                continue  # of what a call gives back: the name was mixed up in there
+            if _is_unpacked(first):
+                continue  # the names were mixed up before, where that was packed
             if standings.of(term) <= Standing.PARTIAL and term.shape == sink.shape and terms.find(value) is None:
                 assert first.place is not None
                 statement = first.place.statement
@@ -51,6 +51,15 @@ def misdirected(run: TapedRun) -> list[Spoiling]:
         Spoiling(statement, tuple(sorted(executions)), (), frozenset(), of=name)
         for (_, name), (statement, executions) in found.items()
     ]
+
+
+def _is_unpacked(node: Node) -> bool:
+    """Whether it only gives a name to an element of what a call gave back."""
+    while node.op in ("pass", "element"):
+        if node.op == "element" or not node.inputs:
+            return True
+        node = node.inputs[0]
+    return False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.suspects import Suspect, roots
+from gradcheck._mending.syntax import Code
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -43,7 +44,7 @@ MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
 LARGER: tuple[Family, ...] = (factors, other_expressions, masks, other_scales, jacobians)
 LARGEST: tuple[Family, ...] = (other_operands, terms, formed_others)
-#: tokens that count for a number in the place of a name
+#: tokens that count for what fits by chance
 FROZEN = 4
 #: derivatives of which the formula is written
 MOST_FORMULAS = 10
@@ -89,6 +90,8 @@ class ToDerivative:
     candidate: Candidate
     what: frozenset[tuple[object, ...]]
     values: list[Array]
+    #: whether it fits the steps that are looked at, and is seldom what is meant
+    is_chance: bool
 
     @property
     def is_whole(self) -> bool:
@@ -184,12 +187,25 @@ class _Values:
 
 
 def _nearness(one: ToDerivative) -> tuple[int, int]:
-    """Of equally near edits, that which writes least anew shows best what was mistaken.
+    """Of equally near edits, that which writes least anew shows best what was mistaken."""
+    return round(one.distance) + FROZEN * one.is_chance, sum(len(edit.text) for edit in one.edits)
 
-    A number in the place of a name fits the steps that are looked at, and is seldom what is meant.
-    """
-    frozen = any(_reads(old) and not _reads(new) for old, new in one.candidate.swaps)
-    return round(one.distance) + FROZEN * frozen, sum(len(edit.text) for edit in one.edits)
+
+def _is_chance(candidate: Candidate, code: Code) -> bool:
+    """Whether a number stands in the place of a name, or the number of a step is calculated with."""
+    if any(_reads(old) and not _reads(new) for old, new in candidate.swaps):
+        return True
+    targets = [loop.target for loop in code.loops_around(candidate.swaps[0][0]) if isinstance(loop, ast.For)]
+    counters = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return any(counters & (_factors(new) - _factors(old)) for old, new in candidate.swaps)
+
+
+def _factors(tree: ast.expr) -> set[str]:
+    """The names that are multiplied or divided."""
+    products = (
+        node for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div))
+    )
+    return {one.id for node in products for one in (node.left, node.right) if isinstance(one, ast.Name)}
 
 
 def _reads(tree: ast.expr) -> set[str]:
@@ -218,7 +234,8 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
         what, given = values.given(hole.root, candidate)
         if what and not _keeps_everything(hole, candidate) and not hole.empties(list(candidate.swaps)):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
-            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given)
+            is_chance = _is_chance(candidate, code)
+            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, is_chance)
 
 
 def _keeps_everything(hole: Hole, candidate: Candidate) -> bool:

@@ -68,7 +68,8 @@ def backward(p, x, hs, dhs):
 
 @gradcheck.target
 def cell(rng, *, T=4, D=2, H=3):
-    p, x, w = {"W": rng.normal(size=(H, D)), "U": rng.normal(size=(H, H))}, rng.normal(size=(T, D)), rng.normal(size=(T, H))
+    p = {"W": rng.normal(size=(H, D)), "U": rng.normal(size=(H, H))}
+    x, w = rng.normal(size=(T, D)), rng.normal(size=(T, H))
     return gradcheck.Target(p, lambda: (w * forward(p, x)[1:]).sum(), lambda: backward(p, x, forward(p, x), w))
 """
 

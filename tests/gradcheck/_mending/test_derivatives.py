@@ -90,7 +90,7 @@ def test_a_mask_that_keeps_everything_is_no_edit(tmp_path: Path) -> None:
 
 
 def test_what_only_makes_a_term_zero_is_no_edit(tmp_path: Path) -> None:
-    """A term too much would be told as a square that should be a zeroth power, or as a product with an array of zeros."""
+    """A term too much would be told as a square that should be a zeroth power."""
     old = "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2)"
     new = "dc += dh * o * (1 - np.tanh(cs[t + 1]) ** 2) + dh * (1 - np.tanh(cs[t + 1]) ** 2)"
     run, _ = taped(cell(tmp_path, (old, new), source=LISTS))

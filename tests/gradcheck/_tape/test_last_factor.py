@@ -45,7 +45,10 @@ def test_a_factor_of_some_gradients_is_none_of_the_backward(tmp_path: Path) -> N
 @pytest.mark.parametrize("source", [CLIMBS, DIVIDES])
 def test_two_faults_are_mended_in_such_code(tmp_path: Path, source: str) -> None:
     """Of several faults on one way each is told by the derivatives that it spoils: none would be told."""
-    bugs = [("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), ("dg *= 1 - g ** 2", "dg *= 1 - np.tanh(g) ** 2")]
+    bugs = [
+        ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"),
+        ("dg *= 1 - g ** 2", "dg *= 1 - np.tanh(g) ** 2"),
+    ]
     wrong = {"Wi", "Wo", "Wg", "bi", "bo"}
     found = find_by_tape(cell(tmp_path, *bugs, source=source), 0, SIZES, wrong)
     assert found is not None
