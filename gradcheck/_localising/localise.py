@@ -186,8 +186,8 @@ def _asked(solver: Solver, holes: list[Holes]) -> list[Solvable]:
 def _likelihood(one: Solvable, role: Role) -> tuple[object, ...]:
     """By which suspects are ordered, the likeliest first.
 
-    A statement that is right wherever what it reads is right comes last, and one that hands on values of the forward
-    of which no other would do. Of the rest, that which would explain the
+    A statement that is right wherever what it reads is right comes last, and one that only hands on values of the
+    forward of which no other would do. Of the rest, that which would explain the
     difference with the fewest degrees of freedom; of those, what is given right values; of those, what would have to
     give a known derivative. A sum that lacks a part is blamed where it is complete but for that: last, before it is
     only handed on. All else is blamed where it goes wrong first.
@@ -196,7 +196,7 @@ def _likelihood(one: Solvable, role: Role) -> tuple[object, ...]:
     lacks = incomplete and one.need is Need.KNOWN
     order = -one.first if lacks else one.first
     hands_on = incomplete and one.holes.only_hands_on
-    idle = role is Role.RIGHT or one.exchanged is False
+    idle = role is Role.RIGHT or (one.exchanged is False and one.holes.only_hands_on)
     return idle, one.changes, role is Role.CONSUMES, one.need, one.elsewhere, role, hands_on, order
 
 

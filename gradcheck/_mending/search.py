@@ -143,8 +143,20 @@ class MendSearch:
                 return [Mend(file, edits, self.statement, (), (), evidence)]
         return []
 
+    @cached_property
+    def singled_out(self) -> list[Workplace]:
+        """Of several expressions those of which it is known what they have to give for all to be right."""
+        wrong = self.residual.wrong
+        known = [
+            place for place in self.places if (told := place.hole.needed) and told.known and told.known.right >= wrong
+        ]
+        return known if len(known) < len(self.places) else []
+
     def _small_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
         """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
+        if self.singled_out:
+            yield self._counted(FIRST, self._tried, self.singled_out), np.inf
+            yield self._counted((at_hand, multiples, products, formula), self._solutions, self.singled_out), np.inf
         nearest = itertools.chain(
             self._run(self._elements_exchanged()), self._judged(FIRST), self._run(left_out(self.suspect.tree))
         )
@@ -191,9 +203,11 @@ class MendSearch:
         """The same of candidates that are solutions already: they are few, and counted by themselves."""
         return self._counted(families, self._solutions)
 
-    def _counted(self, families: tuple[Family, ...], count: Iterator[int]) -> Iterator[_Found]:
+    def _counted(
+        self, families: tuple[Family, ...], count: Iterator[int], places: Sequence[Workplace] | None = None
+    ) -> Iterator[_Found]:
         for family in families:
-            for place in self.places:
+            for place in self.places if places is None else places:
                 for candidate in family(place):
                     if next(count) > self.budget.candidates:
                         return
