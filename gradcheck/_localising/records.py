@@ -11,6 +11,8 @@ from gradcheck._localising.standing import Standing
 from gradcheck._localising.suspects import Need, System
 from gradcheck._localising.tape import Array, Node, Place, Statement
 
+#: so many times as much freedom others have where one suspect is ahead of them
+AHEAD = 4
 #: a statement by what is the same in another run of the same file: file, line, last line, and which of those it is
 Key: TypeAlias = tuple[str, int, int, int]
 #: "never read": a derivative is bound to a name and never read; "no effect": it is read, and no gradient depends on it;
@@ -100,6 +102,13 @@ class Localisation:
     def suspects(self) -> Sequence[Suspect]:
         """The likeliest first."""
         return self.alone or self.together
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the first explains the difference with far less freedom than all others: that is no chance."""
+        if len(self.alone) < 2:
+            return bool(self.alone)
+        return AHEAD * self.alone[0].changes <= min(one.changes for one in self.alone[1:])
 
     @property
     def statements(self) -> list[Statement]:

@@ -111,9 +111,9 @@ def find_by_tape(
 
 
 def _tell_as_far_as_it_went(found: Found) -> None:
-    """What is told of a search whose time was up: a statement is accused only if it is the only one, or credible."""
+    """What is told of a search whose time was up: who is accused has to be ahead of all others, or credible."""
     found.is_cut = True
-    if not found.faults and found.last is not None and (len(found.last.alone) == 1 or _credible(found)):
+    if not found.faults and found.last is not None and (found.last.is_decided or _credible(found)):
         found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
     else:
         found.add_unmended(found.signs_left)
@@ -213,13 +213,16 @@ class _Search:
     def _in_one_step(self, found: Found, point: Point) -> Sequence[Mended]:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
         points, last, right = self.one_step(), found.last, list[Mended]()
-        with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
+        try:
             if points is not None:
                 with self._taped(points[0], found) as run:
                     wrong = self._wrong_in_one_step(run)
                     faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
                 right = [one for one in faults if self._wrong_with(found, [one], point) == set()]
-        found.last = last
+        except (TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
+            pass
+        finally:  # also where the time is up
+            found.last = last
         return right[:1]
 
     def _some_by_values(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:

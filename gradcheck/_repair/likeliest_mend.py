@@ -109,8 +109,8 @@ class LikeliestMend:
             best.add(suspect, search.small())
             if best.is_smallest:
                 break
-            is_credible_alone = number == 0 and self._found.alone and is_credible(suspect)
-            if best.fault is None and (is_credible_alone or id(suspect) in self._clear):
+            is_likeliest = number == 0 and self._found.alone and (is_credible(suspect) or self._found.is_decided)
+            if best.fault is None and (is_likeliest or id(suspect) in self._clear):
                 best.add(suspect, search.large())
                 whole_of = number + 1
                 if best.is_sure:

@@ -203,3 +203,39 @@ def test_two_exchanged_elements_are_mended_together(tmp_path):
     assert found
     assert found[0].gradients == ("a", "b")
     assert [edit.text for edit in found[0].edits] == ["first", "second"]
+
+
+#: a helper for an outer product, of whose first argument no value at hand is what it should be
+OUTER = """
+import numpy as np
+
+X = np.linspace(-1, 1, 24).reshape(3, 2, 4)
+
+def outer(a, b):
+    return np.einsum("bi,bj->ij", a, b)
+
+def loss(p):
+    return 0.5 * sum(np.sum(np.tanh((x * p["s"]) @ p["W"]) ** 2) for x in X)
+
+def grads(p):
+    g = {name: np.zeros_like(one) for name, one in p.items()}
+    for x in X:
+        h = np.tanh((x * p["s"]) @ p["W"])
+        dz = h * (1 - h ** 2)
+        dW, ds = outer(x, dz), (dz @ p["W"].T * x).sum(axis=0)
+        g["W"] += dW
+        g["s"] += ds
+    return g
+"""
+
+
+def test_the_expression_that_is_singled_out_is_looked_at_first(tmp_path):
+    """An argument that should be a product would be looked for after all small edits of all that could be at fault."""
+    target = target_of(module(tmp_path, OUTER), W=draw(4, 5), s=draw(4, seed=1))
+    with target.preserved():
+        run = tape_target(target, target.values())
+        statement = next(one for one in run.statements if one.text.startswith("dW, ds = outer"))
+        search = MendSearch(run, statement, (), Budget())
+        assert [search.code.segment(place.hole.root) for place in search.singled_out]
+        (edit,) = search.small()[0].edits
+    assert edit.text.replace("'", '"') in ('x * p["s"]', 'p["s"] * x')

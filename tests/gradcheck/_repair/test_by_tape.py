@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import numpy as np
 import pytest
 
 import gradcheck
+from gradcheck._common.clock import TimeUpError
+from gradcheck._localising import Localisation, localise
+from gradcheck._localising.blame import Role
+from gradcheck._repair import next_fault as next_fault_module
 from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.likeliest_mend import LikeliestMend
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck.report.codes import FindingCode
@@ -50,6 +56,27 @@ def test_two_faults_one_after_the_other(tmp_path: Path) -> None:
     assert found.still_wrong == ()
     assert sorted(fault.statement.line for fault in found.faults) == [line_of("dW +="), line_of("dU +=")]
     assert {finding.blocks for finding in tape_findings(found, verified=False)} == {("W",), ("U",)}
+
+
+@pytest.mark.parametrize(("freedom", "is_told"), [(4, True), (2, False)])
+def test_of_a_search_that_was_cut_the_line_that_is_ahead_is_told(tmp_path, monkeypatch, freedom, is_told) -> None:
+    """A line that is found before the time is up would be kept back, or one of several like it be accused."""
+
+    def localised(*arguments: Any, **options: Any) -> Localisation:
+        found = localise(*arguments, **options)
+        ones = [replace(one, role=Role.CONSUMES, changes=1 if k == 0 else freedom) for k, one in enumerate(found.alone)]
+        return replace(found, alone=[*ones, replace(ones[0], changes=freedom)])
+
+    def cut(_: LikeliestMend) -> None:
+        raise TimeUpError
+
+    monkeypatch.setattr(next_fault_module, "localise", localised)
+    monkeypatch.setattr(LikeliestMend, "faults", cut)
+    old = "dW += np.outer(da, self.h[t - 1])"
+    found = find_by_tape(cell(tmp_path, (old, "dW += np.outer(da, self.h[t])")), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.is_cut
+    assert [one.line for one in found.faults] == ([line_of(old)] if is_told else [])
 
 
 def test_right_code_has_no_fault(tmp_path: Path) -> None:
