@@ -40,7 +40,7 @@ Read `taping.py` first: one run and all that can be asked of it. Then, in the or
 the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with measured slopes.
 """
 
-from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, Write
+from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, TapeError, Write
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.tape import TapeTooLargeError
 from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
@@ -53,6 +53,7 @@ __all__ = [
     "Node",
     "Place",
     "Statement",
+    "TapeError",
     "TapeTooLargeError",
     "TapedRun",
     "Write",
