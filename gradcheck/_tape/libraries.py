@@ -30,6 +30,10 @@ METHODS: dict[str, Any] = {
 METHODS |= {"conj": np.conjugate, "conjugate": np.conjugate}
 #: results that do not depend on the values
 _CONSTANT = frozenset({"zeros_like", "ones_like", "empty_like"})
+#: what is an operand of NumPy's, and what it makes an array of
+NUMBERS = (np.ndarray, np.generic, float, int)
+_SEQUENCES = (list, tuple, range)
+OPERANDS = (*NUMBERS, *_SEQUENCES)
 #: where `out` stands among the arguments
 _OUT: dict[Any, int] = {
     np.dot: 2, np.outer: 2, np.clip: 3, np.sum: 3, np.mean: 3, np.prod: 3, np.cumsum: 3, np.max: 2, np.min: 2,
@@ -192,6 +196,11 @@ class Library:
     def binary(self, at: At, ufunc: Any, result: Any, left: Any, right: Any) -> Any:
         """Record what an operator made of two numbers."""
         if is_value(result) and not self.tape.known(result):
+            left, right = self._operand(at, left), self._operand(at, right)
+            if not isinstance(left, NUMBERS) or not isinstance(right, NUMBERS):
+                return result
+            if ufunc is np.multiply and isinstance(result, np.matrix) and np.ndim(left) and np.ndim(right):
+                ufunc = np.matmul
             operation = Operation(ufunc, (left, right), {}, result, self.tape.hold)
             pulls = products.matmul(operation) if ufunc is np.matmul else elementwise(ufunc, (left, right), operation)
             self.tape.record(ufunc.__name__, at, result, pulls or [])
@@ -231,6 +240,9 @@ class Library:
             return self.finished(at, "array", np.array, (x,), {}, np.array(x))
         return x
 
+    def _operand(self, at: At, x: Any) -> Any:
+        """An operand of an operator, as NumPy takes it."""
+        return np.asarray(self.as_array(at, x)) if isinstance(x, _SEQUENCES) else x
 
 def _entry(k: int, size: int) -> Callable[[Array], Array]:
     def pull(g: Array) -> Array:

@@ -12,19 +12,16 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._tape.calls import Caller
 from gradcheck._tape.hooks import BINARY, INPLACE, UNARY, Plain
+from gradcheck._tape.libraries import NUMBERS, OPERANDS
 from gradcheck._tape.nodes import Array, Binding, Pull, is_value
 from gradcheck._tape.places import Place
 from gradcheck._tape.rules.elementwise import elementwise
 from gradcheck._tape.rules.operation import Operation
 from gradcheck._tape.tape import At, Tape, gather_pull
+from gradcheck._tape.ufuncs import UFUNCS
 from gradcheck._tape.writes import is_basic, store_item
 
-UFUNCS: dict[str, Any] = {
-    "Add": np.add, "Sub": np.subtract, "Mult": np.multiply, "Div": np.divide, "Pow": np.power, "MatMult": np.matmul,
-    "Mod": np.remainder, "FloorDiv": np.floor_divide,
-}  # fmt: skip
 _SIGNS: dict[str, Any] = {"USub": np.negative, "UAdd": np.positive}
-_NUMBERS = (np.ndarray, np.generic, float, int)
 
 
 class Recorder(Plain):
@@ -191,7 +188,7 @@ class Recorder(Plain):
         at = self._at(place)
         out = BINARY[name](left, right)
         ufunc = UFUNCS.get(name)
-        if ufunc is not None and is_value(out) and isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
+        if ufunc is not None and is_value(out):
             self.caller.binary(at, ufunc, out, left, right)
         return out
 
@@ -199,7 +196,7 @@ class Recorder(Plain):
         at = self._at(place)
         out = UNARY[name](operand)
         ufunc = _SIGNS.get(name)
-        if ufunc is not None and is_value(out) and isinstance(operand, _NUMBERS) and not self.tape.known(out):
+        if ufunc is not None and is_value(out) and isinstance(operand, NUMBERS) and not self.tape.known(out):
             operation = Operation(ufunc, (operand,), {}, out, self.tape.hold)
             self.tape.record(ufunc.__name__, at, out, elementwise(ufunc, (operand,), operation))
         return out
@@ -207,11 +204,11 @@ class Recorder(Plain):
     def augment(self, place: int, name: str, old: Any, value: Any, /) -> Any:
         at = self._at(place)
         ufunc = UFUNCS.get(name)
-        if not isinstance(old, _NUMBERS) or not isinstance(value, _NUMBERS) or ufunc is None:
+        if ufunc is None:
             return INPLACE[name](old, value)
         if not isinstance(old, np.ndarray):
             return self.caller.binary(at, ufunc, INPLACE[name](old, value), old, value)
-        if not is_value(old):
+        if not is_value(old) or not isinstance(value, OPERANDS):
             return INPLACE[name](old, value)
         new = BINARY[name](old, value)
         if not np.can_cast(new.dtype, old.dtype, "same_kind") or new.shape != old.shape:

@@ -88,6 +88,7 @@ NAMES = frozenset(
         "sliding_window_view",
         "nan_to_num",
         "concat",
+        "matrix",
     ]
 )
 #: those that keep every entry where it is

@@ -277,6 +277,22 @@ PROGRAMS = {
             joined = np.concatenate([np.append([], p['b'][0]), flat], 0)
             return np.sum(rows ** 2) + flat @ joined[:6] + np.hstack((np.zeros((2, 0)), p['a']))[1, 2]
         """,
+    "operators between arrays and lists": """
+        def loss(p):
+            W, d = p['b'], p['a'] * 1.0
+            d *= [2, 0.5, 1]
+            d -= ([W[0, 0], W[1, 1], 1.0], W[2])
+            mask = [1, 0, 3]
+            e = d * mask + range(3) - (0.1, 0.2, 0.3)
+            mask[0] = 9
+            return np.sum(e ** 2) + np.sum([W[0], [1.0, 2.0, 3.0]] @ W / [[2], [4]]) + np.sum(d ** [2, 1, 3])
+        """,
+    "matrices whose product is a star": """
+        def loss(p):
+            M = np.matrix(p['a']) * p['b']
+            M *= np.asmatrix(p['b']) * 0.5
+            return np.sum(np.asarray(M * M.T) ** 2) + np.sum(np.multiply(M, M))
+        """,
     "a library function": "def loss(p): return np.sum(np.linalg.inv(p['a'] @ p['a'].T + 2 * np.eye(2)))",
 }
 
