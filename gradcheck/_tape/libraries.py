@@ -51,12 +51,9 @@ class Library:
 
     def library(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         position = _OUT.get(function) if hashable(function) else None
-        if position is not None and len(args) > position:
-            out, args = (
-                args[position],
-                (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :]),
-            )
-            keywords = {**keywords, "out": out}
+        if position is not None and len(args) > position and args[position] is not None:
+            keywords = {**keywords, "out": args[position]}
+            args = (*args[:position], None, *args[position + 1 :])
         if keywords.get("out") is not None:
             out = keywords["out"]
             rest = {key: value for key, value in keywords.items() if key != "out"}
@@ -127,7 +124,9 @@ class Library:
             return [[] for _ in outs]
         if hashable(function):
             rule = RULES.get(function)
-            if function in SCALAR or (function is math.log and len(operation.args) == 1):
+            if (function in SCALAR and SCALAR[function].nin == len(operation.args)) or (
+                function is math.log and len(operation.args) == 1
+            ):
                 return [elementwise(SCALAR.get(function, np.log), operation.args, operation)]
             pulls = rule(operation) if rule is not None and len(outs) == 1 else None
             if pulls is not None:

@@ -293,6 +293,12 @@ PROGRAMS = {
             M *= np.asmatrix(p['b']) * 0.5
             return np.sum(np.asarray(M * M.T) ** 2) + np.sum(np.multiply(M, M))
         """,
+    "more arguments than two, or none for out": """
+        import math
+        def loss(p):
+            x, y, z = p['a'][0]
+            return math.hypot(x, y, z) * np.sum(p['b'], 0, None, None, True)[0, 1] + math.hypot(x, y) + math.hypot(z)
+        """,
     "a library function": "def loss(p): return np.sum(np.linalg.inv(p['a'] @ p['a'].T + 2 * np.eye(2)))",
 }
 
@@ -301,6 +307,7 @@ OPAQUE = (
     "apply_along_axis",
     "vectorize",
     "a library function",
+    "more arguments than two, or none for out",
 )
 
 
