@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import owner_of
+from gradcheck._tape.iterating import rows
 from gradcheck._tape.nodes import Array, is_value
 from gradcheck._tape.rules import products, reductions
 from gradcheck._tape.rules.elementwise import SCALAR, elementwise
@@ -59,6 +61,7 @@ class Library:
             rest = {key: value for key, value in keywords.items() if key != "out"}
             return self.written(at, out, self.library(at, function, args, rest))
         name = reported_name(function)
+        args = tuple(self._unrolled(at, x) for x in args)
         if function in (float, abs, round, pow) or (isinstance(function, type) and issubclass(function, np.floating)):
             return self._number(at, function, args, keywords)
         known = hashable(function) and (function in RULES or function in SCALAR or function is math.log)
@@ -221,21 +224,14 @@ class Library:
         return out
 
     def rows(self, x: Any) -> Any:
-        """An array as a list of its rows, or of its numbers, each on the tape; anything else as it is."""
-        if not isinstance(x, np.ndarray) or not x.ndim or not is_value(x):
-            return x
-        result = list(x)
-        self.tape.node(x)
-        for k, one in enumerate(result):
-            if isinstance(one, np.ndarray):
-                self.viewed((None, 0), one, (x,))
-            else:
-                self.tape.record("item", (None, 0), one, [(x, _entry(k, x.size))])
-        return result
+        """What is gone through, each part of it on the tape once it is reached."""
+        return rows(self.tape, x)
 
     def as_array(self, at: At, x: Any) -> Any:
-        """A list or tuple of numbers as the array that NumPy makes of it."""
-        if isinstance(x, (list, tuple)) and any(is_value(one) for one in parts(x)):
+        """A list or tuple of numbers, or what goes through an array, as the array that NumPy makes of it."""
+        if isinstance(x, np.flatiter):
+            return self.array_method(at, x.base, "reshape", (-1,), {})
+        if isinstance(x, (list, tuple, collections.deque)) and any(is_value(one) for one in parts(x)):
             return self.finished(at, "array", np.array, (x,), {}, np.array(x))
         return x
 
@@ -243,13 +239,11 @@ class Library:
         """An operand of an operator, as NumPy takes it."""
         return np.asarray(self.as_array(at, x)) if isinstance(x, _SEQUENCES) else x
 
-def _entry(k: int, size: int) -> Callable[[Array], Array]:
-    def pull(g: Array) -> Array:
-        result = np.zeros((len(g), size))
-        result[:, k] = g.reshape(-1)
-        return result
-
-    return pull
+    def _unrolled(self, at: At, x: Any) -> Any:
+        """An argument in which what goes through an array is that array."""
+        if isinstance(x, (list, tuple)) and any(isinstance(one, np.flatiter) for one in x):
+            return [self._unrolled(at, one) for one in x]
+        return self.as_array(at, x) if isinstance(x, np.flatiter) else x
 
 
 def _is_numpys(function: Any) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 
 def parts(x: Any) -> Iterator[Any]:
     """What is not a container, in order."""
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, deque)):
         for one in x:
             yield from parts(one)
     elif isinstance(x, dict):
@@ -24,7 +25,7 @@ def mapped(change: Callable[[Any], Any], x: Any) -> Any:
         return type(x)(*(mapped(change, one) for one in x))
     if isinstance(x, tuple):
         return tuple(mapped(change, one) for one in x)
-    if isinstance(x, list):
+    if isinstance(x, (list, deque)):
         return [mapped(change, one) for one in x]
     if isinstance(x, dict):
         return {key: mapped(change, one) for key, one in x.items()}
