@@ -23,6 +23,8 @@ from gradcheck._tape.ufuncs import UFUNCS
 from gradcheck._tape.writes import is_basic, store_item
 
 _SIGNS: dict[str, Any] = {"USub": np.negative, "UAdd": np.positive}
+#: np.r_ and np.c_, which join what stands between their brackets
+_JOINING = (type(np.r_), type(np.c_))
 
 
 class Recorder(Plain):
@@ -157,8 +159,11 @@ class Recorder(Plain):
         elif isinstance(owner, np.ndarray):
             if is_value(out):
                 self._picked(at, owner, index, out)
-        elif isinstance(owner, np.flatiter):
+        elif isinstance(owner, (np.flatiter, np.floating)):
             self._copied_out(at, self.caller.as_array(at, owner), index, out)
+        elif isinstance(owner, _JOINING):
+            name = "r_" if owner is np.r_ else "c_"
+            return self.caller.finished(at, name, owner.__getitem__, (index,), {}, out)
         elif isinstance(owner, np.nditer) and isinstance(index, int):
             visited(self.tape, owner.operands[index], out)
         return out

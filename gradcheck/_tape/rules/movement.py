@@ -88,6 +88,8 @@ NAMES = frozenset(
         "sliding_window_view",
         "nan_to_num",
         "concat",
+        "r_",
+        "c_",
         "matrix",
     ]
 )

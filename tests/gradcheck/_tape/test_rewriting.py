@@ -319,6 +319,12 @@ PROGRAMS = {
         from functools import partial
         def loss(p): return np.sum(partial(np.multiply, p['a'])(p['b'][:2])) * partial(np.sum, axis=0)(p['a'])[1]
         """,
+    "np.r_ and np.c_": """
+        def loss(p):
+            W = np.r_[p['a'], p['b'], np.ones((1, 3))]
+            x = np.r_[p['b'][0], 0:2, p['a'][0, 0]]
+            return np.sum(np.tanh(x @ W)) + np.sum(np.c_[np.ones(3), p['b'], p['a'][0]] ** 2) + x[np.s_[1:]] @ x[:-1]
+        """,
     "stars before arrays of numbers": """
         def f(x, y, *rest): return x * y + sum(z * z for z in rest)
         def loss(p):
@@ -389,6 +395,7 @@ PROGRAMS = {
             total += sum(x * y for x, y in zip_longest(a, b[:2], fillvalue=2.0)) + sum(map(np.sum, repeat(b, 2)))
             return total * sum(v * v for v in chain.from_iterable(p['a']))
         """,
+    "subscripts of a number": "def loss(p): return np.sum(p['a'])[()] * np.sum(p['b'])[None][0] * np.sum(p['a'])[...]",
     "matrices whose product is a star": """
         def loss(p):
             M = np.matrix(p['a']) * p['b']
