@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._tape.iterating import entries, has_rows
-from gradcheck._tape.libraries import METHODS, hashable
+from gradcheck._tape.libraries import COPYING, METHODS, hashable
 from gradcheck._tape.nodes import Call, is_value
 from gradcheck._tape.tape import At, Tape
 from gradcheck._tape.ufuncs import OPERATORS, Ufuncs
@@ -102,6 +102,8 @@ class Caller(Ufuncs):
                 return moved_in_place(self.tape, at, function.__name__, function, args, keywords)
             if function in OPERATORS:
                 return self.binary(at, OPERATORS[function], function(*args), *args)
+            if function in COPYING and args:
+                return self.copied(at, function.__name__, function, args, keywords)
         if isinstance(function, types.BuiltinMethodType):
             owner = function.__self__
             if isinstance(owner, np.ufunc):

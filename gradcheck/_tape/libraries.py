@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import copy
+import dataclasses
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +21,7 @@ from gradcheck._tape.rules.movement import NAMES as MOVING
 from gradcheck._tape.rules.movement import movement
 from gradcheck._tape.rules.opaque import opaque, reported_name
 from gradcheck._tape.rules.operation import Operation, Pulls, Rule
-from gradcheck._tape.rules.structure import parts
+from gradcheck._tape.rules.structure import paired, parts
 from gradcheck._tape.tape import At, Tape
 from gradcheck._tape.writes import IN_PLACE_METHODS, moved_in_place, store_item
 
@@ -32,6 +34,8 @@ METHODS: dict[str, Any] = {
 METHODS |= {"conj": np.conjugate, "conjugate": np.conjugate}
 #: results that do not depend on the values
 _CONSTANT = frozenset({"zeros_like", "ones_like", "empty_like"})
+#: what copies objects with all that is in them, through bytes as well
+COPYING = frozenset({copy.deepcopy, dataclasses.asdict, dataclasses.astuple, pickle.dumps, pickle.loads})
 #: what is an operand of NumPy's, and what it makes an array of
 NUMBERS = (np.ndarray, np.generic, float, int)
 _SEQUENCES = (list, tuple, range)
@@ -50,6 +54,8 @@ class Library:
         self.tape = tape
         self.opaque: dict[str, None] = {}
         self.untraced: dict[str, None] = {}
+        #: copies of what was pickled, by what it was turned into
+        self._pickled: dict[bytes, Any] = {}
 
     def library(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         position = _OUT.get(function) if hashable(function) else None
@@ -138,10 +144,6 @@ class Library:
             found = movement(name.split(".")[-1], operation, outs)
             if found is not None:
                 return found
-        if function in (copy.copy, copy.deepcopy):
-            leaves_ = [x for x in parts(operation.args[0]) if is_value(x)]
-            if len(leaves_) == len(outs):
-                return [[(x, lambda g: g)] for x in leaves_]
         self.opaque.setdefault(name)
         return opaque(operation, outs)
 
@@ -226,6 +228,18 @@ class Library:
     def rows(self, x: Any) -> Any:
         """What is gone through, each part of it on the tape once it is reached."""
         return rows(self.tape, x)
+
+    def copied(self, at: At, name: str, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """What copies all that is in an object: each number comes from where it is in what was copied."""
+        source = self._pickled.get(bytes(args[0])) if function is pickle.loads else args[0]
+        result = function(*args, **keywords)
+        if function is pickle.dumps:
+            self._pickled[result] = self.copied(at, name, copy.deepcopy, (source,), {})
+            return result
+        for x, made in paired(source, result):
+            if not self.tape.known(made) and np.shape(x) == np.shape(made):
+                self.tape.record(name, at, made, [(x, lambda g: g)])
+        return result
 
     def as_array(self, at: At, x: Any) -> Any:
         """A list or tuple of numbers, or what goes through an array, as the array that NumPy makes of it."""

@@ -325,6 +325,32 @@ PROGRAMS = {
             x = np.r_[p['b'][0], 0:2, p['a'][0, 0]]
             return np.sum(np.tanh(x @ W)) + np.sum(np.c_[np.ones(3), p['b'], p['a'][0]] ** 2) + x[np.s_[1:]] @ x[:-1]
         """,
+    "copies of objects": """
+        import copy, pickle
+        from collections import deque
+        from dataclasses import asdict, astuple, dataclass
+        @dataclass
+        class State:
+            h: object
+            c: object = 2.0
+        class Slots:
+            __slots__ = ("x",)
+        class Net:
+            def __init__(self, p): self.layers, self.again = [State(p['a']), State(p['b'])], self
+        def loss(p):
+            net, kept, saved = Net(p), Slots(), []
+            kept.x = p['a'][1]
+            state = State(np.tanh(p['a']), float(p['a'][0, 0]))
+            saved.append(copy.deepcopy(state))
+            state.h *= 2
+            queue = copy.deepcopy(deque([state.h]))
+            other = copy.deepcopy(net)
+            other.layers[1].h *= net.layers[1].h
+            h, c = astuple(state)
+            again = pickle.loads(pickle.dumps(state))
+            total = np.sum(saved[0].h * queue[0]) * c + np.sum(other.layers[1].h) * state.c
+            return total + np.sum(again.h * h) * again.c + asdict(state)['h'][0] @ copy.deepcopy(kept).x
+        """,
     "stars before arrays of numbers": """
         def f(x, y, *rest): return x * y + sum(z * z for z in rest)
         def loss(p):
