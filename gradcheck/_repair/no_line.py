@@ -10,7 +10,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._repair.points import points_of
 from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
-from gradcheck._tape import TapedRun, TapeTooLargeError
+from gradcheck._tape import TapedRun, TapeError, TapeTooLargeError
 from gradcheck._tape.belief import why_not_believed, why_not_followed
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
@@ -26,6 +26,7 @@ FOREIGN = (
     "no line is looked for: {where} is called, whose code cannot be seen, and an edit before such a call could end the "
     "process; compare what it returns with the same in NumPy"
 )
+UNSEEN = "no line can be named: the gradient of {names} is returned in a way that the tape cannot see"
 TOO_LARGE = (
     "cannot locate a line: the backward computes too much at these sizes to be followed; "
     "a factory (@gradcheck.target) lets the check choose smaller ones"
@@ -68,6 +69,8 @@ def why_none_found(
             return _why_none(run, expected, undecided)
     except TapeTooLargeError:
         return TOO_LARGE
+    except TapeError as error:
+        return f"no line can be named: {error}"
     except TargetError:
         return ""  # there it cannot be run, and the check says so
 
@@ -78,6 +81,9 @@ def _why_none(run: TapedRun, expected: set[str] | None, undecided: Collection[st
     why = why_not_believed(run, undecided) or why_not_followed(run)
     if why:
         return f"no line can be named: {why}"
+    unseen = [name for name in run.gradients if name in (expected or ()) and run.sinks[name] is None]
+    if unseen:
+        return UNSEEN.format(names=", ".join(unseen))
     if expected is not None and not wrong_gradients(run) <= expected | set(undecided):
         return OTHERS_ARE_WRONG
     return ""

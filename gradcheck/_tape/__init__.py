@@ -36,11 +36,12 @@ slices and writes in place need no care. `rules` know the derivatives, always wi
 `sweep` goes back over the tape.
 
 Read `taping.py` first: one run and all that can be asked of it. Then, in the order in which they depend on each other:
-`places.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `around.py`, `buffers.py`, `recorder.py`, `calls.py`, `writes.py`,
-the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with measured slopes.
+`places.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `around.py`, `buffers.py`, `iterating.py`, `recorder.py`,
+`calls.py`, `writes.py`, the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with measured
+slopes.
 """
 
-from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, Write
+from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, TapeError, Write
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.tape import TapeTooLargeError
 from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
@@ -53,6 +54,7 @@ __all__ = [
     "Node",
     "Place",
     "Statement",
+    "TapeError",
     "TapeTooLargeError",
     "TapedRun",
     "Write",

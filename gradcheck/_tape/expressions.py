@@ -114,6 +114,11 @@ class ExpressionRewriter(ast.NodeTransformer):
         ]
         return self._hook("display", place, node)
 
+    def visit_Starred(self, node: ast.Starred) -> ast.expr:
+        if isinstance(node.ctx, ast.Load):
+            node.value = self._hook("iterate", self._place("iterate", node.value), self._visited(node.value))
+        return node
+
     def visit_Dict(self, node: ast.Dict) -> ast.expr:
         if not node.values:
             return node

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import copy
+import dataclasses
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gradcheck._common.arrays import owner_of
+from gradcheck._tape.iterating import rows
 from gradcheck._tape.nodes import Array, is_value
 from gradcheck._tape.rules import products, reductions
 from gradcheck._tape.rules.elementwise import SCALAR, elementwise
@@ -17,7 +21,7 @@ from gradcheck._tape.rules.movement import NAMES as MOVING
 from gradcheck._tape.rules.movement import movement
 from gradcheck._tape.rules.opaque import opaque, reported_name
 from gradcheck._tape.rules.operation import Operation, Pulls, Rule
-from gradcheck._tape.rules.structure import parts
+from gradcheck._tape.rules.structure import paired, parts
 from gradcheck._tape.tape import At, Tape
 from gradcheck._tape.writes import IN_PLACE_METHODS, moved_in_place, store_item
 
@@ -30,6 +34,12 @@ METHODS: dict[str, Any] = {
 METHODS |= {"conj": np.conjugate, "conjugate": np.conjugate}
 #: results that do not depend on the values
 _CONSTANT = frozenset({"zeros_like", "ones_like", "empty_like"})
+#: what copies objects with all that is in them, through bytes as well
+COPYING = frozenset({copy.deepcopy, dataclasses.asdict, dataclasses.astuple, pickle.dumps, pickle.loads})
+#: what is an operand of NumPy's, and what it makes an array of
+NUMBERS = (np.ndarray, np.generic, float, int)
+_SEQUENCES = (list, tuple, range)
+OPERANDS = (*NUMBERS, *_SEQUENCES)
 #: where `out` stands among the arguments
 _OUT: dict[Any, int] = {
     np.dot: 2, np.outer: 2, np.clip: 3, np.sum: 3, np.mean: 3, np.prod: 3, np.cumsum: 3, np.max: 2, np.min: 2,
@@ -44,20 +54,20 @@ class Library:
         self.tape = tape
         self.opaque: dict[str, None] = {}
         self.untraced: dict[str, None] = {}
+        #: copies of what was pickled, by what it was turned into
+        self._pickled: dict[bytes, Any] = {}
 
     def library(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         position = _OUT.get(function) if hashable(function) else None
-        if position is not None and len(args) > position:
-            out, args = (
-                args[position],
-                (*args[:position], *((None,) if args[position + 1 :] else ()), *args[position + 1 :]),
-            )
-            keywords = {**keywords, "out": out}
+        if position is not None and len(args) > position and args[position] is not None:
+            keywords = {**keywords, "out": args[position]}
+            args = (*args[:position], None, *args[position + 1 :])
         if keywords.get("out") is not None:
             out = keywords["out"]
             rest = {key: value for key, value in keywords.items() if key != "out"}
             return self.written(at, out, self.library(at, function, args, rest))
         name = reported_name(function)
+        args = tuple(self._unrolled(at, x) for x in args)
         if function in (float, abs, round, pow) or (isinstance(function, type) and issubclass(function, np.floating)):
             return self._number(at, function, args, keywords)
         known = hashable(function) and (function in RULES or function in SCALAR or function is math.log)
@@ -123,7 +133,9 @@ class Library:
             return [[] for _ in outs]
         if hashable(function):
             rule = RULES.get(function)
-            if function in SCALAR or (function is math.log and len(operation.args) == 1):
+            if (function in SCALAR and SCALAR[function].nin == len(operation.args)) or (
+                function is math.log and len(operation.args) == 1
+            ):
                 return [elementwise(SCALAR.get(function, np.log), operation.args, operation)]
             pulls = rule(operation) if rule is not None and len(outs) == 1 else None
             if pulls is not None:
@@ -132,10 +144,6 @@ class Library:
             found = movement(name.split(".")[-1], operation, outs)
             if found is not None:
                 return found
-        if function in (copy.copy, copy.deepcopy):
-            leaves_ = [x for x in parts(operation.args[0]) if is_value(x)]
-            if len(leaves_) == len(outs):
-                return [[(x, lambda g: g)] for x in leaves_]
         self.opaque.setdefault(name)
         return opaque(operation, outs)
 
@@ -192,6 +200,11 @@ class Library:
     def binary(self, at: At, ufunc: Any, result: Any, left: Any, right: Any) -> Any:
         """Record what an operator made of two numbers."""
         if is_value(result) and not self.tape.known(result):
+            left, right = self._operand(at, left), self._operand(at, right)
+            if not isinstance(left, NUMBERS) or not isinstance(right, NUMBERS):
+                return result
+            if ufunc is np.multiply and isinstance(result, np.matrix) and np.ndim(left) and np.ndim(right):
+                ufunc = np.matmul
             operation = Operation(ufunc, (left, right), {}, result, self.tape.hold)
             pulls = products.matmul(operation) if ufunc is np.matmul else elementwise(ufunc, (left, right), operation)
             self.tape.record(ufunc.__name__, at, result, pulls or [])
@@ -213,32 +226,38 @@ class Library:
         return out
 
     def rows(self, x: Any) -> Any:
-        """An array as a list of its rows, or of its numbers, each on the tape; anything else as it is."""
-        if not isinstance(x, np.ndarray) or not x.ndim or not is_value(x):
-            return x
-        result = list(x)
-        self.tape.node(x)
-        for k, one in enumerate(result):
-            if isinstance(one, np.ndarray):
-                self.viewed((None, 0), one, (x,))
-            else:
-                self.tape.record("item", (None, 0), one, [(x, _entry(k, x.size))])
+        """What is gone through, each part of it on the tape once it is reached."""
+        return rows(self.tape, x)
+
+    def copied(self, at: At, name: str, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """What copies all that is in an object: each number comes from where it is in what was copied."""
+        source = self._pickled.get(bytes(args[0])) if function is pickle.loads else args[0]
+        result = function(*args, **keywords)
+        if function is pickle.dumps:
+            self._pickled[result] = self.copied(at, name, copy.deepcopy, (source,), {})
+            return result
+        for x, made in paired(source, result):
+            if not self.tape.known(made) and np.shape(x) == np.shape(made):
+                self.tape.record(name, at, made, [(x, lambda g: g)])
         return result
 
     def as_array(self, at: At, x: Any) -> Any:
-        """A list or tuple of numbers as the array that NumPy makes of it."""
-        if isinstance(x, (list, tuple)) and any(is_value(one) for one in parts(x)):
+        """A list or tuple of numbers, or what goes through an array, as the array that NumPy makes of it."""
+        if isinstance(x, np.flatiter):
+            return self.array_method(at, x.base, "reshape", (-1,), {})
+        if isinstance(x, (list, tuple, collections.deque)) and any(is_value(one) for one in parts(x)):
             return self.finished(at, "array", np.array, (x,), {}, np.array(x))
         return x
 
+    def _operand(self, at: At, x: Any) -> Any:
+        """An operand of an operator, as NumPy takes it."""
+        return np.asarray(self.as_array(at, x)) if isinstance(x, _SEQUENCES) else x
 
-def _entry(k: int, size: int) -> Callable[[Array], Array]:
-    def pull(g: Array) -> Array:
-        result = np.zeros((len(g), size))
-        result[:, k] = g.reshape(-1)
-        return result
-
-    return pull
+    def _unrolled(self, at: At, x: Any) -> Any:
+        """An argument in which what goes through an array is that array."""
+        if isinstance(x, (list, tuple)) and any(isinstance(one, np.flatiter) for one in x):
+            return [self._unrolled(at, one) for one in x]
+        return self.as_array(at, x) if isinstance(x, np.flatiter) else x
 
 
 def _is_numpys(function: Any) -> bool:

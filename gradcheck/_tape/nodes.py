@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcheck._common.errors import TargetError
 from gradcheck._tape.places import Place
 
 Array: TypeAlias = NDArray[Any]
@@ -21,6 +22,10 @@ MOVES = frozenset(
 )
 #: operations that keep a value as it is
 KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
+
+
+class TapeError(TargetError):
+    """The tape fails at code that runs without it: a fault of the tape's own, or code that sees that it is taped."""
 
 
 class Cell:

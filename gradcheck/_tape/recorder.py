@@ -12,19 +12,19 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._tape.calls import Caller
 from gradcheck._tape.hooks import BINARY, INPLACE, UNARY, Plain
+from gradcheck._tape.iterating import visited
+from gradcheck._tape.libraries import NUMBERS, OPERANDS
 from gradcheck._tape.nodes import Array, Binding, Pull, is_value
 from gradcheck._tape.places import Place
 from gradcheck._tape.rules.elementwise import elementwise
 from gradcheck._tape.rules.operation import Operation
 from gradcheck._tape.tape import At, Tape, gather_pull
+from gradcheck._tape.ufuncs import UFUNCS
 from gradcheck._tape.writes import is_basic, store_item
 
-UFUNCS: dict[str, Any] = {
-    "Add": np.add, "Sub": np.subtract, "Mult": np.multiply, "Div": np.divide, "Pow": np.power, "MatMult": np.matmul,
-    "Mod": np.remainder, "FloorDiv": np.floor_divide,
-}  # fmt: skip
 _SIGNS: dict[str, Any] = {"USub": np.negative, "UAdd": np.positive}
-_NUMBERS = (np.ndarray, np.generic, float, int)
+#: np.r_ and np.c_, which join what stands between their brackets
+_JOINING = (type(np.r_), type(np.c_))
 
 
 class Recorder(Plain):
@@ -156,23 +156,32 @@ class Recorder(Plain):
                 self._resolve(slot)
             else:
                 self.tape.unnamed(out)
-        elif isinstance(owner, np.flatiter) and is_value(owner.base):
-            self._picked(at, owner.base.reshape(-1), index, out)
-        elif isinstance(owner, np.ndarray) and is_value(out):
-            self._picked(at, owner, index, out)
+        elif isinstance(owner, np.ndarray):
+            if is_value(out):
+                self._picked(at, owner, index, out)
+        elif isinstance(owner, (np.flatiter, np.floating)):
+            self._copied_out(at, self.caller.as_array(at, owner), index, out)
+        elif isinstance(owner, _JOINING):
+            name = "r_" if owner is np.r_ else "c_"
+            return self.caller.finished(at, name, owner.__getitem__, (index,), {}, out)
+        elif isinstance(owner, np.nditer) and isinstance(index, int):
+            visited(self.tape, owner.operands[index], out)
         return out
 
     def _picked(self, at: At, owner: Array, index: Any, out: Any) -> None:
         """An entry, a view or a copy of entries was taken from an array."""
         if not is_value(owner) or not is_value(out):
             return
-        if is_basic(index):
-            if isinstance(out, np.ndarray) and self.tape.node(owner) is not None:
-                self._looked_at(at, out, owner)
-                return
-            self.tape.record("item", at, out, [(owner, _entry_pull(owner.shape, index))])
-            return
-        self.tape.record("item", at, out, [(owner, gather_pull(owner, index))])
+        if isinstance(out, np.ndarray) and is_basic(index) and self.tape.node(owner) is not None:
+            self._looked_at(at, out, owner)
+        else:
+            self._copied_out(at, owner, index, out)
+
+    def _copied_out(self, at: At, owner: Any, index: Any, out: Any) -> None:
+        """An entry, or a copy of entries, was taken from an array."""
+        if is_value(owner) and is_value(out):
+            pull = _entry_pull(owner.shape, index) if is_basic(index) else gather_pull(owner, index)
+            self.tape.record("item", at, out, [(owner, pull)])
 
     def _looked_at(self, at: At, out: Array, parent: Array) -> None:
         """A view of an array was made."""
@@ -191,7 +200,7 @@ class Recorder(Plain):
         at = self._at(place)
         out = BINARY[name](left, right)
         ufunc = UFUNCS.get(name)
-        if ufunc is not None and is_value(out) and isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
+        if ufunc is not None and is_value(out):
             self.caller.binary(at, ufunc, out, left, right)
         return out
 
@@ -199,7 +208,7 @@ class Recorder(Plain):
         at = self._at(place)
         out = UNARY[name](operand)
         ufunc = _SIGNS.get(name)
-        if ufunc is not None and is_value(out) and isinstance(operand, _NUMBERS) and not self.tape.known(out):
+        if ufunc is not None and is_value(out) and isinstance(operand, NUMBERS) and not self.tape.known(out):
             operation = Operation(ufunc, (operand,), {}, out, self.tape.hold)
             self.tape.record(ufunc.__name__, at, out, elementwise(ufunc, (operand,), operation))
         return out
@@ -207,11 +216,11 @@ class Recorder(Plain):
     def augment(self, place: int, name: str, old: Any, value: Any, /) -> Any:
         at = self._at(place)
         ufunc = UFUNCS.get(name)
-        if not isinstance(old, _NUMBERS) or not isinstance(value, _NUMBERS) or ufunc is None:
+        if ufunc is None:
             return INPLACE[name](old, value)
         if not isinstance(old, np.ndarray):
             return self.caller.binary(at, ufunc, INPLACE[name](old, value), old, value)
-        if not is_value(old):
+        if not is_value(old) or not isinstance(value, OPERANDS):
             return INPLACE[name](old, value)
         new = BINARY[name](old, value)
         if not np.can_cast(new.dtype, old.dtype, "same_kind") or new.shape != old.shape:
@@ -246,23 +255,36 @@ class Recorder(Plain):
     # -- targets and containers ------------------------------------------------------------------------------------
 
     def store_attribute(self, place: int, value: Any, owner: Any, name: str, /) -> None:
+        if name == "flat" and isinstance(owner, np.ndarray):
+            self._fill(self._at(place), owner, Ellipsis, value)
+            return
         binding = self._bound(self._at(place), value)
         setattr(owner, name, value)
         self.slots[id(owner), name] = binding
 
     def store_item(self, place: int, value: Any, owner: Any, index: Any, /) -> None:
         at = self._at(place)
-        if isinstance(owner, np.flatiter) and is_value(owner.base) and owner.base.flags.c_contiguous:
-            owner = owner.base.reshape(-1)
+        if isinstance(owner, np.flatiter):
+            self._fill(at, owner.base, index, value)
+            return
         if not isinstance(owner, np.ndarray):
-            owner[index] = value
+            owner[index] = self.caller.rows(value) if isinstance(owner, list) and isinstance(index, slice) else value
             if isinstance(owner, (list, dict)) and not isinstance(index, slice):
                 key = index + len(owner) if isinstance(owner, list) and index < 0 else index
                 self.slots[id(owner), key] = self._bound(at, value, listed=False)
             return
-        if isinstance(value, (list, tuple)) and is_value(owner):
+        if isinstance(value, (list, tuple, np.flatiter)) and is_value(owner):
             value = self.caller.as_array(at, value)
         store_item(self.tape, at, owner, index, value)
+
+    def _fill(self, at: At, array: Array, index: Any, value: Any) -> None:
+        """``array.flat[index] = value``, which repeats or cuts the numbers of the value, whatever its shape."""
+        where = np.arange(array.size)[index]
+        if not is_value(array) or not where.size:
+            array.flat[index] = value
+            return
+        fitting = self.caller.library(at, np.resize, (self.caller.as_array(at, value), where.shape), {})
+        store_item(self.tape, at, array, np.unravel_index(where, array.shape), fitting)
 
     def iterate(self, place: int, values: Any, /) -> Any:
         self.counts[place] += 1

@@ -176,8 +176,11 @@ class _Rewriter(ExpressionRewriter):
             name = ast.Name(part, ast.Store())
             names.append(ast.Starred(name, ast.Store()) if isinstance(element, ast.Starred) else name)
         result: list[ast.stmt] = [_assigned(whole, value)]
-        result.append(ast.Assign([ast.Tuple(names, ast.Store())], ast.Name(whole, ast.Load())))
         starred = [isinstance(element, ast.Starred) for element in target.elts]
+        unpacked: ast.expr = ast.Name(whole, ast.Load())
+        if any(starred):
+            unpacked = self._hook("iterate", self._place("iterate", target), unpacked)
+        result.append(ast.Assign([ast.Tuple(names, ast.Store())], unpacked))
         for index, (part, element) in enumerate(zip(parts, target.elts, strict=True)):
             inner = element.value if isinstance(element, ast.Starred) else element
             load = ast.Name(part, ast.Load())

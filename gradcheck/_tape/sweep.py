@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
+from gradcheck._common.cells import format_place
 from gradcheck._common.clock import look
-from gradcheck._tape.nodes import Array, Node
+from gradcheck._tape.nodes import Array, Node, TapeError
 
 #: nodes between two looks at the clock
 NODES_A_LOOK = 256
@@ -44,12 +45,21 @@ def sweep(
                 continue
             node = nodes[index]
             for operand, (source, pull) in enumerate(zip(node.inputs, node.pulls, strict=True)):
-                part = pull(g).reshape(len(g), *source.shape)
+                try:
+                    part = pull(g).reshape(len(g), *source.shape)
+                except Exception as error:
+                    raise _failed(node, error) from error
                 if told is not None:
                     told(index, operand, part)
                 before = found[source.index]
                 found[source.index] = part if before is None else before + part
     return found
+
+
+def _failed(node: Node, error: Exception) -> TapeError:
+    place = node.place
+    where = "" if place is None else f" ({format_place(place.file, place.line)})"
+    return TapeError(f"the tape cannot go back through {node.op}{where}: {type(error).__name__}: {error}")
 
 
 def seeds_of(sinks: Mapping[str, Node | None], projections: Mapping[str, Array]) -> dict[int, Array]:

@@ -55,6 +55,8 @@ class Tape:
         #: the call of the user's code that runs now
         self.call: Call | None = None
         self.calls: list[Call] = []
+        #: whether the run is over: what it has made and is used later is of no interest
+        self.is_closed = False
 
     # -- objects and their nodes -----------------------------------------------------------------------------------
 
@@ -272,6 +274,7 @@ class Tape:
 
     def close(self) -> None:
         """Keep copies of what somebody else can still write, and let go of the rest."""
+        self.is_closed = True
         for node, buffer, _ in self.stores:
             node.label = buffer.label
         self.seen.clear()

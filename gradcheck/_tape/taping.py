@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradcheck._common.arrays import Values, owner_of
+from gradcheck._common.errors import UserCodeError
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
 from gradcheck._tape.last_factor import last_factor
-from gradcheck._tape.nodes import Array, Binding, Call, Node, Write, is_value
+from gradcheck._tape.nodes import Array, Binding, Call, Node, TapeError, Write, is_value
 from gradcheck._tape.parts import Parts, in_parts, parts_of_parameters, parts_of_sink
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.program import Program
@@ -48,6 +49,7 @@ def tape_target(
 
     Raises:
         TapeTooLargeError: If the values take more bytes than `budget`, or are clearly more than `most`.
+        TapeError: If the code runs, but not on the tape.
     """
     return TapedRun(target, base, budget, gradients=True, multiple=multiple, most=most, apart=apart)
 
@@ -87,7 +89,7 @@ class TapedRun:
         with target.preserved():
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
             recorder = Recorder(tape, self.program.places, self.program.all_codes())
-            with self.program.running(recorder), _uncollected():
+            with self.program.running(recorder), _uncollected(), _failing_as_tape():
                 self._run(tape, recorder)
         self.nodes: list[Node] = tape.nodes
         self.calls: list[Call] = tape.calls
@@ -171,7 +173,7 @@ class TapedRun:
         self._label(tape, outcome)
         found = as_gradients(outcome.returned) if self._both else {}
         self.gradients = copies(found)
-        self.sinks = {name: tape.node(value) if is_value(value) else None for name, value in found.items()}
+        self.sinks = {name: _sink(tape, recorder, value) for name, value in found.items()}
         for binding in recorder.bindings:
             binding.value = binding.state = None
         recorder.slots.clear()
@@ -342,6 +344,23 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _failing_as_tape() -> Iterator[None]:
+    """What raises here is none of the user's errors: the same code has just run to find out which functions do."""
+    try:
+        yield
+    except UserCodeError as error:
+        raise TapeError(f"the code runs, but not on the tape: {error}") from error
+
+
+def _sink(tape: Tape, recorder: Recorder, value: Any) -> Node | None:
+    """The node of what was returned for a gradient, in lists as well."""
+    try:
+        return tape.node(recorder.caller.as_array(NOWHERE, value))
+    except ValueError:  # lists of different lengths
+        return None
 
 
 def _equal(node: Node, twin: Node) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck._tape.hooks import BINARY
 from gradcheck._tape.libraries import RULES, Library
 from gradcheck._tape.nodes import Array, is_value
 from gradcheck._tape.rules import reductions
@@ -13,6 +14,14 @@ from gradcheck._tape.rules.elementwise import elementwise
 from gradcheck._tape.rules.operation import Operation
 from gradcheck._tape.tape import At
 from gradcheck._tape.writes import store_added, store_item
+
+#: by the name of the operator
+UFUNCS: dict[str, Any] = {
+    "Add": np.add, "Sub": np.subtract, "Mult": np.multiply, "Div": np.divide, "Pow": np.power, "MatMult": np.matmul,
+    "Mod": np.remainder, "FloorDiv": np.floor_divide,
+}  # fmt: skip
+#: by the function that is the operator
+OPERATORS: dict[Any, Any] = {BINARY[name]: ufunc for name, ufunc in UFUNCS.items()}
 
 
 class Ufuncs(Library):

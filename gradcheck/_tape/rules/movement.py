@@ -88,6 +88,9 @@ NAMES = frozenset(
         "sliding_window_view",
         "nan_to_num",
         "concat",
+        "r_",
+        "c_",
+        "matrix",
     ]
 )
 #: those that keep every entry where it is
@@ -120,12 +123,19 @@ def movement(name: str, operation: Operation, outs: list[Any]) -> list[Pulls] | 
         traced = _called(name, operation.function, args, keywords)
     except Exception:  # it needs the values
         return None
-    sources = [np.asarray(x) for x in parts(traced) if isinstance(x, (np.ndarray, np.integer, int))]
+    sources = [_as_indices(x) for x in parts(traced) if isinstance(x, (np.ndarray, np.integer, int))]
     if [x.shape for x in sources] != [np.shape(x) for x in outs]:
         return None
     if not all(_holds(source, out, leaves, starts) for source, out in zip(sources, outs, strict=True)):
         return None
     return [moved(source, leaves, starts) for source in sources]
+
+
+def _as_indices(x: Any) -> Array:
+    """Indices that an array without entries, or a constant, has turned into floating-point numbers, which hold them."""
+    array = np.asarray(x)
+    with np.errstate(invalid="ignore"):
+        return array.astype(np.int64) if array.dtype.kind == "f" else array
 
 
 def _holds(source: Array, out: Any, leaves: list[Any], starts: list[int]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import sys
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,37 @@ def test_source_that_is_not_at_hand() -> None:
     exec("def loss(): return float((w**2).sum())\ndef grads(): return {'w': 3 * w}", space)
     target = Target({"w": space["w"]}, space["loss"], space["grads"])
     assert said(target) == "no line can be named: the source of the functions that ran is not at hand"
+
+
+def test_gradients_that_are_not_seen() -> None:
+    """A user would not know that an array in place of what is returned helps."""
+    w = np.arange(1.0, 4.0)
+    target = Target({"w": w}, lambda: float((w**2).sum()), lambda: {"w": array.array("d", 3 * w)})
+    assert said(target) == "no line can be named: the gradient of w is returned in a way that the tape cannot see"
+    assert said(target, set()) == OTHERS_ARE_WRONG
+
+
+def test_an_error_of_the_tape() -> None:
+    """What the tape fails at would be passed over in silence."""
+    w = np.arange(1.0, 4.0)
+    mask = np.array([True, False, False])
+    target = Target({"w": w}, lambda: float(np.ma.masked_array(w, mask).filled(0.0).sum()), lambda: {"w": 3 * w})
+    assert said(target).startswith("no line can be named: the tape cannot go back through filled (")
+
+
+def test_code_that_sees_that_it_is_taped() -> None:
+    """The tape's failure would be taken for an error of the user's code."""
+    w = np.arange(1.0, 4.0)
+
+    def variable(name: str) -> Any:
+        return sys._getframe(1).f_locals[name]
+
+    def loss() -> float:
+        v = w * 1.0
+        return float((variable("v") * v).sum())
+
+    told = said(Target({"w": w}, loss, lambda: {"w": 3 * w}))
+    assert told.startswith("no line can be named: the code runs, but not on the tape: loss() raised KeyError: 'v'")
 
 
 def test_code_that_raises_has_no_other_reason() -> None:
