@@ -13,7 +13,7 @@ from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.records import Localisation, Needed, Suspect
 from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
-from gradcheck._localising.standing import Standing
+from gradcheck._localising.standing import EQUAL, Standing
 from gradcheck._localising.suspects import Need, Solvable, Solver, System
 from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
@@ -160,6 +160,7 @@ class Study:
         """The record of a statement that could be at fault."""
         nodes = sorted(one.nodes, key=lambda node: node.index)
         places = list(dict.fromkeys(node.place for node in nodes if node.place is not None))
+        needed = _needed(one)
         return Suspect(
             one.holes.statement,
             self.keys[id(one.holes.statement)],
@@ -170,12 +171,26 @@ class Study:
             one.need,
             one.elsewhere,
             nodes,
-            _needed(one),
+            needed,
             [] if judge is None else judge.executions(one),
             judge is None or judge.reads_known(one),
             one.system or self._free_system(nodes),
             self._blamed_for(one),
+            next((self._times(each) for each in needed if each.source is not None), 1.0),
         )
+
+    def _times(self, needed: Needed) -> float:
+        """How many times a derivative a value is: what is returned in the end is none of the backward's multiples."""
+        source, inner = needed.source, self.run.inner
+        derivative = None if source is None else self.run.derivative(source)
+        if inner == 1.0 or source is None or source.label not in self.run.base or derivative is None:
+            return inner
+        is_returned = derivative.size == needed.needed.size and bool(
+            np.allclose(
+                inner * needed.needed.ravel(), derivative.ravel(), rtol=0, atol=EQUAL * np.abs(derivative).max()
+            )
+        )
+        return 1.0 if is_returned else inner
 
 
 def _asked(solver: Solver, holes: list[Holes]) -> list[Solvable]:

@@ -68,6 +68,8 @@ class Suspect:
     system: System = field(repr=False)
     #: the gradients that it is blamed for
     blamed_for: tuple[str, ...] = ()
+    #: how many times a derivative the needed values are, where the backward calculates with multiples
+    times: float = 1.0
 
     @property
     def line(self) -> int:

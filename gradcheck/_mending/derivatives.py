@@ -34,6 +34,7 @@ from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small_edits import FIRST
+from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code
 from gradcheck._tape import Node, Statement, TapedRun
@@ -218,7 +219,7 @@ def _search(look: Look) -> Iterator[ToDerivative]:
         place, is_found = Workplace(hole), False
         small, larger, largest = (_candidates(place, families) for families in (FIRST, LARGER, LARGEST))
         # what gives derivatives at some steps says what it should: there only its details can be wrong
-        for stage in (small,) if look.kept else (small, _formulas(place, look.near), larger, largest):
+        for stage in (small,) if look.kept else (small, sparing_others(_formulas(place, look.near)), larger, largest):
             if stage is largest and is_found:
                 break
             for one in _accepted(values, hole, stage):
@@ -255,7 +256,7 @@ def _hands_on_another(hole: Hole, candidate: Candidate) -> bool:
 
 def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:
     for family in families:
-        yield from itertools.islice(family(place), MOST_CANDIDATES)
+        yield from itertools.islice(sparing_others(family(place)), MOST_CANDIDATES)
 
 
 def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:

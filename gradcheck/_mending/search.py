@@ -25,6 +25,7 @@ from gradcheck._mending.products import at_hand, long_products, products, produc
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
 from gradcheck._mending.small_edits import FIRST, dropped, terms_handed_on, unread
+from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.statement_edits import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, span
@@ -162,7 +163,8 @@ class MendSearch:
         )
         yield nearest, np.inf
         names = left_by_another_name(self.code, self.suspect.tree)
-        yield self._run(itertools.chain(names, structural(self.suspect), carried(self.suspect))), np.inf
+        kinds = (names, structural(self.suspect), carried(self.suspect))
+        yield self._run(itertools.chain.from_iterable(map(sparing_others, kinds))), np.inf
         if not self.places or not all(place.hole.is_certain for place in self.places):
             yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf
 
@@ -208,7 +210,7 @@ class MendSearch:
     ) -> Iterator[_Found]:
         for family in families:
             for place in self.places if places is None else places:
-                for candidate in family(place):
+                for candidate in sparing_others(family(place)):
                     if next(count) > self.budget.candidates:
                         return
                     found = self._accepted(place.hole, candidate)
@@ -233,7 +235,7 @@ class MendSearch:
     # -- candidates that are run -----------------------------------------------------------------------------------
 
     def _run(self, candidates: Iterator[tuple[Edit, ...]]) -> Iterator[_Found]:
-        for edits in candidates:
+        for edits in sparing_others(candidates):
             if edits in self.seen:
                 continue
             self.seen.add(edits)

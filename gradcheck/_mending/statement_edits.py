@@ -323,7 +323,7 @@ def _masks_at_hand(suspect: Suspect, shape: tuple[int, ...]) -> Iterator[str]:
     for text, node in nodes.items():
         try:
             values = [np.asarray(frame.value(node)) for frame in suspect.frames]
-        except UnknownError:
+        except (UnknownError, ValueError):  # a list of arrays of several shapes is none
             continue
         found = {float(one) for value in values if value.dtype.kind in "bfiu" for one in np.unique(value)}
         own = values[-1].shape

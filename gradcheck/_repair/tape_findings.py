@@ -90,13 +90,13 @@ def _line_of(fault: Mended) -> int:
 def _expected(suspect: Suspect | None) -> Label | None:
     """The derivative that the statement should give, where that is of one expression at all executions."""
     needed = [] if suspect is None else suspect.needed
-    if not needed or any(one.standing is not Standing.FULL or one.source is None for one in needed):
+    if suspect is None or not needed or any(one.standing is not Standing.FULL or one.source is None for one in needed):
         return None
     sources = [one.source for one in needed if one.source is not None]
     texts = {source.place.text if source.place is not None else source.label for source in sources}
     if len(texts) != 1 or None in texts:
         return None
-    return Label(str(texts.pop()))
+    return Label(str(texts.pop())).times(suspect.times)
 
 
 def _column(source: Source, place: tuple[int, int]) -> int:

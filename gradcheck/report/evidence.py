@@ -58,7 +58,7 @@ class Label:
         return " and ".join(one._single() for one in self.each())
 
     def _single(self) -> str:
-        times = "" if self.factor == 1.0 else f"{self.factor:.6g} * "
+        times = {1.0: "", -1.0: "-"}.get(self.factor, f"{self.factor:.6g} * ")
         when = "" if self.execution is None else f" at execution {self.execution} of {self.of}"
         more = "".join(f", {part}" for part in (self.sum_of, self.detail) if part)
         return f"{times}dL/d({self.expression}){when}{more}"

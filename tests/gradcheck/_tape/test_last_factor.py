@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import Standing
 from gradcheck._repair.by_tape import find_by_tape
@@ -54,3 +55,12 @@ def test_two_faults_are_mended_in_such_code(tmp_path: Path, source: str) -> None
     assert found is not None
     assert found.still_wrong == ()
     assert {one.line for one in found.faults} == {line_of(old, source) for old, _ in bugs}
+
+
+@pytest.mark.lines
+def test_a_multiple_is_said_to_be_one(tmp_path: Path) -> None:
+    """What a line should give would be called dL/d(value) where it is the negative of it."""
+    old = "dg *= 1 - g ** 2"
+    report = gradcheck.check(cell(tmp_path, (old, "dg *= 1 - g"), source=CLIMBS))
+    (finding,) = (one for one in report.findings if one.line == line_of(old, CLIMBS))
+    assert str(finding.expected).startswith("-dL/d(")
