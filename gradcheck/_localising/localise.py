@@ -182,8 +182,10 @@ class Study:
     def _times(self, needed: Needed) -> float:
         """How many times a derivative a value is: what is returned in the end is none of the backward's multiples."""
         source, inner = needed.source, self.run.inner
-        derivative = None if source is None else self.run.derivative(source)
-        if inner == 1.0 or source is None or source.label not in self.run.base or derivative is None:
+        if inner == 1.0 or source is None or source.label not in self.run.base:
+            return inner
+        derivative = self.run.derivative(source)
+        if derivative is None:
             return inner
         is_returned = derivative.size == needed.needed.size and bool(
             np.allclose(

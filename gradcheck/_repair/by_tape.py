@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
-from itertools import islice
 
 import numpy as np
 
@@ -37,7 +36,14 @@ from gradcheck._repair.next_fault import (
 )
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.uncleared import uncleared
-from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, shorten, spoilers, wrong_gradients
+from gradcheck._repair.wrong_values import (
+    faults_by_values,
+    is_read_well,
+    mend_by_values,
+    shorten,
+    spoilers,
+    wrong_gradients,
+)
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun
 from gradcheck._tape.belief import DIRECTIONS, is_believed
@@ -198,17 +204,16 @@ class _Search:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             return _clip_or_next(found, run, wrong, points[1:])
-        sooner = partial(self._sooner, found, wrong, points, len(spoilers(run, wrong)) > 1)
+        sooner = partial(self._sooner, found, wrong, points, bool(spoilers(run, wrong)))
         missing = cache(partial(self._missing_statement, found, points))
         if run.once(keeps_a_place):
             sooner = partial(_first_of, missing, sooner)
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
-    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point], several: bool) -> Sequence[Mended]:
-        """Faults that are found where there is one time step, or by what they give; the other way round if several
-        statements spoil derivatives."""
-        ways = [partial(self._in_one_step, found, points[0]), partial(self._some_by_values, found, wrong, points)]
-        return _first_of(*(ways[::-1] if several else ways))
+    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point], spoils: bool) -> Sequence[Mended]:
+        """Faults by what statements give, where some spoil derivatives, or faults that one time step shows."""
+        by_values = [partial(self._some_by_values, found, wrong, points)] if spoils else []
+        return _first_of(*by_values, partial(self._in_one_step, found, points[0]))
 
     def _in_one_step(self, found: Found, point: Point) -> Sequence[Mended]:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
@@ -226,12 +231,11 @@ class _Search:
         return right[:1]
 
     def _some_by_values(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
-        """Faults by what they give: all of them if all is right with their edits, or one with which more is."""
+        """Faults by what they give: all of them if all is right with their edits, or those with which more is."""
         faults = self._told_by_values(found, points)
         if len(faults) > 1 and self._wrong_with(found, faults, points[0]) == set():
             return faults
-        left = ((one, self._wrong_with(found, [one], points[0])) for one in faults)
-        return list(islice((one for one, names in left if names is not None and len(names) < len(wrong)), 1))
+        return [one for one in faults if self._is_better_with(found, one, wrong, points[0])]
 
     def _told_by_values(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         """The first faults by what they give in this code, looked for once."""
@@ -248,6 +252,14 @@ class _Search:
         with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
             return wrong_gradients(run)
         return None
+
+    def _is_better_with(self, found: Found, fault: Mended, wrong: set[str], point: Point) -> bool:
+        """Whether more is right with the edit of a fault: gradients, or what is calculated from what it gives."""
+        trial = found.copy()
+        add_mend(trial, replace(fault, edits=[]), {})
+        with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
+            return len(wrong_gradients(run)) < len(wrong) or is_read_well(run, fault)
+        return False
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

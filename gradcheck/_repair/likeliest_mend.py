@@ -79,7 +79,7 @@ class LikeliestMend:
         """The fault with its edit, if there is one; where faults were found sooner elsewhere, those."""
         best = self._best
         looked_at = self._small()
-        if not best.is_whole:
+        if not best.is_whole and self._sooner is None:
             self._by_values()
         if not best.is_whole and self._sooner is not None and (found := self._sooner()):
             return found

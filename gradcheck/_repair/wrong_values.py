@@ -206,7 +206,7 @@ def _best(
         trial, score = found.copy(), nothing
         if add_mend(trial, replace(option, edits=[]), before):
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
-                if least is None and _is_read_well(run, option):
+                if least is None and is_read_well(run, option):
                     return option
                 score = _progress(run)
         scores.append(score)
@@ -264,7 +264,7 @@ def _misleads(run: TapedRun, fault: Mended) -> bool:
     return len(readers) > 1 and readers <= _spoiling_somewhere(run)
 
 
-def _is_read_well(run: TapedRun, fault: Mended) -> bool:
+def is_read_well(run: TapedRun, fault: Mended) -> bool:
     """Whether several read what it gives with its edit, and none of them spoils it."""
     readers = _readers(run, fault)
     return len(readers) > 1 and not readers & _spoiling_somewhere(run)
