@@ -26,7 +26,9 @@ What enters: a `TapedRun` and the names of the gradients that are wrong. What le
 Small sizes, all different and none a multiple of another, tell most. Up to 256 gradient entries are looked at one by
 one; of more, random combinations.
 
-`spoiling.py` tells what reads right derivatives and gives none, where no statement explains all that is wrong.
+`spoiling.py` tells what reads right derivatives and gives none, where no statement explains all that is wrong;
+`misdirected.py` what gives a gradient what belongs to another; `incomplete.py` what lacks what comes back from later
+steps.
 
 Read `localise.py` first: the order of it all. Then `mismatch.py` (r and projections), `solving.py` (ranges),
 `standing.py` (what a value is a derivative of), `holes.py` (the values of a statement), `provenance.py` (which step of

@@ -38,7 +38,7 @@ slices and writes in place need no care. `rules` know the derivatives, always wi
 Read `taping.py` first: one run and all that can be asked of it. Then, in the order in which they depend on each other:
 `places.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `around.py`, `buffers.py`, `iterating.py`, `recorder.py`,
 `calls.py`, `writes.py`, the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with measured
-slopes.
+slopes; `last_factor.py` tells a multiple that the backward calculates with.
 """
 
 from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, TapeError, Write
