@@ -131,16 +131,16 @@ class Judge:
             source = self.standings.source(node)
             return source is not None and origin(source).index in giver.sources & reader.sources
         if standing is Standing.FULL:  # of something else, if it was only handed on and has to change
-            return node.op not in MOVES or node.index not in giver.needs
+            return node.index not in giver.needs or not self.standings.is_doubtful(node)
         return standing is Standing.ZERO
 
     def _gives(self, node: Node, suspect: Solvable, totals: set[tuple[int, int]]) -> Standing:
         """The standing of a value; of a sum that goes on over executions, that of what is added.
 
-        The derivative of something else, handed on where another is needed, is nothing.
+        The derivative of something else, where another is needed, is nothing.
         """
         found = self.standings.of(node)
-        if found is Standing.FULL and node.op in MOVES and node.index in suspect.needs:
+        if found is Standing.FULL and node.index in suspect.needs and self.standings.is_doubtful(node):
             return Standing.UNKNOWN
         added = [one for k, one in enumerate(node.inputs) if slot_of(node, k) not in totals]
         if found is Standing.FULL or len(added) == len(node.inputs) or len(added) != 1:

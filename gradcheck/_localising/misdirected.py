@@ -24,9 +24,9 @@ _SCALES = frozenset({"negative", "multiply", "divide"})
 
 def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
     """What gives no derivative, and what gives one to the wrong gradient."""
-    spoil = run.once(spoiling)
-    told = {id(one.statement) for one in spoil}
-    return [*spoil, *(one for one in run.once(misdirected) if id(one.statement) not in told)]
+    wrongly_given = run.once(misdirected)
+    told = {id(one.statement) for one in wrongly_given}
+    return [*(one for one in run.once(spoiling) if id(one.statement) not in told), *wrongly_given]
 
 
 def misdirected(run: TapedRun) -> list[Spoiling]:
@@ -48,9 +48,14 @@ def misdirected(run: TapedRun) -> list[Spoiling]:
                 statement = first.place.statement
                 found.setdefault((id(statement), name), (statement, set()))[1].add(first.execution)
     return [
-        Spoiling(statement, tuple(sorted(executions)), (), frozenset(), of=name)
+        Spoiling(statement, _told(statement, sorted(executions)), (), frozenset(), of=name)
         for (_, name), (statement, executions) in found.items()
     ]
+
+
+def _told(statement: Statement, executions: list[int]) -> tuple[int, ...]:
+    """Of a sum that goes on only the first: what is added later is added to a wrong one."""
+    return tuple(executions[:1] if statement.kind == "AugAssign" else executions)
 
 
 def _is_unpacked(node: Node) -> bool:

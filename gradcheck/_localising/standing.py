@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
@@ -325,6 +325,31 @@ class Standings:
             for node in self.run.backward
             if node.op not in MOVES and node.place is not None and self.carries[node.index]
         ]
+
+    def is_doubtful(self, node: Node) -> bool:
+        """Whether it may be the derivative of something else than is meant: it was only handed on, or another statement
+        calculates the same from the same."""
+        return node.op in MOVES or node.index in self._calculated_twice
+
+    @cached_property
+    def _calculated_twice(self) -> set[int]:
+        known, givers = Known(), dict[int, Statement]()
+        whole = [(statement, node) for statement, node in self.calculated if self.of(node) is Standing.FULL]
+        for statement, node in whole:
+            known.add(np.asarray(node.value, np.float64), node.index)
+            givers[node.index] = statement
+        result: set[int] = set()
+        for statement, node in whole:
+            same = known.find_all(np.asarray(node.value, np.float64))
+            others = [k for k in same if givers[k] is not statement and k not in result]
+            result.update(
+                k for k in others if not self._is_of(node, k) and not self._is_of(self.run.nodes[k], node.index)
+            )
+        return result
+
+    def _is_of(self, node: Node, index: int) -> bool:
+        """Whether a value was calculated from another one."""
+        return index < node.index and index in ancestors(node)
 
     # -- what derivatives went into --------------------------------------------------------------------------------
 

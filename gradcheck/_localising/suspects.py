@@ -218,9 +218,9 @@ class Solver:
         return [node for node in nodes if node.index in self.sensitivities]
 
     def is_locked(self, node: Node) -> bool:
-        """Whether a value is right for certain: a full derivative that was calculated, and is no gradient itself."""
-        calculated = node.op not in MOVES and node.index not in self._sinks
-        return calculated and self.standings.of(node) is Standing.FULL
+        """Whether a value is right for certain: a full derivative that one statement calculates, and no gradient."""
+        is_inside = node.index not in self._sinks
+        return is_inside and self.standings.of(node) is Standing.FULL and not self.standings.is_doubtful(node)
 
     def add_needed(self, *suspects: Solvable) -> None:
         """Work out what the values of a suspect (or of several together) have to be, if there is only one answer."""

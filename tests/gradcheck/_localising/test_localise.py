@@ -9,7 +9,10 @@ from gradcheck._localising import localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.standing import Standing
 from gradcheck._localising.suspects import Need
+from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._localising.nets import located, run_of
+from tests.gradcheck._repair.lists import LISTS
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 FAULTS = {
     "factor": ("dz = dh * dtanh(h)", "dz = dh"),
@@ -92,3 +95,12 @@ def test_nothing_wrong_accuses_nobody(tmp_path):
     found, _ = located(tmp_path)
     assert not found.suspects
     assert not found.signs
+
+
+def test_the_derivative_of_something_else_is_not_innocent(tmp_path):
+    """If this failed, a wrong gate in the carry would be blamed on who reads it: dc * i is the derivative of a gate."""
+    old = "dc_next = (1 - i) * dc"
+    run, others = taped(cell(tmp_path, (old, "dc_next = i * dc"), source=LISTS))
+    found = localise(run, sorted(wrong_gradients(run)), second=others[-1].run())
+    assert found.alone[0].line == line_of(old, LISTS)
+    assert found.alone[0].role is Role.SPOILS
