@@ -15,11 +15,10 @@ import numpy as np
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import SUMS, Spoiling, spoiling
 from gradcheck._localising.standing import Known, Standing, begun
-from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors
+from gradcheck._localising.tape import MOVES, SCALES, Array, Node, Statement, TapedRun, ancestors, multiple_of
 
-#: operations by which a gradient is put together from its terms; and those that may take a factor out at the end
+#: operations by which a gradient is put together from its terms
 _GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
-_SCALES = frozenset({"negative", "multiply", "divide"})
 
 
 def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
@@ -84,14 +83,19 @@ def _terms(run: TapedRun, sink: Node, others: list[set[int]]) -> Iterator[tuple[
         node, first = step.node, step.first
         if node.place is not None and not any(node.index in nodes for nodes in others):
             first = node
-        gathers = node.op in _GATHERS or (run.inner != 1.0 and node.op in _SCALES and node.shape == sink.shape)
-        if node.inputs and gathers:
-            for one in node.inputs:
+        gathered = list(node.inputs) if node.op in _GATHERS else _scaled(node) if run.inner != 1.0 else []
+        if gathered:
+            for one in gathered:
                 if one.index not in seen:
                     seen.add(one.index)
                     waiting.append(_Step(one, first))
         elif first is not None and node.value is not None and np.any(node.value):
             yield node, first
+
+
+def _scaled(node: Node) -> list[Node]:
+    """What a value is a multiple of: the factor that all gradients are freed of at the end."""
+    return [one for one in node.inputs if multiple_of(one, node) is not None] if node.op in SCALES else []
 
 
 class TermsOfParameters:
