@@ -6,16 +6,14 @@ parameter has to come back through a use of that parameter, and the forward's ta
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import SUMS, Spoiling, spoiling
 from gradcheck._localising.standing import Known, Standing, begun
-from gradcheck._localising.tape import MOVES, SCALES, Array, Node, Statement, TapedRun, ancestors, multiple_of
+from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors, scaled
 
 #: operations by which a gradient is put together from its terms
 _GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
@@ -66,46 +64,31 @@ def _is_unpacked(node: Node) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A value on the way back from a gradient, and the first that went into no other gradient."""
-
-    node: Node
-    first: Node | None
-
-
 def _terms(run: TapedRun, sink: Node, others: list[set[int]]) -> Iterator[tuple[Node, Node]]:
     """The terms of a gradient, each with the first value on its way that goes into this gradient alone."""
     seen = {sink.index}
-    waiting = [_Step(sink, None)]
+    waiting: list[tuple[Node, Node | None]] = [(sink, None)]
     while waiting:
-        step = waiting.pop()
-        node, first = step.node, step.first
+        node, first = waiting.pop()
         if node.place is not None and not any(node.index in nodes for nodes in others):
             first = node
-        gathered = list(node.inputs) if node.op in _GATHERS else _scaled(node) if run.inner != 1.0 else []
+        gathered = list(node.inputs) if node.op in _GATHERS else []
+        if run.inner != 1.0:  # a factor that all gradients are freed of at the end
+            gathered += [one for one, _ in scaled(node)]
         if gathered:
             for one in gathered:
                 if one.index not in seen:
                     seen.add(one.index)
-                    waiting.append(_Step(one, first))
+                    waiting.append((one, first))
         elif first is not None and node.value is not None and np.any(node.value):
             yield node, first
-
-
-def _scaled(node: Node) -> list[Node]:
-    """What a value is a multiple of: the factor that all gradients are freed of at the end."""
-    return [one for one in node.inputs if multiple_of(one, node) is not None] if node.op in SCALES else []
 
 
 class TermsOfParameters:
     """By parameter: what comes back through each of its uses, and sums of these."""
 
     def __init__(self, run: TapedRun) -> None:
-        self._run = run
-        self._uses: dict[int, list[tuple[int, Array]]] = defaultdict(list)
-        for (consumer, operand), part in run.contributions.items():
-            self._uses[run.nodes[consumer].inputs[operand].index].append((consumer, part))
+        self._run, self._uses = run, run.once(Ground).standings.uses
         self._known: dict[str, Known | None] = {}
 
     def of(self, name: str) -> Known | None:
@@ -121,7 +104,7 @@ class TermsOfParameters:
         result.add(np.asarray(own), leaf.index)
         result.add(np.asarray(own) / self._run.inner, leaf.index)
         for number in self._handed_on(leaf):
-            parts = [part for _, part in sorted(self._uses[number], key=lambda one: one[0])]
+            parts = self._uses.get(number, [])
             for part in (*parts, *begun(parts)):
                 result.add(part, leaf.index)
         return result

@@ -256,17 +256,19 @@ class Standings:
         """The derivatives through all uses, and through some."""
         return self.full.with_all_of(self.partial)
 
+    @cached_property
+    def uses(self) -> dict[int, list[Array]]:
+        """By the index of a value of the forward: what comes back through each use of it, the first one first."""
+        found: dict[int, list[tuple[int, Array]]] = defaultdict(list)
+        for (consumer, operand), part in self.run.contributions.items():
+            found[self.run.nodes[consumer].inputs[operand].index].append((consumer, part))
+        return {index: [part for _, part in sorted(of_one, key=lambda one: one[0])] for index, of_one in found.items()}
+
     def _parts(self) -> Iterator[tuple[Array, int]]:
-        run, uses = self.run, defaultdict(list)
-        for (consumer, operand), part in run.contributions.items():
-            source = run.nodes[consumer].inputs[operand]
-            uses[source.index].append((consumer, part))
-        for index, found in uses.items():
+        for index, parts in self.uses.items():
             if self._turns_sign(index):
                 continue
-            found.sort(key=lambda one: one[0])
-            parts = [part for _, part in found]
-            own = run.derivative(run.nodes[index])
+            own = self.run.derivative(self.run.nodes[index])
             if own is not None:
                 yield own, index
             for part in parts:

@@ -72,21 +72,21 @@ class Hole:
         """Whether the tape knows nothing of it."""
         return not self.executions[0].values
 
-    def touched(self, swapped: Mapping[int, ast.expr], nodes: list[ast.expr]) -> set[int]:
-        """The nodes around those that are replaced, up to the root."""
-        result: set[int] = set()
-        for node in nodes:
-            around: ast.AST | None = node
+    def _exchanged(self, swaps: list[tuple[ast.expr, ast.expr]]) -> tuple[dict[int, ast.expr], set[int]]:
+        """What stands in the place of which nodes, and the nodes around those, up to the root."""
+        swapped = {id(old): new for old, new in swaps}
+        touched: set[int] = set()
+        for old, _ in swaps:
+            around: ast.AST | None = old
             while around is not None and around is not self.root:
                 around = self.code.parent(around)
                 if around is not None:
-                    result.add(id(around))
-        return result - set(swapped)
+                    touched.add(id(around))
+        return swapped, touched - set(swapped)
 
     def change(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Array | None:
         """How the projections change if expressions are replaced; None if the values do not fit."""
-        swapped = {id(old): new for old, new in swaps}
-        touched = self.touched(swapped, [old for old, _ in swaps])
+        swapped, touched = self._exchanged(swaps)
         total = np.zeros(self.residual.size)
         for one in self.executions:
             try:
@@ -111,8 +111,7 @@ class Hole:
 
         To leave it out says the same in fewer words.
         """
-        swapped = {id(old): new for old, new in swaps}
-        touched = self.touched(swapped, [old for old, _ in swaps])
+        swapped, touched = self._exchanged(swaps)
         parts: dict[int, ast.expr] = {}
         for old, _ in swaps:
             part: ast.AST | None = old
@@ -131,8 +130,7 @@ class Hole:
 
     def results(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Iterator[Array | None]:
         """What the statement gives at one execution after the other if expressions are replaced; None for no array."""
-        swapped = {id(old): new for old, new in swaps}
-        touched = self.touched(swapped, [old for old, _ in swaps])
+        swapped, touched = self._exchanged(swaps)
         for one in self.executions:
             try:
                 (new,) = self.leaves(one.frame.value(self.root, swapped, touched))

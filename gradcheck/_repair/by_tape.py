@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -53,6 +54,8 @@ from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Source
+
+T = TypeVar("T")
 
 #: the part of the time that the search has here; the rest is for verifying
 SHARE_OF_TIME = 0.75
@@ -219,13 +222,12 @@ class _Search:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
         points, last, right = self.one_step(), found.last, list[Mended]()
         try:
-            if points is not None:
-                with self._taped(points[0], found) as run:
-                    wrong = self._wrong_in_one_step(run)
-                    faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
-                right = [one for one in faults if self._wrong_with(found, [one], point) == set()]
-        except (TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
-            pass
+            with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
+                if points is not None:
+                    with self._taped(points[0], found) as run:
+                        wrong = self._wrong_in_one_step(run)
+                        faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
+                    right = [one for one in faults if self._wrong_with(found, [one], point) == set()]
         finally:  # also where the time is up
             found.last = last
         return right[:1]
@@ -235,7 +237,11 @@ class _Search:
         faults = self._told_by_values(found, points)
         if len(faults) > 1 and self._wrong_with(found, faults, points[0]) == set():
             return faults
-        return [one for one in faults if self._is_better_with(found, one, wrong, points[0])]
+
+        def is_better(fault: Mended, run: TapedRun) -> bool:
+            return len(wrong_gradients(run)) < len(wrong) or is_read_well(run, fault)
+
+        return [one for one in faults if self._asked_with(found, [one], points[0], partial(is_better, one))]
 
     def _told_by_values(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         """The first faults by what they give in this code, looked for once."""
@@ -245,21 +251,19 @@ class _Search:
         return [replace(one, edits=[]) for one in self._values_of[1]]
 
     def _wrong_with(self, found: Found, faults: Sequence[Mended], point: Point) -> set[str] | None:
-        """What is wrong with the edits of faults, before which there are no others; None if the code does not run."""
+        """What is wrong with the edits of faults; None if the code does not run."""
+        return self._asked_with(found, faults, point, wrong_gradients)
+
+    def _asked_with(
+        self, found: Found, faults: Sequence[Mended], point: Point, asked: Callable[[TapedRun], T]
+    ) -> T | None:
+        """What a run with the edits of faults, before which there are no others, says; None if it does not run."""
         trial = found.copy()
         for fault in faults:
             add_mend(trial, replace(fault, edits=[]), {})
         with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
-            return wrong_gradients(run)
+            return asked(run)
         return None
-
-    def _is_better_with(self, found: Found, fault: Mended, wrong: set[str], point: Point) -> bool:
-        """Whether more is right with the edit of a fault: gradients, or what is calculated from what it gives."""
-        trial = found.copy()
-        add_mend(trial, replace(fault, edits=[]), {})
-        with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
-            return len(wrong_gradients(run)) < len(wrong) or is_read_well(run, fault)
-        return False
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

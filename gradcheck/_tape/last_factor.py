@@ -13,8 +13,7 @@ import numpy as np
 
 from gradcheck._tape.nodes import MOVES, Node
 
-#: operations that may scale all of an array
-SCALES = frozenset({"negative", "multiply", "divide"})
+_SCALES = frozenset({"negative", "multiply", "divide"})
 #: relative to the largest entry
 EQUAL = 1e-9
 
@@ -37,19 +36,22 @@ def _taken_out(node: Node) -> float:
         if node.op in MOVES and len(node.inputs) == 1:
             node = node.inputs[0]
             continue
-        before = [one for one in node.inputs if one.shape == node.shape] if node.op in SCALES else []
-        times = [(one, found) for one in before if (found := multiple_of(one, node)) is not None]
-        if len(times) != 1:
+        before = scaled(node)
+        if len(before) != 1:
             return factor
-        node, more = times[0]
-        factor *= more
+        node, times = before[0]
+        factor *= times
 
 
-def multiple_of(before: Node, after: Node) -> float | None:
+def scaled(node: Node) -> list[tuple[Node, float]]:
+    """What an operation has only scaled to make a value of it, and how many times that value it is."""
+    before = node.inputs if node.op in _SCALES else ()
+    return [(one, times) for one in before if (times := _multiple_of(one, node)) is not None]
+
+
+def _multiple_of(before: Node, after: Node) -> float | None:
     """How many times a value another one is; None where it is no multiple."""
-    if before.value is None or after.value is None:
-        return None
-    if before.shape != after.shape:
+    if before.value is None or after.value is None or before.shape != after.shape:
         return None
     value, other = np.asarray(after.value, float), np.asarray(before.value, float)
     square = float(np.vdot(value, value))
