@@ -306,7 +306,7 @@ class _CheckRun:
     def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
         """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
         common = common_factor(main, sizes)
-        if common is None or not self._follows(factory, sizes, common):
+        if common is None or not self._follows(factory, sizes, common) or self._is_of_some(factory, sizes, main, common):
             if main.gradients and not self.time.cuts:  # without all entries there is no telling
                 main.laws["reduction"] = reduction_law(None)
             return main
@@ -320,6 +320,14 @@ class _CheckRun:
             main.blocks = {name: replace(block, factor=common.value) for name, block in main.blocks.items()}
         main.laws["reduction"] = reduction_law(common)
         return main
+
+    def _is_of_some(self, factory: TargetFactory, sizes: Sizes, main: Audit, common: CommonFactor) -> bool:
+        """Whether the factor is no more than a fault of these gradients, beside those of others."""
+        if set(main.wrong) <= set(common.blocks):
+            return False
+        from gradcheck._repair.local_factor import is_factor_of_some
+
+        return is_factor_of_some(factory, self.seed, sizes)
 
     def _follows(self, factory: TargetFactory, sizes: Sizes, common: CommonFactor) -> bool:
         """Whether the factor changes with the sizes it is named by."""

@@ -97,9 +97,15 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
         else:
             continue
         sources |= reads
-    if not executions and not idle:
-        return None
+    if not executions and (kept or not idle or _gives_derivatives(holes, standings)):
+        return None  # what gives derivatives elsewhere may well meet zeros
     return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources), tuple(kept))
+
+
+def _gives_derivatives(holes: Holes, standings: Standings) -> bool:
+    """Whether derivatives come about at some executions, read or not."""
+    values = (node for node in holes.inner if node.op not in MOVES and standings.carries[node.index])
+    return any(standings.of(node) <= Standing.PARTIAL for node in values)
 
 
 @dataclass(frozen=True)

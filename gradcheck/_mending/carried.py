@@ -31,7 +31,10 @@ def carried(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
 
 
 def left_by_another_name(code: Code, tree: ast.stmt) -> Iterator[tuple[Edit, ...]]:
-    """The names that a loop reads and only what stands before it binds, for one that it binds and nobody reads."""
+    """The names that a loop reads and only what stands before it binds, for one that it binds and nobody reads.
+
+    Beside it, where that is read behind the loop.
+    """
     loop, function = next(code.loops_around(tree), None), code.function(tree)
     if loop is None or function is None or not isinstance(tree, ast.Assign):
         return
@@ -39,12 +42,18 @@ def left_by_another_name(code: Code, tree: ast.stmt) -> Iterator[tuple[Edit, ...
     read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
     inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
     bound = {node.id for node in inside if isinstance(node.ctx, ast.Store)}
+    read_inside = {node.id for node in inside if isinstance(node.ctx, ast.Load)}
     before = {node.id for node in names if isinstance(node.ctx, ast.Store)} - bound
-    waiting = dict.fromkeys(node.id for node in inside if isinstance(node.ctx, ast.Load) and node.id in before)
+    waiting = dict.fromkeys(node.id for node in inside if node.id in read_inside & before)
     for target in tree.targets:
         for node in ast.walk(target):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id not in read:
+            if not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
+                continue
+            if node.id not in read:
                 yield from ((Edit(*span(node), one),) for one in waiting)
+            elif node is target and node.id not in read_inside:
+                start = span(tree)[0]
+                yield from ((Edit(start, start, f"{one} = "),) for one in waiting)
 
 
 def _only_bound_in(loop: ast.For | ast.While, code: Code) -> list[str]:

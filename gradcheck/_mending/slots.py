@@ -17,6 +17,9 @@ from gradcheck._mending.syntax import Code, expressions
 
 T = TypeVar("T")
 Swap = tuple[ast.expr, ast.expr]
+#: of something and itself these give a number
+_CANCELLING = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod)
+_PRODUCTS = (ast.Mult, ast.MatMult, ast.Div)
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,66 @@ class Slot:
 
 def cancels_out(candidate: Candidate, code: Code) -> bool:
     """Whether something would be taken from itself, or divided by itself: t - t says no more than a number does."""
-    for old, new in candidate.swaps:
-        around = code.parent(old)
-        if isinstance(around, ast.BinOp) and isinstance(around.op, (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod)):
-            other = around.right if around.left is old else around.left
-            if ast.dump(other) == ast.dump(new):
-                return True
-    return False
+    return any(
+        _cancels_within(new) or _cancels_beside(old, new, code) or _multiplies_back(old, new, code)
+        for old, new in candidate.swaps
+    )
+
+
+def _cancels_within(new: ast.expr) -> bool:
+    differences = (node for node in ast.walk(new) if isinstance(node, ast.BinOp) and isinstance(node.op, _CANCELLING))
+    return any(ast.dump(node.left) == ast.dump(node.right) for node in differences)
+
+
+def _cancels_beside(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    around = code.parent(old)
+    if not (isinstance(around, ast.BinOp) and isinstance(around.op, _CANCELLING)):
+        return False
+    other = around.right if around.left is old else around.left
+    return ast.dump(other) == ast.dump(new)
+
+
+def _multiplies_back(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    """Whether a factor is added that the product around it is divided by, or the reverse: to leave that out is meant."""
+    before, after = _Factors(), _Factors()
+    before.add(old)
+    after.add(new)
+    around = _Factors()
+    node, is_above = old, True
+    while isinstance(parent := code.parent(node), ast.BinOp) and isinstance(parent.op, _PRODUCTS):
+        if isinstance(parent.op, ast.Div) and parent.right is node:
+            around.turn()
+            around.add(parent.left)
+            is_above = not is_above
+        else:
+            other = parent.right if parent.left is node else parent.left
+            around.add(other, is_above=not isinstance(parent.op, ast.Div))
+        node = parent
+    if not is_above:
+        before.turn()
+        after.turn()
+    new_above, new_below = after.above - before.above, after.below - before.below
+    return bool(new_above & (around.below | after.below) or new_below & (around.above | after.above))
+
+
+class _Factors:
+    """What a product is multiplied with, and what it is divided by."""
+
+    def __init__(self) -> None:
+        self.above: set[str] = set()
+        self.below: set[str] = set()
+
+    def add(self, node: ast.expr, *, is_above: bool = True) -> None:
+        """The factors of an expression that stands above or below."""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, _PRODUCTS):
+            self.add(node.left, is_above=is_above)
+            self.add(node.right, is_above=is_above is not isinstance(node.op, ast.Div))
+        else:
+            (self.above if is_above else self.below).add(ast.dump(node))
+
+    def turn(self) -> None:
+        """What was above stands below."""
+        self.above, self.below = self.below, self.above
 
 
 class Workplace:

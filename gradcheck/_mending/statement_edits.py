@@ -31,6 +31,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     """Another kind of assignment, another target, another loop; duplicates added up; the statement left out."""
     code, tree = suspect.code, suspect.tree
     yield from _assignment(code, tree)
+    yield from _summed(code, tree)
     yield from added_to_kept(suspect)
     yield from _duplicates(code, tree)
     yield from _callees(code, tree)
@@ -60,6 +61,20 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     bracket = "(" if "(" in code.between(start, end) else ""
     for sign in signs:
         yield (Edit(start, end, f" {sign} {bracket}"),)
+
+
+def _summed(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """+= for = within a loop, from zero before it: what is assigned there was never begun."""
+    loop = next(code.loops_around(tree), None)
+    match tree:
+        case ast.Assign(targets=[ast.Name() | ast.Attribute() | ast.Subscript() as where], value=value) if loop:
+            names = {node.id for node in ast.walk(where) if isinstance(node, ast.Name)}
+            if names & set(loop_counters(code, tree)):
+                return
+            start, target = span(loop)[0], code.segment(where)
+            between = span(where)[1], span(value)[0]
+            bracket = "(" if "(" in code.between(*between) else ""
+            yield Edit(start, start, f"{target} = 0\n{' ' * loop.col_offset}"), Edit(*between, f" += {bracket}")
 
 
 def _in_place(code: Code, tree: ast.Assign) -> Iterator[Edits]:

@@ -89,7 +89,7 @@ class Trial:
         except (Exception, RebindError):
             return None
         finally:  # the data, or a buffer that is cleared elsewhere: the next edit is not to meet what this one has left
-            self.run.target.restore_state()
+            self.run.target.restore_state(counts=True)
         if not _is_same(loss, before[0]):
             return None
         both = [(name, _is(first.get(name), true) and _is(second.get(name), true)) for name, true in self.truth.items()]

@@ -246,12 +246,20 @@ class Target(FoundCode):
         self.built_state = UserState(self.problem.functions())
         self.built_state.add_bound_since(bound_since)
 
-    def restore_state(self, *, if_complex: bool = False) -> None:
-        """Bring hidden state back to where `preserved` found it; `if_complex`: only where some of it is complex now."""
+    def restore_state(self, *, if_complex: bool = False, counts: bool = False) -> None:
+        """Bring hidden state back to where `preserved` found it.
+
+        Args:
+            if_complex: Only where some of it is complex now.
+            counts: Also what only counts or notes: it was not the user's code that ran.
+        """
         state = self._state
         if state is None or (if_complex and not state.holds_new_complex()):
             return
-        state.restore_values()
+        if counts:
+            state.restore()
+        else:
+            state.restore_values()
 
     def move_to(self, values: Values) -> None:
         """Set the parameters, until `preserved` puts them back."""

@@ -1,0 +1,43 @@
+"""What is never proposed in the place of an expression: something taken from itself, which says no more than 0."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from gradcheck._mending.slots import Candidate, cancels_out
+from gradcheck._mending.syntax import Code
+
+
+def candidate(statement, old, new):
+    """The candidate that has `new` in the place of the first expression of the text `old`, and the code."""
+    code = Code.of(statement)
+    node = next(one for one in ast.walk(code.tree) if isinstance(one, ast.expr) and ast.unparse(one) == old)
+    return Candidate.of(node, ast.parse(new, mode="eval").body), code
+
+
+@pytest.mark.parametrize(
+    ("statement", "old", "new"),
+    [
+        ("dU += np.outer(da, x)", "da", "da - da"),
+        ("dz = dh * (1 - h)", "1", "h"),
+        ("dz = dh / f", "dh", "f"),
+        ("dz = dh * s", "s", "s * (f % f)"),
+        ("dW = x.T @ d / (N * T)", "x.T", "N * T * x.T"),
+        ("dW = x.T @ d / (N * T)", "x.T @ d / (N * T)", "T * (x.T @ d / (N * T))"),
+        ("dz = m / (dh / s)", "s", "s / m"),
+    ],
+)
+def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, old, new):
+    """A report would propose `da - da`, an edit that nobody means."""
+    assert cancels_out(*candidate(statement, old, new))
+
+
+@pytest.mark.parametrize(
+    ("statement", "old", "new"),
+    [("dU += np.outer(da, x)", "da", "da - db"), ("dz = dh * (1 - h)", "h", "h**2"), ("dz = dh + s", "s", "dh"), ("dW = x.T @ d / N", "d", "T * d")],
+)
+def test_other_differences_and_sums_are_kept(statement, old, new):
+    """Right edits would not be found."""
+    assert not cancels_out(*candidate(statement, old, new))
