@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.misplaced import misplaced
 from gradcheck._localising.spoiling import SUMS, Spoiling, spoiling
 from gradcheck._localising.standing import Known, Standing, begun
 from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors, scaled
@@ -20,8 +21,8 @@ _GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
 
 
 def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
-    """What gives no derivative, and what gives one to the wrong gradient."""
-    wrongly_given = run.once(misdirected)
+    """What gives no derivative, and what gives one to the wrong gradient, or to a sum of others."""
+    wrongly_given = [*run.once(misdirected), *run.once(misplaced)]
     told = {id(one.statement) for one in wrongly_given}
     return [*(one for one in run.once(spoiling) if id(one.statement) not in told), *wrongly_given]
 

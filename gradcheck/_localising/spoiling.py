@@ -23,6 +23,14 @@ SUMS = frozenset({"add", "subtract"})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What belongs in the place of a value: the derivative of this value of the forward, or a part of that."""
+
+    source: int
+    value: Array
+
+
 @dataclass(frozen=True)
 class Spoiling:
     """A statement that spoils derivatives.
@@ -34,6 +42,7 @@ class Spoiling:
         sources: The indices of the values of the forward whose derivatives it reads.
         kept: Those at which it reads right derivatives and gives nothing but such: what it gives then is to stay.
         of: The gradient that it has to give a term of, where what it gives is one of another's; empty otherwise.
+        wanted: What belongs there at each of the executions, where that is known.
     """
 
     statement: Statement
@@ -42,6 +51,7 @@ class Spoiling:
     sources: frozenset[int]
     kept: tuple[int, ...] = ()
     of: str = ""
+    wanted: tuple[Wanted, ...] = ()
 
 
 def spoiling(run: TapedRun) -> list[Spoiling]:

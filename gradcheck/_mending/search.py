@@ -21,6 +21,7 @@ from gradcheck._mending.larger_edits import SECOND
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.multiples import multiples
 from gradcheck._mending.outside import Edit, apply_edits
+from gradcheck._mending.penalties import penalties
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace, cancels_out
@@ -115,6 +116,15 @@ class MendSearch:
         with np.errstate(all="ignore"):
             whole = list(self._run(left_out(self.suspect.tree)))
             return self._confirmed(whole) or self._confirmed(list(self._judged((dropped,))))
+
+    def penalties(self) -> list[Mend]:
+        """What the loss has of an array alone, added to the gradient that lacks just that."""
+        root = next(roots(self.suspect.tree), None)
+        if root is None or not self.suspect.frames:
+            return []
+        with np.errstate(all="ignore"):
+            around = Workplace(bare_hole(self.suspect, root)).around
+        return self.given(list(penalties(self.suspect, around)))
 
     def _first(self, stages: Iterator[tuple[Iterator[_Found], float]]) -> list[Mend]:
         """What the first stage gives of which something holds and is near enough."""

@@ -35,6 +35,7 @@ from gradcheck._repair.next_fault import (
     unmended_faults,
     write_into_callers,
 )
+from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.wrong_values import (
@@ -373,8 +374,8 @@ def _clip_or_next(
     sooner: Sooner | None = None,
     missing: Sooner | None = None,
 ) -> Sequence[Mended]:
-    clip = mend_of_final_clip(run, others)
-    return next_fault(found, run, wrong, others, sooner, missing) if clip is None else [clip]
+    clear = mend_of_final_clip(run, others) or mend_of_penalty(run, wrong, others)
+    return next_fault(found, run, wrong, others, sooner, missing) if clear is None else [clear]
 
 
 def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:

@@ -66,7 +66,25 @@ def _tried(one: Spoiling) -> Tried:
 
 
 def _look(run: TapedRun, one: Spoiling) -> Look:
+    if one.wanted:
+        return _look_for_wanted(run, one)
     return _look_at_term(run, one) if one.of else _look_at_derivative(run, one)
+
+
+def _look_for_wanted(run: TapedRun, one: Spoiling) -> Look:
+    """Where it is known what belongs there."""
+    wanted = Known()
+    for each in one.wanted:
+        wanted.add(each.value, each.source)
+
+    def told(value: Array) -> Sequence[Node]:
+        return [run.nodes[number] for number in wanted.find_all(value)]
+
+    near = [run.nodes[each.source] for each in one.wanted]
+    executions = one.executions, one.idle, one.kept
+    return Look(
+        run, one.statement, *executions, is_known=lambda v: wanted.find(v) is not None, lookup=told, parts=told, near=near
+    )
 
 
 def _look_at_term(run: TapedRun, one: Spoiling) -> Look:
