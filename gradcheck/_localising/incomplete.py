@@ -1,20 +1,41 @@
-"""Statements whose derivatives are whole at the last step and lack a part before: what comes back is left out."""
+"""Places whose derivatives are whole at the last step and lack a part before: what comes back is left out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import SUMS
 from gradcheck._localising.standing import Known, Standing, Standings, origin
-from gradcheck._localising.tape import MOVES, Node, Statement, TapedRun
+from gradcheck._localising.tape import MOVES, Array, Node, Place, Statement, TapedRun
 
 
-def incomplete(run: TapedRun) -> list[Statement]:
-    """Statements that give dL/d(value) at one step at least, and at all others only what comes through some uses.
+@dataclass(frozen=True)
+class Incomplete:
+    """A place whose derivatives lack what comes back from later steps.
+
+    Attributes:
+        place: The expression.
+        lacking: By execution: of which value of the forward it gives a part of the derivative, and the rest; of each
+            sequence at the first step that lacks something, where all that comes back is right.
+    """
+
+    place: Place
+    lacking: dict[int, tuple[int, Array]]
+
+    @property
+    def statement(self) -> Statement:
+        """The statement that it stands in."""
+        return self.place.statement
+
+
+def incomplete(run: TapedRun) -> list[Incomplete]:
+    """Places that give dL/d(value) at one step at least, and at all others only what comes through some uses.
 
     Nothing else in the backward gives the whole of it there. A state is used at its own step and by the next one:
     where the second way is left out, the last step is right all the same.
@@ -25,26 +46,47 @@ def incomplete(run: TapedRun) -> list[Statement]:
         if standings.of(node) is Standing.FULL:
             whole |= _sources(node, standings, standings.full)
     added_to = _added_to(run, standings)
-    result: dict[int, Statement] = {}
-    for statement, (first, *others) in _by_place(run, standings):
-        if not others or standings.of(first) is not Standing.FULL or standings.of(others[0]) is not Standing.PARTIAL:
+    result: dict[int, Incomplete] = {}
+    for place, nodes in _by_place(run, standings):
+        if not _is_whole_at_first_alone([standings.of(one) for one in nodes]):
             continue
-        lacking = [one for one in others if standings.of(one) is Standing.PARTIAL]
-        # where it goes back into itself, later ones are none at all
-        unknown = [one for one in others if standings.of(one) is Standing.UNKNOWN]
-        if len(lacking) + len(unknown) < len(others) or any(one.index in added_to for one in others):
+        lacking = [one for one in nodes if standings.of(one) is Standing.PARTIAL]
+        if any(one.index in added_to for one in nodes[1:]):
             continue
         sources = [_sources(one, standings, standings.partial) for one in lacking]
-        if all(found and not found & whole for found in sources):
-            result[id(statement)] = statement
+        if all(found and not found & whole for found in sources) and id(place.statement) not in result:
+            first = {b.index for a, b in pairwise(nodes) if standings.of(a) is Standing.FULL}
+            told = [pair for pair in zip(lacking, sources, strict=True) if pair[0].index in first]
+            rest = {one.execution: _rest(one, found, standings) for one, found in told}
+            result[id(place.statement)] = Incomplete(place, rest)
             whole.update(*sources)  # told once
     return list(result.values())
 
 
-def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Statement, list[Node]]]:
-    """What is calculated, or taken from what was handed over, at each place: the statement, then its values in turn."""
+def _is_whole_at_first_alone(found: Sequence[Standing]) -> bool:
+    """Whether derivatives are whole at the last step and parts before; for one sequence, or one after the other.
+
+    Where what is incomplete goes back into itself, those of steps before it are none at all.
+    """
+    begins = [k for k, one in enumerate(found) if one is Standing.FULL]
+    if not begins or begins[0] != 0:
+        return False
+    sequences = [found[a + 1 : b] for a, b in zip(begins, [*begins[1:], len(found)], strict=True)]
+    rest = (Standing.PARTIAL, Standing.UNKNOWN)
+    return all(one and one[0] is Standing.PARTIAL and all(each in rest for each in one) for one in sequences)
+
+
+def _rest(node: Node, sources: set[int], standings: Standings) -> tuple[int, Array]:
+    """Of which value it gives a part of the derivative, and what of that is left."""
+    source = min(sources)
+    whole = np.asarray(standings.full_derivatives[source], np.float64).reshape(node.shape)
+    return source, whole - np.asarray(node.value, np.float64)
+
+
+def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Place, list[Node]]]:
+    """What is calculated, or taken from what was handed over, at each place: the place, then its values in turn."""
     values: dict[int, dict[int, Node]] = defaultdict(dict)
-    statements: dict[int, Statement] = {}
+    places: dict[int, Place] = {}
     taken = [
         (one.place, one.node)
         for one in run.bindings
@@ -55,10 +97,10 @@ def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Statement, 
     ]
     calculated = [(node.place, node) for _, node in standings.calculated if node.place is not None]
     for place, node in (*calculated, *taken):
-        statements[place.number] = place.statement
+        places[place.number] = place
         values[place.number][node.execution] = node
     for number, found in values.items():
-        yield statements[number], [found[execution] for execution in sorted(found)]
+        yield places[number], [found[execution] for execution in sorted(found)]
 
 
 def _is_handed_over(node: Node) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from gradcheck._mending.building import holes_of
 from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
-from gradcheck._mending.formula import formula
+from gradcheck._mending.formula import formula, formula_of_part
 from gradcheck._mending.holes import Execution, Hole, Needed
 from gradcheck._mending.larger_edits import (
     factors,
@@ -32,7 +32,7 @@ from gradcheck._mending.needed import Known
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import orders
-from gradcheck._mending.slots import Candidate, Workplace, cancels_out
+from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
@@ -68,6 +68,7 @@ class Look:
         lookup: Tells derivatives; it does not know those that the statement reads.
         parts: The same for what comes back through some uses alone.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
+        wanted: What it has to give at the executions, where that is known: of which value, and what part of it.
     """
 
     run: TapedRun
@@ -79,6 +80,7 @@ class Look:
     lookup: Lookup
     parts: Lookup
     near: Sequence[Node]
+    wanted: Sequence[tuple[Node, Array]] = ()
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def _search(look: Look) -> Iterator[ToDerivative]:
         place, is_found = Workplace(hole), False
         small, larger, largest = (_candidates(place, families) for families in (FIRST, LARGER, LARGEST))
         # what gives derivatives at some steps says what it should: there only its details can be wrong
-        for stage in (small,) if look.kept else (small, sparing_others(_formulas(place, look.near)), larger, largest):
+        for stage in (small,) if look.kept else (small, sparing_others(_written(place, look)), larger, largest):
             if stage is largest and is_found:
                 break
             for one in _accepted(values, hole, stage):
@@ -230,7 +232,7 @@ def _search(look: Look) -> Iterator[ToDerivative]:
 def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> Iterator[ToDerivative]:
     code = values.suspect.code
     for candidate in candidates:
-        if cancels_out(candidate, code) or _hands_on_another(hole, candidate):
+        if is_in_vain(candidate, code) or _hands_on_another(hole, candidate):
             continue
         what, given = values.given(hole.root, candidate)
         if what and not _keeps_everything(hole, candidate) and not hole.empties(list(candidate.swaps)):
@@ -257,6 +259,12 @@ def _hands_on_another(hole: Hole, candidate: Candidate) -> bool:
 def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:
     for family in families:
         yield from itertools.islice(sparing_others(family(place)), MOST_CANDIDATES)
+
+
+def _written(place: Workplace, look: Look) -> Iterator[Candidate]:
+    if look.wanted:
+        return formula_of_part(place, [node for node, _ in look.wanted], [part for _, part in look.wanted])
+    return _formulas(place, look.near)
 
 
 def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:

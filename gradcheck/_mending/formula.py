@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +23,8 @@ from gradcheck._tape.nodes import Array
 MOST_STEPS = 12
 #: calls of the user's own functions of one argument that are looked at
 MOST_CALLS = 120
+#: uses of a value of which some are chosen
+MOST_USES = 6
 #: a value, or its use by one consumer, at each execution; None where there is none
 Uses = list[tuple[Node, int] | None]
 
@@ -44,6 +47,26 @@ def formula(place: Workplace) -> Iterator[Candidate]:
         written = writer.derivative(values, MOST_STEPS, named=False, without=without)
     if written is not None:
         yield Candidate.of(place.hole.root, written)
+
+
+def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Array]) -> Iterator[Candidate]:
+    """What comes back to values of the forward, one for each execution, through those uses that bring back these parts.
+
+    By the chain rule as well.
+    """
+    writer = _Writer(place)
+    if len(writer.frames) != len(values):
+        return
+    uses = [one for one in writer.parallel(list(values), None) if all(use is not None for use in one)][:MOST_USES]
+    brought = [writer.brought_back(one) for one in uses]
+    for count in range(1, len(uses) + 1):
+        for chosen in itertools.combinations(range(len(uses)), count):
+            sums = [sum(brought[number][k] for number in chosen) for k in range(len(values))]
+            if not _equal([np.asarray(one) for one in sums], list(parts)):
+                continue
+            terms = [writer.use(uses[number], MOST_STEPS) for number in chosen]
+            if all(one is not None for one in terms):
+                yield Candidate.of(place.hole.root, added([one for one in terms if one is not None]))
 
 
 class _Writer:
@@ -97,14 +120,14 @@ class _Writer:
         if steps == 0:
             return None
         terms: list[ast.expr] = []
-        for uses in self._parallel(values, without):
+        for uses in self.parallel(values, without):
             term = self.use(uses, steps - 1)
             if term is None:
                 return None
             terms.append(term)
         return added(terms)
 
-    def _parallel(self, values: list[Node], without: Kind | None) -> list[Uses]:
+    def parallel(self, values: list[Node], without: Kind | None) -> list[Uses]:
         """The uses of the values, those of one kind together."""
         kinds: dict[tuple[int, str, int, int], Uses] = {}
         for k, value in enumerate(values):
@@ -114,6 +137,10 @@ class _Writer:
                 nth = seen[place, consumer.op, operand] = seen.get((place, consumer.op, operand), -1) + 1
                 kinds.setdefault((place, consumer.op, operand, nth), [None] * len(values))[k] = (consumer, operand)
         return list(kinds.values())
+
+    def brought_back(self, uses: Uses) -> list[Array]:
+        """What comes back through these uses."""
+        return [np.asarray(self.run.contributions.get((one[0].index, one[1]), np.nan)) for one in uses if one is not None]
 
     def use(self, uses: Uses, steps: int) -> ast.expr | None:
         """What comes back through one use."""

@@ -24,7 +24,7 @@ from gradcheck._mending.outside import Edit, apply_edits
 from gradcheck._mending.penalties import penalties
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
-from gradcheck._mending.slots import Candidate, Workplace, cancels_out
+from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST, dropped, terms_handed_on, unread
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.statement_edits import copies_before, left_out, structural
@@ -203,7 +203,7 @@ class MendSearch:
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
         for family in (unread, terms_handed_on, *FIRST):
             for candidate in _in_turn([family(place) for place in everywhere]):
-                if not cancels_out(candidate, self.code):
+                if not is_in_vain(candidate, self.code):
                     yield self._edits(candidate)
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class MendSearch:
 
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
         judgement = hole.judged(list(candidate.swaps))
-        if judgement is None or cancels_out(candidate, self.code) or hole.empties(list(candidate.swaps)):
+        if judgement is None or is_in_vain(candidate, self.code) or hole.empties(list(candidate.swaps)):
             return None
         edits = self._edits(candidate)
         if edits in self.seen:

@@ -62,10 +62,16 @@ class Slot:
         return np.shape(self.value)
 
 
-def cancels_out(candidate: Candidate, code: Code) -> bool:
-    """Whether something would be taken from itself, or divided by itself: t - t says no more than a number does."""
+def is_in_vain(candidate: Candidate, code: Code) -> bool:
+    """Whether something is taken from itself, or divided by itself: t - t says no more than a number does.
+
+    Or what is calculated is written into what nobody has.
+    """
     return any(
-        _cancels_within(new) or _cancels_beside(old, new, code) or _multiplies_back(old, new, code)
+        _cancels_within(new)
+        or _cancels_beside(old, new, code)
+        or _multiplies_back(old, new, code)
+        or _is_lost(old, new, code)
         for old, new in candidate.swaps
     )
 
@@ -104,6 +110,13 @@ def _multiplies_back(old: ast.expr, new: ast.expr, code: Code) -> bool:
         after.turn()
     new_above, new_below = after.above - before.above, after.below - before.below
     return bool(new_above & (around.below | after.below) or new_below & (around.above | after.above))
+
+
+def _is_lost(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    """Whether a function would write into an array that was calculated for that: to leave the call out is meant."""
+    around = code.parent(old)
+    is_output = isinstance(around, ast.keyword) and around.arg == "out"
+    return is_output and not isinstance(new, (ast.Name, ast.Attribute, ast.Subscript))
 
 
 class _Factors:

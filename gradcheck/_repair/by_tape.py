@@ -20,11 +20,13 @@ from gradcheck._common.arrays import Sizes
 from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect
+from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.likeliest_mend import Sooner
+from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
 from gradcheck._repair.next_fault import (
     fault_in_part,
@@ -162,7 +164,7 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        everything = [self._missing, self._values, self._in_part, self._one_step, self._several]
+        everything = [self._missing, self._values, self._carry, self._thoroughly, self._in_part, self._one_step, self._several]
         stages = list(everything)
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
@@ -206,18 +208,19 @@ class _Search:
 
     def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
+        spoils = bool(spoilers(run, wrong))
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
-            return _clip_or_next(found, run, wrong, points[1:])
-        sooner = partial(self._sooner, found, wrong, points, bool(spoilers(run, wrong)))
+            return _clip_or_next(found, run, wrong, points[1:], is_brief=spoils or bool(run.once(incomplete)))
+        sooner = partial(self._sooner, found, wrong, points, spoils)
         missing = cache(partial(self._missing_statement, found, points))
         if run.once(keeps_a_place):
             sooner = partial(_first_of, missing, sooner)
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
     def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point], spoils: bool) -> Sequence[Mended]:
-        """Faults by what statements give, where some spoil derivatives, or faults that one time step shows."""
+        """Faults by what statements give, where some spoil derivatives, a carry, or faults that one time step shows."""
         by_values = [partial(self._some_by_values, found, wrong, points)] if spoils else []
-        return _first_of(*by_values, partial(self._in_one_step, found, points[0]))
+        return _first_of(*by_values, partial(self._missing_carry, found, points), partial(self._in_one_step, found, points[0]))
 
     def _in_one_step(self, found: Found, point: Point) -> Sequence[Mended]:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
@@ -293,6 +296,19 @@ class _Search:
         """Several on one way, each mended by what it gives."""
         first = self._told_by_values(found, points)
         return mend_by_values(found, partial(self._taped, points[0]), points[1:], first)
+
+    def _carry(self, points: Sequence[Point], found: Found) -> bool:
+        """What later steps bring back, where no variable holds it."""
+        faults = self._missing_carry(found, points)
+        return bool(faults) and self._adds(found, faults)
+
+    def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        fault = missing_carry(found, partial(self._taped, points[0]), points[1:])
+        return [] if fault is None else [fault]
+
+    def _thoroughly(self, points: Sequence[Point], found: Found) -> bool:
+        """The likeliest fault in edited code, with all edits that there are."""
+        return bool(found.edits) and self._adds_of(_clip_or_next, points, found)
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""
@@ -373,9 +389,13 @@ def _clip_or_next(
     others: Sequence[Point],
     sooner: Sooner | None = None,
     missing: Sooner | None = None,
+    *,
+    is_brief: bool = False,
 ) -> Sequence[Mended]:
     clear = mend_of_final_clip(run, others) or mend_of_penalty(run, wrong, others)
-    return next_fault(found, run, wrong, others, sooner, missing) if clear is None else [clear]
+    if clear is not None:
+        return [clear]
+    return next_fault(found, run, wrong, others, sooner, missing, is_brief=is_brief)
 
 
 def _add_sources(found: Found, run: TapedRun, built: Point | None) -> None:

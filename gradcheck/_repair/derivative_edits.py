@@ -80,10 +80,17 @@ def _look_for_wanted(run: TapedRun, one: Spoiling) -> Look:
     def told(value: Array) -> Sequence[Node]:
         return [run.nodes[number] for number in wanted.find_all(value)]
 
-    near = [run.nodes[each.source] for each in one.wanted]
-    executions = one.executions, one.idle, one.kept
     return Look(
-        run, one.statement, *executions, is_known=lambda v: wanted.find(v) is not None, lookup=told, parts=told, near=near
+        run,
+        one.statement,
+        one.executions,
+        one.idle,
+        one.kept,
+        is_known=lambda value: wanted.find(value) is not None,
+        lookup=told,
+        parts=told,
+        near=[],
+        wanted=[(run.nodes[each.source], each.value) for each in one.wanted],
     )
 
 

@@ -135,6 +135,13 @@ class Found:
         faults = [replace(one) for one in self.faults]
         return replace(self, faults=faults, edits=dict(self.edits), stages=list(self.stages))
 
+    def with_more(self, file: str, edits: Sequence[Edit]) -> Found:
+        """The same with these in the code as well, which are edits of the text with the edits so far."""
+        trial = self.copy()
+        earlier = trial.edits.get(file, [])
+        trial.edits[file] = [*earlier, *_moved_back(edits, earlier)]
+        return trial
+
     def take_back(self, fault: Mended) -> None:
         """Leave a fault and its edits out."""
         self.edits = _without(self.edits, fault.edits)

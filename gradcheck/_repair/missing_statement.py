@@ -20,7 +20,6 @@ from gradcheck._mending import Mend, MendSearch
 from gradcheck._mending.gaps import Gap, Idle, has_idle_place, left_unused
 from gradcheck._mending.idle import Held, Known, idle_statements
 from gradcheck._mending.looking import looked_at
-from gradcheck._repair.edits_in_turn import moved_back
 from gradcheck._repair.forward import backward_functions
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
@@ -109,7 +108,7 @@ def _running(
         for left in reversed(range(MOST_LEFT_OUT)):
             planted = _in_file(file, gaps)
             try:
-                run = stack.enter_context(taped(_with(found, planted)))
+                run = stack.enter_context(taped(found.with_more(planted.file, planted.edits)))
                 break
             except TargetError as error:
                 lines = [line for line in _lines(error, file) if line in planted.at_line]
@@ -201,15 +200,6 @@ def _place(edit: Edit) -> tuple[int, int]:
 def _could_give_all(suspect: Suspect) -> bool:
     """Whether its values reach every combination of the gradients: that it could be at fault says nothing then."""
     return suspect.need is not Need.KNOWN and suspect.rank >= len(suspect.system.difference)
-
-
-def _with(found: Found, planted: _Planted) -> Found:
-    """What is found so far, with those statements in the code."""
-    trial = found.copy()
-    earlier = trial.edits.get(planted.file, [])
-    moved = [moved_back(one, earlier) for one in planted.edits]
-    trial.edits[planted.file] = [*earlier, *(one for one in moved if one is not None)]
-    return trial
 
 
 def _filling(planted: _Planted, statement: Statement, mends: Sequence[Mend]) -> Iterator[Edit]:

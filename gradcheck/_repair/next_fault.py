@@ -141,8 +141,9 @@ def signs_of_several(run: TapedRun, wrong: set[str]) -> list[Mended]:
     give what is whole at the last step alone."""
     spoils = spoil_only(run, [one for one in run.once(spoiling) if one.executions], wrong)
     found = {id(one.statement): one.statement for one in without_right_consequences(run, spoils)}
-    codes = {id(one): FindingCode.LATER_STEPS_MISSING for one in run.once(incomplete)}
-    lacking = {id(one): one for one in run.once(incomplete) if id(one) not in run.once(forward_statements)}
+    statements = [one.statement for one in run.once(incomplete)]
+    codes = {id(one): FindingCode.LATER_STEPS_MISSING for one in statements}
+    lacking = {id(one): one for one in statements if id(one) not in run.once(forward_statements)}
     found |= {id(one.statement): one.statement for one in spoil_only(run, run.once(misdirected), wrong)}
     told = [Mended(one, gradients_behind(run, one, wrong), code=codes.get(k)) for k, one in (found | lacking).items()]
     return told[:MOST_TOLD]

@@ -14,7 +14,7 @@ from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 def lines(folder: Path, *bugs: tuple[str, str], source: str) -> list[int]:
     """Where something is lacking."""
     run, _ = taped(cell(folder, *bugs, source=source))
-    return [one.line for one in incomplete(run)]
+    return [one.statement.line for one in incomplete(run)]
 
 
 @pytest.mark.parametrize("wrong", ["pass", "dh += 0 * dh_next"])

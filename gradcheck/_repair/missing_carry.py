@@ -1,0 +1,157 @@
+"""A carry that no variable holds yet: what later steps bring back is added to a step's own, and handed on.
+
+Three edits go together: zero before the loop, the term in the sum, and behind all else what the step hands on. For the
+last a statement is planted that hands on nothing; the tape tells what it has to give, since the first step of the
+backward is right, and the others lack just that.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from gradcheck._common.errors import TargetError
+from gradcheck._localising.incomplete import Incomplete, incomplete
+from gradcheck._localising.spoiling import Spoiling, Wanted
+from gradcheck._mending import Mend
+from gradcheck._mending.syntax import Code, span
+from gradcheck._repair.derivative_edits import edits_to_derivatives
+from gradcheck._repair.each_gradient import gradients_behind
+from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.points import Point
+from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
+from gradcheck._tape import Statement, TapedRun
+from gradcheck._usercode.patching import RebindError
+from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.style import in_file_style
+from gradcheck.report.codes import FindingCode
+
+#: places that are looked at
+MOST_PLACES = 3
+#: edits of one
+MOST_EDITS = 4
+#: what binds more than a sum
+_TIGHT = (ast.BinOp, ast.UnaryOp, ast.Attribute, ast.Subscript)
+
+
+@dataclass(frozen=True)
+class _Carry:
+    """A variable that hands on nothing: where it begins, where it is read, and where it is bound."""
+
+    file: str
+    name: str
+    begun: Edit
+    read: Edit
+    end: tuple[int, int]
+    indent: int
+    nothing: str
+
+    def edits(self, bound: str) -> tuple[Edit, ...]:
+        """With this statement in the place of the one that hands on nothing."""
+        return self.begun, self.read, Edit(self.end, self.end, f"\n{' ' * self.indent}{bound}")
+
+    def statement(self, run: TapedRun) -> Statement | None:
+        """The one that hands on nothing."""
+        return next((one for one in run.statements if one.file == self.file and one.text == self.nothing), None)
+
+
+def missing_carry(found: Found, taped: Taped, others: Sequence[Point]) -> Mended | None:
+    """The first place that lacks what comes back from later steps, with the edits that bring it there.
+
+    Args:
+        found: What is found so far.
+        taped: Puts edits in place, and gives a run with them.
+        others: Where else edits are tried.
+    """
+    with taped(found) as run:
+        wrong, forward = wrong_gradients(run), run.once(forward_statements)
+        lacking = [one for one in run.once(incomplete) if id(one.statement) not in forward]
+        behind = [gradients_behind(run, one.statement, wrong) for one in lacking]
+    for one, gradients in list(zip(lacking, behind, strict=True))[:MOST_PLACES]:
+        carry = _planted(one)
+        with suppress(TargetError, RebindError, SyntaxError):
+            mends = [] if carry is None else list(_mends(one, carry, found, taped, others))
+            if mends:
+                fault = Mended(one.statement, gradients, None, mends[0], tuple(mends[1:]), is_by_value=True)
+                return replace(fault, code=FindingCode.LATER_STEPS_MISSING)
+    return None
+
+
+def _planted(one: Incomplete) -> _Carry | None:
+    """The variable for a place in a loop; None where there is no loop, or its body is no block."""
+    place = one.place
+    code = Code.of(one.statement.source.text)
+    where = (place.line, place.column), (place.end_line, place.end_column)
+    expression = next((node for node in ast.walk(code.tree) if isinstance(node, ast.expr) and span(node) == where), None)
+    loop = None if expression is None else next(code.loops_around(expression), None)
+    function = None if expression is None else code.function(expression)
+    if expression is None or loop is None or function is None or loop.body[0].lineno == loop.lineno:
+        return None
+    if _is_added_to_a_name(code, expression):
+        return None  # that holds the carry, and is left as it is: a statement is missing
+    last, statement, text = loop.body[-1], _statement_around(code, expression), code.segment(expression)
+    like = text
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=target)], value=value) if value is expression:
+            like = target
+    name = _free_name(f"{like}_next" if like.isidentifier() else "d_next", _names(function))
+    total = f"{text} + {name}"
+    start = span(loop)[0]
+    return _Carry(
+        place.file,
+        name,
+        Edit(start, start, f"{name} = 0\n{' ' * loop.col_offset}"),
+        Edit(*where, f"({total})" if isinstance(code.parent(expression), _TIGHT) else total),
+        span(last)[1],
+        last.col_offset,
+        f"{name} = 0 * {like if like.isidentifier() else f'({like})'}",
+    )
+
+
+def _is_added_to_a_name(code: Code, expression: ast.expr) -> bool:
+    match code.parent(expression):
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return isinstance(right if left is expression else left, (ast.Name, ast.Attribute, ast.Subscript))
+    return False
+
+
+def _statement_around(code: Code, node: ast.AST) -> ast.AST | None:
+    around: ast.AST | None = node
+    while around is not None and not isinstance(around, ast.stmt):
+        around = code.parent(around)
+    return around
+
+
+def _names(function: ast.AST) -> set[str]:
+    return {one.id if isinstance(one, ast.Name) else one.arg for one in ast.walk(function) if isinstance(one, (ast.Name, ast.arg))}
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _mends(one: Incomplete, carry: _Carry, found: Found, taped: Taped, others: Sequence[Point]) -> Iterator[Mend]:
+    """The edits, with what the tape says has to be handed on."""
+
+    def asked(run: TapedRun) -> list[Spoiling]:
+        statement = carry.statement(run)
+        again = next((other for other in run.once(incomplete) if other.place.text == one.place.text), None)
+        if statement is None or again is None:
+            return []
+        # what a step lacks is handed on by the one before it in the backward
+        wanted = {execution - 1: Wanted(*rest) for execution, rest in again.lacking.items()}
+        steps = tuple(sorted(wanted))
+        return [Spoiling(statement, steps, (), frozenset(), wanted=tuple(wanted[k] for k in steps))]
+
+    with taped(found.with_more(carry.file, carry.edits(carry.nothing))) as run:
+        spoiling = asked(run)
+        edits = edits_to_derivatives(run, spoiling, [point.taped for point in others], set(), asked)
+        for edit in edits[0][:MOST_EDITS] if edits else ():
+            source = Source(carry.file, spoiling[0].statement.source.text)
+            bound = in_file_style(source.change(*edit)[2], source)
+            yield Mend(carry.file, carry.edits(bound), one.statement, (), (), EVIDENCE)
