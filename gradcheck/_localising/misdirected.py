@@ -23,7 +23,7 @@ _GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
 def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
     """What gives no derivative, and what gives one to the wrong gradient, or to a sum of others."""
     wrongly_given = [*run.once(misdirected), *run.once(misplaced)]
-    told = {id(one.statement) for one in wrongly_given}
+    told = {id(one.statement) for one in wrongly_given}.union(*(one.shows_in for one in wrongly_given))
     return [*(one for one in run.once(spoiling) if id(one.statement) not in told), *wrongly_given]
 
 

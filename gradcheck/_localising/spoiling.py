@@ -43,6 +43,7 @@ class Spoiling:
         kept: Those at which it reads right derivatives and gives nothing but such: what it gives then is to stay.
         of: The gradient that it has to give a term of, where what it gives is one of another's; empty otherwise.
         wanted: What belongs there at each of the executions, where that is known.
+        shows_in: The identities of other statements, in which it shows.
     """
 
     statement: Statement
@@ -52,6 +53,7 @@ class Spoiling:
     kept: tuple[int, ...] = ()
     of: str = ""
     wanted: tuple[Wanted, ...] = ()
+    shows_in: frozenset[int] = frozenset()
 
 
 def spoiling(run: TapedRun) -> list[Spoiling]:

@@ -7,17 +7,19 @@ make all gradients right if it gave something else, and the search for edits wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from traceback import walk_tb
+
+import numpy as np
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect, able_alone
 from gradcheck._localising.standing import origin
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Mend, MendSearch
-from gradcheck._mending.gaps import Gap, Idle, has_idle_place, left_unused
+from gradcheck._mending.gaps import Function, Gap, Idle, has_idle_place, left_unused
 from gradcheck._mending.idle import Held, Known, idle_statements
 from gradcheck._mending.looking import looked_at
 from gradcheck._repair.forward import backward_functions
@@ -58,6 +60,8 @@ def keeps_a_place(run: TapedRun) -> bool:
 def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Mended | None:
     """The fault that a statement is missing, with the edit that adds it; None if none makes all gradients right.
 
+    Or one gradient that nothing is added to, where others are wrong in their own ways.
+
     Args:
         found: What is found so far.
         taped: Puts edits in place, and gives a run with them.
@@ -65,7 +69,7 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
     """
     with taped(found) as run:
         of_file = _idle_statements(run)
-        fault = _unused_that_mends(run, of_file, others)
+        fault = _unused_that_mends(run, of_file, others) or _left_out_that_mends(run, of_file, others)
     if fault is not None:
         return fault
     for file, gaps in of_file.items():
@@ -93,6 +97,34 @@ def _unused_that_mends(
         if fault is not None:
             return fault
     return None
+
+
+def _left_out_that_mends(
+    run: TapedRun, of_file: Mapping[str, Mapping[Gap, list[Idle]]], others: Sequence[Point]
+) -> Mended | None:
+    """What is at hand, added to a gradient that nothing is added to: as one for all states but the first."""
+    wrong = wrong_gradients(run)
+    empty = [name for name in sorted(wrong) if not np.any(run.gradients.get(name, 1.0))]
+    for name in empty:
+        for statement, function in backward_functions(run):
+            shape, local = run.true_gradients[name].shape, _known(run, statement).local
+            held = [key for key, one in local.items() if isinstance(one, np.ndarray) and one.shape == shape]
+            pairs = [
+                (gap, idle)
+                for gap, idles in of_file.get(statement.file, {}).items()
+                for idle in idles
+                if idle.is_sum and name in idle.target and _lies_in(gap, function)
+            ]
+            pairs.sort(key=lambda one: (one[0].indent, -one[0].line))  # behind all loops first
+            edits = [gap.filled(f"{idle.target} += {key}") for gap, idle in pairs for key in held]
+            fault = _confirmed(run, statement.file, edits[:MOST_UNUSED], others, {name}) if edits else None
+            if fault is not None:
+                return fault
+    return None
+
+
+def _lies_in(gap: Gap, function: Function) -> bool:
+    return function.lineno <= gap.line <= (function.end_lineno or function.lineno) + 1
 
 
 @contextmanager
@@ -210,11 +242,13 @@ def _filling(planted: _Planted, statement: Statement, mends: Sequence[Mend]) -> 
             yield gap.filled(in_file_style(idle.written(source.change(*mend.edits)[2]), source))
 
 
-def _confirmed(run: TapedRun, file: str, edits: Sequence[Edit], others: Sequence[Point]) -> Mended | None:
-    """The fault, if all gradients are right with one of these edits alone."""
+def _confirmed(
+    run: TapedRun, file: str, edits: Sequence[Edit], others: Sequence[Point], asked: Collection[str] = ()
+) -> Mended | None:
+    """The fault, if the gradients that are asked, or all, are right with one of these edits alone."""
     near = [one for one in run.statements if one.file == file and one.line <= edits[0].start[0]]
     statement = max(near, key=lambda one: one.line)
     again = [one.taped for one in others]
     mends = MendSearch(run, statement, again, SMALL_BUDGET).given([(edit,) for edit in edits])
-    whole = [one for one in mends if not one.remaining]
+    whole = [one for one in mends if (set(asked) <= set(one.gradients) if asked else not one.remaining)]
     return Mended.of(statement, whole) if whole else None
