@@ -306,7 +306,11 @@ class _CheckRun:
     def _common_factor_out(self, factory: TargetFactory, sizes: Sizes, main: Audit) -> Audit:
         """Take a factor like T out of every block, if it is there at two sizes and not all that is wrong."""
         common = common_factor(main, sizes)
-        if common is None or not self._follows(factory, sizes, common) or self._is_of_some(factory, sizes, main, common):
+        if (
+            common is None
+            or not self._follows(factory, sizes, common)
+            or self._is_of_some(factory, sizes, main, common)
+        ):
             if main.gradients and not self.time.cuts:  # without all entries there is no telling
                 main.laws["reduction"] = reduction_law(None)
             return main

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling, Wanted
-from gradcheck._localising.standing import EQUAL, Standing, Standings, origin
+from gradcheck._localising.standing import EQUAL, Standing, origin
 from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun
 
 #: terms of one sum
@@ -113,7 +113,7 @@ class _Sums:
         return None
 
     def _giver(self, term: Node, sums: set[int]) -> Node | None:
-        """Where a term was first handed on that others read as well; else what calculated it; none of the sum itself."""
+        """Where a term that others read as well was first handed on; else what calculated it; none of the sum itself."""
         found, node = None, term
         while node.op in MOVES and node.inputs:
             if node.place is not None and node.place.kind in ("value", "element", "argument"):

@@ -65,8 +65,9 @@ def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Ar
             if not _equal([np.asarray(one) for one in sums], list(parts)):
                 continue
             terms = [writer.use(uses[number], MOST_STEPS) for number in chosen]
-            if all(one is not None for one in terms):
-                yield Candidate.of(place.hole.root, added([one for one in terms if one is not None]))
+            written = added([one for one in terms if one is not None]) if None not in terms else None
+            if written is not None:
+                yield Candidate.of(place.hole.root, written)
 
 
 class _Writer:
@@ -140,7 +141,9 @@ class _Writer:
 
     def brought_back(self, uses: Uses) -> list[Array]:
         """What comes back through these uses."""
-        return [np.asarray(self.run.contributions.get((one[0].index, one[1]), np.nan)) for one in uses if one is not None]
+        return [
+            np.asarray(self.run.contributions.get((one[0].index, one[1]), np.nan)) for one in uses if one is not None
+        ]
 
     def use(self, uses: Uses, steps: int) -> ast.expr | None:
         """What comes back through one use."""

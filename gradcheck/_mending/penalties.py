@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -88,13 +89,9 @@ def _added(suspect: Suspect, term: str) -> Edit | None:
 
 def _last_sum_behind(code: Code, statement: ast.stmt) -> ast.stmt:
     """The last of the sums that go on right behind a statement; the statement itself where none does."""
-    block = next(
-        (block for _, block in ast.iter_fields(code.parent(statement)) if isinstance(block, list) and statement in block),
-        [statement],
-    )
-    last = statement
-    for one in block[block.index(statement) + 1 :]:
-        if not isinstance(one, ast.AugAssign):
-            break
-        last = one
-    return last
+    around = code.parent(statement)
+    blocks = [block for _, block in ast.iter_fields(around)] if around is not None else []
+    block = next((one for one in blocks if isinstance(one, list) and statement in one), [statement])
+    behind = block[block.index(statement) + 1 :]
+    sums = list[ast.stmt](itertools.takewhile(lambda one: isinstance(one, ast.AugAssign), behind))
+    return sums[-1] if sums else statement

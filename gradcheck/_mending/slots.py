@@ -90,7 +90,7 @@ def _cancels_beside(old: ast.expr, new: ast.expr, code: Code) -> bool:
 
 
 def _multiplies_back(old: ast.expr, new: ast.expr, code: Code) -> bool:
-    """Whether a factor is added that the product around it is divided by, or the reverse: to leave that out is meant."""
+    """Whether a factor is added that the product around it is divided by, or the reverse: leaving it out is meant."""
     before, after = _Factors(), _Factors()
     before.add(old)
     after.add(new)

@@ -128,6 +128,14 @@ def ones(place: Workplace) -> Iterator[Candidate]:
         yield Candidate.of(slot.node, binary(slot.node, ast.Sub(), number(1)))
 
 
+def begun_at_zero(place: Workplace) -> Iterator[Candidate]:
+    """Zeros for what is bound before a loop, where something is left there from the last time."""
+    root = place.hole.root
+    is_array = any(slot.node is root and slot.is_float and slot.shape for slot in place.slots)
+    if is_array and next(place.code.loops_around(root), None) is None:
+        yield Candidate.of(root, ast.Call(numpys("zeros_like"), [root], []))
+
+
 def operators(place: Workplace) -> Iterator[Candidate]:
     """Another operator, operands the other way round, another sign."""
     for slot in place.slots:
@@ -211,5 +219,5 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, dropped, operators, bounds, exchanged, turned, formed, ones, indices, rotated, numbers, reductions,
-    letters, scaled, callees, unread_terms,
+    letters, scaled, callees, unread_terms, begun_at_zero,
 )  # fmt: skip

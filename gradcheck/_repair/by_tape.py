@@ -164,7 +164,15 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        everything = [self._missing, self._values, self._carry, self._thoroughly, self._in_part, self._one_step, self._several]
+        everything = [
+            self._missing,
+            self._values,
+            self._carry,
+            self._thoroughly,
+            self._in_part,
+            self._one_step,
+            self._several,
+        ]
         stages = list(everything)
         for _ in range(MOST_ROUNDS):
             with self._taped(points[0], found) as run:
@@ -211,16 +219,26 @@ class _Search:
         spoils = bool(spoilers(run, wrong))
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             return _clip_or_next(found, run, wrong, points[1:], is_brief=spoils or bool(run.once(incomplete)))
-        sooner = partial(self._sooner, found, wrong, points, spoils)
         missing = cache(partial(self._missing_statement, found, points))
-        if run.once(keeps_a_place):
-            sooner = partial(_first_of, missing, sooner)
+        keeps_one = run.once(keeps_a_place)
+
+        def sooner() -> Sequence[Mended] | None:
+            return (missing() if keeps_one else ()) or self._sooner(found, wrong, points, spoils)
+
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
-    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point], spoils: bool) -> Sequence[Mended]:
-        """Faults by what statements give, where some spoil derivatives, a carry, or faults that one time step shows."""
-        by_values = [partial(self._some_by_values, found, wrong, points)] if spoils else []
-        return _first_of(*by_values, partial(self._missing_carry, found, points), partial(self._in_one_step, found, points[0]))
+    def _sooner(self, found: Found, wrong: set[str], points: Sequence[Point], spoils: bool) -> Sequence[Mended] | None:
+        """Faults by what statements give, where some spoil derivatives, a carry, or faults that one time step shows.
+
+        None where several statements give derivatives with edits of their own, and none of them mends all.
+        """
+        faults = self._some_by_values(found, wrong, points) if spoils else []
+        if faults:
+            return faults
+        told = self._told_by_values(found, points) if spoils else []
+        if len({one.statement.line for one in told}) > 1:
+            return None
+        return self._missing_carry(found, points) or self._in_one_step(found, points[0])
 
     def _in_one_step(self, found: Found, point: Point) -> Sequence[Mended]:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
@@ -363,11 +381,6 @@ class _Search:
         before = dict(found.edits)
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
         return any(added)
-
-
-def _first_of(*asked: Sooner) -> Sequence[Mended]:
-    """What the first of these tells that tells anything."""
-    return next((faults for one in asked if (faults := one())), ())
 
 
 def _credible(found: Found) -> Suspect | None:

@@ -31,8 +31,8 @@ SMALL_BUDGET = Budget(candidates=1500, runs=36)
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
 SMALLEST_EDIT = 2
 
-#: finds faults with their edits, if there are any
-Sooner: TypeAlias = Callable[[], Sequence[Mended]]
+#: finds faults with their edits, if there are any; None where there are several, so that none alone is to blame
+Sooner: TypeAlias = Callable[[], Sequence[Mended] | None]
 
 #: roles of statements that only hand on what is wrong, or are right
 _UNLIKELY = (Role.CONSUMES, Role.RIGHT)
@@ -81,8 +81,10 @@ class LikeliestMend:
         looked_at = self._small()
         if not best.is_whole and self._sooner is None:
             self._by_values()
-        if not best.is_whole and self._sooner is not None and (found := self._sooner()):
-            return found
+        if not best.is_whole and self._sooner is not None:
+            found = self._sooner()
+            if found is None or found:
+                return found or _one(best.fault)
         if not best.is_whole:
             self._small_of_others()
         if best.is_sure:

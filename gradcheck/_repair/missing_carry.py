@@ -85,7 +85,9 @@ def _planted(one: Incomplete) -> _Carry | None:
     place = one.place
     code = Code.of(one.statement.source.text)
     where = (place.line, place.column), (place.end_line, place.end_column)
-    expression = next((node for node in ast.walk(code.tree) if isinstance(node, ast.expr) and span(node) == where), None)
+    expression = next(
+        (node for node in ast.walk(code.tree) if isinstance(node, ast.expr) and span(node) == where), None
+    )
     loop = None if expression is None else next(code.loops_around(expression), None)
     function = None if expression is None else code.function(expression)
     if expression is None or loop is None or function is None or loop.body[0].lineno == loop.lineno:
@@ -126,7 +128,8 @@ def _statement_around(code: Code, node: ast.AST) -> ast.AST | None:
 
 
 def _names(function: ast.AST) -> set[str]:
-    return {one.id if isinstance(one, ast.Name) else one.arg for one in ast.walk(function) if isinstance(one, (ast.Name, ast.arg))}
+    nodes = (one for one in ast.walk(function) if isinstance(one, (ast.Name, ast.arg)))
+    return {one.id if isinstance(one, ast.Name) else one.arg for one in nodes}
 
 
 def _free_name(name: str, taken: set[str]) -> str:

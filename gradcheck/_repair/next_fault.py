@@ -55,7 +55,7 @@ def next_fault(
     if fault is not None:
         return [fault]
     if not localisation.alone:
-        return missing() if missing is not None else ()
+        return (missing() if missing is not None else ()) or ()
     search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief)
     return search.faults()
 

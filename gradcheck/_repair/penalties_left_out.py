@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
+from gradcheck._localising.misdirected import TermsOfParameters
 from gradcheck._mending import MendSearch
 from gradcheck._mending.residual import agree
 from gradcheck._repair.found import Mended
@@ -31,13 +32,17 @@ def mend_of_penalty(run: TapedRun, wrong: Collection[str], others: Sequence[Poin
 
 
 def _lacks_multiple(run: TapedRun, name: str) -> bool:
-    """Whether a gradient would be right with a multiple of its parameter added."""
+    """Whether a gradient lacks a multiple of its parameter, and a use of it brings just that back."""
     given, true, weights = run.gradients.get(name), run.true_gradients[name], run.base.get(name)
     if weights is None or given is None or given.shape != true.shape or weights.size < 2 or not np.any(weights):
         return False
     lacking = true - given
     factor = float(np.vdot(weights, lacking)) / float(np.vdot(weights, weights))
-    return bool(factor) and agree(factor * weights, lacking) and not agree(given + lacking, given)
+    if not factor or not agree(factor * weights, lacking):
+        return False
+    terms = run.once(TermsOfParameters).of(name)
+    # w @ w uses it twice
+    return terms is not None and any(terms.find(lacking / uses) is not None for uses in (1, 2))
 
 
 def _givers(run: TapedRun, name: str) -> Iterator[Statement]:

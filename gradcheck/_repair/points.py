@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -18,12 +18,13 @@ from gradcheck._targets.opening import opened
 from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck._targets.target import Target
 
-#: by how much sizes are others where edits are confirmed
+#: by how much sizes are others where edits are confirmed, and by how much where the tape is long then
 GROWTH = (1, 2, 3)
+LITTLE_GROWTH = (1, 1, 1)
 #: values of a tape beyond which sizes are tried where it is shorter: code that calculates number by number
 MOST_VALUES = 6000
 #: the same where edits are confirmed
-MOST_BESIDE = 2 * MOST_VALUES
+MOST_BESIDE = MOST_VALUES
 #: the largest of sizes that are tried for that
 CAPS = (3, 2)
 #: time steps at least: a first one, a last one, and others between them
@@ -212,14 +213,19 @@ def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFacto
     They grow by different numbers, the largest least, and no two are equal: where T = B + 1 in both, B would pass for
     T - 1.
     """
+    grown = (_grown(subject, sizes, growth) for growth in (GROWTH, LITTLE_GROWTH))
+    others = (one for one in (*grown, *sizes_to_trace(subject)) if one != sizes)
+    return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_BESIDE)), sizes)
+
+
+def _grown(subject: TargetFactory, sizes: Sizes, growth: Sequence[int]) -> Sizes:
     grown = dict(sizes)
     for number, name in enumerate(sorted(sizes, key=lambda name: -sizes[name])):
         if name not in subject.pinned:
             taken = {size for other, size in grown.items() if other != name}
-            size = sizes[name] + GROWTH[number % len(GROWTH)]
+            size = sizes[name] + growth[number % len(growth)]
             grown[name] = next(one for one in count(size) if one not in taken)
-    others = (one for one in (grown, *sizes_to_trace(subject)) if one != sizes)
-    return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_BESIDE)), sizes)
+    return grown
 
 
 def points_of_one_step(

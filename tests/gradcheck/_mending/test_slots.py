@@ -1,4 +1,4 @@
-"""What is never proposed in the place of an expression: something taken from itself, which says no more than 0."""
+"""What is never proposed in the place of an expression: something taken from itself, or written where it is lost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gradcheck._mending.syntax import Code
 
 
 def candidate(statement, old, new):
-    """The candidate that has `new` in the place of the first expression of the text `old`, and the code."""
+    """The candidate that has `new` in the place of the last expression of the text `old`, and the code."""
     code = Code.of(statement)
-    node = next(one for one in ast.walk(code.tree) if isinstance(one, ast.expr) and ast.unparse(one) == old)
+    node = [one for one in ast.walk(code.tree) if isinstance(one, ast.expr) and ast.unparse(one) == old][-1]
     return Candidate.of(node, ast.parse(new, mode="eval").body), code
 
 
@@ -27,6 +27,7 @@ def candidate(statement, old, new):
         ("dW = x.T @ d / (N * T)", "x.T", "N * T * x.T"),
         ("dW = x.T @ d / (N * T)", "x.T @ d / (N * T)", "T * (x.T @ d / (N * T))"),
         ("dz = m / (dh / s)", "s", "s / m"),
+        ("np.clip(dW, -1, 1, out=dW)", "dW", "-dW"),
     ],
 )
 def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, old, new):
@@ -36,7 +37,12 @@ def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, o
 
 @pytest.mark.parametrize(
     ("statement", "old", "new"),
-    [("dU += np.outer(da, x)", "da", "da - db"), ("dz = dh * (1 - h)", "h", "h**2"), ("dz = dh + s", "s", "dh"), ("dW = x.T @ d / N", "d", "T * d")],
+    [
+        ("dU += np.outer(da, x)", "da", "da - db"),
+        ("dz = dh * (1 - h)", "h", "h**2"),
+        ("dz = dh + s", "s", "dh"),
+        ("dW = x.T @ d / N", "d", "T * d"),
+    ],
 )
 def test_other_differences_and_sums_are_kept(statement, old, new):
     """Right edits would not be found."""
