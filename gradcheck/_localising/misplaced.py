@@ -113,7 +113,7 @@ class _Sums:
         return None
 
     def _giver(self, term: Node, sums: set[int]) -> Node | None:
-        """Where a term that others read as well was first handed on; else what calculated it; none of the sum itself."""
+        """Where a term that others read as well was first handed on, or what calculated it; none of the sum itself."""
         found, node = None, term
         while node.op in MOVES and node.inputs:
             if node.place is not None and node.place.kind in ("value", "element", "argument"):

@@ -90,11 +90,11 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     for number, nodes in sorted(inner.items()):
         read = [*_calculated_from(nodes, holes, totals), *_before(nodes, SUMS, among=False)]
         read = [one for one in read if standings.carries[one.index]]
-        begun = [one for one in _before(nodes, SUMS, among=True) if standings.carries[one.index]]
+        begun = list(_before(nodes, SUMS, among=True))
         given = _given(nodes, holes, totals)
         if not read or not all(standings.of(one) in _WHOLE for one in read):
             continue
-        if not all(standings.of(one) in _BEGUN for one in begun):
+        if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
         goes_on = holes.statement.kind == "AugAssign"  # of a sum that goes on, a part is all there can be
         gives = {standings.of(one) for one in given if standings.carries[one.index]}
@@ -112,6 +112,19 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     if not executions and (kept or not idle or _gives_derivatives(holes, standings)):
         return None  # what gives derivatives elsewhere may well meet zeros
     return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources), tuple(kept))
+
+
+def _adds_what_is_none(nodes: list[Node], standings: Standings) -> bool:
+    """Whether something is added that another statement of the backward calculated, and no derivative went into it.
+
+    Where the backward begins with a mistake, all that follows is such: whoever adds it to derivatives is innocent.
+    """
+    own = {node.index for node in nodes}
+    terms = (one for node in nodes if node.op in SUMS for one in node.inputs if one.index not in own)
+    return any(
+        standings.of(one) is Standing.PLAIN and not standings.run.is_forward(origin(one)) and origin(one).inputs
+        for one in terms
+    )
 
 
 def _gives_derivatives(holes: Holes, standings: Standings) -> bool:

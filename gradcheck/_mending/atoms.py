@@ -73,6 +73,7 @@ class Surroundings:
         function = self.code.function(hole.root)
         self.read = _reads(function, hole, self.code) if function is not None else []
         self._objects: dict[int, str] = {}
+        self._counters = set(loop_counters(self.code, hole.root))
         inner = {id(node) for node in expressions(hole.root)}
         for node in self.read:
             if _is_plain(node) or id(node) in inner:
@@ -112,10 +113,15 @@ class Surroundings:
         except UnknownError:
             return
         member = not self.code.has(node) and not isinstance(node, ast.Name)
-        if isinstance(value, np.ndarray) and member and id(value) in self._objects:
+        if isinstance(value, np.ndarray) and member and id(value) in self._objects and not self._goes_with_loop(node):
             return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
+
+    def _goes_with_loop(self, node: ast.expr) -> bool:
+        """Whether it is another value at each step: the first may have a name of its own."""
+        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        return bool(names & self._counters)
 
     def _items_of_others(self) -> Iterator[ast.expr]:
         """What other functions of the file read by names that there are here too, as the forward a mask of the step."""

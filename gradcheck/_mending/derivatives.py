@@ -36,7 +36,7 @@ from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code
+from gradcheck._mending.syntax import Code, loop_counters
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -47,6 +47,8 @@ LARGER: tuple[Family, ...] = (factors, other_expressions, masks, other_scales, j
 LARGEST: tuple[Family, ...] = (other_operands, terms, formed_others)
 #: tokens that count for what fits by chance
 FROZEN = 4
+#: tokens by which an edit may be larger that reads what is of the step, where another reads what is the same in each
+FOLLOWS = 6.0
 #: derivatives of which the formula is written
 MOST_FORMULAS = 10
 _NOTHING: tuple[frozenset[tuple[object, ...]], list[Array]] = frozenset(), []
@@ -95,6 +97,8 @@ class ToDerivative:
     values: list[Array]
     #: whether it fits the steps that are looked at, and is seldom what is meant
     is_chance: bool
+    #: whether what it writes anew reads the counter of a loop around
+    follows_loop: bool
 
     @property
     def is_whole(self) -> bool:
@@ -112,6 +116,8 @@ class EditsToDerivatives:
     def __init__(self, look: Look) -> None:
         with np.errstate(all="ignore"):
             self._found = list(_search(look))
+        seen = {*look.executions, *look.idle, *look.kept}
+        self._sees_all = all(node.execution in seen for node in look.run.nodes if _is_of(node, look.statement))
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -130,9 +136,18 @@ class EditsToDerivatives:
         """The nearest of the edits to each derivative, the nearest first."""
         result: list[ToDerivative] = []
         for one in sorted(self._found, key=_nearness):
-            if not any(one.what & other.what and _same(one.values, other.values) for other in result):
+            alike = (k for k, other in enumerate(result) if one.what & other.what and _same(one.values, other.values))
+            number = next(alike, None)
+            if number is None:
                 result.append(one)
+            elif self._is_likelier(one, result[number]):
+                result[number] = one
         return [one.edits for one in result]
+
+    def _is_likelier(self, one: ToDerivative, nearer: ToDerivative) -> bool:
+        """Whether it fits as well and goes with the loop, where not all steps are looked at."""
+        follows = one.follows_loop and not nearer.follows_loop and not self._sees_all
+        return follows and one.distance <= nearer.distance + FOLLOWS
 
 
 class _Values:
@@ -194,12 +209,14 @@ def _nearness(one: ToDerivative) -> tuple[int, int]:
     return round(one.distance) + FROZEN * one.is_chance, sum(len(edit.text) for edit in one.edits)
 
 
-def _is_chance(candidate: Candidate, code: Code) -> bool:
+def _is_of(node: Node, statement: Statement) -> bool:
+    return node.place is not None and node.place.statement is statement
+
+
+def _is_chance(candidate: Candidate, counters: set[str]) -> bool:
     """Whether a number stands in the place of a name, or the number of a step is calculated with."""
     if any(_reads(old) and not _reads(new) for old, new in candidate.swaps):
         return True
-    targets = [loop.target for loop in code.loops_around(candidate.swaps[0][0]) if isinstance(loop, ast.For)]
-    counters = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
     return any(counters & (_factors(new) - _factors(old)) for old, new in candidate.swaps)
 
 
@@ -237,8 +254,10 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
         what, given = values.given(hole.root, candidate)
         if what and not _keeps_everything(hole, candidate) and not hole.empties(list(candidate.swaps)):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
-            is_chance = _is_chance(candidate, code)
-            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, is_chance)
+            counters = set(loop_counters(code, candidate.swaps[0][0]))
+            is_chance = _is_chance(candidate, counters)
+            follows = any(counters & (_reads(new) - _reads(old)) for old, new in candidate.swaps)
+            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, is_chance, follows)
 
 
 def _keeps_everything(hole: Hole, candidate: Candidate) -> bool:
