@@ -21,10 +21,15 @@ _GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
 
 
 def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
-    """What gives no derivative, and what gives one to the wrong gradient, or to a sum of others."""
-    wrongly_given = [*run.once(misdirected), *run.once(misplaced)]
-    told = {id(one.statement) for one in wrongly_given}.union(*(one.shows_in for one in wrongly_given))
-    return [*(one for one in run.once(spoiling) if id(one.statement) not in told), *wrongly_given]
+    """What gives no derivative, and what gives one to the wrong gradient, or to a sum of others.
+
+    Where it shows in other statements, these are told as well.
+    """
+    wrongly_given, spoils = run.once(misdirected), run.once(spoiling)
+    told = {id(one.statement) for one in wrongly_given}
+    known = {id(one.statement) for one in spoils}
+    to_sums = [one for one in run.once(misplaced) if id(one.statement) not in known]
+    return [*(one for one in spoils if id(one.statement) not in told), *wrongly_given, *to_sums]
 
 
 def misdirected(run: TapedRun) -> list[Spoiling]:

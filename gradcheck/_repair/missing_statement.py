@@ -115,12 +115,20 @@ def _left_out_that_mends(
                 for idle in idles
                 if idle.is_sum and name in idle.target and _lies_in(gap, function)
             ]
-            pairs.sort(key=lambda one: (one[0].indent, -one[0].line))  # behind all loops first
-            edits = [gap.filled(f"{idle.target} += {key}") for gap, idle in pairs for key in held]
+            source = Source(statement.file, statement.source.text)
+            # in the place of what does nothing first, then behind all loops
+            pairs.sort(key=lambda one: (not _is_idle(one[0], source), one[0].indent, -one[0].line))
+            texts = [(gap, in_file_style(f"{idle.target} += {key}", source)) for gap, idle in pairs for key in held]
+            edits = [gap.filled(text) for gap, text in texts]
             fault = _confirmed(run, statement.file, edits[:MOST_UNUSED], others, {name}) if edits else None
             if fault is not None:
                 return fault
     return None
+
+
+def _is_idle(gap: Gap, source: Source) -> bool:
+    """Whether a statement that does nothing stands there."""
+    return source.segment(gap.start, gap.end).strip().endswith("pass")
 
 
 def _lies_in(gap: Gap, function: Function) -> bool:

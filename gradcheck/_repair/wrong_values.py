@@ -320,8 +320,10 @@ def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> li
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
     wrong = spoilers(run, wrong_gradients(run))[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, [one.taped for one in others], fruitless)
-    told = ((one.statement, found) for one, found in zip(wrong, edits, strict=True))
-    return [fault for statement, found in told if (fault := _spoiler(run, statement, found))]
+    told = [(one, found) for one, found in zip(wrong, edits, strict=True)]
+    mended = frozenset[int]().union(*(one.shows_in for one, found in told if found))
+    left = ((one.statement, found) for one, found in told if id(one.statement) not in mended)
+    return [fault for statement, found in left if (fault := _spoiler(run, statement, found))]
 
 
 def _spoiler(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]]) -> Mended | None:
