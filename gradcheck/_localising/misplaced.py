@@ -13,7 +13,7 @@ import numpy as np
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling, Wanted
 from gradcheck._localising.standing import EQUAL, Standing, origin
-from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
 
 #: terms of one sum
 MOST_TERMS = 6
@@ -115,11 +115,11 @@ class _Sums:
     def _giver(self, term: Node, sums: set[int]) -> Node | None:
         """Where a term that others read as well was first handed on, or what calculated it; none of the sum itself."""
         found, node = None, term
-        while node.op in MOVES and node.inputs:
+        while node.op in MOVES | KEEPS and node.inputs:
             if node.place is not None and node.place.kind in ("value", "element", "argument"):
                 found = node
             node = node.inputs[0]
-        if len(self._readers.get(node.index, ())) == 1 and node.op not in MOVES:
+        if len(self._readers.get(node.index, ())) == 1 and node.op not in MOVES | KEEPS:
             found = node
         if found is None or found.place is None or self.run.is_forward(found) or id(found.place.statement) in sums:
             return None

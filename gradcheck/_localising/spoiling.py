@@ -119,12 +119,11 @@ def _adds_what_is_none(nodes: list[Node], standings: Standings) -> bool:
 
     Where the backward begins with a mistake, all that follows is such: whoever adds it to derivatives is innocent.
     """
-    own = {node.index for node in nodes}
-    terms = (one for node in nodes if node.op in SUMS for one in node.inputs if one.index not in own)
-    return any(
-        standings.of(one) is Standing.PLAIN and not standings.run.is_forward(origin(one)) and origin(one).inputs
-        for one in terms
-    )
+    own, run = {node.index for node in nodes}, standings.run
+    sums = (node for node in nodes if node.op in SUMS and standings.carries[node.index])
+    terms = (one for node in sums for one in node.inputs if one.index not in own)
+    plain = (origin(one) for one in terms if standings.of(one) is Standing.PLAIN)
+    return any(one.inputs and not run.is_forward(one) and one.index not in run.twins for one in plain)
 
 
 def _gives_derivatives(holes: Holes, standings: Standings) -> bool:

@@ -36,7 +36,7 @@ from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, loop_counters
+from gradcheck._mending.syntax import loop_counters
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -249,7 +249,8 @@ def _search(look: Look) -> Iterator[ToDerivative]:
 def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> Iterator[ToDerivative]:
     code = values.suspect.code
     for candidate in candidates:
-        if is_in_vain(candidate, code) or _hands_on_another(hole, candidate):
+        is_known = bool(values.look.wanted)  # then what is handed on is no other's
+        if is_in_vain(candidate, code) or (not is_known and _hands_on_another(hole, candidate)):
             continue
         what, given = values.given(hole.root, candidate)
         if what and not _keeps_everything(hole, candidate) and not hole.empties(list(candidate.swaps)):

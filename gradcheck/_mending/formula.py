@@ -13,7 +13,7 @@ from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, name, transposed
+from gradcheck._mending.syntax import binary, loop_counters, name, names_in, transposed
 from gradcheck._mending.uses import AllUses
 from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
@@ -23,6 +23,8 @@ from gradcheck._tape.nodes import Array
 MOST_STEPS = 12
 #: calls of the user's own functions of one argument that are looked at
 MOST_CALLS = 120
+#: operations that put arrays beside each other
+JOINING = frozenset({"concatenate", "vstack", "hstack", "column_stack", "append"})
 #: uses of a value of which some are chosen
 MOST_USES = 6
 #: a value, or its use by one consumer, at each execution; None where there is none
@@ -162,7 +164,38 @@ class _Writer:
         outer = [self.run.derivatives[node.index] for node in consumers]
         if all(g is not None and g.shape == w.shape and np.allclose(g, w) for g, w in zip(outer, wanted, strict=True)):
             return self.derivative(consumers, steps - 1)
+        if consumers[0].op in JOINING:
+            return self._part(whole, steps)
         return self._local(whole, wanted, steps) or self._along(consumers, wanted, steps)
+
+    def _part(self, uses: list[tuple[Node, int]], steps: int) -> ast.expr | None:
+        """What comes back from what several arrays were joined to: the part of it where the value stands."""
+        consumers, (joined, operand) = [node for node, _ in uses], uses[0]
+        behind = self.derivative(consumers, steps - 1)
+        numbered = np.arange(1.0, joined.size + 1).reshape(1, *joined.shape)
+        entries = np.ravel(joined.pulls[operand](numbered)).astype(int) - 1
+        if behind is None or not entries.size or entries.min() < 0:
+            return None
+        ends = [(int(at.min()), int(at.max()) + 1) for at in np.unravel_index(entries, joined.shape)]
+        slices = [self._slice(a, b, size) for (a, b), size in zip(ends, joined.shape, strict=True)]
+        if any(one is None for one in slices):
+            return None
+        index = [one for one in slices if one is not None]
+        while len(index) > 1 and index[-1].lower is None and index[-1].upper is None:
+            index.pop()
+        return ast.Subscript(behind, ast.Tuple(list(index), ast.Load()) if len(index) > 1 else index[0], ast.Load())
+
+    def _slice(self, start: int, stop: int, size: int) -> ast.Slice | None:
+        """By the names that its ends have; None where one has none."""
+        lower = self._named_size(start) if start > 0 else None
+        upper = self._named_size(stop) if stop < size else None
+        return None if (start > 0 and lower is None) or (stop < size and upper is None) else ast.Slice(lower, upper)
+
+    def _named_size(self, size: int) -> ast.expr | None:
+        """What has this value; at one step the number of the step may have it as well."""
+        counters = set(loop_counters(self.place.code, self.place.hole.root))
+        sizes = (one for one in self.place.around.integers if one.value == size)
+        return next((one.node for one in sizes if not counters & names_in(one.node)), None)
 
     def _local(self, uses: list[tuple[Node, int]], wanted: list[Array], steps: int) -> ast.expr | None:
         """By the rule of the operation."""

@@ -274,6 +274,11 @@ def _sign(op: ast.cmpop) -> str:
     return signs.get(type(op), "==")
 
 
+def names_in(tree: ast.AST) -> set[str]:
+    """The names that are read or written in it."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
 def loop_counters(code: Code, inner: ast.AST) -> list[str]:
     """The variables of the loops around a statement or an expression, the innermost first."""
     targets = [loop.target for loop in code.loops_around(inner) if isinstance(loop, ast.For)]

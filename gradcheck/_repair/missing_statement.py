@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from traceback import walk_tb
 
 import numpy as np
@@ -116,13 +117,17 @@ def _left_out_that_mends(
                 if idle.is_sum and name in idle.target and _lies_in(gap, function)
             ]
             source = Source(statement.file, statement.source.text)
-            # in the place of what does nothing first, then behind all loops
-            pairs.sort(key=lambda one: (not _is_idle(one[0], source), one[0].indent, -one[0].line))
-            texts = [(gap, in_file_style(f"{idle.target} += {key}", source)) for gap, idle in pairs for key in held]
-            edits = [gap.filled(text) for gap, text in texts]
-            fault = _confirmed(run, statement.file, edits[:MOST_UNUSED], others, {name}) if edits else None
-            if fault is not None:
-                return fault
+
+            def nearness(pair: tuple[Gap, Idle], source: Source = source) -> tuple[bool, int]:
+                """In the place of what does nothing first, then behind all loops."""
+                return not _is_idle(pair[0], source), pair[0].indent
+
+            for _, of_one in groupby(sorted(pairs, key=nearness), key=nearness):
+                texts = [(gap, f"{idle.target} += {key}") for gap, idle in of_one for key in held]
+                edits = [gap.filled(in_file_style(text, source)) for gap, text in texts]
+                fault = _confirmed(run, statement.file, edits[:MOST_UNUSED], others, {name}) if edits else None
+                if fault is not None:
+                    return fault
     return None
 
 
