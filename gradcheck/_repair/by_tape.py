@@ -152,6 +152,8 @@ class _Search:
         self.is_factory = isinstance(subject, TargetFactory)
         #: points with one time step, if there are such
         self.one_step: Callable[[], Sequence[Point] | None] = lambda: None
+        #: whether what takes long was left out where the likeliest fault was looked for in edited code
+        self.is_brief = False
         #: faults by what they give, and the code that they were found in
         self._values_of: tuple[object, Sequence[Mended]] | None = None
 
@@ -165,10 +167,10 @@ class _Search:
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
         everything = [
-            self._missing,
             self._values,
             self._carry,
             self._thoroughly,
+            self._missing,
             self._in_part,
             self._one_step,
             self._several,
@@ -218,7 +220,8 @@ class _Search:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
         spoils = bool(spoilers(run, wrong))
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
-            return _clip_or_next(found, run, wrong, points[1:], is_brief=spoils or bool(run.once(incomplete)))
+            self.is_brief = spoils or bool(run.once(incomplete))
+            return _clip_or_next(found, run, wrong, points[1:], is_brief=self.is_brief)
         missing = cache(partial(self._missing_statement, found, points))
         keeps_one = run.once(keeps_a_place)
 
@@ -325,8 +328,8 @@ class _Search:
         return [] if fault is None else [fault]
 
     def _thoroughly(self, points: Sequence[Point], found: Found) -> bool:
-        """The likeliest fault in edited code, with all edits that there are."""
-        return bool(found.edits) and self._adds_of(_clip_or_next, points, found)
+        """The likeliest fault in edited code, with all edits that there are, where only some have been tried."""
+        return bool(found.edits) and self.is_brief and self._adds_of(_clip_or_next, points, found)
 
     def _in_part(self, points: Sequence[Point], found: Found) -> bool:
         """One fault of several."""

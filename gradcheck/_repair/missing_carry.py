@@ -11,12 +11,13 @@ import ast
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.incomplete import Incomplete, incomplete
 from gradcheck._localising.spoiling import Spoiling, Wanted
 from gradcheck._mending import Mend
-from gradcheck._mending.syntax import Code, span
+from gradcheck._mending.syntax import Code, names_in, span
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.each_gradient import gradients_behind
 from gradcheck._repair.forward import forward_statements
@@ -92,14 +93,18 @@ def _planted(one: Incomplete) -> _Carry | None:
     function = None if expression is None else code.function(expression)
     if expression is None or loop is None or function is None or loop.body[0].lineno == loop.lineno:
         return None
-    if _is_added_to_a_name(code, expression):
-        return None  # that holds the carry, and is left as it is: a statement is missing
-    last, statement, text = loop.body[-1], _statement_around(code, expression), code.segment(expression)
+    statement = _statement_around(code, expression)
+    if statement is None or _reads_what_is_left(statement, loop):
+        return None  # that holds the carry, and is not what it should be
+    last, text = loop.body[-1], code.segment(expression)
     like = text
     match statement:
         case ast.Assign(targets=[ast.Name(id=target)], value=value) if value is expression:
             like = target
-    name = _free_name(f"{like}_next" if like.isidentifier() else "d_next", _names(function))
+    name = _free_name(
+        f"{like}_next" if like.isidentifier() else "d_next",
+        names_in(function) | {one.arg for one in ast.walk(function) if isinstance(one, ast.arg)},
+    )
     total = f"{text} + {name}"
     start = span(loop)[0]
     return _Carry(
@@ -113,23 +118,25 @@ def _planted(one: Incomplete) -> _Carry | None:
     )
 
 
-def _is_added_to_a_name(code: Code, expression: ast.expr) -> bool:
-    match code.parent(expression):
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return isinstance(right if left is expression else left, (ast.Name, ast.Attribute, ast.Subscript))
-    return False
+def _reads_what_is_left(statement: ast.stmt, loop: ast.For | ast.While) -> bool:
+    """Whether a statement of a loop reads a variable that the round before has left."""
+    before = [one for one in loop.body if one.lineno < statement.lineno and one is not statement]
+    bound = {node.id for one in before for node in ast.walk(one) if _is_stored(node)}
+    later = {
+        node.id for one in loop.body for node in ast.walk(one) if _is_stored(node) and node.lineno > statement.lineno
+    }
+    return bool(names_in(statement) & (later - bound))
 
 
-def _statement_around(code: Code, node: ast.AST) -> ast.AST | None:
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+def _statement_around(code: Code, node: ast.AST) -> ast.stmt | None:
     around: ast.AST | None = node
     while around is not None and not isinstance(around, ast.stmt):
         around = code.parent(around)
     return around
-
-
-def _names(function: ast.AST) -> set[str]:
-    nodes = (one for one in ast.walk(function) if isinstance(one, (ast.Name, ast.arg)))
-    return {one.id if isinstance(one, ast.Name) else one.arg for one in nodes}
 
 
 def _free_name(name: str, taken: set[str]) -> str:

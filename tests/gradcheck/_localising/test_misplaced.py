@@ -86,7 +86,7 @@ def cell(rng, *, T=4, D=2, H=3):
 
 
 def test_the_term_is_told_and_not_who_goes_on_with_the_sum(tmp_path: Path) -> None:
-    """The next statement reads a derivative and gives none: it would be accused, and edited so that one step is right."""
+    """The next statement reads a derivative and gives none: it would be accused, and edited for one step alone."""
     old = "dc = dc_next + dh * o * (1 - np.tanh(c) ** 2)"
     run, _ = taped(cell(tmp_path, (old, "dc = dc_next + dh * o"), source=PEEPHOLE))
     (found,) = misplaced(run)

@@ -76,7 +76,8 @@ def test_it_is_written_beside_another_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bug", [("dW += 2 * self.decay * self.W", "dW += 2 * self.decay * self.W + self.W"), ("carry = self.W.T @ da", "pass")]
+    "bug",
+    [("dW += 2 * self.decay * self.W", "dW += 2 * self.decay * self.W + self.W"), ("carry = self.W.T @ da", "pass")],
 )
 def test_what_no_use_brings_back_is_no_penalty(tmp_path: Path, bug: tuple[str, str]) -> None:
     """A term too much would be mended by its opposite, another fault by a penalty that the loss has not."""
