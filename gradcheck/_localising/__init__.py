@@ -27,8 +27,8 @@ Small sizes, all different and none a multiple of another, tell most. Up to 256 
 one; of more, random combinations.
 
 `spoiling.py` tells what reads right derivatives and gives none, where no statement explains all that is wrong;
-`misdirected.py` what gives a gradient what belongs to another; `incomplete.py` what lacks what comes back from later
-steps.
+`misdirected.py` what gives a gradient what belongs to another; `misplaced.py` what gives a sum of derivatives a term of
+another value; `incomplete.py` what lacks what comes back from later steps.
 
 Read `localise.py` first: the order of it all. Then `mismatch.py` (r and projections), `solving.py` (ranges),
 `standing.py` (what a value is a derivative of), `holes.py` (the values of a statement), `provenance.py` (which step of

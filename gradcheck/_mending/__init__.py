@@ -33,9 +33,9 @@ the values that a hole needs are unique, with many they are not.
 Read `search.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
 `building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small_edits.py`, `larger_edits.py`, `library.py`,
-`vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`, `carried.py`, `trials.py`,
-`distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`; `gaps.py` and `idle.py`, where a
-statement is missing, by themselves.
+`vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`, `carried.py`, `penalties.py`,
+`trials.py`, `distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`; `gaps.py` and `idle.py`,
+where a statement is missing, by themselves.
 """
 
 from gradcheck._mending.mend import Mend

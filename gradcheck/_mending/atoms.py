@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck._mending.frames import UnknownError, is_pure
 from gradcheck._mending.holes import Hole
-from gradcheck._mending.syntax import Code, expressions, loop_counters, parsed, span
+from gradcheck._mending.syntax import Code, expressions, loop_counters, names_in, parsed, span
 
 #: members of one object that are named
 MOST_MEMBERS = 40
@@ -120,14 +120,13 @@ class Surroundings:
 
     def _goes_with_loop(self, node: ast.expr) -> bool:
         """Whether it is another value at each step: the first may have a name of its own."""
-        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-        return bool(names & self._counters)
+        return bool(names_in(node) & self._counters)
 
     def _items_of_others(self) -> Iterator[ast.expr]:
         """What other functions of the file read by names that there are here too, as the forward a mask of the step."""
         names = self.frame.local.keys() | self.frame.glob.keys()
         for node in self.code.items:
-            used = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+            used = names_in(node)
             if used <= names and used & self.frame.local.keys():
                 yield node
 

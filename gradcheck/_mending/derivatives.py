@@ -36,7 +36,7 @@ from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import loop_counters
+from gradcheck._mending.syntax import Code, loop_counters, names_in
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -215,7 +215,7 @@ def _is_of(node: Node, statement: Statement) -> bool:
 
 def _is_chance(candidate: Candidate, counters: set[str]) -> bool:
     """Whether a number stands in the place of a name, or the number of a step is calculated with."""
-    if any(_reads(old) and not _reads(new) for old, new in candidate.swaps):
+    if any(names_in(old) and not names_in(new) for old, new in candidate.swaps):
         return True
     return any(counters & (_factors(new) - _factors(old)) for old, new in candidate.swaps)
 
@@ -226,10 +226,6 @@ def _factors(tree: ast.expr) -> set[str]:
         node for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div))
     )
     return {one.id for node in products for one in (node.left, node.right) if isinstance(one, ast.Name)}
-
-
-def _reads(tree: ast.expr) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _search(look: Look) -> Iterator[ToDerivative]:
@@ -257,7 +253,7 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
             counters = set(loop_counters(code, candidate.swaps[0][0]))
             is_chance = _is_chance(candidate, counters)
-            follows = any(counters & (_reads(new) - _reads(old)) for old, new in candidate.swaps)
+            follows = any(counters & (names_in(new) - names_in(old)) for old, new in candidate.swaps)
             yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, is_chance, follows)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, span
+from gradcheck._mending.syntax import Code, names_in, span
 
 #: what needs no brackets before a dot
 _TIGHT = (ast.Name, ast.Attribute, ast.Subscript, ast.Call)
@@ -43,7 +43,7 @@ def added_to_kept(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
 def _merged(code: Code, suspect: Suspect, left: ast.expr, right: ast.expr) -> Iterator[str]:
     """What is in the right one, with what the left one has under the same keys added."""
     if isinstance(left, _TIGHT) and isinstance(right, (*_TIGHT, ast.Dict)) and _is_dict(suspect, left):
-        used = {node.id for node in ast.walk(suspect.tree) if isinstance(node, ast.Name)}
+        used = names_in(suspect.tree)
         k, v = (next(one for one in (name, f"{name}_") if one not in used) for name in ("key", "value"))
         yield _EACH.format(k=k, v=v, left=code.segment(left), right=code.segment(right))
 

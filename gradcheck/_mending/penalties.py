@@ -12,7 +12,7 @@ from gradcheck._mending.atoms import Atom, Surroundings
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import agree
 from gradcheck._mending.suspects import Suspect
-from gradcheck._mending.syntax import Code, loop_counters, span
+from gradcheck._mending.syntax import Code, loop_counters, names_in, span
 
 #: factors that are tried beside one of the user's numbers: of c * w**2 there comes 2 * c * w
 _FACTORS = ((1.0, "{}"), (2.0, "2 * {}"), (0.5, "0.5 * {}"), (-1.0, "-{}"), (-2.0, "-2 * {}"))
@@ -79,7 +79,7 @@ def _added(suspect: Suspect, term: str) -> Edit | None:
             return Edit(*span(value), f"{code.segment(value)} + {term}")
         case ast.AugAssign(target=target, op=ast.Add()):
             around = _last_sum_behind(code, [tree, *code.loops_around(tree)][-1])
-            names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+            names = names_in(target)
             if names & set(loop_counters(code, tree)):
                 return None
             end = span(around)[1]

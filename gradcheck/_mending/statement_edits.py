@@ -14,7 +14,7 @@ from gradcheck._mending.dictionaries import added_to_kept
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, loop_counters, parsed, span
+from gradcheck._mending.syntax import Code, loop_counters, names_in, parsed, span
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -68,7 +68,7 @@ def _summed(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     loop = next(code.loops_around(tree), None)
     match tree:
         case ast.Assign(targets=[ast.Name() | ast.Attribute() | ast.Subscript() as where], value=value) if loop:
-            names = {node.id for node in ast.walk(where) if isinstance(node, ast.Name)}
+            names = names_in(where)
             if names & set(loop_counters(code, tree)):
                 return
             start, target = span(loop)[0], code.segment(where)
@@ -90,7 +90,7 @@ def _going_on(code: Code, tree: ast.Assign) -> Iterator[Edits]:
     """x = x + y for x = z + y within a loop, which begins anew each time."""
     match tree:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left, ast.Add() | ast.Sub() as op, right)):
-            read = {one.id for one in ast.walk(tree.value) if isinstance(one, ast.Name)}
+            read = names_in(tree.value)
             if name not in read and next(code.loops_around(tree), None) is not None:
                 yield (Edit(*span(left), name),)
                 if isinstance(op, ast.Add):
@@ -216,7 +216,7 @@ def _other_indices(code: Code, target: ast.Subscript) -> list[str]:
     found: dict[str, None] = {}
     for node in ast.walk(code.tree):
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):
-            names = {one.id for one in ast.walk(node.slice) if isinstance(one, ast.Name)}
+            names = names_in(node.slice)
             if names and names <= known:
                 found.setdefault(code.segment(node.slice))
     return [text for text in found if text != code.segment(target.slice)][:MOST_INDICES]

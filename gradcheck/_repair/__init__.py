@@ -14,8 +14,10 @@ whose edit mends most (`likeliest_mend.py`), then what stands beside those (`aro
 alone, `wrong_values.py` goes by what statements give: what reads right derivatives and gives none is edited until it
 gives one, or who calls its function is (`handed_on.py`). Then comes one time step, then each wrong gradient by itself
 (`each_gradient.py`). Where no edit of what stands there mends all, a statement may be missing
-(`missing_statement.py`); where gradients grow from call to call, one that clears sums (`uncleared.py`). A clip of the
-finished gradients is taken out before that (`final_clips.py`). Statements of the forward (`forward.py`) are no
+(`missing_statement.py`), or all that carries a derivative from step to step (`missing_carry.py`); where gradients grow
+from call to call, one that clears sums (`uncleared.py`). Before that a clip of the finished gradients is taken out
+(`final_clips.py`), and penalties that they lack are added (`penalties_left_out.py`). Whether a factor is that of all
+gradients or of some alone, `local_factor.py` tells. Statements of the forward (`forward.py`) are no
 suspects, nor are helpers that are right (`right_helpers.py`). `found.py` holds what is found so far;
 `edits_in_turn.py` tells an edit of edited code as one of the file as it is. `tape_findings.py` makes the records.
 

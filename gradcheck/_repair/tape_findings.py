@@ -34,6 +34,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
     others = [source.change(*other.edits) for other in fault.others if other.file == fault.mend.file]
     first, last = main[0].start, main[-1].end
     is_at_statement = fault.code is FindingCode.WRITES_INTO_CALLERS
+    stands_there = source.lines_between(first[0], last[0]) if len(main) < len(edits) else before
     return Finding(
         mistake.code,
         fault.gradients,
@@ -44,7 +45,7 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
         column=None if is_at_statement else _column(source, first),
         end_column=_column(source, last) if last[0] == first[0] and not is_at_statement else None,
         function=fault.statement.function,
-        statement=fault.statement.text if is_at_statement else before,
+        statement=fault.statement.text if is_at_statement else stands_there,
         expected=_expected(fault.suspect),
         fix=Fix(line, before, after, source.diff(edits), verified=verified and fault.is_mended),
     )

@@ -8,10 +8,11 @@ import numpy as np
 
 import gradcheck
 from gradcheck._mending import mends
-from gradcheck._mending.carried import carried
+from gradcheck._mending.carried import carried, left_by_another_name
 from gradcheck._mending.outside import apply_edits
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.suspects import Suspect
+from gradcheck._mending.syntax import Code
 from gradcheck._tape import tape_target
 from tests.gradcheck._tape.programs import module
 
@@ -92,3 +93,19 @@ def test_nothing_is_carried_where_there_is_no_loop_or_one_round(tmp_path):
     assert list(carried(suspect_of(run_of(made), "dU = np"))) == []
     assert list(carried(suspect_of(run_of(made, T=1), "dh ="))) == []
     assert list(carried(suspect_of(run_of(made), "dh =")))
+
+
+LAYERS = """\
+def backward(layers, out):
+    for layer in reversed(layers):
+        dx = layer.backward(out)
+    return dx
+"""
+
+
+def test_what_is_read_behind_the_loop_keeps_its_name():
+    """If it fails, layers that all get the gradient of the last one get no fix, or what reads the result breaks."""
+    code = Code.of(LAYERS.replace("(layers, out):", "(layers, given):\n    out = given"))
+    tree = next(node for node in code.tree.body[0].body[1].body)
+    texts = [apply_edits(code.text, edits).splitlines()[3].strip() for edits in left_by_another_name(code, tree)]
+    assert texts == ["out = dx = layer.backward(out)"]

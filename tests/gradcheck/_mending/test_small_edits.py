@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck._mending.small_edits import bounds, dropped, ones
+from gradcheck._mending.small_edits import begun_at_zero, bounds, dropped, ones
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -31,3 +31,11 @@ def test_what_is_compared_with_is_moved_by_one(tmp_path):
     suspect = suspect_of(tmp_path, f"{ZEROS}n = len(a)\nda = a * (n == len(b))", "da = a")
     found = candidates(suspect, bounds)
     assert {"da = a * (n == len(b) - 1)", "da = a * (n == len(b) + 1)"} == set(found)
+
+
+def test_what_stands_before_a_loop_may_begin_at_zero(tmp_path):
+    """If it fails, what the last call has left is taken from itself, which nobody would write, or not mended."""
+    before = suspect_of(tmp_path, f"{ZEROS}carry = a * 2\nfor t in range(2):\n    da[t] = carry[t]", "carry =")
+    assert candidates(before, begun_at_zero) == ["carry = np.zeros_like(a * 2)"]
+    inside = suspect_of(tmp_path, f"{ZEROS}for t in range(2):\n    row = a[t] * 2\n    da[t] = row", "row =")
+    assert candidates(inside, begun_at_zero) == []

@@ -188,3 +188,17 @@ def test_a_mask_is_put_beside_what_scales_in_place(tmp_path):
     found = became(suspect, structural(suspect))
     assert "d *= keep[:, t][:, None] / count" in found
     assert not any("a[" in text for text in found if "*=" in text), found
+
+
+def test_what_is_assigned_in_each_round_is_added_up_from_zero(tmp_path):
+    """If it fails, sums of which only the last term is left, and that begin nowhere, get no fix."""
+    body = f"{ZEROS}total = {{}}\nfor row in a:\n    total['a'] = 2 * np.sum(row)\nda[:] = a"
+    suspect = suspect_of(tmp_path, body, "total['a']")
+    summed = [edits for edits in structural(suspect) if len(edits) == 2]
+    assert [edit.text for edit in summed[0]] == ["total['a'] = 0\n    ", " += "]
+
+
+def test_what_goes_with_the_loop_is_not_added_up(tmp_path):
+    """If it fails, each item of an array over time is set to zero before the loop, where there is none yet."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}for t in range(2):\n    da[t] = a[t] * 2", "da[t]")
+    assert not [edits for edits in structural(suspect) if len(edits) == 2]

@@ -79,3 +79,35 @@ def test_an_edit_that_leaves_a_loop_endless_is_none(tmp_path):
     assert trial.right_with(statement.file, [Edit(start, (start[0], start[1] + 1), "0")]) is None
     assert trial.endless == 1
     assert trial.is_alive
+
+
+#: gradients are kept in a dict between calls, where an edit may put what only counts
+KEPT = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, D=3):
+    w, kept = rng.standard_normal(D), {"w": np.zeros(D)}
+
+    def grads():
+        dw = kept["w"]
+        dw[...] = 0
+        dw += 3 * w
+        return {name: one.copy() for name, one in kept.items()}
+
+    return gradcheck.Target({"w": w}, lambda: float(np.sum(w**2)), grads)
+"""
+
+
+def test_a_number_that_an_edit_leaves_is_put_back(tmp_path: Path) -> None:
+    """`kept[...] = 0` stays in the dict, the code as it is runs no more, and the whole search ends."""
+    file = tmp_path / "cell.py"
+    file.write_text(KEPT)
+    points = next(points_of(load(file).cell, 0, {"D": 3}))
+    line = KEPT[: KEPT.index('dw = kept["w"]')].count("\n") + 1
+    with points[0].taped() as run:
+        trial = Trial(run)
+        assert trial.mended_by(str(file), [Edit((line, 13), (line, 22), "kept")]) == frozenset()
+        assert trial.is_alive
