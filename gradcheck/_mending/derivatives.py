@@ -36,7 +36,7 @@ from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, loop_counters, names_in
+from gradcheck._mending.syntax import loop_counters, names_in
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
