@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from gradcheck._mending.atoms import Atom, Surroundings
+from gradcheck._mending.gaps import Function, Gap, gap_at_end, gap_before
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.residual import agree
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code, loop_counters, names_in, span
+from gradcheck._usercode.source import Source
+from gradcheck._usercode.style import in_file_style
 
 #: factors that are tried beside one of the user's numbers: of c * w**2 there comes 2 * c * w
 _FACTORS = ((1.0, "{}"), (2.0, "2 * {}"), (0.5, "0.5 * {}"), (-1.0, "-{}"), (-2.0, "-2 * {}"))
@@ -24,8 +26,9 @@ DIGITS = 3
 
 def penalties(suspect: Suspect, around: Surroundings) -> Iterator[tuple[Edit, ...]]:
     """A multiple of an array added to what the statement gives, or to the sum that it goes on with, behind the loop."""
+    source = Source(suspect.statement.file, suspect.code.text)
     for term in _terms(suspect, around):
-        edit = _added(suspect, term)
+        edit = _added(suspect, in_file_style(term, source))
         if edit is not None:
             yield (edit,)
 
@@ -47,7 +50,7 @@ def _terms(suspect: Suspect, around: Surroundings) -> Iterator[str]:
 
 def _written(factor: float, around: Surroundings) -> Iterator[str]:
     """A number in the user's names, or as it is where it is a short one."""
-    numbers = [one for one in (*around.floats, *around.integers) if not one.shape and one.value]
+    numbers = [one for one in (*around.floats, *around.integers) if one.plain and not one.shape and one.value]
     told = [
         text.format(one.text)
         for times, text in _FACTORS
@@ -61,10 +64,10 @@ def _written(factor: float, around: Surroundings) -> Iterator[str]:
 
 def _quotients(around: Surroundings, factor: float) -> Iterator[tuple[Atom, Atom]]:
     for one in around.floats:
-        if one.shape or not one.value:
+        if one.shape or not one.value or not one.plain:
             continue
         for count in around.integers:
-            if count.value > 1 and _is_close(float(one.value) / count.value, factor):
+            if count.plain and count.value > 1 and _is_close(float(one.value) / count.value, factor):
                 yield one, count
 
 
@@ -77,21 +80,19 @@ def _added(suspect: Suspect, term: str) -> Edit | None:
     match tree:
         case ast.Assign(value=value) if not isinstance(value, _LOOSE):
             return Edit(*span(value), f"{code.segment(value)} + {term}")
-        case ast.AugAssign(target=target, op=ast.Add()):
-            around = _last_sum_behind(code, [tree, *code.loops_around(tree)][-1])
-            names = names_in(target)
-            if names & set(loop_counters(code, tree)):
-                return None
-            end = span(around)[1]
-            return Edit(end, end, f"\n{' ' * around.col_offset}{code.segment(target)} += {term}")
+        case ast.AugAssign(target=target, op=ast.Add()) if not names_in(target) & set(loop_counters(code, tree)):
+            gap = _behind_sums(code, [tree, *code.loops_around(tree)][-1])
+            return None if gap is None else gap.filled(f"{code.segment(target)} += {term}")
     return None
 
 
-def _last_sum_behind(code: Code, statement: ast.stmt) -> ast.stmt:
-    """The last of the sums that go on right behind a statement; the statement itself where none does."""
-    around = code.parent(statement)
-    blocks = [block for _, block in ast.iter_fields(around)] if around is not None else []
-    block = next((one for one in blocks if isinstance(one, list) and statement in one), [statement])
-    behind = block[block.index(statement) + 1 :]
-    sums = list[ast.stmt](itertools.takewhile(lambda one: isinstance(one, ast.AugAssign), behind))
-    return sums[-1] if sums else statement
+def _behind_sums(code: Code, statement: ast.stmt) -> Gap | None:
+    """The place behind a statement, and behind sums that go on right there."""
+    around, function = code.parent(statement), code.function(statement)
+    if around is None or not isinstance(function, Function):
+        return None
+    blocks = [block for _, block in ast.iter_fields(around) if isinstance(block, list) and statement in block]
+    block, number = blocks[0], blocks[0].index(statement) + 1
+    while number < len(block) and isinstance(block[number], ast.AugAssign):
+        number += 1
+    return gap_at_end(block, function) if number == len(block) else gap_before(block, number, function)

@@ -17,6 +17,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._localising.incomplete import Incomplete, incomplete
 from gradcheck._localising.spoiling import Spoiling, Wanted
 from gradcheck._mending import Mend
+from gradcheck._mending.gaps import Function, Gap, gap_at_end
 from gradcheck._mending.syntax import Code, names_in, span
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.each_gradient import gradients_behind
@@ -46,13 +47,12 @@ class _Carry:
     name: str
     begun: Edit
     read: Edit
-    end: tuple[int, int]
-    indent: int
+    end: Gap
     nothing: str
 
     def edits(self, bound: str) -> tuple[Edit, ...]:
         """With this statement in the place of the one that hands on nothing."""
-        return self.begun, self.read, Edit(self.end, self.end, f"\n{' ' * self.indent}{bound}")
+        return self.begun, self.read, self.end.filled(bound)
 
     def statement(self, run: TapedRun) -> Statement | None:
         """The one that hands on nothing."""
@@ -91,12 +91,12 @@ def _planted(one: Incomplete) -> _Carry | None:
     )
     loop = None if expression is None else next(code.loops_around(expression), None)
     function = None if expression is None else code.function(expression)
-    if expression is None or loop is None or function is None or loop.body[0].lineno == loop.lineno:
+    if expression is None or loop is None or not isinstance(function, Function) or loop.body[0].lineno == loop.lineno:
         return None
-    statement = _statement_around(code, expression)
-    if statement is None or _reads_what_is_left(statement, loop):
+    statement, end = _statement_around(code, expression), gap_at_end(loop.body, function)
+    if statement is None or end is None or _reads_what_is_left(statement, loop):
         return None  # that holds the carry, and is not what it should be
-    last, text = loop.body[-1], code.segment(expression)
+    text = code.segment(expression)
     like = text
     match statement:
         case ast.Assign(targets=[ast.Name(id=target)], value=value) if value is expression:
@@ -112,8 +112,7 @@ def _planted(one: Incomplete) -> _Carry | None:
         name,
         Edit(start, start, f"{name} = 0\n{' ' * loop.col_offset}"),
         Edit(*where, f"({total})" if isinstance(code.parent(expression), _TIGHT) else total),
-        span(last)[1],
-        last.col_offset,
+        end,
         f"{name} = 0 * {like if like.isidentifier() else f'({like})'}",
     )
 
