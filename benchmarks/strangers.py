@@ -173,14 +173,15 @@ def is_right(text: str, sizes: dict[str, int]) -> bool:
                     target = make(Plain, np.random.default_rng(seed), **at)
                 except ValueError:  # a cell may refuse sizes
                     target = make(Plain, np.random.default_rng(seed), **sizes)
-                if not _is_slope(target):
+                if not is_slope(target):
                     return False
         except Exception:  # whatever spoiled code may raise
             return False
     return True
 
 
-def _is_slope(target: Plain) -> bool:
+def is_slope(target: Plain) -> bool:
+    """Whether every gradient is the slope, and the same when asked twice."""
     params = target.params() if callable(target.params) else target.params
     first, again = _gradients(target), _gradients(target)
     for name, weight in params.items():
@@ -219,7 +220,7 @@ def scored(cell: Cell, bugs: tuple[str, ...]) -> Score:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{cell.name}.py")
         path.write_text(text + cell.target(), encoding="utf-8")
-        report, seconds = _asked(path)
+        report, seconds = asked(path)
         written = path.read_text(encoding="utf-8").removesuffix(cell.target())
     named = [one["line"] for one in report.get("findings", []) if one.get("line")]
     is_first = set(lines) <= set(named) if len(lines) > 1 else named[:1] == lines
@@ -227,7 +228,7 @@ def scored(cell: Cell, bugs: tuple[str, ...]) -> Score:
     return Score(cell.name, bugs, lines, named, is_first, good, written != text, seconds)
 
 
-def _asked(path: Path) -> tuple[dict[str, Any], float]:
+def asked(path: Path) -> tuple[dict[str, Any], float]:
     """The report of the command, and its processor seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "gradcheck", "check", str(path), "--json", "--fix"]

@@ -47,10 +47,10 @@ def test_the_word_of_the_tool_counts_for_nothing(monkeypatch: pytest.MonkeyPatch
     """A file that the tool has destroyed would count as mended."""
     cell = CELLS[SMALL]
     bug = next(iter(cell.bugs))
-    monkeypatch.setattr(strangers, "_asked", spoiling)
+    monkeypatch.setattr(strangers, "asked", spoiling)
     score = scored(cell, (bug,))
     assert (score.is_first, score.is_right, score.is_written, score.named) == (False, False, True, [1])
-    monkeypatch.setattr(strangers, "_asked", lambda path: (_mended(path, cell, bug), 0.5))
+    monkeypatch.setattr(strangers, "asked", lambda path: (_mended(path, cell, bug), 0.5))
     score = scored(cell, (bug,))
     assert (score.is_first, score.is_right, score.is_written) == (True, True, True)
     assert "| all | 1 | 1 | 1 | 0 | 0.5 | 0.5 |" in strangers.table([score])
