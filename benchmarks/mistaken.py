@@ -18,13 +18,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from strangers import Plain, asked, is_slope, loaded
+from strangers import Plain, asked, is_slope, loaded, parted
 from tables import markdown
 
 FOLDER = Path(__file__).parent / "mistaken_code"
@@ -73,9 +73,7 @@ def programs() -> list[Program]:
     """All of them, by name."""
     result = []
     for file in sorted(FOLDER.glob("*.py")):
-        text, rest = file.read_text(encoding="utf-8").split("\nFAULTS = ")
-        space: dict[str, Any] = {}
-        exec(f"FAULTS = {rest}", space)
+        text, space = parted(file, "FAULTS")
         result.append(Program(file.stem, text, [Fault(*one) for one in space["FAULTS"]]))
     return result
 

@@ -109,11 +109,17 @@ def cells() -> list[Cell]:
     """All of them, by name."""
     result = []
     for file in sorted(FOLDER.glob("*.py")):
-        text, rest = file.read_text(encoding="utf-8").split("\nBUGS = ")
-        space: dict[str, Any] = {}
-        exec(f"BUGS = {rest}", space)
+        text, space = parted(file, "BUGS")
         result.append(Cell(file.stem, text, space["BUGS"], space["PAIRS"]))
     return result
+
+
+def parted(file: Path, name: str) -> tuple[str, dict[str, Any]]:
+    """The text before a variable of this name, and what that and all behind it hold."""
+    text, rest = file.read_text(encoding="utf-8").split(f"\n{name} = ")
+    space: dict[str, Any] = {}
+    exec(f"{name} = {rest}", space)
+    return text, space
 
 
 # -- the truth, by central differences of this file's own --------------------------------------------------------------

@@ -96,8 +96,7 @@ class _Sums:
         value: Array = np.asarray(node.value, np.float64)
         if not self.standings.carries[node.index]:
             return set()
-        numbers = [*self.standings.full.find_all(value), *self.standings.partial.find_all(value)]
-        return {origin(self.standings.node_of(number)).index for number in numbers}
+        return {origin(self.standings.node_of(number)).index for number in self.standings.any.find_all(value)}
 
     def _left_for(self, term: Node, terms: list[Node], sources: set[int]) -> Wanted | None:
         """What all other terms leave of the derivative of one of these values, if it is another than the term is."""

@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck._mending.atoms import Atom, Surroundings
 from gradcheck._mending.gaps import Function, Gap, gap_at_end, gap_before
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.residual import agree
+from gradcheck._mending.residual import factor_between
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code, loop_counters, names_in, span
 from gradcheck._usercode.source import Source
@@ -41,10 +41,8 @@ def _terms(suspect: Suspect, around: Surroundings) -> Iterator[str]:
             continue
         lacking = residual.truth[name] - residual.given[name]
         for atom in around.of_shape(lacking.shape) if lacking.size > 1 else ():
-            value = np.asarray(atom.value, np.float64)
-            square = float(np.vdot(value, value))
-            factor = float(np.vdot(value, lacking)) / square if square else 0.0
-            if factor and agree(factor * value, lacking):
+            factor = factor_between(np.asarray(atom.value, np.float64), lacking)
+            if factor:
                 yield from (f"{text} * {atom.text}" for text in _written(factor, around))
 
 

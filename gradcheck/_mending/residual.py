@@ -40,6 +40,14 @@ class Judgement:
     broken: frozenset[str]
 
 
+def factor_between(value: Array, wanted: Array) -> float:
+    """How many times the one array is the other; 0 where it is no multiple of it, or nothing."""
+    if value.shape != wanted.shape or not np.any(value) or not np.any(wanted):
+        return 0.0
+    factor = float(np.vdot(value, wanted) / np.vdot(value, value))
+    return factor if agree(factor * value, wanted) else 0.0
+
+
 class Residual:
     """r = true - reported gradients, in random projections of each gradient by itself.
 

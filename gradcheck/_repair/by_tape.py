@@ -25,7 +25,7 @@ from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
-from gradcheck._repair.likeliest_mend import Sooner
+from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
 from gradcheck._repair.next_fault import (
@@ -404,7 +404,7 @@ def _clip_or_next(
     wrong: set[str],
     others: Sequence[Point],
     sooner: Sooner | None = None,
-    missing: Sooner | None = None,
+    missing: Missing | None = None,
     *,
     is_brief: bool = False,
 ) -> Sequence[Mended]:

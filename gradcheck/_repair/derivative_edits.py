@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -71,6 +72,11 @@ def _look(run: TapedRun, one: Spoiling) -> Look:
     return _look_at_term(run, one) if one.of else _look_at_derivative(run, one)
 
 
+def _looking(run: TapedRun, one: Spoiling) -> Callable[..., Look]:
+    """A look at the statement, at its executions; it has to be told what is looked for."""
+    return partial(Look, run, one.statement, one.executions, one.idle, one.kept)
+
+
 def _look_for_wanted(run: TapedRun, one: Spoiling) -> Look:
     """Where it is known what belongs there."""
     wanted = Known()
@@ -80,12 +86,7 @@ def _look_for_wanted(run: TapedRun, one: Spoiling) -> Look:
     def told(value: Array) -> Sequence[Node]:
         return [run.nodes[number] for number in wanted.find_all(value)]
 
-    return Look(
-        run,
-        one.statement,
-        one.executions,
-        one.idle,
-        one.kept,
+    return _looking(run, one)(
         is_known=lambda value: wanted.find(value) is not None,
         lookup=told,
         parts=told,
@@ -104,8 +105,7 @@ def _look_at_term(run: TapedRun, one: Spoiling) -> Look:
     def told(value: Array) -> Sequence[Node]:
         return [parameter] if is_term(value) else []
 
-    executions = one.executions, one.idle, one.kept
-    return Look(run, one.statement, *executions, is_known=is_term, lookup=told, parts=told, near=[])
+    return _looking(run, one)(is_known=is_term, lookup=told, parts=told, near=[])
 
 
 def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
@@ -118,12 +118,7 @@ def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
         found = [standings.node_of(number) for number in numbers(value)]
         return [] if any(origin(node).index in taken for node in found) else found
 
-    return Look(
-        run,
-        one.statement,
-        one.executions,
-        one.idle,
-        one.kept,
+    return _looking(run, one)(
         is_known=lambda value: standings.any.find(value) is not None,
         lookup=lambda value: known(value, standings.full.find_all),
         parts=lambda value: known(value, standings.partial.find_all),

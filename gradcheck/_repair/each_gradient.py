@@ -8,20 +8,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import TypeAlias
 
-import numpy as np
-
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import Spoiling
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
-from gradcheck._mending.residual import agree
+from gradcheck._mending.residual import factor_between
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Mended
 from gradcheck._tape import MOVES, Node, Statement, TapedRun
-from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
 
 #: gradients that are looked at, the smallest first
@@ -110,7 +107,7 @@ def takes_each_alone(run: TapedRun, suspect: Suspect, wrong: Collection[str]) ->
     Other values of it could make anything right, so that this says nothing; and no edit of it could give them.
     """
     sinks = {name: sink for name, sink in run.sinks.items() if name in wrong and sink is not None}
-    if len(sinks) < 2 or any(_is_multiple(run.gradients[name], run.true_gradients[name]) for name in sinks):
+    if len(sinks) < 2 or any(factor_between(run.gradients[name], run.true_gradients[name]) for name in sinks):
         return False
     behind = {name: ancestors(sink) for name, sink in sinks.items()}
     carries = run.once(Ground).standings.carries
@@ -120,14 +117,6 @@ def takes_each_alone(run: TapedRun, suspect: Suspect, wrong: Collection[str]) ->
         if len(reached) != 1 or node.size != sinks[reached[0]].size or any(one.size != node.size for one in read):
             return False
     return len({node.size for node in suspect.nodes}) > 1
-
-
-def _is_multiple(given: Array, true: Array) -> bool:
-    """Whether a gradient is right but for a factor."""
-    if given.shape != true.shape or not np.any(given) or not np.any(true):
-        return False
-    factor = float(np.vdot(given, true) / np.vdot(given, given))
-    return bool(factor) and agree(factor * given, true)
 
 
 def is_credible(suspect: Suspect) -> bool:

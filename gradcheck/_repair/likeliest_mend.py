@@ -33,6 +33,8 @@ SMALLEST_EDIT = 2
 
 #: finds faults with their edits, if there are any; None where there are several, so that none alone is to blame
 Sooner: TypeAlias = Callable[[], Sequence[Mended] | None]
+#: the same, where it is asked last
+Missing: TypeAlias = Callable[[], Sequence[Mended]]
 
 #: roles of statements that only hand on what is wrong, or are right
 _UNLIKELY = (Role.CONSUMES, Role.RIGHT)
@@ -62,7 +64,7 @@ class LikeliestMend:
         most: int = MOST_SUSPECTS,
         budget: Budget = FULL_BUDGET,
         sooner: Sooner | None = None,
-        missing: Sooner | None = None,
+        missing: Missing | None = None,
         *,
         is_brief: bool = False,
     ) -> None:

@@ -107,9 +107,9 @@ def _left_out_that_mends(
     wrong = wrong_gradients(run)
     empty = [name for name in sorted(wrong) if not np.any(run.gradients.get(name, 1.0))]
     for name in empty:
-        for statement, function in backward_functions(run):
-            shape, local = run.true_gradients[name].shape, _known(run, statement).local
-            held = [key for key, one in local.items() if isinstance(one, np.ndarray) and one.shape == shape]
+        for statement, function, known in run.once(_functions):
+            shape = run.true_gradients[name].shape
+            held = [key for key, one in known.local.items() if isinstance(one, np.ndarray) and one.shape == shape]
             pairs = [
                 (gap, idle)
                 for gap, idles in of_file.get(statement.file, {}).items()
@@ -174,9 +174,14 @@ def _lines(error: BaseException, file: str) -> Iterator[int]:
 def _idle_statements(run: TapedRun) -> dict[str, dict[Gap, list[Idle]]]:
     """Statements that change nothing in the functions that calculate gradients, by file and gap."""
     of_file: dict[str, dict[Gap, list[Idle]]] = defaultdict(dict)
-    for statement, function in backward_functions(run):
-        of_file[statement.file] |= idle_statements(function, _known(run, statement))
+    for statement, function, known in run.once(_functions):
+        of_file[statement.file] |= idle_statements(function, known)
     return of_file
+
+
+def _functions(run: TapedRun) -> list[tuple[Statement, Function, Known]]:
+    """The functions that calculate gradients, each with a statement of it and what is known of it."""
+    return [(statement, function, _known(run, statement)) for statement, function in backward_functions(run)]
 
 
 def _known(run: TapedRun, statement: Statement) -> Known:

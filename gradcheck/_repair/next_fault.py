@@ -21,7 +21,7 @@ from gradcheck._repair.each_gradient import (
 )
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
-from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Sooner
+from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Missing, Sooner
 from gradcheck._repair.points import Point
 from gradcheck._tape import Statement, TapedRun
 from gradcheck.report.codes import FindingCode
@@ -40,7 +40,7 @@ def next_fault(
     wrong: set[str],
     others: Sequence[Point],
     sooner: Sooner | None = None,
-    missing: Sooner | None = None,
+    missing: Missing | None = None,
     *,
     is_brief: bool = False,
 ) -> Sequence[Mended]:
@@ -55,7 +55,7 @@ def next_fault(
     if fault is not None:
         return [fault]
     if not localisation.alone:
-        return (missing() if missing is not None else ()) or ()
+        return missing() if missing is not None else ()
     search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief)
     return search.faults()
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-import numpy as np
-
 from gradcheck._localising.misdirected import TermsOfParameters
 from gradcheck._mending import MendSearch
-from gradcheck._mending.residual import agree
+from gradcheck._mending.residual import factor_between
 from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
 from gradcheck._repair.points import Point
@@ -34,11 +32,10 @@ def mend_of_penalty(run: TapedRun, wrong: Collection[str], others: Sequence[Poin
 def _lacks_multiple(run: TapedRun, name: str) -> bool:
     """Whether a gradient lacks a multiple of its parameter, and a use of it brings just that back."""
     given, true, weights = run.gradients.get(name), run.true_gradients[name], run.base.get(name)
-    if weights is None or given is None or given.shape != true.shape or weights.size < 2 or not np.any(weights):
+    if weights is None or given is None or given.shape != true.shape or weights.size < 2:
         return False
     lacking = true - given
-    factor = float(np.vdot(weights, lacking)) / float(np.vdot(weights, weights))
-    if not factor or not agree(factor * weights, lacking):
+    if not factor_between(weights, lacking):
         return False
     terms = run.once(TermsOfParameters).of(name)
     # w @ w uses it twice

@@ -23,8 +23,6 @@ GROWTH = (1, 2, 3)
 LITTLE_GROWTH = (1, 1, 1)
 #: values of a tape beyond which sizes are tried where it is shorter: code that calculates number by number
 MOST_VALUES = 6000
-#: the same where edits are confirmed
-MOST_BESIDE = MOST_VALUES
 #: the largest of sizes that are tried for that
 CAPS = (3, 2)
 #: time steps at least: a first one, a last one, and others between them
@@ -215,7 +213,7 @@ def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFacto
     """
     grown = (_grown(subject, sizes, growth) for growth in (GROWTH, LITTLE_GROWTH))
     others = (one for one in (*grown, *sizes_to_trace(subject)) if one != sizes)
-    return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_BESIDE)), sizes)
+    return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_VALUES)), sizes)
 
 
 def _grown(subject: TargetFactory, sizes: Sizes, growth: Sequence[int]) -> Sizes:

@@ -9,47 +9,17 @@ import pytest
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
 
-DECAYED = """\
-import numpy as np
-import gradcheck
-
-
-class Net:
-    def __init__(self, rng, D, H):
-        self.W, self.U, self.decay = rng.standard_normal((H, H)) / 2, rng.standard_normal((H, D)), 0.05
-
-    def forward(self, x):
-        self.x, self.h = x, [np.zeros(len(self.W))]
-        for xt in x:
-            self.h.append(np.tanh(self.W @ self.h[-1] + self.U @ xt))
-        return 0.5 * float(sum(np.sum(h**2) for h in self.h)) + self.decay * (np.sum(self.W**2) + np.sum(self.U**2))
-
-    def backward(self):
-        dW, dU, carry = np.zeros_like(self.W), np.zeros_like(self.U), np.zeros(len(self.W))
-        for t in range(len(self.x), 0, -1):
-            dh = self.h[t] + carry
-            da = dh * (1 - self.h[t]**2)
-            dW += np.outer(da, self.h[t - 1])
-            dU += np.outer(da, self.x[t - 1])
-            carry = self.W.T @ da
-        dW += 2 * self.decay * self.W
-        dU += 2 * self.decay * self.U
-        return {"W": dW, "U": dU}
-
-
-@gradcheck.target
-def cell(rng, *, T=4, D=2, H=3):
-    net, x = Net(rng, D, H), rng.standard_normal((T, D))
-
-    def grads():
-        net.forward(x)
-        return net.backward()
-
-    return gradcheck.Target({"W": net.W, "U": net.U}, lambda: net.forward(x), grads)
-"""
-SIZES = {"T": 4, "D": 2, "H": 3}
+#: the same network with a penalty on its weights
+DECAYED = (
+    HEAD.replace("rng.standard_normal((H, D))\n", "rng.standard_normal((H, D))\n        self.decay = 0.05\n")
+    .replace("for h in self.h))\n", "for h in self.h)) + self.decay * (np.sum(self.W**2) + np.sum(self.U**2))\n")
+    .replace(
+        '        return {"W": dW',
+        "        dW += 2 * self.decay * self.W\n        dU += 2 * self.decay * self.U\n" + '        return {"W": dW',
+    )
+)
 W, U = ("        dW += 2 * self.decay * self.W\n", ""), ("        dU += 2 * self.decay * self.U\n", "")
 
 
