@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 #: seconds after which a watcher looks in any case
 LONGEST = 60.0
+#: seconds after which it looks whether an error that it sent was lost on the way
+LOST_AFTER = 0.02
 
 
 class EndlessError(BaseException):
@@ -59,10 +66,16 @@ class _Watcher:
     """A thread that looks after the blocks of another one, as long as the outermost of them lasts.
 
     Thousands of edits are run, each in a block of its own: a thread for each would take as long as they do.
+
+    An error may meet the thread in a destructor or a callback of the garbage collector. The interpreter lets nothing
+    out of these: it hands the error to `sys.unraisablehook`, and the block goes on. So from the first error that is
+    sent the watcher listens there, and sends it again.
     """
 
     def __init__(self) -> None:
         self._watched = threading.get_ident()
+        self._sent: set[type[BaseException]] = set()
+        self._heard_before: Callable[[UnraisableHookArgs], object] | None = None
         self._limits: list[_Limit] = []
         self._changed = threading.Condition()
         self._looks_next, self._is_done = math.inf, False
@@ -87,6 +100,8 @@ class _Watcher:
             self._is_done = True
             self._changed.notify()
         self._thread.join()
+        if self._heard_before is not None and sys.unraisablehook == self._hear:
+            sys.unraisablehook = self._heard_before
 
     def _watch(self) -> None:
         with self._changed:
@@ -97,12 +112,29 @@ class _Watcher:
 
     def _left(self, limit: _Limit) -> float:
         """How many seconds a block has; where there are none, its error is on the way."""
-        left = math.inf if limit.is_raised or limit.is_over else limit.due()
-        if left > 0:
+        if limit.is_over:
+            return math.inf
+        if not limit.is_raised and (left := limit.due()) > 0:
             return left
-        limit.is_raised = True
-        _raise_in(self._watched, limit.error)
-        return math.inf
+        if not limit.is_raised:
+            self._listen()
+            limit.is_raised = True
+            self._sent.add(limit.error)
+            _raise_in(self._watched, limit.error)
+        return LOST_AFTER
+
+    def _listen(self) -> None:
+        if self._heard_before is None:
+            self._heard_before, sys.unraisablehook = sys.unraisablehook, self._hear
+
+    def _hear(self, lost: UnraisableHookArgs) -> None:
+        """Take note of an error of ours that came to nothing; all else is for whoever listened before."""
+        assert self._heard_before is not None
+        if threading.get_ident() != self._watched or lost.exc_type not in self._sent:
+            self._heard_before(lost)
+        for limit in self._limits:
+            if limit.error is lost.exc_type:
+                limit.is_raised = False
 
 
 _mine = threading.local()

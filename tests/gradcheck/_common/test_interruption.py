@@ -61,9 +61,57 @@ def test_of_blocks_inside_each_other_that_one_ends_whose_time_is_up():
         turning()
 
 
+class Ending:
+    """Counts how often it is interrupted while an instance comes to its end."""
+
+    interrupted = 0
+
+    def __del__(self):
+        try:
+            for _ in range(8):
+                pass
+        except EndlessError:
+            type(self).interrupted += 1
+            raise
+
+
+def ending_things():
+    """An endless loop that spends most of its time in a destructor."""
+    while True:
+        Ending()
+
+
+def test_an_interruption_that_is_lost_in_a_destructor_comes_again(monkeypatch):
+    """If it fails, an endless edit goes on where the error met a destructor or the garbage collector, and a traceback
+    of ours is printed into the user's terminal, or fails the test of theirs."""
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", hook := heard.append)
+    for _ in range(20):
+        with pytest.raises(EndlessError), interrupted_after(0.01):
+            ending_things()
+    assert Ending.interrupted > 0
+    assert (heard, sys.unraisablehook) == ([], hook)
+
+
+def test_what_is_lost_of_others_is_told_as_before(monkeypatch):
+    """If it fails, errors in the destructors of the user's objects are silent where an edit was ended."""
+
+    class Broken:
+        def __del__(self):
+            raise ValueError
+
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: heard.append(lost.exc_type))
+    with interrupted_after(60):
+        with pytest.raises(EndlessError), interrupted_after(0.01):
+            turning()
+        Broken()
+    assert heard == [ValueError]
+
+
 def test_an_interruption_that_comes_at_the_end_is_not_left_behind():
     """If it fails, code behind the block is interrupted, or the interpreter waits for what never comes."""
-    for _ in range(50):
+    for _ in range(8):
         try:
             with interrupted_after(0.001):
                 time.sleep(0.001)
