@@ -16,9 +16,7 @@ import gradcheck
 from gradcheck.cli import COMMANDS as KNOWN
 from gradcheck.cli_parser import build_parser
 from gradcheck.cli_words import with_command
-from tests.examples.asker import asker_with_all_defects
 from tests.gradcheck.report.sample_reports import WRONG
-from tests.printed import words
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -87,15 +85,6 @@ def test_every_law_is_in_the_table() -> None:
     page = (DOCS / "read-a-report.md").read_text("utf-8")
     rows = page[page.index("| law |") :].split("\n\n")[0].strip().splitlines()[2:]
     assert named == {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-
-
-def test_the_report_of_the_tutorial_is_the_report_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tutorial would show a report that the tool no longer prints."""
-    monkeypatch.chdir(ROOT)  # files are named from here
-    shown = (DOCS / "tutorial.md").read_text("utf-8").split("$ gradcheck check examples/asker_lstm.py::asker_lstm\n")[1]
-    assert shown.index("  gradient  shape") < shown.index("error["), "the command prints the table first"
-    # The order of rows follows errors, and those of the right ones are rounding.
-    assert sorted(words(shown.split("```")[0])) == sorted(words(str(asker_with_all_defects())))
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -48,32 +47,78 @@ def incomplete(run: TapedRun) -> list[Incomplete]:
     added_to = _added_to(run, standings)
     result: dict[int, Incomplete] = {}
     for place, nodes in _by_place(run, standings):
-        if not _is_whole_at_first_alone([standings.of(one) for one in nodes]):
+        if len(nodes) < 2 or any(one.index in added_to for one in nodes[1:]) or id(place.statement) in result:
             continue
-        lacking = [one for one in nodes if standings.of(one) is Standing.PARTIAL]
-        if any(one.index in added_to for one in nodes[1:]):
-            continue
-        sources = [_sources(one, standings, standings.partial) for one in lacking]
-        if all(found and not found & whole for found in sources) and id(place.statement) not in result:
-            first = {b.index for a, b in pairwise(nodes) if standings.of(a) is Standing.FULL}
-            told = [pair for pair in zip(lacking, sources, strict=True) if pair[0].index in first]
-            rest = {one.execution: _rest(one, found, standings) for one, found in told}
-            result[id(place.statement)] = Incomplete(place, rest)
-            whole.update(*sources)  # told once
+        for seen in _seen(nodes, standings):
+            lacking = [found for standing, found in seen if standing is Standing.PARTIAL]
+            if _is_whole_at_first_alone([one for one, _ in seen]) and not any(found & whole for found in lacking):
+                result[id(place.statement)] = Incomplete(place, _rests(nodes, seen, standings))
+                whole.update(*lacking)  # told once
+                break
     return list(result.values())
+
+
+#: how a value stands as a derivative of what one place of the forward gives, and of which of its values
+_Seen = tuple[Standing, set[int]]
+
+
+def _seen(nodes: Sequence[Node], standings: Standings) -> Iterator[list[_Seen]]:
+    """How the values of a place stand, for each place of the forward of which the first is the whole derivative.
+
+    What is the whole derivative of `y - target` need not be that of `y`.
+    """
+    if not (first := _by_place_of_forward(nodes[0], standings, standings.full)):
+        return
+    full = [first, *(_by_place_of_forward(one, standings, standings.full) for one in nodes[1:])]
+    partial = [_by_place_of_forward(one, standings, standings.partial) for one in nodes]
+    for place in first:
+        yield [_seen_as(place, *one, standings) for one in zip(nodes, full, partial, strict=True)]
+
+
+def _seen_as(
+    place: int, node: Node, full: dict[int, set[int]], partial: dict[int, set[int]], standings: Standings
+) -> _Seen:
+    if place in full:
+        return Standing.FULL, full[place]
+    if place in partial:
+        return Standing.PARTIAL, partial[place]
+    is_none = standings.of(node) in (Standing.PARTIAL, Standing.UNKNOWN)
+    return (Standing.UNKNOWN if is_none else Standing.PLAIN), set()
+
+
+def _by_place_of_forward(node: Node, standings: Standings, known: Known) -> dict[int, set[int]]:
+    """The values of the forward that it could be a derivative of, by where they were calculated."""
+    result: dict[int, set[int]] = defaultdict(set)
+    nodes = standings.run.nodes
+    for index in _sources(node, standings, known):
+        place = nodes[index].place if index < len(nodes) else None  # else a part of a value
+        if place is not None:
+            result[place.number].add(index)
+    return result
 
 
 def _is_whole_at_first_alone(found: Sequence[Standing]) -> bool:
     """Whether derivatives are whole at the last step and parts before; for one sequence, or one after the other.
 
-    Where what is incomplete goes back into itself, those of steps before it are none at all.
+    Where what is incomplete goes back into itself, those of steps before it are none at all. Where a step hands nothing
+    on, as one that is masked, the next is whole again.
     """
     begins = [k for k, one in enumerate(found) if one is Standing.FULL]
     if not begins or begins[0] != 0:
         return False
     sequences = [found[a + 1 : b] for a, b in zip(begins, [*begins[1:], len(found)], strict=True)]
     rest = (Standing.PARTIAL, Standing.UNKNOWN)
-    return all(one and one[0] is Standing.PARTIAL and all(each in rest for each in one) for one in sequences)
+    lacking = [one for one in sequences if one]
+    return bool(lacking) and all(one[0] is Standing.PARTIAL and all(each in rest for each in one) for one in lacking)
+
+
+def _rests(nodes: Sequence[Node], seen: Sequence[_Seen], standings: Standings) -> dict[int, tuple[int, Array]]:
+    """By execution, what is lacking where the one before it is whole."""
+    result = {}
+    for (before, _), (standing, sources), node in zip(seen, seen[1:], nodes[1:], strict=False):
+        if before is Standing.FULL and standing is Standing.PARTIAL:
+            result[node.execution] = _rest(node, sources, standings)
+    return result
 
 
 def _rest(node: Node, sources: set[int], standings: Standings) -> tuple[int, Array]:

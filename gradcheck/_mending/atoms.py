@@ -159,7 +159,7 @@ class Surroundings:
 
     def widening(self, shape: tuple[int, ...]) -> list[Atom]:
         """Those to whose shape a smaller one broadcasts."""
-        return [one for one in self.floats if one.shape != shape and _broadcasts(shape, one.shape)]
+        return [one for one in self.floats if one.shape != shape and broadcasts(shape, one.shape)]
 
     def _elsewhere(self) -> Iterator[str]:
         """Names, members of what has names, and items at the loop's counters."""
@@ -290,7 +290,7 @@ def _slots_of(kind: type) -> tuple[str, ...]:
 
 
 def _fitting(atoms: list[Atom], shape: tuple[int, ...]) -> list[Atom]:
-    result = [one for one in atoms if _broadcasts(one.shape, shape)]
+    result = [one for one in atoms if broadcasts(one.shape, shape)]
     for one in atoms:
         missing = len(shape) - len(one.shape)
         if one.plain and one.shape and missing > 0 and one.shape == shape[: len(one.shape)]:
@@ -301,7 +301,8 @@ def _fitting(atoms: list[Atom], shape: tuple[int, ...]) -> list[Atom]:
     return result
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array of one shape broadcasts to another."""
     try:
         return np.broadcast_shapes(shape, to) == to
     except ValueError:

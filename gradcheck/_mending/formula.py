@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.series import Kind
@@ -108,6 +109,22 @@ class _Writer:
                 if _equal([of(value) for value in values], wanted):
                     return form
         return next((node for node, values in self._calls if values is not None and _equal(values, wanted)), None)
+
+    def slope_named(self, wanted: list[Array]) -> ast.expr | None:
+        """What has these values, or broadcasts to them, as a mask with one entry for each example; or a form of it."""
+        if (found := self.named(wanted)) is not None:
+            return found
+        atoms = [(one.node, self._values(one.node)) for one in self.place.around.fitting(wanted[0].shape)]
+        for node, values in atoms:
+            if values is not None and _equal(_broadcast(values, wanted), wanted):
+                return node
+        for node, values in atoms:
+            if values is None:
+                continue
+            for form, of in zip(forms(node), FORMS, strict=True):
+                if _equal(_broadcast([of(value) for value in values], wanted), wanted):
+                    return form
+        return None
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
@@ -260,7 +277,7 @@ class _Writer:
             with np.errstate(all="ignore"):
                 slopes = [w / g for w, g in zip(wanted, given, strict=True)]
             known = np.concatenate([np.isfinite(one).ravel() for one in slopes])  # 0 / 0 tells nothing
-            form = self.named(slopes) if 2 * np.count_nonzero(known) > known.size else None
+            form = self.slope_named(slopes) if 2 * np.count_nonzero(known) > known.size else None
             behind = None if form is None else self.derivative(nodes, steps - 1)
             if form is not None and behind is not None:
                 return binary(behind, ast.Mult(), form)
@@ -277,6 +294,14 @@ def _mean(node: ast.expr, size: ast.expr) -> ast.expr:
         case ast.Call(func=ast.Attribute(attr="sum", value=value), args=args, keywords=keywords):
             return ast.Call(ast.Attribute(value, "mean", ast.Load()), args, keywords)
     return binary(node, ast.Div(), size)
+
+
+def _broadcast(values: list[Array], like: list[Array]) -> list[Array]:
+    """In the shapes of others, where they broadcast to these."""
+    return [
+        np.broadcast_to(value, one.shape) if broadcasts(value.shape, one.shape) else value
+        for value, one in zip(values, like, strict=True)
+    ]
 
 
 def _equal(values: list[Array], wanted: list[Array]) -> bool:

@@ -8,6 +8,7 @@ backward is right, and the others lack just that.
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -74,7 +75,9 @@ def missing_carry(found: Found, taped: Taped, others: Sequence[Point]) -> Mended
     for one, gradients in list(zip(lacking, behind, strict=True))[:MOST_PLACES]:
         carry = _planted(one)
         with suppress(TargetError, RebindError, SyntaxError):
-            mends = [] if carry is None else list(_mends(one, carry, found, taped, others))
+            mends = (
+                [] if carry is None else list(itertools.islice(_mends(one, carry, found, taped, others), MOST_EDITS))
+            )
             if mends:
                 fault = Mended(one.statement, gradients, None, mends[0], tuple(mends[1:]), is_by_value=True)
                 return replace(fault, code=FindingCode.LATER_STEPS_MISSING)
@@ -145,8 +148,18 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 
 def _mends(one: Incomplete, carry: _Carry, found: Found, taped: Taped, others: Sequence[Point]) -> Iterator[Mend]:
-    """The edits, with what the tape says has to be handed on."""
+    """The edits, with what the tape says has to be handed on.
 
+    At the first of the steps of each sequence; where a sequence has masked steps, those behind them tell nothing.
+    """
+    return itertools.chain(
+        _mends_of(one, carry, None, found, taped, others), _mends_of(one, carry, 1, found, taped, others)
+    )
+
+
+def _mends_of(
+    one: Incomplete, carry: _Carry, most_steps: int | None, found: Found, taped: Taped, others: Sequence[Point]
+) -> Iterator[Mend]:
     def asked(run: TapedRun) -> list[Spoiling]:
         statement = carry.statement(run)
         again = next((other for other in run.once(incomplete) if other.place.text == one.place.text), None)
@@ -154,7 +167,7 @@ def _mends(one: Incomplete, carry: _Carry, found: Found, taped: Taped, others: S
             return []
         # what a step lacks is handed on by the one before it in the backward
         wanted = {execution - 1: Wanted(*rest) for execution, rest in again.lacking.items()}
-        steps = tuple(sorted(wanted))
+        steps = tuple(sorted(wanted)[:most_steps])
         return [Spoiling(statement, steps, (), frozenset(), wanted=tuple(wanted[k] for k in steps))]
 
     with taped(found.with_more(carry.file, carry.edits(carry.nothing))) as run:

@@ -12,8 +12,7 @@ import pytest
 
 import gradcheck
 from gradcheck._common.files import load
-from tests.examples.asker import asker_with_all_defects
-from tests.printed import is_shown_in_readme
+from tests.printed import is_shown_in_readme, is_shown_in_tutorial
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GATES = {f"{kind}{gate}" for kind in "Wb" for gate in "ifoc"}
@@ -89,7 +88,7 @@ ROWS = [("asker", *row) for row in ASKER] + [("guide", *row) for row in GUIDE]
 @pytest.mark.parametrize(("file", "defect", "target", "gradients", "laws", "smallest"), ROWS)
 def test_alone(checked, monkeypatch, file, defect, target, gradients, laws, smallest):
     """A defect of the seed would go unseen, or be seen in other gradients, by another law or at another size."""
-    report = checked(file, target, defect)
+    report = checked(file, target, defect, explain=defect in LINES or smallest is not None)
     assert report.verdict == "wrong"
     assert (wrong(report), broken(report), report.smallest) == (gradients, laws, smallest)
     if (file, defect) == ("asker", "dWc_uses_dc"):
@@ -121,18 +120,22 @@ def test_where_training_starts_is_not_accused(checked, defect):
 
 def test_asker_all_together(checked):
     """Defects would hide each other: the factor T all gradients, the wrong shape of the loss everything else."""
-    report = asker_with_all_defects()
-    assert wrong(report) == GATES
-    assert all(report.blocks[name].verdict == "right" for name in OUTPUT)
-    assert broken(report) == {"scalar", "dependence", "reduction"}
     assert broken(checked("asker", "asker_windows", "all", explain=False)) >= {"statelessness", "sizes"}
     assert "linearity" in broken(checked("asker", "asker_step", "all", explain=False))
     assert "finite" in broken(checked("asker", "asker_shifted", "all", explain=False))
 
 
-def test_the_lines_of_all_together():
-    """One defect would hide the line of another."""
-    report = asker_with_all_defects()
+def test_the_lines_of_all_together(monkeypatch):
+    """One defect would hide another or its line, or the tutorial would show a report that the tool no longer prints.
+
+    The three stand together because the report takes long to make, and several workers would each make it.
+    """
+    monkeypatch.chdir(EXAMPLES.parent)  # files are named from here
+    monkeypatch.delenv("ASKER_DEFECTS", raising=False)
+    report = gradcheck.check(load(EXAMPLES / "asker_lstm.py").asker_lstm)
+    assert wrong(report) == GATES
+    assert all(report.blocks[name].verdict == "right" for name in OUTPUT)
+    assert broken(report) == {"scalar", "dependence", "reduction"}
     defects = [defect for defect, target, *_ in ASKER if target == "asker_lstm" and defect in LINES]
     defects = [defect for defect in defects if defect != "clips_inside"]  # beside the others no clip is reached
     lines = [finding for finding in report.findings if finding.line is not None]
@@ -140,6 +143,7 @@ def test_the_lines_of_all_together():
     assert len(lines) == len(expected)
     assert all(any(text in one.statement for one in lines) for text in expected)
     assert all(finding.fix is not None for finding in lines)
+    assert is_shown_in_tutorial(report), "the tutorial shows a report that is no longer printed"
 
 
 @pytest.mark.parametrize("T", [1, 2, 5])
