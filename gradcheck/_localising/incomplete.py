@@ -13,6 +13,9 @@ from gradcheck._localising.spoiling import SUMS
 from gradcheck._localising.standing import Known, Standing, Standings, origin
 from gradcheck._localising.tape import MOVES, Array, Node, Place, Statement, TapedRun
 
+#: instead of the number of a place: what was only handed on
+NOWHERE = -1
+
 
 @dataclass(frozen=True)
 class Incomplete:
@@ -39,14 +42,10 @@ def incomplete(run: TapedRun) -> list[Incomplete]:
     Nothing else in the backward gives the whole of it there. A state is used at its own step and by the next one:
     where the second way is left out, the last step is right all the same.
     """
-    standings = run.once(Ground).standings
-    whole: set[int] = set()
-    for node in run.backward:
-        if standings.of(node) is Standing.FULL:
-            whole |= _sources(node, standings, standings.full)
-    added_to = _added_to(run, standings)
+    standings, whole = run.once(Ground).standings, set(run.once(given_whole))
+    added_to = added_to_others(run)
     result: dict[int, Incomplete] = {}
-    for place, nodes in _by_place(run, standings):
+    for place, nodes in by_place(run):
         if len(nodes) < 2 or any(one.index in added_to for one in nodes[1:]) or id(place.statement) in result:
             continue
         for seen in _seen(nodes, standings):
@@ -67,10 +66,10 @@ def _seen(nodes: Sequence[Node], standings: Standings) -> Iterator[list[_Seen]]:
 
     What is the whole derivative of `y - target` need not be that of `y`.
     """
-    if not (first := _by_place_of_forward(nodes[0], standings, standings.full)):
+    if not (first := by_place_of_forward(nodes[0], standings, standings.full)):
         return
-    full = [first, *(_by_place_of_forward(one, standings, standings.full) for one in nodes[1:])]
-    partial = [_by_place_of_forward(one, standings, standings.partial) for one in nodes]
+    full = [first, *(by_place_of_forward(one, standings, standings.full) for one in nodes[1:])]
+    partial = [by_place_of_forward(one, standings, standings.partial) for one in nodes]
     for place in first:
         yield [_seen_as(place, *one, standings) for one in zip(nodes, full, partial, strict=True)]
 
@@ -86,14 +85,14 @@ def _seen_as(
     return (Standing.UNKNOWN if is_none else Standing.PLAIN), set()
 
 
-def _by_place_of_forward(node: Node, standings: Standings, known: Known) -> dict[int, set[int]]:
+def by_place_of_forward(node: Node, standings: Standings, known: Known) -> dict[int, set[int]]:
     """The values of the forward that it could be a derivative of, by where they were calculated."""
     result: dict[int, set[int]] = defaultdict(set)
     nodes = standings.run.nodes
     for index in _sources(node, standings, known):
-        place = nodes[index].place if index < len(nodes) else None  # else a part of a value
-        if place is not None:
-            result[place.number].add(index)
+        if index < len(nodes):  # else it is a part of a value
+            place = nodes[index].place
+            result[NOWHERE if place is None else place.number].add(index)
     return result
 
 
@@ -117,19 +116,27 @@ def _rests(nodes: Sequence[Node], seen: Sequence[_Seen], standings: Standings) -
     result = {}
     for (before, _), (standing, sources), node in zip(seen, seen[1:], nodes[1:], strict=False):
         if before is Standing.FULL and standing is Standing.PARTIAL:
-            result[node.execution] = _rest(node, sources, standings)
+            result[node.execution] = rest_of(node, sources, standings)
     return result
 
 
-def _rest(node: Node, sources: set[int], standings: Standings) -> tuple[int, Array]:
+def rest_of(node: Node, sources: set[int], standings: Standings) -> tuple[int, Array]:
     """Of which value it gives a part of the derivative, and what of that is left."""
     source = min(sources)
     whole = np.asarray(standings.full_derivatives[source], np.float64).reshape(node.shape)
     return source, whole - np.asarray(node.value, np.float64)
 
 
-def _by_place(run: TapedRun, standings: Standings) -> Iterator[tuple[Place, list[Node]]]:
+def given_whole(run: TapedRun) -> frozenset[int]:
+    """The indices of the values of the forward whose whole derivatives the backward gives somewhere."""
+    standings = run.once(Ground).standings
+    of_each = (_sources(one, standings, standings.full) for one in run.backward if standings.of(one) is Standing.FULL)
+    return frozenset().union(*of_each)
+
+
+def by_place(run: TapedRun) -> Iterator[tuple[Place, list[Node]]]:
     """What is calculated, or taken from what was handed over, at each place: the place, then its values in turn."""
+    standings = run.once(Ground).standings
     values: dict[int, dict[int, Node]] = defaultdict(dict)
     places: dict[int, Place] = {}
     taken = [
@@ -154,8 +161,9 @@ def _is_handed_over(node: Node) -> bool:
     return first.op == "leaf"
 
 
-def _added_to(run: TapedRun, standings: Standings) -> set[int]:
+def added_to_others(run: TapedRun) -> set[int]:
     """Values to which others that derivatives went into are added: what these lack, or should, is brought by those."""
+    standings = run.once(Ground).standings
     result: set[int] = set()
     for node in run.backward:
         terms = [one for one in node.inputs if standings.carries[one.index]] if node.op in SUMS else []

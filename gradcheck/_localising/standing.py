@@ -15,12 +15,14 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors
+from gradcheck._localising.tape import JOINS, KEEPS, MOVES, Array, Node, Statement, TapedRun, ancestors
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
 #: writes into arrays of the forward whose uses are told apart
 MOST_STORES = 64
+#: arrays that others were joined to, of which what comes back to these is known by its uses
+MOST_JOINED = 200
 #: parts that one array is taken apart into: gates, but no time steps
 MOST_PARTS = 6
 
@@ -259,10 +261,15 @@ class Standings:
     @cached_property
     def uses(self) -> dict[int, list[Array]]:
         """By the index of a value of the forward: what comes back through each use of it, the first one first."""
+        return {index: [part for _, part in of_one] for index, of_one in self._parts_of_use.items()}
+
+    @cached_property
+    def _parts_of_use(self) -> dict[int, list[tuple[int, Array]]]:
+        """The same, each with the index of what uses it."""
         found: dict[int, list[tuple[int, Array]]] = defaultdict(list)
         for (consumer, operand), part in self.run.contributions.items():
             found[self.run.nodes[consumer].inputs[operand].index].append((consumer, part))
-        return {index: [part for _, part in sorted(of_one, key=lambda one: one[0])] for index, of_one in found.items()}
+        return {index: sorted(of_one, key=lambda one: one[0]) for index, of_one in found.items()}
 
     def _parts(self) -> Iterator[tuple[Array, int]]:
         for index, parts in self.uses.items():
@@ -276,7 +283,7 @@ class Standings:
             yield from ((one, index) for one in begun(parts))
         for index, parts in self._of_entries():
             yield from ((one, index) for one in begun(parts))
-        for index, parts in self._of_written():
+        for index, parts in (*self._of_joined(), *self._of_written()):
             if not self._turns_sign(index):
                 yield from ((one, index) for one in (*parts, *begun(parts)))
 
@@ -291,6 +298,18 @@ class Standings:
         for (index, _), parts in found.items():
             yield index, parts
 
+    def _of_joined(self) -> Iterator[tuple[int, list[Array]]]:
+        """What comes back to each of several values that were joined to one array, through each use of that array.
+
+        Of past states that are stacked, what they bring as keys and as values.
+        """
+        nodes = (self.run.nodes[index] for index, parts in self.uses.items() if len(parts) > 1)
+        joined = [node for node in nodes if node.op in JOINS | KEEPS and len(node.inputs) > 1]
+        for node in joined[:MOST_JOINED]:
+            for source, pull in zip(node.inputs, node.pulls, strict=True):
+                parts = [np.asarray(pull(part[None]))[0] for part in self.uses[node.index]]
+                yield origin(source).index, [part for part in parts if np.any(part)]
+
     def _of_written(self) -> Iterator[tuple[int, list[Array]]]:
         """What comes back to a value that was written into an array of the forward through each use of that array.
 
@@ -301,14 +320,30 @@ class Standings:
         if len(stores) > MOST_STORES:
             return
         ways: dict[int, list[tuple[int, Array]]] = defaultdict(list)
+        apart: dict[int, list[tuple[int, Array]]] = defaultdict(list)
         written = {node.index for node in stores}
         for (consumer, operand), part in run.contributions.items():
             source = run.nodes[consumer].inputs[operand].index
             if source in written and consumer not in written:
                 ways[source].append((consumer, part))
+                apart[source] += self._through_views(run.nodes[consumer], consumer, part)
+        yield from self._back_to_written(stores, ways)
+        if any(len(apart[source]) > len(of_one) for source, of_one in ways.items()):
+            yield from self._back_to_written(stores, apart)
+
+    def _through_views(self, node: Node, use: int, part: Array) -> list[tuple[int, Array]]:
+        """What comes back through a use of a value; where that is a view of it, through each use of the view."""
+        parts = self._parts_of_use.get(node.index, ()) if node.op == "view" and len(node.inputs) == 1 else ()
+        if len(parts) < 2:
+            return [(use, part)]
+        return [(number, np.asarray(node.pulls[0](one[None]))[0]) for number, one in parts]
+
+    def _back_to_written(
+        self, stores: list[Node], ways: dict[int, list[tuple[int, Array]]]
+    ) -> Iterator[tuple[int, list[Array]]]:
         later: dict[int, list[tuple[int, Array]]] = {}
         for node in reversed(stores):  # what is used after it was written on comes back to what was written before
-            begun_here = later.setdefault(node.index, []) + ways[node.index]
+            begun_here = later.setdefault(node.index, []) + ways.get(node.index, [])
             before, pulls = node.inputs[0].index, node.pulls
             back = ((consumer, np.asarray(pulls[0](part[None]))[0]) for consumer, part in begun_here)
             later.setdefault(before, []).extend((consumer, part) for consumer, part in back if np.any(part))

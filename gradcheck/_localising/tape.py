@@ -2,10 +2,11 @@
 
 from gradcheck._tape import KEEPS, MOVES, Binding, Call, Node, Place, Statement, TapedRun
 from gradcheck._tape.last_factor import scaled
-from gradcheck._tape.nodes import Array
+from gradcheck._tape.nodes import JOINS, Array
 from gradcheck._tape.sweep import ancestors
 
 __all__ = [
+    "JOINS",
     "KEEPS",
     "MOVES",
     "Array",

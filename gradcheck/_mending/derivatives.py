@@ -36,7 +36,7 @@ from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import loop_counters, names_in
+from gradcheck._mending.syntax import binary, loop_counters, names_in
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -279,8 +279,18 @@ def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Cand
 
 def _written(place: Workplace, look: Look) -> Iterator[Candidate]:
     if look.wanted:
-        return formula_of_part(place, [node for node, _ in look.wanted], [part for _, part in look.wanted])
+        return itertools.chain(_with_rest(place, look), formula_of_part(place, *zip(*look.wanted, strict=True)))
     return _formulas(place, look.near)
+
+
+def _with_rest(place: Workplace, look: Look) -> Iterator[Candidate]:
+    """What is given, and what it lacks of what is wanted, written out."""
+    given = [place.hole.residual.given.get(str(execution)) for execution in look.executions]
+    rest = [part - one for (_, part), one in zip(look.wanted, given, strict=True) if one is not None]
+    if len(rest) == len(look.wanted) and place.hole.operator is None:
+        for one in formula_of_part(place, [node for node, _ in look.wanted], rest):
+            ((_, term),) = one.swaps
+            yield Candidate.of(place.hole.root, binary(place.hole.root, ast.Add(), term))
 
 
 def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:

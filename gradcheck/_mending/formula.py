@@ -18,14 +18,12 @@ from gradcheck._mending.syntax import binary, loop_counters, name, names_in, tra
 from gradcheck._mending.uses import AllUses
 from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
-from gradcheck._tape.nodes import Array
+from gradcheck._tape.nodes import JOINS, Array
 
 #: steps from a value to the derivatives that are at hand
 MOST_STEPS = 12
 #: calls of the user's own functions of one argument that are looked at
 MOST_CALLS = 120
-#: operations that put arrays beside each other
-JOINING = frozenset({"concatenate", "vstack", "hstack", "column_stack", "append"})
 #: uses of a value of which some are chosen
 MOST_USES = 6
 #: a value, or its use by one consumer, at each execution; None where there is none
@@ -181,7 +179,7 @@ class _Writer:
         outer = [self.run.derivatives[node.index] for node in consumers]
         if all(g is not None and g.shape == w.shape and np.allclose(g, w) for g, w in zip(outer, wanted, strict=True)):
             return self.derivative(consumers, steps - 1)
-        if consumers[0].op in JOINING:
+        if consumers[0].op in JOINS:
             return self._part(whole, steps)
         return self._local(whole, wanted, steps) or self._along(consumers, wanted, steps)
 

@@ -25,6 +25,7 @@ from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
+from gradcheck._repair.lacking_part import lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
@@ -169,6 +170,7 @@ class _Search:
         everything = [
             self._values,
             self._carry,
+            self._lacking,
             self._thoroughly,
             self._missing,
             self._in_part,
@@ -241,7 +243,11 @@ class _Search:
         told = self._told_by_values(found, points) if spoils else []
         if len({one.statement.line for one in told}) > 1:
             return None
-        return self._missing_carry(found, points) or self._in_one_step(found, points[0])
+        return (
+            self._missing_carry(found, points)
+            or self._lacking_part(found, points)
+            or self._in_one_step(found, points[0])
+        )
 
     def _in_one_step(self, found: Found, point: Point) -> Sequence[Mended]:
         """The likeliest fault where there is one time step, if with its edit all is right with all steps as well."""
@@ -325,6 +331,15 @@ class _Search:
 
     def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = missing_carry(found, partial(self._taped, points[0]), points[1:])
+        return [] if fault is None else [fault]
+
+    def _lacking(self, points: Sequence[Point], found: Found) -> bool:
+        """What comes back through one use of a value, where the rest is given."""
+        faults = self._lacking_part(found, points)
+        return bool(faults) and self._adds(found, faults)
+
+    def _lacking_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        fault = lacking_part(found, partial(self._taped, points[0]), points[1:])
         return [] if fault is None else [fault]
 
     def _thoroughly(self, points: Sequence[Point], found: Found) -> bool:

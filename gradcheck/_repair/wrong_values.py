@@ -162,20 +162,20 @@ class _Search:
             misled = [fault for fault in held if _misleads(run, fault)]
             if misled:
                 return misled, []
-            wrong, reached = wrong_gradients(run), _progress(run)
+            wrong, reached = wrong_gradients(run), progress_of(run)
             taken = {one.statement.line for one in self.added} | self.barred
             spoilers = _faults(run, self.others, found.fruitless) if wrong else []
             faults = [one for one in spoilers if one.statement.line not in taken]
         if faults or not wrong:
-            return [], [one for fault in faults if (one := _best(found, fault, edits, taped)) is not None]
+            return [], [one for fault in faults if (one := best_of(found, fault, edits, taped)) is not None]
         with taped(found) as run:
             begin, left = _multiples(run, self.others, found.fruitless), _left_behind(run)
         # what follows the first is a multiple because of it
-        better = (_best(found, one, edits, taped, reached) for one in begin)
+        better = (best_of(found, one, edits, taped, reached) for one in begin)
         first = next((one for one in better if one is not None), None)
         if first is not None:
             return [], [first]
-        return [], [one for fault in left if (one := _best(found, fault, edits, taped, reached)) is not None]
+        return [], [one for fault in left if (one := best_of(found, fault, edits, taped, reached)) is not None]
 
 
 def wrong_gradients(run: TapedRun) -> set[str]:
@@ -183,7 +183,7 @@ def wrong_gradients(run: TapedRun) -> set[str]:
     return set(wrong_names(run.gradients, run.true_gradients))
 
 
-def _best(
+def best_of(
     found: Found,
     fault: Mended,
     before: Mapping[str, list[Edit]],
@@ -208,7 +208,7 @@ def _best(
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
                 if least is None and is_read_well(run, option):
                     return option
-                score = _progress(run)
+                score = progress_of(run)
         scores.append(score)
     best = max(scores)
     return None if least is not None and best <= least else options[scores.index(best)]
@@ -345,7 +345,7 @@ def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]
     return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
-def _progress(run: TapedRun) -> Progress:
+def progress_of(run: TapedRun) -> Progress:
     """How many gradients are wrong, less is more; how many values of the backward are derivatives.
 
     The right edit makes more of what follows right.

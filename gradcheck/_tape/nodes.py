@@ -22,6 +22,8 @@ MOVES = frozenset(
 )
 #: operations that keep a value as it is
 KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
+#: operations that put arrays beside each other along an axis that they have
+JOINS = frozenset({"concatenate", "vstack", "hstack", "column_stack", "append"})
 
 
 class TapeError(TargetError):

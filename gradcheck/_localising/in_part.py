@@ -1,0 +1,89 @@
+"""Places that give a part of a derivative that nothing gives the whole of: what comes back through one use is left out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.incomplete import by_place, by_place_of_forward, given_whole, incomplete
+from gradcheck._localising.spoiling import Wanted
+from gradcheck._localising.standing import EQUAL, Standings
+from gradcheck._localising.tape import Node, Place, Statement, TapedRun, ancestors
+
+
+@dataclass(frozen=True)
+class InPart:
+    """A place that gives a part of derivatives.
+
+    Attributes:
+        place: The expression.
+        wanted: The whole derivatives, by execution.
+    """
+
+    place: Place
+    wanted: dict[int, Wanted]
+
+    @property
+    def statement(self) -> Statement:
+        """The statement that it stands in."""
+        return self.place.statement
+
+
+def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
+    """Those that are right in part, at whatever step, each where a part of that derivative is given first.
+
+    A value of the forward may be used for several things: by the next step and by the output, as a query and as a key.
+    Where what comes back through each is taken on by itself, nothing is lost: then gradients of what the value was
+    calculated from are right.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        wrong: The names of the gradients that are wrong.
+    """
+    standings, whole = run.once(Ground).standings, run.once(given_whole)
+    served = {run.leaves[name].index for name in run.true_gradients if name in run.leaves and name not in wrong}
+
+    @cache
+    def is_served(index: int) -> bool:
+        return not served.isdisjoint(ancestors(run.nodes[index]))
+
+    told = {id(one.statement) for one in run.once(incomplete)}
+    places = list(by_place(run))
+    first = _first_given(places, standings)
+    result: dict[int, InPart] = {}
+    for place, nodes in places:
+        found: dict[int, dict[int, Wanted]] = defaultdict(dict)
+        for node in nodes if id(place.statement) not in told else ():
+            for of_forward, sources in by_place_of_forward(node, standings, standings.partial).items():
+                mine = all(first[one] == place.number for one in sources)
+                if mine and not sources & whole and not any(map(is_served, sources)):
+                    found[of_forward][node.execution] = _wanted(node, min(sources), standings)
+        if found:
+            result.setdefault(id(place.statement), InPart(place, max(found.values(), key=len)))
+    return list(result.values())
+
+
+def _first_given(places: Collection[tuple[Place, list[Node]]], standings: Standings) -> dict[int, int]:
+    """Of values of the forward, the number of the place where a part of their derivative is given first."""
+    result: dict[int, int] = {}
+    given = ((node, place.number) for place, nodes in places for node in nodes)
+    for node, number in sorted(given, key=lambda one: one[0].index):
+        for sources in by_place_of_forward(node, standings, standings.partial).values():
+            result |= {one: number for one in sources if one not in result}
+    return result
+
+
+def _wanted(node: Node, source: int, standings: Standings) -> Wanted:
+    """The derivative of a value; if that is no more than what is given, that of what was handed on as this value."""
+    given = np.asarray(node.value, np.float64)
+    own = standings.run.derivatives[source]
+    if own is not None:
+        value = np.asarray(own, np.float64).reshape(given.shape)
+        if np.max(np.abs(value - given)) > EQUAL * np.max(np.abs(value)):
+            return Wanted(source, value)
+    return Wanted(source, standings.full_derivatives[source].reshape(given.shape))

@@ -1,0 +1,63 @@
+"""What comes back through one use of a value, added where only the rest of its derivative is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from gradcheck._localising.in_part import InPart, in_part
+from gradcheck._localising.spoiling import Spoiling
+from gradcheck._mending import Mend
+from gradcheck._repair.derivative_edits import edits_to_derivatives
+from gradcheck._repair.each_gradient import gradients_behind
+from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.points import Point
+from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, progress_of, wrong_gradients
+from gradcheck._tape import TapedRun
+
+#: places that are looked at
+MOST_PLACES = 4
+#: edits of one
+MOST_EDITS = 4
+
+
+def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended | None:
+    """The first place that gives a part of a derivative, with the edit after which more of what follows is right.
+
+    Args:
+        found: What is found so far.
+        taped: Puts edits in place, and gives a run with them.
+        others: Where else edits are tried.
+    """
+    with taped(found) as run:
+        faults, reached = list(_faults(run, others)), progress_of(run)
+    before = dict(found.edits)
+    better = (best_of(found, one, before, taped, reached) for one in faults)
+    return next((one for one in better if one is not None), None)
+
+
+def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:
+    wrong = wrong_gradients(run)
+    lacking = [_as_spoiling(one) for one in places_in_part(run, wrong)[:MOST_PLACES]]
+    edits_of_each = edits_to_derivatives(run, lacking, [one.taped for one in others], set(), _all_in_part)
+    for one, edits in zip(lacking, edits_of_each, strict=True):
+        if edits:
+            gradients = gradients_behind(run, one.statement, wrong)
+            file = one.statement.file
+            first, *more = [Mend(file, edit, one.statement, (), (), EVIDENCE) for edit in edits[:MOST_EDITS]]
+            yield Mended(one.statement, gradients, None, first, tuple(more), is_by_value=True)
+
+
+def places_in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
+    """Those of the backward."""
+    forward = run.once(forward_statements)
+    return [one for one in in_part(run, wrong) if id(one.statement) not in forward]
+
+
+def _all_in_part(run: TapedRun) -> list[Spoiling]:
+    return [_as_spoiling(one) for one in places_in_part(run, wrong_gradients(run))]
+
+
+def _as_spoiling(one: InPart) -> Spoiling:
+    """As a statement that has to give something else, which is known."""
+    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=tuple(one.wanted.values()))
