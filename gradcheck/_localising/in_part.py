@@ -1,9 +1,9 @@
-"""Places that give a part of a derivative that nothing gives the whole of: what comes back through one use is left out."""
+"""Places that give a part of a derivative that nothing gives the whole of: what one use brings back is left out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,7 +13,7 @@ from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import by_place, by_place_of_forward, given_whole, incomplete
 from gradcheck._localising.spoiling import Wanted
 from gradcheck._localising.standing import EQUAL, Standings
-from gradcheck._localising.tape import Node, Place, Statement, TapedRun, ancestors
+from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun, ancestors
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,23 @@ def _first_given(places: Collection[tuple[Place, list[Node]]], standings: Standi
 
 
 def _wanted(node: Node, source: int, standings: Standings) -> Wanted:
-    """The derivative of a value; if that is no more than what is given, that of what was handed on as this value."""
+    """The derivative of a value; if that is no more than what is given, that of the entries that it is a view of, and
+    in the end of what was handed on as this value."""
     given = np.asarray(node.value, np.float64)
-    own = standings.run.derivatives[source]
-    if own is not None:
-        value = np.asarray(own, np.float64).reshape(given.shape)
-        if np.max(np.abs(value - given)) > EQUAL * np.max(np.abs(value)):
-            return Wanted(source, value)
+    for value in _derivatives(standings.run, standings.run.nodes[source]):
+        if value.size == given.size:
+            whole = value.reshape(given.shape)
+            if np.max(np.abs(whole - given)) > EQUAL * np.max(np.abs(whole)):
+                return Wanted(source, whole)
     return Wanted(source, standings.full_derivatives[source].reshape(given.shape))
+
+
+def _derivatives(run: TapedRun, node: Node) -> Iterator[Array]:
+    own = run.derivatives[node.index]
+    if own is not None:
+        yield np.asarray(own, np.float64)
+    behind = run.derivatives[node.inputs[0].index] if node.op == "view" and len(node.inputs) == 1 else None
+    if behind is not None:
+        taken = np.ravel(node.pulls[0](np.arange(1.0, node.size + 1).reshape(1, *node.shape)))
+        held = np.flatnonzero(taken)
+        yield np.ravel(np.asarray(behind, np.float64))[held[np.argsort(taken[held])]]

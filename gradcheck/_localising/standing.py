@@ -404,8 +404,12 @@ class Standings:
             elif node.op == "leaf":
                 result[node.index] = node.label is None and not forward.has(node) and self._is_known(node)
             else:
-                result[node.index] = not forward.has(node) and self._is_known(node)
+                result[node.index] = self._is_known(node) and (not forward.has(node) or self._is_difference(node))
         return result
+
+    def _is_difference(self, node: Node) -> bool:
+        """Whether it is a prediction less its target, taken anew: its own derivative, if it is squared."""
+        return node.op == "subtract" and self._matched(np.asarray(node.value, np.float64))[0] is Standing.FULL
 
     def _is_known(self, node: Node) -> bool:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL

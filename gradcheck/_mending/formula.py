@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,7 @@ from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, loop_counters, name, names_in, transposed
-from gradcheck._mending.uses import AllUses
+from gradcheck._mending.uses import AllUses, Use
 from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import JOINS, Array
@@ -58,7 +58,8 @@ def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Ar
     writer = _Writer(place)
     if len(writer.frames) != len(values):
         return
-    uses = [one for one in writer.parallel(list(values), None) if all(use is not None for use in one)][:MOST_USES]
+    parallel = writer.parallel(list(values), writer.uses.of_entries)
+    uses = [one for one in parallel if all(use is not None for use in one)][:MOST_USES]
     brought = [writer.brought_back(one) for one in uses]
     for count in range(1, len(uses) + 1):
         for chosen in itertools.combinations(range(len(uses)), count):
@@ -75,7 +76,7 @@ class _Writer:
     def __init__(self, place: Workplace) -> None:
         self.place, self.run = place, place.hole.suspect.run
         self.frames = [one.frame for one in place.hole.executions]
-        self._uses = self.run.once(AllUses)
+        self.uses = self.run.once(AllUses)
         self._atoms = [(atom.node, self._values(atom.node)) for atom in place.around.floats]
 
     @cached_property
@@ -138,19 +139,19 @@ class _Writer:
         if steps == 0:
             return None
         terms: list[ast.expr] = []
-        for uses in self.parallel(values, without):
+        for uses in self.parallel(values, lambda value: self.uses.of(value, without)):
             term = self.use(uses, steps - 1)
             if term is None:
                 return None
             terms.append(term)
         return added(terms)
 
-    def parallel(self, values: list[Node], without: Kind | None) -> list[Uses]:
+    def parallel(self, values: list[Node], uses_of: Callable[[Node], list[Use]]) -> list[Uses]:
         """The uses of the values, those of one kind together."""
         kinds: dict[tuple[int, str, int, int], Uses] = {}
         for k, value in enumerate(values):
             seen: dict[tuple[int, str, int], int] = {}
-            for consumer, operand in self._uses.of(value, without):
+            for consumer, operand in uses_of(value):
                 place = -1 if consumer.place is None else consumer.place.number
                 nth = seen[place, consumer.op, operand] = seen.get((place, consumer.op, operand), -1) + 1
                 kinds.setdefault((place, consumer.op, operand, nth), [None] * len(values))[k] = (consumer, operand)
@@ -279,7 +280,7 @@ class _Writer:
             behind = None if form is None else self.derivative(nodes, steps - 1)
             if form is not None and behind is not None:
                 return binary(behind, ast.Mult(), form)
-            uses = [self._uses.of(node) for node in nodes]
+            uses = [self.uses.of(node) for node in nodes]
             if any(len(one) != 1 for one in uses):
                 return None
             nodes = [one[0][0] for one in uses]

@@ -138,6 +138,18 @@ def blocks_of(node: ast.stmt, bound: set[str]) -> Iterator[tuple[list[ast.stmt],
                 known |= names_bound(statement)
 
 
+def gaps_behind(function: Function, line: int) -> Iterator[tuple[Gap, bool]]:
+    """The gaps behind the statements around a line, the inner ones first, each with whether that is a loop."""
+    found = []
+    for block, _, _ in blocks_of(function, set()):
+        for number, statement in enumerate(block):
+            if first_line(statement) <= line <= (statement.end_lineno or 0):
+                is_last = number == len(block) - 1
+                gap = gap_at_end(block, function) if is_last else gap_before(block, number + 1, function)
+                found += [] if gap is None else [(gap, isinstance(statement, (ast.For, ast.While)))]
+    yield from reversed(found)
+
+
 def gap_before(block: list[ast.stmt], number: int, function: Function) -> Gap | None:
     """The gap before a statement of a block: right behind the last one, or in the place of one that does nothing."""
     if number:

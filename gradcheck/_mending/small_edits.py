@@ -41,6 +41,20 @@ def _is_other(atom: Atom, slot: Slot) -> bool:
     return atom.plain and atom.node is not slot.node
 
 
+def summed_items(place: Workplace) -> Iterator[Candidate]:
+    """The sum over a list, or over the first axis of an array, of which one item is read."""
+    values = {id(slot.node): slot.value for slot in place.slots}
+    for slot in place.floats:
+        match slot.node:
+            case ast.Subscript(value=value, slice=ast.Constant() | ast.UnaryOp()):
+                owner = values.get(id(value))
+                if isinstance(owner, (list, tuple)) and len(owner) > 1:
+                    yield Candidate.of(slot.node, ast.Call(name("sum"), [value], []))
+                elif isinstance(owner, np.ndarray) and owner.ndim > 1:
+                    summed = ast.Attribute(value, "sum", ast.Load())
+                    yield Candidate.of(slot.node, ast.Call(summed, [], [ast.keyword("axis", ast.Constant(0))]))
+
+
 def unread(place: Workplace) -> Iterator[Candidate]:
     """What the function gives a name and never reads, for another name."""
     left = _never_read(place)
@@ -220,4 +234,5 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 FIRST: tuple[Family, ...] = (
     other_reads, dropped, operators, bounds, exchanged, turned, formed, ones, indices, rotated, numbers, reductions,
     letters, scaled, callees, unread_terms, begun_at_zero,
+    summed_items,
 )  # fmt: skip

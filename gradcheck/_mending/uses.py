@@ -41,6 +41,12 @@ class AllUses:
             self._known[asked] = [use for one in direct for use in self._followed(node, one)]
         return self._known[asked]
 
+    def of_entries(self, node: Node) -> list[Use]:
+        """All of them; of a view also what other views of the same entries are used for."""
+        if node.op != "view" or len(node.inputs) != 1:
+            return self.of(node)
+        return self._reads(node.shape, node.inputs[0], entries_of(node))
+
     def _followed(self, node: Node, use: Use) -> list[Use]:
         consumer, operand = use
         if consumer.op == "store" and operand == 1:
@@ -75,6 +81,13 @@ class AllUses:
         if view.shape == shape and np.array_equal(taken, np.arange(1, len(taken) + 1)):
             return self.of(view)
         return self._reads(shape, view, taken) if np.all(taken) else [(view, operand)]
+
+
+def entries_of(view: Node) -> Entries:
+    """Which entries of its array a view takes, counted from one, in its order; those that it takes twice, once."""
+    taken = np.ravel(view.pulls[0](_numbered(view)))
+    held = np.flatnonzero(taken)
+    return held[np.argsort(taken[held])] + 1
 
 
 def _numbered(node: Node) -> Entries:

@@ -27,6 +27,7 @@ from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import Found, Mended, add_mend, edited
 from gradcheck._repair.lacking_part import lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
+from gradcheck._repair.lost_derivative import lost_derivative
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
 from gradcheck._repair.next_fault import (
@@ -41,6 +42,7 @@ from gradcheck._repair.next_fault import (
 from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.uncleared import uncleared
+from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.wrong_values import (
     faults_by_values,
     is_read_well,
@@ -171,6 +173,7 @@ class _Search:
             self._values,
             self._carry,
             self._lacking,
+            self._lost,
             self._thoroughly,
             self._missing,
             self._in_part,
@@ -202,6 +205,7 @@ class _Search:
             if not wrong and self._spares_callers(points, found):
                 continue
             if not wrong:
+                mend_where_bound(found, partial(self._taped, points[0]))
                 shorten(found, partial(self._taped, points[0]), points[1:])
                 return bool(found.faults)
             if faults and self._adds(found, faults):
@@ -212,6 +216,7 @@ class _Search:
                 points, stages = [replace(point, is_apart=True) for point in points], list(everything)
                 continue
             if done is None:
+                mend_where_bound(found, partial(self._taped, points[0]))
                 self._tell_unmended(points, found)
                 return bool(found.faults)
             if done == self._one_step:
@@ -246,6 +251,7 @@ class _Search:
         return (
             self._missing_carry(found, points)
             or self._lacking_part(found, points)
+            or self._lost_derivative(found, points)
             or self._in_one_step(found, points[0])
         )
 
@@ -340,6 +346,15 @@ class _Search:
 
     def _lacking_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = lacking_part(found, partial(self._taped, points[0]), points[1:])
+        return [] if fault is None else [fault]
+
+    def _lost(self, points: Sequence[Point], found: Found) -> bool:
+        """What comes about and is left aside."""
+        faults = self._lost_derivative(found, points)
+        return bool(faults) and self._adds(found, faults)
+
+    def _lost_derivative(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        fault = lost_derivative(found, partial(self._taped, points[0]))
         return [] if fault is None else [fault]
 
     def _thoroughly(self, points: Sequence[Point], found: Found) -> bool:

@@ -175,5 +175,8 @@ def _mends_of(
         edits = edits_to_derivatives(run, spoiling, [point.taped for point in others], set(), asked)
         for edit in edits[0][:MOST_EDITS] if edits else ():
             source = Source(carry.file, spoiling[0].statement.source.text)
-            bound = in_file_style(source.change(*edit)[2], source)
+            text = source.change(*edit)[2]
+            if text.startswith(f"{carry.nothing} + "):
+                text = f"{carry.name} = {text.removeprefix(carry.nothing).removeprefix(' + ')}"
+            bound = in_file_style(text, source)
             yield Mend(carry.file, carry.edits(bound), one.statement, (), (), EVIDENCE)

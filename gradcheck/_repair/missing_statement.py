@@ -107,7 +107,7 @@ def _left_out_that_mends(
     wrong = wrong_gradients(run)
     empty = [name for name in sorted(wrong) if not np.any(run.gradients.get(name, 1.0))]
     for name in empty:
-        for statement, function, known in run.once(_functions):
+        for statement, function, known in run.once(functions_known):
             shape = run.true_gradients[name].shape
             held = [key for key, one in known.local.items() if isinstance(one, np.ndarray) and one.shape == shape]
             pairs = [
@@ -174,12 +174,12 @@ def _lines(error: BaseException, file: str) -> Iterator[int]:
 def _idle_statements(run: TapedRun) -> dict[str, dict[Gap, list[Idle]]]:
     """Statements that change nothing in the functions that calculate gradients, by file and gap."""
     of_file: dict[str, dict[Gap, list[Idle]]] = defaultdict(dict)
-    for statement, function, known in run.once(_functions):
+    for statement, function, known in run.once(functions_known):
         of_file[statement.file] |= idle_statements(function, known)
     return of_file
 
 
-def _functions(run: TapedRun) -> list[tuple[Statement, Function, Known]]:
+def functions_known(run: TapedRun) -> list[tuple[Statement, Function, Known]]:
     """The functions that calculate gradients, each with a statement of it and what is known of it."""
     return [(statement, function, _known(run, statement)) for statement, function in backward_functions(run)]
 

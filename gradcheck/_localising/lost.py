@@ -1,0 +1,51 @@
+"""Derivatives that get lost: they come about, have a name, and no gradient depends on them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.standing import Standing, origin
+from gradcheck._localising.tape import Array, Binding, Statement, TapedRun, ancestors
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A derivative that no gradient depends on.
+
+    Attributes:
+        name: The variable that holds it.
+        statement: The statement that bound it.
+        value: What it is.
+        is_always: Whether that goes for all values that the statement bound.
+    """
+
+    name: str
+    statement: Statement
+    value: Array
+    is_always: bool
+
+
+def lost_derivatives(run: TapedRun) -> list[Lost]:
+    """Those of values that depend on a parameter; what comes back to data or to a state of zeros is nobody's.
+
+    Of the values that a variable was given one after the other, as those of a carry, the last is of interest.
+    """
+    standings = run.once(Ground).standings
+    reached = set[int]().union(*(ancestors(sink) for sink in run.sinks.values() if sink is not None))
+    parameters = {run.leaves[name].index for name in run.true_gradients if name in run.leaves}
+    by_place: dict[int, list[Binding]] = defaultdict(list)
+    for one in run.bindings:
+        if one.node is not None and one.place.name is not None and not run.is_forward(one.node):
+            by_place[one.place.number].append(one)
+    result = []
+    for bindings in by_place.values():
+        last = bindings[-1]
+        assert last.node is not None
+        source = standings.source(last.node) if standings.of(last.node) <= Standing.PARTIAL else None
+        if last.node.index in reached or source is None or parameters.isdisjoint(ancestors(origin(source))):
+            continue
+        is_always = all(one.node is not None and one.node.index not in reached for one in bindings)
+        result.append(Lost(str(last.place.name), last.place.statement, last.node.value, is_always))
+    return result

@@ -1,0 +1,139 @@
+"""One edit in the place of several: where all of them make another value of one variable, that where it is bound.
+
+Who forgets a derivative in `dz = dh` spoils every statement that reads `dz`, and each of them has an edit of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from gradcheck._common.errors import TargetError
+from gradcheck._mending import Mend
+from gradcheck._mending.syntax import Code, names_in
+from gradcheck._repair.found import Found, Mended, add_mend
+from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
+from gradcheck._tape import Statement
+from gradcheck._tape.parts import whole_name
+from gradcheck._usercode.patching import RebindError
+from gradcheck._usercode.source import Edit, Source
+
+
+def mend_where_bound(found: Found, taped: Taped) -> None:
+    """Take one edit for several, where as much is right with it.
+
+    Args:
+        found: What is found.
+        taped: Puts edits in place, and gives a run with them.
+    """
+    for name, new, fault in list(_replaced_names(found)):
+        if fault not in found.faults:
+            continue
+        source = found.sources[fault.statement.file]
+        group = [one for one in found.faults if one.is_by_value and _concerns(one, name, fault, source)]
+        for bound in _bindings(name, fault, source) if len(group) > 1 else ():
+            value = ast.unparse(_Replacing(name, bound.value).visit(ast.parse(ast.unparse(new), mode="eval")).body)
+            code = Code.of(source.text)
+            edit = code.replaced(bound.value, ast.parse(value, mode="eval").body)
+            if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
+                continue
+            if _takes(found, taped, group, bound, edit):
+                break
+
+
+def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assign, edit: Edit) -> bool:
+    """Put the edit in the place of those of the group, if as much is right with it."""
+    trial = found.copy()
+    places = [found.faults.index(one) for one in group]
+    for one in [trial.faults[number] for number in places]:
+        trial.take_back(one)
+    first = group[0]
+    with suppress(TargetError, SyntaxError, RebindError):
+        with taped(trial) as run:
+            file = first.statement.file
+            statement = _statement(run.statements, file, bound, found.sources[file])
+        if statement is None:
+            return False
+        gradients = tuple(dict.fromkeys(name for one in group for name in one.gradients))
+        mend = Mend(file, (edit,), statement, (), (), EVIDENCE)
+        fault = Mended(statement, gradients, None, mend, is_by_value=True)
+        if not add_mend(trial, fault, {}):
+            return False
+        with taped(trial) as run:
+            if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong):
+                return False
+        trial.faults[-1].line = bound.lineno
+        trial.faults.insert(places[0], trial.faults.pop())
+        found.faults, found.edits = trial.faults, trial.edits
+        found.note_edits()
+        return True
+    return False
+
+
+def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:
+    """Variables in whose place an edit puts something else, with that."""
+    for fault in found.faults:
+        source = found.sources.get(fault.statement.file)
+        if not fault.is_by_value or not fault.edits or source is None or fault.line is None:
+            continue
+        with suppress(SyntaxError):
+            before = _statement_of(ast.parse(source.text), fault.line)
+            after = _statement_of(ast.parse(source.edited(fault.edits)), fault.line)
+            pair = None if before is None or after is None else _difference(before, after)
+            if pair is not None and isinstance(pair[0], ast.Name) and isinstance(pair[1], ast.expr):
+                yield pair[0].id, pair[1], fault
+
+
+def _difference(old: ast.AST, new: ast.AST) -> tuple[ast.AST, ast.AST] | None:
+    """The one part in which two trees differ; None if they do not, or in several."""
+    if ast.dump(old) == ast.dump(new):
+        return None
+    children, others = list(ast.iter_child_nodes(old)), list(ast.iter_child_nodes(new))
+    if type(old) is type(new) and len(children) == len(others):
+        differing = [(a, b) for a, b in zip(children, others, strict=True) if ast.dump(a) != ast.dump(b)]
+        if len(differing) == 1:
+            return _difference(*differing[0])
+    return old, new
+
+
+def _statement_of(tree: ast.AST, line: int) -> ast.stmt | None:
+    return next((one for one in ast.walk(tree) if isinstance(one, ast.stmt) and one.lineno == line), None)
+
+
+def _concerns(fault: Mended, name: str, other: Mended, source: Source) -> bool:
+    """Whether a fault is of a statement that reads or binds a variable, in the function of another."""
+    here, there = fault.statement, other.statement
+    if (here.file, here.function) != (there.file, there.function) or fault.line is None:
+        return False
+    statement = _statement_of(ast.parse(source.text), fault.line)
+    return statement is not None and name in names_in(statement)
+
+
+def _bindings(name: str, fault: Mended, source: Source) -> Iterator[ast.Assign]:
+    """The statements that give a variable its value in the function of a fault, the last one before it first."""
+    code = Code.of(source.text)
+    statement = None if fault.line is None else _statement_of(code.tree, fault.line)
+    function = None if statement is None else code.function(statement)
+    found = [
+        node
+        for node in (ast.walk(function) if function is not None else ())
+        if isinstance(node, ast.Assign) and [ast.unparse(one) for one in node.targets] == [name]
+    ]
+    line = fault.line or 0
+    yield from sorted((one for one in found if one.lineno < line), key=lambda one: -one.lineno)
+
+
+class _Replacing(ast.NodeTransformer):
+    """Puts an expression in the place of a variable."""
+
+    def __init__(self, name: str, value: ast.expr) -> None:
+        self.name, self.value = name, value
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.value if node.id == self.name else node
+
+
+def _statement(statements: Sequence[Statement], file: str, bound: ast.Assign, source: Source) -> Statement | None:
+    text = source.segment_of(bound)
+    return next((one for one in statements if one.file == file and one.text == text and one.kind == "Assign"), None)
