@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.standing import Standing, origin
+from gradcheck._localising.standing import origin
 from gradcheck._localising.tape import Array, Binding, Statement, TapedRun, ancestors
 
 
@@ -19,12 +19,14 @@ class Lost:
         statement: The statement that bound it.
         value: What it is.
         is_always: Whether that goes for all values that the statement bound.
+        parameters: The names of those that what it is the derivative of depends on.
     """
 
     name: str
     statement: Statement
     value: Array
     is_always: bool
+    parameters: tuple[str, ...]
 
 
 def lost_derivatives(run: TapedRun) -> list[Lost]:
@@ -34,18 +36,23 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
     """
     standings = run.once(Ground).standings
     reached = set[int]().union(*(ancestors(sink) for sink in run.sinks.values() if sink is not None))
-    parameters = {run.leaves[name].index for name in run.true_gradients if name in run.leaves}
+    leaves = {name: run.leaves[name].index for name in run.true_gradients if name in run.leaves}
     by_place: dict[int, list[Binding]] = defaultdict(list)
     for one in run.bindings:
         if one.node is not None and one.place.name is not None and not run.is_forward(one.node):
             by_place[one.place.number].append(one)
+
+    def parameters_of(one: Binding) -> tuple[str, ...]:
+        source = None if one.node is None else standings.source(one.node)
+        behind = set() if source is None else ancestors(origin(source))
+        return tuple(name for name, index in leaves.items() if index in behind)
+
     result = []
     for bindings in by_place.values():
-        last = bindings[-1]
-        assert last.node is not None
-        source = standings.source(last.node) if standings.of(last.node) <= Standing.PARTIAL else None
-        if last.node.index in reached or source is None or parameters.isdisjoint(ancestors(origin(source))):
-            continue
         is_always = all(one.node is not None and one.node.index not in reached for one in bindings)
-        result.append(Lost(str(last.place.name), last.place.statement, last.node.value, is_always))
+        asked = bindings if is_always else bindings[-1:]
+        lost = next((one for one in asked if parameters_of(one)), None)
+        if lost is not None and lost.node is not None and lost.node.index not in reached:
+            place = lost.place
+            result.append(Lost(str(place.name), place.statement, lost.node.value, is_always, parameters_of(lost)))
     return result

@@ -14,8 +14,10 @@ whose edit mends most (`likeliest_mend.py`), then what stands beside those (`aro
 alone, `wrong_values.py` goes by what statements give: what reads right derivatives and gives none is edited until it
 gives one, or who calls its function is (`handed_on.py`). Then comes one time step, then each wrong gradient by itself
 (`each_gradient.py`). Where no edit of what stands there mends all, a statement may be missing
-(`missing_statement.py`), or all that carries a derivative from step to step (`missing_carry.py`); where gradients grow
-from call to call, one that clears sums (`uncleared.py`). Before that a clip of the finished gradients is taken out
+(`missing_statement.py`), or all that carries a derivative from step to step (`missing_carry.py`), or what comes back
+through one use of a value (`lacking_part.py`), or a derivative that is at hand is taken on by nobody
+(`lost_derivative.py`); where gradients grow from call to call, one that clears sums (`uncleared.py`). In the end one
+edit where a variable is bound takes the place of several where it is read (`where_bound.py`). Before that a clip of the finished gradients is taken out
 (`final_clips.py`), and penalties that they lack are added (`penalties_left_out.py`). Whether a factor is that of all
 gradients or of some alone, `local_factor.py` tells. Statements of the forward (`forward.py`) are no
 suspects, nor are helpers that are right (`right_helpers.py`). `found.py` holds what is found so far;

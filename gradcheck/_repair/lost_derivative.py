@@ -6,7 +6,8 @@ As the gradient of the state in which a decoder began, which the encoder behind 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ import numpy as np
 from gradcheck._localising.lost import Lost, lost_derivatives
 from gradcheck._mending import Mend
 from gradcheck._mending.gaps import Function, Gap, gaps_behind, own_nodes
-from gradcheck._repair.each_gradient import gradients_behind
+from gradcheck._mending.idle import Known
+from gradcheck._mending.syntax import Code
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.missing_statement import functions_known
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, progress_of, wrong_gradients
 from gradcheck._tape import TapedRun
-from gradcheck._usercode.source import Source
+from gradcheck._usercode.source import Edit, Source
 from gradcheck._usercode.style import in_file_style
 
 #: derivatives that are looked at
@@ -47,33 +49,52 @@ def _faults(run: TapedRun) -> Iterator[Mended]:
     wrong, forward = wrong_gradients(run), run.once(forward_statements)
     lost = [one for one in run.once(lost_derivatives) if id(one.statement) not in forward]
     for one in lost[:MOST_LOST]:
-        texts = [
-            (gap, text) for gap, function, local in _places(run, one) for text in _added(one, gap, function, local)
-        ]
-        source = Source(one.statement.file, one.statement.source.text)
-        edits = [gap.filled(in_file_style(text, source)) for gap, text in texts[:MOST_EDITS]]
+        edits = itertools.islice(_edits(run, one), MOST_EDITS)
         mends = [Mend(one.statement.file, (edit,), one.statement, (), (), EVIDENCE) for edit in edits]
         if mends:
-            gradients = gradients_behind(run, one.statement, wrong) or tuple(sorted(wrong))
+            gradients = tuple(sorted(wrong.intersection(one.parameters))) or tuple(sorted(wrong))
             yield Mended(one.statement, gradients, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
-def _places(run: TapedRun, one: Lost) -> Iterator[tuple[Gap, Function, Mapping[str, Any]]]:
-    """The gaps in which the variable still has that value, each with its function and the variables of that."""
+def _edits(run: TapedRun, one: Lost) -> Iterator[Edit]:
+    """A sum that begins with it behind the gap, in the place of nothing; or a statement in the gap that adds it."""
+    code = Code.of(one.statement.source.text)
+    source = Source(one.statement.file, code.text)
+    for gap, function, known in _places(run, one):
+        for node in own_nodes(function):
+            if isinstance(node, ast.Assign) and node.lineno >= gap.line and _is_nothing(node.value):
+                begun = known.local.get(ast.unparse(node.targets[0]))
+                if isinstance(begun, np.ndarray) and begun.shape == one.value.shape:
+                    yield code.replaced(node.value, ast.Name(one.name, ast.Load()))
+        yield from (gap.filled(in_file_style(text, source)) for text in _added(run, one, gap, function, known))
+
+
+def _is_nothing(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("zeros", "zeros_like")
+
+
+def _places(run: TapedRun, one: Lost) -> Iterator[tuple[Gap, Function, Known]]:
+    """The gaps in which the variable still has that value, each with its function and what is known of that."""
     for statement, function, known in run.once(functions_known):
         if statement.file == one.statement.file and function.lineno <= one.statement.line <= (function.end_lineno or 0):
             for gap, is_behind_loop in gaps_behind(function, one.statement.line):
                 if is_behind_loop or one.is_always:
-                    yield gap, function, known.local
+                    yield gap, function, known
 
 
-def _added(one: Lost, gap: Gap, function: Function, local: Mapping[str, Any]) -> Iterator[str]:
-    """What can be added to, of all that is read behind the gap: arrays, their first and last items, and gradients."""
+def _added(run: TapedRun, one: Lost, gap: Gap, function: Function, known: Known) -> Iterator[str]:
+    """What can be added to, of all that is read behind the gap: arrays, their first and last items, and gradients.
+
+    The forward's values stay what they are.
+    """
     nodes = (node for node in own_nodes(function) if isinstance(node, ast.Name) and node.lineno >= gap.line)
     names = dict.fromkeys(node.id for node in nodes if isinstance(node.ctx, ast.Load) and node.id != one.name)
+    taken = run.once(_values_of_forward)
     for name in names:
-        for target, value in _targets(name, local.get(name)):
-            if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        if known.local.get(name) is None or _bytes_of(known.local[name]) in taken:
+            continue
+        for target, value in _targets(name, known.local[name]):
+            if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or _bytes_of(value) in taken:
                 continue
             if value.shape == one.value.shape:
                 yield f"{target} += {one.name}"
@@ -81,7 +102,17 @@ def _added(one: Lost, gap: Gap, function: Function, local: Mapping[str, Any]) ->
                 yield f"{target} += {one.name}.sum(axis=0)"
 
 
+def _values_of_forward(run: TapedRun) -> frozenset[bytes]:
+    values = (np.asarray(node.value) for node in run.nodes if node.value is not None and run.is_forward(node))
+    return frozenset(one.tobytes() for one in values if np.any(one))
+
+
+def _bytes_of(value: Any) -> bytes:
+    return value.tobytes() if isinstance(value, np.ndarray) else b""
+
+
 def _targets(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A variable, or items of what it holds, each with its value."""
     yield name, value
     if isinstance(value, dict):
         yield from ((f"{name}[{key!r}]", one) for key, one in value.items() if isinstance(key, str))

@@ -1,5 +1,13 @@
 """A forecaster whose values are used in several ways: states as keys and as values, outputs that are fed back."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.found import Found
+from tests.gradcheck._repair.spoiled import cell
+
 FORECASTER = """\
 import numpy as np
 import gradcheck
@@ -88,3 +96,13 @@ NOT_FED_BACK = (
     ('        dout_next = shares[t] * (p["F"].T @ da)\n', ""),
 )
 NOT_BY_SCORES = (('np.outer(alpha, dcontext) + np.outer(dscores, p["a"])', "np.outer(alpha, dcontext)"),)
+#: what comes back to the last state of the encoder, of which nothing else is made
+LOST = (("    return alpha, alpha @ hs[1:]", "    return alpha, alpha @ hs[1:] + hs[-1]"),)
+
+
+def mended(folder: Path, *bugs: tuple[str, str]) -> tuple[str, Found]:
+    """The text with the edits that are found, and what was found."""
+    found = find_by_tape(cell(folder, *bugs, source=FORECASTER), 0, SIZES, PARAMETERS)
+    assert found is not None
+    (source,) = [one for file, one in found.sources.items() if file in found.edits]
+    return source.edited(found.edits[source.file]).replace("'", '"'), found

@@ -13,6 +13,8 @@ from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._usercode.source import Source
 from gradcheck.report.codes import FindingCode
+from tests.gradcheck._repair.forecaster import NOT_FED_BACK
+from tests.gradcheck._repair.forecaster import mended as forecasters_mended
 from tests.gradcheck._repair.lists import LISTS, SIZES
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
@@ -65,3 +67,14 @@ def asked(folder: Path, *bugs: tuple[str, str]) -> object:
 def test_a_carry_that_there_is_is_left_alone(tmp_path: Path, bugs: tuple[tuple[str, str], ...]) -> None:
     """A second variable would stand beside the first, which hands on nothing, or beside one that is right."""
     assert asked(tmp_path, *bugs) is None
+
+
+@pytest.mark.lines
+def test_outputs_that_are_fed_back_are_carried_beside_another_fault(tmp_path: Path) -> None:
+    """What is right for `out - y` would be taken for right for `out`, and innocent lines would be accused."""
+    overwritten = ('g["R"] += np.outer(da, s)', 'g["R"] = np.outer(da, s)')
+    text, found = forecasters_mended(tmp_path, *NOT_FED_BACK, overwritten)
+    assert found.still_wrong == ()
+    assert "dout = out - y[t] + dout_next\n" in text
+    assert 'dout_next = p["F"].T @ da * shares[t]\n' in text
+    assert overwritten[0] in text

@@ -1,0 +1,36 @@
+"""Places that give a part of a derivative that nothing gives the whole of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradcheck._localising.in_part import in_part
+from gradcheck._repair.wrong_values import wrong_gradients
+from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES
+from tests.gradcheck._repair.lists import LISTS
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+
+
+def lines(folder: Path, *bugs: tuple[str, str], source: str = FORECASTER) -> list[int]:
+    """Where only a part is given."""
+    run, _ = taped(cell(folder, *bugs, source=source))
+    return [one.statement.line for one in in_part(run, wrong_gradients(run))]
+
+
+@pytest.mark.parametrize("others", [(), (("dz = dh * (1 - hs[t + 1] ** 2)", "dz = dh"),)])
+def test_a_use_that_is_left_out_is_told(tmp_path: Path, others: tuple[tuple[str, str], ...]) -> None:
+    """A forgotten path, as that through the scores of an attention, would have no line, or none beside other faults."""
+    assert lines(tmp_path, *NOT_BY_SCORES, *others) == [line_of("dhs = np.outer(alpha", FORECASTER)]
+
+
+@pytest.mark.parametrize("source", [FORECASTER, LISTS, HEAD])
+def test_right_code_gives_the_whole_or_needs_it_nowhere(tmp_path: Path, source: str) -> None:
+    """What is added up later, or taken on share by share, would be accused."""
+    assert lines(tmp_path, source=source) == []
+
+
+def test_what_leads_to_a_right_gradient_lacks_nothing(tmp_path: Path) -> None:
+    """Shares that are taken on by themselves would be accused of what another statement spoils."""
+    assert lines(tmp_path, ('g["V"] += np.outer(dout, new)', 'g["V"] += np.outer(dout, s)')) == []
