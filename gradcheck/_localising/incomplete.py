@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import SUMS
 from gradcheck._localising.standing import Known, Standing, Standings, origin
-from gradcheck._localising.tape import MOVES, Array, Node, Place, Statement, TapedRun
+from gradcheck._localising.tape import MOVES, Array, Node, Place, Statement, TapedRun, scaled
 
 #: instead of the number of a place: what was only handed on
 NOWHERE = -1
@@ -162,13 +162,29 @@ def _is_handed_over(node: Node) -> bool:
 
 
 def added_to_others(run: TapedRun) -> set[int]:
-    """Values to which others that derivatives went into are added: what these lack, or should, is brought by those."""
-    standings = run.once(Ground).standings
+    """Values to which others that derivatives went into are added: what these lack, or should, is brought by those.
+
+    A gradient that is added up over time, as that of a bias, brings nothing.
+    """
+    standings, gradients = run.once(Ground).standings, _added_up(run)
     result: set[int] = set()
     for node in run.backward:
-        terms = [one for one in node.inputs if standings.carries[one.index]] if node.op in SUMS else []
+        is_sum = node.op in SUMS and node.index not in gradients
+        terms = [one for one in node.inputs if standings.carries[one.index]] if is_sum else []
         if len(terms) > 1 and all(np.any(one.value) for one in terms):
             result.update(one.index for term in terms for one in _handed_on(term))
+    return result
+
+
+def _added_up(run: TapedRun) -> set[int]:
+    """What gradients are the sums of, and multiples of such sums."""
+    result: set[int] = set()
+    waiting = [sink for sink in run.sinks.values() if sink is not None]
+    while waiting:
+        node = waiting.pop()
+        if node.index not in result:
+            result.add(node.index)
+            waiting += node.inputs if node.op in SUMS | MOVES else [one for one, _ in scaled(node)]
     return result
 
 

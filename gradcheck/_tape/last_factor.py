@@ -1,7 +1,7 @@
 """What the last operations of all gradients take out of what the backward has calculated before.
 
 Code that climbs a likelihood calculates with -dL/d(value) and turns the sign of its gradients at the end; code of a
-mean over B samples may calculate with B dL/d(value), and divide what it returns.
+mean over B samples may calculate with B dL/d(value), and divide what it returns, or what it adds up for each sample.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from gradcheck._tape.nodes import MOVES, Node
 
 _SCALES = frozenset({"negative", "multiply", "divide"})
+#: terms of one gradient that are looked at
+MOST_TERMS = 400
 #: relative to the largest entry
 EQUAL = 1e-9
 
@@ -30,7 +32,25 @@ def last_factor(sinks: Iterable[Node | None]) -> float:
 
 
 def _taken_out(node: Node) -> float:
-    """How many times it its last operand is, before operations that only scale all of it."""
+    """How many times it its last operand is, before operations that only scale all of it, or each term of a sum."""
+    factors: set[float] = set()
+    waiting = [(node, 1.0)]
+    for _ in range(MOST_TERMS):
+        node, factor = waiting.pop()
+        node, times = _before_scaling(node)
+        terms = (
+            [one for one in node.inputs if one.shape == node.shape and np.any(one.value)] if node.op == "add" else []
+        )
+        if not terms:
+            factors.add(round(factor * times, 12))
+        waiting += [(one, factor * times) for one in terms]
+        if not waiting or len(factors) > 1:
+            break
+    return factors.pop() if len(factors) == 1 and not waiting else 1.0
+
+
+def _before_scaling(node: Node) -> tuple[Node, float]:
+    """What was only handed on and scaled to make a value, and how many times that value it is."""
     factor = 1.0
     while True:
         if node.op in MOVES and len(node.inputs) == 1:
@@ -38,7 +58,7 @@ def _taken_out(node: Node) -> float:
             continue
         before = scaled(node)
         if len(before) != 1:
-            return factor
+            return node, factor
         node, times = before[0]
         factor *= times
 
