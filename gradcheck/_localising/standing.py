@@ -303,11 +303,14 @@ class Standings:
 
         Of past states that are stacked, what they bring as keys and as values.
         """
-        nodes = (self.run.nodes[index] for index, parts in self.uses.items() if len(parts) > 1)
-        joined = [node for node in nodes if node.op in JOINS | KEEPS and len(node.inputs) > 1]
+        joined = [
+            node for node in self.run.nodes[: self.run.boundary] if node.op in JOINS | KEEPS and len(node.inputs) > 1
+        ]
         for node in joined[:MOST_JOINED]:
-            for source, pull in zip(node.inputs, node.pulls, strict=True):
-                parts = [np.asarray(pull(part[None]))[0] for part in self.uses[node.index]]
+            uses = self._parts_of_use.get(node.index, ())
+            apart = [part for use, part in uses for _, part in self._through_moves(use, part)]
+            for source, pull in zip(node.inputs, node.pulls, strict=True) if len(apart) > 1 else ():
+                parts = [np.asarray(pull(part[None]))[0] for part in apart]
                 yield origin(source).index, [part for part in parts if np.any(part)]
 
     def _of_written(self) -> Iterator[tuple[int, list[Array]]]:
@@ -326,16 +329,17 @@ class Standings:
             source = run.nodes[consumer].inputs[operand].index
             if source in written and consumer not in written:
                 ways[source].append((consumer, part))
-                apart[source] += self._through_views(run.nodes[consumer], consumer, part)
+                apart[source] += self._through_moves(consumer, part)
         yield from self._back_to_written(stores, ways)
         if any(len(apart[source]) > len(of_one) for source, of_one in ways.items()):
             yield from self._back_to_written(stores, apart)
 
-    def _through_views(self, node: Node, use: int, part: Array) -> list[tuple[int, Array]]:
-        """What comes back through a use of a value; where that is a view of it, through each use of the view."""
-        parts = self._parts_of_use.get(node.index, ()) if node.op == "view" and len(node.inputs) == 1 else ()
-        if len(parts) < 2:
+    def _through_moves(self, use: int, part: Array) -> list[tuple[int, Array]]:
+        """What comes back through a use of a value; where it is only handed on there, through each use of that."""
+        node = self.run.nodes[use]
+        if node.op not in MOVES or len(node.inputs) != 1 or node.index not in self._parts_of_use:
             return [(use, part)]
+        parts = [pair for one in self._parts_of_use[use] for pair in self._through_moves(*one)]
         return [(number, np.asarray(node.pulls[0](one[None]))[0]) for number, one in parts]
 
     def _back_to_written(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import gradcheck
 from gradcheck._localising.holes import holes_of
@@ -55,6 +56,50 @@ def test_values_of_the_forward_are_no_derivatives(tmp_path):
     standings = Standings(run)
     assert {standings.of(node) for node in _given(run, "h, before =")} == {Standing.PLAIN}
     assert {standings.of(node) for node in _given(run, "carry = np")} == {Standing.ZERO}
+
+
+SHARED = """
+import numpy as np
+
+def forward(p, x):
+    hs = []
+    for t in range(len(x)):
+        hs.append(np.tanh(p["W"] @ x[t]))
+    M = np.stack(hs)
+    kept = np.zeros((len(x), len(M[0])))
+    for t in range(len(x)):
+        kept[t] = np.sin(hs[t])
+    return M, kept
+
+def loss(p, x):
+    M, kept = forward(p, x)
+    return np.sum(M ** 2) + np.sum(np.cos(M) * np.arange(3.0)) + np.sum(kept ** 3) + np.sum(np.exp(kept))
+
+def grads(p, x):
+    M, kept = forward(p, x)
+    through_squares, through_cos = 2 * M, -np.sin(M) * np.arange(3.0)
+    through_cubes, through_exp = 3 * kept ** 2, np.exp(kept)
+    dW = np.zeros_like(p["W"])
+    for t in range(len(x)):
+        squares, cos = through_squares[t] * 1.0, through_cos[t] * 1.0
+        cubes, exp = through_cubes[t] * 1.0, through_exp[t] * 1.0
+        dW += np.outer(squares + cos + cubes + exp, x[t])
+    return {"W": dW}
+"""
+
+
+@pytest.mark.parametrize("name", ["squares", "cos", "cubes", "exp"])
+def test_what_one_use_of_an_array_brings_back_to_its_items_is_known(tmp_path, name):
+    """If this failed, of states that are stacked, or kept in one array, a use that is left out could not be told."""
+    made, rng = module(tmp_path, SHARED), np.random.default_rng(0)
+    p, x = {"W": rng.standard_normal((3, 2))}, rng.standard_normal((4, 2))
+    target = gradcheck.Target(p, lambda: made.loss(p, x), lambda: made.grads(p, x))
+    run = tape_target(target, target.values())
+    standings = Standings(run)
+    bound = [one.node for one in run.bindings if one.place.name == name and one.node is not None]
+    parts = [standings.partial.find(np.asarray(node.value)) for node in bound]
+    assert len(parts) == 4
+    assert None not in parts
 
 
 FUSED = """

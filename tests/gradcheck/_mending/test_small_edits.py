@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck._mending.small_edits import begun_at_zero, bounds, dropped, ones
+from gradcheck._mending.small_edits import begun_at_zero, bounds, dropped, ones, summed_items
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -39,3 +39,11 @@ def test_what_stands_before_a_loop_may_begin_at_zero(tmp_path):
     assert candidates(before, begun_at_zero) == ["carry = np.zeros_like(a * 2)"]
     inside = suspect_of(tmp_path, f"{ZEROS}for t in range(2):\n    row = a[t] * 2\n    da[t] = row", "row =")
     assert candidates(inside, begun_at_zero) == []
+
+
+def test_of_what_is_read_at_one_item_the_sum_may_be_meant(tmp_path):
+    """If it fails, a code that is read at every step, and gets the gradient of the last one alone, is not mended."""
+    of_list = suspect_of(tmp_path, f"{ZEROS}rows = [a * 2, a * 3]\nda = rows[-1] * b[0]", "da = rows")
+    assert candidates(of_list, summed_items) == ["da = sum(rows) * b[0]"]
+    of_array = suspect_of(tmp_path, f"{ZEROS}da[0] = a[-1] * 2", "da[0] = a")
+    assert candidates(of_array, summed_items) == ["da[0] = a.sum(axis=0) * 2"]

@@ -78,6 +78,20 @@ def test_what_reads_more_than_the_value_counts_as_it_is(tmp_path):
     assert [(use.op, use.shape) for use, _ in run.once(AllUses).of(last)] == [("power", (2, 3))]
 
 
+def test_views_of_the_same_entries_share_their_uses(tmp_path):
+    """If it fails, what comes back through `h[1:]` is unknown to whoever takes `h[1:]` again, as keys and as values."""
+    bug = (
+        "return 0.5 * np.sum(forward(p, x)[-1][-1] ** 2)",
+        "h = forward(p, x)[-1]; return np.sum(h[1:] * 2 + h[1:] ** 2)",
+    )
+    run = kept_run(tmp_path, *bug)
+    views = [node for node in run.nodes[: run.boundary] if node.op == "view" and node.shape == (4, 3)]
+    uses = run.once(AllUses)
+    found = [sorted(use.op for use, _ in uses.of_entries(view)) for view in views[-2:]]
+    assert found == [["multiply", "power"]] * 2
+    assert [[use.op for use, _ in uses.of(view)] for view in views[-2:]] == [["multiply"], ["power"]]
+
+
 @pytest.mark.parametrize(
     ("bug", "factors"),
     [

@@ -22,9 +22,19 @@ CLIMBS = LISTS.replace("dv = (outs[t] - y[t]) / len(y[t])", "dv = (y[t] - outs[t
 DIVIDES = LISTS.replace("dv = (outs[t] - y[t]) / len(y[t])", "dv = outs[t] - y[t]").replace(
     "    return d\n", "    return {name: one / len(y[0]) for name, one in d.items()}\n"
 )
+#: right as it stands: it divides what it adds up at each step
+DIVIDES_TERMS = DIVIDES.replace(
+    "    return {name: one / len(y[0]) for name, one in d.items()}\n",
+    """    total = {name: np.zeros_like(one) for name, one in d.items()}
+    for name, one in d.items():
+        for row in range(len(one)):
+            total[name] += one * (np.arange(len(one)) == row)[:, None] / len(y[0])
+    return total
+""",
+)
 
 
-@pytest.mark.parametrize(("source", "factor"), [(LISTS, 1.0), (CLIMBS, -1.0), (DIVIDES, 5.0)])
+@pytest.mark.parametrize(("source", "factor"), [(LISTS, 1.0), (CLIMBS, -1.0), (DIVIDES, 5.0), (DIVIDES_TERMS, 5.0)])
 def test_the_factor_is_told(tmp_path: Path, source: str, factor: float) -> None:
     """In code that calculates with a multiple of the derivatives, no value of it would be known."""
     run, _ = taped(cell(tmp_path, source=source))
