@@ -17,6 +17,7 @@ from gradcheck._mending.building import holes_of
 from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula, formula_of_part
+from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.holes import Execution, Hole, Needed
 from gradcheck._mending.larger_edits import (
     factors,
@@ -306,7 +307,37 @@ def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
         for order in orders([node.call for node in series.nodes], calls):
             known = Known(series, [series.values[j] for j in order], order, frozenset())
             hole.needed = Needed(known, [], {}, True)
-            yield from formula(place)
+            for one in formula(place):
+                yield from _in_the_place_of_a_term(hole, one)
+                yield one
+
+
+def _in_the_place_of_a_term(hole: Hole, candidate: Candidate) -> Iterator[Candidate]:
+    """Of a sum, of which one term alone is something at the executions: in its place, and the others stay.
+
+    What comes back from later steps is nothing at the last of them.
+    """
+    ((_, new),) = candidate.swaps
+    something = [one for one in _terms(hole.root) if any(_is_something(one, each) for each in hole.executions)]
+    if len(something) == 1 and something[0] is not hole.root:
+        yield Candidate.of(something[0], new)
+
+
+def _terms(node: ast.expr) -> Iterator[ast.expr]:
+    """The terms of a sum."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            yield from _terms(left)
+            yield from _terms(right)
+        case _:
+            yield node
+
+
+def _is_something(node: ast.expr, one: Execution) -> bool:
+    try:
+        return bool(np.any(one.frame.value(node)))
+    except UnknownError:
+        return True
 
 
 def _value(suspect: Suspect, execution: int) -> Node | None:
