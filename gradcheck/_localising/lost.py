@@ -20,6 +20,7 @@ class Lost:
         value: What it is.
         is_always: Whether that goes for all values that the statement bound.
         parameters: The names of those that what it is the derivative of depends on.
+        source: The index of that value of the forward.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Lost:
     value: Array
     is_always: bool
     parameters: tuple[str, ...]
+    source: int
 
 
 def lost_derivatives(run: TapedRun) -> list[Lost]:
@@ -42,17 +44,19 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
         if one.node is not None and one.place.name is not None and not run.is_forward(one.node):
             by_place[one.place.number].append(one)
 
-    def parameters_of(one: Binding) -> tuple[str, ...]:
+    def lost_in(one: Binding, *, is_always: bool) -> Lost | None:
         source = None if one.node is None else standings.source(one.node)
-        behind = set() if source is None else ancestors(origin(source))
-        return tuple(name for name, index in leaves.items() if index in behind)
+        if one.node is None or source is None or one.node.index in reached:
+            return None
+        behind = ancestors(origin(source))
+        names = tuple(name for name, index in leaves.items() if index in behind)
+        place = one.place
+        told = Lost(str(place.name), place.statement, one.node.value, is_always, names, origin(source).index)
+        return told if names else None
 
-    result = []
+    result: list[Lost] = []
     for bindings in by_place.values():
         is_always = all(one.node is not None and one.node.index not in reached for one in bindings)
         asked = bindings if is_always else bindings[-1:]
-        lost = next((one for one in asked if parameters_of(one)), None)
-        if lost is not None and lost.node is not None and lost.node.index not in reached:
-            place = lost.place
-            result.append(Lost(str(place.name), place.statement, lost.node.value, is_always, parameters_of(lost)))
+        result += [lost for one in asked if (lost := lost_in(one, is_always=is_always)) is not None][:1]
     return result

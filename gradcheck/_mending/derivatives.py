@@ -250,18 +250,13 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
         if is_in_vain(candidate, code) or (not is_known and _hands_on_another(hole, candidate)):
             continue
         what, given = values.given(hole.root, candidate)
-        if what and not _keeps_everything(hole, candidate) and not hole.empties(list(candidate.swaps)):
+        swaps = list(candidate.swaps)
+        if what and not hole.keeps_everything(swaps) and not hole.empties(swaps):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
             counters = set(loop_counters(code, candidate.swaps[0][0]))
             is_chance = _is_chance(candidate, counters)
             follows = any(counters & (names_in(new) - names_in(old)) for old, new in candidate.swaps)
             yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, is_chance, follows)
-
-
-def _keeps_everything(hole: Hole, candidate: Candidate) -> bool:
-    """Whether it writes a mask that is one everywhere here: it says no more than that a factor is left out."""
-    masks = [new for _, new in candidate.swaps if isinstance(new, ast.Compare)]
-    return bool(masks) and all(np.all(one.frame.value(mask)) for one in hole.executions for mask in masks)
 
 
 def _hands_on_another(hole: Hole, candidate: Candidate) -> bool:

@@ -59,8 +59,10 @@ def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Ar
     if len(writer.frames) != len(values):
         return
     parallel = writer.parallel(list(values), writer.uses.of_entries)
-    uses = [one for one in parallel if all(use is not None for use in one)][:MOST_USES]
-    brought = [writer.brought_back(one) for one in uses]
+    shapes = [np.shape(one) for one in parts]  # what reads more than the value brings back more
+    pairs = [(one, writer.brought_back(one)) for one in parallel if None not in one]
+    pairs = [(one, found) for one, found in pairs if [part.shape for part in found] == shapes][:MOST_USES]
+    uses, brought = [one for one, _ in pairs], [found for _, found in pairs]
     for count in range(1, len(uses) + 1):
         for chosen in itertools.combinations(range(len(uses)), count):
             sums = [sum(brought[number][k] for number in chosen) for k in range(len(values))]

@@ -120,6 +120,11 @@ class Hole:
                 part = self.code.parent(part)
         return any(self._is_zero(one, swapped, touched) and not self._is_zero(one, {}, ()) for one in parts.values())
 
+    def keeps_everything(self, swaps: list[tuple[ast.expr, ast.expr]]) -> bool:
+        """Whether a mask is written that is one everywhere here: it says no more than that a factor is left out."""
+        masks = [new for _, new in swaps if isinstance(new, ast.Compare)]
+        return bool(masks) and all(np.all(one.frame.value(mask)) for one in self.executions for mask in masks)
+
     def _is_zero(self, part: ast.expr, swapped: Mapping[int, ast.expr], touched: Collection[int]) -> bool:
         """Whether it is an array of zeros, at all executions."""
         try:

@@ -228,8 +228,9 @@ class MendSearch:
                         yield found
 
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
-        judgement = hole.judged(list(candidate.swaps))
-        if judgement is None or is_in_vain(candidate, self.code) or hole.empties(list(candidate.swaps)):
+        swaps = list(candidate.swaps)
+        judgement = hole.judged(swaps)
+        if judgement is None or is_in_vain(candidate, self.code) or hole.keeps_everything(swaps) or hole.empties(swaps):
             return None
         edits = self._edits(candidate)
         if edits in self.seen:

@@ -182,6 +182,8 @@ class _Search:
         ]
         stages = list(everything)
         for _ in range(MOST_ROUNDS):
+            if self._goes_by_values(points, found):
+                continue
             with self._taped(points[0], found) as run:
                 wrong = wrong_gradients(run)
                 if not found.codes:
@@ -222,6 +224,12 @@ class _Search:
             if done == self._one_step:
                 stages.remove(done)
         return True
+
+    def _goes_by_values(self, points: Sequence[Point], found: Found) -> bool:
+        """Whether another fault shows by its values as the last one did: these are soon told."""
+        if not (found.faults and found.faults[-1].is_by_value):
+            return False
+        return any(stage(points, found) for stage in (self._values, self._carry, self._lacking, self._lost))
 
     def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""

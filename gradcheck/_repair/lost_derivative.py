@@ -8,20 +8,25 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from gradcheck._common.errors import TargetError
+from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.lost import Lost, lost_derivatives
 from gradcheck._mending import Mend
 from gradcheck._mending.gaps import Function, Gap, gaps_behind, own_nodes
 from gradcheck._mending.idle import Known
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.forward import forward_statements
-from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.missing_statement import functions_known
-from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, progress_of, wrong_gradients
+from gradcheck._repair.wrong_values import EVIDENCE, Progress, Taped, progress_of, wrong_gradients
 from gradcheck._tape import TapedRun
+from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
 from gradcheck._usercode.style import in_file_style
 
@@ -39,21 +44,31 @@ def lost_derivative(found: Found, taped: Taped) -> Mended | None:
         taped: Puts edits in place, and gives a run with them.
     """
     with taped(found) as run:
-        faults, reached = list(_faults(run)), progress_of(run)
-    before = dict(found.edits)
-    better = (best_of(found, one, before, taped, reached) for one in faults)
-    return next((one for one in better if one is not None), None)
+        wrong, forward, reached = wrong_gradients(run), run.once(forward_statements), progress_of(run)
+        lost = run.once(lost_derivatives) if wrong else []
+        asked = [one for one in lost if id(one.statement) not in forward][:MOST_LOST]
+        edits = [list(itertools.islice(_edits(run, one), MOST_EDITS)) for one in asked]
+    for one, of_one in zip(asked, edits, strict=True):
+        gradients = tuple(sorted(wrong.intersection(one.parameters))) or tuple(sorted(wrong))
+        mends = [Mend(one.statement.file, (edit,), one.statement, (), (), EVIDENCE) for edit in of_one]
+        faults = [Mended(one.statement, gradients, None, mend, is_by_value=True) for mend in mends]
+        scores = [_progress_with(found, fault, one, taped) for fault in faults]
+        best = max(scores, default=reached)
+        if best > reached:
+            return faults[scores.index(best)]
+    return None
 
 
-def _faults(run: TapedRun) -> Iterator[Mended]:
-    wrong, forward = wrong_gradients(run), run.once(forward_statements)
-    lost = [one for one in run.once(lost_derivatives) if id(one.statement) not in forward]
-    for one in lost[:MOST_LOST]:
-        edits = itertools.islice(_edits(run, one), MOST_EDITS)
-        mends = [Mend(one.statement.file, (edit,), one.statement, (), (), EVIDENCE) for edit in edits]
-        if mends:
-            gradients = tuple(sorted(wrong.intersection(one.parameters))) or tuple(sorted(wrong))
-            yield Mended(one.statement, gradients, None, mends[0], tuple(mends[1:]), is_by_value=True)
+def _progress_with(found: Found, fault: Mended, lost: Lost, taped: Taped) -> Progress:
+    """How much is right with an edit, if it gives the whole derivative that the lost one is a part of."""
+    trial = found.copy()
+    if add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
+        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
+            parameter = next((name for name, leaf in run.leaves.items() if leaf.index == lost.source), None)
+            is_right = parameter in run.true_gradients and parameter not in wrong_gradients(run)
+            if is_right or lost.source in run.once(given_whole):
+                return progress_of(run)
+    return -len(found.still_wrong) - 1, 0
 
 
 def _edits(run: TapedRun, one: Lost) -> Iterator[Edit]:
