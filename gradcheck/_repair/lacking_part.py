@@ -12,13 +12,15 @@ from gradcheck._repair.each_gradient import gradients_behind
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
-from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, progress_of, wrong_gradients
+from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, growth_of, progress_of, wrong_gradients
 from gradcheck._tape import TapedRun
 
 #: places that are looked at
 MOST_PLACES = 4
 #: edits of one
 MOST_EDITS = 4
+#: characters of a term: where it takes more, not even the derivative that it begins with is at hand
+LONGEST = 60
 
 
 def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended | None:
@@ -41,6 +43,7 @@ def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:
     lacking = [_as_spoiling(one) for one in places_in_part(run, wrong)[:MOST_PLACES]]
     edits_of_each = edits_to_derivatives(run, lacking, [one.taped for one in others], set(), _all_in_part)
     for one, edits in zip(lacking, edits_of_each, strict=True):
+        edits = [edit for edit in edits if growth_of(edit) <= LONGEST]
         if edits:
             gradients = gradients_behind(run, one.statement, wrong)
             file = one.statement.file

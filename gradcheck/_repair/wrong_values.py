@@ -253,8 +253,11 @@ def _as_spoiling(one: Multiple) -> Spoiling:
 
 
 def _growth(fault: Mended) -> int:
-    """By how many characters the edits of a fault make the text longer, within lines."""
-    edits = () if fault.mend is None else fault.mend.edits
+    return growth_of(() if fault.mend is None else fault.mend.edits)
+
+
+def growth_of(edits: Sequence[Edit]) -> int:
+    """By how many characters edits make the text longer, within lines."""
     return sum(len(one.text) - (one.end[1] - one.start[1]) for one in edits if one.start[0] == one.end[0])
 
 
