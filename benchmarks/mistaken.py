@@ -1,9 +1,9 @@
 """How much of code with several mistakes is named, and how often all of it is mended.
 
-``python benchmarks/mistaken.py`` runs the command, with ``--fix``, on the programs in ``mistaken_code/``. Each was
-written by someone who did not know how lines are found, first right, then with three or four mistakes of the kind that
-people make who have misunderstood something: nothing is carried back, a penalty is forgotten, sums are assigned, a mask
-is left out.
+``python benchmarks/mistaken.py`` runs the command, with ``--fix``, on the programs in ``mistaken_code/``, or on one of
+the two sets there (``--set``). Each was written by someone who did not know how lines are found, first right, then with
+three or four mistakes of the kind that people make who have misunderstood something: nothing is carried back, a penalty
+is forgotten, sums are assigned, a mask is left out.
 
 Printed for each program: how many of its mistakes have a finding on a line that a teacher would accept, how many
 findings are on other lines, how many edits are called verified, whether the written file is right, by central
@@ -28,6 +28,7 @@ from strangers import Plain, asked, is_slope, loaded, parted
 from tables import markdown
 
 FOLDER = Path(__file__).parent / "mistaken_code"
+SETS = "first", "second"
 #: the seeds of the points at which a written file has to be right
 SEEDS = (0, 1, 2)
 
@@ -69,10 +70,10 @@ class Score(NamedTuple):
     seconds: float
 
 
-def programs() -> list[Program]:
-    """All of them, by name."""
+def programs(of_set: str = "*") -> list[Program]:
+    """All of them, or those of one set, by name."""
     result = []
-    for file in sorted(FOLDER.glob("*.py")):
+    for file in sorted(FOLDER.glob(f"{of_set}/*.py")):
         text, space = parted(file, "FAULTS")
         result.append(Program(file.stem, text, [Fault(*one) for one in space["FAULTS"]]))
     return result
@@ -133,10 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", default="", metavar="TEXT", help="programs with this in their name")
+    parser.add_argument("--set", default="*", choices=SETS, dest="of_set", help="the programs of one set alone")
     parser.add_argument("--misses", action="store_true", help="show which mistakes were missed")
     options = parser.parse_args(arguments)
     scores = []
-    for program in programs():
+    for program in programs(options.of_set):
         if options.only in program.name:
             scores.append(one := scored(program))
             for fault in one.missed if options.misses else ():

@@ -13,7 +13,7 @@ from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import by_place, by_place_of_forward, given_whole, incomplete
 from gradcheck._localising.spoiling import Wanted
 from gradcheck._localising.standing import EQUAL, Standings
-from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun, ancestors
+from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun, ancestors, entries_of
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,4 @@ def _derivatives(run: TapedRun, node: Node) -> Iterator[Array]:
         yield np.asarray(own, np.float64)
     behind = run.derivatives[node.inputs[0].index] if node.op == "view" and len(node.inputs) == 1 else None
     if behind is not None:
-        taken = np.ravel(node.pulls[0](np.arange(1.0, node.size + 1).reshape(1, *node.shape)))
-        held = np.flatnonzero(taken)
-        yield np.ravel(np.asarray(behind, np.float64))[held[np.argsort(taken[held])]]
+        yield np.ravel(np.asarray(behind, np.float64))[entries_of(node)]

@@ -3,7 +3,7 @@
 from gradcheck._tape import KEEPS, MOVES, Binding, Call, Node, Place, Statement, TapedRun
 from gradcheck._tape.last_factor import scaled
 from gradcheck._tape.nodes import JOINS, Array
-from gradcheck._tape.sweep import ancestors
+from gradcheck._tape.sweep import ancestors, entries_of
 
 __all__ = [
     "JOINS",
@@ -17,5 +17,6 @@ __all__ = [
     "Statement",
     "TapedRun",
     "ancestors",
+    "entries_of",
     "scaled",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcheck._mending.series import Kind, kind_of
 from gradcheck._tape import MOVES, Node, TapedRun
+from gradcheck._tape.sweep import entries_of
 
 #: writes into one array that are followed
 MOST_WRITES = 400
@@ -45,7 +46,7 @@ class AllUses:
         """All of them; of a view also what other views of the same entries are used for."""
         if node.op != "view" or len(node.inputs) != 1:
             return self.of(node)
-        return self._reads(node.shape, node.inputs[0], entries_of(node))
+        return self._reads(node.shape, node.inputs[0], entries_of(node) + 1)
 
     def _followed(self, node: Node, use: Use) -> list[Use]:
         consumer, operand = use
@@ -81,13 +82,6 @@ class AllUses:
         if view.shape == shape and np.array_equal(taken, np.arange(1, len(taken) + 1)):
             return self.of(view)
         return self._reads(shape, view, taken) if np.all(taken) else [(view, operand)]
-
-
-def entries_of(view: Node) -> Entries:
-    """Which entries of its array a view takes, counted from one, in its order; those that it takes twice, once."""
-    taken = np.ravel(view.pulls[0](_numbered(view)))
-    held = np.flatnonzero(taken)
-    return held[np.argsort(taken[held])] + 1
 
 
 def _numbered(node: Node) -> Entries:

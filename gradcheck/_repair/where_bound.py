@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Mend
 from gradcheck._mending.syntax import Code, names_in
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
-from gradcheck._tape import Statement
+from gradcheck._tape import Statement, TapedRun
 from gradcheck._tape.parts import whole_name
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
@@ -50,6 +51,8 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
         trial.take_back(one)
     first = group[0]
     with suppress(TargetError, SyntaxError, RebindError):
+        with taped(found) as run:
+            spoiled = _spoiled(run)
         with taped(trial) as run:
             file = first.statement.file
             statement = _statement(run.statements, file, bound, found.sources[file])
@@ -61,7 +64,7 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
         if not add_mend(trial, fault, {}):
             return False
         with taped(trial) as run:
-            if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong):
+            if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong) or _spoiled(run) > spoiled:
                 return False
         trial.faults[-1].line = bound.lineno
         trial.faults.insert(places[0], trial.faults.pop())
@@ -69,6 +72,11 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
         found.note_edits()
         return True
     return False
+
+
+def _spoiled(run: TapedRun) -> int:
+    """How many statements spoil derivatives: where all gradients are wrong still, these tell one edit from another."""
+    return sum(bool(one.executions) for one in run.once(spoiling))
 
 
 def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:

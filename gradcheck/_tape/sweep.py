@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -82,3 +83,10 @@ def ancestors(start: Node) -> set[int]:
                 result.add(source.index)
                 waiting.append(source)
     return result
+
+
+def entries_of(view: Node) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Which entries of its array a view takes, in its order; those that it takes twice, once."""
+    taken = np.ravel(view.pulls[0](np.arange(1.0, view.size + 1).reshape(1, *view.shape)))
+    held = np.flatnonzero(taken)
+    return held[np.argsort(taken[held])]
