@@ -52,15 +52,15 @@ def lost_derivative(found: Found, taped: Taped) -> Mended | None:
         gradients = tuple(sorted(wrong.intersection(one.parameters))) or tuple(sorted(wrong))
         mends = [Mend(one.statement.file, (edit,), one.statement, (), (), EVIDENCE) for edit in of_one]
         faults = [Mended(one.statement, gradients, None, mend, is_by_value=True) for mend in mends]
-        scores = [_progress_with(found, fault, one, taped) for fault in faults]
-        best = max(scores, default=reached)
-        if best > reached:
-            return faults[scores.index(best)]
+        scored = ((_progress_with(found, fault, one, taped), fault) for fault in faults)
+        better = [(score, fault) for score, fault in scored if score is not None and score > reached]
+        if better:
+            return max(better, key=lambda pair: pair[0])[1]
     return None
 
 
-def _progress_with(found: Found, fault: Mended, lost: Lost, taped: Taped) -> Progress:
-    """How much is right with an edit, if it gives the whole derivative that the lost one is a part of."""
+def _progress_with(found: Found, fault: Mended, lost: Lost, taped: Taped) -> Progress | None:
+    """How much is right with an edit; None if it does not give the whole derivative that the lost one is a part of."""
     trial = found.copy()
     if add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
         with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
@@ -68,7 +68,7 @@ def _progress_with(found: Found, fault: Mended, lost: Lost, taped: Taped) -> Pro
             is_right = parameter in run.true_gradients and parameter not in wrong_gradients(run)
             if is_right or lost.source in run.once(given_whole):
                 return progress_of(run)
-    return -len(found.still_wrong) - 1, 0
+    return None
 
 
 def _edits(run: TapedRun, one: Lost) -> Iterator[Edit]:

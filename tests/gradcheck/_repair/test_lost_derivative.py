@@ -25,3 +25,12 @@ def test_what_is_left_aside_is_added(tmp_path: Path, others: tuple[tuple[str, st
     assert found.still_wrong == ()
     assert re.search(r"dh_next = (np\.zeros_like\(hs\[0\]\) \+ )?ds_next\n", text)
     assert "hs[0] +=" not in text
+
+
+@pytest.mark.lines
+def test_what_is_added_gives_the_whole_derivative(tmp_path: Path) -> None:
+    """What is lost because it is overwritten would be added where it does not belong."""
+    zeroed = ("        dh = dhs[t] + dh_next", "        dh_next = np.zeros_like(hs[0])\n        dh = dhs[t] + dh_next")
+    text, found = mended(tmp_path, zeroed)
+    assert found.still_wrong == ()
+    assert not re.search(r"\+= dh_next", text)
