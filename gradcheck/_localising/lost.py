@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import origin
-from gradcheck._localising.tape import Array, Binding, Statement, TapedRun, ancestors
+from gradcheck._localising.tape import KEEPS, Array, Binding, Node, Statement, TapedRun, ancestors
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
     """
     standings = run.once(Ground).standings
     reached = set[int]().union(*(ancestors(sink) for sink in run.sinks.values() if sink is not None))
-    leaves = {name: run.leaves[name].index for name in run.true_gradients if name in run.leaves}
+    depending = _parameters_behind(run)
     by_place: dict[int, list[Binding]] = defaultdict(list)
     for one in run.bindings:
         if one.node is not None and one.place.name is not None and not run.is_forward(one.node):
@@ -48,10 +48,9 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
         source = None if one.node is None else standings.source(one.node)
         if one.node is None or source is None or one.node.index in reached:
             return None
-        behind = ancestors(origin(source))
-        names = tuple(name for name, index in leaves.items() if index in behind)
-        place = one.place
-        told = Lost(str(place.name), place.statement, one.node.value, is_always, names, origin(source).index)
+        begin, place = _without_copies(source), one.place
+        names = tuple(sorted(depending[begin.index])) if begin.index < len(depending) else ()
+        told = Lost(str(place.name), place.statement, one.node.value, is_always, names, begin.index)
         return told if names else None
 
     result: list[Lost] = []
@@ -60,3 +59,20 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
         asked = bindings if is_always else bindings[-1:]
         result += [lost for one in asked if (lost := lost_in(one, is_always=is_always)) is not None][:1]
     return result
+
+
+def _parameters_behind(run: TapedRun) -> list[frozenset[str]]:
+    """By the index of a value: the names of the parameters that it was calculated from."""
+    own = {run.leaves[name].index: frozenset({name}) for name in run.true_gradients if name in run.leaves}
+    result: list[frozenset[str]] = []
+    for node in run.nodes:
+        result.append(own.get(node.index, frozenset()).union(*(result[one.index] for one in node.inputs)))
+    return result
+
+
+def _without_copies(node: Node) -> Node:
+    """What a value was before it was handed on and copied, as a parameter that a state begins with."""
+    node = origin(node)
+    while node.op in KEEPS and len(node.inputs) == 1:
+        node = origin(node.inputs[0])
+    return node

@@ -282,7 +282,8 @@ def _written(place: Workplace, look: Look) -> Iterator[Candidate]:
 def _with_rest(place: Workplace, look: Look) -> Iterator[Candidate]:
     """What is given, and what it lacks of what is wanted, written out."""
     given = [place.hole.residual.given.get(str(execution)) for execution in look.executions]
-    rest = [part - one for (_, part), one in zip(look.wanted, given, strict=True) if one is not None]
+    pairs = zip(look.wanted, given, strict=True)
+    rest = [part - one for (_, part), one in pairs if one is not None and one.shape == part.shape]
     if len(rest) == len(look.wanted) and place.hole.operator is None:
         for one in formula_of_part(place, [node for node, _ in look.wanted], rest):
             ((_, term),) = one.swaps

@@ -159,6 +159,8 @@ class _Search:
         self.is_brief = False
         #: faults by what they give, and the code that they were found in
         self._values_of: tuple[object, Sequence[Mended]] | None = None
+        #: what was looked for in vain, and in which code
+        self._in_vain: set[object] = set()
 
     def finds(self, points: Sequence[Point], found: Found) -> bool:
         """Go on from what is found, at these points; whether the tape can be believed there and something is wrong."""
@@ -353,7 +355,18 @@ class _Search:
         return bool(faults) and self._adds(found, faults)
 
     def _lacking_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        fault = lacking_part(found, partial(self._taped, points[0]), points[1:])
+        return self._once_in_each_code(
+            "lacking", found, points, lambda: lacking_part(found, partial(self._taped, points[0]), points[1:])
+        )
+
+    def _once_in_each_code(
+        self, what: str, found: Found, points: Sequence[Point], asked: Callable[[], Mended | None]
+    ) -> Sequence[Mended]:
+        """A fault, looked for in code in which nothing has been found before."""
+        code = what, points[0].is_apart, tuple((file, *edits) for file, edits in sorted(found.edits.items()))
+        fault = None if code in self._in_vain else asked()
+        if fault is None:
+            self._in_vain.add(code)
         return [] if fault is None else [fault]
 
     def _lost(self, points: Sequence[Point], found: Found) -> bool:
@@ -362,8 +375,9 @@ class _Search:
         return bool(faults) and self._adds(found, faults)
 
     def _lost_derivative(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        fault = lost_derivative(found, partial(self._taped, points[0]))
-        return [] if fault is None else [fault]
+        return self._once_in_each_code(
+            "lost", found, points, lambda: lost_derivative(found, partial(self._taped, points[0]))
+        )
 
     def _thoroughly(self, points: Sequence[Point], found: Found) -> bool:
         """The likeliest fault in edited code, with all edits that there are, where only some have been tried."""

@@ -18,7 +18,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.lost import Lost, lost_derivatives
 from gradcheck._mending import Mend
-from gradcheck._mending.gaps import Function, Gap, gaps_behind, own_nodes
+from gradcheck._mending.gaps import Function, Gap, gaps_behind, own_nodes, parameters_of
 from gradcheck._mending.idle import Known
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.forward import forward_statements
@@ -31,9 +31,9 @@ from gradcheck._usercode.source import Edit, Source
 from gradcheck._usercode.style import in_file_style
 
 #: derivatives that are looked at
-MOST_LOST = 3
+MOST_LOST = 2
 #: statements that are tried for one
-MOST_EDITS = 16
+MOST_EDITS = 8
 
 
 def lost_derivative(found: Found, taped: Taped) -> Mended | None:
@@ -98,17 +98,25 @@ def _places(run: TapedRun, one: Lost) -> Iterator[tuple[Gap, Function, Known]]:
 
 
 def _added(run: TapedRun, one: Lost, gap: Gap, function: Function, known: Known) -> Iterator[str]:
-    """What can be added to, of all that is read behind the gap: arrays, their first and last items, and gradients.
+    """What can be added to, of all that is read behind the gap or was handed over: arrays, their ends, and gradients.
 
     The forward's values stay what they are.
     """
-    nodes = (node for node in own_nodes(function) if isinstance(node, ast.Name) and node.lineno >= gap.line)
-    names = dict.fromkeys(node.id for node in nodes if isinstance(node.ctx, ast.Load) and node.id != one.name)
+    own = list(own_nodes(function))
+    items = {ast.unparse(node.value) for node in own if isinstance(node, ast.Subscript)}
+    read = [
+        node.id
+        for node in own
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.lineno >= gap.line
+    ]
+    handed = [key for key in parameters_of(function) if isinstance(known.local.get(key), dict)]
+    names = [name for name in dict.fromkeys((*read, *handed)) if name != one.name]
     taken = run.once(_values_of_forward)
+    parameter = next((key for key, leaf in run.leaves.items() if leaf.index == one.source), None)
     for name in names:
         if known.local.get(name) is None or _bytes_of(known.local[name]) in taken:
             continue
-        for target, value in _targets(name, known.local[name]):
+        for target, value in _targets(name, known.local[name], parameter, has_items=name in items):
             if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or _bytes_of(value) in taken:
                 continue
             if value.shape == one.value.shape:
@@ -126,11 +134,17 @@ def _bytes_of(value: Any) -> bytes:
     return value.tobytes() if isinstance(value, np.ndarray) else b""
 
 
-def _targets(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A variable, or items of what it holds, each with its value."""
+def _targets(name: str, value: Any, parameter: str | None, *, has_items: bool) -> Iterator[tuple[str, Any]]:
+    """A variable, or items of what it holds, each with its value.
+
+    The derivative of a parameter is the gradient of that name; that of a state is no gradient of a dictionary.
+    """
     yield name, value
     if isinstance(value, dict):
-        yield from ((f"{name}[{key!r}]", one) for key, one in value.items() if isinstance(key, str))
+        if parameter in value:
+            yield f"{name}[{parameter!r}]", value[parameter]
+    elif not has_items:
+        return
     elif isinstance(value, list) and value:
         yield from ((f"{name}[{index}]", value[index]) for index in (-1, 0))
     elif isinstance(value, np.ndarray) and value.size:
