@@ -132,6 +132,7 @@ class _Watcher:
         assert self._heard_before is not None
         if threading.get_ident() != self._watched or lost.exc_type not in self._sent:
             self._heard_before(lost)
+            return
         for limit in self._limits:
             if limit.error is lost.exc_type:
                 limit.is_raised = False

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import by_place, by_place_of_forward, given_whole, incomplete
+from gradcheck._localising.lost import parameters_behind
 from gradcheck._localising.spoiling import Wanted
 from gradcheck._localising.standing import EQUAL, Standings
-from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun, ancestors, entries_of
+from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun, entries_of
 
 
 @dataclass(frozen=True)
@@ -46,34 +46,34 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
         wrong: The names of the gradients that are wrong.
     """
     standings, whole = run.once(Ground).standings, run.once(given_whole)
-    served = {run.leaves[name].index for name in run.true_gradients if name in run.leaves and name not in wrong}
-
-    @cache
-    def is_served(index: int) -> bool:
-        return not served.isdisjoint(ancestors(run.nodes[index]))
-
+    depending = run.once(parameters_behind)
     told = {id(one.statement) for one in run.once(incomplete)}
     places = list(by_place(run))
-    first = _first_given(places, standings)
+    parts = {
+        node.index: by_place_of_forward(node, standings, standings.partial) for _, nodes in places for node in nodes
+    }
+    first = _first_given(places, parts)
     result: dict[int, InPart] = {}
     for place, nodes in places:
         found: dict[int, dict[int, Wanted]] = defaultdict(dict)
         for node in nodes if id(place.statement) not in told else ():
-            for of_forward, sources in by_place_of_forward(node, standings, standings.partial).items():
+            for of_forward, sources in parts[node.index].items():
                 mine = all(first[one] == place.number for one in sources)
-                if mine and not sources & whole and not any(map(is_served, sources)):
+                if mine and not sources & whole and all(depending[one] <= set(wrong) for one in sources):
                     found[of_forward][node.execution] = _wanted(node, min(sources), standings)
         if found:
             result.setdefault(id(place.statement), InPart(place, max(found.values(), key=len)))
     return list(result.values())
 
 
-def _first_given(places: Collection[tuple[Place, list[Node]]], standings: Standings) -> dict[int, int]:
+def _first_given(
+    places: Collection[tuple[Place, list[Node]]], parts: Mapping[int, Mapping[int, set[int]]]
+) -> dict[int, int]:
     """Of values of the forward, the number of the place where a part of their derivative is given first."""
     result: dict[int, int] = {}
     given = ((node, place.number) for place, nodes in places for node in nodes)
     for node, number in sorted(given, key=lambda one: one[0].index):
-        for sources in by_place_of_forward(node, standings, standings.partial).values():
+        for sources in parts[node.index].values():
             result |= {one: number for one in sources if one not in result}
     return result
 

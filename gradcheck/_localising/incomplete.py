@@ -43,7 +43,7 @@ def incomplete(run: TapedRun) -> list[Incomplete]:
     where the second way is left out, the last step is right all the same.
     """
     standings, whole = run.once(Ground).standings, set(run.once(given_whole))
-    added_to = added_to_others(run)
+    added_to = _added_to(run)
     result: dict[int, Incomplete] = {}
     for place, nodes in by_place(run):
         if len(nodes) < 2 or any(one.index in added_to for one in nodes[1:]) or id(place.statement) in result:
@@ -116,11 +116,11 @@ def _rests(nodes: Sequence[Node], seen: Sequence[_Seen], standings: Standings) -
     result = {}
     for (before, _), (standing, sources), node in zip(seen, seen[1:], nodes[1:], strict=False):
         if before is Standing.FULL and standing is Standing.PARTIAL:
-            result[node.execution] = rest_of(node, sources, standings)
+            result[node.execution] = _rest(node, sources, standings)
     return result
 
 
-def rest_of(node: Node, sources: set[int], standings: Standings) -> tuple[int, Array]:
+def _rest(node: Node, sources: set[int], standings: Standings) -> tuple[int, Array]:
     """Of which value it gives a part of the derivative, and what of that is left."""
     source = min(sources)
     whole = np.asarray(standings.full_derivatives[source], np.float64).reshape(node.shape)
@@ -161,7 +161,7 @@ def _is_handed_over(node: Node) -> bool:
     return first.op == "leaf"
 
 
-def added_to_others(run: TapedRun) -> set[int]:
+def _added_to(run: TapedRun) -> set[int]:
     """Values to which others that derivatives went into are added: what these lack, or should, is brought by those.
 
     A gradient that is added up over time, as that of a bias, brings nothing.

@@ -38,7 +38,7 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
     """
     standings = run.once(Ground).standings
     reached = set[int]().union(*(ancestors(sink) for sink in run.sinks.values() if sink is not None))
-    depending = _parameters_behind(run)
+    depending = run.once(parameters_behind)
     by_place: dict[int, list[Binding]] = defaultdict(list)
     for one in run.bindings:
         if one.node is not None and one.place.name is not None and not run.is_forward(one.node):
@@ -61,7 +61,7 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
     return result
 
 
-def _parameters_behind(run: TapedRun) -> list[frozenset[str]]:
+def parameters_behind(run: TapedRun) -> list[frozenset[str]]:
     """By the index of a value: the names of the parameters that it was calculated from."""
     own = {run.leaves[name].index: frozenset({name}) for name in run.true_gradients if name in run.leaves}
     result: list[frozenset[str]] = []

@@ -27,7 +27,7 @@ from gradcheck._mending.gaps import (
     own_nodes,
     parameters_of,
 )
-from gradcheck._mending.syntax import begins_with_name
+from gradcheck._mending.syntax import begins_with_name, is_zeros
 
 #: statements that are tried in one function
 MOST_IDLE = 160
@@ -263,9 +263,7 @@ def _is_never_added_to(nodes: Sequence[ast.AST], name: str) -> bool:
     begun = [
         value
         for target, value in (pair for one in nodes for pair in _assigned(one))
-        if target in bound
-        and isinstance(value, ast.Call)
-        and ast.unparse(value.func).rpartition(".")[2] in ("zeros", "zeros_like")
+        if target in bound and is_zeros(value)
     ]
     return len(bound) == 1 and (len(mine) == 1 or len(begun) == 1)
 

@@ -233,6 +233,5 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, dropped, operators, bounds, exchanged, turned, formed, ones, indices, rotated, numbers, reductions,
-    letters, scaled, callees, unread_terms, begun_at_zero,
-    summed_items,
+    letters, scaled, callees, unread_terms, begun_at_zero, summed_items,
 )  # fmt: skip

@@ -274,6 +274,11 @@ def _sign(op: ast.cmpop) -> str:
     return signs.get(type(op), "==")
 
 
+def is_zeros(node: ast.expr) -> bool:
+    """Whether it is a call that makes an array of zeros."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("zeros", "zeros_like")
+
+
 def names_in(tree: ast.AST) -> set[str]:
     """The names that are read or written in it."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

@@ -160,7 +160,7 @@ class _Search:
         #: faults by what they give, and the code that they were found in
         self._values_of: tuple[object, Sequence[Mended]] | None = None
         #: what was looked for in vain, and in which code
-        self._in_vain: set[object] = set()
+        self._in_vain: list[object] = []
 
     def finds(self, points: Sequence[Point], found: Found) -> bool:
         """Go on from what is found, at these points; whether the tape can be believed there and something is wrong."""
@@ -292,7 +292,7 @@ class _Search:
 
     def _told_by_values(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         """The first faults by what they give in this code, looked for once."""
-        code = points[0].is_apart, {file: tuple(edits) for file, edits in found.edits.items()}
+        code = _code(found, points)
         if self._values_of is None or self._values_of[0] != code:
             self._values_of = code, faults_by_values(found, partial(self._taped, points[0]), points[1:])
         return [replace(one, edits=[]) for one in self._values_of[1]]
@@ -328,8 +328,7 @@ class _Search:
 
     def _missing(self, points: Sequence[Point], found: Found) -> bool:
         """A statement that is missing in code with edits; in the code as it is it has been looked for."""
-        faults = self._missing_statement(found, points) if found.edits else []
-        return bool(faults) and self._adds(found, faults)
+        return self._adds(found, self._missing_statement(found, points) if found.edits else [])
 
     def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
@@ -342,42 +341,38 @@ class _Search:
 
     def _carry(self, points: Sequence[Point], found: Found) -> bool:
         """What later steps bring back, where no variable holds it."""
-        faults = self._missing_carry(found, points)
-        return bool(faults) and self._adds(found, faults)
-
-    def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        fault = missing_carry(found, partial(self._taped, points[0]), points[1:])
-        return [] if fault is None else [fault]
+        return self._adds(found, self._missing_carry(found, points))
 
     def _lacking(self, points: Sequence[Point], found: Found) -> bool:
         """What comes back through one use of a value, where the rest is given."""
-        faults = self._lacking_part(found, points)
-        return bool(faults) and self._adds(found, faults)
-
-    def _lacking_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        return self._once_in_each_code(
-            "lacking", found, points, lambda: lacking_part(found, partial(self._taped, points[0]), points[1:])
-        )
-
-    def _once_in_each_code(
-        self, what: str, found: Found, points: Sequence[Point], asked: Callable[[], Mended | None]
-    ) -> Sequence[Mended]:
-        """A fault, looked for in code in which nothing has been found before."""
-        code = what, points[0].is_apart, tuple((file, *edits) for file, edits in sorted(found.edits.items()))
-        fault = None if code in self._in_vain else asked()
-        if fault is None:
-            self._in_vain.add(code)
-        return [] if fault is None else [fault]
+        return self._adds(found, self._lacking_part(found, points))
 
     def _lost(self, points: Sequence[Point], found: Found) -> bool:
         """What comes about and is left aside."""
-        faults = self._lost_derivative(found, points)
-        return bool(faults) and self._adds(found, faults)
+        return self._adds(found, self._lost_derivative(found, points))
+
+    def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        ask = partial(missing_carry, found, partial(self._taped, points[0]), points[1:])
+        return self._once_in_each_code("carry", ask, found, points)
+
+    def _lacking_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        ask = partial(lacking_part, found, partial(self._taped, points[0]), points[1:])
+        return self._once_in_each_code("part", ask, found, points)
 
     def _lost_derivative(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        return self._once_in_each_code(
-            "lost", found, points, lambda: lost_derivative(found, partial(self._taped, points[0]))
-        )
+        ask = partial(lost_derivative, found, partial(self._taped, points[0]))
+        return self._once_in_each_code("lost", ask, found, points)
+
+    def _once_in_each_code(
+        self, what: str, ask: Callable[[], Mended | None], found: Found, points: Sequence[Point]
+    ) -> Sequence[Mended]:
+        """A fault, looked for in code in which the same has not been looked for in vain."""
+        asked = what, _code(found, points)
+        fault = None if asked in self._in_vain else ask()
+        if fault is not None:
+            return [fault]
+        self._in_vain.append(asked)
+        return []
 
     def _thoroughly(self, points: Sequence[Point], found: Found) -> bool:
         """The likeliest fault in edited code, with all edits that there are, where only some have been tried."""
@@ -421,7 +416,7 @@ class _Search:
         with self._taped(points[0], found) as run:
             wrong = self._wrong_in_one_step(run) if is_short else wrong_gradients(run)
             faults = stage(found, run, wrong, points[1:]) if wrong else []
-        return bool(faults) and self._adds(found, faults)
+        return self._adds(found, faults)
 
     @contextmanager
     def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
@@ -436,6 +431,11 @@ class _Search:
         before = dict(found.edits)
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
         return any(added)
+
+
+def _code(found: Found, points: Sequence[Point]) -> object:
+    """The code with the edits so far, and whether parts of gradients are looked at in it."""
+    return points[0].is_apart, {file: tuple(edits) for file, edits in found.edits.items()}
 
 
 def _credible(found: Found) -> Suspect | None:

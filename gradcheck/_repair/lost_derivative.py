@@ -20,7 +20,7 @@ from gradcheck._localising.lost import Lost, lost_derivatives
 from gradcheck._mending import Mend
 from gradcheck._mending.gaps import Function, Gap, gaps_behind, own_nodes, parameters_of
 from gradcheck._mending.idle import Known
-from gradcheck._mending.syntax import Code
+from gradcheck._mending.syntax import Code, is_zeros
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.missing_statement import functions_known
@@ -77,15 +77,11 @@ def _edits(run: TapedRun, one: Lost) -> Iterator[Edit]:
     source = Source(one.statement.file, code.text)
     for gap, function, known in _places(run, one):
         for node in own_nodes(function):
-            if isinstance(node, ast.Assign) and node.lineno >= gap.line and _is_nothing(node.value):
+            if isinstance(node, ast.Assign) and node.lineno >= gap.line and is_zeros(node.value):
                 begun = known.local.get(ast.unparse(node.targets[0]))
                 if isinstance(begun, np.ndarray) and begun.shape == one.value.shape:
                     yield code.replaced(node.value, ast.Name(one.name, ast.Load()))
         yield from (gap.filled(in_file_style(text, source)) for text in _added(run, one, gap, function, known))
-
-
-def _is_nothing(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("zeros", "zeros_like")
 
 
 def _places(run: TapedRun, one: Lost) -> Iterator[tuple[Gap, Function, Known]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.spoiling import spoiling
@@ -31,12 +32,10 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
     for name, new, fault in list(_replaced_names(found)):
         if fault not in found.faults:
             continue
-        source = found.sources[fault.statement.file]
-        group = [one for one in found.faults if one.is_by_value and _concerns(one, name, fault, source)]
-        for bound in _bindings(name, fault, source) if len(group) > 1 else ():
-            value = ast.unparse(_Replacing(name, bound.value).visit(ast.parse(ast.unparse(new), mode="eval")).body)
-            code = Code.of(source.text)
-            edit = code.replaced(bound.value, ast.parse(value, mode="eval").body)
+        code = Code.of(found.sources[fault.statement.file].text)
+        group = [one for one in found.faults if one.is_by_value and _concerns(one, name, fault, code)]
+        for bound in _bindings(name, fault, code) if len(group) > 1 else ():
+            edit = code.replaced(bound.value, _Replacing(name, bound.value).visit(deepcopy(new)))
             if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
                 continue
             if _takes(found, taped, group, bound, edit):
@@ -86,7 +85,7 @@ def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:
         if not fault.is_by_value or not fault.edits or source is None or fault.line is None:
             continue
         with suppress(SyntaxError):
-            before = _statement_of(ast.parse(source.text), fault.line)
+            before = _statement_of(Code.of(source.text).tree, fault.line)
             after = _statement_of(ast.parse(source.edited(fault.edits)), fault.line)
             pair = None if before is None or after is None else _difference(before, after)
             if pair is not None and isinstance(pair[0], ast.Name) and isinstance(pair[1], ast.expr):
@@ -109,18 +108,17 @@ def _statement_of(tree: ast.AST, line: int) -> ast.stmt | None:
     return next((one for one in ast.walk(tree) if isinstance(one, ast.stmt) and one.lineno == line), None)
 
 
-def _concerns(fault: Mended, name: str, other: Mended, source: Source) -> bool:
+def _concerns(fault: Mended, name: str, other: Mended, code: Code) -> bool:
     """Whether a fault is of a statement that reads or binds a variable, in the function of another."""
     here, there = fault.statement, other.statement
     if (here.file, here.function) != (there.file, there.function) or fault.line is None:
         return False
-    statement = _statement_of(ast.parse(source.text), fault.line)
+    statement = _statement_of(code.tree, fault.line)
     return statement is not None and name in names_in(statement)
 
 
-def _bindings(name: str, fault: Mended, source: Source) -> Iterator[ast.Assign]:
+def _bindings(name: str, fault: Mended, code: Code) -> Iterator[ast.Assign]:
     """The statements that give a variable its value in the function of a fault, the last one before it first."""
-    code = Code.of(source.text)
     statement = None if fault.line is None else _statement_of(code.tree, fault.line)
     function = None if statement is None else code.function(statement)
     found = [

@@ -96,8 +96,6 @@ NOT_FED_BACK = (
     ('        dout_next = shares[t] * (p["F"].T @ da)\n', ""),
 )
 NOT_BY_SCORES = (('np.outer(alpha, dcontext) + np.outer(dscores, p["a"])', "np.outer(alpha, dcontext)"),)
-#: what comes back to the last state of the encoder, of which nothing else is made
-LOST = (("    return alpha, alpha @ hs[1:]", "    return alpha, alpha @ hs[1:] + hs[-1]"),)
 
 
 def mended(folder: Path, *bugs: tuple[str, str]) -> tuple[str, Found]:

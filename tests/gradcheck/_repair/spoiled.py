@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradcheck._common.files import load
+from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point, points_of
+from gradcheck._repair.wrong_values import Taped
 from gradcheck._tape import TapedRun
 from gradcheck._targets.factory import TargetFactory
+from gradcheck._usercode.source import Source
+
+#: looks for a fault: given what is found so far, what makes a run of it, and where edits are confirmed
+Look = Callable[[Found, Taped, Sequence[Point]], Mended | None]
 
 HEAD = """\
 import numpy as np
@@ -68,6 +75,15 @@ def taped(factory: TargetFactory) -> tuple[TapedRun, tuple[Point, ...]]:
     """The run at the first sizes at which faults are looked for, and the points at which edits are confirmed."""
     points = next(points_of(factory, 0, dict(factory.sizes)))
     return points[0].run(), points[1:]
+
+
+def found_alone(look: Look, folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> Mended | None:
+    """What one kind of search alone says of the network, or of another source, with these bugs."""
+    _, points = taped(cell(folder, *bugs, source=source))
+    file = str(folder / "cell.py")
+    running = Source.of_running(file)
+    assert running is not None
+    return look(Found(sources={file: running}), lambda _: points[1].taped(), points)
 
 
 #: a layer over time that is handed the cotangents of all its outputs, and of its last state

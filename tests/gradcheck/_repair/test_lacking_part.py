@@ -7,20 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.found import Found
 from gradcheck._repair.lacking_part import lacking_part
-from gradcheck._repair.points import Point
-from gradcheck._usercode.source import Source
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES, mended
-from tests.gradcheck._repair.spoiled import cell, taped
+from tests.gradcheck._repair.spoiled import found_alone
 
-
-def asked(folder: Path, *bugs: tuple[str, str]) -> object:
-    """What `lacking_part` alone says of the code."""
-    _, others = taped(cell(folder, *bugs, source=FORECASTER))
-    point: Point = others[1]
-    found = Found(sources={str(folder / "cell.py"): Source.of_running(str(folder / "cell.py"))})
-    return lacking_part(found, partial(lambda _: point.taped()), others)
+#: what the search alone says
+asked = partial(found_alone, lacking_part, source=FORECASTER)
 
 
 @pytest.mark.lines

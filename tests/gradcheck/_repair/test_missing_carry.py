@@ -11,12 +11,11 @@ from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._usercode.source import Source
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.forecaster import NOT_FED_BACK
 from tests.gradcheck._repair.forecaster import mended as forecasters_mended
 from tests.gradcheck._repair.lists import LISTS, SIZES
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, found_alone, line_of
 
 #: the commonest mistake of all: each step's own part is all there is
 NO_CARRY = (
@@ -55,12 +54,8 @@ def test_it_is_written_beside_another_fault(tmp_path: Path) -> None:
     assert len(found.faults) == 2
 
 
-def asked(folder: Path, *bugs: tuple[str, str]) -> object:
-    """What `missing_carry` alone says of the code."""
-    _, others = taped(cell(folder, *bugs, source=LISTS))
-    point = others[1]
-    found = Found(sources={str(folder / "cell.py"): Source.of_running(str(folder / "cell.py"))})
-    return missing_carry(found, partial(lambda _: point.taped()), others)
+#: what the search alone says
+asked = partial(found_alone, missing_carry, source=LISTS)
 
 
 @pytest.mark.parametrize("bugs", [(), (("dh_next = dz[:n]", "dh_next = 0 * dz[:n]"),)])
