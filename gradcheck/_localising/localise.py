@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import numpy as np
 
@@ -41,20 +42,16 @@ def localise(
         changed: Labels of arrays (as in `TapedRun.writes`) that the gradients change though they are not theirs.
     """
     study = Study(run, wrong, only)
-    if second is not None:
-        other = Study(second, wrong, only)
-        keys = {other.keys[id(one.holes.statement)] for one in other.suspects}
-        kept = [one for one in study.suspects if study.keys[id(one.holes.statement)] in keys]
-        if kept and other.mismatch.is_wrong:  # where nothing is wrong, it tells nothing
-            study.suspects = kept
+    if second is not None and study.suspects:
+        study.keep_those_of(second, wrong, only)
     with run.program.installed():
         alone = study.ranked(brief=brief)
-    together = study.together(alone)
+    several = study.fewest_instead(alone)
     return Localisation(
-        [] if together else alone,
-        together,
+        [] if several else alone,
         [] if brief else Signs(study.mismatch, study.standings).all(changed),
         study.mismatch.unreached,
+        partial(study.together, several),
     )
 
 
@@ -83,9 +80,7 @@ class Study:
         among: Collection[int] | None = None,
     ) -> None:
         self.run = run
-        self.mismatch = Mismatch(run, wrong)
-        if only:
-            self.mismatch = self.mismatch.restricted(only)
+        self.mismatch = _mismatch(run, wrong, only)
         ground = run.once(Ground)
         self.standings, self.holes, self.keys = ground.standings, ground.holes, ground.keys
         if among is not None:
@@ -95,6 +90,18 @@ class Study:
 
     def _solvable(self) -> list[Solvable]:
         return _asked(self.solver, self.holes)
+
+    def keep_those_of(self, second: TapedRun, wrong: Collection[str], only: Collection[str]) -> None:
+        """Keep the suspects that could be at fault in another run as well; all where that tells nothing of them."""
+        mismatch, ground = _mismatch(second, wrong, only), second.once(Ground)
+        if not mismatch.is_wrong:
+            return
+        keys = {self.keys[id(one.holes.statement)] for one in self.suspects}
+        asked = [one for one in ground.holes if ground.keys[id(one.statement)] in keys]
+        solver = Solver(mismatch, ground.standings, asked)
+        able = {ground.keys[id(one.statement)] for one in solver.sieved(asked) if solver.is_able(one)}
+        kept = [one for one in self.suspects if self.keys[id(one.holes.statement)] in able]
+        self.suspects = kept or self.suspects
 
     def ranked(self, *, brief: bool = False) -> list[Suspect]:
         """Each statement that could be at fault alone, the likeliest first."""
@@ -106,14 +113,18 @@ class Study:
         judged = sorted(((one, judge.role(one)) for one in self.suspects), key=lambda each: _likelihood(*each))
         return [self.suspect(one, role, judge) for one, role in judged]
 
-    def together(self, alone: list[Suspect]) -> list[Suspect]:
+    def fewest_instead(self, alone: list[Suspect]) -> list[Solvable]:
         """Several statements, where none explains the difference, or where it is doubtful that only one is at fault."""
         if not self.mismatch.wrong or (alone and not self._is_doubtful(alone[0])):
             return []
         found = fewest(self.solver, self.holes)
-        if len(found) < 2 or (alone and not self._is_less(found, alone[0])):
+        return [] if len(found) < 2 or (alone and not self._is_less(found, alone[0])) else found
+
+    def together(self, several: list[Solvable]) -> list[Suspect]:
+        """Of several that explain the difference together, each with the likeliest in the place of it."""
+        if not several:
             return []
-        found = self._refined(self._refined(found))
+        found = self._refined(self._refined(several))
         self.solver.add_needed(*found)
         judge = Judge(self.standings, found)
         return [self.suspect(one, judge.role(one), judge) for one in sorted(found, key=lambda one: one.first)]
@@ -193,6 +204,11 @@ class Study:
             )
         )
         return 1.0 if is_returned else inner
+
+
+def _mismatch(run: TapedRun, wrong: Collection[str], only: Collection[str]) -> Mismatch:
+    mismatch = Mismatch(run, wrong)
+    return mismatch.restricted(only) if only else mismatch
 
 
 def _asked(solver: Solver, holes: list[Holes]) -> list[Solvable]:

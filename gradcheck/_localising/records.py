@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from gradcheck._localising.blame import Execution, Role
@@ -94,11 +95,16 @@ class Localisation:
 
     #: statements each of which could be at fault alone, the likeliest first
     alone: list[Suspect]
-    #: where no statement could be: the fewest that could be together
-    together: list[Suspect]
     signs: list[Sign]
     #: wrong gradients that nothing on the tape leads to
     unreached: list[str]
+    #: works out those that could be together: that takes longer than all else, and is seldom asked
+    find_together: Callable[[], list[Suspect]] = list
+
+    @cached_property
+    def together(self) -> list[Suspect]:
+        """Where no statement could be at fault alone: the fewest that could be together."""
+        return self.find_together()
 
     @property
     def suspects(self) -> Sequence[Suspect]:

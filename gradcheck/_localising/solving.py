@@ -56,39 +56,61 @@ def range_of(matrix: Array) -> Range:
     matrix = matrix[:, np.any(matrix != 0, axis=0)]
     if not matrix.size or not np.all(np.isfinite(matrix)):
         return Range(np.zeros((len(matrix), 0)))
-    basis = _by_squares(matrix)
-    if basis is not None:
-        return Range(basis)
-    if matrix.shape[1] > 2 * matrix.shape[0]:  # its range is that of a square factor
-        matrix = np.asarray(np.linalg.qr(matrix.T, mode="r")).T
-    u, s = _left_vectors(matrix)
-    return Range(u[:, s > CUTOFF * s[0]])
+    if matrix.shape[1] < matrix.shape[0]:
+        frame, factor = np.linalg.qr(matrix)
+        return Range(frame if _is_regular(factor) else frame @ _basis(factor))
+    factor = np.asarray(np.linalg.qr(matrix.T, mode="r")).T
+    return Range(np.eye(len(matrix)) if _is_regular(factor) else _basis(factor))
 
 
-def _left_vectors(matrix: Array) -> tuple[Array, Array]:
+def is_outside(matrix: Array, r: Array) -> bool:
+    """Whether r is outside of the range of a matrix for certain, at a small part of what the range costs.
+
+    What of r is orthogonal to all columns is the last entry of a triangular factor, or less than that.
+    """
+    if matrix.shape[1] >= matrix.shape[0] or not np.all(np.isfinite(matrix)):
+        return False
+    factor = np.asarray(np.linalg.qr(np.column_stack([matrix, r]), mode="r"))
+    return bool(abs(factor[-1, -1]) > TOLERANCE * np.linalg.norm(r))
+
+
+def _is_regular(square: Array) -> bool:
+    """Whether none of its singular values counts as zero; for most matrices, at a small part of what these cost."""
+    try:
+        inverse = np.linalg.inv(square)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.linalg.norm(square) * np.linalg.norm(inverse) * CUTOFF < 1)
+
+
+def _basis(square: Array) -> Array:
+    """An orthonormal basis of the range of a square matrix."""
+    basis = _by_squares(square)
+    if basis is None:
+        u, s = _left_vectors(square)
+        basis = u[:, s > CUTOFF * s[0]]
+    return basis
+
+
+def _left_vectors(square: Array) -> tuple[Array, Array]:
     """The left singular vectors and the singular values; seldom LAPACK gives up on a matrix, and not on it turned."""
     try:
-        u, s, _ = np.linalg.svd(matrix, full_matrices=False)
+        u, s, _ = np.linalg.svd(square)
     except np.linalg.LinAlgError:
-        _, s, transposed = np.linalg.svd(np.ascontiguousarray(matrix.T), full_matrices=False)
+        _, s, transposed = np.linalg.svd(np.ascontiguousarray(square.T))
         u = transposed.T
     return u, s
 
 
-def _by_squares(matrix: Array) -> Array | None:
-    """The basis from the eigenvectors of a product of the matrix with itself, at a third of the cost.
+def _by_squares(square: Array) -> Array | None:
+    """The basis from the eigenvectors of the matrix times itself turned, at a third of the cost.
 
     None where the matrix has singular values that are too small for the product, and not zero.
     """
-    is_wide = matrix.shape[1] > matrix.shape[0]
-    squares, vectors = np.linalg.eigh(matrix @ matrix.T if is_wide else matrix.T @ matrix)
+    squares, vectors = np.linalg.eigh(square @ square.T)
     clear = squares >= CLEARLY * squares[-1]
-    others = vectors[:, ~clear]
-    left = others.T @ matrix if is_wide else matrix @ others
-    if np.max(np.abs(left), initial=0.0) > LEFT * np.sqrt(squares[-1]):
-        return None
-    basis = vectors[:, clear]
-    return np.asarray(basis if is_wide else matrix @ basis / np.sqrt(squares[clear]))
+    left = vectors[:, ~clear].T @ square
+    return None if np.max(np.abs(left), initial=0.0) > LEFT * np.sqrt(squares[-1]) else vectors[:, clear]
 
 
 def solution(matrix: Array, r: Array) -> tuple[Array, bool]:

@@ -14,7 +14,7 @@ import numpy as np
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.mismatch import MOST_ENTRIES, Mismatch
 from gradcheck._localising.provenance import Provenance, each_others, neighbours_first
-from gradcheck._localising.solving import TOLERANCE, range_of, solution
+from gradcheck._localising.solving import TOLERANCE, is_outside, range_of, solution
 from gradcheck._localising.standing import EQUAL, Standing, Standings, origin
 from gradcheck._localising.tape import MOVES, Array, Node
 
@@ -162,6 +162,10 @@ class Solver:
             best = None if rank is None else Solvable(holes, nodes, rank, elsewhere=True)
         return best
 
+    def is_able(self, holes: Holes) -> bool:
+        """Whether any values of a statement could explain the difference."""
+        return any(self.rank(nodes) is not None for nodes in (self._moving(holes.given), self.written_values(holes)))
+
     def _all_unknown(self, nodes: list[Node]) -> bool:
         standings = self.standings
         return all(standings.carries[node.index] and standings.of(node) is Standing.UNKNOWN for node in nodes)
@@ -172,8 +176,9 @@ class Solver:
             return None
         asked = tuple(node.index for node in nodes)
         if asked not in self._ranks:
-            found = range_of(matrix(nodes, self.sensitivities, len(self.combinations)))
-            self._ranks[asked] = found.rank if found.holds(self.difference) else None
+            columns = matrix(nodes, self.sensitivities, len(self.combinations))
+            found = None if is_outside(columns, self.difference) else range_of(columns)
+            self._ranks[asked] = found.rank if found is not None and found.holds(self.difference) else None
         return self._ranks[asked]
 
     def _choices(self, holes: Holes) -> Iterator[list[Node]]:

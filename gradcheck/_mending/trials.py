@@ -34,7 +34,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.truth = self.truth or self.run.true_gradients
-        self._workshop = self.run.once(workshop_of)
+        self._workshop = self.run.once_while_open(workshop_of)
         self._seconds = 0.0
 
     @cached_property

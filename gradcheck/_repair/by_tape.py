@@ -8,8 +8,9 @@ left. After an edit that mends a part the backward is taped again, edited, until
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
-from gradcheck._repair.found import Found, Mended, add_mend, edited
+from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
 from gradcheck._repair.lacking_part import lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.lost_derivative import lost_derivative
@@ -59,7 +60,7 @@ from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
-from gradcheck._usercode.source import Source
+from gradcheck._usercode.source import Edit, Source
 
 T = TypeVar("T")
 
@@ -67,6 +68,8 @@ T = TypeVar("T")
 SHARE_OF_TIME = 0.75
 #: faults that are mended one after the other
 MOST_ROUNDS = 16
+#: runs on the tape that are kept, to be asked again: of the code as it is, of the last edits, of one time step
+MOST_RUNS = 4
 
 
 def find_by_tape(
@@ -138,6 +141,16 @@ def _tell_as_far_as_it_went(found: Found) -> None:
 Stage = Callable[[Found, TapedRun, set[str], Sequence[Point]], Sequence[Mended]]
 
 
+@dataclass(frozen=True)
+class _Taped:
+    """A run on the tape: where, with which edits by file, and the code that ran."""
+
+    point: Point
+    edits: dict[str, list[Edit]]
+    code: EditedCode
+    run: TapedRun
+
+
 class _Search:
     """Looks for the faults of one subject, each in the code with the edits so far."""
 
@@ -159,6 +172,9 @@ class _Search:
         self.is_brief = False
         #: faults by what they give, and the code that they were found in
         self._values_of: tuple[object, Sequence[Mended]] | None = None
+        #: the last runs on the tape
+        self._runs: list[_Taped] = []
+        self._most_runs = 0 if keeps_state else MOST_RUNS
         #: what was looked for in vain, and in which code
         self._in_vain: list[object] = []
 
@@ -421,10 +437,12 @@ class _Search:
     @contextmanager
     def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
         """The loss and the gradients on the tape, with the edits so far; these stay in place."""
-        with ExitStack() as stack:
-            if found.edits:
-                stack.enter_context(edited(found, is_factory=self.is_factory))
-            yield stack.enter_context(point.taped())
+        known = next((one for one in self._runs if one.point == point and one.edits == found.edits), None)
+        code = known.code if known is not None else EditedCode(found, is_factory=self.is_factory)
+        with code.in_place(), point.taped(None if known is None else known.run) as run:
+            before = (one for one in self._runs if one is not known)
+            self._runs = [known or _Taped(point, deepcopy(found.edits), code, run), *before][: self._most_runs]
+            yield run
 
     def _adds(self, found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""

@@ -135,9 +135,11 @@ def _is_calculated(node: Node, suspect: Suspect) -> bool:
 def without_forward(run: TapedRun, found: Localisation) -> Localisation:
     """Without statements of the forward, and of helpers that are right."""
     forward = run.once(forward_statements)
-    alone = [one for one in found.alone if id(one.statement) not in forward]
-    together = [one for one in found.together if id(one.statement) not in forward]
-    return replace(found, alone=alone, together=together)
+
+    def of_backward(suspects: Sequence[Suspect]) -> list[Suspect]:
+        return [one for one in suspects if id(one.statement) not in forward]
+
+    return replace(found, alone=of_backward(found.alone), find_together=lambda: of_backward(found.together))
 
 
 def gradients_behind(run: TapedRun, statement: Statement, names: Collection[str]) -> tuple[str, ...]:

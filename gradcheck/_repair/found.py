@@ -217,24 +217,36 @@ class Found:
         return Patch([(_statement_at(self.sources[file], edit), edit) for file, edit in told], self.sources)
 
 
-@contextmanager
-def edited(found: Found, *, is_factory: bool) -> Iterator[None]:
-    """The functions, and their source as it is looked up, as if the files had been edited."""
-    cached = {file: linecache.cache.get(file) for file in found.edits}
-    functions = EditedFunctions(found.codes, found.sources)
-    with functions.edited(found.edits, anew=is_factory):
-        try:
-            for file, edits in found.edits.items():
-                text = found.sources[file].edited(edits)
-                # without a time of change it is never compared with the disk
-                linecache.cache[file] = len(text), None, split_lines(text), file
-            yield
-        finally:
-            for file, before in cached.items():
-                if before is None:
-                    linecache.cache.pop(file, None)
-                else:
-                    linecache.cache[file] = before
+class EditedCode:
+    """The functions, and their source as it is looked up, as if the files had been edited as far as is found.
+
+    Args:
+        found: What is found so far.
+        is_factory: Whether functions inside others are made again.
+    """
+
+    def __init__(self, found: Found, *, is_factory: bool) -> None:
+        self._is_factory = is_factory
+        self._functions = EditedFunctions(found.codes if found.edits else (), found.sources)
+        self._texts = {file: found.sources[file].edited(edits) for file, edits in found.edits.items()}
+        self._replacements = self._functions.replacements(found.edits)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Run it; the code is the same each time."""
+        cached = {file: linecache.cache.get(file) for file in self._texts}
+        with self._functions.replaced(self._replacements, anew=self._is_factory):
+            try:
+                for file, text in self._texts.items():
+                    # without a time of change it is never compared with the disk
+                    linecache.cache[file] = len(text), None, split_lines(text), file
+                yield
+            finally:
+                for file, before in cached.items():
+                    if before is None:
+                        linecache.cache.pop(file, None)
+                    else:
+                        linecache.cache[file] = before
 
 
 def add_mend(found: Found, fault: Mended, before: Mapping[str, list[Edit]]) -> bool:

@@ -87,10 +87,18 @@ class Point:
             return run
 
     @contextmanager
-    def taped(self) -> Iterator[TapedRun]:
-        """The same, while the code can still be run there: some keeps in its module what it was set up for."""
+    def taped(self, again: TapedRun | None = None) -> Iterator[TapedRun]:
+        """The same, while the code can still be run there: some keeps in its module what it was set up for.
+
+        Args:
+            again: An earlier run of the same code here, if there is one: it is not run once more.
+        """
         with self.opened() as (target, values):
-            yield tape_target(target, values, multiple=self.factor, apart=self.is_apart).within()
+            if again is not None:
+                with again.resumed(target):
+                    yield again
+            else:
+                yield tape_target(target, values, multiple=self.factor, apart=self.is_apart).within()
 
 
 def _widened(target: Target) -> Values:

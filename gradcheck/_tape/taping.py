@@ -85,6 +85,7 @@ class TapedRun:
         self.boundary = 0
         self._executed_before: list[int] = []
         self._worked_out: dict[Callable[[TapedRun], Any], Any] = {}
+        self._worked_out_while_open: dict[Callable[[TapedRun], Any], Any] = {}
         tape = Tape(budget, most)
         with target.preserved():
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
@@ -111,9 +112,16 @@ class TapedRun:
 
     def once(self, made: Callable[[TapedRun], T]) -> T:
         """What a class or a function makes of the run, made once and kept as long as the run is."""
-        if made not in self._worked_out:
-            self._worked_out[made] = made(self)
-        result: T = self._worked_out[made]
+        return self._made(made, self._worked_out)
+
+    def once_while_open(self, made: Callable[[TapedRun], T]) -> T:
+        """The same for what holds functions of the user's, which are others once the target is made anew."""
+        return self._made(made, self._worked_out_while_open)
+
+    def _made(self, made: Callable[[TapedRun], T], known: dict[Callable[[TapedRun], Any], Any]) -> T:
+        if made not in known:
+            known[made] = made(self)
+        result: T = known[made]
         return result
 
     def expecting(self, gradients: Mapping[str, Array]) -> TapedRun:
@@ -131,6 +139,16 @@ class TapedRun:
         result = copy.copy(self)
         result.inner = last_factor(self.sinks.values())
         return result
+
+    @contextmanager
+    def resumed(self, target: Target) -> Iterator[None]:
+        """The code can be run again, by this target, made as the one that was taped, while that is closed."""
+        before = self.target, self._worked_out_while_open
+        self.target, self._worked_out_while_open = target, {}
+        try:
+            yield
+        finally:
+            self.target, self._worked_out_while_open = before
 
     def in_parts(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
         """Gradients of this target, told in the parts in which this run tells them."""

@@ -7,7 +7,7 @@ import ast
 import gc
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
@@ -21,6 +21,8 @@ from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, sp
 
 #: where a code object stands in the one around it: its name, and how many of that name come before it
 NestingPath: TypeAlias = tuple[tuple[str, int], ...]
+#: by file, code and what runs in its place
+Replacements: TypeAlias = list[dict[CodeType, CodeType]]
 _FUTURES = {getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 
 
@@ -70,8 +72,7 @@ class EditedFunctions:
             if isinstance(one, FunctionType) and one.__code__ in self.functions:
                 self.functions[one.__code__].append(one)
 
-    @contextmanager
-    def edited(self, edits: Mapping[str, Sequence[Edit]], *, anew: bool = False) -> Iterator[None]:
+    def edited(self, edits: Mapping[str, Sequence[Edit]], *, anew: bool = False) -> AbstractContextManager[None]:
         """Run functions as if the files had these edits; `anew`: functions inside others will be made again.
 
         So will those be in any case that a function makes which runs itself.
@@ -80,9 +81,25 @@ class EditedFunctions:
             SyntaxError: If the edited text is no code.
             RebindError: If functions have to be made again for the edits, and will not be.
         """
+        return self.replaced(self.replacements(edits), anew=anew)
+
+    def replacements(self, edits: Mapping[str, Sequence[Edit]]) -> Replacements:
+        """By file, what runs with these edits in the place of the code that runs.
+
+        Raises:
+            SyntaxError: If the edited text is no code.
+        """
+        return [dict(self._replacements(file, of_file)) for file, of_file in edits.items()]
+
+    @contextmanager
+    def replaced(self, of_files: Replacements, *, anew: bool = False) -> Iterator[None]:
+        """Run other code: the same each time, so that whoever knows functions by their code finds them again.
+
+        Raises:
+            RebindError: If functions have to be made again for that, and will not be.
+        """
         changed: list[tuple[FunctionType, CodeType, CodeType]] = []
-        for file, of_file in edits.items():
-            replacements = dict(self._replacements(file, of_file))
+        for replacements in of_files:
             made_again = {inner for old in replacements for _, inner in _inside(old, ())}
             for old, new in replacements.items():
                 for function in self.functions[old]:

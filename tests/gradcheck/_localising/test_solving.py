@@ -7,7 +7,7 @@ import numpy as np
 from gradcheck._localising.holes import holes_of, matrix
 from gradcheck._localising.localise import Study
 from gradcheck._localising.mismatch import Mismatch
-from gradcheck._localising.solving import range_of, solution
+from gradcheck._localising.solving import is_outside, range_of, solution
 from tests.gradcheck._localising.nets import run_of
 
 
@@ -40,6 +40,17 @@ def test_small_columns_count_and_almost_dependent_ones_and_rounding_does_not():
     assert near.rank == 2
     assert near.holds(b)
     assert range_of(np.stack([a, a * (1 + 1e-16), a + 1e-14 * b, 1e-13 * b], 1)).rank == 1
+
+
+def test_what_is_outside_for_certain_is_told_without_the_range():
+    """If this failed, guilty statements would be passed over, or all would cost what the guilty ones do."""
+    rng = np.random.default_rng(0)
+    columns = rng.standard_normal((8, 3))
+    inside, outside = columns @ [1.0, -2.0, 0.5], rng.standard_normal(8)
+    for one in (columns, np.hstack([columns, columns[:, :1], 1e-9 * columns])):
+        assert not is_outside(one, inside)
+        assert is_outside(one, outside)
+    assert not is_outside(rng.standard_normal((8, 9)), outside)  # what is as wide as that has to be looked at
 
 
 def test_the_complement_is_what_a_range_cannot_move():

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gradcheck._common.errors import TargetError
+from gradcheck._mending import mends
+from gradcheck._repair.found import EditedCode, Found
 from gradcheck._repair.points import LARGER, MOST_VALUES, Point, larger_points_of, points_of, points_of_one_step
+from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
+from gradcheck._tape import TapedRun
 from gradcheck._targets.factory import target
 from gradcheck._targets.target import Target
-from tests.gradcheck._repair.spoiled import SIZES, VJP, cell
+from gradcheck._usercode.source import Edit, Source
+from tests.gradcheck._repair.spoiled import SIZES, VJP, cell, line_of
 
 
 def a_target(w: np.ndarray) -> Target:
@@ -196,3 +202,33 @@ def test_where_the_tape_is_long_smaller_sizes_come_first() -> None:
     assert max(lengths[0]) <= MOST_VALUES < max(lengths[-1])
     assert not found[-1][0].is_within(MOST_VALUES)
     assert found[0][0].is_within(MOST_VALUES)
+
+
+@pytest.mark.lines
+def test_an_earlier_run_of_edited_code_goes_on(tmp_path: Path) -> None:
+    """Edits would be tried in code that does not run: none would mend anything."""
+    bugs = ("self.h[t - 1])", "self.h[t])"), ("np.outer(da, self.x", "np.outer(dh, self.x")
+    factory = cell(tmp_path, *bugs)
+    points = next(points_of(factory, 0, SIZES))
+    found = Found()
+    with points[0].taped() as run:
+        found.codes = list(run.program.codes)
+        found.sources = {file: Source.of_running(file) for file in {code.co_filename for code in found.codes}}
+    line = line_of("dW +=")
+    column = bugs[0][1].index("t]") + "            dW += np.outer(da, ".index("dW") + len("dW += np.outer(da, ")
+    found.edits = {str(tmp_path / "cell.py"): [Edit((line, column), (line, column + 1), "t - 1")]}
+    code = EditedCode(found, is_factory=True)
+    with code.in_place(), points[0].taped() as run:
+        assert wrong_gradients(run) == {"U"}
+        first = mends_of(run, points)
+    with points[1].taped():
+        pass  # the target is made at other sizes in between
+    with code.in_place(), points[0].taped(run) as again:
+        assert again is run
+        assert mends_of(run, points) == first != []
+
+
+def mends_of(run: TapedRun, points: Sequence[Point]) -> list[str]:
+    """The edits of the line of U."""
+    statement = next(one for one in run.statements if one.line == line_of("dU +="))
+    return [edit.text for one in mends(run, statement, [one.taped for one in points[1:]]) for edit in one.edits]

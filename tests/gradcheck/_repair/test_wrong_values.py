@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.found import Found, edited
+from gradcheck._repair.found import EditedCode, Found
 from gradcheck._repair.points import Point, points_of
 from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, wrong_gradients
 from gradcheck._tape import TapedRun
@@ -107,5 +107,5 @@ def _begin(found: Found, point: Point) -> None:
 
 @contextmanager
 def _taped(found: Found, point: Point) -> Iterator[TapedRun]:
-    with edited(found, is_factory=True), point.taped() as run:
+    with EditedCode(found, is_factory=True).in_place(), point.taped() as run:
         yield run
