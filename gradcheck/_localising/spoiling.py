@@ -6,7 +6,7 @@ Where a backward begins, nothing is read yet; there a value shows that is a mult
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,26 @@ def spoiling(run: TapedRun) -> list[Spoiling]:
     return [one for one in found if one is not None]
 
 
+def spoiling_further_on(run: TapedRun) -> list[Spoiling]:
+    """Statements that make no derivative of what others calculate from right ones: the others may be steps on the way.
+
+    A derivative that takes several statements goes wrong in the last of them where an earlier one lacks nothing.
+    """
+    ground, known = run.once(Ground), {id(one.statement): one for one in run.once(spoiling) if one.executions}
+    steps: set[int] = set()
+    found: list[Spoiling] = []
+    for holes in ground.holes:  # in the order in which they were first executed
+        if holes.only_hands_on:
+            continue
+        told = known.get(id(holes.statement)) or (_spoiling(holes, ground.standings, steps) if steps else None)
+        if told is None or not told.executions:
+            continue
+        steps.update(node.index for node in holes.inner if node.execution in told.executions)
+        if id(holes.statement) not in known:
+            found.append(told)
+    return found
+
+
 def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list[Spoiling]:
     """Those of whose values nothing right is calculated: others are a step on the way to a derivative."""
     standings = run.once(Ground).standings
@@ -78,7 +98,8 @@ def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list
     return [one for one in found if not any((id(one.statement), number) in on_the_way for number in one.executions)]
 
 
-def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
+def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -> Spoiling | None:
+    """One of them, if it spoils derivatives; `steps`: values that are none, and may be read like right ones."""
     inner: dict[int, list[Node]] = defaultdict(list)
     for node in holes.inner:
         inner[node.execution].append(node)
@@ -92,7 +113,7 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
         read = [one for one in read if standings.carries[one.index]]
         begun = list(_before(nodes, SUMS, among=True))
         given = _given(nodes, holes, totals)
-        if not read or not all(standings.of(one) in _WHOLE for one in read):
+        if not read or not all(standings.of(one) in _WHOLE or _is_step(one, steps) for one in read):
             continue
         if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
@@ -112,6 +133,10 @@ def _spoiling(holes: Holes, standings: Standings) -> Spoiling | None:
     if not executions and (kept or not idle or _gives_derivatives(holes, standings)):
         return None  # what gives derivatives elsewhere may well meet zeros
     return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources), tuple(kept))
+
+
+def _is_step(node: Node, steps: Collection[int]) -> bool:
+    return node.index in steps or origin(node).index in steps
 
 
 def _adds_what_is_none(nodes: list[Node], standings: Standings) -> bool:

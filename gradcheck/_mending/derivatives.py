@@ -27,10 +27,12 @@ from gradcheck._mending.larger_edits import (
     other_expressions,
     other_operands,
     other_scales,
+    signed,
     terms,
 )
 from gradcheck._mending.needed import Known
 from gradcheck._mending.outside import Edit
+from gradcheck._mending.products import at_hand, products
 from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
@@ -44,14 +46,15 @@ from gradcheck._tape.nodes import Array
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
-LARGER: tuple[Family, ...] = (factors, other_expressions, masks, other_scales, jacobians)
+LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians)
 LARGEST: tuple[Family, ...] = (other_operands, terms, formed_others)
 #: tokens that count for what fits by chance
 FROZEN = 4
 #: tokens by which an edit may be larger that reads what is of the step, where another reads what is the same in each
 FOLLOWS = 6.0
-#: derivatives of which the formula is written
+#: derivatives of which the formula is written, and those for which terms are solved
 MOST_FORMULAS = 10
+MOST_SOLVED = 3
 _NOTHING: tuple[frozenset[tuple[object, ...]], list[Array]] = frozenset(), []
 #: the values of the forward that an array is the derivative of
 Lookup = Callable[[Array], Sequence[Node]]
@@ -235,9 +238,10 @@ def _search(look: Look) -> Iterator[ToDerivative]:
         place, is_found = Workplace(hole), False
         small, larger, largest = (_candidates(place, families) for families in (FIRST, LARGER, LARGEST))
         # what gives derivatives at some steps says what it should: there only its details can be wrong
-        for stage in (small,) if look.kept else (small, sparing_others(_written(place, look)), larger, largest):
-            if stage is largest and is_found:
-                break
+        written, solved = sparing_others(_written(place, look)), sparing_others(_solved(place, look))
+        for stage in (small,) if look.kept else (small, written, larger, solved, largest):
+            if is_found and stage in (solved, largest):
+                continue
             for one in _accepted(values, hole, stage):
                 is_found = is_found or one.is_whole
                 yield one
@@ -293,6 +297,28 @@ def _with_rest(place: Workplace, look: Look) -> Iterator[Candidate]:
 def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
     """The derivatives of these values, written out."""
     hole = place.hole
+    for known in itertools.chain.from_iterable(_wanted(place, values)):
+        hole.needed = Needed(known, [], {}, True)
+        for one in formula(place):
+            yield from _in_the_place_of_a_term(hole, one)
+            yield one
+
+
+def _solved(place: Workplace, look: Look) -> Iterator[Candidate]:
+    """Terms and products with which the derivatives of these values are given, found by solving for them."""
+    hole, before = place.hole, place.hole.residual
+    for known in itertools.islice(itertools.chain.from_iterable(_wanted(place, look.near)), MOST_SOLVED):
+        values = zip(hole.executions, known.values, strict=True)
+        hole.residual = before.wanting({**before.given, **{str(_number(one)): value for one, value in values}})
+        try:
+            yield from _candidates(place, (at_hand, products))
+        finally:
+            hole.residual = before
+
+
+def _wanted(place: Workplace, values: Sequence[Node]) -> Iterator[Iterator[Known]]:
+    """By value, the nearest first: its derivatives in the orders in which the executions may be meant to give them."""
+    hole = place.hole
     nearness = {node.index: number for number, node in reversed(list(enumerate(values)))}
     shape = np.shape(hole.residual.truth[hole.residual.names[0]])
     calls = [next((node.call for node in one.nodes if node is not None), None) for one in hole.executions]
@@ -300,12 +326,8 @@ def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
     wanted = [(min(nearness.get(node.index, len(nearness)) for node in series.sources), series) for series in near]
     nearest = sorted((one for one in wanted if one[0] < len(nearness)), key=lambda one: one[0])
     for _, series in nearest[:MOST_FORMULAS]:
-        for order in orders([node.call for node in series.nodes], calls):
-            known = Known(series, [series.values[j] for j in order], order, frozenset())
-            hole.needed = Needed(known, [], {}, True)
-            for one in formula(place):
-                yield from _in_the_place_of_a_term(hole, one)
-                yield one
+        found = orders([node.call for node in series.nodes], calls)
+        yield (Known(series, [series.values[j] for j in order], order, frozenset()) for order in found)
 
 
 def _in_the_place_of_a_term(hole: Hole, candidate: Candidate) -> Iterator[Candidate]:

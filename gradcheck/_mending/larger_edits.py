@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradcheck._mending.details import Family, forms, more_forms
+from gradcheck._mending.atoms import broadcasts
+from gradcheck._mending.details import Family, forms, more_forms, numpys
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, name
+from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
 
@@ -132,6 +134,24 @@ def factors(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, binary(atom.node, ast.Mult(), slot.node))
 
 
+def signed(place: Workplace) -> Iterator[Candidate]:
+    """The sign of a value of which the forward takes the size, as a factor more or alone: the derivative of that."""
+    known = place.hole.suspect.run.once(_sizes_taken_of)
+    of_these = [one for one in place.around.floats if np.asarray(one.value, float).tobytes() in known]
+    for slot in place.floats:
+        for atom in of_these:
+            if broadcasts(slot.shape, atom.shape):
+                sign = ast.Call(numpys("sign"), [atom.node], [])
+                yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), sign))
+                yield Candidate.of(slot.node, sign)
+
+
+def _sizes_taken_of(run: TapedRun) -> frozenset[bytes]:
+    """The values of which the forward takes the absolute value, as bytes."""
+    taken = (node.inputs[0].value for node in run.nodes if node.op == "absolute" and node.inputs)
+    return frozenset(np.asarray(one, float).tobytes() for one in taken if one is not None)
+
+
 def other_scales(place: Workplace) -> Iterator[Candidate]:
     """Something else in the place of a number that scales: a length of its own for each example, or a mask."""
     numbers = {id(slot.node) for slot in place.slots if isinstance(slot.value, (int, float, np.number))}
@@ -146,5 +166,5 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, other_scales, jacobians, other_operands, factors, terms, other_expressions, helped, formed_others,
+    masks, signed, other_scales, jacobians, other_operands, factors, terms, other_expressions, helped, formed_others,
 )  # fmt: skip

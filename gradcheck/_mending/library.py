@@ -13,6 +13,7 @@ import numpy as np
 from gradcheck._mending.atoms import Atom
 from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.padding import Shapes, side_by_side, widest
 from gradcheck._mending.slots import Workplace
 from gradcheck._mending.syntax import binary, matrix_product, name, transposed
 from gradcheck._tape.nodes import Array
@@ -59,29 +60,35 @@ class Library:
 
     def __init__(self, place: Workplace) -> None:
         self.place, self.count = place, len(place.hole.executions)
-        self._by_shape: dict[tuple[int, ...], Rows] = {}
+        self._by_shape: dict[Shapes, Rows] = {}
         self._stacked: dict[int, list[Valued]] = {}
         self._matrices: list[Valued] | None = None
 
     def solutions(
-        self, shape: tuple[int, ...], equation: Equation, degree: int, *, centres: bool = False
+        self, shapes: Shapes, equation: Equation, degree: int, *, centres: bool = False
     ) -> Iterator[ast.expr]:
-        """Expressions of this shape with so many factors that solve the equation; `centres`: also means and sums."""
-        yield from _by_entry(self.rows(shape), equation, degree)
+        """Expressions of these shapes with so many factors that solve the equation; `centres`: also means and sums."""
+        shape = widest(shapes)
+        if equation.slopes.size != self.count * int(np.prod(shape)):
+            return
+        yield from _by_entry(self.rows(shapes), equation, degree)
         if len(shape) == 2 and degree == 2:
             yield from self._of_matrices(shape, equation)
             yield from self._of_blocks(shape, equation)
+        if len(shape) == 3 and degree == 2:
+            yield from self._of_layers(shape, equation)
         if centres and len(shape) > 1 and degree == 2:
-            yield from self._centred(shape, equation)
+            yield from self._centred(shapes, equation)
         if len(shape) == 1:
-            yield from self._summed(shape, equation, degree)
+            yield from self._summed(shapes, equation, degree)
 
-    def rows(self, shape: tuple[int, ...]) -> Rows:
-        """What broadcasts to the shape, and its forms."""
-        if shape not in self._by_shape:
+    def rows(self, shapes: Shapes) -> Rows:
+        """What broadcasts to the shapes, and its forms."""
+        if shapes not in self._by_shape:
+            shape = widest(shapes)
             made: dict[bytes, tuple[ast.expr, Array]] = {}
-            for atom in self.place.around.fitting(shape):
-                found = _spread(self.place, atom, shape)
+            for atom in self.place.around.fitting(shapes[0]):
+                found = _spread(self.place, atom, shapes)
                 if found is None or not np.any(found) or len(made) >= MOST_ROWS:
                     continue
                 made.setdefault(found.tobytes(), (atom.node, found))
@@ -95,16 +102,16 @@ class Library:
                         made.setdefault(stacked.tobytes(), (node, stacked.ravel()))
             nodes = [node for node, _ in made.values()]
             rows = np.array([value for _, value in made.values()]) if made else np.zeros((0, 0))
-            self._by_shape[shape] = Rows(nodes, rows)
-        return self._by_shape[shape]
+            self._by_shape[shapes] = Rows(nodes, rows)
+        return self._by_shape[shapes]
 
     def stacked(self, axes: int) -> list[Valued]:
-        """What is at hand with so many axes, in the same shape at all executions."""
+        """What is at hand with so many axes at all executions."""
         if axes not in self._stacked:
             atoms = [one for one in self.place.around.floats if len(one.shape) == axes]
             valued = [(one, parts) for one in atoms if (parts := values_at(self.place, one.node)) is not None]
             self._stacked[axes] = [
-                (one.node, np.array(parts)) for one, parts in valued if all(part.shape == one.shape for part in parts)
+                (one.node, side_by_side(parts)) for one, parts in valued if all(part.ndim == axes for part in parts)
             ]
         return self._stacked[axes]
 
@@ -123,8 +130,6 @@ class Library:
 
     def _of_matrices(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
         """a @ b, where each may be transposed."""
-        if equation.slopes.size != self.count * int(np.prod(shape)):
-            return  # executions of several shapes
         weights = equation.slopes.reshape(self.count, *shape)
         by_shape: dict[tuple[int, ...], list[Valued]] = {}
         for node, stacked in self.sides():
@@ -137,10 +142,19 @@ class Library:
             for a, b in pairs(moved, rights, equation):
                 yield matrix_product(self.place.code, a, b)
 
+    def _of_layers(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
+        """a @ b, where a has all time steps, or all examples, side by side, and b may be transposed."""
+        weights = equation.slopes.reshape(self.count, *shape)
+        lefts = [(node, x) for node, x in self.stacked(3) if x.shape[1:3] == shape[:2]]
+        moved = [(node, np.einsum("etbk,etbm->ekm", x, weights)) for node, x in lefts]
+        for inner in dict.fromkeys(x.shape[1] for _, x in moved):
+            of_inner = [one for one in moved if one[1].shape[1] == inner]
+            rights = [one for one in self.sides() if one[1].shape[1:] == (inner, shape[2])]
+            for a, b in pairs(of_inner, rights, equation):
+                yield matrix_product(self.place.code, a, b)
+
     def _of_blocks(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
         """Arrays with two axes in common, both of which are summed over."""
-        if equation.slopes.size != self.count * int(np.prod(shape)):
-            return  # executions of several shapes
         weights = equation.slopes.reshape(self.count, *shape)
         found = 0
         for (a, left), (b, right) in itertools.product(self.stacked(3), repeat=2):
@@ -153,17 +167,16 @@ class Library:
                 letters = ast.Constant("tbi,tbj->ij")
                 yield ast.Call(ast.Attribute(name("np"), "einsum", ast.Load()), [letters, a, b], [])
 
-    def _centred(self, shape: tuple[int, ...], equation: Equation) -> Iterator[ast.expr]:
+    def _centred(self, shapes: Shapes, equation: Equation) -> Iterator[ast.expr]:
         """c * (a * b).mean(axis), or its sum, where the axis is kept: what normalisation and softmax give back."""
-        rows = self.rows(shape)
+        rows, shape = self.rows(shapes), widest(shapes)
         plain = [k for k, node in enumerate(rows.nodes) if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute))]
         plain = plain[:MOST_PLAIN]
         values, nodes = rows.values[plain] if plain else rows.values[:0], [rows.nodes[k] for k in plain]
-        if equation.slopes.size != self.count * int(np.prod(shape)):
-            return  # executions of several shapes
         weights = equation.slopes.reshape(self.count, *shape)
         for axis, (method, share) in itertools.product(range(len(shape) - 1, -1, -1), _REDUCTIONS):
-            scale = 1 / shape[axis] if share else 1.0
+            sizes = np.array([one[axis] for one in shapes], float).reshape(-1, *[1] * len(shape))
+            scale = 1 / sizes if share else 1.0
             for outer in (None, *range(len(nodes))):
                 through = weights if outer is None else weights * values[outer].reshape(weights.shape)
                 summed = scale * through.sum(axis=axis + 1, keepdims=True)
@@ -176,20 +189,24 @@ class Library:
                     term = ast.Call(reduced, [], [ast.keyword("axis", ast.Constant(axis)), kept])
                     yield term if outer is None else binary(nodes[outer], ast.Mult(), term)
 
-    def _summed(self, shape: tuple[int, ...], equation: Equation, degree: int) -> Iterator[ast.expr]:
+    def _summed(self, shapes: Shapes, equation: Equation, degree: int) -> Iterator[ast.expr]:
         """(a * b).sum(axis=0)."""
-        place = self.place
-        if equation.slopes.size != self.count * int(np.prod(shape)):
-            return  # executions of several shapes
-        lengths = {one.shape[0] for one in place.around.floats if len(one.shape) == 2 and one.shape[1:] == shape}
-        for length in sorted(lengths):
+        place, shape = self.place, widest(shapes)
+        for of_all in self._longer(shapes):
             weights = equation.slopes.reshape(self.count, 1, *shape)
-            spread = np.broadcast_to(weights, (self.count, length, *shape)).ravel()
+            spread = np.broadcast_to(weights, (self.count, *widest(of_all))).ravel()
             over_all = Equation(spread, equation.lacking, equation.scale)
-            for node in _by_entry(self.rows((length, *shape)), over_all, degree):
+            for node in _by_entry(self.rows(of_all), over_all, degree):
                 axis = [ast.keyword("axis", ast.Constant(0))] if place.code.names_axis else []
                 args: list[ast.expr] = [] if axis else [ast.Constant(0)]
                 yield ast.Call(ast.Attribute(node, "sum", ast.Load()), args, axis)
+
+    def _longer(self, shapes: Shapes) -> list[Shapes]:
+        """The shapes of what is at hand with one axis before these."""
+        atoms = (one for one in self.place.around.floats if len(one.shape) == 2 and one.shape[1:] == shapes[0])
+        of_each = (values_at(self.place, one.node) for one in atoms)
+        found = {tuple(part.shape for part in parts) for parts in of_each if parts is not None}
+        return sorted(one for one in found if tuple(shape[1:] for shape in one) == shapes)
 
 
 def pairs(lefts: Sequence[Valued], rights: Sequence[Valued], equation: Equation) -> list[tuple[ast.expr, ast.expr]]:
@@ -201,12 +218,12 @@ def pairs(lefts: Sequence[Valued], rights: Sequence[Valued], equation: Equation)
     return [(lefts[i][0], rights[j][0]) for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]]
 
 
-def _spread(place: Workplace, atom: Atom, shape: tuple[int, ...]) -> Array | None:
+def _spread(place: Workplace, atom: Atom, shapes: Shapes) -> Array | None:
     parts = values_at(place, atom.node)
     if parts is None:
         return None
     try:
-        return np.concatenate([np.broadcast_to(part, shape).ravel() for part in parts])
+        return side_by_side([np.broadcast_to(one, to) for one, to in zip(parts, shapes, strict=True)]).ravel()
     except ValueError:
         return None
 

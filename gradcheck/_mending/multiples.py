@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._mending.library import Library
+from gradcheck._mending.padding import filled_up, have_as_many_axes, side_by_side
 from gradcheck._mending.products import lacking_of, slopes_at
 from gradcheck._mending.residual import TOLERANCE
 from gradcheck._mending.slots import Candidate, Workplace
@@ -33,12 +34,15 @@ def multiples(place: Workplace) -> Iterator[Candidate]:
     if slot is None or lacking is None or found is None:
         return
     slopes, given = found
+    shapes = tuple(one.shape for one in given)
+    if not have_as_many_axes(shapes):
+        return
     library = place.shared("library", lambda: Library(place))
-    rows, joined = library.rows(slot.shape), np.hstack(slopes)
+    rows, joined = library.rows(shapes), np.hstack(filled_up(slopes, shapes))
     if rows.values.size == 0 or rows.values.shape[1] != joined.shape[1]:
         return
     moved = rows.values @ joined.T
-    whole = lacking + joined @ np.concatenate([one.ravel() for one in given])
+    whole = lacking + joined @ side_by_side(given).ravel()
     is_zero = not any(np.any(one) for one in given)
     for wanted, is_term in ((whole, False), *(() if is_zero else ((lacking, True),))):
         for row, factor in _parallel(moved, wanted, place.hole.residual.scale):

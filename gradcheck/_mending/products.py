@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._mending.library import Equation, Library, values_at
+from gradcheck._mending.padding import filled_up, have_as_many_axes, widest
 from gradcheck._mending.paths import slopes_of
 from gradcheck._mending.slots import Candidate, Slot, Workplace
 from gradcheck._mending.syntax import binary
@@ -56,12 +57,15 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
         if known is None:
             continue
         slopes, given = known
+        shapes = tuple(one.shape for one in given)
+        if not have_as_many_axes(shapes):
+            continue
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
+        slopes = filled_up(slopes, shapes)
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
             for equation in _equations(place, slopes, wanted, together):
-                centres = together and slot.node is place.hole.root
-                found = library.solutions(slot.shape, equation, degree, centres=centres)
-                for new in itertools.chain(found, of_vectors(library, slot.shape, equation, degree)):
+                found = library.solutions(shapes, equation, degree, centres=together)
+                for new in itertools.chain(found, of_vectors(library, widest(shapes), equation, degree)):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
 
 
@@ -80,10 +84,12 @@ def _broadcast_wholly(place: Workplace) -> Iterator[Candidate]:
     wanted = hole.residual.needed - change
     for s, v, t in zip(slopes, given, targets, strict=True):
         wanted = wanted + s @ np.broadcast_to(v, t.shape).ravel()
-    library = place.shared("library", lambda: Library(place))
-    for equation in _equations(place, slopes, wanted, together=True):
+    library, shapes = place.shared("library", lambda: Library(place)), tuple(one.shape for one in targets)
+    if not have_as_many_axes(shapes):
+        return
+    for equation in _equations(place, filled_up(slopes, shapes), wanted, together=True):
         for degree in (1, 2):
-            for new in library.solutions(targets[0].shape, equation, degree):
+            for new in library.solutions(shapes, equation, degree):
                 yield Candidate.of(hole.root, new)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +85,17 @@ class Residual:
             given = self.given[name]
             self.needed[rows] = drawn[rows].reshape(counts[name], -1) @ (true - given).ravel()
             self.scale[rows] = np.linalg.norm(true) + np.linalg.norm(given) + 1e-12
+
+    def wanting(self, truth: Mapping[str, Array]) -> Residual:
+        """The same projections, of which others are wanted; the names and the shapes are the same."""
+        result = copy.copy(self)
+        result.truth, result.wrong = dict(truth), wrong_names(self.given, truth)
+        result.needed, result.scale = np.zeros(self.size), np.zeros(self.size)
+        for name, rows in self.rows.items():
+            drawn = self.projections[name][rows].reshape(rows.stop - rows.start, -1)
+            result.needed[rows] = drawn @ (truth[name] - self.given[name]).ravel()
+            result.scale[rows] = np.linalg.norm(truth[name]) + np.linalg.norm(self.given[name]) + 1e-12
+        return result
 
     def _is_comparable(self, name: str, true: Array) -> bool:
         given = self.given.get(name)

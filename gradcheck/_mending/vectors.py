@@ -25,7 +25,7 @@ def of_vectors(library: Library, shape: tuple[int, ...], equation: Equation, deg
     """
     entries = int(np.prod(shape))
     if equation.slopes.size != library.count * entries or len(shape) > 2:
-        return  # executions of several shapes
+        return
     weights = equation.slopes.reshape(library.count, *shape)
     if entries == 1:
         yield from _summed(library, weights.reshape(-1), equation, degree)

@@ -73,7 +73,7 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
         fault = _unused_that_mends(run, of_file, others) or _left_out_that_mends(run, of_file, others)
     if fault is not None:
         return fault
-    for file, gaps in of_file.items():
+    for file, gaps in ((file, part) for file, whole in of_file.items() for part in _names_first(whole)):
         with suppress(TargetError, RebindError, SyntaxError):
             with _running(found, taped, file, gaps) as (planted, run):
                 edits = _written(run, planted, others)
@@ -83,6 +83,18 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
                 if fault is not None:
                     return fault
     return None
+
+
+def _names_first(gaps: Mapping[Gap, list[Idle]]) -> Iterator[dict[Gap, list[Idle]]]:
+    """Those that bind names, and then those that write into arrays: what sees these only hands on what is written."""
+    for is_name in (True, False):
+        part = {gap: [one for one in idles if _keeps_memory(one) is is_name] for gap, idles in gaps.items()}
+        if any(part.values()):
+            yield part
+
+
+def _keeps_memory(idle: Idle) -> bool:
+    return idle.is_sum or idle.target.isidentifier()
 
 
 def _unused_that_mends(

@@ -15,7 +15,7 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misdirected import spoiling_or_misdirected
-from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling
+from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling, spoiling_further_on
 from gradcheck._localising.standing import Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
@@ -321,8 +321,11 @@ def spoilers(run: TapedRun, wrong: set[str]) -> list[Spoiling]:
 
 def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
-    wrong = spoilers(run, wrong_gradients(run))[:MOST_STATEMENTS]
-    edits = edits_to_derivatives(run, wrong, [one.taped for one in others], fruitless)
+    wrong, again = spoilers(run, wrong_gradients(run))[:MOST_STATEMENTS], [one.taped for one in others]
+    edits = edits_to_derivatives(run, wrong, again, fruitless)
+    if not any(edits):
+        wrong = spoil_only(run, run.once(spoiling_further_on), wrong_gradients(run))[:MOST_STATEMENTS]
+        edits = edits_to_derivatives(run, wrong, again, fruitless, spoiling_further_on)
     told = [(one, found) for one, found in zip(wrong, edits, strict=True)]
     mended = frozenset[int]().union(*(one.shows_in for one, found in told if found))
     left = ((one.statement, found) for one, found in told if id(one.statement) not in mended)

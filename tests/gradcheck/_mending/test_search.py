@@ -178,7 +178,7 @@ def test_arrays_whose_shape_changes_from_step_to_step_are_left_aside(tmp_path):
     library = Library(place)
     equation = Equation(np.ones(library.count * 6), 0.5, 1.0)
     assert library.count == 2
-    assert isinstance(list(library.solutions((2, 3), equation, 2)), list)
+    assert isinstance(list(library.solutions(((2, 3), (2, 3)), equation, 2)), list)
 
 
 STORED = """
