@@ -29,7 +29,7 @@ def holes_of(suspect: Suspect) -> list[Hole]:
         whole = _hole(suspect, root)
         if whole is not None:
             result.append(whole)
-        parts = list(_elements(root))
+        parts = list(elements(root))
         if whole is None or not whole.is_certain or not _can_be_evaluated(whole):
             parts += _arguments(root)
         result += [one for part in parts if (one := _hole(suspect, part)) is not None]
@@ -41,13 +41,13 @@ def bare_hole(suspect: Suspect, root: ast.expr) -> Hole:
     return Hole(suspect, root, [Execution(frame, [], [], []) for frame in suspect.frames], None, None)
 
 
-def _elements(root: ast.expr) -> Iterator[ast.expr]:
+def elements(root: ast.expr) -> Iterator[ast.expr]:
     """What a tuple, list or dict is written out with, however deep."""
     match root:
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Dict(values=parts):
             for part in parts:
                 if isinstance(part, (ast.Tuple, ast.List, ast.Dict)):
-                    yield from _elements(part)
+                    yield from elements(part)
                 else:
                     yield part
 

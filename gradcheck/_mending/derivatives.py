@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradcheck._mending.building import holes_of
+from gradcheck._mending.building import elements, holes_of
 from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula, formula_of_part
@@ -160,15 +160,26 @@ class _Values:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.suspect = Suspect(look.run, look.statement, look.run.once(Residual))
-        looked_at = {*look.executions, *look.idle, *look.kept}
-        nodes = {str(k): node for k in sorted(looked_at) if (node := _value(self.suspect, k)) is not None}
+        self.holes = [hole for root in _given_by(self.suspect.tree, look) for hole in self._holes(root)]
+
+    def _holes(self, root: ast.expr) -> Iterator[Hole]:
+        """The hole of what the statement gives, or of one of several values, as of a tuple or a dictionary."""
+        look, suspect = self.look, Suspect(self.look.run, self.look.statement, self.suspect.residual)
+        looked_at = sorted({*look.executions, *look.idle, *look.kept})
+        nodes = {str(k): node for k in looked_at if (node := _value(suspect, root, k)) is not None}
+        if not nodes or (not _is_evaluated(root, suspect) and self._is_right(nodes)):
+            return
         truth = {name: np.asarray(node.value, float) + 1.0 for name, node in nodes.items()}
-        self.suspect.residual = Residual(look.run, truth, nodes)
-        whole = set(map(id, roots(self.suspect.tree)))
-        holes = [one for one in holes_of(self.suspect) if id(one.root) in whole] if nodes else []
-        for hole in holes:
+        suspect.residual = Residual(look.run, truth, nodes)
+        for hole in holes_of(suspect):
             hole.executions = [one for one in hole.executions if _number(one) in looked_at]
-        self.holes = [one for one in holes if one.executions]
+            if hole.root is root and hole.executions:
+                yield hole
+
+    def _is_right(self, nodes: Mapping[str, Node]) -> bool:
+        """Whether there is nothing to mend in one of several values."""
+        values = [np.asarray(node.value, float) for node in nodes.values()]
+        return all(not np.any(value) or self.look.is_known(value) for value in values)
 
     def given(self, root: ast.expr, candidate: Candidate) -> tuple[frozenset[tuple[object, ...]], list[Array]]:
         """What of the forward a candidate gives the derivative of at all executions, and its values there."""
@@ -178,6 +189,8 @@ class _Values:
         results: list[Array] = []
         for one, result in zip(hole.executions, hole.results(list(candidate.swaps)), strict=True):
             if result is None or not self._is_hopeful(_number(one), result, hole):
+                return _NOTHING
+            if np.any(result) and self._is_given_beside(root, _number(one), result):
                 return _NOTHING
             results.append(result)
         targets = [one.target for one in hole.executions]
@@ -191,6 +204,12 @@ class _Values:
             found = [one or self.look.parts(value) for one, value in zip(found, told, strict=True)]
         of_each = [frozenset((is_whole, *_what(node)) for node in one) for one in found]
         return (frozenset.intersection(*of_each), told) if of_each else _NOTHING
+
+    def _is_given_beside(self, root: ast.expr, execution: int, value: Array) -> bool:
+        """Whether another expression of the same statement gives it."""
+        others = (one for one in _given_by(self.suspect.tree, self.look) if one is not root)
+        nodes = (self.suspect.nodes_of(one, execution) for one in others)
+        return any(node is not None and agree(value, np.asarray(node.value, float)) for node in nodes)
 
     def _is_hopeful(self, execution: int, value: Array, hole: Hole) -> bool:
         """Whether it may be what the statement is to give at an execution."""
@@ -321,12 +340,14 @@ def _wanted(place: Workplace, values: Sequence[Node]) -> Iterator[Iterator[Known
     hole = place.hole
     nearness = {node.index: number for number, node in reversed(list(enumerate(values)))}
     shape = np.shape(hole.residual.truth[hole.residual.names[0]])
-    calls = [next((node.call for node in one.nodes if node is not None), None) for one in hole.executions]
+    everywhere = [_value(hole.suspect, hole.root, k) for k in range(len(hole.suspect.frames))]
+    calls = [None if node is None else node.call for node in everywhere]
+    looked_at = [_number(one) for one in hole.executions]
     near = [series for series in hole.residual.series if series.shape == shape and not series.partial]
     wanted = [(min(nearness.get(node.index, len(nearness)) for node in series.sources), series) for series in near]
     nearest = sorted((one for one in wanted if one[0] < len(nearness)), key=lambda one: one[0])
     for _, series in nearest[:MOST_FORMULAS]:
-        found = orders([node.call for node in series.nodes], calls)
+        found = ([order[k] for k in looked_at] for order in orders([node.call for node in series.nodes], calls))
         yield (Known(series, [series.values[j] for j in order], order, frozenset()) for order in found)
 
 
@@ -358,11 +379,22 @@ def _is_something(node: ast.expr, one: Execution) -> bool:
         return True
 
 
-def _value(suspect: Suspect, execution: int) -> Node | None:
-    """What the statement gives at an execution: of an augmented assignment the sum."""
+def _value(suspect: Suspect, root: ast.expr, execution: int) -> Node | None:
+    """What the statement gives by this expression at an execution: of an augmented assignment the sum."""
     found = suspect.written("augment", execution)
-    root = next(roots(suspect.tree), None)
-    return found if found is not None or root is None else suspect.nodes_of(root, execution)
+    return suspect.nodes_of(root, execution) if found is None else found
+
+
+def _given_by(tree: ast.stmt, look: Look) -> Iterator[ast.expr]:
+    """What a statement gives, one by one; where one lacks a part, whoever reads several may be the one to add it."""
+    for root in roots(tree):
+        yield root
+        yield from () if look.wanted else elements(root)
+
+
+def _is_evaluated(root: ast.expr, suspect: Suspect) -> bool:
+    """Whether it is all that the statement gives."""
+    return any(root is one for one in roots(suspect.tree))
 
 
 def _what(node: Node) -> tuple[int | None, str | None]:

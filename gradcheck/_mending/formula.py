@@ -5,16 +5,13 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 
 import numpy as np
 
-from gradcheck._mending.atoms import broadcasts
-from gradcheck._mending.details import FORMS, forms
-from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.naming import Names
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, loop_counters, name, names_in, transposed
+from gradcheck._mending.syntax import binary, loop_counters, names_in
 from gradcheck._mending.uses import AllUses, Use
 from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
 from gradcheck._tape import Node
@@ -22,8 +19,6 @@ from gradcheck._tape.nodes import JOINS, Array
 
 #: steps from a value to the derivatives that are at hand
 MOST_STEPS = 12
-#: calls of the user's own functions of one argument that are looked at
-MOST_CALLS = 120
 #: uses of a value of which some are chosen
 MOST_USES = 6
 #: a value, or its use by one consumer, at each execution; None where there is none
@@ -39,7 +34,7 @@ def formula(place: Workplace) -> Iterator[Candidate]:
     without = series.without
     nodes = [series.nodes[j] for j in which]
     writer = _Writer(place)
-    if len(writer.frames) != len(nodes):
+    if len(writer.names.frames) != len(nodes):
         return
     if series.operand is not None and series.partial:
         written = writer.use([(node, series.operand) for node in nodes], MOST_STEPS)
@@ -56,7 +51,7 @@ def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Ar
     By the chain rule as well.
     """
     writer = _Writer(place)
-    if len(writer.frames) != len(values):
+    if len(writer.names.frames) != len(values):
         return
     parallel = writer.parallel(list(values), writer.uses.of_entries)
     shapes = [np.shape(one) for one in parts]  # what reads more than the value brings back more
@@ -77,55 +72,8 @@ def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Ar
 class _Writer:
     def __init__(self, place: Workplace) -> None:
         self.place, self.run = place, place.hole.suspect.run
-        self.frames = [one.frame for one in place.hole.executions]
+        self.names = place.shared("names", lambda: Names(place))
         self.uses = self.run.once(AllUses)
-        self._atoms = [(atom.node, self._values(atom.node)) for atom in place.around.floats]
-
-    @cached_property
-    def _calls(self) -> list[tuple[ast.expr, list[Array] | None]]:
-        """Functions of the user's own, of one argument, of what is at hand."""
-        around = self.place.around
-        plain = [one.node for one in around.floats if one.plain and one.shape]
-        calls = [ast.Call(name(helper), [node], []) for node in plain for helper in around.helpers]
-        return [(one, self._values(one)) for one in calls[:MOST_CALLS]]
-
-    def _values(self, node: ast.expr) -> list[Array] | None:
-        try:
-            return [np.asarray(frame.value(node), float) for frame in self.frames]
-        except (UnknownError, TypeError, ValueError):
-            return None
-
-    def named(self, wanted: list[Array]) -> ast.expr | None:
-        """What has these values at the executions; also transposed, or a form of it."""
-        for node, values in self._atoms:
-            if values is not None and _equal(values, wanted):
-                return node
-        for node, values in self._atoms:
-            if values is not None and values[0].ndim > 1 and _equal([value.T for value in values], wanted):
-                return transposed(node)
-        for node, values in self._atoms:
-            if values is None:
-                continue
-            for form, of in zip(forms(node), FORMS, strict=True):
-                if _equal([of(value) for value in values], wanted):
-                    return form
-        return next((node for node, values in self._calls if values is not None and _equal(values, wanted)), None)
-
-    def slope_named(self, wanted: list[Array]) -> ast.expr | None:
-        """What has these values, or broadcasts to them, as a mask with one entry for each example; or a form of it."""
-        if (found := self.named(wanted)) is not None:
-            return found
-        atoms = [(one.node, self._values(one.node)) for one in self.place.around.fitting(wanted[0].shape)]
-        for node, values in atoms:
-            if values is not None and _equal(_broadcast(values, wanted), wanted):
-                return node
-        for node, values in atoms:
-            if values is None:
-                continue
-            for form, of in zip(forms(node), FORMS, strict=True):
-                if _equal(_broadcast([of(value) for value in values], wanted), wanted):
-                    return form
-        return None
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
@@ -136,7 +84,7 @@ class _Writer:
         wanted = [self.run.derivatives[node.index] for node in values]
         if any(one is None for one in wanted):
             return None
-        if named and (found := self.named([one for one in wanted if one is not None])) is not None:
+        if named and (found := self.names.named([one for one in wanted if one is not None])) is not None:
             return found
         if steps == 0:
             return None
@@ -173,7 +121,7 @@ class _Writer:
         parts = [None if one is None else self.run.contributions.get((one[0].index, one[1])) for one in uses]
         shape = present[0].inputs[present[1]].shape
         wanted = [np.zeros(shape) if part is None else part for part in parts]
-        if (found := self.named(wanted)) is not None:
+        if (found := self.names.named(wanted)) is not None:
             return found
         whole = [one for one in uses if one is not None]
         if len(whole) < len(uses) or steps == 0:
@@ -227,7 +175,7 @@ class _Writer:
         operands = self._operands(consumers, operand)
         if behind is None or operands is None:
             return None
-        values = self._values(behind)
+        values = self.names.values(behind)
         had = first.shape if values is None else values[0].shape
         which = first.operands[operand] if first.operands else operand
         found = elementary(first.op, min(which, len(operands) - 1), Cotangent(behind, had), operands, had)
@@ -247,7 +195,7 @@ class _Writer:
             return [Operand(own, shape) for shape in shapes]
         if first.op == "divide" and operand == 1:
             return None
-        other = self.named([np.asarray(node.inputs[1 - operand].value, float) for node in consumers])
+        other = self.names.named([np.asarray(node.inputs[1 - operand].value, float) for node in consumers])
         if other is None:
             return None
         named = [Operand(own, shape) for shape in shapes]
@@ -278,7 +226,7 @@ class _Writer:
             with np.errstate(all="ignore"):
                 slopes = [w / g for w, g in zip(wanted, given, strict=True)]
             known = np.concatenate([np.isfinite(one).ravel() for one in slopes])  # 0 / 0 tells nothing
-            form = self.slope_named(slopes) if 2 * np.count_nonzero(known) > known.size else None
+            form = self.names.slope_named(slopes) if 2 * np.count_nonzero(known) > known.size else None
             behind = None if form is None else self.derivative(nodes, steps - 1)
             if form is not None and behind is not None:
                 return binary(behind, ast.Mult(), form)
@@ -295,14 +243,6 @@ def _mean(node: ast.expr, size: ast.expr) -> ast.expr:
         case ast.Call(func=ast.Attribute(attr="sum", value=value), args=args, keywords=keywords):
             return ast.Call(ast.Attribute(value, "mean", ast.Load()), args, keywords)
     return binary(node, ast.Div(), size)
-
-
-def _broadcast(values: list[Array], like: list[Array]) -> list[Array]:
-    """In the shapes of others, where they broadcast to these."""
-    return [
-        np.broadcast_to(value, one.shape) if broadcasts(value.shape, one.shape) else value
-        for value, one in zip(values, like, strict=True)
-    ]
 
 
 def _equal(values: list[Array], wanted: list[Array]) -> bool:

@@ -46,7 +46,7 @@ from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.wrong_values import (
     faults_by_values,
-    is_read_well,
+    is_read_well_by_some,
     mend_by_values,
     shorten,
     spoilers,
@@ -302,7 +302,7 @@ class _Search:
             return faults
 
         def is_better(fault: Mended, run: TapedRun) -> bool:
-            return len(wrong_gradients(run)) < len(wrong) or is_read_well(run, fault)
+            return len(wrong_gradients(run)) < len(wrong) or is_read_well_by_some(run, fault)
 
         return [one for one in faults if self._asked_with(found, [one], points[0], partial(is_better, one))]
 

@@ -202,16 +202,20 @@ def best_of(
         return options[0]
     nothing = -len(found.still_wrong) - 1, 0
     scores: list[Progress] = []
+    elsewhere: list[Progress] = []
     for option in options:
-        trial, score = found.copy(), nothing
+        trial, score, apart = found.copy(), nothing, nothing
         if add_mend(trial, replace(option, edits=[]), before):
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
                 if least is None and is_read_well(run, option):
                     return option
-                score = progress_of(run)
+                score, apart = progress_of(run), progress_of(run, beside=option)
         scores.append(score)
-    best = max(scores)
-    return None if least is not None and best <= least else options[scores.index(best)]
+        elsewhere.append(apart)
+    if least is not None and max(scores) <= least:
+        return None
+    # what an edit calculates itself comes last: a long one has much of that
+    return options[max(range(len(options)), key=lambda number: (elsewhere[number], scores[number]))]
 
 
 def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
@@ -268,9 +272,15 @@ def _misleads(run: TapedRun, fault: Mended) -> bool:
 
 
 def is_read_well(run: TapedRun, fault: Mended) -> bool:
-    """Whether several read what it gives with its edit, and none of them spoils it."""
-    readers = _readers(run, fault)
+    """Whether several read the whole derivative that it gives with its edit, and none of them spoils it."""
+    readers = _readers(run, fault, Standing.FULL)
     return len(readers) > 1 and not readers & _spoiling_somewhere(run)
+
+
+def is_read_well_by_some(run: TapedRun, fault: Mended) -> bool:
+    """The same, where another of them may be at fault itself."""
+    readers = _readers(run, fault)
+    return len(readers) > 1 and not readers <= _spoiling_somewhere(run)
 
 
 def _spoiling_somewhere(run: TapedRun) -> set[int]:
@@ -278,10 +288,10 @@ def _spoiling_somewhere(run: TapedRun) -> set[int]:
     return {id(one.statement) for one in run.once(spoiling) if one.executions}
 
 
-def _readers(run: TapedRun, fault: Mended) -> set[int]:
+def _readers(run: TapedRun, fault: Mended, least: Standing = Standing.PARTIAL) -> set[int]:
     """The identities of other statements that calculate with the derivatives that a statement gives."""
     standings = run.once(Ground).standings
-    given = {node.index for node in run.backward if _is_of(node, fault) and standings.of(node) <= Standing.PARTIAL}
+    given = {node.index for node in run.backward if _is_of(node, fault) and standings.of(node) <= least}
     result: set[int] = set()
     for node in run.backward:
         if not any(one.index in given for one in node.inputs):
@@ -351,11 +361,12 @@ def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]
     return Mended(statement, behind, None, mends[0], tuple(mends[1:]), is_by_value=True)
 
 
-def progress_of(run: TapedRun) -> Progress:
+def progress_of(run: TapedRun, beside: Mended | None = None) -> Progress:
     """How many gradients are wrong, less is more; how many values of the backward are derivatives.
 
-    The right edit makes more of what follows right.
+    The right edit makes more of what follows right; `beside`: without what its statement calculates.
     """
     standings = run.once(Ground).standings
-    right = (node.op not in MOVES and standings.of(node) <= Standing.PARTIAL for node in run.backward)
+    nodes = (node for node in run.backward if beside is None or not _is_of(node, beside))
+    right = (node.op not in MOVES and standings.of(node) <= Standing.PARTIAL for node in nodes)
     return -len(wrong_gradients(run)), sum(right)

@@ -1,0 +1,124 @@
+"""How values are written with what is at hand at a statement: by name, turned, by a form, by a function of the user's.
+
+All that is at hand is laid side by side once, so that one comparison of rows asks for a value.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gradcheck._mending.atoms import broadcasts
+from gradcheck._mending.details import FORMS, forms
+from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.padding import Shapes
+from gradcheck._mending.slots import Workplace
+from gradcheck._mending.syntax import name, transposed
+from gradcheck._tape.nodes import Array
+
+#: calls of the user's own functions of one argument that are looked at
+MOST_CALLS = 120
+#: equal values differ by no more, relative to the largest entry of each array, and at all
+EQUAL, NOTHING = 1e-8, 1e-13
+
+#: an expression, and its values at the executions
+Named = tuple[ast.expr, list[Array]]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Expressions in the order in which they are preferred, and their values, each in a row."""
+
+    nodes: list[ast.expr]
+    rows: Array
+
+    def find(self, wanted: list[Array]) -> ast.expr | None:
+        """The first that has these values wherever they are numbers."""
+        if not self.nodes:
+            return None
+        flat = np.concatenate([one.ravel() for one in wanted])
+        known = np.isfinite(flat)
+        sizes = (float(np.max(np.abs(one[np.isfinite(one)]), initial=0.0)) for one in wanted)
+        least = np.concatenate(
+            [np.full(one.size, EQUAL * size + NOTHING) for one, size in zip(wanted, sizes, strict=True)]
+        )
+        near = np.all(np.abs(self.rows[:, known] - flat[known]) <= least[known], axis=1)
+        return self.nodes[int(np.argmax(near))] if near.any() else None
+
+
+class Names:
+    """What is at hand at a place, by value.
+
+    Args:
+        place: The place.
+    """
+
+    def __init__(self, place: Workplace) -> None:
+        self.place = place
+        self.frames = [one.frame for one in place.hole.executions]
+        self._names: dict[Shapes, _Table] = {}
+        self._slopes: dict[Shapes, _Table] = {}
+
+    def values(self, node: ast.expr) -> list[Array] | None:
+        """The values of an expression at the executions; None if it has none."""
+        try:
+            return [np.asarray(frame.value(node), float) for frame in self.frames]
+        except (UnknownError, TypeError, ValueError):
+            return None
+
+    def named(self, wanted: list[Array]) -> ast.expr | None:
+        """What has these values at the executions; also transposed, or a form of it."""
+        return self._found(wanted, self._names, self._exact)
+
+    def slope_named(self, wanted: list[Array]) -> ast.expr | None:
+        """What has these values, or broadcasts to them, as a mask with one entry for each example; or a form of it."""
+        found = self.named(wanted)
+        return self._found(wanted, self._slopes, self._broadcast) if found is None else found
+
+    def _found(
+        self, wanted: list[Array], tables: dict[Shapes, _Table], made: Callable[[Shapes], Iterator[Named]]
+    ) -> ast.expr | None:
+        shapes = tuple(one.shape for one in wanted)
+        if shapes not in tables:
+            fitting = [(node, values) for node, values in made(shapes) if tuple(v.shape for v in values) == shapes]
+            rows = [np.concatenate([one.ravel() for one in values]) for _, values in fitting]
+            tables[shapes] = _Table([node for node, _ in fitting], np.array(rows))
+        with np.errstate(all="ignore"):
+            return tables[shapes].find(wanted)
+
+    @cached_property
+    def _atoms(self) -> list[Named]:
+        atoms = ((atom.node, self.values(atom.node)) for atom in self.place.around.floats)
+        return [(node, values) for node, values in atoms if values is not None]
+
+    @cached_property
+    def _calls(self) -> list[Named]:
+        """Functions of the user's own, of one argument, of what is at hand."""
+        around = self.place.around
+        plain = [one.node for one in around.floats if one.plain and one.shape]
+        calls = [ast.Call(name(helper), [node], []) for node in plain for helper in around.helpers]
+        valued = ((one, self.values(one)) for one in calls[:MOST_CALLS])
+        return [(node, values) for node, values in valued if values is not None]
+
+    def _exact(self, _: Shapes) -> Iterator[Named]:
+        yield from self._atoms
+        yield from ((transposed(node), [one.T for one in values]) for node, values in self._atoms if values[0].ndim > 1)
+        yield from _formed(self._atoms)
+        yield from self._calls
+
+    def _broadcast(self, shapes: Shapes) -> Iterator[Named]:
+        atoms = ((one.node, self.values(one.node)) for one in self.place.around.fitting(shapes[0]))
+        known = [(node, values) for node, values in atoms if values is not None]
+        for node, values in (*known, *_formed(known)):
+            pairs = zip(values, shapes, strict=True)
+            yield node, [np.broadcast_to(one, to) if broadcasts(one.shape, to) else one for one, to in pairs]
+
+
+def _formed(atoms: list[Named]) -> Iterator[Named]:
+    for node, values in atoms:
+        for form, of in zip(forms(node), FORMS, strict=True):
+            yield form, [of(value) for value in values]
