@@ -66,7 +66,8 @@ def spoiling(run: TapedRun) -> list[Spoiling]:
 def spoiling_further_on(run: TapedRun) -> list[Spoiling]:
     """Statements that make no derivative of what others calculate from right ones: the others may be steps on the way.
 
-    A derivative that takes several statements goes wrong in the last of them where an earlier one lacks nothing.
+    A derivative that takes several statements goes wrong in the last of them where an earlier one lacks nothing. What
+    several statements read is no step, but meant to be a derivative: who spoils that is at fault, and no reader of it.
     """
     ground, known = run.once(Ground), {id(one.statement): one for one in run.once(spoiling) if one.executions}
     steps: set[int] = set()
@@ -77,10 +78,24 @@ def spoiling_further_on(run: TapedRun) -> list[Spoiling]:
         told = known.get(id(holes.statement)) or (_spoiling(holes, ground.standings, steps) if steps else None)
         if told is None or not told.executions:
             continue
-        steps.update(node.index for node in holes.inner if node.execution in told.executions)
+        given = {node.index for node in holes.inner if node.execution in told.executions}
+        if len(_readers(run, given, holes.statement)) == 1:
+            steps |= given
         if id(holes.statement) not in known:
             found.append(told)
     return found
+
+
+def _readers(run: TapedRun, given: Collection[int], statement: Statement) -> set[int]:
+    """The identities of other statements that calculate with values of one."""
+    reached, result = set(given), set[int]()
+    for node in run.backward:
+        if any(one.index in reached for one in node.inputs):
+            if node.op in MOVES:
+                reached.add(node.index)
+            elif node.place is not None and node.place.statement is not statement:
+                result.add(id(node.place.statement))
+    return result
 
 
 def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list[Spoiling]:

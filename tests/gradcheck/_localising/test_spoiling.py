@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import multiples, spoiling, without_right_consequences
+from gradcheck._localising.spoiling import multiples, spoiling, spoiling_further_on, without_right_consequences
 from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.stack import STACK
 
 
 def lines(folder: Path, *bugs: tuple[str, str]) -> list[int]:
@@ -40,6 +41,20 @@ def test_what_reads_what_is_wrong_is_not_told(tmp_path: Path) -> None:
     """A statement behind a fault would be edited to make up for it."""
     bugs = [("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), ("do = o * (1 - o) * do", "do = o * do")]
     assert lines(tmp_path, *bugs) == [line_of(bugs[0][0], LISTS)]
+
+
+def test_the_last_of_the_steps_to_a_derivative_is_told(tmp_path: Path) -> None:
+    """Of a derivative that takes several statements, one that lacks nothing would be the only one to be edited."""
+    bug = "    inner = inner - n * (g * n).mean(axis=0)\n"
+    run, _ = taped(cell(tmp_path, (bug, ""), source=STACK))
+    told = [one.statement.text for one in spoiling_further_on(run)]
+    assert told[:1] == ["return inner / spread"]
+
+
+def test_who_reads_what_others_read_as_well_is_not_told(tmp_path: Path) -> None:
+    """Each reader of a spoiled derivative would get an edit that makes up for it."""
+    run, _ = taped(cell(tmp_path, ("dg *= 1 - g ** 2", "dg *= 1 - np.tanh(g) ** 2"), source=LISTS))
+    assert spoiling_further_on(run) == []
 
 
 def test_a_multiple_of_a_derivative_is_told_with_its_factor(tmp_path: Path) -> None:
