@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck._mending.frames import Frame
-from gradcheck._mending.looking import looked_at
+from gradcheck._mending.looking import frames_at
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.syntax import Code, expressions, span, written_by
 from gradcheck._tape import Node, Place, Statement, TapedRun
@@ -40,7 +40,7 @@ class Suspect:
 
     def _looked_at(self) -> list[Frame]:
         for place in self._watchable():
-            frames, _ = looked_at(self.run, place)
+            frames = frames_at(self.run, place)
             if frames:
                 self.place = place
                 return frames

@@ -22,7 +22,7 @@ from gradcheck._localising.suspects import Need
 from gradcheck._mending import Mend, MendSearch
 from gradcheck._mending.gaps import Function, Gap, Idle, has_idle_place, left_unused
 from gradcheck._mending.idle import Held, Known, idle_statements
-from gradcheck._mending.looking import looked_at
+from gradcheck._mending.looking import frames_at
 from gradcheck._repair.forward import backward_functions
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
@@ -206,7 +206,7 @@ def _known(run: TapedRun, statement: Statement) -> Known:
         and one.node is not None
         and not _is_of_forward(run, one.node)
     }
-    frames = next((frames for place in statement.places if (frames := looked_at(run, place)[0])), [])
+    frames = next((frames for place in statement.places if (frames := frames_at(run, place))), [])
     wrong = frozenset(map(whole_name, wrong_gradients(run)))
     return Known(held, frames[-1].local if frames else {}, wrong, frozenset(run.true_gradients) - wrong)
 

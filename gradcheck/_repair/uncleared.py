@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck._common.user_files import is_users_class
 from gradcheck._mending import Mend
 from gradcheck._mending.gaps import Function, Idle, beginnings
-from gradcheck._mending.looking import looked_at
+from gradcheck._mending.looking import frames_at
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
 from gradcheck._repair.forward import backward_functions
@@ -58,7 +58,7 @@ def _is_right_at(point: Point, file: str, edit: Edit) -> bool:
 
 def _clearing(run: TapedRun, statement: Statement, function: Function) -> Iterator[Edit]:
     """Statements that clear sums, wherever the function could begin with one."""
-    local = next((found[-1].local for place in statement.places if (found := looked_at(run, place)[0])), {})
+    local = next((found[-1].local for place in statement.places if (found := frames_at(run, place))), {})
     code = Code.of(statement.source.text)
     for gap, bound in beginnings(function):
         yield from (gap.filled(text) for text in _calls(local, bound, code))
