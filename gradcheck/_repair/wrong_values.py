@@ -364,9 +364,19 @@ def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]
 def progress_of(run: TapedRun, beside: Mended | None = None) -> Progress:
     """How many gradients are wrong, less is more; how many values of the backward are derivatives.
 
-    The right edit makes more of what follows right; `beside`: without what its statement calculates.
+    The right edit makes more of what follows right; `beside`: without what its statement calculates, and those that it
+    adds.
     """
-    standings = run.once(Ground).standings
-    nodes = (node for node in run.backward if beside is None or not _is_of(node, beside))
+    standings, own = run.once(Ground).standings, _lines_of(beside)
+    nodes = (node for node in run.backward if node.place is None or (node.place.file, node.place.line) not in own)
     right = (node.op not in MOVES and standings.of(node) <= Standing.PARTIAL for node in nodes)
     return -len(wrong_gradients(run)), sum(right)
+
+
+def _lines_of(fault: Mended | None) -> set[tuple[str, int]]:
+    """The lines of a fault's statement in the code with its edit, each with the file."""
+    if fault is None:
+        return set()
+    edits = () if fault.mend is None else fault.mend.edits
+    last = fault.statement.end_line + sum(one.text.count("\n") - (one.end[0] - one.start[0]) for one in edits)
+    return {(fault.statement.file, line) for line in range(fault.statement.line, last + 1)}
