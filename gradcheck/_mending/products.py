@@ -18,10 +18,12 @@ from gradcheck._mending.paths import slopes_of
 from gradcheck._mending.slots import Candidate, Slot, Workplace
 from gradcheck._mending.syntax import binary
 from gradcheck._mending.vectors import of_vectors
+from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
 #: parts of the expression
 MOST_SLOTS = 5
+_MEANS = frozenset({"mean", "var", "std"})
 
 
 def at_hand(place: Workplace) -> Iterator[Candidate]:
@@ -64,9 +66,15 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
         slopes = filled_up(slopes, shapes)
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
             for equation in _equations(place, slopes, wanted, together):
-                found = library.solutions(shapes, equation, degree, centres=together)
+                centres = together and (slot.node is place.hole.root or place.hole.suspect.run.once(_normalises))
+                found = library.solutions(shapes, equation, degree, centres=centres)
                 for new in itertools.chain(found, of_vectors(library, widest(shapes), equation, degree)):
                     yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
+
+
+def _normalises(run: TapedRun) -> bool:
+    """Whether the forward takes means, as a normalisation does: a term of its derivative may lack inside another."""
+    return any(node.op in _MEANS and run.is_forward(node) for node in run.nodes)
 
 
 def _broadcast_wholly(place: Workplace) -> Iterator[Candidate]:

@@ -7,6 +7,7 @@ left. After an edit that mends a part the backward is taped again, edited, until
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -70,6 +71,8 @@ SHARE_OF_TIME = 0.75
 MOST_ROUNDS = 16
 #: runs on the tape that are kept, to be asked again: of the code as it is, of the last edits, of one time step
 MOST_RUNS = 4
+#: bytes that they may take together
+MOST_BYTES = 200_000_000
 
 
 def find_by_tape(
@@ -441,7 +444,9 @@ class _Search:
         code = known.code if known is not None else EditedCode(found, is_factory=self.is_factory)
         with code.in_place(), point.taped(None if known is None else known.run) as run:
             before = (one for one in self._runs if one is not known)
-            self._runs = [known or _Taped(point, deepcopy(found.edits), code, run), *before][: self._most_runs]
+            runs = [known or _Taped(point, deepcopy(found.edits), code, run), *before][: self._most_runs]
+            sizes = itertools.accumulate(one.run.bytes for one in runs)
+            self._runs = [one for one, size in zip(runs, sizes, strict=True) if size <= MOST_BYTES]
             yield run
 
     def _adds(self, found: Found, faults: Sequence[Mended]) -> bool:
