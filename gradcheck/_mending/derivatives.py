@@ -340,14 +340,17 @@ def _wanted(place: Workplace, values: Sequence[Node]) -> Iterator[Iterator[Known
     hole = place.hole
     nearness = {node.index: number for number, node in reversed(list(enumerate(values)))}
     shape = np.shape(hole.residual.truth[hole.residual.names[0]])
-    everywhere = [_value(hole.suspect, hole.root, k) for k in range(len(hole.suspect.frames))]
-    calls = [None if node is None else node.call for node in everywhere]
     looked_at = [_number(one) for one in hole.executions]
+    # of one value beside others it is known which it is; all else that fits at some steps is written at all of them
+    is_whole = _is_evaluated(hole.root, hole.suspect)
+    numbers = looked_at if is_whole else range(len(hole.suspect.frames))
+    calls = [None if (node := _value(hole.suspect, hole.root, k)) is None else node.call for k in numbers]
+    asked = range(len(looked_at)) if is_whole else looked_at
     near = [series for series in hole.residual.series if series.shape == shape and not series.partial]
     wanted = [(min(nearness.get(node.index, len(nearness)) for node in series.sources), series) for series in near]
     nearest = sorted((one for one in wanted if one[0] < len(nearness)), key=lambda one: one[0])
     for _, series in nearest[:MOST_FORMULAS]:
-        found = ([order[k] for k in looked_at] for order in orders([node.call for node in series.nodes], calls))
+        found = ([order[k] for k in asked] for order in orders([node.call for node in series.nodes], calls))
         yield (Known(series, [series.values[j] for j in order], order, frozenset()) for order in found)
 
 
