@@ -79,21 +79,21 @@ def spoiling_further_on(run: TapedRun) -> list[Spoiling]:
         if told is None or not told.executions:
             continue
         given = {node.index for node in holes.inner if node.execution in told.executions}
-        if len(_readers(run, given, holes.statement)) == 1:
+        if len(readers_of(run, given) - {id(holes.statement)}) == 1:
             steps |= given
         if id(holes.statement) not in known:
             found.append(told)
     return found
 
 
-def _readers(run: TapedRun, given: Collection[int], statement: Statement) -> set[int]:
-    """The identities of other statements that calculate with values of one."""
+def readers_of(run: TapedRun, given: Collection[int]) -> set[int]:
+    """The identities of the statements of the backward that calculate with values, by their indices."""
     reached, result = set(given), set[int]()
     for node in run.backward:
         if any(one.index in reached for one in node.inputs):
             if node.op in MOVES:
                 reached.add(node.index)
-            elif node.place is not None and node.place.statement is not statement:
+            elif node.place is not None:
                 result.add(id(node.place.statement))
     return result
 

@@ -26,13 +26,13 @@ def holes_of(suspect: Suspect) -> list[Hole]:
     """
     result: list[Hole] = []
     for root in roots(suspect.tree):
-        whole = _hole(suspect, root)
+        whole = hole_of(suspect, root)
         if whole is not None:
             result.append(whole)
         parts = list(elements(root))
         if whole is None or not whole.is_certain or not _can_be_evaluated(whole):
             parts += _arguments(root)
-        result += [one for part in parts if (one := _hole(suspect, part)) is not None]
+        result += [one for part in parts if (one := hole_of(suspect, part)) is not None]
     return result
 
 
@@ -69,7 +69,7 @@ def _arguments(root: ast.expr) -> Iterator[ast.expr]:
             yield from (one.value for one in node.keywords)
 
 
-def _hole(suspect: Suspect, root: ast.expr) -> Hole | None:
+def hole_of(suspect: Suspect, root: ast.expr) -> Hole | None:
     """The hole of an expression; None where no gradient moves with it."""
     parts = _needed_parts(suspect, [_parts(suspect, root, number) for number in range(len(suspect.frames))])
     cut = {node.index for of_one in parts for node in of_one if node is not None}

@@ -7,13 +7,14 @@ calculates from right derivatives is the derivative of something, and the forwar
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradcheck._mending.building import elements, holes_of
+from gradcheck._mending.building import elements, hole_of
 from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula, formula_of_part
@@ -160,21 +161,22 @@ class _Values:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.suspect = Suspect(look.run, look.statement, look.run.once(Residual))
-        self.holes = [hole for root in _given_by(self.suspect.tree, look) for hole in self._holes(root)]
+        self._given = list(_given_by(self.suspect.tree, look))
+        self.holes = [hole for root in self._given if (hole := self._hole(root)) is not None]
 
-    def _holes(self, root: ast.expr) -> Iterator[Hole]:
+    def _hole(self, root: ast.expr) -> Hole | None:
         """The hole of what the statement gives, or of one of several values, as of a tuple or a dictionary."""
-        look, suspect = self.look, Suspect(self.look.run, self.look.statement, self.suspect.residual)
+        look, suspect = self.look, copy.copy(self.suspect)
         looked_at = sorted({*look.executions, *look.idle, *look.kept})
         nodes = {str(k): node for k in looked_at if (node := _value(suspect, root, k)) is not None}
         if not nodes or (not _is_evaluated(root, suspect) and self._is_right(nodes)):
-            return
+            return None
         truth = {name: np.asarray(node.value, float) + 1.0 for name, node in nodes.items()}
         suspect.residual = Residual(look.run, truth, nodes)
-        for hole in holes_of(suspect):
+        hole = hole_of(suspect, root)
+        if hole is not None:
             hole.executions = [one for one in hole.executions if _number(one) in looked_at]
-            if hole.root is root and hole.executions:
-                yield hole
+        return hole if hole is not None and hole.executions else None
 
     def _is_right(self, nodes: Mapping[str, Node]) -> bool:
         """Whether there is nothing to mend in one of several values."""
@@ -207,8 +209,7 @@ class _Values:
 
     def _is_given_beside(self, root: ast.expr, execution: int, value: Array) -> bool:
         """Whether another expression of the same statement gives it."""
-        others = (one for one in _given_by(self.suspect.tree, self.look) if one is not root)
-        nodes = (self.suspect.nodes_of(one, execution) for one in others)
+        nodes = (self.suspect.nodes_of(one, execution) for one in self._given if one is not root)
         return any(node is not None and agree(value, np.asarray(node.value, float)) for node in nodes)
 
     def _is_hopeful(self, execution: int, value: Array, hole: Hole) -> bool:

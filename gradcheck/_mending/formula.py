@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradcheck._mending.naming import Names
+from gradcheck._mending.library import values_at
+from gradcheck._mending.naming import EQUAL, NOTHING, Names
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, loop_counters, names_in
@@ -34,7 +35,7 @@ def formula(place: Workplace) -> Iterator[Candidate]:
     without = series.without
     nodes = [series.nodes[j] for j in which]
     writer = _Writer(place)
-    if len(writer.names.frames) != len(nodes):
+    if len(place.hole.executions) != len(nodes):
         return
     if series.operand is not None and series.partial:
         written = writer.use([(node, series.operand) for node in nodes], MOST_STEPS)
@@ -51,7 +52,7 @@ def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Ar
     By the chain rule as well.
     """
     writer = _Writer(place)
-    if len(writer.names.frames) != len(values):
+    if len(place.hole.executions) != len(values):
         return
     parallel = writer.parallel(list(values), writer.uses.of_entries)
     shapes = [np.shape(one) for one in parts]  # what reads more than the value brings back more
@@ -175,7 +176,7 @@ class _Writer:
         operands = self._operands(consumers, operand)
         if behind is None or operands is None:
             return None
-        values = self.names.values(behind)
+        values = values_at(self.place, behind)
         had = first.shape if values is None else values[0].shape
         which = first.operands[operand] if first.operands else operand
         found = elementary(first.op, min(which, len(operands) - 1), Cotangent(behind, had), operands, had)
@@ -252,6 +253,6 @@ def _equal(values: list[Array], wanted: list[Array]) -> bool:
             return False
         known = np.isfinite(one)
         scale = float(np.max(np.abs(one[known]), initial=0.0))
-        if not np.all(np.abs(value - one)[known] <= 1e-8 * scale + 1e-13):
+        if not np.all(np.abs(value - one)[known] <= EQUAL * scale + NOTHING):
             return False
     return True

@@ -12,20 +12,10 @@ from gradcheck._tape.nodes import Array
 from gradcheck._tape.replay import Replayer, _replaced, _run, copied
 
 
-class _Seen:
-    """The variables at places of a run that were looked at as it is: each is asked about many times."""
-
-    def __init__(self, _: TapedRun) -> None:
-        self.by_place: dict[int, list[Frame]] = {}
-
-
 def frames_at(run: TapedRun, place: Place) -> list[Frame]:
-    """The variables at each execution of a place, as it is."""
-    known = run.once(_Seen).by_place
-    if place.number not in known:
-        known[place.number] = looked_at(run, place)[0]
-    # each asker remembers values of its own expressions
-    return [Frame(one.local, one.glob) for one in known[place.number]]
+    """The variables at each execution of a place, as it is; each asker remembers values of its own expressions."""
+    frames, _ = run.once(looked_at, place)
+    return [Frame(one.local, one.glob) for one in frames]
 
 
 def looked_at(

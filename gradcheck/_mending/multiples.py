@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._mending.library import Library
-from gradcheck._mending.padding import filled_up, have_as_many_axes, side_by_side
+from gradcheck._mending.padding import filled_up, side_by_side
 from gradcheck._mending.products import lacking_of, slopes_at
 from gradcheck._mending.residual import TOLERANCE
 from gradcheck._mending.slots import Candidate, Workplace
@@ -35,8 +35,6 @@ def multiples(place: Workplace) -> Iterator[Candidate]:
         return
     slopes, given = found
     shapes = tuple(one.shape for one in given)
-    if not have_as_many_axes(shapes):
-        return
     library = place.shared("library", lambda: Library(place))
     rows, joined = library.rows(shapes), np.hstack(filled_up(slopes, shapes))
     if rows.values.size == 0 or rows.values.shape[1] != joined.shape[1]:

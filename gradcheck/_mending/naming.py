@@ -14,7 +14,7 @@ import numpy as np
 
 from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import FORMS, forms
-from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.library import values_at
 from gradcheck._mending.padding import Shapes
 from gradcheck._mending.slots import Workplace
 from gradcheck._mending.syntax import name, transposed
@@ -59,16 +59,8 @@ class Names:
 
     def __init__(self, place: Workplace) -> None:
         self.place = place
-        self.frames = [one.frame for one in place.hole.executions]
         self._names: dict[Shapes, _Table] = {}
         self._slopes: dict[Shapes, _Table] = {}
-
-    def values(self, node: ast.expr) -> list[Array] | None:
-        """The values of an expression at the executions; None if it has none."""
-        try:
-            return [np.asarray(frame.value(node), float) for frame in self.frames]
-        except (UnknownError, TypeError, ValueError):
-            return None
 
     def named(self, wanted: list[Array]) -> ast.expr | None:
         """What has these values at the executions; also transposed, or a form of it."""
@@ -92,7 +84,7 @@ class Names:
 
     @cached_property
     def _atoms(self) -> list[Named]:
-        atoms = ((atom.node, self.values(atom.node)) for atom in self.place.around.floats)
+        atoms = ((atom.node, values_at(self.place, atom.node)) for atom in self.place.around.floats)
         return [(node, values) for node, values in atoms if values is not None]
 
     @cached_property
@@ -101,7 +93,7 @@ class Names:
         around = self.place.around
         plain = [one.node for one in around.floats if one.plain and one.shape]
         calls = [ast.Call(name(helper), [node], []) for node in plain for helper in around.helpers]
-        valued = ((one, self.values(one)) for one in calls[:MOST_CALLS])
+        valued = ((one, values_at(self.place, one)) for one in calls[:MOST_CALLS])
         return [(node, values) for node, values in valued if values is not None]
 
     def _exact(self, _: Shapes) -> Iterator[Named]:
@@ -111,7 +103,7 @@ class Names:
         yield from self._calls
 
     def _broadcast(self, shapes: Shapes) -> Iterator[Named]:
-        atoms = ((one.node, self.values(one.node)) for one in self.place.around.fitting(shapes[0]))
+        atoms = ((one.node, values_at(self.place, one.node)) for one in self.place.around.fitting(shapes[0]))
         known = [(node, values) for node, values in atoms if values is not None]
         for node, values in (*known, *_formed(known)):
             pairs = zip(values, shapes, strict=True)

@@ -60,8 +60,6 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
             continue
         slopes, given = known
         shapes = tuple(one.shape for one in given)
-        if not have_as_many_axes(shapes):
-            continue
         whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
         slopes = filled_up(slopes, shapes)
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
@@ -117,11 +115,13 @@ def lacking_of(place: Workplace) -> Array | None:
 
 
 def slopes_at(place: Workplace, part: ast.expr) -> tuple[list[Array], list[Array]] | None:
-    """How the projections move with a part of the expression, and its value, at each execution."""
+    """How the projections move with a part of the expression, and its value, at each execution, with as many axes."""
     slopes = [slopes_of(place.hole, one, part) for one in place.hole.executions]
     given = values_at(place, part)
     found = [one for one in slopes if one is not None]
-    return None if given is None or len(found) < len(slopes) else (found, given)
+    if given is None or len(found) < len(slopes) or not have_as_many_axes(tuple(one.shape for one in given)):
+        return None
+    return found, given
 
 
 def _equations(place: Workplace, slopes: list[Array], wanted: Array, together: bool) -> Iterator[Equation]:

@@ -73,7 +73,6 @@ class Residual:
         self.size = sum(counts.values())
         self.rows: dict[str, slice] = {}
         self.projections: dict[str, Array] = {}
-        self.needed, self.scale = np.zeros(self.size), np.zeros(self.size)
         first = 0
         for name in self.names:
             true, rows = self.truth[name], slice(first, first + counts[name])
@@ -82,20 +81,24 @@ class Residual:
             drawn = np.zeros((self.size, *true.shape))
             drawn[rows] = rng.standard_normal((counts[name], *true.shape))
             self.projections[name] = drawn
-            given = self.given[name]
-            self.needed[rows] = drawn[rows].reshape(counts[name], -1) @ (true - given).ravel()
-            self.scale[rows] = np.linalg.norm(true) + np.linalg.norm(given) + 1e-12
+        self.needed, self.scale = self._projected()
 
     def wanting(self, truth: Mapping[str, Array]) -> Residual:
         """The same projections, of which others are wanted; the names and the shapes are the same."""
         result = copy.copy(self)
         result.truth, result.wrong = dict(truth), wrong_names(self.given, truth)
-        result.needed, result.scale = np.zeros(self.size), np.zeros(self.size)
-        for name, rows in self.rows.items():
-            drawn = self.projections[name][rows].reshape(rows.stop - rows.start, -1)
-            result.needed[rows] = drawn @ (truth[name] - self.given[name]).ravel()
-            result.scale[rows] = np.linalg.norm(truth[name]) + np.linalg.norm(self.given[name]) + 1e-12
+        result.needed, result.scale = result._projected()
         return result
+
+    def _projected(self) -> tuple[Array, Array]:
+        """What the projections lack, and how large what they project is."""
+        needed, scale = np.zeros(self.size), np.zeros(self.size)
+        for name, rows in self.rows.items():
+            true, given = self.truth[name], self.given[name]
+            drawn = self.projections[name][rows].reshape(rows.stop - rows.start, -1)
+            needed[rows] = drawn @ (true - given).ravel()
+            scale[rows] = np.linalg.norm(true) + np.linalg.norm(given) + 1e-12
+        return needed, scale
 
     def _is_comparable(self, name: str, true: Array) -> bool:
         given = self.given.get(name)

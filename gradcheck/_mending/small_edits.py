@@ -20,7 +20,7 @@ from gradcheck._mending.details import (
     scaled,
 )
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
-from gradcheck._mending.syntax import binary, name, number, transposed
+from gradcheck._mending.syntax import binary, name, number, transposed, turns_round
 
 #: two by two of these are exchanged
 MOST_EXCHANGED = 10
@@ -58,23 +58,14 @@ def summed_items(place: Workplace) -> Iterator[Candidate]:
 def turned_round(place: Workplace) -> Iterator[Candidate]:
     """A sequence the other way round, by its first axis or as the file does it: what ran backwards comes back so."""
     first = ast.Slice(None, None, ast.UnaryOp(ast.USub(), number(1)))
-    reversing = [first, *(one.slice for one in place.code.items if _is_reversing(one.slice))]
-    turns = {ast.unparse(one): one for one in reversing}
+    turns = {ast.unparse(one): one for one in (first, *place.code.turns)}
     for slot in place.slots:
         axes = np.ndim(slot.value) if isinstance(slot.value, np.ndarray) else isinstance(slot.value, (list, tuple))
         for index in turns.values() if slot.is_plain and axes else ():
             if len(index.elts if isinstance(index, ast.Tuple) else [index]) <= axes:
                 yield Candidate.of(slot.node, ast.Subscript(slot.node, index, ast.Load()))
-        if isinstance(slot.node, ast.Subscript) and _is_reversing(slot.node.slice):
+        if isinstance(slot.node, ast.Subscript) and turns_round(slot.node.slice):
             yield Candidate.of(slot.node, slot.node.value)
-
-
-def _is_reversing(index: ast.expr) -> bool:
-    """Whether a subscript turns axes round and does nothing else: ``[::-1]``, ``[:, ::-1]``."""
-    parts = index.elts if isinstance(index, ast.Tuple) else [index]
-    steps = [ast.unparse(one.step) if one.step else "1" for one in parts if isinstance(one, ast.Slice)]
-    whole = all(isinstance(one, ast.Slice) and one.lower is None and one.upper is None for one in parts)
-    return whole and "-1" in steps and set(steps) <= {"1", "-1"}
 
 
 def unread(place: Workplace) -> Iterator[Candidate]:

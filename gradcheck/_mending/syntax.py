@@ -62,6 +62,11 @@ class Code:
         found = {ast.unparse(node): node for node in ast.walk(self.tree) if isinstance(node, ast.Subscript)}
         return [node for node in found.values() if isinstance(node.ctx, ast.Load)]
 
+    @cached_property
+    def turns(self) -> list[ast.expr]:
+        """Subscripts that are read and turn axes round."""
+        return [node.slice for node in self.items if turns_round(node.slice)]
+
     def has(self, node: ast.AST) -> bool:
         """Whether the node stands in the file."""
         return id(node) in self.parents
@@ -360,3 +365,11 @@ def squared(node: ast.expr) -> ast.BinOp:
 def transposed(node: ast.expr) -> ast.Attribute:
     """x.T."""
     return ast.Attribute(node, "T", ast.Load())
+
+
+def turns_round(index: ast.expr) -> bool:
+    """Whether a subscript turns axes round and does nothing else: ``[::-1]``, ``[:, ::-1]``."""
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    steps = [ast.unparse(one.step) if one.step else "1" for one in parts if isinstance(one, ast.Slice)]
+    whole = all(isinstance(one, ast.Slice) and one.lower is None and one.upper is None for one in parts)
+    return whole and "-1" in steps and set(steps) <= {"1", "-1"}

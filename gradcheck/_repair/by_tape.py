@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeVar
@@ -149,7 +148,7 @@ class _Taped:
     """A run on the tape: where, with which edits by file, and the code that ran."""
 
     point: Point
-    edits: dict[str, list[Edit]]
+    edits: dict[str, tuple[Edit, ...]]
     code: EditedCode
     run: TapedRun
 
@@ -440,11 +439,12 @@ class _Search:
     @contextmanager
     def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
         """The loss and the gradients on the tape, with the edits so far; these stay in place."""
-        known = next((one for one in self._runs if one.point == point and one.edits == found.edits), None)
+        edits = _edits(found)
+        known = next((one for one in self._runs if one.point == point and one.edits == edits), None)
         code = known.code if known is not None else EditedCode(found, is_factory=self.is_factory)
         with code.in_place(), point.taped(None if known is None else known.run) as run:
             before = (one for one in self._runs if one is not known)
-            runs = [known or _Taped(point, deepcopy(found.edits), code, run), *before][: self._most_runs]
+            runs = [known or _Taped(point, edits, code, run), *before][: self._most_runs]
             sizes = itertools.accumulate(one.run.bytes for one in runs)
             self._runs = [one for one, size in zip(runs, sizes, strict=True) if size <= MOST_BYTES]
             yield run
@@ -458,7 +458,11 @@ class _Search:
 
 def _code(found: Found, points: Sequence[Point]) -> object:
     """The code with the edits so far, and whether parts of gradients are looked at in it."""
-    return points[0].is_apart, {file: tuple(edits) for file, edits in found.edits.items()}
+    return points[0].is_apart, _edits(found)
+
+
+def _edits(found: Found) -> dict[str, tuple[Edit, ...]]:
+    return {file: tuple(edits) for file, edits in found.edits.items()}
 
 
 def _credible(found: Found) -> Suspect | None:

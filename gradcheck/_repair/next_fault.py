@@ -70,23 +70,14 @@ def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence
 
 def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Localisation:
     """Who could be at fault, noted in what is found."""
-    known, asked = run.once(_Localisations).by_wrong, frozenset(wrong)
-    if asked not in known:
-        known[asked] = _of_backward(run, wrong, others)
-    found.last, found.of_each = known[asked], {}
-    return known[asked]
+    localisation = run.once(_of_backward, frozenset(wrong), others[-1])
+    found.last, found.of_each = localisation, {}
+    return localisation
 
 
-class _Localisations:
-    """Who could be at fault in a run, as far as it is known."""
-
-    def __init__(self, _: TapedRun) -> None:
-        self.by_wrong: dict[frozenset[str], Localisation] = {}
-
-
-def _of_backward(run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Localisation:
-    whole = without_forward(run, localise(run, sorted(wrong), second=others[-1].run_or_none()))
-    able = [one for one in whole.alone if not takes_each_alone(run, one, wrong)]
+def _of_backward(run: TapedRun, wrong: frozenset[str], other: Point) -> Localisation:
+    whole = without_forward(run, localise(run, sorted(wrong), second=other.run_or_none()))
+    able = [one for one in whole.alone if not takes_each_alone(run, one, set(wrong))]
     return replace(whole, alone=able, find_together=lambda: whole.together)
 
 

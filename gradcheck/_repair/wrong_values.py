@@ -15,7 +15,7 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misdirected import spoiling_or_misdirected
-from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, spoiling, spoiling_further_on
+from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, readers_of, spoiling, spoiling_further_on
 from gradcheck._localising.standing import Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
@@ -201,21 +201,18 @@ def best_of(
     if len(options) == 1 and least is None:
         return options[0]
     nothing = -len(found.still_wrong) - 1, 0
-    scores: list[Progress] = []
-    elsewhere: list[Progress] = []
+    #: by option: without what it calculates itself, and with it, which comes last: a long edit has much of that
+    scores: list[tuple[Progress, Progress]] = []
     for option in options:
-        trial, score, apart = found.copy(), nothing, nothing
+        trial, score = found.copy(), (nothing, nothing)
         if add_mend(trial, replace(option, edits=[]), before):
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
                 if least is None and is_read_well(run, option):
                     return option
-                score, apart = progress_of(run), progress_of(run, beside=option)
+                score = progress_of(run, beside=option), progress_of(run)
         scores.append(score)
-        elsewhere.append(apart)
-    if least is not None and max(scores) <= least:
-        return None
-    # what an edit calculates itself comes last: a long one has much of that
-    return options[max(range(len(options)), key=lambda number: (elsewhere[number], scores[number]))]
+    is_better = least is None or any(whole > least for _, whole in scores)
+    return options[scores.index(max(scores))] if is_better else None
 
 
 def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
@@ -278,7 +275,7 @@ def is_read_well(run: TapedRun, fault: Mended) -> bool:
 
 
 def is_read_well_by_some(run: TapedRun, fault: Mended) -> bool:
-    """The same, where another of them may be at fault itself."""
+    """Whether several read a derivative that it gives with its edit, or a part of one, and not all of them spoil it."""
     readers = _readers(run, fault)
     return len(readers) > 1 and not readers <= _spoiling_somewhere(run)
 
@@ -291,16 +288,9 @@ def _spoiling_somewhere(run: TapedRun) -> set[int]:
 def _readers(run: TapedRun, fault: Mended, least: Standing = Standing.PARTIAL) -> set[int]:
     """The identities of other statements that calculate with the derivatives that a statement gives."""
     standings = run.once(Ground).standings
-    given = {node.index for node in run.backward if _is_of(node, fault) and standings.of(node) <= least}
-    result: set[int] = set()
-    for node in run.backward:
-        if not any(one.index in given for one in node.inputs):
-            continue
-        if node.op in MOVES:
-            given.add(node.index)
-        elif node.place is not None and not _is_of(node, fault):
-            result.add(id(node.place.statement))
-    return result
+    own = [node for node in run.backward if _is_of(node, fault)]
+    given = {node.index for node in own if standings.of(node) <= least}
+    return readers_of(run, given) - {id(node.place.statement) for node in own if node.place is not None}
 
 
 def _is_of(node: Node, fault: Mended) -> bool:
@@ -331,10 +321,11 @@ def spoilers(run: TapedRun, wrong: set[str]) -> list[Spoiling]:
 
 def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
-    wrong, again = spoilers(run, wrong_gradients(run))[:MOST_STATEMENTS], [one.taped for one in others]
+    names, again = wrong_gradients(run), [one.taped for one in others]
+    wrong = spoilers(run, names)[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, again, fruitless)
     if not any(edits):
-        wrong = spoil_only(run, run.once(spoiling_further_on), wrong_gradients(run))[:MOST_STATEMENTS]
+        wrong = spoil_only(run, run.once(spoiling_further_on), names)[:MOST_STATEMENTS]
         edits = edits_to_derivatives(run, wrong, again, fruitless, spoiling_further_on)
     told = [(one, found) for one, found in zip(wrong, edits, strict=True)]
     mended = frozenset[int]().union(*(one.shows_in for one, found in told if found))

@@ -6,7 +6,7 @@ import copy
 import gc
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
@@ -84,8 +84,8 @@ class TapedRun:
         #: the number of nodes there were when the gradients were asked for
         self.boundary = 0
         self._executed_before: list[int] = []
-        self._worked_out: dict[Callable[[TapedRun], Any], Any] = {}
-        self._worked_out_while_open: dict[Callable[[TapedRun], Any], Any] = {}
+        self._worked_out: dict[tuple[Hashable, ...], Any] = {}
+        self._worked_out_while_open: dict[tuple[Hashable, ...], Any] = {}
         tape = Tape(budget, most)
         with target.preserved():
             self.program = Program(lambda: target.grads_at(base) if gradients else target.loss_at(base))
@@ -110,18 +110,19 @@ class TapedRun:
             if at[0] is not None
         ]
 
-    def once(self, made: Callable[[TapedRun], T]) -> T:
-        """What a class or a function makes of the run, made once and kept as long as the run is."""
-        return self._made(made, self._worked_out)
+    def once(self, made: Callable[..., T], *asked: Hashable) -> T:
+        """What a class or a function makes of the run, and of what is asked; made once, and kept as long as it is."""
+        return self._made(self._worked_out, made, *asked)
 
-    def once_while_open(self, made: Callable[[TapedRun], T]) -> T:
+    def once_while_open(self, made: Callable[..., T]) -> T:
         """The same for what holds functions of the user's, which are others once the target is made anew."""
-        return self._made(made, self._worked_out_while_open)
+        return self._made(self._worked_out_while_open, made)
 
-    def _made(self, made: Callable[[TapedRun], T], known: dict[Callable[[TapedRun], Any], Any]) -> T:
-        if made not in known:
-            known[made] = made(self)
-        result: T = known[made]
+    def _made(self, known: dict[tuple[Hashable, ...], Any], made: Callable[..., T], *asked: Hashable) -> T:
+        key = made, *asked
+        if key not in known:
+            known[key] = made(self, *asked)
+        result: T = known[key]
         return result
 
     def expecting(self, gradients: Mapping[str, Array]) -> TapedRun:

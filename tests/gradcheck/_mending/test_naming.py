@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradcheck._mending import Budget, MendSearch
+from gradcheck._mending.library import values_at
 from gradcheck._mending.naming import Names
 from tests.gradcheck._mending.pieces import suspect_of
 
@@ -32,7 +33,7 @@ def written(node: ast.expr | None) -> str | None:
 
 def values_of(names: Names, text: str) -> list[np.ndarray]:
     """Of an expression, at both executions."""
-    found = names.values(ast.parse(text, mode="eval").body)
+    found = values_at(names.place, ast.parse(text, mode="eval").body)
     assert found is not None
     return found
 
