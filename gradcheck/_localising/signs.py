@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from gradcheck._localising.mismatch import Mismatch
-from gradcheck._localising.provenance import Provenance
+from gradcheck._localising.order import out_of_order
 from gradcheck._localising.records import Sign, SignKind
-from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.standing import Standings
 from gradcheck._localising.tape import MOVES, Binding, Node, Place, Statement, TapedRun
 
 
@@ -34,7 +34,7 @@ class Signs:
     def all(self, changed: Collection[str] = ()) -> list[Sign]:
         """Every sign there is; `changed` names arrays that are known to be changed though they should not be."""
         return [
-            *self.out_of_order(),
+            *(Sign("order of executions", one, one.text) for one in self.run.once(out_of_order)),
             *self.repeated_indices(),
             *self.overwritten(),
             *self.without_effect(),
@@ -154,61 +154,6 @@ class Signs:
             if place.statement.kind == "AugAssign" and write.node.index in self._moving:
                 seen.add(place.number)
                 yield Sign("repeated index", place.statement, place.text, (write.execution,))
-
-    # -- order -----------------------------------------------------------------------------------------------------
-
-    def out_of_order(self) -> Iterator[Sign]:
-        """Loops that carry derivatives, and go through the executions of the forward in the order of the forward."""
-        provenance = Provenance(self.run)
-        steps: dict[tuple[Place, int], list[int]] = defaultdict(list)
-        for node in self.run.nodes[self.run.boundary :] or self.run.nodes:  # both in one function
-            if node.place is None or node.place.kind != "bind" or node.op not in MOVES:
-                continue
-            step = provenance.step(node)
-            if step is not None and not self.standings.carries[node.index]:
-                steps[node.place, -1 if node.call is None else node.call.index].append(step[1])
-        forwards: dict[Statement, bool] = {}
-        for (place, _), numbers in steps.items():
-            head = self._loops.get(place)
-            if head is not None and len(set(numbers)) == len(numbers) > 1:
-                forwards[head] = forwards.get(head, False) or numbers == sorted(numbers)
-        for head, found in forwards.items():
-            if found and self._carries_back(head):
-                yield Sign("order of executions", head, head.text)
-
-    @cached_property
-    def _loops(self) -> dict[Place, Statement]:
-        """The last loop that begins before each place, in the same function."""
-        result: dict[Place, Statement] = {}
-        heads = [one for one in self.run.statements if one.kind in ("For", "While")]
-        for place in self.run.places:
-            before = [
-                one
-                for one in heads
-                if (one.function, one.file) == (place.function, place.file) and one.line <= place.line
-            ]
-            if before:
-                result[place] = max(before, key=lambda one: one.line)
-        return result
-
-    def _carries_back(self, head: Statement) -> bool:
-        """Whether some value of the loop depends on one of an earlier execution, other than by adding up."""
-        inside = [node for node in self.run.nodes if node.place is not None and self._loops.get(node.place) is head]
-        if any(self.run.is_forward(node) for node in inside):
-            return False
-        own = {node.index: node.execution for node in inside}
-        return any(
-            own.get(source.index, node.execution) < node.execution
-            and self.standings.carries[source.index]
-            and self.standings.of(source) is not Standing.ZERO
-            and not _adds_up(node)
-            for node in inside
-            for source in node.inputs
-        )
-
-
-def _adds_up(node: Node) -> bool:
-    return node.op in ("store", "add.at") or (node.place is not None and node.place.kind == "augment")
 
 
 def _root(node: Node) -> Node:

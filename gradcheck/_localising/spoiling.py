@@ -15,7 +15,7 @@ from gradcheck._localising.blame import read_by, running_totals, slot_of
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import EQUAL, Known, Standing, Standings, origin
-from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Place, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
 #: what goes on adding to a value, which can be right in part
@@ -43,6 +43,7 @@ class Spoiling:
         kept: Those at which it reads right derivatives and gives nothing but such: what it gives then is to stay.
         of: The gradient that it has to give a term of, where what it gives is one of another's; empty otherwise.
         wanted: What belongs there at each of the executions, where that is known.
+        at: The expression in the place of which that belongs, where that need not be all that the statement gives.
         shows_in: The identities of other statements, in which it shows.
     """
 
@@ -53,6 +54,7 @@ class Spoiling:
     kept: tuple[int, ...] = ()
     of: str = ""
     wanted: tuple[Wanted, ...] = ()
+    at: Place | None = None
     shows_in: frozenset[int] = frozenset()
 
 

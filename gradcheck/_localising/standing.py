@@ -309,8 +309,8 @@ class Standings:
         for node in joined[:MOST_JOINED]:
             uses = self._parts_of_use.get(node.index, ())
             apart = [part for use, part in uses for _, part in self._through_moves(use, part)]
-            for source, pull in zip(node.inputs, node.pulls, strict=True) if len(apart) > 1 else ():
-                parts = [np.asarray(pull(part[None]))[0] for part in apart]
+            for operand, source in enumerate(node.inputs if len(apart) > 1 else ()):
+                parts = [node.brought_back(operand, part) for part in apart]
                 yield origin(source).index, [part for part in parts if np.any(part)]
 
     def _of_written(self) -> Iterator[tuple[int, list[Array]]]:
@@ -340,7 +340,7 @@ class Standings:
         if node.op not in MOVES or len(node.inputs) != 1 or node.index not in self._parts_of_use:
             return [(use, part)]
         parts = [pair for one in self._parts_of_use[use] for pair in self._through_moves(*one)]
-        return [(number, np.asarray(node.pulls[0](one[None]))[0]) for number, one in parts]
+        return [(number, node.brought_back(0, one)) for number, one in parts]
 
     def _back_to_written(
         self, stores: list[Node], ways: dict[int, list[tuple[int, Array]]]
@@ -348,12 +348,9 @@ class Standings:
         later: dict[int, list[tuple[int, Array]]] = {}
         for node in reversed(stores):  # what is used after it was written on comes back to what was written before
             begun_here = later.setdefault(node.index, []) + ways.get(node.index, [])
-            before, pulls = node.inputs[0].index, node.pulls
-            back = ((consumer, np.asarray(pulls[0](part[None]))[0]) for consumer, part in begun_here)
-            later.setdefault(before, []).extend((consumer, part) for consumer, part in back if np.any(part))
-            of_value = sorted(
-                ((k, np.asarray(pulls[1](part[None]))[0]) for k, part in begun_here), key=lambda one: one[0]
-            )
+            back = ((consumer, node.brought_back(0, part)) for consumer, part in begun_here)
+            later.setdefault(node.inputs[0].index, []).extend((k, part) for k, part in back if np.any(part))
+            of_value = sorted(((k, node.brought_back(1, part)) for k, part in begun_here), key=lambda one: one[0])
             parts = [part for _, part in of_value if np.any(part)]
             if len(parts) > 1:
                 yield origin(node.inputs[1]).index, parts

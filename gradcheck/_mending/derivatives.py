@@ -11,6 +11,7 @@ import copy
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 
@@ -40,8 +41,8 @@ from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import binary, loop_counters, names_in
-from gradcheck._tape import Node, Statement, TapedRun
+from gradcheck._mending.syntax import binary, loop_counters, names_in, span
+from gradcheck._tape import Node, Place, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
 #: candidates of one family that are tried
@@ -76,6 +77,7 @@ class Look:
         parts: The same for what comes back through some uses alone.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
         wanted: What it has to give at the executions, where that is known: of which value, and what part of it.
+        at: The expression that has to give it, where that need not be all that the statement gives.
     """
 
     run: TapedRun
@@ -88,6 +90,7 @@ class Look:
     parts: Lookup
     near: Sequence[Node]
     wanted: Sequence[tuple[Node, Array]] = ()
+    at: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -385,15 +388,22 @@ def _is_something(node: ast.expr, one: Execution) -> bool:
 
 def _value(suspect: Suspect, root: ast.expr, execution: int) -> Node | None:
     """What the statement gives by this expression at an execution: of an augmented assignment the sum."""
-    found = suspect.written("augment", execution)
+    found = suspect.written("augment", execution) if _is_evaluated(root, suspect) else None
     return suspect.nodes_of(root, execution) if found is None else found
 
 
 def _given_by(tree: ast.stmt, look: Look) -> Iterator[ast.expr]:
     """What a statement gives, one by one; where one lacks a part, whoever reads several may be the one to add it."""
-    for root in roots(tree):
+    inside = [one for root in roots(tree) for one in ast.walk(root) if _stands_at(one, look.at)]
+    for root in inside or roots(tree):
         yield root
         yield from () if look.wanted else elements(root)
+
+
+def _stands_at(node: ast.AST, place: Place | None) -> TypeGuard[ast.expr]:
+    if place is None or not isinstance(node, ast.expr):
+        return False
+    return span(node) == ((place.line, place.column), (place.end_line, place.end_column))
 
 
 def _is_evaluated(root: ast.expr, suspect: Suspect) -> bool:

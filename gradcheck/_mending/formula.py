@@ -22,6 +22,11 @@ from gradcheck._tape.nodes import JOINS, Array
 MOST_STEPS = 12
 #: uses of a value of which some are chosen
 MOST_USES = 6
+#: operations that are written for one value of the forward that has no name
+MOST_OPERATIONS = 2
+_ARITHMETIC: dict[str, ast.operator] = {
+    "add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()
+}  # fmt: skip
 #: a value, or its use by one consumer, at each execution; None where there is none
 Uses = list[tuple[Node, int] | None]
 
@@ -75,6 +80,20 @@ class _Writer:
         self.place, self.run = place, place.hole.suspect.run
         self.names = place.shared("names", lambda: Names(place))
         self.uses = self.run.once(AllUses)
+
+    def value(self, values: list[Node], operations: int) -> ast.expr | None:
+        """Values of the forward: by a name, or calculated as in the forward from what has names."""
+        if any(one.value is None for one in values):
+            return None
+        found = self.names.named([np.asarray(one.value, float) for one in values])
+        kinds = {(one.op, one.operands) for one in values}
+        if found is not None or operations == 0 or len(kinds) > 1 or values[0].op not in _ARITHMETIC:
+            return found
+        if len(values[0].inputs) != 2:
+            return None
+        parts = [self.value([one.inputs[number] for one in values], operations - 1) for number in (0, 1)]
+        left, right = parts
+        return None if left is None or right is None else binary(left, _ARITHMETIC[values[0].op], right)
 
     # -- derivatives -----------------------------------------------------------------------------------------------
 
@@ -196,7 +215,7 @@ class _Writer:
             return [Operand(own, shape) for shape in shapes]
         if first.op == "divide" and operand == 1:
             return None
-        other = self.names.named([np.asarray(node.inputs[1 - operand].value, float) for node in consumers])
+        other = self.value([node.inputs[1 - operand] for node in consumers], MOST_OPERATIONS)
         if other is None:
             return None
         named = [Operand(own, shape) for shape in shapes]

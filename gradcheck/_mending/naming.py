@@ -85,7 +85,8 @@ class Names:
     @cached_property
     def _atoms(self) -> list[Named]:
         atoms = ((atom.node, values_at(self.place, atom.node)) for atom in self.place.around.floats)
-        return [(node, values) for node, values in atoms if values is not None]
+        known = [(node, values) for node, values in atoms if values is not None]
+        return sorted(known, key=lambda one: not isinstance(one[0], ast.Name))  # `o` is read before `memo["o"]`
 
     @cached_property
     def _calls(self) -> list[Named]:

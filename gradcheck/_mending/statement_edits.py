@@ -12,6 +12,7 @@ from gradcheck._common.user_files import is_users_class
 from gradcheck._localising.provenance import neighbours_first
 from gradcheck._mending.dictionaries import added_to_kept
 from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.late_binding import bound_early
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, loop_counters, names_in, parsed, span
@@ -40,6 +41,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _loops(code, tree)
     yield from _ends(code, tree)
     yield from _copied(code, tree)
+    yield from bound_early(code, tree)
     yield from (edits for edits, _ in scaled_afterwards(suspect))
     yield from _masked_in_place(suspect)
 
@@ -226,19 +228,27 @@ def _loops(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """The other direction; what other loops of the file go through; one round more or less."""
     if not isinstance(tree, ast.For):
         return
-    start, end = span(tree.iter)
-    here = code.segment(tree.iter)
-    inner = here
-    match tree.iter:
-        case ast.Call(func=ast.Name(id="reversed"), args=[argument]):
-            inner = code.segment(argument)
     others = [node.iter for node in ast.walk(code.tree) if isinstance(node, ast.For) and node is not tree]
-    texts = [inner, *dict.fromkeys(code.segment(one) for one in others)]
-    for text in texts:
-        yield from ((Edit(start, end, form),) for form in (f"reversed({text})", f"reversed(list({text}))", text))
+    yield from other_direction(code, tree)
+    for text in dict.fromkeys(code.segment(one) for one in others):
+        yield from _either_way(tree, text)
     for call in ast.walk(tree.iter):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range":
             yield from _ranges(code, call)
+
+
+def other_direction(code: Code, loop: ast.For) -> Iterator[Edits]:
+    """The loop through the same, the last one first."""
+    match loop.iter:
+        case ast.Call(func=ast.Name(id="reversed"), args=[inner]):
+            yield from _either_way(loop, code.segment(inner))
+        case _:
+            yield from _either_way(loop, code.segment(loop.iter))
+
+
+def _either_way(loop: ast.For, text: str) -> Iterator[Edits]:
+    start, end = span(loop.iter)
+    yield from ((Edit(start, end, form),) for form in (f"reversed({text})", f"reversed(list({text}))", text))
 
 
 def _ranges(code: Code, call: ast.Call) -> Iterator[Edits]:

@@ -103,7 +103,10 @@ class Suspect:
 
 def roots(statement: ast.stmt) -> Iterator[ast.expr]:
     """What a statement evaluates, and what functions that are written in it do."""
-    for root in _evaluated(statement):
+    for evaluated in _evaluated(statement):
+        root = evaluated.value if isinstance(evaluated, ast.Yield) else evaluated
+        if root is None:
+            continue
         yield root
         yield from (node.body for node in ast.walk(root) if isinstance(node, ast.Lambda))
 

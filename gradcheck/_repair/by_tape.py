@@ -353,9 +353,12 @@ class _Search:
         return [] if fault is None else [fault]
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
-        """Several on one way, each mended by what it gives."""
-        first = self._told_by_values(found, points)
-        return mend_by_values(found, partial(self._taped, points[0]), points[1:], first)
+        """Several on one way, each mended by what it gives; those that read one wrong value where that is bound."""
+        first, taped = self._told_by_values(found, points), partial(self._taped, points[0])
+        is_new = mend_by_values(found, taped, points[1:], first)
+        if is_new:
+            mend_where_bound(found, taped)
+        return is_new
 
     def _carry(self, points: Sequence[Point], found: Found) -> bool:
         """What later steps bring back, where no variable holds it."""

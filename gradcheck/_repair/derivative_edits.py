@@ -92,6 +92,7 @@ def _look_for_wanted(run: TapedRun, one: Spoiling) -> Look:
         parts=told,
         near=[],
         wanted=[(run.nodes[each.source], each.value) for each in one.wanted],
+        at=one.at,
     )
 
 

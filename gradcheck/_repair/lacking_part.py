@@ -62,5 +62,6 @@ def _all_in_part(run: TapedRun) -> list[Spoiling]:
 
 
 def _as_spoiling(one: InPart) -> Spoiling:
-    """As a statement that has to give something else, which is known."""
-    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=tuple(one.wanted.values()))
+    """As a statement in which an expression has to give something else, which is known."""
+    wanted = tuple(one.wanted.values())
+    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=wanted, at=one.place)

@@ -71,8 +71,10 @@ class LikeliestMend:
         self._sooner, self._missing, self._is_brief = sooner, missing, is_brief
         self._run, self._found, self._again, self._fruitless = run, found, again, fruitless
         self._most, self._budget = most, budget
-        #: those of whom it is known what they have to give
-        self._clear = {id(one) for one in found.suspects if _knows_what_to_give(run, found, one)}
+        #: those of whom it is known what they have to give, and those whom several statements spoil by calling
+        self._clear = {
+            id(one) for one in found.suspects if _knows_what_to_give(run, found, one) or _spoils_callers(run, found, one)
+        }
         self._suspects = sorted(found.suspects, key=lambda one: id(one) not in self._clear)
         self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
         self._best = _Best()
@@ -157,6 +159,17 @@ def _knows_what_to_give(run: TapedRun, found: Localisation, suspect: Suspect) ->
         and suspect.role is not Role.RIGHT
         and are_known(run, suspect.nodes)
     )
+
+
+def _spoils_callers(run: TapedRun, found: Localisation, suspect: Suspect) -> bool:
+    """Whether it could be to blame alone where several statements that call its function spoil derivatives.
+
+    Of each of them an edit can be found that makes up for it; one mistake is likelier than several alike.
+    """
+    if not any(one is suspect for one in found.alone):
+        return False
+    callers = {id(place.statement) for node in suspect.nodes if node.call is not None for place in node.call.stack}
+    return sum(id(one.statement) in callers for one in run.once(spoiling) if one.executions) > 1
 
 
 def _one(fault: Mended | None) -> list[Mended]:

@@ -10,6 +10,8 @@ from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.misdirected import misdirected
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
 from gradcheck._mending import Again, Budget, mends
+from gradcheck._mending.late_binding import binds_late
+from gradcheck._mending.syntax import Code
 from gradcheck._repair.each_gradient import (
     gradients_behind,
     hands_on,
@@ -98,7 +100,14 @@ def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Again])
         "never read": None,
     }
     told = [(one.statement, codes[one.kind]) for one in found.signs if one.statement is not None and one.kind in codes]
-    return _first_mend(run, told[:MOST_SIGNS], again, SMALL_BUDGET)
+    late = [(one, FindingCode.BINDS_LATE) for one in run.statements if _binds_late(one)]
+    return _first_mend(run, [*told[:MOST_SIGNS], *late[:MOST_SIGNS]], again, SMALL_BUDGET)
+
+
+def _binds_late(statement: Statement) -> bool:
+    code = Code.of(statement.source.text)
+    tree = code.statement(statement.line, statement.kind)
+    return tree is not None and binds_late(code, tree)
 
 
 def _first_mend(

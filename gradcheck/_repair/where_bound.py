@@ -67,6 +67,8 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
                 return False
         trial.faults[-1].line = bound.lineno
         trial.faults.insert(places[0], trial.faults.pop())
+        lines = {(one.statement.file, one.line) for one in group}
+        found.signs = [one for one in found.signs if (one.statement.file, one.line) not in lines]
         found.faults, found.edits = trial.faults, trial.edits
         found.note_edits()
         return True

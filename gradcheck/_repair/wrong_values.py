@@ -6,6 +6,7 @@ one after the other. Those after which no gradient is right in the end are told,
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -15,12 +16,13 @@ import numpy as np
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misdirected import spoiling_or_misdirected
+from gradcheck._localising.order import out_of_order
 from gradcheck._localising.spoiling import Multiple, Spoiling, multiples, readers_of, spoiling, spoiling_further_on
 from gradcheck._localising.standing import Standing, origin
 from gradcheck._mending import Mend
 from gradcheck._mending.carried import left_by_another_name
 from gradcheck._mending.residual import Residual, wrong_names
-from gradcheck._mending.statement_edits import scaled_afterwards
+from gradcheck._mending.statement_edits import other_direction, scaled_afterwards
 from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
@@ -33,6 +35,7 @@ from gradcheck._repair.points import Point
 from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit
+from gradcheck.report.codes import FindingCode
 
 #: how such edits are found
 EVIDENCE = "judged by what statements give"
@@ -169,8 +172,9 @@ class _Search:
         if faults or not wrong:
             return [], [one for fault in faults if (one := best_of(found, fault, edits, taped)) is not None]
         with taped(found) as run:
-            begin, left = _multiples(run, self.others, found.fruitless), _left_behind(run)
-        # what follows the first is a multiple because of it
+            begin = [*_forwards(run), *_multiples(run, self.others, found.fruitless)]
+            left = _left_behind(run)
+        # what follows the first is in another order, or a multiple, because of it
         better = (best_of(found, one, edits, taped, reached) for one in begin)
         first = next((one for one in better if one is not None), None)
         if first is not None:
@@ -213,6 +217,19 @@ def best_of(
         scores.append(score)
     is_better = least is None or any(whole > least for _, whole in scores)
     return options[scores.index(max(scores))] if is_better else None
+
+
+def _forwards(run: TapedRun) -> list[Mended]:
+    """Loops that go through the steps in the order of the forward, with what turns them round."""
+    found: list[Mended] = []
+    for statement in run.once(out_of_order):
+        code = Code.of(statement.source.text)
+        loop = code.statement(statement.line, statement.kind)
+        edits = list(other_direction(code, loop)) if isinstance(loop, ast.For) else []
+        fault = _fault(run, statement, edits)
+        if fault is not None:
+            found.append(replace(fault, code=FindingCode.WRONG_ORDER))
+    return found
 
 
 def _multiples(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
@@ -275,8 +292,8 @@ def is_read_well(run: TapedRun, fault: Mended) -> bool:
 
 
 def is_read_well_by_some(run: TapedRun, fault: Mended) -> bool:
-    """Whether several read a derivative that it gives with its edit, or a part of one, and not all of them spoil it."""
-    readers = _readers(run, fault)
+    """Whether several read the whole derivative that it gives with its edit, and not all of them spoil it."""
+    readers = _readers(run, fault, Standing.FULL)
     return len(readers) > 1 and not readers <= _spoiling_somewhere(run)
 
 

@@ -26,7 +26,7 @@ def holding_all_around(tree: ast.Module, lines: Collection[int] | None) -> Itera
 
     `lines` of None are all. Yields whether any function names more than before.
     """
-    more = [(node, names) for node, names in _held(tree, lines, ()) if names]
+    more = [(node, names) for node, names in _held(tree, lines, (), set()) if names]
     bodies = [(node, node.body) for node, _ in more]
     for node, names in more:
         _name(node, sorted(names))
@@ -46,18 +46,27 @@ class _Names:
 
 
 def _held(
-    node: ast.AST, lines: Collection[int] | None, around: tuple[set[str], ...]
+    node: ast.AST, lines: Collection[int] | None, around: tuple[set[str], ...], bound_before: set[str]
 ) -> Iterator[tuple[_Function, set[str]]]:
-    """Each function inside others, with the names of those around it that are not its own."""
+    """Each function inside others, with the names of those around it that are not its own.
+
+    `bound_before` are names of functions around that do not run: what is inside these was made before, and holds of
+    them what it reads.
+    """
     for function in _functions_in(node):
         runs = lines is None or first_line(function) in lines
         inner = _functions_in(function)
         if runs and (around or inner):
             own = _names_of(function)
             yield function, set().union(*around) - own.bound - own.elsewhere
-            yield from _held(function, lines, (*around, own.bound))
-        elif inner:  # a function that does not run makes none: what is inside it was made before
-            yield from _held(function, lines, ())
+            yield from _held(function, lines, (*around, own.bound | (_read_in(function) & bound_before)), bound_before)
+        elif inner:
+            yield from _held(function, lines, (), bound_before | _names_of(function).bound)
+
+
+def _read_in(function: _Function) -> set[str]:
+    """What it reads, or a function inside it does."""
+    return {one.id for one in ast.walk(function) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
 
 
 def _functions_in(node: ast.AST) -> list[_Function]:

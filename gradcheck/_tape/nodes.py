@@ -84,6 +84,11 @@ class Node:
         """The number of entries."""
         return int(np.prod(self.shape, dtype=int))
 
+    def brought_back(self, operand: int, derivative: Array) -> Array:
+        """What comes back to one of the inputs, in its shape, where the derivative of this value has so many entries."""
+        source = self.inputs[operand]
+        return np.asarray(self.pulls[operand](derivative.reshape(1, *self.shape))).reshape(source.shape)
+
     def __repr__(self) -> str:
         where = f"{self.place.line}:{self.place.text}#{self.execution}" if self.place else self.label
         return f"<{self.index} {self.op} {self.shape} {where}>"

@@ -79,6 +79,7 @@ class FindingCode(StrEnum):
     COTANGENT_UNUSED = "cotangent-unused"
     LATER_STEPS_MISSING = "later-steps-missing"
     INDEX_REPEATS = "index-repeats"
+    BINDS_LATE = "binds-late"
     CLIPS_FINISHED = "clips-finished"
     MISSING_CLIP = "missing-clip"
     EXTRA_CLIP = "extra-clip"

@@ -51,6 +51,15 @@ STATEMENTS = (
         "set the sums to zero where the backward begins.",
     ),
     Page(
+        FindingCode.BINDS_LATE,
+        "A function that is made in a loop reads the loop's variable when it is called. By then the loop is over, and "
+        "all of them read the last value.",
+        "the pullback of step t reads what step t has kept",
+        "for t in range(T):\n    pulls.append(lambda d: (t, pull(d)))",
+        "for t in range(T):\n    pulls.append(lambda d, t=t, pull=pull: (t, pull(d)))",
+        "bind the value as a default, or make the function in a function of its own.",
+    ),
+    Page(
         FindingCode.WRONG_ORDER,
         "The loop goes through the time steps in the order of the forward. Going back begins at the last one.",
         "dh_T, dh_{T-1}, ..., dh_1",

@@ -1,0 +1,62 @@
+"""Loops of the backward that go through the executions of the forward in the order of the forward."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.provenance import Provenance
+from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.tape import MOVES, Node, Place, Statement, TapedRun
+
+
+def out_of_order(run: TapedRun) -> list[Statement]:
+    """The loops that carry derivatives, and fetch what the forward has left in the order in which it was left."""
+    standings, provenance, loops = run.once(Ground).standings, Provenance(run), _loops(run)
+    steps: dict[tuple[Place, int], list[int]] = defaultdict(list)
+    for node in run.nodes[run.boundary :] or run.nodes:  # both in one function
+        if node.place is None or node.place.kind != "bind" or node.op not in MOVES:
+            continue
+        step = provenance.step(node)
+        if step is not None and not standings.carries[node.index]:
+            steps[node.place, -1 if node.call is None else node.call.index].append(step[1])
+    forwards: dict[Statement, bool] = {}
+    for (place, _), numbers in steps.items():
+        head = loops.get(place)
+        if head is not None and len(set(numbers)) == len(numbers) > 1:
+            forwards[head] = forwards.get(head, False) or numbers == sorted(numbers)
+    return [head for head, found in forwards.items() if found and _carries_back(head, standings, loops)]
+
+
+def _loops(run: TapedRun) -> dict[Place, Statement]:
+    """The last loop that begins before each place, in the same function."""
+    result: dict[Place, Statement] = {}
+    heads = [one for one in run.statements if one.kind in ("For", "While")]
+    for place in run.places:
+        before = [
+            one for one in heads if (one.function, one.file) == (place.function, place.file) and one.line <= place.line
+        ]
+        if before:
+            result[place] = max(before, key=lambda one: one.line)
+    return result
+
+
+def _carries_back(head: Statement, standings: Standings, loops: dict[Place, Statement]) -> bool:
+    """Whether some value of the loop depends on one of an earlier execution, other than by adding up."""
+    run = standings.run
+    inside = [node for node in run.nodes if node.place is not None and loops.get(node.place) is head]
+    if any(run.is_forward(node) for node in inside):
+        return False
+    own = {node.index: node.execution for node in inside}
+    return any(
+        own.get(source.index, node.execution) < node.execution
+        and standings.carries[source.index]
+        and standings.of(source) is not Standing.ZERO
+        and not _adds_up(node)
+        for node in inside
+        for source in node.inputs
+    )
+
+
+def _adds_up(node: Node) -> bool:
+    return node.op in ("store", "add.at") or (node.place is not None and node.place.kind == "augment")
