@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import by_place, by_place_of_forward, given_whole, incomplete
+from gradcheck._localising.joined_in_part import joined_in_part
 from gradcheck._localising.lost import parameters_behind
 from gradcheck._localising.spoiling import Wanted
 from gradcheck._localising.standing import EQUAL, Standings
@@ -53,7 +54,9 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
         node.index: by_place_of_forward(node, standings, standings.partial) for _, nodes in places for node in nodes
     }
     first = _first_given(places, parts)
-    result: dict[int, InPart] = {}
+    # what is known of a part of what a value brings back says more than what is known of all of that
+    of_joined = (InPart(place, wanted) for place, wanted in joined_in_part(run, wrong))
+    result = {id(one.statement): one for one in of_joined}
     for place, nodes in places:
         found: dict[int, dict[int, Wanted]] = defaultdict(dict)
         for node in nodes if id(place.statement) not in told else ():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -96,6 +96,28 @@ class Known:
             order = np.argsort(keys, kind="stable")
             self._keys[size] = weights, keys[order], order
         return self._keys[size]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A value that was joined to others, in one array.
+
+    Attributes:
+        node: The array.
+        operand: The how manieth of what was joined it is.
+        source: The value, before it was handed on.
+        parts: What comes back to it through each use of the array.
+    """
+
+    node: Node
+    operand: int
+    source: Node
+    parts: list[Array]
+
+    @property
+    def whole(self) -> Array:
+        """What comes back to it through all of them; it may have uses of its own, besides."""
+        return np.sum(self.parts, axis=0)
 
 
 class Standings:
@@ -299,19 +321,22 @@ class Standings:
             yield index, parts
 
     def _of_joined(self) -> Iterator[tuple[int, list[Array]]]:
-        """What comes back to each of several values that were joined to one array, through each use of that array.
+        """What comes back to each of several values that were joined to one array, through each use of that array."""
+        yield from ((one.source.index, one.parts) for one in self.joined)
 
-        Of past states that are stacked, what they bring as keys and as values.
-        """
-        joined = [
-            node for node in self.run.nodes[: self.run.boundary] if node.op in JOINS | KEEPS and len(node.inputs) > 1
-        ]
-        for node in joined[:MOST_JOINED]:
+    @cached_property
+    def joined(self) -> list[Joined]:
+        """Values that were joined to arrays that are used in several ways: of past states, as keys and as values."""
+        run = self.run
+        joins = [node for node in run.nodes[: run.boundary] if node.op in JOINS | KEEPS and len(node.inputs) > 1]
+        result: list[Joined] = []
+        for node in joins[:MOST_JOINED]:
             uses = self._parts_of_use.get(node.index, ())
             apart = [part for use, part in uses for _, part in self._through_moves(use, part)]
             for operand, source in enumerate(node.inputs if len(apart) > 1 else ()):
                 parts = [node.brought_back(operand, part) for part in apart]
-                yield origin(source).index, [part for part in parts if np.any(part)]
+                result.append(Joined(node, operand, origin(source), [part for part in parts if np.any(part)]))
+        return result
 
     def _of_written(self) -> Iterator[tuple[int, list[Array]]]:
         """What comes back to a value that was written into an array of the forward through each use of that array.

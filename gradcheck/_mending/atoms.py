@@ -84,6 +84,8 @@ class Surroundings:
             self._add(node)
         whole = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
         of_loops = loop_counters(self.code, hole.root)
+        #: the shapes of arrays of which single numbers are read at the counter of the loop
+        self._taken_by_number = set(self._shapes_taken_apart())
         #: names of whole numbers, those of the loops around first
         self.counters = sorted(whole, key=lambda key: of_loops.index(key) if key in of_loops else len(of_loops))
         for text in sorted(self._elsewhere(), key=lambda text: text.count(".") + text.count("[")):
@@ -161,6 +163,14 @@ class Surroundings:
         """Those to whose shape a smaller one broadcasts."""
         return [one for one in self.floats if one.shape != shape and broadcasts(shape, one.shape)]
 
+    def _shapes_taken_apart(self) -> Iterator[tuple[int, ...]]:
+        for node in self.read:
+            match node:
+                case ast.Subscript(value=ast.Name(id=key), slice=ast.Name(id=counter)) if counter in self._counters:
+                    value = self.frame.local.get(key)
+                    if isinstance(value, np.ndarray) and value.ndim == 1:
+                        yield value.shape
+
     def _elsewhere(self) -> Iterator[str]:
         """Names, members of what has names, and items at the loop's counters."""
         local = {key: value for key, value in self.frame.local.items() if key.isidentifier()}
@@ -179,6 +189,8 @@ class Surroundings:
             yield from _sizes(key, value)
 
     def _items(self, key: str, value: Any) -> Iterator[str]:
+        if isinstance(value, np.ndarray) and value.ndim == 1 and value.shape in self._taken_by_number:
+            yield from (f"{key}[{counter}]" for counter in self.counters[:1])
         is_sequence = isinstance(value, (list, dict)) or (isinstance(value, np.ndarray) and value.ndim > 1)
         if not is_sequence or (isinstance(value, dict) and any(isinstance(one, str) for one in value)):
             return

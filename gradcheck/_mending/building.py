@@ -69,8 +69,11 @@ def _arguments(root: ast.expr) -> Iterator[ast.expr]:
             yield from (one.value for one in node.keywords)
 
 
-def hole_of(suspect: Suspect, root: ast.expr) -> Hole | None:
-    """The hole of an expression; None where no gradient moves with it."""
+def hole_of(suspect: Suspect, root: ast.expr, *, alone: bool = False) -> Hole | None:
+    """The hole of an expression; None where no gradient moves with it.
+
+    `alone`: what it gives is looked at by itself, and not what an augmented assignment makes of it.
+    """
     parts = _needed_parts(suspect, [_parts(suspect, root, number) for number in range(len(suspect.frames))])
     cut = {node.index for of_one in parts for node in of_one if node is not None}
     sums = (suspect.written("augment", number) for number in range(len(suspect.frames)))
@@ -85,7 +88,7 @@ def hole_of(suspect: Suspect, root: ast.expr) -> Hole | None:
         values = dict(zip((node.index for node in nodes), known.values, strict=True))
         needed = Needed(known, [node.execution for node in nodes], values, True)
     tree = suspect.tree
-    augmented = isinstance(tree, ast.AugAssign) and root is tree.value
+    augmented = isinstance(tree, ast.AugAssign) and root is tree.value and not alone
     executions: list[Execution] = []
     for number, frame in enumerate(frames):
         before = suspect.frames[number]

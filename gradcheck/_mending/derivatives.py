@@ -24,6 +24,7 @@ from gradcheck._mending.holes import Execution, Hole, Needed
 from gradcheck._mending.larger_edits import (
     factors,
     formed_others,
+    helped,
     jacobians,
     masks,
     other_expressions,
@@ -34,7 +35,7 @@ from gradcheck._mending.larger_edits import (
 )
 from gradcheck._mending.needed import Known
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.products import at_hand, products
+from gradcheck._mending.products import at_hand, long_products, products
 from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
@@ -49,7 +50,7 @@ from gradcheck._tape.nodes import Array
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
 LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians)
-LARGEST: tuple[Family, ...] = (other_operands, terms, formed_others)
+LARGEST: tuple[Family, ...] = (other_operands, terms, helped, formed_others)
 #: tokens that count for what fits by chance
 FROZEN = 4
 #: tokens by which an edit may be larger that reads what is of the step, where another reads what is the same in each
@@ -58,6 +59,7 @@ FOLLOWS = 6.0
 MOST_FORMULAS = 10
 MOST_SOLVED = 3
 _NOTHING: tuple[frozenset[tuple[object, ...]], list[Array]] = frozenset(), []
+_AS_WANTED: frozenset[tuple[object, ...]] = frozenset({(True,)})
 #: the values of the forward that an array is the derivative of
 Lookup = Callable[[Array], Sequence[Node]]
 
@@ -170,13 +172,13 @@ class _Values:
     def _hole(self, root: ast.expr) -> Hole | None:
         """The hole of what the statement gives, or of one of several values, as of a tuple or a dictionary."""
         look, suspect = self.look, copy.copy(self.suspect)
-        looked_at = sorted({*look.executions, *look.idle, *look.kept})
-        nodes = {str(k): node for k in looked_at if (node := _value(suspect, root, k)) is not None}
+        looked_at, alone = sorted({*look.executions, *look.idle, *look.kept}), look.at is not None
+        nodes = {str(k): node for k in looked_at if (node := _value(suspect, root, k, alone=alone)) is not None}
         if not nodes or (not _is_evaluated(root, suspect) and self._is_right(nodes)):
             return None
         truth = {name: np.asarray(node.value, float) + 1.0 for name, node in nodes.items()}
         suspect.residual = Residual(look.run, truth, nodes)
-        hole = hole_of(suspect, root)
+        hole = hole_of(suspect, root, alone=alone)
         if hole is not None:
             hole.executions = [one for one in hole.executions if _number(one) in looked_at]
         return hole if hole is not None and hole.executions else None
@@ -203,6 +205,8 @@ class _Values:
             return _NOTHING  # nothing is added: what was right before stays right
         given = zip(map(_number, hole.executions), results, strict=True)
         told = [v for k, v in given if k not in self.look.kept and not self._may_be_idle(k, v)]
+        if self.look.wanted:
+            return _AS_WANTED, told  # of how many values that is the derivative says nothing
         found = [self.look.lookup(value) for value in told]
         is_whole = all(found) or self._is_whole_sum(hole)
         if not is_whole:
@@ -328,13 +332,14 @@ def _formulas(place: Workplace, values: Sequence[Node]) -> Iterator[Candidate]:
 
 
 def _solved(place: Workplace, look: Look) -> Iterator[Candidate]:
-    """Terms and products with which the derivatives of these values are given, found by solving for them."""
+    """Terms and products with which what is wanted is given, found by solving for them."""
     hole, before = place.hole, place.hole.residual
-    for known in itertools.islice(itertools.chain.from_iterable(_wanted(place, look.near)), MOST_SOLVED):
-        values = zip(hole.executions, known.values, strict=True)
-        hole.residual = before.wanting({**before.given, **{str(_number(one)): value for one, value in values}})
+    near = itertools.islice(itertools.chain.from_iterable(_wanted(place, look.near)), MOST_SOLVED)
+    for values in ([part for _, part in look.wanted],) if look.wanted else (known.values for known in near):
+        of_each = zip(hole.executions, values, strict=True)
+        hole.residual = before.wanting({**before.given, **{str(_number(one)): value for one, value in of_each}})
         try:
-            yield from _candidates(place, (at_hand, products))
+            yield from _candidates(place, (at_hand, products, long_products) if look.wanted else (at_hand, products))
         finally:
             hole.residual = before
 
@@ -386,9 +391,10 @@ def _is_something(node: ast.expr, one: Execution) -> bool:
         return True
 
 
-def _value(suspect: Suspect, root: ast.expr, execution: int) -> Node | None:
-    """What the statement gives by this expression at an execution: of an augmented assignment the sum."""
-    found = suspect.written("augment", execution) if _is_evaluated(root, suspect) else None
+def _value(suspect: Suspect, root: ast.expr, execution: int, *, alone: bool = False) -> Node | None:
+    """What the statement gives by this expression at an execution: of an augmented assignment the sum, or else `alone`
+    what the expression gives."""
+    found = None if alone else suspect.written("augment", execution)
     return suspect.nodes_of(root, execution) if found is None else found
 
 

@@ -213,13 +213,13 @@ class _Writer:
         shapes = [node.shape for node in first.inputs]
         if first.op == "subtract":
             return [Operand(own, shape) for shape in shapes]
-        if first.op == "divide" and operand == 1:
-            return None
-        other = self.value([node.inputs[1 - operand] for node in consumers], MOST_OPERATIONS)
-        if other is None:
-            return None
-        named = [Operand(own, shape) for shape in shapes]
-        named[1 - operand] = Operand(other, shapes[1 - operand])
+        named: list[Operand] = [Operand(own, shape) for shape in shapes]
+        read = (0, 1) if first.op == "divide" and operand == 1 else (1 - operand,)
+        for number in read:
+            written = self.value([node.inputs[number] for node in consumers], MOST_OPERATIONS)
+            if written is None:
+                return None
+            named[number] = Operand(written, shapes[number])
         return named
 
     def _spread(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:

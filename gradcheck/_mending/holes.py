@@ -17,6 +17,9 @@ from gradcheck._tape import Node
 from gradcheck._tape.hooks import BINARY
 from gradcheck._tape.nodes import Array
 
+#: what is needed and what is given differ by less, relative to the largest entry, where nothing lacks
+NOTHING = 1e-9
+
 
 @dataclass
 class Needed:
@@ -178,6 +181,44 @@ class Hole:
                             found[source.index] = part_ + found[source.index] if source.index in found else part_
         result = found.get(inner.index)
         return None if result is None else result.reshape(len(result), -1)
+
+    def innocent(self) -> Iterator[ast.expr]:
+        """Parts of the expression that what it lacks does not come back to: gates beside the wrong one in a stack.
+
+        None where it is not known what it has to give.
+        """
+        if self.needed is None or not self.needed.only or self.operator is not None:
+            return
+        try:
+            reached = [self._reached(one) for one in self.executions]
+        except UnknownError:
+            return
+        for part in ast.walk(self.root):
+            nodes = [self.suspect.nodes_of(part, k) for k, _ in reached] if isinstance(part, ast.expr) else []
+            told = [(node, indices) for node, (_, indices) in zip(nodes, reached, strict=False) if node is not None]
+            if len(told) == len(reached) and not any(node.index in indices for node, indices in told):
+                assert isinstance(part, ast.expr)
+                yield part
+
+    def _reached(self, one: Execution) -> tuple[int, set[int]]:
+        """Which execution it is, and the indices of the values that what the expression lacks there comes back to."""
+        assert self.needed is not None
+        rng, found, number = np.random.default_rng(0), dict[int, Array](), -1
+        given = self.leaves(one.frame.value(self.root))
+        for node, value in zip(one.nodes, given, strict=True):
+            if node is None or value is None or node.index not in self.needed.values:
+                continue
+            needed, number = np.asarray(self.needed.values[node.index], float), node.execution
+            lacks = np.abs(needed - value) > NOTHING * np.max(np.abs(needed), initial=0.0)
+            found[node.index] = (rng.uniform(1, 2, node.shape) * lacks)[None]
+        nodes = self.suspect.run.nodes
+        for index in range(max(found, default=-1), -1, -1):
+            node = nodes[index]
+            if index in found and node.execution == number and node.place is not None:
+                for source, pull in zip(node.inputs, node.pulls, strict=True):
+                    back = pull(found[index]).reshape(1, *source.shape)
+                    found[source.index] = back + found.get(source.index, 0.0)
+        return number, {index for index, value in found.items() if np.any(value)}
 
     def leaves(self, value: Any) -> list[Array | None]:
         """The numbers in a value."""

@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import Family, forms, more_forms, numpys
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, name
+from gradcheck._mending.syntax import binary, name, one_minus
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -24,12 +24,17 @@ def other_expressions(place: Workplace) -> Iterator[Candidate]:
 
 
 def helped(place: Workplace) -> Iterator[Candidate]:
-    """A helper's value of something at hand."""
+    """A helper's value of something at hand, or of its negative, or one less that value: sigmoid(-x)."""
     for slot in place.floats:
         for helper in place.around.helpers:
             for atom in place.around.of_shape(slot.shape):
                 if atom.plain or isinstance(atom.node, ast.Call):
-                    yield Candidate.of(slot.node, ast.Call(name(helper), [atom.node], []))
+                    called = ast.Call(name(helper), [atom.node], [])
+                    yield Candidate.of(slot.node, called)
+                    if atom.plain:
+                        less = ast.UnaryOp(ast.USub(), atom.node)
+                        yield Candidate.of(slot.node, ast.Call(name(helper), [less], []))
+                        yield Candidate.of(slot.node, one_minus(called))
 
 
 def formed_others(place: Workplace) -> Iterator[Candidate]:

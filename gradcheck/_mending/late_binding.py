@@ -24,11 +24,6 @@ def bound_early(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
                 yield (edit,)
 
 
-def binds_late(code: Code, statement: ast.stmt) -> bool:
-    """Whether a function of the statement reads the variable of a loop around it."""
-    return any(_of_round(code, one)[0].intersection(_free(one)) for one in _functions(statement))
-
-
 def _functions(statement: ast.stmt) -> Iterator[_Function]:
     """Those that the statement makes; what stands in their bodies are statements of their own."""
     if isinstance(statement, ast.FunctionDef):

@@ -102,6 +102,7 @@ class Names:
         yield from ((transposed(node), [one.T for one in values]) for node, values in self._atoms if values[0].ndim > 1)
         yield from _formed(self._atoms)
         yield from self._calls
+        yield from _formed(self._calls)
 
     def _broadcast(self, shapes: Shapes) -> Iterator[Named]:
         atoms = ((one.node, values_at(self.place, one.node)) for one in self.place.around.fitting(shapes[0]))

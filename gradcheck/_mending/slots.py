@@ -13,6 +13,7 @@ import numpy as np
 from gradcheck._mending.atoms import Surroundings
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.holes import Hole
+from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.syntax import Code, expressions
 
 T = TypeVar("T")
@@ -157,7 +158,10 @@ class Workplace:
         return result
 
     def _valued(self) -> Iterable[tuple[ast.expr, Any]]:
+        innocent = {id(inside) for part in sparing_others(self.hole.innocent()) for inside in ast.walk(part)}
         for node in expressions(self.hole.root):
+            if id(node) in innocent:
+                continue
             if isinstance(node, (ast.Slice, ast.Tuple, ast.List, ast.Dict)):
                 yield node, None
                 continue

@@ -12,7 +12,6 @@ from gradcheck._common.user_files import is_users_class
 from gradcheck._localising.provenance import neighbours_first
 from gradcheck._mending.dictionaries import added_to_kept
 from gradcheck._mending.frames import UnknownError
-from gradcheck._mending.late_binding import bound_early
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, loop_counters, names_in, parsed, span
@@ -41,7 +40,6 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _loops(code, tree)
     yield from _ends(code, tree)
     yield from _copied(code, tree)
-    yield from bound_early(code, tree)
     yield from (edits for edits, _ in scaled_afterwards(suspect))
     yield from _masked_in_place(suspect)
 
@@ -53,6 +51,7 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         in_place = list(_in_place(code, tree))
         yield from in_place
         yield from _going_on(code, tree)
+        yield from _begun_where_none(code, where, value)
         signs: tuple[str, ...] = () if in_place else ("+=", "-=")  # x += x + y is nobody's
     elif isinstance(tree, ast.AugAssign):
         where, value = tree.target, tree.value
@@ -63,6 +62,13 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     bracket = "(" if "(" in code.between(start, end) else ""
     for sign in signs:
         yield (Edit(start, end, f" {sign} {bracket}"),)
+
+
+def _begun_where_none(code: Code, where: ast.expr, value: ast.expr) -> Iterator[Edits]:
+    """x = y if x is None else x + y for x = y: what several bring is added up, and there is nothing at first."""
+    if isinstance(where, ast.Attribute) and not isinstance(value, (ast.IfExp, ast.Lambda)):
+        target, text = code.segment(where), code.segment(value)
+        yield (Edit(*span(value), f"{text} if {target} is None else {target} + {text}"),)
 
 
 def _summed(code: Code, tree: ast.stmt) -> Iterator[Edits]:

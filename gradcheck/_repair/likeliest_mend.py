@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from gradcheck._localising import Localisation, Suspect
 from gradcheck._localising.blame import Role
-from gradcheck._localising.spoiling import spoiling
+from gradcheck._localising.spoiling import readers_of, spoiling
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
 from gradcheck._mending.distance import words_of
@@ -71,9 +71,9 @@ class LikeliestMend:
         self._sooner, self._missing, self._is_brief = sooner, missing, is_brief
         self._run, self._found, self._again, self._fruitless = run, found, again, fruitless
         self._most, self._budget = most, budget
-        #: those of whom it is known what they have to give, and those whom several statements spoil by calling
+        #: those of whom it is known what they have to give, and those that others spoil derivatives because of
         self._clear = {
-            id(one) for one in found.suspects if _knows_what_to_give(run, found, one) or _spoils_callers(run, found, one)
+            id(one) for one in found.suspects if _knows_what_to_give(run, found, one) or _spoils_others(run, found, one)
         }
         self._suspects = sorted(found.suspects, key=lambda one: id(one) not in self._clear)
         self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
@@ -88,7 +88,8 @@ class LikeliestMend:
         if not best.is_whole and self._sooner is not None:
             found = self._sooner()
             if found is None or found:
-                return found or _one(best.fault)
+                self._large_of_first(looked_at)
+                return _one(best.fault) if best.is_whole or not found else found
         if not best.is_whole:
             self._small_of_others()
         if best.is_sure:
@@ -122,6 +123,14 @@ class LikeliestMend:
                 if best.is_sure:
                     break
         return whole_of
+
+    def _large_of_first(self, looked_at: int) -> None:
+        """Where others are found that make no gradient right by themselves, all edits of the likeliest first.
+
+        One fault that is to blame for all is likelier than several.
+        """
+        if not looked_at and self._found.alone:
+            self._best.add(self._suspects[0], self._searches[0].large())
 
     def _by_values(self) -> None:
         """Edits after which what reads right derivatives and gives none gives one.
@@ -161,15 +170,17 @@ def _knows_what_to_give(run: TapedRun, found: Localisation, suspect: Suspect) ->
     )
 
 
-def _spoils_callers(run: TapedRun, found: Localisation, suspect: Suspect) -> bool:
-    """Whether it could be to blame alone where several statements that call its function spoil derivatives.
+def _spoils_others(run: TapedRun, found: Localisation, suspect: Suspect) -> bool:
+    """Whether it could be to blame alone where several statements that call its function, or read what it gives, spoil
+    derivatives.
 
     Of each of them an edit can be found that makes up for it; one mistake is likelier than several alike.
     """
     if not any(one is suspect for one in found.alone):
         return False
     callers = {id(place.statement) for node in suspect.nodes if node.call is not None for place in node.call.stack}
-    return sum(id(one.statement) in callers for one in run.once(spoiling) if one.executions) > 1
+    others = callers | readers_of(run, {node.index for node in suspect.nodes})
+    return sum(id(one.statement) in others for one in run.once(spoiling) if one.executions) > 1
 
 
 def _one(fault: Mended | None) -> list[Mended]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.misdirected import misdirected
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
-from gradcheck._mending import Again, Budget, mends
-from gradcheck._mending.late_binding import binds_late
-from gradcheck._mending.syntax import Code
 from gradcheck._repair.each_gradient import (
     gradients_behind,
     hands_on,
@@ -25,13 +22,12 @@ from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Missing, Sooner
 from gradcheck._repair.points import Point
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._repair.telling_signs import fault_by_sign, first_mend
+from gradcheck._tape import TapedRun
 from gradcheck.report.codes import FindingCode
 
 #: suspects that are looked at where none could be at fault alone
 MOST_SUSPECTS_ALONE = 2
-#: values without effect that are looked at, whatever the suspects
-MOST_SIGNS = 3
 #: suspects that are told where no edit mends any
 MOST_TOLD = 6
 
@@ -53,7 +49,7 @@ def next_fault(
     """
     localisation = _localised(found, run, wrong, others)
     again = [one.taped for one in others]
-    fault = _sign_that_mends(run, localisation, again)
+    fault = fault_by_sign(run, localisation, again)
     if fault is not None:
         return [fault]
     if not localisation.alone:
@@ -90,45 +86,11 @@ def faults_of_several(found: Found, run: TapedRun, wrong: set[str], others: Sequ
     return mends_of_several(run, found.of_each, [one.taped for one in others])
 
 
-def _sign_that_mends(run: TapedRun, found: Localisation, again: Sequence[Again]) -> Mended | None:
-    """A loop in the wrong order, or a value that does not matter, where an edit of it makes gradients right."""
-    codes = {
-        "order of executions": FindingCode.WRONG_ORDER,
-        "repeated index": FindingCode.INDEX_REPEATS,
-        "overwritten": None,
-        "no effect": None,
-        "never read": None,
-    }
-    told = [(one.statement, codes[one.kind]) for one in found.signs if one.statement is not None and one.kind in codes]
-    late = [(one, FindingCode.BINDS_LATE) for one in run.statements if _binds_late(one)]
-    return _first_mend(run, [*told[:MOST_SIGNS], *late[:MOST_SIGNS]], again, SMALL_BUDGET)
-
-
-def _binds_late(statement: Statement) -> bool:
-    code = Code.of(statement.source.text)
-    tree = code.statement(statement.line, statement.kind)
-    return tree is not None and binds_late(code, tree)
-
-
-def _first_mend(
-    run: TapedRun,
-    statements: Iterable[tuple[Statement, FindingCode | None]],
-    again: Sequence[Again],
-    budget: Budget,
-) -> Mended | None:
-    """The first of these statements that an edit mends."""
-    for statement, code in statements:
-        edits = mends(run, statement, again, budget)
-        if edits:
-            return Mended.of(statement, edits, code=code)
-    return None
-
-
 def write_into_callers(run: TapedRun, others: Sequence[Point]) -> Mended | None:
     """A write into an array that was handed over, and the copy after which it is left as it was."""
     writing = dict.fromkeys(one.place.statement for one in run.writes if one.label and one.place is not None)
     told = ((statement, FindingCode.WRITES_INTO_CALLERS) for statement in writing)
-    return _first_mend(run, told, [one.taped for one in others], SMALL_BUDGET)
+    return first_mend(run, told, [one.taped for one in others])
 
 
 def unmended_faults(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> list[Mended]:
