@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -48,6 +49,20 @@ class _Exchange:
 
 
 _exchange = _Exchange()
+
+
+#: The last stand-ins for standard output. Another thread that prints holds `sys.stdout`, and CPython before 3.12.10 and
+#: 3.13.3 does not count that (gh-130163): one that nobody kept would be freed meanwhile, and the process would crash.
+_stand_ins: deque[_Muted] = deque(maxlen=16)
+
+
+def _stand_in_for(stream: Any) -> _Muted:
+    """The one that there is for it, or a new one."""
+    found = next((one for one in _stand_ins if one.behind is stream), None)
+    if found is None:
+        found = _Muted(stream)
+        _stand_ins.append(found)
+    return found
 
 
 def renew_lock() -> None:
@@ -91,7 +106,7 @@ def muted() -> Iterator[None]:
         return
     with _exchange.lock:
         current: Any = sys.stdout
-        stream = current if isinstance(current, _Muted) else _Muted(current)
+        stream = current if isinstance(current, _Muted) else _stand_in_for(current)
         sys.stdout = stream
         _once_more(stream.silenced)
     try:

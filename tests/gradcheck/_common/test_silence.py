@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -37,6 +39,17 @@ def test_two_threads_leave_standard_output_as_it_was() -> None:
     stream = sys.stdout
     leave_in_turns(muted, muted)
     assert sys.stdout is stream
+
+
+def test_what_stands_for_standard_output_outlives_the_silence() -> None:
+    """Another thread that prints in this moment may hold it without counting that: the process would crash."""
+    seen = []
+    for _ in range(2):
+        with muted():
+            seen.append(weakref.ref(sys.stdout))
+        gc.collect()
+    assert seen[0]() is not None
+    assert seen[0]() is seen[1]()
 
 
 def test_who_redirects_meanwhile_gets_back_what_works() -> None:
