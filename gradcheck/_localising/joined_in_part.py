@@ -35,7 +35,7 @@ def joined_in_part(run: TapedRun, wrong: Collection[str]) -> Iterator[tuple[Plac
         for node in nodes:
             number = next((k for k in known.find_all(_value(node)) if k not in taken), None)
             if number is not None:
-                found[node.execution] = Wanted(lacking[number].source.index, lacking[number].whole)
+                found[node.execution] = Wanted(lacking[number].node.index, lacking[number].whole)
                 taken.add(number)
         if found:
             yield place, found

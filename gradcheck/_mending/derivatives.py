@@ -59,7 +59,6 @@ FOLLOWS = 6.0
 MOST_FORMULAS = 10
 MOST_SOLVED = 3
 _NOTHING: tuple[frozenset[tuple[object, ...]], list[Array]] = frozenset(), []
-_AS_WANTED: frozenset[tuple[object, ...]] = frozenset({(True,)})
 #: the values of the forward that an array is the derivative of
 Lookup = Callable[[Array], Sequence[Node]]
 
@@ -205,8 +204,6 @@ class _Values:
             return _NOTHING  # nothing is added: what was right before stays right
         given = zip(map(_number, hole.executions), results, strict=True)
         told = [v for k, v in given if k not in self.look.kept and not self._may_be_idle(k, v)]
-        if self.look.wanted:
-            return _AS_WANTED, told  # of how many values that is the derivative says nothing
         found = [self.look.lookup(value) for value in told]
         is_whole = all(found) or self._is_whole_sum(hole)
         if not is_whole:
@@ -339,7 +336,8 @@ def _solved(place: Workplace, look: Look) -> Iterator[Candidate]:
         of_each = zip(hole.executions, values, strict=True)
         hole.residual = before.wanting({**before.given, **{str(_number(one)): value for one, value in of_each}})
         try:
-            yield from _candidates(place, (at_hand, products, long_products) if look.wanted else (at_hand, products))
+            # a single name that makes up what lacks is more often what another statement adds later
+            yield from _candidates(place, (products, long_products) if look.wanted else (at_hand, products))
         finally:
             hole.residual = before
 

@@ -48,6 +48,7 @@ from gradcheck._repair.wrong_values import (
     faults_by_values,
     is_read_well_by_some,
     mend_by_values,
+    progress_of,
     shorten,
     spoilers,
     wrong_gradients,
@@ -230,7 +231,7 @@ class _Search:
                 mend_where_bound(found, partial(self._taped, points[0]))
                 shorten(found, partial(self._taped, points[0]), points[1:])
                 return bool(found.faults)
-            if faults and self._adds(found, faults):
+            if faults and self._adds(points, found, faults):
                 continue
             left = [] if _is_clear(found) else stages
             done = next((stage for stage in left if stage(points, found)), None)
@@ -346,7 +347,7 @@ class _Search:
 
     def _missing(self, points: Sequence[Point], found: Found) -> bool:
         """A statement that is missing in code with edits; in the code as it is it has been looked for."""
-        return self._adds(found, self._missing_statement(found, points) if found.edits else [])
+        return self._adds(points, found, self._missing_statement(found, points) if found.edits else [])
 
     def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
@@ -362,15 +363,15 @@ class _Search:
 
     def _carry(self, points: Sequence[Point], found: Found) -> bool:
         """What later steps bring back, where no variable holds it."""
-        return self._adds(found, self._missing_carry(found, points))
+        return self._adds(points, found, self._missing_carry(found, points))
 
     def _lacking(self, points: Sequence[Point], found: Found) -> bool:
         """What comes back through one use of a value, where the rest is given."""
-        return self._adds(found, self._lacking_part(found, points))
+        return self._adds(points, found, self._lacking_part(found, points))
 
     def _lost(self, points: Sequence[Point], found: Found) -> bool:
         """What comes about and is left aside."""
-        return self._adds(found, self._lost_derivative(found, points))
+        return self._adds(points, found, self._lost_derivative(found, points))
 
     def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         ask = partial(missing_carry, found, partial(self._taped, points[0]), points[1:])
@@ -431,13 +432,13 @@ class _Search:
             return False
         with self._taped(points[0], found) as run:
             fault = write_into_callers(run, points[1:])
-        return fault is not None and self._adds(found, [fault])
+        return fault is not None and self._adds(points, found, [fault])
 
     def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
         with self._taped(points[0], found) as run:
             wrong = self._wrong_in_one_step(run) if is_short else wrong_gradients(run)
             faults = stage(found, run, wrong, points[1:]) if wrong else []
-        return self._adds(found, faults)
+        return self._adds(points, found, faults)
 
     @contextmanager
     def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
@@ -452,11 +453,28 @@ class _Search:
             self._runs = [one for one, size in zip(runs, sizes, strict=True) if size <= MOST_BYTES]
             yield run
 
-    def _adds(self, found: Found, faults: Sequence[Mended]) -> bool:
+    def _adds(self, points: Sequence[Point], found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""
-        before = dict(found.edits)
-        added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in faults]
+        before, kept = dict(found.edits), [one for one in faults if not self._spoils_more(points[0], found, one)]
+        added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in kept]
         return any(added)
+
+    def _spoils_more(self, point: Point, found: Found, fault: Mended) -> bool:
+        """Whether fewer values are derivatives with its edit, though some gradient is right: that is by chance.
+
+        A term of a penalty on differences adds up to nothing in the gradient of a bias, so that this is right without.
+        """
+        if fault.mend is None or not fault.mend.remaining or fault.is_by_value:
+            return False
+        trial = found.copy()
+        if not add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
+            return False
+        with suppress(TargetError, RebindError, SyntaxError):
+            with self._taped(point, found) as run:
+                reached = progress_of(run)[1]
+            with self._taped(point, trial) as run:
+                return progress_of(run)[1] < reached
+        return False
 
 
 def _code(found: Found, points: Sequence[Point]) -> object:

@@ -12,7 +12,7 @@ from gradcheck._repair.each_gradient import gradients_behind
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
-from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, growth_of, progress_of, wrong_gradients
+from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, growth_of, wrong_gradients
 from gradcheck._tape import TapedRun
 
 #: places that are looked at
@@ -32,9 +32,9 @@ def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended 
         others: Where else edits are tried.
     """
     with taped(found) as run:
-        faults, reached = list(_faults(run, others)), progress_of(run)
+        faults = list(_faults(run, others))
     before = dict(found.edits)
-    better = (best_of(found, one, before, taped, reached) for one in faults)
+    better = (best_of(found, one, before, taped, has_to_show=True) for one in faults)
     return next((one for one in better if one is not None), None)
 
 

@@ -47,8 +47,8 @@ MOST_STATEMENTS = 6
 MOST_EDITS = 6
 #: characters by which an edit makes the text longer: beyond this a shorter one is looked for once all is mended
 LONG = 12
-#: minus the number of wrong gradients, and that of values that are derivatives
-Progress = tuple[int, int]
+#: minus the number of wrong gradients; that of values that are derivatives, and of those that are through all uses
+Progress = tuple[int, int, int]
 #: puts edits in place, and gives a run with them
 Taped = Callable[[Found], AbstractContextManager[TapedRun]]
 
@@ -165,7 +165,7 @@ class _Search:
             misled = [fault for fault in held if _misleads(run, fault)]
             if misled:
                 return misled, []
-            wrong, reached = wrong_gradients(run), progress_of(run)
+            wrong = wrong_gradients(run)
             taken = {one.statement.line for one in self.added} | self.barred
             spoilers = _faults(run, self.others, found.fruitless) if wrong else []
             faults = [one for one in spoilers if one.statement.line not in taken]
@@ -175,11 +175,11 @@ class _Search:
             begin = [*_forwards(run), *_multiples(run, self.others, found.fruitless)]
             left = _left_behind(run)
         # what follows the first is in another order, or a multiple, because of it
-        better = (best_of(found, one, edits, taped, reached) for one in begin)
+        better = (best_of(found, one, edits, taped, has_to_show=True) for one in begin)
         first = next((one for one in better if one is not None), None)
         if first is not None:
             return [], [first]
-        return [], [one for fault in left if (one := best_of(found, fault, edits, taped, reached)) is not None]
+        return [], [one for fault in left if (one := best_of(found, fault, edits, taped, has_to_show=True)) is not None]
 
 
 def wrong_gradients(run: TapedRun) -> set[str]:
@@ -192,31 +192,38 @@ def best_of(
     fault: Mended,
     before: Mapping[str, list[Edit]],
     taped: Taped,
-    least: Progress | None = None,
+    *,
+    has_to_show: bool = False,
 ) -> Mended | None:
     """The fault with that of its edits after which most of what follows is right; of equal ones, the nearest.
 
-    The first after which all who read what it gives make derivatives of it does, without asking the others. None if it
-    is no more than it was, where that is asked.
+    The first after which all who read what it gives make derivatives of it does, without asking the others. None if
+    `has_to_show` and no more of what follows is right than without.
     """
     assert fault.mend is not None
     mends = fault.mend, *fault.others
     options = [replace(fault, statement=mend.statement, mend=mend, others=()) for mend in mends]
-    if len(options) == 1 and least is None:
+    if len(options) == 1 and not has_to_show:
         return options[0]
-    nothing = -len(found.still_wrong) - 1, 0
+    nothing = -len(found.still_wrong) - 1, 0, 0
     #: by option: without what it calculates itself, and with it, which comes last: a long edit has much of that
     scores: list[tuple[Progress, Progress]] = []
     for option in options:
         trial, score = found.copy(), (nothing, nothing)
         if add_mend(trial, replace(option, edits=[]), before):
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
-                if least is None and is_read_well(run, option):
+                if not has_to_show and is_read_well(run, option):
                     return option
                 score = progress_of(run, beside=option), progress_of(run)
         scores.append(score)
-    is_better = least is None or any(whole > least for _, whole in scores)
-    return options[scores.index(max(scores))] if is_better else None
+    best, chosen = max(scores), options[scores.index(max(scores))]
+    return chosen if not has_to_show or best[0] > _without(found, chosen, taped) else None
+
+
+def _without(found: Found, fault: Mended, taped: Taped) -> Progress:
+    """How much is right beside its statement without its edit."""
+    with taped(found) as run:
+        return progress_of(run, beside=replace(fault, mend=None))
 
 
 def _forwards(run: TapedRun) -> list[Mended]:
@@ -370,15 +377,15 @@ def _fault(run: TapedRun, statement: Statement, edits: Sequence[tuple[Edit, ...]
 
 
 def progress_of(run: TapedRun, beside: Mended | None = None) -> Progress:
-    """How many gradients are wrong, less is more; how many values of the backward are derivatives.
+    """How many gradients are wrong, less is more; how many values of the backward are derivatives, and whole ones.
 
     The right edit makes more of what follows right; `beside`: without what its statement calculates, and those that it
     adds.
     """
     standings, own = run.once(Ground).standings, _lines_of(beside)
     nodes = (node for node in run.backward if node.place is None or (node.place.file, node.place.line) not in own)
-    right = (node.op not in MOVES and standings.of(node) <= Standing.PARTIAL for node in nodes)
-    return -len(wrong_gradients(run)), sum(right)
+    right = [one for node in nodes if node.op not in MOVES and (one := standings.of(node)) <= Standing.PARTIAL]
+    return -len(wrong_gradients(run)), len(right), right.count(Standing.FULL)
 
 
 def _lines_of(fault: Mended | None) -> set[tuple[str, int]]:
