@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
+from functools import lru_cache
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.provenance import Provenance
@@ -29,16 +31,22 @@ def out_of_order(run: TapedRun) -> list[Statement]:
 
 
 def _loops(run: TapedRun) -> dict[Place, Statement]:
-    """The last loop that begins before each place, in the same function."""
+    """The innermost loop around each place, its head included."""
     result: dict[Place, Statement] = {}
     heads = [one for one in run.statements if one.kind in ("For", "While")]
+    ends = {one: _ends(one.source.text).get(one.line, one.end_line) for one in heads}
     for place in run.places:
-        before = [
-            one for one in heads if (one.function, one.file) == (place.function, place.file) and one.line <= place.line
-        ]
-        if before:
-            result[place] = max(before, key=lambda one: one.line)
+        around = [one for one in heads if one.file == place.file and one.line <= place.line <= ends[one]]
+        if around:
+            result[place] = max(around, key=lambda one: one.line)
     return result
+
+
+@lru_cache(maxsize=8)
+def _ends(text: str) -> dict[int, int]:
+    """The last lines of the loops of a file, by the first."""
+    loops = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.For, ast.While)))
+    return {node.lineno: node.end_lineno or node.lineno for node in loops}
 
 
 def _carries_back(head: Statement, standings: Standings, loops: dict[Place, Statement]) -> bool:

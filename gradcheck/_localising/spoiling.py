@@ -130,7 +130,7 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
         read = [one for one in read if standings.carries[one.index]]
         begun = list(_before(nodes, SUMS, among=True))
         given = _given(nodes, holes, totals)
-        if not read or not all(standings.of(one) in _WHOLE or _is_step(one, steps) for one in read):
+        if not read or not (all(_is_whole(one, standings, steps) for one in read) or _make_a_whole(read, standings)):
             continue
         if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
@@ -150,6 +150,20 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
     if not executions and (kept or not idle or _gives_derivatives(holes, standings)):
         return None  # what gives derivatives elsewhere may well meet zeros
     return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources), tuple(kept))
+
+
+def _is_whole(node: Node, standings: Standings, steps: Collection[int]) -> bool:
+    return standings.of(node) in _WHOLE or _is_step(node, steps)
+
+
+def _make_a_whole(read: Sequence[Node], standings: Standings) -> bool:
+    """Whether what is read are the parts of one derivative: what comes from outside, and what the next step hands on."""
+    parts = list({one.index: one for one in read if standings.of(one) is Standing.PARTIAL}.values())
+    if len(parts) < 2 or len({one.shape for one in parts}) > 1:
+        return False
+    rest = [one for one in read if standings.of(one) is not Standing.PARTIAL]
+    total = np.sum([np.asarray(one.value, np.float64) for one in parts], axis=0)
+    return all(standings.of(one) in _WHOLE for one in rest) and standings.match(total)[0] is Standing.FULL
 
 
 def _is_step(node: Node, steps: Collection[int]) -> bool:

@@ -20,7 +20,7 @@ from gradcheck._localising.tape import JOINS, KEEPS, MOVES, Array, Node, Stateme
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
 #: writes into arrays of the forward whose uses are told apart
-MOST_STORES = 64
+MOST_STORES = 256
 #: arrays that others were joined to, of which what comes back to these is known by its uses
 MOST_JOINED = 200
 #: parts that one array is taken apart into: gates, but no time steps

@@ -46,6 +46,16 @@ def formed_others(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, new)
 
 
+def formed_inside(place: Workplace) -> Iterator[Candidate]:
+    """A form of a part in the place of what it is a part of: 1 - a for 1 / (1 + a)."""
+    for slot in place.outermost(ast.Mult):
+        inside = {id(node) for node in ast.walk(slot.node) if node is not slot.node}
+        for part in place.floats:
+            if id(part.node) in inside and part.shape == slot.shape and not isinstance(part.node, ast.BinOp):
+                for new in (*forms(part.node), *more_forms(part.node)):
+                    yield Candidate.of(slot.node, new)
+
+
 def other_operands(place: Workplace) -> Iterator[Candidate]:
     """Something of another shape for an argument of a call, or for a factor of a product of matrices."""
     for slot in place.floats:
@@ -65,9 +75,9 @@ def other_operands(place: Workplace) -> Iterator[Candidate]:
 
 
 def jacobians(place: Workplace) -> Iterator[Candidate]:
-    """The vector-Jacobian products of a softmax, and of a normalisation, of what is at hand.
+    """The vector-Jacobian products of a softmax, its logarithm, and a normalisation, of what is at hand.
 
-    s * (g - sum(g * s)) where s sums to one along an axis; (g - mean(g) - x * mean(g * x)), to be divided by the
+    s * (g - sum(g * s)) where s sums to one along an axis, or g - s * sum(g); (g - mean(g) - x * mean(g * x)), to be divided by the
     spread, where x has the mean zero and the variance one (Ba, Kiros and Hinton, Layer normalization, 2016).
     """
     for slot in place.floats:
@@ -79,6 +89,12 @@ def jacobians(place: Workplace) -> Iterator[Candidate]:
                     for other in around:
                         if other.node is not one.node:
                             yield Candidate.of(slot.node, _through_softmax(one.node, other.node, axis))
+                            yield Candidate.of(slot.node, _through_log_softmax(one.node, other.node, axis))
+                elif np.all(value < 0) and np.allclose(np.exp(value).sum(axis=axis), 1):
+                    shares = ast.Call(numpys("exp"), [one.node], [])
+                    for other in around:
+                        if other.node is not one.node:
+                            yield Candidate.of(slot.node, _through_log_softmax(shares, other.node, axis))
                 elif value.shape[axis] > 2 and _is_normalised(value, axis):
                     for other in around:
                         if other.node is not one.node:
@@ -94,6 +110,10 @@ def _is_normalised(value: Array, axis: int) -> bool:
 def _through_softmax(s: ast.expr, g: ast.expr, axis: int) -> ast.expr:
     total = _along(binary(g, ast.Mult(), s), "sum", axis)
     return binary(s, ast.Mult(), binary(g, ast.Sub(), total))
+
+
+def _through_log_softmax(s: ast.expr, g: ast.expr, axis: int) -> ast.expr:
+    return binary(g, ast.Sub(), binary(s, ast.Mult(), _along(g, "sum", axis)))
 
 
 def _through_norm(x: ast.expr, g: ast.expr, axis: int) -> ast.expr:
@@ -153,7 +173,7 @@ def signed(place: Workplace) -> Iterator[Candidate]:
 
 def _sizes_taken_of(run: TapedRun) -> frozenset[bytes]:
     """The values of which the forward takes the absolute value, as bytes."""
-    taken = (node.inputs[0].value for node in run.nodes if node.op == "absolute" and node.inputs)
+    taken = (node.inputs[0].value for node in run.nodes if node.op in ("absolute", "fabs") and node.inputs)
     return frozenset(np.asarray(one, float).tobytes() for one in taken if one is not None)
 
 
@@ -171,5 +191,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, signed, other_scales, jacobians, other_operands, factors, terms, other_expressions, helped, formed_others,
+    masks, signed, other_scales, jacobians, formed_inside, other_operands, factors, terms, other_expressions, helped,
+    formed_others,
 )  # fmt: skip

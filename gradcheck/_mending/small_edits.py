@@ -19,6 +19,7 @@ from gradcheck._mending.details import (
     reductions,
     scaled,
 )
+from gradcheck._mending.regrouped import regrouped
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, transposed, turns_round
 
@@ -245,7 +246,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, bounds, exchanged, turned, formed, ones, indices, rotated, numbers, reductions,
+    other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, reductions,
     letters, scaled, callees, unread_terms, begun_at_zero, summed_items,
     turned_round,
 )  # fmt: skip

@@ -239,8 +239,9 @@ def _loops(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     for text in dict.fromkeys(code.segment(one) for one in others):
         yield from _either_way(tree, text)
     for call in ast.walk(tree.iter):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range":
-            yield from _ranges(code, call)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            yield from _ranges(code, call) if call.func.id == "range" else ()
+            yield from _one_turned(code, call) if call.func.id == "zip" else ()
 
 
 def other_direction(code: Code, loop: ast.For) -> Iterator[Edits]:
@@ -255,6 +256,17 @@ def other_direction(code: Code, loop: ast.For) -> Iterator[Edits]:
 def _either_way(loop: ast.For, text: str) -> Iterator[Edits]:
     start, end = span(loop.iter)
     yield from ((Edit(start, end, form),) for form in (f"reversed({text})", f"reversed(list({text}))", text))
+
+
+def _one_turned(code: Code, call: ast.Call) -> Iterator[Edits]:
+    """One of several that a loop goes through side by side turned round."""
+    for one in call.args:
+        text = code.segment(one)
+        match one:
+            case ast.Call(func=ast.Name(id="reversed"), args=[inner]):
+                yield (Edit(*span(one), code.segment(inner)),)
+            case _:
+                yield from ((Edit(*span(one), form),) for form in (f"reversed({text})", f"reversed(list({text}))"))
 
 
 def _ranges(code: Code, call: ast.Call) -> Iterator[Edits]:

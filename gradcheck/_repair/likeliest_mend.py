@@ -95,7 +95,7 @@ class LikeliestMend:
         if best.is_sure:
             return _one(best.fault)
         # beside a mended suspect nothing else is asked
-        around = [] if best.fault else statements_around(self._run, self._suspects)
+        around = [] if best.fault else statements_around(self._run, self._suspects[:MOST_LOOKED_AT])
         searches = [MendSearch(self._run, one, self._again, SMALL_BUDGET) for one in around]
         beside = first_mended(searches, MendSearch.small)
         if beside is not None and beside.mend is not None and not beside.mend.remaining:
