@@ -493,9 +493,14 @@ def _credible(found: Found) -> Suspect | None:
 
 
 def _is_clear(found: Found) -> bool:
-    """Whether one reads derivatives, none of them wrong, and is to blame: to look for several is in vain then."""
+    """Whether one reads derivatives, none of them wrong, and is to blame: to look for several is in vain then.
+
+    Who writes into an array in which other gradients are kept could have written anything there, and is not.
+    """
     first = _credible(found)
-    return first is not None and all(one.reads_right and one.gives is not Standing.PLAIN for one in first.executions)
+    if first is None or first.elsewhere:
+        return False
+    return all(one.reads_right and one.gives is not Standing.PLAIN for one in first.executions)
 
 
 def _clip_or_next(

@@ -12,7 +12,15 @@ from gradcheck._repair.each_gradient import gradients_behind
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
-from gradcheck._repair.wrong_values import EVIDENCE, Taped, best_of, growth_of, wrong_gradients
+from gradcheck._repair.wrong_values import (
+    EVIDENCE,
+    Taped,
+    best_of,
+    growth_of,
+    progress_of,
+    shows_elsewhere,
+    wrong_gradients,
+)
 from gradcheck._tape import TapedRun
 
 #: places that are looked at
@@ -32,10 +40,11 @@ def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended 
         others: Where else edits are tried.
     """
     with taped(found) as run:
-        faults = list(_faults(run, others))
+        faults, reached = list(_faults(run, others)), progress_of(run)
     before = dict(found.edits)
-    better = (best_of(found, one, before, taped, has_to_show=True) for one in faults)
-    return next((one for one in better if one is not None), None)
+    better = (best_of(found, one, before, taped, reached) for one in faults)
+    # of what others add later it gives no less than it should: then nothing else becomes right
+    return next((one for one in better if one is not None and shows_elsewhere(found, one, before, taped)), None)
 
 
 def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:

@@ -165,7 +165,7 @@ class _Search:
             misled = [fault for fault in held if _misleads(run, fault)]
             if misled:
                 return misled, []
-            wrong = wrong_gradients(run)
+            wrong, reached = wrong_gradients(run), progress_of(run)
             taken = {one.statement.line for one in self.added} | self.barred
             spoilers = _faults(run, self.others, found.fruitless) if wrong else []
             faults = [one for one in spoilers if one.statement.line not in taken]
@@ -175,11 +175,11 @@ class _Search:
             begin = [*_forwards(run), *_multiples(run, self.others, found.fruitless)]
             left = _left_behind(run)
         # what follows the first is in another order, or a multiple, because of it
-        better = (best_of(found, one, edits, taped, has_to_show=True) for one in begin)
+        better = (best_of(found, one, edits, taped, reached) for one in begin)
         first = next((one for one in better if one is not None), None)
         if first is not None:
             return [], [first]
-        return [], [one for fault in left if (one := best_of(found, fault, edits, taped, has_to_show=True)) is not None]
+        return [], [one for fault in left if (one := best_of(found, fault, edits, taped, reached)) is not None]
 
 
 def wrong_gradients(run: TapedRun) -> set[str]:
@@ -192,18 +192,17 @@ def best_of(
     fault: Mended,
     before: Mapping[str, list[Edit]],
     taped: Taped,
-    *,
-    has_to_show: bool = False,
+    least: Progress | None = None,
 ) -> Mended | None:
     """The fault with that of its edits after which most of what follows is right; of equal ones, the nearest.
 
-    The first after which all who read what it gives make derivatives of it does, without asking the others. None if
-    `has_to_show` and no more of what follows is right than without.
+    The first after which all who read what it gives make derivatives of it does, without asking the others. None if it
+    is no more than it was, where that is asked.
     """
     assert fault.mend is not None
     mends = fault.mend, *fault.others
     options = [replace(fault, statement=mend.statement, mend=mend, others=()) for mend in mends]
-    if len(options) == 1 and not has_to_show:
+    if len(options) == 1 and least is None:
         return options[0]
     nothing = -len(found.still_wrong) - 1, 0, 0
     #: by option: without what it calculates itself, and with it, which comes last: a long edit has much of that
@@ -212,18 +211,23 @@ def best_of(
         trial, score = found.copy(), (nothing, nothing)
         if add_mend(trial, replace(option, edits=[]), before):
             with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
-                if not has_to_show and is_read_well(run, option):
+                if least is None and is_read_well(run, option):
                     return option
                 score = progress_of(run, beside=option), progress_of(run)
         scores.append(score)
-    best, chosen = max(scores), options[scores.index(max(scores))]
-    return chosen if not has_to_show or best[0] > _without(found, chosen, taped) else None
+    is_better = least is None or any(whole > least for _, whole in scores)
+    return options[scores.index(max(scores))] if is_better else None
 
 
-def _without(found: Found, fault: Mended, taped: Taped) -> Progress:
-    """How much is right beside its statement without its edit."""
+def shows_elsewhere(found: Found, fault: Mended, before: Mapping[str, list[Edit]], taped: Taped) -> bool:
+    """Whether more is right with its edit, what its statement calculates left aside."""
+    trial = found.copy()
     with taped(found) as run:
-        return progress_of(run, beside=replace(fault, mend=None))
+        reached = progress_of(run, beside=replace(fault, mend=None))
+    if add_mend(trial, replace(fault, edits=[]), before):
+        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
+            return progress_of(run, beside=fault) > reached
+    return False
 
 
 def _forwards(run: TapedRun) -> list[Mended]:
