@@ -13,7 +13,7 @@ from gradcheck._localising.incomplete import by_place, by_place_of_forward, give
 from gradcheck._localising.joined_in_part import joined_in_part
 from gradcheck._localising.lost import parameters_behind
 from gradcheck._localising.spoiling import Wanted
-from gradcheck._localising.standing import EQUAL, Standings
+from gradcheck._localising.standing import EQUAL, Known, Standings
 from gradcheck._localising.tape import Array, Node, Place, Statement, TapedRun, entries_of
 
 
@@ -53,7 +53,7 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
     parts = {
         node.index: by_place_of_forward(node, standings, standings.partial) for _, nodes in places for node in nodes
     }
-    first = _first_given(places, parts)
+    first, added = _first_given(places, parts), run.once(_added)
     # what is known of a part of what a value brings back says more than what is known of all of that
     of_joined = (InPart(place, wanted) for place, wanted in joined_in_part(run, wrong))
     result = {id(one.statement): one for one in of_joined}
@@ -63,10 +63,21 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
             for of_forward, sources in parts[node.index].items():
                 mine = all(first[one] == place.number for one in sources)
                 if mine and not sources & whole and all(depending[one] <= set(wrong) for one in sources):
-                    found[of_forward][node.execution] = _wanted(node, min(sources), standings)
+                    wanted = _wanted(node, min(sources), standings)
+                    if added.find(wanted.value - np.asarray(node.value, np.float64)) is None:
+                        found[of_forward][node.execution] = wanted
         if found:
             result.setdefault(id(place.statement), InPart(place, max(found.values(), key=len)))
     return list(result.values())
+
+
+def _added(run: TapedRun) -> Known:
+    """What is added to something: where that is what lacks, it is added later."""
+    result = Known()
+    for node in run.backward:
+        for one in node.inputs if node.op == "add" else ():
+            result.add(np.asarray(one.value, np.float64), one.index)
+    return result
 
 
 def _first_given(

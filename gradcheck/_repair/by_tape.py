@@ -26,7 +26,7 @@ from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
-from gradcheck._repair.lacking_part import lacking_part
+from gradcheck._repair.lacking_part import LONGEST, lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.lost_derivative import lost_derivative
 from gradcheck._repair.missing_carry import missing_carry
@@ -47,6 +47,7 @@ from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.wrong_values import (
     faults_by_values,
     is_read_well_by_some,
+    growth_of,
     mend_by_values,
     progress_of,
     shorten,
@@ -455,17 +456,20 @@ class _Search:
 
     def _adds(self, points: Sequence[Point], found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""
-        before, kept = dict(found.edits), [one for one in faults if not self._spoils_more(points[0], found, one)]
+        before, kept = dict(found.edits), [one for one in faults if not self._is_by_chance(points[0], found, one)]
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in kept]
         return any(added)
 
-    def _spoils_more(self, point: Point, found: Found, fault: Mended) -> bool:
-        """Whether fewer values are derivatives with its edit, though some gradient is right: that is by chance.
+    def _is_by_chance(self, point: Point, found: Found, fault: Mended) -> bool:
+        """Whether some gradients are right with its edit, and what it gives is not what is meant there.
 
-        A term of a penalty on differences adds up to nothing in the gradient of a bias, so that this is right without.
+        It is written out at length, around what is wrong elsewhere; or fewer values are derivatives with it. A term of
+        a penalty on differences adds up to nothing in the gradient of a bias, so that this is right without.
         """
         if fault.mend is None or not fault.mend.remaining or fault.is_by_value:
             return False
+        if growth_of(fault.mend.edits) > LONGEST:
+            return True
         trial = found.copy()
         if not add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
             return False

@@ -18,7 +18,6 @@ from gradcheck._repair.wrong_values import (
     best_of,
     growth_of,
     progress_of,
-    shows_elsewhere,
     wrong_gradients,
 )
 from gradcheck._tape import TapedRun
@@ -43,8 +42,7 @@ def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended 
         faults, reached = list(_faults(run, others)), progress_of(run)
     before = dict(found.edits)
     better = (best_of(found, one, before, taped, reached) for one in faults)
-    # of what others add later it gives no less than it should: then nothing else becomes right
-    return next((one for one in better if one is not None and shows_elsewhere(found, one, before, taped)), None)
+    return next((one for one in better if one is not None), None)
 
 
 def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:

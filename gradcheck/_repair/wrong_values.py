@@ -219,17 +219,6 @@ def best_of(
     return options[scores.index(max(scores))] if is_better else None
 
 
-def shows_elsewhere(found: Found, fault: Mended, before: Mapping[str, list[Edit]], taped: Taped) -> bool:
-    """Whether more is right with its edit, what its statement calculates left aside."""
-    trial = found.copy()
-    with taped(found) as run:
-        reached = progress_of(run, beside=replace(fault, mend=None))
-    if add_mend(trial, replace(fault, edits=[]), before):
-        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
-            return progress_of(run, beside=fault) > reached
-    return False
-
-
 def _forwards(run: TapedRun) -> list[Mended]:
     """Loops that go through the steps in the order of the forward, with what turns them round."""
     found: list[Mended] = []
