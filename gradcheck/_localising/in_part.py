@@ -24,10 +24,12 @@ class InPart:
     Attributes:
         place: The expression.
         wanted: The whole derivatives, by execution.
+        of_stack: Whether that is what a stack brings back alone: what is added beside the place is another part.
     """
 
     place: Place
     wanted: dict[int, Wanted]
+    of_stack: bool = False
 
     @property
     def statement(self) -> Statement:
@@ -55,7 +57,7 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
     }
     first, added = _first_given(places, parts), run.once(_added)
     # what is known of a part of what a value brings back says more than what is known of all of that
-    of_joined = (InPart(place, wanted) for place, wanted in joined_in_part(run, wrong))
+    of_joined = (InPart(place, wanted, of_stack=True) for place, wanted in joined_in_part(run, wrong))
     result = {id(one.statement): one for one in of_joined}
     for place, nodes in places:
         found: dict[int, dict[int, Wanted]] = defaultdict(dict)

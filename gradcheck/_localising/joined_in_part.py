@@ -33,10 +33,10 @@ def joined_in_part(run: TapedRun, wrong: Collection[str]) -> Iterator[tuple[Plac
     for place, nodes in places:
         found: dict[int, Wanted] = {}
         for node in nodes:
-            number = next((k for k in known.find_all(_value(node)) if k not in taken), None)
-            if number is not None:
-                found[node.execution] = Wanted(lacking[number].node.index, lacking[number].whole)
-                taken.add(number)
+            which = next((k for k in known.find_all(_value(node)) if k not in taken), None)
+            if which is not None:
+                found[node.execution] = Wanted(lacking[which].node.index, lacking[which].whole)
+                taken.add(which)
         if found:
             yield place, found
 

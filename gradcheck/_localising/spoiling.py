@@ -15,12 +15,14 @@ from gradcheck._localising.blame import read_by, running_totals, slot_of
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import EQUAL, Known, Standing, Standings, origin
-from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Place, Statement, TapedRun
+from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
 #: what goes on adding to a value, which can be right in part
 SUMS = frozenset({"add", "subtract"})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
+#: line and column of the first character, and of that behind the last
+Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Spoiling:
         kept: Those at which it reads right derivatives and gives nothing but such: what it gives then is to stay.
         of: The gradient that it has to give a term of, where what it gives is one of another's; empty otherwise.
         wanted: What belongs there at each of the executions, where that is known.
-        at: The expression in the place of which that belongs, where that need not be all that the statement gives.
+        at: Where the expression begins and ends that is to give that, where it is not all that the statement gives.
         shows_in: The identities of other statements, in which it shows.
     """
 
@@ -54,7 +56,7 @@ class Spoiling:
     kept: tuple[int, ...] = ()
     of: str = ""
     wanted: tuple[Wanted, ...] = ()
-    at: Place | None = None
+    at: Span | None = None
     shows_in: frozenset[int] = frozenset()
 
 
@@ -157,7 +159,7 @@ def _is_whole(node: Node, standings: Standings, steps: Collection[int]) -> bool:
 
 
 def _make_a_whole(read: Sequence[Node], standings: Standings) -> bool:
-    """Whether what is read are the parts of one derivative: what comes from outside, and what the next step hands on."""
+    """Whether what is read are the parts of one derivative: what comes from outside, and what later steps hand on."""
     parts = list({one.index: one for one in read if standings.of(one) is Standing.PARTIAL}.values())
     if len(parts) < 2 or len({one.shape for one in parts}) > 1:
         return False

@@ -117,7 +117,7 @@ class Joined:
     @property
     def whole(self) -> Array:
         """What comes back to it through all of them; it may have uses of its own, besides."""
-        return np.sum(self.parts, axis=0)
+        return np.asarray(np.sum(self.parts, axis=0))
 
 
 class Standings:

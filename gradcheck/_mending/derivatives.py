@@ -11,7 +11,6 @@ import copy
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeGuard
 
 import numpy as np
 
@@ -41,9 +40,9 @@ from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
-from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import binary, loop_counters, names_in, span
-from gradcheck._tape import Node, Place, Statement, TapedRun
+from gradcheck._mending.suspects import Span, Suspect, roots
+from gradcheck._mending.syntax import binary, expressions, loop_counters, names_in, span
+from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 
 #: candidates of one family that are tried
@@ -78,7 +77,7 @@ class Look:
         parts: The same for what comes back through some uses alone.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
         wanted: What it has to give at the executions, where that is known: of which value, and what part of it.
-        at: The expression that has to give it, where that need not be all that the statement gives.
+        at: Where the expression begins and ends that has to give it, where it is not all that the statement gives.
     """
 
     run: TapedRun
@@ -91,7 +90,7 @@ class Look:
     parts: Lookup
     near: Sequence[Node]
     wanted: Sequence[tuple[Node, Array]] = ()
-    at: Place | None = None
+    at: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -398,16 +397,10 @@ def _value(suspect: Suspect, root: ast.expr, execution: int, *, alone: bool = Fa
 
 def _given_by(tree: ast.stmt, look: Look) -> Iterator[ast.expr]:
     """What a statement gives, one by one; where one lacks a part, whoever reads several may be the one to add it."""
-    inside = [one for root in roots(tree) for one in ast.walk(root) if _stands_at(one, look.at)]
+    inside = [one for root in roots(tree) for one in expressions(root) if span(one) == look.at]
     for root in inside or roots(tree):
         yield root
         yield from () if look.wanted else elements(root)
-
-
-def _stands_at(node: ast.AST, place: Place | None) -> TypeGuard[ast.expr]:
-    if place is None or not isinstance(node, ast.expr):
-        return False
-    return span(node) == ((place.line, place.column), (place.end_line, place.end_column))
 
 
 def _is_evaluated(root: ast.expr, suspect: Suspect) -> bool:

@@ -77,8 +77,9 @@ def other_operands(place: Workplace) -> Iterator[Candidate]:
 def jacobians(place: Workplace) -> Iterator[Candidate]:
     """The vector-Jacobian products of a softmax, its logarithm, and a normalisation, of what is at hand.
 
-    s * (g - sum(g * s)) where s sums to one along an axis, or g - s * sum(g); (g - mean(g) - x * mean(g * x)), to be divided by the
-    spread, where x has the mean zero and the variance one (Ba, Kiros and Hinton, Layer normalization, 2016).
+    s * (g - sum(g * s)) where s sums to one along an axis, or g - s * sum(g); (g - mean(g) - x * mean(g * x)), to be
+    divided by the spread, where x has the mean zero and the variance one (Ba, Kiros and Hinton, Layer normalization,
+    2016).
     """
     for slot in place.floats:
         around = place.around.of_shape(slot.shape)

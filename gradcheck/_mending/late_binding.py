@@ -68,7 +68,8 @@ def _with_defaults(code: Code, function: _Function, names: list[str]) -> Edit | 
         return None
     given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     defaults = [*arguments.defaults, *(one for one in arguments.kw_defaults if one is not None)]
-    ends = [(one.end_lineno or 0, one.end_col_offset or 0) for one in (*given, *defaults)]
+    parts: list[ast.arg | ast.expr] = [*given, *defaults]
+    ends = [(one.end_lineno or 0, one.end_col_offset or 0) for one in parts]
     if ends:
         return Edit(max(ends), max(ends), f", {text}")
     start, _ = span(function)

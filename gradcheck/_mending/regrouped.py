@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary
 
+
 def regrouped(place: Workplace) -> Iterator[Candidate]:
     """A factor that goes with one term alone for all of them, or with all of them for one alone."""
     for slot in place.floats:
@@ -17,10 +18,14 @@ def regrouped(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, _times(binary(taken, op, right), rest))
                 for taken, *rest in _taken_apart(right):
                     yield Candidate.of(slot.node, _times(binary(left, op, taken), rest))
-            case ast.BinOp(left=ast.BinOp(left=a, op=ast.Add() | ast.Sub() as op, right=b), op=ast.Mult(), right=factor):
+            case ast.BinOp(
+                left=ast.BinOp(left=a, op=ast.Add() | ast.Sub() as op, right=b), op=ast.Mult(), right=factor
+            ):
                 yield Candidate.of(slot.node, binary(binary(a, ast.Mult(), factor), op, b))
                 yield Candidate.of(slot.node, binary(a, op, binary(b, ast.Mult(), factor)))
-            case ast.BinOp(left=factor, op=ast.Mult(), right=ast.BinOp(left=a, op=ast.Add() | ast.Sub() as op, right=b)):
+            case ast.BinOp(
+                left=factor, op=ast.Mult(), right=ast.BinOp(left=a, op=ast.Add() | ast.Sub() as op, right=b)
+            ):
                 yield Candidate.of(slot.node, binary(binary(factor, ast.Mult(), a), op, b))
                 yield Candidate.of(slot.node, binary(a, op, binary(factor, ast.Mult(), b)))
 

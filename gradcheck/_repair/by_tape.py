@@ -46,8 +46,8 @@ from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.wrong_values import (
     faults_by_values,
-    is_read_well_by_some,
     growth_of,
+    is_read_well_by_some,
     mend_by_values,
     progress_of,
     shorten,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Collection, Iterator, Sequence
 
 from gradcheck._localising.in_part import InPart, in_part
-from gradcheck._localising.spoiling import Spoiling
+from gradcheck._localising.spoiling import Span, Spoiling
 from gradcheck._mending import Mend
+from gradcheck._mending.suspects import roots
+from gradcheck._mending.syntax import Code, expressions, span
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.each_gradient import gradients_behind
 from gradcheck._repair.forward import forward_statements
@@ -71,4 +74,25 @@ def _all_in_part(run: TapedRun) -> list[Spoiling]:
 def _as_spoiling(one: InPart) -> Spoiling:
     """As a statement in which an expression has to give something else, which is known."""
     wanted = tuple(one.wanted.values())
-    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=wanted, at=one.place)
+    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=wanted, at=_summed_up(one))
+
+
+def _summed_up(one: InPart) -> Span | None:
+    """The sum around a place, since a part may be given beside it, or it alone; None where that is all of a statement.
+
+    Inside a product it is no more than itself: what it is multiplied by stays.
+    """
+    place = one.place
+    where = (place.line, place.column), (place.end_line, place.end_column)
+    if one.of_stack:
+        return where
+    code = Code.of(one.statement.source.text)
+    tree = code.statement(one.statement.line, one.statement.kind)
+    evaluated = [] if tree is None else list(roots(tree))
+    node: ast.AST | None = next((each for root in evaluated for each in expressions(root) if span(each) == where), None)
+    while isinstance(node, ast.expr) and node not in evaluated:
+        around = code.parent(node)
+        if not (isinstance(around, ast.BinOp) and isinstance(around.op, (ast.Add, ast.Sub))):
+            return span(node)
+        node = around
+    return None

@@ -85,7 +85,7 @@ class Node:
         return int(np.prod(self.shape, dtype=int))
 
     def brought_back(self, operand: int, derivative: Array) -> Array:
-        """What comes back to one of the inputs, in its shape, where the derivative of this value has so many entries."""
+        """What comes back to one of the inputs, in its shape, of the derivative of this value."""
         source = self.inputs[operand]
         return np.asarray(self.pulls[operand](derivative.reshape(1, *self.shape))).reshape(source.shape)
 

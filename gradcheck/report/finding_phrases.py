@@ -76,7 +76,7 @@ _MISTAKES = {
     FindingCode.MISSING_STATEMENT: "a statement is missing here: {subject} lacks what it brings",
     FindingCode.NOT_CLEARED: "what a call adds up is not set to zero before the next one",
     FindingCode.WRONG_ORDER: "the loop goes through the steps in the wrong order",
-    FindingCode.BINDS_LATE: "a function made in a loop reads the loop's variable when it is called, not when it is made",
+    FindingCode.BINDS_LATE: "a function made in a loop reads the loop's variable when it is called",
     FindingCode.INDEX_REPEATS: "an entry that the index names more than once is added to only once",
     FindingCode.CLIPS_FINISHED: (
         "it clips the finished gradients, so that what is returned is no gradient; the rest was looked at without it"

@@ -21,7 +21,7 @@ SMALL = "charrnn"
 def test_each_program_is_right_once_all_is_mended_and_not_before(name: str) -> None:
     """A mistake that is none would count as missed, a program that is wrong otherwise as never mended."""
     program = PROGRAMS[name]
-    assert len(program.faults) > 2
+    assert len(program.faults) > 1
     assert is_right(program.mended())
     assert not any(is_right(program.mended(but=number)) for number in range(len(program.faults)))
     last = program.text.count("\n") + 1
