@@ -15,14 +15,12 @@ from gradcheck._localising.blame import read_by, running_totals, slot_of
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import EQUAL, Known, Standing, Standings, origin
-from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Statement, TapedRun
+from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Span, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
 #: what goes on adding to a value, which can be right in part
 SUMS = frozenset({"add", "subtract"})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
-#: line and column of the first character, and of that behind the last
-Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)

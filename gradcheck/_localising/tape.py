@@ -3,6 +3,7 @@
 from gradcheck._tape import KEEPS, MOVES, Binding, Call, Node, Place, Statement, TapedRun
 from gradcheck._tape.last_factor import scaled
 from gradcheck._tape.nodes import JOINS, Array
+from gradcheck._tape.places import Span
 from gradcheck._tape.sweep import ancestors, entries_of
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Call",
     "Node",
     "Place",
+    "Span",
     "Statement",
     "TapedRun",
     "ancestors",

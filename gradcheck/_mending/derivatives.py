@@ -40,10 +40,11 @@ from gradcheck._mending.series import orders
 from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
-from gradcheck._mending.suspects import Span, Suspect, roots
+from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import binary, expressions, loop_counters, names_in, span
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.places import Span
 
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500

@@ -78,5 +78,5 @@ def _with_defaults(code: Code, function: _Function, names: list[str]) -> Edit | 
     offset = code.between(start, until).find(sign)
     if offset < 0:
         return None
-    at = start[0], start[1] + offset + len(sign)
+    at = start[0], start[1] + offset + len(sign.encode())
     return Edit(at, at, f" {text}" if isinstance(function, ast.Lambda) else text)

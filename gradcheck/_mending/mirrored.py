@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from copy import deepcopy
 
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.syntax import Code, span
@@ -30,7 +29,7 @@ def _mirrored(index: ast.expr) -> Iterator[ast.expr]:
         turned = _turned(part)
         if turned is not None:
             others = [*parts[:number], turned, *parts[number + 1 :]]
-            yield deepcopy(ast.Tuple(others, ast.Load()) if isinstance(index, ast.Tuple) else turned)
+            yield ast.Tuple(others, ast.Load()) if isinstance(index, ast.Tuple) else turned
 
 
 def _turned(part: ast.expr) -> ast.Slice | None:

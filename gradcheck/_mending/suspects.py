@@ -10,9 +10,9 @@ from gradcheck._mending.looking import frames_at
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.syntax import Code, expressions, span, written_by
 from gradcheck._tape import Node, Place, Statement, TapedRun
+from gradcheck._tape.places import Span
 
 _PREFERRED = ("argument", "element", "value", "return", "yield", "call", "operation", "read", "display")
-Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 class Suspect:
@@ -27,8 +27,7 @@ class Suspect:
         self.tree: ast.stmt = found
         self.by_span: dict[Span, list[Place]] = {}
         for place in statement.places:
-            where = (place.line, place.column), (place.end_line, place.end_column)
-            self.by_span.setdefault(where, []).append(place)
+            self.by_span.setdefault(place.span, []).append(place)
         self._nodes: dict[tuple[int, int], list[Node]] = {}
         for node in run.nodes:
             if node.place is not None and node.place.statement is statement:

@@ -23,7 +23,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect
 from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.standing import Standing
-from gradcheck._repair.each_gradient import is_credible
+from gradcheck._repair.each_gradient import hands_on, is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
 from gradcheck._repair.lacking_part import LONGEST, lacking_part
@@ -133,10 +133,16 @@ def find_by_tape(
 
 
 def _tell_as_far_as_it_went(found: Found) -> None:
-    """What is told of a search whose time was up: who is accused has to be ahead of all others, or credible."""
+    """What is told of a search whose time was up: who is accused has to be ahead of all others, or credible.
+
+    Who only gathers several gradients could spoil all of them, and does not.
+    """
     found.is_cut = True
-    if not found.faults and found.last is not None and (found.last.is_decided or _credible(found)):
-        found.add_unmended([unmended(found.last.alone[0], set(found.still_wrong))])
+    last = found.last
+    first = last.alone[0] if last is not None and last.alone and (last.is_decided or _credible(found)) else None
+    gathers = first is not None and len(found.still_wrong) > 1 and hands_on(first)
+    if first is not None and not (found.faults or gathers):
+        found.add_unmended([unmended(first, set(found.still_wrong))])
     else:
         found.add_unmended(found.signs_left)
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection, Iterator, Sequence
 
 from gradcheck._localising.in_part import InPart, in_part
-from gradcheck._localising.spoiling import Span, Spoiling
+from gradcheck._localising.spoiling import Spoiling
 from gradcheck._mending import Mend
 from gradcheck._mending.suspects import roots
 from gradcheck._mending.syntax import Code, expressions, span
@@ -24,6 +24,7 @@ from gradcheck._repair.wrong_values import (
     wrong_gradients,
 )
 from gradcheck._tape import TapedRun
+from gradcheck._tape.places import Span
 
 #: places that are looked at
 MOST_PLACES = 4
@@ -82,8 +83,7 @@ def _summed_up(one: InPart) -> Span | None:
 
     Inside a product it is no more than itself: what it is multiplied by stays.
     """
-    place = one.place
-    where = (place.line, place.column), (place.end_line, place.end_column)
+    where = one.place.span
     if one.of_stack:
         return where
     code = Code.of(one.statement.source.text)

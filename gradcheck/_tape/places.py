@@ -64,6 +64,10 @@ class Statement:
         return b"".join(self.source.lines[self.line - 1 : self.end_line]).decode(errors="replace").strip()
 
 
+#: line and column of the first character, and of that behind the last
+Span: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+
 @dataclass(eq=False)
 class Place:
     """One expression, or one target, of a statement; `number` is its index in the list of places."""
@@ -89,6 +93,11 @@ class Place:
     def function(self) -> str:
         """The qualified name of the function around it."""
         return self.statement.function
+
+    @property
+    def span(self) -> Span:
+        """Where it begins and ends."""
+        return (self.line, self.column), (self.end_line, self.end_column)
 
     @property
     def text(self) -> str:
