@@ -75,10 +75,10 @@ def _all_in_part(run: TapedRun) -> list[Spoiling]:
 def _as_spoiling(one: InPart) -> Spoiling:
     """As a statement in which an expression has to give something else, which is known."""
     wanted = tuple(one.wanted.values())
-    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=wanted, at=_summed_up(one))
+    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=wanted, at=summed_up(one))
 
 
-def _summed_up(one: InPart) -> Span | None:
+def summed_up(one: InPart) -> Span | None:
     """The sum around a place, since a part may be given beside it, or it alone; None where that is all of a statement.
 
     Inside a product it is no more than itself: what it is multiplied by stays.

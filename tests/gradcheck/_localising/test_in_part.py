@@ -34,3 +34,9 @@ def test_right_code_gives_the_whole_or_needs_it_nowhere(tmp_path: Path, source: 
 def test_what_leads_to_a_right_gradient_lacks_nothing(tmp_path: Path) -> None:
     """Shares that are taken on by themselves would be accused of what another statement spoils."""
     assert lines(tmp_path, ('g["V"] += np.outer(dout, new)', 'g["V"] += np.outer(dout, s)')) == []
+
+
+def test_what_another_statement_adds_later_lacks_nowhere(tmp_path: Path) -> None:
+    """A carry, to which each step adds what its own output brings, would get that a second time."""
+    bugs = ("da = dh * (1 - self.h[t]**2)", "da = dh * (1 - self.h[t])")
+    assert lines(tmp_path, bugs, source=HEAD) == []

@@ -9,6 +9,7 @@ import pytest
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import multiples, spoiling, spoiling_further_on, without_right_consequences
 from tests.gradcheck._repair.lists import LISTS
+from tests.gradcheck._repair.normalised import NORMALISED
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 from tests.gradcheck._repair.stack import STACK
 
@@ -150,3 +151,11 @@ def test_a_sum_with_a_wrong_term_is_not_told_for_the_next_one(tmp_path: Path) ->
     told = [one for one in spoiling(run) if one.executions]
     assert [one.statement.line for one in told] == [line_of(old, ROUND)]
     assert all(number % 3 == 0 for number in told[0].executions)
+
+
+def test_parts_of_one_derivative_are_read_as_right(tmp_path: Path) -> None:
+    """A slope that goes with one part of a sum alone would not be seen where the parts come from two steps."""
+    old = "dh = dhs[t] + dh_next\n        do = dh * c / n"
+    new = "dh = dhs[t] + dh_next\n        do = dhs[t] * c / n + dh_next"
+    run, _ = taped(cell(tmp_path, (old, new), source=NORMALISED))
+    assert line_of("do = dh", NORMALISED) in [one.statement.line for one in spoiling(run) if one.executions]

@@ -78,3 +78,12 @@ def test_numbers_that_stand_for_infinity_or_nothing_are_not_written(tmp_path):
     found = {atom.text for atom in _around(tmp_path, body).floats}
     assert {"half", "none"} <= found
     assert not {"far", "tiny"} & found
+
+
+def test_numbers_are_read_at_the_counter_where_the_code_does(tmp_path):
+    """If it fails, code that goes number by number never gets the one that it lacks: de[j] beside w[j]."""
+    body = f"{ZEROS}w, de, other = a[:, 0], a[:, 1], b\nfor j in range(2):\n    da[j] = a[j] * w[j]"
+    suspect = suspect_of(tmp_path, body, "da[j] = a")
+    texts = {atom.text for atom in Surroundings(holes_of(suspect)[0]).floats}
+    assert "de[j]" in texts
+    assert "other[j]" not in texts

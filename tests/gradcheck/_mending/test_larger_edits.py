@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._mending.larger_edits import factors, formed_others, masks, other_scales
+from gradcheck._mending.larger_edits import (
+    factors,
+    formed_inside,
+    formed_others,
+    helped,
+    jacobians,
+    masks,
+    other_scales,
+)
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -57,3 +65,28 @@ def test_derivatives_of_other_functions_are_formed(tmp_path, form):
     assert f"da = a * ({form})" in candidates(suspect, formed_others) or (
         f"da = a * {form}" in candidates(suspect, formed_others)
     )
+
+
+@pytest.mark.parametrize("form", ["squash(z)", "squash(-z)", "1 - squash(z)"])
+def test_helpers_are_called_with_values_and_their_negatives(tmp_path, form):
+    """If it fails, sigmoid(-x), which is one less sigmoid(x), gets no fix where only x was kept."""
+    head = "\ndef squash(x):\n    return 1 / (1 + np.exp(-x))\n"
+    suspect = suspect_of(tmp_path, f"{ZEROS}z, w = a * 2, a ** 2\nda = a * w", "da = a * w", head=head)
+    found = candidates(suspect, helped)
+    assert f"da = a * {form}" in found or f"da = a * ({form})" in found
+
+
+def test_a_form_of_a_part_stands_for_what_it_is_a_part_of(tmp_path):
+    """If it fails, 1 / (1 + z), where the slope of z / (1 + z) is meant in another form, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}z = a * a\nda = a * (1 / (1 + z))", "da = a * (1")
+    found = candidates(suspect, formed_inside)
+    assert "da = a * (1 - z)" in found or "da = 1 - z" in found
+
+
+def test_the_derivative_of_a_logarithm_of_a_softmax_is_written(tmp_path):
+    """If it fails, a log-softmax whose backward lacks the sum over the classes gets no fix."""
+    body = f"{ZEROS}g, s = a * 2, np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)\nlogs = np.log(s)\nda = g * (1 - s)"
+    suspect = suspect_of(tmp_path, body, "da = g")
+    found = candidates(suspect, jacobians)
+    assert "da = g - s * g.sum(axis=1, keepdims=True)" in found
+    assert "da = g - np.exp(logs) * g.sum(axis=1, keepdims=True)" in found

@@ -202,3 +202,20 @@ def test_what_goes_with_the_loop_is_not_added_up(tmp_path):
     """If it fails, each item of an array over time is set to zero before the loop, where there is none yet."""
     suspect = suspect_of(tmp_path, f"{ZEROS}for t in range(2):\n    da[t] = a[t] * 2", "da[t]")
     assert not [edits for edits in structural(suspect) if len(edits) == 2]
+
+
+def test_what_is_none_at_first_is_begun_and_added_to(tmp_path):
+    """If it fails, a gradient that several uses bring, and that each of them overwrites, gets no fix."""
+    body = (
+        f"{ZEROS}class Box:\n    grad = None\n\nbox = Box()\nfor t in range(2):\n    box.grad = a[t]\nda[0] = box.grad"
+    )
+    suspect = suspect_of(tmp_path, body, "box.grad = a")
+    assert "box.grad = a[t] if box.grad is None else box.grad + a[t]" in became(suspect, structural(suspect))
+
+
+def test_one_of_two_sequences_side_by_side_is_turned(tmp_path):
+    """If it fails, a list that was kept the other way round gets no fix where a loop goes through two."""
+    body = f"{ZEROS}kept = [row for row in a]\nfor row, to in zip(reversed(kept), da):\n    to += row"
+    suspect = suspect_of(tmp_path, body, "for row, to")
+    found = {lines[0].strip() for lines in rewritten(suspect, structural(suspect))}
+    assert {"for row, to in zip(kept, da):", "for row, to in zip(reversed(kept), reversed(da)):"} <= found

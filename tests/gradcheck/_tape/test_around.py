@@ -131,3 +131,11 @@ def test_functions_made_before_are_followed(tmp_path):
     target = target_of(made, a=draw(2, 3))
     run = tape_target(target, target.values())
     assert np.allclose(run.true_gradients["a"], 8 * run.base["a"] + 2)
+
+
+def test_what_a_function_read_that_was_made_before_its_inner_functions_hold():
+    """If it fails, a scale of the function around it all cannot be written in a pullback that forgot it."""
+    inner = "    def g(x):\n        y = b * x\n        def h(): pass\n        return h\n"
+    text = f"def f(a):\n    b = c = 1\n{inner}    return g"
+    during, _ = held(text, lines={3, 5})  # f does not run: g exists, and holds b alone
+    assert during["h"] == {"b", "x", "y", "h"}
