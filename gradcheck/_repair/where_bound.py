@@ -11,6 +11,7 @@ from contextlib import suppress
 from copy import deepcopy
 
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Mend
 from gradcheck._mending.syntax import Code, names_in
@@ -51,7 +52,7 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
     first = group[0]
     with suppress(TargetError, SyntaxError, RebindError):
         with taped(found) as run:
-            spoiled = _spoiled(run)
+            spoiled, whole = _spoiled(run), run.once(given_whole)
         with taped(trial) as run:
             file = first.statement.file
             statement = _statement(run.statements, file, bound, found.sources[file])
@@ -64,6 +65,8 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
             return False
         with taped(trial) as run:
             if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong) or _spoiled(run) > spoiled:
+                return False
+            if not whole <= run.once(given_whole):  # where others are wrong still, the values tell
                 return False
         trial.faults[-1].line = bound.lineno
         trial.faults.insert(places[0], trial.faults.pop())

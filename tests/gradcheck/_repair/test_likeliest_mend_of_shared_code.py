@@ -1,0 +1,147 @@
+"""One mistake that several statements show: it is mended where it is made, and not where it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradcheck._localising import localise
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.each_gradient import without_forward
+from gradcheck._repair.found import Mended
+from gradcheck._repair.likeliest_mend import LikeliestMend
+from gradcheck._repair.wrong_values import wrong_gradients
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+
+#: two outputs go through one activation, of which a helper has the derivative
+TWO_OUTPUTS = """\
+import numpy as np
+import gradcheck
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def slope(a):
+    s = sigmoid(a)
+    return s + s * (1 - s) * a
+
+
+def walk(p, x):
+    h, steps = np.zeros(len(p["A"])), []
+    for xt in x:
+        h = np.tanh(h + xt)
+        a, b = p["A"] @ h, p["B"] @ h
+        steps.append((h, a, b, a * sigmoid(a), b * sigmoid(b)))
+    return steps
+
+
+def loss(p, x, y):
+    return 0.5 * float(sum(np.sum((left - yt) ** 2 + right ** 4) for (*_, left, right), yt in zip(walk(p, x), y)))
+
+
+def grads(p, x, y):
+    steps, g = walk(p, x), {name: np.zeros_like(one) for name, one in p.items()}
+    for t in reversed(range(len(x))):
+        h, a, b, left, right = steps[t]
+        dleft, dright = left - y[t], 2 * right ** 3
+        da = dleft * slope(a)
+        db = dright * slope(b)
+        g["A"] += np.outer(da, h)
+        g["B"] += np.outer(db, h)
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, H=2):
+    p = {name: rng.standard_normal((H, H)) for name in "AB"}
+    x, y = rng.standard_normal((T, H)), rng.standard_normal((T, H))
+    return gradcheck.Target(p, lambda: loss(p, x, y), lambda: grads(p, x, y))
+"""
+
+#: an average over time, with a numerator and a denominator that are carried
+AVERAGE = """\
+import numpy as np
+import gradcheck
+
+
+def squash(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def walk(p, x):
+    c, n, steps = np.zeros(len(p["f"])), np.ones(len(p["f"])), []
+    for xt in x:
+        f, i, o, z = squash(p["f"] * xt), np.exp(p["i"] * xt), squash(p["o"] * xt), np.tanh(p["z"] * xt)
+        before = c, n
+        c, n = f * c + i * z, f * n + i
+        h = o * c / n
+        steps.append((before, f, i, o, z, c, n, h))
+    return steps
+
+
+def loss(p, x, y):
+    return 0.5 * float(sum(np.sum((step[-1] - yt) ** 2) for step, yt in zip(walk(p, x), y)))
+
+
+def grads(p, x, y):
+    steps, g = walk(p, x), {name: np.zeros_like(one) for name, one in p.items()}
+    dc_next, dn_next = np.zeros(len(p["f"])), np.zeros(len(p["f"]))
+    for t in range(len(x) - 1, -1, -1):
+        (c_before, n_before), f, i, o, z, c, n, h = steps[t]
+        dh = h - y[t]
+        dc = dc_next + dh * o / n
+        dn = dn_next - dh * (o * c) / n ** 2
+        df = dc * c_before + dn * n_before
+        di = dc * z + dn
+        g["o"] += dh * c / n * o * (1 - o) * x[t]
+        g["f"] += df * f * (1 - f) * x[t]
+        g["i"] += di * i * x[t]
+        g["z"] += dc * i * (1 - z ** 2) * x[t]
+        dc_next, dn_next = dc * f, dn * f
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, H=2):
+    p = {name: rng.standard_normal(H) for name in "fioz"}
+    x, y = rng.standard_normal((T, H)), rng.standard_normal((T, H))
+    return gradcheck.Target(p, lambda: loss(p, x, y), lambda: grads(p, x, y))
+"""
+
+
+def test_a_helper_is_mended_and_not_its_callers(tmp_path: Path) -> None:
+    """Whoever writes one wrong derivative of an activation would be told of a mistake at each place that calls it."""
+    right = "s + s * (1 - s) * a"
+    factory = cell(tmp_path, (right, "s + s * (1 - s)"), source=TWO_OUTPUTS)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"A", "B"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.statement.line for one in found.faults] == [line_of(f"return {right}", TWO_OUTPUTS)]
+    (source,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert source.edited(found.edits[source.file]) == TWO_OUTPUTS
+
+
+def test_what_three_statements_read_is_mended_with_one_edit(tmp_path: Path) -> None:
+    """A forgotten way through a quotient would be told at each statement that reads what lacks it, and not mended."""
+    right = "dn = dn_next - dh * (o * c) / n ** 2"
+    factory = cell(tmp_path, (right, "dn = dn_next"), source=AVERAGE)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"f", "i"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (fault,) = found.faults
+    assert fault.statement.text == "dn = dn_next"
+    (edit,) = fault.edits
+    assert "dn_next - dh * (o * c) / n ** 2" in edit.text
+
+
+def test_all_edits_of_the_likeliest_come_before_what_is_found_elsewhere(tmp_path: Path) -> None:
+    """Two right statements would be edited where one wrong one is to blame for both, but takes a longer edit."""
+    old, new = "carry = self.W.T @ da", "carry = da"
+    run, others = taped(cell(tmp_path, (old, new)))
+    found = without_forward(run, localise(run, sorted(wrong_gradients(run)), second=others[-1].run()))
+    elsewhere = [Mended(one.statement, ("W", "U"), one) for one in found.suspects[1:3]]
+    (fault,) = LikeliestMend(run, found, [one.taped for one in others], set(), sooner=lambda: elsewhere).faults()
+    assert fault.statement.line == line_of(old, HEAD)
+    assert fault.mend is not None
+    assert [edit.text for edit in fault.mend.edits] == ["self.W.T @ da"]
