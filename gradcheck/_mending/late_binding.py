@@ -17,8 +17,8 @@ def bound_early(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
     for function in _functions(statement):
         counters, bound = _of_round(code, function)
         read = [one for one in _free(function) if one in counters | bound]
-        for names in (counters, counters | bound):
-            chosen = [one for one in read if one in names]
+        of_loops = [one for one in read if one in counters]
+        for chosen in (of_loops, read) if of_loops != read else (read,):
             edit = _with_defaults(code, function, chosen) if chosen else None
             if edit is not None:
                 yield (edit,)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import Code, span
+from gradcheck._mending.syntax import Code, indentation, span
 
 
 def other_end(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
@@ -16,10 +16,10 @@ def other_end(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
             sign = "-=" if isinstance(op, ast.Add) else "+="
         case _:
             return
-    end, indent = span(statement)[1], " " * statement.col_offset
-    for index in _mirrored(target.slice):
+    end, indent = span(statement)[1], indentation(code, statement)
+    for index in _mirrored(target.slice) if indent is not None else ():
         where = ast.unparse(ast.Subscript(target.value, index, ast.Load()))
-        yield (Edit(end, end, f"\n{indent}{where} {sign} {code.segment(value)}"),)
+        yield (Edit(end, end, f"\n{indent}{where} {sign} {ast.unparse(value)}"),)
 
 
 def _mirrored(index: ast.expr) -> Iterator[ast.expr]:
@@ -36,6 +36,8 @@ def _turned(part: ast.expr) -> ast.Slice | None:
     match part:
         case ast.Slice(lower=ast.Constant(value=int() as count), upper=None, step=None) if count > 0:
             return ast.Slice(None, ast.UnaryOp(ast.USub(), ast.Constant(count)), None)
-        case ast.Slice(lower=None, upper=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as count))):
+        case ast.Slice(
+            lower=None, upper=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as count)), step=None
+        ) if count > 0:
             return ast.Slice(ast.Constant(count), None, None)
     return None

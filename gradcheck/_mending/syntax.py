@@ -284,6 +284,12 @@ def is_zeros(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("zeros", "zeros_like")
 
 
+def indentation(code: Code, statement: ast.stmt) -> str | None:
+    """What stands before a statement in its line; None where that is code, as `if x:`."""
+    before = code.between((statement.lineno, 0), span(statement)[0])
+    return None if before.strip() else before
+
+
 def names_in(tree: ast.AST) -> set[str]:
     """The names that are read or written in it."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

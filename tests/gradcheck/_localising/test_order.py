@@ -9,7 +9,7 @@ import pytest
 from gradcheck._localising.order import out_of_order
 from tests.gradcheck._repair.spoiled import cell, taped
 
-#: states by time, each seen by the loss
+#: states by time, each seen by the loss, of one sequence after the other
 WAVES = """\
 import numpy as np
 import gradcheck
@@ -22,32 +22,37 @@ def ripple(a, u, x):
     return waves
 
 
-def grads(a, u, x):
-    waves = ripple(a, u, x)
-    da, later = np.zeros_like(a), np.zeros_like(u)
-    for t in range(len(x) - 1, -1, -1):
-        before, xt, after = waves[t], x[t], waves[t + 1]
-        ds = (np.exp(after) + later) * np.cos(a * before + xt)
-        da += ds * before
-        later = ds * a
-    return {"a": da, "u": later}
+def loss(a, u, xs):
+    return float(sum(np.sum(np.exp(ripple(a, u, x)[1:])) for x in xs))
+
+
+def grads(a, u, xs):
+    da, du = np.zeros_like(a), np.zeros_like(u)
+    for x in xs:
+        waves, later = ripple(a, u, x), np.zeros_like(u)
+        for t in range(len(x) - 1, -1, -1):
+            before, xt, after = waves[t], x[t], waves[t + 1]
+            ds = (np.exp(after) + later) * np.cos(a * before + xt)
+            da += ds * before
+            later = ds * a
+        du += later
+    return {"a": da, "u": du}
 
 
 @gradcheck.target
-def cell(rng, *, T=4, H=2):
-    a, u, x = rng.standard_normal(H), rng.standard_normal(H), rng.standard_normal((T, H))
-    return gradcheck.Target(
-        {"a": a, "u": u}, lambda: float(np.sum(np.exp(ripple(a, u, x)[1:]))), lambda: grads(a, u, x)
-    )
+def cell(rng, *, B=2, T=3, H=2):
+    a, u, xs = rng.standard_normal(H), rng.standard_normal(H), rng.standard_normal((B, T, H))
+    return gradcheck.Target({"a": a, "u": u}, lambda: loss(a, u, xs), lambda: grads(a, u, xs))
 """
 BACK = "range(len(x) - 1, -1, -1)"
 #: what each step brings is added up in a loop of its own
 ADDED_LATER = (
-    ("da, later = np.zeros_like(a),", "slopes, da, later = {}, np.zeros_like(a),"),
-    ("        da += ds * before\n", "        slopes[t] = ds\n"),
+    ("waves, later =", "slopes, waves, later = {},"),
+    ("            da += ds * before\n", "            slopes[t] = ds\n"),
     (
-        "    return {",
-        "    for t in range(len(x)):\n        wave, ds = waves[t], slopes[t]\n        da += ds * wave\n    return {",
+        "        du += later\n",
+        "        for t in range(len(x)):\n            wave, ds = waves[t], slopes[t]\n            da += ds * wave\n"
+        "        du += later\n",
     ),
 )
 
@@ -159,8 +164,8 @@ def test_a_loop_that_carries_and_runs_as_the_forward_is_told(tmp_path: Path) -> 
 
 def test_what_follows_an_inner_loop_is_of_the_outer_one(tmp_path: Path) -> None:
     """Of a loop in the wrong order, another one inside it would be turned round."""
-    inner = "for scale in (1.0, -1.0):\n            da += scale * np.ones_like(da)"
-    first = ("        before, xt, after =", f"        {inner}\n        before, xt, after =")
+    inner = "for scale in (1.0, -1.0):\n                da += scale * np.ones_like(da)"
+    first = ("            before, xt, after =", f"            {inner}\n            before, xt, after =")
     assert told(tmp_path, first, (BACK, "range(len(x))")) == ["for t in range(len(x)):"]
 
 

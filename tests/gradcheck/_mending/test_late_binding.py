@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import pytest
 
 from gradcheck._mending.late_binding import bound_early
+from gradcheck._mending.syntax import Code
 from tests.gradcheck._mending.rewritten_texts import rewritten_texts
 
 #: two functions of three rounds; what stands for `{made}` puts one into the list
@@ -115,7 +117,6 @@ def test_the_counter_is_bound_first_and_then_all_of_the_round() -> None:
         "pulls = []\nfor t in range(3):\n    pulls.append(lambda t: t)\n",
         "pulls = []\nfor t in range(3):\n    def pull(d):\n        t = d\n        return t\n    pulls.append(pull)\n",
         "pulls = []\nfor t in range(3):\n    pulls.append(lambda d: [t for t in d])\n",
-        "pulls = []\nfor t in range(3):\n    pulls.append(t)\n",
     ],
 )
 def test_nothing_is_bound_but_what_is_read_of_the_round(text: str) -> None:
@@ -140,9 +141,21 @@ def test_of_loops_inside_each_other_all_counters_are_bound() -> None:
         "def made(t):\n    return lambda d: d * t\n\npulls = []\nfor t in range(3):\n    pulls.append(made(t))\n",
         "def made(t):\n    twice = 2 * t\n    def pull(d):\n        return d * twice\n    return pull\n",
         "pulls = [1]\nt = 2\npulls.append(lambda d: d * t)\n",
-        "for t in range(3):\n    def made(d):\n        return lambda e: d * e\n",
     ],
 )
 def test_functions_that_no_loop_makes_are_left_alone(text: str) -> None:
     """Pullbacks that are made in a function of their own, which is right, would be edited."""
     assert bound(text) == []
+
+
+def test_what_a_function_makes_reads_what_the_function_holds() -> None:
+    """A fix would bind a value twice, or inside a function to which it is no use."""
+    text = "for t in range(3):\n    def made(d):\n        return (lambda e: e * t)(d)\n"
+    assert bound(text) == [text.replace("made(d)", "made(d, t=t)", 1)]
+
+
+def test_the_line_that_makes_the_function_is_edited_and_not_the_loop() -> None:
+    """A loop would be named, and each edit be tried once for every statement around it."""
+    code = Code("pulls = []\nfor t in range(3):\n    if t:\n        pulls.append(lambda d: d * t)\n")
+    edited = [node for node in ast.walk(code.tree) if isinstance(node, ast.stmt) and list(bound_early(code, node))]
+    assert [type(node) for node in edited] == [ast.Expr]

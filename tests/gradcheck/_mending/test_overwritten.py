@@ -33,7 +33,9 @@ def run(text: str) -> dict[str, Any]:
         ("x -= y - z", "x = x - (y - z)"),
         ("x /= y * z", "x = x / (y * z)"),
         ("x -= y if len(y) else z", "x = x - (y if len(y) else z)"),
-        ("x **= -y", "x = x ** -y"),
+        ("x *= (1 - y)", "x = x * (1 - y)"),
+        ("x *= y or z", "x = x * (y or z)"),
+        ("x **= -y", "x = x ** (-y)"),
         ("x*=np.tanh(y)", "x = x * np.tanh(y)"),
         ("self.x += y * z", "self.x = self.x + (y * z)"),
         ("x[:] = y", "x = x.copy()\nx[:] = y"),
@@ -58,7 +60,7 @@ def test_what_is_written_as_a_whole_is_written_apart(text: str, after: str) -> N
     "text",
     [
         "x[1:] = y", "x[:1] = y", "x[::2] = y", "x[0] = y", "x[:, 0] = y", "x[k] *= y", "self.x[k] += y",
-        "np.add(y, z, out=x[1:])", "np.add(y, z)", "x = y * z", "x, y = y, x", "x[:] = y[:] = z", "n //= 2", "n |= 1",
+        "np.add(y, z, out=x[1:])", "x[:] = y[:] = z", "n //= 2", "n |= 1",
     ],
 )  # fmt: skip
 def test_what_is_written_in_part_is_left_alone(text: str) -> None:
