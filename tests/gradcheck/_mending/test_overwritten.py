@@ -34,7 +34,7 @@ def run(text: str) -> dict[str, Any]:
         ("x /= y * z", "x = x / (y * z)"),
         ("x -= y if len(y) else z", "x = x - (y if len(y) else z)"),
         ("x *= (1 - y)", "x = x * (1 - y)"),
-        ("x *= y or z", "x = x * (y or z)"),
+        ("x *= z or y", "x = x * (z or y)"),
         ("x **= -y", "x = x ** (-y)"),
         ("x*=np.tanh(y)", "x = x * np.tanh(y)"),
         ("self.x += y * z", "self.x = self.x + (y * z)"),
