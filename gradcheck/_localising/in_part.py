@@ -51,7 +51,7 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
     standings, whole = run.once(Ground).standings, run.once(given_whole)
     depending = run.once(parameters_behind)
     told = {id(one.statement) for one in run.once(incomplete)}
-    places = list(by_place(run))
+    places = run.once(by_place)
     parts = {
         node.index: by_place_of_forward(node, standings, standings.partial) for _, nodes in places for node in nodes
     }

@@ -45,7 +45,7 @@ def incomplete(run: TapedRun) -> list[Incomplete]:
     standings, whole = run.once(Ground).standings, set(run.once(given_whole))
     added_to = _added_to(run)
     result: dict[int, Incomplete] = {}
-    for place, nodes in by_place(run):
+    for place, nodes in run.once(by_place):
         if len(nodes) < 2 or any(one.index in added_to for one in nodes[1:]) or id(place.statement) in result:
             continue
         for seen in _seen(nodes, standings):
@@ -134,7 +134,7 @@ def given_whole(run: TapedRun) -> frozenset[int]:
     return frozenset().union(*of_each)
 
 
-def by_place(run: TapedRun) -> Iterator[tuple[Place, list[Node]]]:
+def by_place(run: TapedRun) -> list[tuple[Place, list[Node]]]:
     """What is calculated, or taken from what was handed over, at each place: the place, then its values in turn."""
     standings = run.once(Ground).standings
     values: dict[int, dict[int, Node]] = defaultdict(dict)
@@ -151,8 +151,7 @@ def by_place(run: TapedRun) -> Iterator[tuple[Place, list[Node]]]:
     for place, node in (*calculated, *taken):
         places[place.number] = place
         values[place.number][node.execution] = node
-    for number, found in values.items():
-        yield places[number], [found[execution] for execution in sorted(found)]
+    return [(places[number], [found[k] for k in sorted(found)]) for number, found in values.items()]
 
 
 def _is_handed_over(node: Node) -> bool:

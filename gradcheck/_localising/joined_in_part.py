@@ -15,7 +15,7 @@ from gradcheck._localising.incomplete import by_place
 from gradcheck._localising.lost import parameters_behind
 from gradcheck._localising.spoiling import Wanted
 from gradcheck._localising.standing import Joined, Known, begun
-from gradcheck._localising.tape import Node, Place, TapedRun
+from gradcheck._localising.tape import Array, Node, Place, TapedRun
 
 
 def joined_in_part(run: TapedRun, wrong: Collection[str]) -> Iterator[tuple[Place, dict[int, Wanted]]]:
@@ -23,7 +23,7 @@ def joined_in_part(run: TapedRun, wrong: Collection[str]) -> Iterator[tuple[Plac
     joined = [one for one in run.once(Ground).standings.joined if len(one.parts) > 1]
     if not joined:
         return
-    places = list(by_place(run))
+    places = run.once(by_place)
     lacking, known = _given_in_part_alone(joined, [node for _, nodes in places for node in nodes]), Known()
     depending = run.once(parameters_behind)
     for number, one in lacking.items():
@@ -50,5 +50,5 @@ def _given_in_part_alone(joined: list[Joined], given: list[Node]) -> dict[int, J
     return {number: one for number, one in enumerate(joined) if number not in told}
 
 
-def _value(node: Node) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _value(node: Node) -> Array:
     return np.asarray(node.value, np.float64)

@@ -170,17 +170,22 @@ class Hole:
         for node, slopes in zip(one.nodes, one.slopes, strict=True):
             if node is not None and slopes.shape[1] == node.size:
                 found[node.index] = sign * slopes.reshape(len(slopes), *node.shape)
+        result = self._brought_back(found, inner.index).get(inner.index)
+        return None if result is None else result.reshape(len(result), -1)
+
+    def _brought_back(self, given: dict[int, Array], first: int) -> dict[int, Array]:
+        """What comes back of these to the values from `first` on, through functions of the user's as well."""
+        found = dict(given)
         with np.errstate(all="ignore"):
-            for index in range(max(found, default=0), inner.index, -1):
+            for index in range(max(found, default=0), first, -1):
                 g = found.get(index)
                 if g is not None:
-                    node = suspect.run.nodes[index]
+                    node = self.suspect.run.nodes[index]
                     for source, pull in zip(node.inputs, node.pulls, strict=True):
-                        if source.index >= inner.index:
-                            part_ = pull(g).reshape(len(g), *source.shape)
-                            found[source.index] = part_ + found[source.index] if source.index in found else part_
-        result = found.get(inner.index)
-        return None if result is None else result.reshape(len(result), -1)
+                        if source.index >= first:
+                            part = pull(g).reshape(len(g), *source.shape)
+                            found[source.index] = part + found[source.index] if source.index in found else part
+        return found
 
     def innocent(self) -> Iterator[ast.expr]:
         """Parts of the expression that what it lacks does not come back to: gates beside the wrong one in a stack.
@@ -189,36 +194,26 @@ class Hole:
         """
         if self.needed is None or not self.needed.only or self.operator is not None:
             return
+        parts = [part for part in ast.walk(self.root) if isinstance(part, ast.expr)]
         try:
-            reached = [self._reached(one) for one in self.executions]
+            reached = [self._reached(one, parts) for one in self.executions]
         except UnknownError:
             return
-        for part in ast.walk(self.root):
-            nodes = [self.suspect.nodes_of(part, k) for k, _ in reached] if isinstance(part, ast.expr) else []
-            told = [(node, indices) for node, (_, indices) in zip(nodes, reached, strict=False) if node is not None]
-            if len(told) == len(reached) and not any(node.index in indices for node, indices in told):
-                assert isinstance(part, ast.expr)
-                yield part
+        yield from (part for number, part in enumerate(parts) if all(told[number] is False for told in reached))
 
-    def _reached(self, one: Execution) -> tuple[int, set[int]]:
-        """Which execution it is, and the indices of the values that what the expression lacks there comes back to."""
+    def _reached(self, one: Execution, parts: list[ast.expr]) -> list[bool | None]:
+        """Whether what the expression lacks at an execution comes back to each of its parts; None if unknown."""
         assert self.needed is not None
-        rng, found, number = np.random.default_rng(0), dict[int, Array](), -1
-        given = self.leaves(one.frame.value(self.root))
-        for node, value in zip(one.nodes, given, strict=True):
+        rng, lacking, execution = np.random.default_rng(0), dict[int, Array](), -1
+        for node, value in zip(one.nodes, self.leaves(one.frame.value(self.root)), strict=True):
             if node is None or value is None or node.index not in self.needed.values:
                 continue
-            needed, number = np.asarray(self.needed.values[node.index], float), node.execution
+            needed, execution = np.asarray(self.needed.values[node.index], float), node.execution
             lacks = np.abs(needed - value) > NOTHING * np.max(np.abs(needed), initial=0.0)
-            found[node.index] = (rng.uniform(1, 2, node.shape) * lacks)[None]
-        nodes = self.suspect.run.nodes
-        for index in range(max(found, default=-1), -1, -1):
-            node = nodes[index]
-            if index in found and node.execution == number and node.place is not None:
-                for source, pull in zip(node.inputs, node.pulls, strict=True):
-                    back = pull(found[index]).reshape(1, *source.shape)
-                    found[source.index] = back + found.get(source.index, 0.0)
-        return number, {index for index, value in found.items() if np.any(value)}
+            lacking[node.index] = (rng.uniform(1, 2, node.shape) * lacks)[None]
+        nodes = [self.suspect.nodes_of(part, execution) for part in parts]
+        back = self._brought_back(lacking, min((node.index for node in nodes if node is not None), default=0))
+        return [None if node is None else bool(np.any(back.get(node.index, 0.0))) for node in nodes]
 
     def leaves(self, value: Any) -> list[Array | None]:
         """The numbers in a value."""

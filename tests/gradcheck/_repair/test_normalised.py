@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from gradcheck._mending.building import holes_of
+from gradcheck._mending.residual import Residual
+from gradcheck._mending.suspects import Suspect
 from gradcheck._repair.by_tape import find_by_tape
 from tests.gradcheck._repair.normalised import NORMALISED, SIZES
-from tests.gradcheck._repair.spoiled import cell, line_of
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 GRADIENTS = {"Wz", "Wi", "Wf", "Wo", "R", "V"}
 
@@ -32,6 +36,16 @@ def test_a_gate_in_a_stack_is_mended(tmp_path: Path) -> None:
     ((line, edits),) = told(tmp_path, "df * f * gate(-pre_f)", "df * f * gate(pre_f) * (1 - f)")
     assert line == line_of("df * f * gate", NORMALISED)
     assert len(edits) == 1
+
+
+def test_what_a_helper_is_handed_is_no_innocent(tmp_path: Path) -> None:
+    """The argument of the wrong call would be left alone with the gates beside it, and get no edit."""
+    run, _ = taped(cell(tmp_path, ("gate(-pre_f)", "gate(pre_f)"), source=NORMALISED))
+    statement = next(one for one in run.statements if one.text.startswith("dpre ="))
+    hole = holes_of(Suspect(run, statement, Residual(run)))[0]
+    innocent = {ast.unparse(part) for part in hole.innocent()}
+    assert "dc * i * (1 - z ** 2)" in innocent
+    assert not innocent & {"df * f * gate(pre_f)", "gate(pre_f)", "pre_f"}
 
 
 def test_what_comes_back_through_a_divisor_is_written_where_it_is_bound(tmp_path: Path) -> None:
