@@ -101,7 +101,7 @@ class MendSearch:
         """Small edits within the statement, and of it as a whole."""
         if not self.trial.wrong:
             return self._kept_whole()
-        return self._first(self._small_stages())
+        return self._first(self._small_stages(), wants_whole=True)
 
     def large(self) -> list[Mend]:
         """All others."""
@@ -126,18 +126,23 @@ class MendSearch:
             around = Workplace(bare_hole(self.suspect, root)).around
         return self.given(list(penalties(self.suspect, around)))
 
-    def _first(self, stages: Iterator[tuple[Iterator[_Found], float]]) -> list[Mend]:
-        """What the first stage gives of which something holds and is near enough."""
+    def _first(self, stages: Iterator[tuple[Iterator[_Found], float]], *, wants_whole: bool = False) -> list[Mend]:
+        """What the first stage gives of which something holds and is near enough.
+
+        `wants_whole`: where that mends a part, what a later stage gives that mends all; a part may be right by chance.
+        """
+        in_part: list[Mend] = []
         with np.errstate(all="ignore"):
             accepted: list[_Found] = []
             for stage, near in stages:
                 accepted += itertools.islice(stage, self.budget.accepted)
                 if accepted and min(one.distance for one in accepted) < near:
                     result = self._confirmed(accepted)
-                    if result:
+                    if result and not (wants_whole and result[0].remaining):
                         return result
+                    in_part = in_part or result
                     accepted = []
-        return []
+        return in_part
 
     @cached_property
     def places(self) -> list[Workplace]:

@@ -31,9 +31,11 @@ from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.lost_derivative import lost_derivative
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
+from gradcheck._repair.moved_statement import moved_statement
 from gradcheck._repair.next_fault import (
     fault_in_part,
     faults_of_several,
+    is_blamed_still,
     next_fault,
     signs_of_several,
     unmended,
@@ -60,6 +62,7 @@ from gradcheck._tape.belief import DIRECTIONS, is_believed
 from gradcheck._tape.parts import whole_name
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
+from gradcheck._usercode.functions import functions_kept
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Edit, Source
@@ -76,6 +79,7 @@ MOST_RUNS = 4
 MOST_BYTES = 200_000_000
 
 
+@functions_kept()
 def find_by_tape(
     subject: Target | TargetFactory,
     seed: int,
@@ -269,7 +273,8 @@ class _Search:
         keeps_one = run.once(keeps_a_place)
 
         def sooner() -> Sequence[Mended] | None:
-            return (missing() if keeps_one else ()) or self._sooner(found, wrong, points, spoils)
+            moved = self._moved_statement(found, points)
+            return moved or (missing() if keeps_one else ()) or self._sooner(found, wrong, points, spoils)
 
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 
@@ -353,12 +358,23 @@ class _Search:
         return self.expected is None or self.keeps_state or wrong <= self.expected | self.undecided
 
     def _missing(self, points: Sequence[Point], found: Found) -> bool:
-        """A statement that is missing in code with edits; in the code as it is it has been looked for."""
-        return self._adds(points, found, self._missing_statement(found, points) if found.edits else [])
+        """A statement that is missing in code with edits, or stands in the wrong place.
+
+        In the code as it is it has been looked for, but where it mends a part.
+        """
+        faults = (self._moved_statement(found, points) or self._missing_statement(found, points)) if found.edits else []
+        return self._adds(points, found, faults or self._moved_statement(found, points, in_part=True))
 
     def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
         return [] if fault is None else [fault]
+
+    def _moved_statement(self, found: Found, points: Sequence[Point], *, in_part: bool = False) -> Sequence[Mended]:
+        def ask() -> Mended | None:
+            with self._taped(points[0], found) as run:
+                return moved_statement(run, [one.taped for one in points[1:]], in_part=in_part)
+
+        return self._once_in_each_code("moved in part" if in_part else "moved", ask, found, points)
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives; those that read one wrong value where that is bound."""
@@ -462,15 +478,16 @@ class _Search:
 
     def _adds(self, points: Sequence[Point], found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""
-        before, kept = dict(found.edits), [one for one in faults if not self._is_by_chance(points[0], found, one)]
+        before, kept = dict(found.edits), [one for one in faults if not self._is_by_chance(points, found, one)]
         added = [add_mend(found, replace(one, is_common=found.is_common), before) for one in kept]
         return any(added)
 
-    def _is_by_chance(self, point: Point, found: Found, fault: Mended) -> bool:
+    def _is_by_chance(self, points: Sequence[Point], found: Found, fault: Mended) -> bool:
         """Whether some gradients are right with its edit, and what it gives is not what is meant there.
 
         It is written out at length, around what is wrong elsewhere; or fewer values are derivatives with it. A term of
-        a penalty on differences adds up to nothing in the gradient of a bias, so that this is right without.
+        a penalty on differences adds up to nothing in the gradient of a bias, so that this is right without. Or no
+        value besides those gradients becomes one, and the statement could be to blame for all that is left.
         """
         if fault.mend is None or not fault.mend.remaining or fault.is_by_value:
             return False
@@ -480,10 +497,14 @@ class _Search:
         if not add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
             return False
         with suppress(TargetError, RebindError, SyntaxError):
-            with self._taped(point, found) as run:
-                reached = progress_of(run)[1]
-            with self._taped(point, trial) as run:
-                return progress_of(run)[1] < reached
+            with self._taped(points[0], found) as run:
+                before = progress_of(run)
+            with self._taped(points[0], trial) as run:
+                after = progress_of(run)
+                derivatives, gradients = after[1] - before[1], after[0] - before[0]
+                if derivatives > gradients:
+                    return False
+                return derivatives < 0 or is_blamed_still(run, fault, wrong_gradients(run), points[1:])
         return False
 
 

@@ -41,7 +41,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
         return _named(FindingCode.MISSING_STATEMENT, target)
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
-        return Symptom(FindingCode.WRONG_LINE)
+        is_slice = all(_expression(f"_[{one}]") for one in (was, now))
+        return _named(FindingCode.WRONG_INDEX, was, now) if is_slice else Symptom(FindingCode.WRONG_LINE)
     found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
     found = found or _in_product(old, new) or _operator(old, new)
     return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)

@@ -66,6 +66,13 @@ def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence
     return LikeliestMend(run, localisation, again, found.fruitless, MOST_SUSPECTS_ALONE, SMALL_BUDGET).faults()
 
 
+def is_blamed_still(run: TapedRun, fault: Mended, wrong: set[str], others: Sequence[Point]) -> bool:
+    """Whether the statement of a fault could, with its edit, be to blame alone for all that is left."""
+    at = fault.statement.file, fault.statement.line
+    alone = run.once(_of_backward, frozenset(wrong), others[-1]).alone
+    return any((one.statement.file, one.statement.line) == at and not hands_on(one) for one in alone)
+
+
 def _localised(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Localisation:
     """Who could be at fault, noted in what is found."""
     localisation = run.once(_of_backward, frozenset(wrong), others[-1])

@@ -7,7 +7,6 @@ it, as ``silu_prime`` has ``silu``, it is that one's derivative that it has to b
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType, FunctionType
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._mending.frames import is_pure
+from gradcheck._usercode.functions import functions_with
 
 #: where the derivatives are compared, and the step of the differences
 POINTS = np.linspace(-1.7, 1.9, 7)
@@ -31,7 +31,7 @@ def is_right_helper(code: CodeType) -> bool:
     """Whether the function of this code is the derivative of tanh, of the logistic function, or of one beside it."""
     if code.co_argcount < 1 or code.co_freevars:
         return False
-    found = [one for one in gc.get_referrers(code) if isinstance(one, FunctionType) and one.__code__ is code]
+    found = functions_with([code])
     return bool(found) and is_pure(found[0]) and _is_derivative(found[0])
 
 

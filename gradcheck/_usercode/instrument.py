@@ -8,7 +8,6 @@ exist. Nothing else of the user's modules is touched.
 from __future__ import annotations
 
 import ast
-import gc
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 
 from gradcheck._common.surely import surely
 from gradcheck._common.thread_filters import ignoring
+from gradcheck._usercode.functions import functions_with
 from gradcheck._usercode.rewriting import TAP, Rewriter, Site
 from gradcheck._usercode.source import Source
 
@@ -96,7 +96,7 @@ def code_replaced(
         _restore_made_inside(codes, at_rest)
 
     try:
-        for function in _functions_of(codes):
+        for function in functions_with(codes):
             before = function.__code__
             new = codes[before]
             if new.co_freevars != before.co_freevars:
@@ -180,20 +180,13 @@ def with_tap(code: CodeType, tap: Tap) -> CodeType:
     return code.replace(co_consts=constants)
 
 
-def _functions_of(codes: dict[CodeType, CodeType]) -> list[FunctionType]:
-    if not codes:
-        return []  # of none it would look through all objects that there are
-    known = {id(code) for code in codes}
-    return [one for one in gc.get_referrers(*codes) if isinstance(one, FunctionType) and id(one.__code__) in known]
-
-
 def _restore_made_inside(codes: dict[CodeType, CodeType], at_rest: Callable[[CodeType], CodeType | None]) -> None:
     """Functions that rewritten code made and that outlived it get back the code they would have had."""
     originals: dict[CodeType, CodeType] = {}
     for old, new in codes.items():
         # a generator goes on with the code that it has; of comprehensions there are no functions
         originals |= {b: a for a, b in _side_by_side(old, new) if a is not old and a.co_name not in _COMPREHENSIONS}
-    for function in _functions_of(originals):
+    for function in functions_with(originals):
         original: CodeType | None = originals[function.__code__]
         if original is not None and function.__code__.co_freevars != original.co_freevars:
             original = at_rest(original)

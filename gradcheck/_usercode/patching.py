@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import gc
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +14,7 @@ from typing import TypeAlias
 
 from gradcheck._common.surely import surely
 from gradcheck._common.thread_filters import ignoring
+from gradcheck._usercode.functions import functions_with
 from gradcheck._usercode.instrument import the_same_code
 from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, apply_edits, first_line, span_of
@@ -68,9 +68,8 @@ class EditedFunctions:
     def __init__(self, codes: Collection[CodeType], sources: dict[str, Source]) -> None:
         self.sources = sources
         self.functions: dict[CodeType, list[FunctionType]] = {code: [] for code in codes}
-        for one in gc.get_referrers(*self.functions):
-            if isinstance(one, FunctionType) and one.__code__ in self.functions:
-                self.functions[one.__code__].append(one)
+        for one in functions_with(self.functions):
+            self.functions[one.__code__].append(one)
 
     def edited(self, edits: Mapping[str, Sequence[Edit]], *, anew: bool = False) -> AbstractContextManager[None]:
         """Run functions as if the files had these edits; `anew`: functions inside others will be made again.

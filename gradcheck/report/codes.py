@@ -76,6 +76,7 @@ class FindingCode(StrEnum):
     MISSING_STATEMENT = "missing-statement"
     NOT_CLEARED = "not-cleared"
     WRONG_ORDER = "wrong-order"
+    WRONG_PLACE = "wrong-place"
     COTANGENT_UNUSED = "cotangent-unused"
     LATER_STEPS_MISSING = "later-steps-missing"
     INDEX_REPEATS = "index-repeats"

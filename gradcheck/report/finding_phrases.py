@@ -76,6 +76,7 @@ _MISTAKES = {
     FindingCode.MISSING_STATEMENT: "a statement is missing here: {subject} lacks what it brings",
     FindingCode.NOT_CLEARED: "what a call adds up is not set to zero before the next one",
     FindingCode.WRONG_ORDER: "the loop goes through the steps in the wrong order",
+    FindingCode.WRONG_PLACE: "the statement stands in the wrong place: what it changes is read too soon or too late",
     FindingCode.BINDS_LATE: "a function made in a loop reads the loop's variable when it is called",
     FindingCode.INDEX_REPEATS: "an entry that the index names more than once is added to only once",
     FindingCode.CLIPS_FINISHED: (

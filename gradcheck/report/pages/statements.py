@@ -68,6 +68,15 @@ STATEMENTS = (
         "go through the steps with reversed(...).",
     ),
     Page(
+        FindingCode.WRONG_PLACE,
+        "Nothing in the statement is wrong, but it stands too early or too late. What it changes has been read before "
+        "it is whole, or is read when it has become something else.",
+        "dc = dh o tanh'(c) + dc_next + do_pre w_po, and then di = dc g",
+        "di = dc * g\ndc += do_pre * w_po",
+        "dc += do_pre * w_po\ndi = dc * g",
+        "let a derivative become whole before it is read, and read it before it is used up.",
+    ),
+    Page(
         FindingCode.COTANGENT_UNUSED,
         "A derivative that comes in is never used, so that what it brings back is missing.",
         "dx = sum over all outputs y of dy dy/dx",

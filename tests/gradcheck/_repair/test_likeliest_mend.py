@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck._localising import localise
+from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import LikeliestMend, Sooner
@@ -80,3 +81,54 @@ def test_what_is_found_sooner_elsewhere_is_asked_where_no_small_edit_mends_all(t
     small = fault_of(beside, ("carry = self.W.T @ da", "carry = self.W @ da"), sooner=sooner)
     assert small is not known
     assert len(asked) == 1
+
+
+#: with as many rows as there are, b is right as well if each label is taken from all rows, divided by their number
+CLASSIFIER = """\
+import numpy as np
+import gradcheck
+
+
+def forward(p, x):
+    z = np.tanh(x @ p["W"]) @ p["V"] + p["b"]
+    return z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+
+
+def loss(p, x, labels):
+    return float(-np.mean(forward(p, x)[np.arange(len(x)), labels]))
+
+
+def grads(p, x, labels):
+    h, B = np.tanh(x @ p["W"]), len(x)
+    dz = np.exp(forward(p, x))
+    dz[np.arange(len(x)), labels] -= 1.0
+    dz /= B
+    da = dz @ p["V"].T * (1 - h ** 2)
+    return {"W": x.T @ da, "V": h.T @ dz, "b": dz.sum(axis=0)}
+
+
+@gradcheck.target
+def cell(rng, *, H=4):
+    p = {"W": rng.standard_normal((3, H)), "V": rng.standard_normal((H, 5)), "b": rng.standard_normal(5)}
+    x, labels = rng.standard_normal((4, 3)), rng.permutation(5)[:4]
+    return gradcheck.Target(p, lambda: loss(p, x, labels), lambda: grads(p, x, labels))
+"""
+ALL_ROWS = "dz[np.arange(len(x)), labels] -= 1.0", "dz[:, labels] -= 1.0"
+
+
+def test_an_edit_that_mends_all_is_looked_for_where_one_mends_a_part(tmp_path: Path) -> None:
+    """A chance would be taken for the mend: divided by the number of rows, the sum over them is right."""
+    fault = fault_of(tmp_path, ALL_ROWS, source=CLASSIFIER)
+    assert fault is not None
+    assert fault.mend is not None
+    assert [one.text for one in fault.mend.edits] == ["np.arange(len(x)), labels"]
+
+
+def test_a_part_that_is_right_by_chance_is_not_written(tmp_path: Path) -> None:
+    """The line would be edited so that one gradient is right, though it is to blame for the others still."""
+    picked = "forward(p, x)[np.arange(len(x)), labels]", "np.take_along_axis(forward(p, x), labels[:, None], axis=1)"
+    factory = cell(tmp_path, ALL_ROWS, picked, source=CLASSIFIER)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert [one.line for one in found.faults] == [line_of(ALL_ROWS[0], CLASSIFIER)]
+    assert found.edits == {} or found.still_wrong == ()

@@ -34,6 +34,8 @@ def named(old: str, new: str) -> Symptom:
         ("dc", "dct", "wrong-variable", Mistake("dc", "dct")),
         ("h[t]", "h[t + 1]", "wrong-index", Mistake("h[t]", "h[t + 1]")),
         ("h[t]", "c[t]", "wrong-variable", Mistake("h[t]", "c[t]")),
+        (":, k", "rows, k", "wrong-index", Mistake(":, k", "rows, k")),
+        ("1:", ":-1", "wrong-index", Mistake("1:", ":-1")),
         ("a * b", "a @ b", "wrong-operator", Mistake("*", "@")),
         ("a", "a + b", "term-missing", Mistake("b")),
         ("a - b", "a", "term-extra", Mistake("b", is_extra=True)),

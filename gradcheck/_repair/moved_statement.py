@@ -1,0 +1,48 @@
+"""A statement that stands in the wrong place: nothing in it is wrong, but what it changes is read too soon or too late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradcheck._mending import Again, MendSearch
+from gradcheck._mending.gaps import Function
+from gradcheck._mending.moves import Move, moves
+from gradcheck._mending.syntax import Code
+from gradcheck._mending.trials import Trial
+from gradcheck._repair.forward import backward_functions
+from gradcheck._repair.found import Mended
+from gradcheck._repair.likeliest_mend import SMALL_BUDGET
+from gradcheck._tape import Statement, TapedRun
+from gradcheck.report.codes import FindingCode
+
+#: moves that are tried, the shortest first
+MOST_MOVES = 120
+
+
+def moved_statement(run: TapedRun, again: Sequence[Again], *, in_part: bool = False) -> Mended | None:
+    """The fault, with the shortest move after which all gradients are right; None if there is none.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        again: What else moves are tried at.
+        in_part: Whether the move is taken that makes most gradients right, if none makes all.
+    """
+    trial = Trial(run)
+    found = [(file, move) for file, code, function in _functions(run) for move in moves(code, function)]
+    found = sorted(found, key=lambda one: one[1].distance)[:MOST_MOVES]
+    mended = [(len(right), file, move) for file, move in found if (right := trial.mended_by(file, move.edits))]
+    for count, file, move in sorted(mended, key=lambda one: -one[0]):
+        statement = _taped(run, file, move) if in_part or count == len(trial.wrong) else None
+        mends = [] if statement is None else MendSearch(run, statement, again, SMALL_BUDGET).given([move.edits])
+        if statement is not None and mends and (in_part or not mends[0].remaining):
+            return Mended.of(statement, mends, code=FindingCode.WRONG_PLACE)
+    return None
+
+
+def _functions(run: TapedRun) -> list[tuple[str, Code, Function]]:
+    return [(one.file, Code.of(one.source.text), function) for one, function in backward_functions(run)]
+
+
+def _taped(run: TapedRun, file: str, move: Move) -> Statement | None:
+    line = move.statement.lineno
+    return next((one for one in run.statements if (one.file, one.line) == (file, line)), None)

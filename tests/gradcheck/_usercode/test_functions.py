@@ -1,0 +1,71 @@
+"""Functions are found by their code, also those that were there before the search and those made meanwhile."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from gradcheck._usercode.functions import functions_kept, functions_with
+
+
+def made() -> Callable[[], int]:
+    """A function of its own each time, all with one code."""
+
+    def inner() -> int:
+        return 1
+
+    return inner
+
+
+def of_inner() -> int:
+    """How many of these are found."""
+    (code,) = {one for one in made.__code__.co_consts if hasattr(one, "co_name")}
+    return len(functions_with([code]))
+
+
+def test_those_that_were_there_and_those_made_meanwhile_are_found() -> None:
+    """A function that is not found runs unrecorded, and is not edited."""
+    before = made()
+    with functions_kept():
+        assert of_inner() == 1
+        since = partial(made())
+        assert of_inner() == 2
+        with functions_kept():  # a search within a search
+            assert of_inner() == 2
+        del before
+        assert of_inner() == 1
+    assert of_inner() == 1
+    del since
+    assert of_inner() == 0
+
+
+def test_a_function_that_has_another_code_by_now_is_another() -> None:
+    """Functions run edited while the search lasts, and would be taken for what they were."""
+    one, other = made(), made()
+    with functions_kept():
+        one.__code__ = one.__code__.replace(co_name="edited")  # type: ignore[attr-defined]
+        assert functions_with([one.__code__]) == [one]  # type: ignore[attr-defined]
+        assert functions_with([other.__code__]) == [other]  # type: ignore[attr-defined]
+
+
+def test_of_no_code_there_are_none() -> None:
+    """It would look through all objects that there are."""
+    assert functions_with([]) == []
+
+
+def test_the_collector_is_as_it_was_afterwards() -> None:
+    """Objects would never be collected again, or those that somebody else has put aside would be."""
+    with pytest.raises(KeyError), functions_kept():
+        assert gc.get_freeze_count()
+        raise KeyError
+    assert not gc.get_freeze_count()
+    gc.freeze()
+    try:
+        with functions_kept():
+            pass
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
