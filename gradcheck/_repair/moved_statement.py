@@ -1,4 +1,4 @@
-"""A statement that stands in the wrong place: nothing in it is wrong, but what it changes is read too soon or too late."""
+"""A statement that stands in the wrong place: nothing in it is wrong, but what it changes is read too soon or late."""
 
 from __future__ import annotations
 
