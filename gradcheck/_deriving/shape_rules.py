@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck._deriving.statements import clone, is_active, shape_of, value_of
 from gradcheck._deriving.uses import Use
 from gradcheck._mending.syntax import binary, number
-from gradcheck._mending.vjp import Cotangent, Operand, call, over, parsed_with, summed, times, turned
+from gradcheck._mending.vjp import Cotangent, Operand, call, einsum_back, over, parsed_with, summed, times, turned
 
 Part = tuple[ast.expr, Cotangent]
 Rule = Callable[[Use, Cotangent], Iterator[Part]]
@@ -174,22 +174,15 @@ def stacked(use: Use, g: Cotangent) -> Iterator[Part]:
 
 def _einsum(use: Use, g: Cotangent) -> Iterator[Part]:
     text = value_of(use.operands[0])
-    if not isinstance(text, str) or "->" not in text or "." in text:
-        raise NotImplementedError
-    left, out = text.replace(" ", "").split("->")
-    letters, arrays = left.split(","), use.operands[1:]
+    arrays = use.operands[1:]
     for k, one in enumerate(arrays):
         if not is_active(one):
             continue
-        others = [(a, b) for j, (a, b) in enumerate(zip(letters, arrays, strict=True)) if j != k]
-        if len(set(letters[k])) < len(letters[k]) or not set(letters[k]) <= set(out).union(*(a for a, _ in others)):
+        written = einsum_back(text, k) if isinstance(text, str) else None
+        if written is None:
             raise NotImplementedError
-        written = ",".join([out, *(a for a, _ in others)]) + "->" + letters[k]
-        node = use.filled(g).node
-        yield (
-            one,
-            Cotangent(call("np.einsum", ast.Constant(written), node, *(clone(b) for _, b in others)), shape_of(one)),
-        )
+        others = [clone(other) for j, other in enumerate(arrays) if j != k]
+        yield one, Cotangent(call("np.einsum", ast.Constant(written), use.filled(g).node, *others), shape_of(one))
 
 
 def _outer(use: Use, g: Cotangent) -> Iterator[Part]:

@@ -76,6 +76,7 @@ class Look:
         is_known: Tells whether a value is any derivative; all that the others tell are.
         lookup: Tells derivatives; it does not know those that the statement reads.
         parts: The same for what comes back through some uses alone.
+        shares: The same, where others give what comes back through each of the other uses.
         near: Values of the forward whose derivatives it could be meant to give, the nearest first.
         wanted: What it has to give at the executions, where that is known: of which value, and what part of it.
         at: Where the expression begins and ends that has to give it, where it is not all that the statement gives.
@@ -89,6 +90,7 @@ class Look:
     is_known: Callable[[Array], bool]
     lookup: Lookup
     parts: Lookup
+    shares: Lookup
     near: Sequence[Node]
     wanted: Sequence[tuple[Node, Array]] = ()
     at: Span | None = None
@@ -138,7 +140,7 @@ class EditsToDerivatives:
         with np.errstate(all="ignore"):
             values = _Values(look)
             told = [(one, one.what & values.given(one.root, one.candidate)[0]) for one in self._found]
-        self._found = [replace(one, what=what) for one, what in told if what]
+        self._found = [replace(one, what=what) for one, what in told if _sites(what) == _sites(one.what)]
 
     @property
     def nearest(self) -> list[tuple[Edit, ...]]:
@@ -202,14 +204,25 @@ class _Values:
         targets = [one.target for one in hole.executions]
         if all(target is not None and agree(v, target) for v, target in zip(results, targets, strict=True)):
             return _NOTHING  # nothing is added: what was right before stays right
-        given = zip(map(_number, hole.executions), results, strict=True)
-        told = [v for k, v in given if k not in self.look.kept and not self._may_be_idle(k, v)]
+        pairs = list(zip(hole.executions, results, strict=True))
+        asked = [(_site(one), v) for one, v in pairs if self._is_asked(_number(one), v)]
+        told = [value for _, value in asked]
         found = [self.look.lookup(value) for value in told]
-        is_whole = all(found) or self._is_whole_sum(hole)
+        is_whole = all(found)
         if not is_whole:
-            found = [one or self.look.parts(value) for one, value in zip(found, told, strict=True)]
-        of_each = [frozenset((is_whole, *_what(node)) for node in one) for one in found]
-        return (frozenset.intersection(*of_each), told) if of_each else _NOTHING
+            is_whole = self._is_sum_at_once(hole)  # with a term left out it is a part in any case
+            parts = self.look.shares if is_whole else self.look.parts
+            found = [one or parts(value) for one, value in zip(found, told, strict=True)]
+        of_site: dict[int | None, set[tuple[object, ...]]] = {}
+        for (site, _), nodes in zip(asked, found, strict=True):
+            what: set[tuple[object, ...]] = {(is_whole, *_what(node), site) for node in nodes}
+            of_site[site] = of_site.get(site, what) & what
+        is_told = bool(of_site) and all(of_site.values())  # a helper's value is of something else for each who calls it
+        return (frozenset().union(*of_site.values()), told) if is_told else _NOTHING
+
+    def _is_asked(self, execution: int, value: Array) -> bool:
+        """Whether it has to be a derivative there."""
+        return execution not in self.look.kept and not self._may_be_idle(execution, value)
 
     def _is_given_beside(self, root: ast.expr, execution: int, value: Array) -> bool:
         """Whether another expression of the same statement gives it."""
@@ -226,8 +239,8 @@ class _Values:
     def _may_be_idle(self, execution: int, value: Array) -> bool:
         return execution in self.look.idle and not np.any(value)
 
-    def _is_whole_sum(self, hole: Hole) -> bool:
-        """Whether it is a sum that is written at once: with a term left out it is a part in any case."""
+    def _is_sum_at_once(self, hole: Hole) -> bool:
+        """Whether all that is added up is written here."""
         is_sum = isinstance(hole.root, ast.BinOp) and isinstance(hole.root.op, (ast.Add, ast.Sub))
         return is_sum and self.look.statement.kind != "AugAssign"
 
@@ -417,6 +430,16 @@ def _what(node: Node) -> tuple[int | None, str | None]:
 def _same(values: list[Array], others: list[Array]) -> bool:
     """Whether these are the same: of one value there are several derivatives, through some uses each."""
     return len(values) == len(others) and all(agree(a, b) for a, b in zip(values, others, strict=True))
+
+
+def _sites(what: frozenset[tuple[object, ...]]) -> set[object]:
+    return {site for *_, site in what}
+
+
+def _site(one: Execution) -> int | None:
+    """Where the function that it runs in was called from."""
+    calls = (node.call for node in one.nodes if node is not None and node.call is not None)
+    return next((call.place.number for call in calls), None)
 
 
 def _number(one: Execution) -> int:

@@ -12,9 +12,9 @@ from gradcheck._mending.library import values_at
 from gradcheck._mending.naming import EQUAL, NOTHING, Names
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, loop_counters, names_in
+from gradcheck._mending.syntax import binary, loop_counters, names_in, parsed
 from gradcheck._mending.uses import AllUses, Use
-from gradcheck._mending.vjp import Cotangent, Operand, added, elementary
+from gradcheck._mending.vjp import Cotangent, Operand, added, call, einsum_back, elementary
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import JOINS, Array
 
@@ -108,13 +108,25 @@ class _Writer:
             return found
         if steps == 0:
             return None
-        terms: list[ast.expr] = []
-        for uses in self.parallel(values, lambda value: self.uses.of(value, without)):
+        terms, left = self._at_hand(self.parallel(values, lambda value: self.uses.of(value, without)))
+        for uses in left:
             term = self.use(uses, steps - 1)
             if term is None:
                 return None
             terms.append(term)
         return added(terms)
+
+    def _at_hand(self, uses: list[Uses]) -> tuple[list[ast.expr], list[Uses]]:
+        """What has a name of what comes back through several of these uses, but not all, together; and the others."""
+        if 2 < len(uses) <= MOST_USES:
+            brought = [self._brought_back_everywhere(one) for one in uses]
+            for count in range(len(uses) - 1, 1, -1):
+                for chosen in itertools.combinations(range(len(uses)), count):
+                    sums = [np.asarray(sum(parts)) for parts in zip(*(brought[k] for k in chosen), strict=True)]
+                    found = self.names.named(sums)
+                    if found is not None:
+                        return [found], [one for k, one in enumerate(uses) if k not in chosen]
+        return [], uses
 
     def parallel(self, values: list[Node], uses_of: Callable[[Node], list[Use]]) -> list[Uses]:
         """The uses of the values, those of one kind together."""
@@ -132,6 +144,11 @@ class _Writer:
         return [
             np.asarray(self.run.contributions.get((one[0].index, one[1]), np.nan)) for one in uses if one is not None
         ]
+
+    def _brought_back_everywhere(self, uses: Uses) -> list[Array]:
+        """The same, and zero where there is no such use."""
+        brought = iter(self.brought_back(uses))
+        return [np.zeros(()) if one is None else next(brought) for one in uses]
 
     def use(self, uses: Uses, steps: int) -> ast.expr | None:
         """What comes back through one use."""
@@ -189,6 +206,8 @@ class _Writer:
         first = consumers[0]
         if first.op in ("mean", "sum"):
             return self._spread(consumers, wanted, steps)
+        if first.op == "einsum":
+            return self._einsum(consumers, operand, steps)
         if first.op not in ("multiply", "divide", "subtract", "negative", "matmul", "dot"):
             return None
         behind = self.derivative(consumers, steps - 1)
@@ -200,6 +219,21 @@ class _Writer:
         which = first.operands[operand] if first.operands else operand
         found = elementary(first.op, min(which, len(operands) - 1), Cotangent(behind, had), operands, had)
         return None if found is None else found.node
+
+    def _einsum(self, consumers: list[Node], operand: int, steps: int) -> ast.expr | None:
+        """Through an einsum of arrays that all have names here, with the letters that it has in the forward."""
+        called = None if consumers[0].place is None else parsed(consumers[0].place.text)
+        match called:
+            case ast.Call(args=[ast.Constant(value=str(text)), *arrays]) if len(arrays) == len(consumers[0].inputs):
+                written = einsum_back(text, operand)
+            case _:
+                return None
+        others = [k for k in range(len(arrays)) if k != operand]
+        named = [self.value([node.inputs[k] for node in consumers], 0) for k in others]
+        behind = None if written is None or None in named else self.derivative(consumers, steps - 1)
+        if behind is None:
+            return None
+        return call("np.einsum", ast.Constant(written), behind, *(one for one in named if one is not None))
 
     def _operands(self, consumers: list[Node], operand: int) -> list[Operand] | None:
         """The operands of an operation; that whose derivative it is has no name here, and needs none."""

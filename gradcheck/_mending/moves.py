@@ -44,22 +44,35 @@ class _Effects:
 
 
 def moves(code: Code, function: Function) -> Iterator[Move]:
-    """Each statement moved to where it matters, past one other that it has to do with, two, and so on."""
+    """Each statement moved to where it matters, past one other that it has to do with, two, and so on.
+
+    And the last one of a loop behind the loop, or what stands behind it into its end.
+    """
     modules = {alias.asname or alias.name for node in ast.walk(code.tree) for alias in _imported(node)}
     for block, _, bound in blocks_of(function, parameters_of(function)):
         effects = [_effects_of(one, modules) for one in block]
         for number, statement in enumerate(block):
-            if isinstance(statement, _MOVED) and indentation(code, statement) is not None:
-                for place in _earlier(block, effects, number, bound):
+            for place in _earlier(block, effects, number, bound) if isinstance(statement, _MOVED) else ():
+                if number - place > 1 or not isinstance(block[place], _MOVED):  # or else that one moves down past it
                     yield from _moved(code, block, number, gap_before(block, place, function), number - place)
-                for place in _later(block, effects, number, bound):
-                    is_last = place == len(block) - 1
-                    gap = gap_at_end(block, function) if is_last else gap_before(block, place + 1, function)
-                    yield from _moved(code, block, number, gap, place - number)
+            for place in _later(block, effects, number, bound) if isinstance(statement, _MOVED) else ():
+                yield from _moved(code, block, number, _gap_behind(block, place, function), place - number)
+            if isinstance(statement, (ast.For, ast.While)) and not statement.orelse:
+                body = statement.body
+                yield from _moved(code, body, len(body) - 1, _gap_behind(block, number, function), 1)
+                if statement is not block[-1]:
+                    yield from _moved(code, block, number + 1, gap_at_end(body, function), 1)
+
+
+def _gap_behind(block: list[ast.stmt], number: int, function: Function) -> Gap | None:
+    is_last = number == len(block) - 1
+    return gap_at_end(block, function) if is_last else gap_before(block, number + 1, function)
 
 
 def _moved(code: Code, block: list[ast.stmt], number: int, gap: Gap | None, distance: int) -> Iterator[Move]:
     first, last = block[number].lineno, block[number].end_lineno or 0
+    if len(block) == 1 or not isinstance(block[number], _MOVED) or indentation(code, block[number]) is None:
+        return  # a block needs a statement
     lines = code.text.split("\n")
     behind = lines[last - 1].encode()[span(block[number])[1][1] :].decode().strip()
     is_alone = last < len(lines) and (not behind or behind.startswith("#"))  # the last line of a file has no end
@@ -95,11 +108,12 @@ def _imported(node: ast.AST) -> list[ast.alias]:
 
 
 def _effects_of(statement: ast.stmt, modules: set[str]) -> _Effects:
-    read, written, added = set[str](), set[str](), set[str]()
+    read, written, added, owners = set[str](), set[str](), set[str](), set[int]()
     for node in ast.walk(statement):
         match node:
             case ast.AugAssign(target=target, op=op):
                 (added if isinstance(op, (ast.Add, ast.Sub)) else written).add(_path(target))
+                owners.add(id(_owner(target)))
             case ast.Assign(targets=targets):
                 written |= {_path(one) for target in targets for one in _parts(target)}
             case ast.For(target=target):
@@ -109,7 +123,7 @@ def _effects_of(statement: ast.stmt, modules: set[str]) -> _Effects:
                 written |= {_path(one) for one in args} | ({owner} - modules)
             case ast.keyword(arg="out", value=value):
                 written.add(_path(value))
-            case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()):
+            case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()) if id(node) not in owners:
                 read.add(_path(node))
     return _Effects(frozenset(read - {""}), frozenset(written - {""}), frozenset(added - {""}))
 
@@ -122,6 +136,11 @@ def _parts(target: ast.expr) -> list[ast.expr]:
 
 def _path(node: ast.expr) -> str:
     """The variable or attribute that holds what is read or written, as `self.dc`; empty if none does."""
+    owner = _owner(node)
+    return ast.unparse(owner) if isinstance(owner, (ast.Name, ast.Attribute)) else ""
+
+
+def _owner(node: ast.expr) -> ast.expr:
     while isinstance(node, (ast.Subscript, ast.Starred)):
         node = node.value
-    return ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
+    return node

@@ -115,8 +115,11 @@ def _is_written(place: Workplace, node: ast.Name) -> bool:
 
 
 def dropped(place: Workplace) -> Iterator[Candidate]:
-    """An operand, a call, an attribute or an index left out."""
+    """An operand, a call, an attribute or an index left out; or two factors, as of a slope that is s * (1 - s)."""
     for slot in place.slots:
+        match slot.node:
+            case ast.BinOp(left=ast.BinOp(left=rest, op=ast.Mult()), op=ast.Mult()):
+                yield Candidate.of(slot.node, rest)
         match slot.node:
             case ast.BinOp(left=left, op=op, right=right):
                 yield Candidate.of(slot.node, left)

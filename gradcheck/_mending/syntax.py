@@ -290,6 +290,23 @@ def indentation(code: Code, statement: ast.stmt) -> str | None:
     return None if before.strip() else before
 
 
+def difference(old: ast.AST, new: ast.AST) -> tuple[ast.AST, ast.AST] | None:
+    """The one part in which two trees differ, as far inside as there is one; None if they do not differ."""
+    if ast.dump(old) == ast.dump(new):
+        return None
+    inside = differing_child(old, new)
+    return (old, new) if inside is None else difference(*inside)
+
+
+def differing_child(old: ast.AST, new: ast.AST) -> tuple[ast.AST, ast.AST] | None:
+    """The one child in which two nodes of a kind differ; None if they are not alike, or differ in several."""
+    children, others = list(ast.iter_child_nodes(old)), list(ast.iter_child_nodes(new))
+    if type(old) is not type(new) or len(children) != len(others):
+        return None
+    differing = [(a, b) for a, b in zip(children, others, strict=True) if ast.dump(a) != ast.dump(b)]
+    return differing[0] if len(differing) == 1 else None
+
+
 def names_in(tree: ast.AST) -> set[str]:
     """The names that are read or written in it."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

@@ -125,6 +125,20 @@ def _product(left: ast.expr, right: ast.expr) -> ast.expr:
     return binary(left, ast.MatMult(), right)
 
 
+def einsum_back(text: str, which: int) -> str | None:
+    """The equation that brings the derivative of an einsum back to one operand: of that derivative and the others.
+
+    None where an axis of the operand is nowhere else, or the result is not written.
+    """
+    if "->" not in text or "." in text:
+        return None
+    left, result = text.replace(" ", "").split("->")
+    own, others = left.split(",")[which], [one for k, one in enumerate(left.split(",")) if k != which]
+    if len(set(own)) < len(own) or not set(own) <= set(result).union(*others):
+        return None
+    return ",".join([result, *others]) + "->" + own
+
+
 # -- arithmetic of what is written ---------------------------------------------------------------------------------
 
 
@@ -272,7 +286,6 @@ def _written(value: float) -> ast.expr:
 
 
 __all__ = [
-    "Cotangent", "Operand", "Shape", "added", "call", "elementary", "full", "name", "negated", "over", "parsed_with",
-    "reduced", "summed", "times",
-    "turned",
+    "Cotangent", "Operand", "Shape", "added", "call", "einsum_back", "elementary", "full", "name", "negated", "over",
+    "parsed_with", "reduced", "summed", "times", "turned",
 ]  # fmt: skip

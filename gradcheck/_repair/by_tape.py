@@ -269,7 +269,7 @@ class _Search:
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             self.is_brief = spoils or bool(run.once(incomplete))
             return _clip_or_next(found, run, wrong, points[1:], is_brief=self.is_brief)
-        missing = cache(partial(self._missing_statement, found, points))
+        missing = cache(partial(self._missing_or_moved, found, points))
         keeps_one = run.once(keeps_a_place)
 
         def sooner() -> Sequence[Mended] | None:
@@ -362,8 +362,11 @@ class _Search:
 
         In the code as it is it has been looked for, but where it mends a part.
         """
-        faults = (self._moved_statement(found, points) or self._missing_statement(found, points)) if found.edits else []
+        faults = self._missing_or_moved(found, points) if found.edits else []
         return self._adds(points, found, faults or self._moved_statement(found, points, in_part=True))
+
+    def _missing_or_moved(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        return self._moved_statement(found, points) or self._missing_statement(found, points)
 
     def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = missing_statement(found, partial(self._taped, points[0]), points[1:])

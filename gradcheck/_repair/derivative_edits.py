@@ -17,6 +17,7 @@ from gradcheck._localising.spoiling import Spoiling
 from gradcheck._localising.standing import Known, Standing, origin
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
+from gradcheck._mending.residual import agree
 from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._usercode.source import Edit
@@ -90,6 +91,7 @@ def _look_for_wanted(run: TapedRun, one: Spoiling) -> Look:
         is_known=lambda value: wanted.find(value) is not None,
         lookup=told,
         parts=told,
+        shares=told,
         near=[],
         wanted=[(run.nodes[each.source], each.value) for each in one.wanted],
         at=one.at,
@@ -106,7 +108,7 @@ def _look_at_term(run: TapedRun, one: Spoiling) -> Look:
     def told(value: Array) -> Sequence[Node]:
         return [parameter] if is_term(value) else []
 
-    return _looking(run, one)(is_known=is_term, lookup=told, parts=told, near=[])
+    return _looking(run, one)(is_known=is_term, lookup=told, parts=told, shares=told, near=[])
 
 
 def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
@@ -119,10 +121,14 @@ def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
         found = [standings.node_of(number) for number in numbers(value)]
         return [] if any(origin(node).index in taken for node in found) else found
 
+    def parts(value: Array) -> Sequence[Node]:
+        return known(value, standings.partial.find_all)
+
     return _looking(run, one)(
         is_known=lambda value: standings.any.find(value) is not None,
         lookup=lambda value: known(value, standings.full.find_all),
-        parts=lambda value: known(value, standings.partial.find_all),
+        parts=parts,
+        shares=lambda value: [node for node in parts(value) if calculated.gives_rest(node, value, one.statement)],
         near=list(_near(run, one)),
     )
 
@@ -132,7 +138,7 @@ class _Calculated:
 
     def __init__(self, run: TapedRun) -> None:
         standings = run.once(Ground).standings
-        self._known = Known()
+        self._known, self._uses = Known(), standings.uses
         self._givers: dict[int, Statement] = {}
         #: by the index of a value of the forward: the identities of statements that calculate its whole derivative
         self._of_source: dict[int, set[int]] = defaultdict(set)
@@ -148,6 +154,16 @@ class _Calculated:
     def is_of_another(self, value: Array, statement: Statement) -> bool:
         """Whether another statement calculates it."""
         return any(self._givers[number] is not statement for number in self._known.find_all(value))
+
+    def gives_rest(self, node: Node, value: Array, statement: Statement) -> bool:
+        """Whether others calculate what comes back to a value of the forward through each use but the first or last
+        ones, through which this comes."""
+        uses = self._uses.get(node.index, ())
+        for k in range(1, len(uses)):
+            for some, others in ((uses[:k], uses[k:]), (uses[k:], uses[:k])):
+                if agree(np.sum(some, axis=0), value):
+                    return all(self.is_of_another(one, statement) for one in others)
+        return False
 
     def sources_of_others(self, statement: Statement) -> frozenset[int]:
         """The indices of values of the forward whose derivatives other statements calculate."""

@@ -105,6 +105,8 @@ class LikeliestMend:
         self._large(looked_at)
         if not best.is_whole and self._missing is not None and (found := self._missing()):
             return found
+        if self._found.alone and all(map(hands_on, self._found.alone)):
+            return _one(best.fault)  # only what hands all of them on could spoil them all: there are several faults
         return _one(best.fault or beside or first_mended(searches, MendSearch.large))
 
     def _small(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from gradcheck._mending.syntax import differing_child
 from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Mistake, Symptom
@@ -43,9 +44,20 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     if old is None or new is None:
         is_slice = all(_expression(f"_[{one}]") for one in (was, now))
         return _named(FindingCode.WRONG_INDEX, was, now) if is_slice else Symptom(FindingCode.WRONG_LINE)
+    return _of_expressions(old, new) or Symptom(FindingCode.WRONG_LINE)
+
+
+def _of_expressions(old: ast.expr, new: ast.expr) -> Symptom | None:
     found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
-    found = found or _in_product(old, new) or _operator(old, new)
-    return found or _replaced(old, new) or Symptom(FindingCode.WRONG_LINE)
+    found = found or _in_product(old, new) or _operator(old, new) or _replaced(old, new)
+    if found is not None:
+        return found
+    match differing_child(old, new):
+        case (ast.expr() as part, ast.expr() as other):
+            return _of_expressions(part, other)
+        case (ast.keyword() as part, ast.keyword() as other):
+            return _of_expressions(part.value, other.value)
+    return None
 
 
 def _target(text: str) -> str:
@@ -143,6 +155,11 @@ def _operands(old: ast.expr, new: ast.expr) -> Symptom | None:
                     is_factor = code in (FindingCode.FACTOR_MISSING, FindingCode.FACTOR_EXTRA)
                     code = (is_factor and _activation(other)) or code
                     return _named(code, ast.unparse(other), extra=extra)
+        match outer:
+            case ast.BinOp(left=ast.BinOp(left=one, op=ast.Mult(), right=y), op=ast.Mult(), right=rest):
+                slope = ast.BinOp(y, ast.Mult(), rest)
+                if _same(one, inner) and (code_of_slope := _activation(slope)):
+                    return _named(code_of_slope, ast.unparse(slope), extra=extra)
     return None
 
 

@@ -14,7 +14,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Mend
-from gradcheck._mending.syntax import Code, names_in
+from gradcheck._mending.syntax import Code, difference, names_in
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
 from gradcheck._tape import Statement, TapedRun
@@ -92,21 +92,9 @@ def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:
         with suppress(SyntaxError):
             before = _statement_of(Code.of(source.text).tree, fault.line)
             after = _statement_of(ast.parse(source.edited(fault.edits)), fault.line)
-            pair = None if before is None or after is None else _difference(before, after)
+            pair = None if before is None or after is None else difference(before, after)
             if pair is not None and isinstance(pair[0], ast.Name) and isinstance(pair[1], ast.expr):
                 yield pair[0].id, pair[1], fault
-
-
-def _difference(old: ast.AST, new: ast.AST) -> tuple[ast.AST, ast.AST] | None:
-    """The one part in which two trees differ; None if they do not, or in several."""
-    if ast.dump(old) == ast.dump(new):
-        return None
-    children, others = list(ast.iter_child_nodes(old)), list(ast.iter_child_nodes(new))
-    if type(old) is type(new) and len(children) == len(others):
-        differing = [(a, b) for a, b in zip(children, others, strict=True) if ast.dump(a) != ast.dump(b)]
-        if len(differing) == 1:
-            return _difference(*differing[0])
-    return old, new
 
 
 def _statement_of(tree: ast.AST, line: int) -> ast.stmt | None:

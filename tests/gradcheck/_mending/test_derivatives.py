@@ -33,6 +33,7 @@ def look(run: TapedRun, line: int | None = None) -> Look:
         is_known=lambda value: bool(lookup(value)),
         lookup=lookup,
         parts=lambda _: [],
+        shares=lambda _: [],
         near=run.nodes[: run.boundary],
     )
 

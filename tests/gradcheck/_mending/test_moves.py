@@ -20,7 +20,7 @@ def moved(body: str) -> list[str]:
     function = next(one for one in code.tree.body if isinstance(one, ast.FunctionDef))
     after = [apply_edits(text, one.edits) for one in moves(code, function)]
     for one in after:
-        assert sorted(one.split("\n")) == sorted(text.split("\n"))
+        assert sorted(map(str.strip, one.split("\n"))) == sorted(map(str.strip, text.split("\n")))
     return ["\n".join(line[4:] for line in one.split("\n")[4:-2]) for one in after]
 
 
@@ -34,6 +34,14 @@ def test_what_is_added_too_late_is_moved_up() -> None:
 def test_a_comment_in_its_line_goes_with_it() -> None:
     """The comment would stand beside another statement."""
     assert "dc += do * w  # peephole\ndi = dc * g" in moved("di = dc * g\ndc += do * w  # peephole")
+
+
+def test_what_stands_at_the_edge_of_a_loop_is_moved_over_it() -> None:
+    """A statement that is indented too far, or not far enough, would be told as anything but that."""
+    inside = "for t in range(3):\n    dc = dc * f\n    dc = dc * g"
+    behind = "for t in range(3):\n    dc = dc * f\ndc = dc * g"
+    assert behind in moved(inside)
+    assert inside in moved(behind)
 
 
 @pytest.mark.parametrize(
