@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,12 +24,15 @@ class InPart:
     Attributes:
         place: The expression.
         wanted: The whole derivatives, by execution.
+        without_added: What the sum that the place stands in has to give, by execution, where others are added to parts
+            of those that are given elsewhere; none where that is the whole.
         of_stack: Whether that is what a stack brings back alone: what is added beside the place is another part.
     """
 
     place: Place
     wanted: dict[int, Wanted]
     of_stack: bool = False
+    without_added: dict[int, Wanted] = field(default_factory=dict)
 
     @property
     def statement(self) -> Statement:
@@ -61,6 +64,7 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
     result = {id(one.statement): one for one in of_joined}
     for place, nodes in places:
         found: dict[int, dict[int, Wanted]] = defaultdict(dict)
+        less: dict[int, Wanted] = {}
         for node in nodes if id(place.statement) not in told else ():
             for of_forward, sources in parts[node.index].items():
                 mine = all(first[one] == place.number for one in sources)
@@ -68,8 +72,12 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
                     wanted = _wanted(node, min(sources), standings)
                     if added.find(wanted.value - np.asarray(node.value, np.float64)) is None:
                         found[of_forward][node.execution] = wanted
+                        less[node.execution] = _without_added(run, node, wanted, added)
         if found:
-            result.setdefault(id(place.statement), InPart(place, max(found.values(), key=len)))
+            most = max(found.values(), key=len)
+            differing = any(not _is_same(less[k].value, one.value) for k, one in most.items())
+            without_added = {k: less[k] for k in most} if differing else {}
+            result.setdefault(id(place.statement), InPart(place, most, without_added=without_added))
     return list(result.values())
 
 
@@ -101,9 +109,32 @@ def _wanted(node: Node, source: int, standings: Standings) -> Wanted:
     for value in _derivatives(standings.run, standings.run.nodes[source]):
         if value.size == given.size:
             whole = value.reshape(given.shape)
-            if np.max(np.abs(whole - given)) > EQUAL * np.max(np.abs(whole)):
+            if not _is_same(given, whole):
                 return Wanted(source, whole)
     return Wanted(source, standings.full_derivatives[source].reshape(given.shape))
+
+
+def _without_added(run: TapedRun, node: Node, wanted: Wanted, added: Known) -> Wanted:
+    """What the sum around has to give, if what comes back through some uses is added to it elsewhere."""
+    uses = run.once(Ground).standings.uses.get(wanted.source, [])
+    if any(one.shape != node.shape for one in uses):
+        return wanted
+    lacking = [one for one in uses if added.find(one) is None]
+    top = _sum_around(run, node)
+    return Wanted(wanted.source, np.sum([np.asarray(top.value), *lacking], axis=0)) if lacking else wanted
+
+
+def _sum_around(run: TapedRun, node: Node) -> Node:
+    """The whole sum that a value is a term of, as far as one statement adds it up."""
+    for one in run.backward:
+        is_here = one.place is not None and node.place is not None and one.place.statement is node.place.statement
+        if one.op == "add" and is_here and any(each is node for each in one.inputs):
+            return _sum_around(run, one)
+    return node
+
+
+def _is_same(one: Array, other: Array) -> bool:
+    return bool(np.max(np.abs(one - other)) <= EQUAL * np.max(np.abs(other)))
 
 
 def _derivatives(run: TapedRun, node: Node) -> Iterator[Array]:

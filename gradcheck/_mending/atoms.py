@@ -7,7 +7,7 @@ import itertools
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -93,9 +93,11 @@ class Surroundings:
                 self._add(parsed(text), text)
         for node in self._items_of_others():
             self._add(node)
+        taken_in_turn = {ast.dump(one.value) for one in self.read if self._is_taken_in_turn(one)}
         for node in self.read:
             for other in _neighbours(node):  # last: at one size, an item by its number may be one by a counter
-                self._add(other)
+                if isinstance(other.slice, (ast.Slice, ast.Tuple)) or ast.dump(other.value) not in taken_in_turn:
+                    self._add(other)
         atoms = list(self._found.values())
         self.floats = [one for one in atoms if one.is_float and not _is_sentinel(one.value)][:MOST_ATOMS]
         self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
@@ -119,6 +121,10 @@ class Surroundings:
             return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
+
+    def _is_taken_in_turn(self, node: ast.expr) -> TypeGuard[ast.Subscript]:
+        """Whether it is an item, at each step another one: one by its number is meant for a step by chance."""
+        return isinstance(node, ast.Subscript) and bool(names_in(node.slice) & self._counters)
 
     def _goes_with_loop(self, node: ast.expr) -> bool:
         """Whether it is another value at each step: the first may have a name of its own."""
@@ -224,7 +230,7 @@ def _reads(function: ast.AST, hole: Hole, code: Code) -> list[ast.expr]:
     return sorted(found, key=nearness)
 
 
-def _neighbours(node: ast.expr) -> Iterator[ast.expr]:
+def _neighbours(node: ast.expr) -> Iterator[ast.Subscript]:
     """Items beside one that is read by its number; what a slice leaves of its array."""
     match node:
         case ast.Subscript(value=value, slice=ast.Constant(value=int() as number)):

@@ -346,8 +346,10 @@ def _solved(place: Workplace, look: Look) -> Iterator[Candidate]:
     hole, before = place.hole, place.hole.residual
     near = itertools.islice(itertools.chain.from_iterable(_wanted(place, look.near)), MOST_SOLVED)
     for values in ([part for _, part in look.wanted],) if look.wanted else (known.values for known in near):
-        of_each = zip(hole.executions, values, strict=True)
-        hole.residual = before.wanting({**before.given, **{str(_number(one)): value for one, value in of_each}})
+        told = {str(_number(one)): value for one, value in zip(hole.executions, values, strict=True)}
+        if any(np.shape(value) != np.shape(before.given[key]) for key, value in told.items()):
+            continue  # what is written into a whole array gives all of it
+        hole.residual = before.wanting({**before.given, **told})
         try:
             # a single name that makes up what lacks is more often what another statement adds later
             yield from _candidates(place, (products, long_products) if look.wanted else (at_hand, products))

@@ -118,8 +118,8 @@ class _Writer:
 
     def _at_hand(self, uses: list[Uses]) -> tuple[list[ast.expr], list[Uses]]:
         """What has a name of what comes back through several of these uses, but not all, together; and the others."""
-        if 2 < len(uses) <= MOST_USES:
-            brought = [self._brought_back_everywhere(one) for one in uses]
+        brought = [self._brought_back_everywhere(one) for one in uses] if 2 < len(uses) <= MOST_USES else []
+        if len({part.shape for one in brought for part in one if part.shape}) == 1:
             for count in range(len(uses) - 1, 1, -1):
                 for chosen in itertools.combinations(range(len(uses)), count):
                     sums = [np.asarray(sum(parts)) for parts in zip(*(brought[k] for k in chosen), strict=True)]

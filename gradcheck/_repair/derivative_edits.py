@@ -138,7 +138,10 @@ class _Calculated:
 
     def __init__(self, run: TapedRun) -> None:
         standings = run.once(Ground).standings
-        self._known, self._uses = Known(), standings.uses
+        self._known, self._handed_on, self._uses = Known(), Known(), standings.uses
+        for node in run.backward:
+            if node.op in MOVES and node.value is not None and standings.carries[node.index]:
+                self._handed_on.add(np.asarray(node.value, np.float64), node.index)
         self._givers: dict[int, Statement] = {}
         #: by the index of a value of the forward: the identities of statements that calculate its whole derivative
         self._of_source: dict[int, set[int]] = defaultdict(set)
@@ -158,12 +161,17 @@ class _Calculated:
     def gives_rest(self, node: Node, value: Array, statement: Statement) -> bool:
         """Whether others calculate what comes back to a value of the forward through each use but the first or last
         ones, through which this comes."""
-        uses = self._uses.get(node.index, ())
-        for k in range(1, len(uses)):
+        uses = self._uses.get(node.index, [])
+        is_one_shape = all(one.shape == value.shape for one in uses)  # what reads more brings back more
+        for k in range(1, len(uses)) if is_one_shape else ():
             for some, others in ((uses[:k], uses[k:]), (uses[k:], uses[:k])):
                 if agree(np.sum(some, axis=0), value):
-                    return all(self.is_of_another(one, statement) for one in others)
+                    return all(self._is_handed_on(one) or self.is_of_another(one, statement) for one in others)
         return False
+
+    def _is_handed_on(self, value: Array) -> bool:
+        """Whether it is a part of a derivative that is taken as it is, as that of one step."""
+        return self._handed_on.find(value) is not None
 
     def sources_of_others(self, statement: Statement) -> frozenset[int]:
         """The indices of values of the forward whose derivatives other statements calculate."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gradcheck._localising.in_part import InPart, in_part
-from gradcheck._localising.spoiling import Spoiling
+from gradcheck._localising.spoiling import Spoiling, Wanted
 from gradcheck._mending import Mend
 from gradcheck._mending.suspects import roots
 from gradcheck._mending.syntax import Code, expressions, span
@@ -50,12 +50,18 @@ def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended 
 
 
 def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:
-    wrong = wrong_gradients(run)
-    lacking = [_as_spoiling(one) for one in places_in_part(run, wrong)[:MOST_PLACES]]
-    edits_of_each = edits_to_derivatives(run, lacking, [one.taped for one in others], set(), _all_in_part)
-    for one, edits in zip(lacking, edits_of_each, strict=True):
-        edits = [edit for edit in edits if growth_of(edit) <= LONGEST]
-        if edits:
+    wrong, again = wrong_gradients(run), [one.taped for one in others]
+    places = places_in_part(run, wrong)[:MOST_PLACES]
+    told = set[int]()
+    for find in (_all_without_added, _all_in_part):
+        left = {id(one.statement) for one in places} - told
+        lacking = [one for one in find(run) if id(one.statement) in left]
+        edits_of_each = edits_to_derivatives(run, lacking, again, set(), find)
+        for one, edits in zip(lacking, edits_of_each, strict=True):
+            edits = [edit for edit in edits if growth_of(edit) <= LONGEST]
+            if not edits:
+                continue
+            told.add(id(one.statement))
             gradients = gradients_behind(run, one.statement, wrong)
             file = one.statement.file
             first, *more = [Mend(file, edit, one.statement, (), (), EVIDENCE) for edit in edits[:MOST_EDITS]]
@@ -69,13 +75,18 @@ def places_in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
 
 
 def _all_in_part(run: TapedRun) -> list[Spoiling]:
-    return [_as_spoiling(one) for one in places_in_part(run, wrong_gradients(run))]
+    return [_as_spoiling(one, one.wanted) for one in places_in_part(run, wrong_gradients(run))]
 
 
-def _as_spoiling(one: InPart) -> Spoiling:
+def _all_without_added(run: TapedRun) -> list[Spoiling]:
+    places = places_in_part(run, wrong_gradients(run))
+    return [_as_spoiling(one, one.without_added) for one in places if one.without_added]
+
+
+def _as_spoiling(one: InPart, wanted: Mapping[int, Wanted]) -> Spoiling:
     """As a statement in which an expression has to give something else, which is known."""
-    wanted = tuple(one.wanted.values())
-    return Spoiling(one.statement, tuple(one.wanted), (), frozenset(), wanted=wanted, at=summed_up(one))
+    told = tuple(wanted.values())
+    return Spoiling(one.statement, tuple(wanted), (), frozenset(), wanted=told, at=summed_up(one))
 
 
 def summed_up(one: InPart) -> Span | None:

@@ -339,7 +339,9 @@ def spoilers(run: TapedRun, wrong: set[str]) -> list[Spoiling]:
 def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> list[Mended]:
     """Statements that spoil derivatives, each with the edits after which it gives one, and the gradients behind it."""
     names, again = wrong_gradients(run), [one.taped for one in others]
-    wrong = spoilers(run, names)[:MOST_STATEMENTS]
+    every = spoilers(run, names)
+    # who only gives nothing where that can be right is asked where there is no other
+    wrong = ([one for one in every if one.executions] or every)[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, again, fruitless)
     if not any(edits):
         wrong = spoil_only(run, run.once(spoiling_further_on), names)[:MOST_STATEMENTS]

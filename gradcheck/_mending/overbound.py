@@ -1,0 +1,42 @@
+"""A variable that is bound anew before anybody has read it: what it held is added to the new value."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.syntax import Code, binary
+
+
+def kept_beside(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
+    """``x = x + y`` for ``x = y``, where a statement before it in the block binds `x` and none between them reads it."""
+    match statement:
+        case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=value):
+            name = ast.unparse(target)
+            if not _reads(value, name) and _is_bound_in_vain(name, _before(code, statement)):
+                yield (code.replaced(value, binary(target, ast.Add(), value)),)
+
+
+def _before(code: Code, statement: ast.stmt) -> list[ast.stmt]:
+    """The statements before it in its block, the last one first."""
+    around = code.parent(statement)
+    blocks = [getattr(around, field, None) for field in ("body", "orelse", "finalbody")]
+    block = next((one for one in blocks if isinstance(one, list) and statement in one), [])
+    return block[: block.index(statement)][::-1] if block else []
+
+
+def _is_bound_in_vain(name: str, before: list[ast.stmt]) -> bool:
+    for one in before:
+        match one:
+            case ast.Assign(targets=[target]) | ast.AugAssign(target=target) if ast.unparse(target) == name:
+                return True
+        if _reads(one, name):
+            return False
+    return False
+
+
+def _reads(tree: ast.AST, name: str) -> bool:
+    """Whether a variable is read or bound there."""
+    parts = (node for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute)))
+    return any(ast.unparse(node) == name for node in parts)
