@@ -10,7 +10,7 @@ from gradcheck._mending.syntax import Code, binary
 
 
 def kept_beside(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
-    """``x = x + y`` for ``x = y``, where a statement before it in the block binds `x` and none between them reads it."""
+    """``x = x + y`` for ``x = y``, where a statement before it in the block binds `x` and none between reads it."""
     match statement:
         case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=value):
             name = ast.unparse(target)
