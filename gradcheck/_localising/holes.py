@@ -56,12 +56,19 @@ def holes_of(run: TapedRun) -> list[Holes]:
         holes = found.setdefault(id(statement), Holes(statement))
         holes.inner.append(node)
         readers = list(_readers(node, consumers))
-        outside = [one for one in readers if one.place is None or one.place.statement is not statement]
+        outside = [one for one in readers if _is_outside(one, node, statement)]
         if node.op in ("store", "add.at") or node.value is None:
             holes.memory.append(node)
         elif outside or node.index in sinks or _is_written(node, readers):
             holes.given.append(node)
     return list(found.values())
+
+
+def _is_outside(reader: Node, node: Node, statement: Statement) -> bool:
+    """Whether another statement reads a value; the rounds of a loop over values that stand in its head are others."""
+    if reader.place is None or reader.place.statement is not statement:
+        return True
+    return reader.op in MOVES and statement.kind == "For" and reader.execution != node.execution
 
 
 def _readers(node: Node, consumers: dict[int, list[Node]]) -> Iterator[Node]:

@@ -120,8 +120,9 @@ def _without_added(run: TapedRun, node: Node, wanted: Wanted, added: Known) -> W
     if any(one.shape != node.shape for one in uses):
         return wanted
     lacking = [one for one in uses if added.find(one) is None]
-    top = _sum_around(run, node)
-    return Wanted(wanted.source, np.sum([np.asarray(top.value), *lacking], axis=0)) if lacking else wanted
+    if not 0 < len(lacking) < len(uses):
+        return wanted
+    return Wanted(wanted.source, np.sum([np.asarray(_sum_around(run, node).value), *lacking], axis=0))
 
 
 def _sum_around(run: TapedRun, node: Node) -> Node:

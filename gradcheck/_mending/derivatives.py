@@ -287,12 +287,12 @@ def _search(look: Look) -> Iterator[ToDerivative]:
 def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> Iterator[ToDerivative]:
     code = values.suspect.code
     for candidate in candidates:
-        is_known = bool(values.look.wanted)  # then what is handed on is no other's
-        if is_in_vain(candidate, code) or (not is_known and _hands_on_another(hole, candidate)):
-            continue
         what, given = values.given(hole.root, candidate)
+        is_known = bool(values.look.wanted)  # then what is handed on is no other's
+        if not what or is_in_vain(candidate, code) or (not is_known and _hands_on_another(hole, candidate)):
+            continue
         swaps = list(candidate.swaps)
-        if what and not hole.keeps_everything(swaps) and not hole.empties(swaps):
+        if not hole.keeps_everything(swaps) and not hole.empties(swaps):
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
             counters = set(loop_counters(code, candidate.swaps[0][0]))
             is_chance = _is_chance(candidate, counters)

@@ -17,7 +17,7 @@ from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
-from gradcheck._mending.larger_edits import SECOND
+from gradcheck._mending.larger_edits import SECOND, jacobians
 from gradcheck._mending.mend import Mend
 from gradcheck._mending.multiples import multiples
 from gradcheck._mending.outside import Edit, apply_edits
@@ -206,7 +206,7 @@ class MendSearch:
         inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
-        for family in (unread, terms_handed_on, *FIRST):
+        for family in (unread, terms_handed_on, jacobians, *FIRST):
             for candidate in _in_turn([family(place) for place in everywhere]):
                 if not is_in_vain(candidate, self.code):
                     yield self._edits(candidate)

@@ -207,6 +207,9 @@ def turned(place: Workplace) -> Iterator[Candidate]:
         is_asked = isinstance(around, ast.Attribute) or (isinstance(slot.node, ast.Attribute) and slot.node.attr == "T")
         if len(slot.shape) > 1 and not isinstance(slot.node, ast.List) and not is_asked:
             yield Candidate.of(slot.node, transposed(slot.node))
+    for slot in place.slots:  # of a class of the user's that has a transpose, as its operators
+        if slot.is_plain and not slot.is_float and hasattr(type(slot.value), "T"):
+            yield Candidate.of(slot.node, transposed(slot.node))
 
 
 def exchanged(place: Workplace) -> Iterator[Candidate]:

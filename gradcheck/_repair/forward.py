@@ -11,12 +11,14 @@ from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
 def forward_statements(run: TapedRun) -> set[int]:
     """The identities of statements of the forward, which is the specification, whatever it keeps.
 
-    What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
-    return both. Helpers that are right count as forward.
+    What runs in the loss as well is forward, unless it calculates there what the loss does not depend on: one function
+    may return both. A helper that the backward calls besides is forward: an edit of it would be one of the loss.
+    Helpers that are right count as forward.
     """
     places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
-    forward = {statement for node, statement in places if node.index < run.boundary}  # they are told by identity
-    forward -= {statement for node, statement in places if _is_apart(run, node)}
+    of_loss = [(node, statement) for node, statement in places if node.index < run.boundary]
+    forward = {statement for _, statement in of_loss}  # they are told by identity
+    forward -= {statement for node, statement in of_loss if _is_apart(run, node)}
     right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
     return forward | {id(one) for one in run.statements if (one.file, one.function) in right}
 

@@ -9,11 +9,12 @@ import itertools
 import math
 import operator
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
+from gradcheck._common.user_files import is_users_class
 from gradcheck._tape.iterating import entries, has_rows
 from gradcheck._tape.libraries import COPYING, METHODS, hashable
 from gradcheck._tape.nodes import Call, is_value
@@ -75,6 +76,8 @@ class Caller(Ufuncs):
         self.codes = {id(code) for code in codes}
         #: what calls hand over: the entries to go back to when the call is over
         self.undo: list[tuple[int, Any]] = []
+        #: where the operator of a class of the user's stands that is being calculated
+        self.inside: At | None = None
 
     def call(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """``function(*args, **keywords)``."""
@@ -196,6 +199,22 @@ class Caller(Ufuncs):
                 tape.seen[key] = entry
         if is_value(out):
             tape.alias(out, at, "call")
+        return out
+
+    def operation(self, at: At, function: Callable[..., Any], *operands: Any) -> Any:
+        """An operator of what is neither array nor number, which a class of the user's may define.
+
+        What that calculates is calculated where the operator stands: forward and backward share it, as they do NumPy's.
+        """
+        if self.inside is not None or not any(is_users_class(type(one)) for one in operands):
+            return function(*operands)
+        self.inside = at
+        try:
+            out = function(*operands)
+        finally:
+            self.inside = None
+        if is_value(out):
+            self.tape.alias(out, at, "call")
         return out
 
     def _forget(self, at: At) -> None:

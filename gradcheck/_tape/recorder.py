@@ -43,7 +43,7 @@ class Recorder(Plain):
     def _at(self, place: int) -> At:
         count = self.counts[place]
         self.counts[place] = count + 1
-        return self.places[place], count
+        return self.caller.inside or (self.places[place], count)
 
     # -- names, attributes and items -------------------------------------------------------------------------------
 
@@ -198,6 +198,8 @@ class Recorder(Plain):
 
     def binary(self, place: int, name: str, left: Any, right: Any, /) -> Any:
         at = self._at(place)
+        if not (isinstance(left, OPERANDS) and isinstance(right, OPERANDS)):
+            return self.caller.operation(at, BINARY[name], left, right)
         out = BINARY[name](left, right)
         ufunc = UFUNCS.get(name)
         if ufunc is not None and is_value(out):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gradcheck._localising.in_part import in_part
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES
 from tests.gradcheck._repair.lists import LISTS
+from tests.gradcheck._repair.minimal import LACKS_PRODUCT, MINIMAL
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 
 
@@ -40,3 +42,16 @@ def test_what_another_statement_adds_later_lacks_nowhere(tmp_path: Path) -> None
     """A carry, to which each step adds what its own output brings, would get that a second time."""
     bugs = ("da = dh * (1 - self.h[t]**2)", "da = dh * (1 - self.h[t])")
     assert lines(tmp_path, bugs, source=HEAD) == []
+
+
+@pytest.mark.parametrize("others", [(), (('g["W"] += np.outer(dc, x[t])', 'g["W"] += np.outer(df, x[t])'),)])
+def test_what_is_added_later_is_not_asked_of_the_sum(tmp_path: Path, others: tuple[tuple[str, str], ...]) -> None:
+    """What the output brings would be written into a carry to which the next step adds it, or nothing be found."""
+    run, _ = taped(cell(tmp_path, LACKS_PRODUCT, *others, source=MINIMAL))
+    (one,) = [each for each in in_part(run, wrong_gradients(run)) if each.place.text == "dh * (1 - f)"]
+    places = ((node.place.text, node.execution, node.value) for node in run.backward if node.place is not None)
+    values = {(text, execution): np.asarray(value) for text, execution, value in places}
+    assert set(one.without_added) == set(one.wanted)
+    for k, wanted in one.without_added.items():
+        given, through = values['dh * (1 - f) + p["Uf"].T @ df', k], values['p["U"].T @ dc', k]
+        assert np.allclose(wanted.value, given + through * (1 - values["1 - f", k]))

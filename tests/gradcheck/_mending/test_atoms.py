@@ -87,3 +87,33 @@ def test_numbers_are_read_at_the_counter_where_the_code_does(tmp_path):
     texts = {atom.text for atom in Surroundings(holes_of(suspect)[0]).floats}
     assert "de[j]" in texts
     assert "other[j]" not in texts
+
+
+#: items by a number, before a loop that takes them in turn and inside it
+ITEMS = f"""{ZEROS}rows, fixed = [a * k for k in range(2, 8)], [b * k for k in range(2, 7)]
+da = rows[0] * 1
+for t in range(3):
+    db = rows[t].sum(axis=0) * fixed[0]"""
+
+
+def _texts(folder, body, statement):
+    return {atom.text for atom in Surroundings(holes_of(suspect_of(folder, body, statement))[0]).floats}
+
+
+def test_what_a_loop_takes_in_turn_is_not_read_by_a_number(tmp_path):
+    """If it fails, the item of one step is written for all, which is right by chance where there are few steps."""
+    found = _texts(tmp_path, ITEMS, "db = rows")
+    assert "rows[t]" in found
+    assert not {"rows[4]", "rows[5]", "rows[-1]"} & found
+
+
+def test_items_that_no_loop_takes_in_turn_are_read_by_their_numbers(tmp_path):
+    """If it fails, the other one of two layers is never tried."""
+    assert "fixed[4]" in _texts(tmp_path, ITEMS, "db = rows")
+    assert {"rows[1]", "rows[2]"} <= _texts(tmp_path, ITEMS, "da = rows")
+
+
+def test_what_a_slice_leaves_is_read_beside_what_a_loop_takes(tmp_path):
+    """If it fails, the state beside the input in what was joined is never tried, since each step reads it."""
+    body = f"{ZEROS}for t in range(2):\n    da[t] = b * a[t, :1]"
+    assert "a[t, 1:]" in _texts(tmp_path, body, "da[t]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,11 @@ def test_another_derivative_at_hand_is_not_handed_on(tmp_path: Path) -> None:
     run, _ = taped(cell(tmp_path, bug, source=LISTS))
     names = {"dh", "dc", "dg", "di", "dh_next", "dc_next"}
     assert not names & set(texts(EditsToDerivatives(look(run)).nearest))
+
+
+def test_what_is_wanted_in_another_shape_is_given_up(tmp_path: Path) -> None:
+    """One part of a stack, where the whole is written at once, would end the search with an error."""
+    run, _ = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))
+    found = look(run)
+    wanted = [(run.nodes[0], np.ones((2, 7))) for _ in found.executions]
+    assert not EditsToDerivatives(replace(found, wanted=wanted, lookup=lambda _: []))

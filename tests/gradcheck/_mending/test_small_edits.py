@@ -26,6 +26,15 @@ def test_what_is_left_of_a_difference_keeps_its_sign(tmp_path):
     assert "da = -(a * b)" not in found
 
 
+def test_two_factors_are_left_out_at_once(tmp_path):
+    """If it fails, a slope too much, s * (1 - s), is never left out: no gradient is right after half of it."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da = (a - b) * a * (1 - a) / 2", "da = (a")
+    found = candidates(suspect, dropped)
+    assert {"da = (a - b) / 2", "da = (a - b) * a / 2", "da = (a - b) * (1 - a) / 2"} <= set(found)
+    divided = suspect_of(tmp_path, f"{ZEROS}da = (a - b) / (1 + a * a) * b", "da = (a")
+    assert "da = a - b" not in candidates(divided, dropped)
+
+
 def test_what_is_compared_with_is_moved_by_one(tmp_path):
     """If it fails, a condition that holds a step too early or too late gets no fix."""
     suspect = suspect_of(tmp_path, f"{ZEROS}n = len(a)\nda = a * (n == len(b))", "da = a")

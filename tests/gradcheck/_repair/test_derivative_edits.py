@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradcheck._localising.spoiling import spoiling
+from gradcheck._localising.spoiling import spoiling, spoiling_further_on
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from tests.gradcheck._repair.lists import LISTS
@@ -88,3 +88,79 @@ def test_a_factor_that_is_missing_keeps_the_rest(tmp_path: Path) -> None:
     found = [one for one in spoiling(run) if one.statement.line == line_of("dh = np.dot", FORGETS_A_SLOPE)]
     (edits,) = edits_to_derivatives(run, found, [one.taped for one in others], set())
     assert [edit.text for edit in edits[0]] == ["dv * (1 - v ** 2)"]
+
+
+#: two sums are normalised by one helper, and so is what comes back to them
+NORMALISED = """\
+import numpy as np
+import gradcheck
+
+
+def normalise(x, gain):
+    xc = x - x.mean(axis=1, keepdims=True)
+    inv_std = 1 / np.sqrt((xc ** 2).mean(axis=1, keepdims=True) + 1e-3)
+    xhat = xc * inv_std
+    return gain * xhat, (xhat, inv_std, gain)
+
+
+def normalise_backward(dout, kept):
+    xhat, inv_std, gain = kept
+    dxhat = dout * gain
+    mean_d = dxhat.mean(axis=1, keepdims=True)
+    mean_dx = (dxhat * xhat).mean(axis=1, keepdims=True)
+    dx = inv_std * (dxhat - mean_d - xhat * mean_dx)
+    return dx, (dout * xhat).sum(axis=0)
+
+
+def forward(p, xs):
+    h, kept = np.zeros((xs.shape[1], len(p["U"]))), []
+    for x in xs:
+        a, seen_a = normalise(x @ p["W"], p["a"])
+        b, seen_b = normalise(h @ p["U"], p["b"])
+        u, c = 1 / (1 + np.exp(-(a + b))), np.tanh(a - b)
+        kept.append((x, h, u, c, seen_a, seen_b))
+        h = (1 - u) * h + u * c
+    return h, kept
+
+
+def loss(p, xs, y):
+    return float(0.5 * np.sum((forward(p, xs)[0] - y) ** 2))
+
+
+def grads(p, xs, y):
+    h, kept = forward(p, xs)
+    g, dh_next = {name: np.zeros_like(one) for name, one in p.items()}, h - y
+    for x, h, u, c, seen_a, seen_b in reversed(kept):
+        du = dh_next * (c - h) * u * (1 - u)
+        dc = dh_next * u * (1 - c ** 2)
+        dh = dh_next * (1 - u)
+        da, dga = normalise_backward(du + dc, seen_a)
+        db, dgb = normalise_backward(du - dc, seen_b)
+        g["W"] += x.T @ da
+        g["U"] += h.T @ db
+        g["a"] += dga
+        g["b"] += dgb
+        dh_next = dh + db @ p["U"].T
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, B=2, D=2, H=3):
+    p = {"W": rng.standard_normal((D, H)), "U": rng.standard_normal((H, H))}
+    p |= {name: rng.uniform(0.6, 1.5, H) for name in "ab"}
+    xs, y = rng.standard_normal((T, B, D)), rng.standard_normal((B, H))
+    return gradcheck.Target(p, lambda: loss(p, xs, y), lambda: grads(p, xs, y))
+"""
+
+
+def test_a_helper_that_is_called_from_several_places_is_mended(tmp_path: Path) -> None:
+    """What it gives would have to be the derivative of one value for all who call it."""
+    factor = "dx = inv_std * (dxhat", "dx = (dxhat"
+    bugs = factor, ("dh = dh_next * (1 - u)", "dh = dh_next * u")
+    run, others = taped(cell(tmp_path, *bugs, source=NORMALISED))
+    found = run.once(spoiling_further_on)
+    edits = edits_to_derivatives(run, found, [one.taped for one in others], set(), spoiling_further_on)
+    told = {one.statement.line: each[0] for one, each in zip(found, edits, strict=True) if each}
+    assert [edit.text for edit in told[line_of(factor[0], NORMALISED)]] == [
+        "(dxhat - mean_d - xhat * mean_dx) * inv_std"
+    ]

@@ -14,6 +14,7 @@ from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import LikeliestMend, Sooner
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+from tests.gradcheck._repair.two_layers import TWO_LAYERS
 
 
 def fault_of(
@@ -132,3 +133,12 @@ def test_a_part_that_is_right_by_chance_is_not_written(tmp_path: Path) -> None:
     assert found is not None
     assert [one.line for one in found.faults] == [line_of(ALL_ROWS[0], CLASSIFIER)]
     assert found.edits == {} or found.still_wrong == ()
+
+
+def test_where_only_what_hands_all_on_could_be_to_blame_no_line_is_mended_in_part(tmp_path: Path) -> None:
+    """A divisor that is missing where the error begins would be told at each gradient, beside another fault."""
+    bugs = ("- y[t - 1]) / N", "- y[t - 1])"), ("gb += np.sum(d1", "gb += np.sum(d2")
+    run, others = taped(cell(tmp_path, *bugs, source=TWO_LAYERS))
+    alone = localise(run, sorted(wrong_gradients(run)), second=others[-1].run()).alone
+    assert [one.statement.text[:6] for one in alone] == ["return"]
+    assert fault_of(tmp_path, *bugs, source=TWO_LAYERS) is None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gradcheck._localising.spoiling import Spoiling
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import EditedCode, Found
 from gradcheck._repair.points import Point, points_of
-from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, wrong_gradients
+from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, spoilers, wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit, Source
 from tests.gradcheck._repair.lists import LISTS, NAMES, SIZES, SPOILED
@@ -96,6 +98,31 @@ def test_edits_that_do_not_run_together_are_taken_back(tmp_path: Path, monkeypat
     assert not mend_by_values(*asked, first)
     assert found.faults == []
     assert not any(found.edits.values())
+
+
+@pytest.mark.parametrize(("idle", "spoil"), [(1, [True]), (2, [False, False])])
+def test_who_only_gives_zero_is_asked_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: int, spoil: list[bool]
+) -> None:
+    """Right statements whose values may be zero would be edited beside who spoils something, or a wrong one never."""
+    asked: list[list[bool]] = []
+
+    def with_idle(run: TapedRun, wrong: set[str]) -> list[Spoiling]:
+        found = [one for one in spoilers(run, wrong) if one.executions][:2]
+        return [replace(one, executions=(), idle=one.executions) for one in found[:idle]] + found[idle:]
+
+    def ask(_run, wrong, *_):
+        asked.append([bool(one.executions) for one in wrong])
+        return [[] for _ in wrong]
+
+    monkeypatch.setattr("gradcheck._repair.wrong_values.spoilers", with_idle)
+    monkeypatch.setattr("gradcheck._repair.wrong_values.edits_to_derivatives", ask)
+    bugs = ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), ("dg *= 1 - g ** 2", "dg *= 1 - i ** 2")
+    points = next(points_of(cell(tmp_path, *bugs, source=LISTS), 0, SIZES))
+    found = Found(still_wrong=tuple(sorted(NAMES)))
+    _begin(found, points[0])
+    faults_by_values(found, lambda trial: _taped(trial, points[0]), points[1:])
+    assert asked[0] == spoil
 
 
 def _begin(found: Found, point: Point) -> None:
