@@ -234,11 +234,33 @@ class Standings:
         return result
 
     @cached_property
+    def _subtracted_in_logistic(self) -> set[int]:
+        """The values x of 1 / (1 + exp(x)), where x is a sum of terms each with a minus, as -a * b - c.
+
+        The pre-activation is -x, which is no value of the forward.
+        """
+        readers: dict[int, list[Node]] = defaultdict(list)
+        nodes = self.run.nodes[: self.run.boundary]
+        for node in nodes:
+            for one in node.inputs:
+                readers[one.index].append(node)
+
+        def leads_to(node: Node, *ops: str) -> bool:
+            """Whether a value is only read by the first of these operations, what that gives by the second, ..."""
+            read = readers[node.index]
+            return not ops or (len(read) == 1 and read[0].op == ops[0] and leads_to(read[0], *ops[1:]))
+
+        ends = [node for node in nodes if node.op == "exp" and leads_to(node, "add", "divide")]
+        return {one.index for node in ends for one in node.inputs if one.op != "negative" and _is_negated(one)}
+
+    @cached_property
     def full(self) -> Known:
         """The derivatives through all uses."""
         result = Known()
         for index, value in self.full_derivatives.items():
-            if not self._turns_sign(index):
+            if index in self._subtracted_in_logistic:
+                result.add(-value, index)
+            elif not self._turns_sign(index):
                 result.add(value, index)
         for part, value in self.parts:
             result.add(value, part.index)
@@ -441,11 +463,34 @@ class Standings:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
 
 
+def _is_negated(node: Node) -> bool:
+    """Whether each term of a sum has a minus."""
+    match node.op:
+        case "negative":
+            return True
+        case "multiply" | "matmul" | "divide":
+            return any(map(_is_negated, node.inputs))
+        case "add":
+            return all(map(_is_negated, node.inputs))
+        case "subtract":
+            return _is_negated(node.inputs[0])
+    return False
+
+
+def shares(parts: list[Array]) -> Iterator[tuple[list[Array], list[Array]]]:
+    """These in two: those that come first, those that come last, and all but one; each with the others."""
+    for k in range(1, len(parts)):
+        yield parts[:k], parts[k:]
+        yield parts[k:], parts[:k]
+    for k in range(1, len(parts) - 1):
+        yield [*parts[:k], *parts[k + 1 :]], parts[k : k + 1]
+
+
 def begun(parts: list[Array]) -> Iterator[Array]:
-    """Sums of several of these, and not of all: of those that come first, and of those that come last."""
-    for k in range(2, len(parts)):
-        yield np.sum(parts[:k], axis=0)
-        yield np.sum(parts[-k:], axis=0)
+    """Sums of several of these, and not of all."""
+    for some, _ in shares(parts):
+        if len(some) > 1:
+            yield np.sum(some, axis=0)
 
 
 def _is_narrower(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:

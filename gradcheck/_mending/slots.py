@@ -72,6 +72,7 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
         _cancels_within(new)
         or _cancels_beside(old, new, code)
         or _multiplies_back(old, new, code)
+        or _negates_twice(old, new, code)
         or _is_lost(old, new, code)
         for old, new in candidate.swaps
     )
@@ -111,6 +112,18 @@ def _multiplies_back(old: ast.expr, new: ast.expr, code: Code) -> bool:
         after.turn()
     new_above, new_below = after.above - before.above, after.below - before.below
     return bool(new_above & (around.below | after.below) or new_below & (around.above | after.above))
+
+
+def _negates_twice(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    """Whether a factor gets a minus beside one that has it: to leave that out is meant."""
+    around = code.parent(old)
+    if not (_is_minus(new) and isinstance(around, ast.BinOp) and isinstance(around.op, _PRODUCTS)):
+        return False
+    return _is_minus(around.right if around.left is old else around.left)
+
+
+def _is_minus(node: ast.expr) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def _is_lost(old: ast.expr, new: ast.expr, code: Code) -> bool:

@@ -14,7 +14,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misdirected import TermsOfParameters, spoiling_or_misdirected
 from gradcheck._localising.spoiling import Spoiling
-from gradcheck._localising.standing import Known, Standing, origin
+from gradcheck._localising.standing import Known, Standing, origin, shares
 from gradcheck._mending import Again
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
 from gradcheck._mending.residual import agree
@@ -159,14 +159,13 @@ class _Calculated:
         return any(self._givers[number] is not statement for number in self._known.find_all(value))
 
     def gives_rest(self, node: Node, value: Array, statement: Statement) -> bool:
-        """Whether others calculate what comes back to a value of the forward through each use but the first or last
-        ones, through which this comes."""
+        """Whether others calculate what comes back to a value of the forward through each use but some, through which
+        this comes."""
         uses = self._uses.get(node.index, [])
         is_one_shape = all(one.shape == value.shape for one in uses)  # what reads more brings back more
-        for k in range(1, len(uses)) if is_one_shape else ():
-            for some, others in ((uses[:k], uses[k:]), (uses[k:], uses[:k])):
-                if agree(np.sum(some, axis=0), value):
-                    return all(self._is_handed_on(one) or self.is_of_another(one, statement) for one in others)
+        for some, others in shares(uses) if is_one_shape else ():
+            if agree(np.sum(some, axis=0), value):
+                return all(self._is_handed_on(one) or self.is_of_another(one, statement) for one in others)
         return False
 
     def _is_handed_on(self, value: Array) -> bool:

@@ -28,6 +28,7 @@ def candidate(statement, old, new):
         ("dW = x.T @ d / (N * T)", "x.T @ d / (N * T)", "T * (x.T @ d / (N * T))"),
         ("dz = m / (dh / s)", "s", "s / m"),
         ("np.clip(dW, -1, 1, out=dW)", "dW", "-dW"),
+        ("dW = -x.T @ d", "d", "-d"),
     ],
 )
 def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, old, new):
@@ -42,6 +43,7 @@ def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, o
         ("dz = dh * (1 - h)", "h", "h**2"),
         ("dz = dh + s", "s", "dh"),
         ("dW = x.T @ d / N", "d", "T * d"),
+        ("dW = x.T @ d", "d", "-d"),
     ],
 )
 def test_other_differences_and_sums_are_kept(statement, old, new):

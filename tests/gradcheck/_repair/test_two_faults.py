@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.derivative_edits import edits_to_derivatives
@@ -125,12 +127,26 @@ def mended(folder: Path, *bugs: tuple[str, str], source: str) -> tuple[str, Foun
     return changed.edited(found.edits[changed.file]), found
 
 
-def test_a_carry_that_is_one_sum_is_mended_beside_another_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "other_form",
+    [
+        [],
+        [("-(p[w] * xt + p[u] * c)", "-p[w] * xt - p[u] * c")],  # the pre-activation is no value of the forward
+        [("f, g, np.tanh(c)", "f, g, c"), ("dc = dh * (1 - h * h) + dc_next", "dc = dh + dc_next")],
+    ],
+)
+def test_a_carry_that_is_one_sum_is_mended_beside_another_fault(
+    tmp_path: Path, other_form: list[tuple[str, str]]
+) -> None:
     """A term would be sought as a whole derivative only, and right lines that read the carry be accused."""
-    text, found = mended(tmp_path, CARRY, ADDED, source=PEEPHOLE)
-    assert text == PEEPHOLE
-    lines = [line_of(right, PEEPHOLE) for right, _ in (ADDED, CARRY)]
-    assert sorted(one.line for one in found.faults) == lines
+    right = PEEPHOLE
+    for old, new in other_form:
+        assert old in right
+        right = right.replace(old, new)
+    text, found = mended(tmp_path, CARRY, ADDED, source=right)
+    assert text == right
+    lines = [line_of(one, right) for one, _ in (ADDED, CARRY)]
+    assert sorted(one.line or 0 for one in found.faults) == lines
 
 
 def test_a_term_of_it_counts_where_others_give_the_rest(tmp_path: Path) -> None:
