@@ -1,7 +1,7 @@
 """How much of code with several mistakes is named, and how often all of it is mended.
 
 ``python benchmarks/mistaken.py`` runs the command, with ``--fix``, on the programs in ``mistaken_code/``, or on one of
-the four sets there (``--set``). Each was written by someone who did not know how lines are found, first right, then
+the five sets there (``--set``). Each was written by someone who did not know how lines are found, first right, then
 with two to four mistakes of the kind that people make who have misunderstood something: nothing is carried back, a
 penalty is forgotten, sums are assigned, a mask is left out.
 
@@ -28,7 +28,7 @@ from strangers import Plain, asked, is_slope, loaded, parted
 from tables import markdown
 
 FOLDER = Path(__file__).parent / "mistaken_code"
-SETS = "first", "second", "third", "fourth"
+SETS = "first", "second", "third", "fourth", "fifth"
 #: the seeds of the points at which a written file has to be right
 SEEDS = (0, 1, 2)
 

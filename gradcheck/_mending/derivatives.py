@@ -139,8 +139,9 @@ class EditsToDerivatives:
             return
         with np.errstate(all="ignore"):
             values = _Values(look)
-            told = [(one, one.what & values.given(one.root, one.candidate)[0]) for one in self._found]
-        self._found = [replace(one, what=what) for one, what in told if _sites(what) == _sites(one.what)]
+            told = [(one, values.given(one.root, one.candidate)[0]) for one in self._found]
+        both = [(one, one.what & given, given) for one, given in told]
+        self._found = [replace(one, what=what) for one, what, given in both if what and _sites(what) == _sites(given)]
 
     @property
     def nearest(self) -> list[tuple[Edit, ...]]:

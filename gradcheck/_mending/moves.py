@@ -33,40 +33,98 @@ class _Effects:
     read: frozenset[str]
     written: frozenset[str]
     added: frozenset[str]
+    #: whether it writes into memory, which other names may share
+    is_in_place: bool
 
     def meets(self, other: _Effects) -> bool:
         """Whether it matters which of the two comes first; sums can be added to in any order."""
-        changed, changed_there = self.written | self.added, other.written | other.added
         return bool(
-            self.read & changed_there | changed & other.read
-            | self.written & changed_there | changed & other.written
+            self.read & other.changed | self.changed & other.read
+            | self.written & other.changed | self.changed & other.written
         )  # fmt: skip
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """What it writes or adds to."""
+        return self.written | self.added
 
 
 def moves(code: Code, function: Function) -> Iterator[Move]:
     """Each statement moved to where it matters, past one other that it has to do with, two, and so on.
 
-    And the last one of a loop behind the loop, or what stands behind it into its end.
+    And the last one of a loop behind the loop, or what stands behind it into its end. Not so far that nobody reads what
+    it changes: to leave it out is meant then.
     """
     modules = {alias.asname or alias.name for node in ast.walk(code.tree) for alias in _imported(node)}
-    for block, _, bound in blocks_of(function, parameters_of(function)):
-        effects = [_effects_of(one, modules) for one in block]
-        for number, statement in enumerate(block):
-            for place in _earlier(block, effects, number, bound) if isinstance(statement, _MOVED) else ():
-                if number - place > 1 or not isinstance(block[place], _MOVED):  # or else that one moves down past it
-                    yield from _moved(code, block, number, gap_before(block, place, function), number - place)
-            for place in _later(block, effects, number, bound) if isinstance(statement, _MOVED) else ():
-                yield from _moved(code, block, number, _gap_behind(block, place, function), place - number)
+    for statements, loop, bound in blocks_of(function, parameters_of(function)):
+        block = _Block(function, statements, loop is not None, bound, [_effects_of(one, modules) for one in statements])
+        for number, statement in enumerate(statements):
+            if isinstance(statement, _MOVED):
+                for place in block.earlier(number):
+                    gap = gap_before(statements, place, function)
+                    yield from _moved(code, statements, number, gap, number - place)
+                for place in block.later(number):
+                    yield from _moved(code, statements, number, block.gap_behind(place), place - number)
             if isinstance(statement, (ast.For, ast.While)) and not statement.orelse:
                 body = statement.body
-                yield from _moved(code, body, len(body) - 1, _gap_behind(block, number, function), 1)
-                if statement is not block[-1]:
-                    yield from _moved(code, block, number + 1, gap_at_end(body, function), 1)
+                yield from _moved(code, body, len(body) - 1, block.gap_behind(number), 1)
+                if statement is not statements[-1]:
+                    yield from _moved(code, statements, number + 1, gap_at_end(body, function), 1)
 
 
-def _gap_behind(block: list[ast.stmt], number: int, function: Function) -> Gap | None:
-    is_last = number == len(block) - 1
-    return gap_at_end(block, function) if is_last else gap_before(block, number + 1, function)
+@dataclass(frozen=True)
+class _Block:
+    """The statements of a block of a function, what is bound before it, and what each of them does."""
+
+    function: Function
+    statements: list[ast.stmt]
+    is_loop: bool
+    bound: set[str]
+    effects: list[_Effects]
+
+    def earlier(self, number: int) -> Iterator[int]:
+        """The places before others that a statement has to do with, as far up as all names that it reads are bound."""
+        mine = self.effects[number]
+        for place in reversed(range(number)):
+            if (names_bound(self.statements[place]) & mine.read) - self._bound_before(place):
+                return
+            passed = self.effects[place]
+            if mine.meets(passed) and not (passed.changed & mine.read and self._is_lost(place, number)):
+                yield place
+
+    def later(self, number: int) -> Iterator[int]:
+        """The places behind others that it has to do with, as far down as none reads a name that only it binds."""
+        mine, alone = self.effects[number], names_bound(self.statements[number]) - self._bound_before(number)
+        for place in range(number + 1, len(self.statements)):
+            if isinstance(self.statements[place], _LEAVING) or self.effects[place].read & alone:
+                return
+            # past its neighbour alone: as that one is moved up past it
+            is_same = place == number + 1 and isinstance(self.statements[place], _MOVED)
+            if mine.meets(self.effects[place]) and not (is_same or self._is_lost(number, place)):
+                yield place
+
+    def gap_behind(self, number: int) -> Gap | None:
+        """The gap behind one of the statements."""
+        if number == len(self.statements) - 1:
+            return gap_at_end(self.statements, self.function)
+        return gap_before(self.statements, number + 1, self.function)
+
+    def _bound_before(self, number: int) -> set[str]:
+        return self.bound.union(*(names_bound(one) for one in self.statements[:number]))
+
+    def _is_lost(self, number: int, behind: int) -> bool:
+        """Whether nobody reads what one statement changes behind another one."""
+        if self.effects[number].is_in_place:
+            return False
+        changed, line = self.effects[number].changed, self.statements[behind].end_lineno or 0
+        names = {one.partition(".")[0] for one in changed}
+        behind_it = (node for node in ast.walk(self.function) if isinstance(node, ast.Name) and node.lineno > line)
+        if any(node.id in names and isinstance(node.ctx, ast.Load) for node in behind_it):
+            return False
+        # in the next round of a loop it is read, unless it is bound anew before
+        next_round = self.effects[:number] if self.is_loop else []
+        first = next((one for one in next_round if changed & (one.read | one.changed)), None)
+        return first is None or not changed & (first.read | first.added)
 
 
 def _moved(code: Code, block: list[ast.stmt], number: int, gap: Gap | None, distance: int) -> Iterator[Move]:
@@ -80,27 +138,6 @@ def _moved(code: Code, block: list[ast.stmt], number: int, gap: Gap | None, dist
         text = "\n".join(lines[first - 1 : last]).strip()
         one, other = sorted((Edit((first, 0), (last + 1, 0), ""), gap.filled(text)))
         yield Move(block[number], (one, other), distance)
-
-
-def _earlier(block: list[ast.stmt], effects: list[_Effects], number: int, bound: set[str]) -> Iterator[int]:
-    """The places before others that it has to do with, as far up as all names that it reads are bound."""
-    for place in reversed(range(number)):
-        before = bound.union(*(names_bound(one) for one in block[:place]))
-        if (names_bound(block[place]) & effects[number].read) - before:
-            return
-        if effects[number].meets(effects[place]):
-            yield place
-
-
-def _later(block: list[ast.stmt], effects: list[_Effects], number: int, bound: set[str]) -> Iterator[int]:
-    """The places behind others that it has to do with, as far down as these do not read a name that only it binds."""
-    known = bound.union(*(names_bound(one) for one in block[:number]))
-    mine = names_bound(block[number]) - known
-    for place in range(number + 1, len(block)):
-        if isinstance(block[place], _LEAVING) or effects[place].read & mine:
-            return
-        if effects[number].meets(effects[place]):
-            yield place
 
 
 def _imported(node: ast.AST) -> list[ast.alias]:
@@ -125,13 +162,21 @@ def _effects_of(statement: ast.stmt, modules: set[str]) -> _Effects:
                 written.add(_path(value))
             case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()) if id(node) not in owners:
                 read.add(_path(node))
-    return _Effects(frozenset(read - {""}), frozenset(written - {""}), frozenset(added - {""}))
+    is_in_place = any(map(_writes_into_memory, ast.walk(statement)))
+    return _Effects(frozenset(read - {""}), frozenset(written - {""}), frozenset(added - {""}), is_in_place)
+
+
+def _writes_into_memory(node: ast.AST) -> bool:
+    match node:
+        case ast.Subscript(ctx=ast.Store()) | ast.Expr() | ast.keyword(arg="out"):
+            return True
+    return False
 
 
 def _parts(target: ast.expr) -> list[ast.expr]:
-    return (
-        [one for part in target.elts for one in _parts(part)] if isinstance(target, (ast.Tuple, ast.List)) else [target]
-    )
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        return [target]
+    return [one for part in target.elts for one in _parts(part)]
 
 
 def _path(node: ast.expr) -> str:

@@ -211,6 +211,7 @@ class _Search:
             self._in_part,
             self._one_step,
             self._several,
+            self._moved_in_part,
         ]
         stages = list(everything)
         for _ in range(MOST_ROUNDS):
@@ -358,12 +359,12 @@ class _Search:
         return self.expected is None or self.keeps_state or wrong <= self.expected | self.undecided
 
     def _missing(self, points: Sequence[Point], found: Found) -> bool:
-        """A statement that is missing in code with edits, or stands in the wrong place.
+        """A statement that is missing, or in the wrong place, in edited code; in that as it is it was looked for."""
+        return self._adds(points, found, self._missing_or_moved(found, points) if found.edits else [])
 
-        In the code as it is it has been looked for, but where it mends a part.
-        """
-        faults = self._missing_or_moved(found, points) if found.edits else []
-        return self._adds(points, found, faults or self._moved_statement(found, points, in_part=True))
+    def _moved_in_part(self, points: Sequence[Point], found: Found) -> bool:
+        """A statement in the wrong place, where moving it mends a part."""
+        return self._adds(points, found, self._moved_statement(found, points, in_part=True))
 
     def _missing_or_moved(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         return self._moved_statement(found, points) or self._missing_statement(found, points)

@@ -11,14 +11,15 @@ from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
 def forward_statements(run: TapedRun) -> set[int]:
     """The identities of statements of the forward, which is the specification, whatever it keeps.
 
-    What runs in the loss as well is forward, unless it calculates there what the loss does not depend on: one function
-    may return both. A helper that the backward calls besides is forward: an edit of it would be one of the loss.
-    Helpers that are right count as forward.
+    What runs in the loss as well is forward, unless it calculates what the loss does not depend on: one function may
+    return both, one statement hold both as lambdas. An expression of a helper that the backward calls besides is the
+    loss's all the same: an edit of it would be one of the loss. Helpers that are right count as forward.
     """
-    places = [(node, id(node.place.statement)) for node in run.nodes if node.place is not None]
-    of_loss = [(node, statement) for node, statement in places if node.index < run.boundary]
-    forward = {statement for _, statement in of_loss}  # they are told by identity
-    forward -= {statement for node, statement in of_loss if _is_apart(run, node)}
+    places = [(node, node.place, id(node.place.statement)) for node in run.nodes if node.place is not None]
+    of_loss = {place.number for node, place, _ in places if node.index < run.boundary}
+    forward = {statement for node, _, statement in places if node.index < run.boundary}  # they are told by identity
+    apart = [(node, place, statement) for node, place, statement in places if _is_apart(run, node)]
+    forward -= {one for node, place, one in apart if node.index < run.boundary or place.number not in of_loss}
     right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
     return forward | {id(one) for one in run.statements if (one.file, one.function) in right}
 

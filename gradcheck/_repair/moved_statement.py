@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gradcheck._mending import Again, MendSearch
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.moves import Move, moves
+from gradcheck._mending.search import MOST_ENDLESS
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
 from gradcheck._repair.forward import backward_functions
@@ -16,7 +17,7 @@ from gradcheck._tape import Statement, TapedRun
 from gradcheck.report.codes import FindingCode
 
 #: moves that are tried, the shortest first
-MOST_MOVES = 120
+MOST_MOVES = 80
 
 
 def moved_statement(run: TapedRun, again: Sequence[Again], *, in_part: bool = False) -> Mended | None:
@@ -30,7 +31,12 @@ def moved_statement(run: TapedRun, again: Sequence[Again], *, in_part: bool = Fa
     trial = Trial(run)
     found = [(file, move) for file, code, function in _functions(run) for move in moves(code, function)]
     found = sorted(found, key=lambda one: one[1].distance)[:MOST_MOVES]
-    mended = [(len(right), file, move) for file, move in found if (right := trial.mended_by(file, move.edits))]
+    mended: list[tuple[int, str, Move]] = []
+    for file, move in found:
+        if trial.endless >= MOST_ENDLESS:
+            break
+        right = trial.mended_by(file, move.edits)
+        mended += [(len(right), file, move)] if right else []
     for count, file, move in sorted(mended, key=lambda one: -one[0]):
         statement = _taped(run, file, move) if in_part or count == len(trial.wrong) else None
         mends = [] if statement is None else MendSearch(run, statement, again, SMALL_BUDGET).given([move.edits])

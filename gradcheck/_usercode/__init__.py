@@ -8,7 +8,8 @@ This room knows nothing of derivatives. Nothing is written to a file unless the 
 
 Read `source.py` first: one file of the user's as Python reads it, edits of its text, their diff. Then
 `profiling.py`: which functions run. `rewriting.py` puts taps into a syntax tree, and `instrument.py` puts the
-rewritten code into live functions. `patching.py` does the same with edits. `scope.py` says what a statement could
+rewritten code into live functions. `patching.py` does the same with edits; `functions.py` finds the functions by their
+code. `scope.py` says what a statement could
 name, and `style.py` writes new code as the user writes. `foreign.py` finds calls into code that must not be handed
 anything else. `fix_files.py` writes verified fixes, those of a notebook by way of
 `notebook_edits.py`.

@@ -15,7 +15,7 @@ def moved(body: str) -> list[str]:
     """What the body of a function becomes with each move."""
     text = "import numpy as np\n\n\ndef back(dc, do, f, g, w, G, self):\n" + "".join(
         f"    {line}\n" if line else "\n" for line in body.split("\n")
-    ) + "    return G\n"  # fmt: skip
+    ) + "    return dc, do, f, G, self, di, df\n"  # fmt: skip
     code = Code.of(text)
     function = next(one for one in code.tree.body if isinstance(one, ast.FunctionDef))
     after = [apply_edits(text, one.edits) for one in moves(code, function)]
@@ -44,6 +44,11 @@ def test_what_stands_at_the_edge_of_a_loop_is_moved_over_it() -> None:
     assert inside in moved(behind)
 
 
+def test_what_is_written_into_memory_may_be_read_by_another_name() -> None:
+    """A buffer that several names share would be taken for one that nobody reads."""
+    assert "di = dc * w\nw[...] = do" in moved("w[...] = do\ndi = dc * w")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -51,6 +56,7 @@ def test_what_stands_at_the_edge_of_a_loop_is_moved_over_it() -> None:
         "di = dc * g\nG = di * w",  # the second reads what only the first binds
         "G += dc * g\nG += do * w",  # a sum can be added to in any order
         "di = dc * g; df = di * f",  # two in one line
+        "w = w * f\ndi = dc * w",  # behind what reads it, it may as well be left out
     ],
 )
 def test_where_the_order_does_not_matter_or_cannot_be_another_nothing_is_moved(body: str) -> None:

@@ -74,7 +74,7 @@ def spoiled_by_moving(line: str, behind: str) -> tuple[str, str]:
     [
         (PEEPHOLE, "        dg = dc * (1 - f) * (1 - g ** 2)\n", PEEPHOLE),
         (FORGET, PEEPHOLE, FORGET),
-        (FORGET, '        dc += df * p["u"]\n', '        dc += df * p["u"]\n'),  # of neighbours it may be either
+        (FORGET, '        dc += df * p["u"]\n', FORGET),
     ],
 )
 def test_it_is_told_and_moved(tmp_path: Path, line: str, behind: str, told: str) -> None:
