@@ -39,6 +39,8 @@ Again = Callable[[], AbstractContextManager[TapedRun]]
 MOST_ENDLESS = 2
 #: tokens: what changes less is not bettered by looking further
 NEAR = 12.0
+#: vector-Jacobian products of normalisations that are run in one place
+MOST_JACOBIANS = 12
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ class MendSearch:
         inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
-        for family in (unread, terms_handed_on, jacobians, *FIRST):
+        for family in (unread, terms_handed_on, _first_jacobians, *FIRST):
             for candidate in _in_turn([family(place) for place in everywhere]):
                 if not is_in_vain(candidate, self.code):
                     yield self._edits(candidate)
@@ -299,6 +301,10 @@ class MendSearch:
             except SyntaxError:
                 continue
         return list(seen.values())
+
+
+def _first_jacobians(place: Workplace) -> Iterator[Candidate]:
+    return itertools.islice(jacobians(place), MOST_JACOBIANS)
 
 
 def _in_turn(of_each: Sequence[Iterator[Candidate]]) -> Iterator[Candidate]:
