@@ -58,10 +58,10 @@ def test_of_no_code_there_are_none() -> None:
 
 def test_the_collector_is_as_it_was_afterwards() -> None:
     """Objects would never be collected again, or those that somebody else has put aside would be."""
-    counts: list[int] = []
+    before, counts = gc.get_freeze_count(), list[int]()  # Python 3.12 puts some of its own objects aside
     with pytest.raises(IndexError), functions_kept():
         counts[gc.get_freeze_count()]
-    assert not gc.get_freeze_count()
+    assert gc.get_freeze_count() == before
     gc.freeze()
     try:
         with functions_kept():
