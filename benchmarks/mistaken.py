@@ -74,9 +74,23 @@ def programs(of_set: str = "*") -> list[Program]:
     """All of them, or those of one set, by name."""
     result = []
     for file in sorted(FOLDER.glob(f"{of_set}/*.py")):
-        text, space = parted(file, "FAULTS")
-        result.append(Program(file.stem, text, [Fault(*one) for one in space["FAULTS"]]))
+        if "\nPAIRS = " in file.read_text(encoding="utf-8"):
+            text, space = parted(file, "PAIRS")
+            pairs = enumerate(space["PAIRS"], 1)
+            result += [planted(f"{file.stem}_{k}", text, [Fault(*one) for one in pair]) for k, pair in pairs]
+        else:
+            text, space = parted(file, "FAULTS")
+            result.append(Program(file.stem, text, [Fault(*one) for one in space["FAULTS"]]))
     return result
+
+
+def planted(name: str, right: str, faults: Sequence[Fault]) -> Program:
+    """The program that a right one is with these mistakes."""
+    text = right
+    for wrong, mend in (one for fault in faults for one in fault.mend):
+        assert text.count(mend) == 1, (name, mend)
+        text = text.replace(mend, wrong)
+    return Program(name, text, faults)
 
 
 def is_right(text: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradcheck._deriving.naming import Names
 from gradcheck._deriving.statements import Block, Branch, blocks_of, clone, known, shape_of, shape_of_value, value_of
+from gradcheck._mending.syntax import is_minus
 from gradcheck._mending.vjp import Cotangent, added, call, full, negated, parsed_with
 
 #: methods and functions whose result is an array of its own
@@ -124,7 +125,7 @@ class Shares:
                 base.ctx = ast.Load()
             made = ast.Call(parsed_with("np.add.at"), [base, into.slice, g.node], [])
             return ast.Expr(made)
-        if isinstance(g.node, ast.UnaryOp) and isinstance(g.node.op, ast.USub):
+        if is_minus(g.node):
             return ast.AugAssign(into, ast.Sub(), g.node.operand)
         return ast.AugAssign(into, ast.Add(), g.node)
 
@@ -172,7 +173,7 @@ class Shares:
         if key in context.ready or len(shares) != 1 or len(shares[0].index) != 1:
             return None
         g, sign = shares[0].cotangent.node, 1
-        if isinstance(g, ast.UnaryOp) and isinstance(g.op, ast.USub):
+        if is_minus(g):
             g, sign = g.operand, -1
         match g:
             case ast.BinOp(left=factor, op=ast.Div(), right=ast.Subscript(value=ast.Name(id=name), slice=index)) if (

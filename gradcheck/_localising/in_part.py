@@ -64,7 +64,6 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
     result = {id(one.statement): one for one in of_joined}
     for place, nodes in places:
         found: dict[int, dict[int, Wanted]] = defaultdict(dict)
-        less: dict[int, Wanted] = {}
         for node in nodes if id(place.statement) not in told else ():
             for of_forward, sources in parts[node.index].items():
                 mine = all(first[one] == place.number for one in sources)
@@ -72,12 +71,12 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
                     wanted = _wanted(node, min(sources), standings)
                     if added.find(wanted.value - np.asarray(node.value, np.float64)) is None:
                         found[of_forward][node.execution] = wanted
-                        less[node.execution] = _without_added(run, node, wanted, added)
         if found:
             most = max(found.values(), key=len)
-            differing = any(not _is_same(less[k].value, one.value) for k, one in most.items())
-            without_added = {k: less[k] for k in most} if differing else {}
-            result.setdefault(id(place.statement), InPart(place, most, without_added=without_added))
+            given = {node.execution: node for node in nodes}
+            less = {k: _without_added(run, given[k], one, added) for k, one in most.items()}
+            differs = any(not _is_same(less[k].value, one.value) for k, one in most.items())
+            result.setdefault(id(place.statement), InPart(place, most, without_added=less if differs else {}))
     return list(result.values())
 
 
@@ -122,16 +121,20 @@ def _without_added(run: TapedRun, node: Node, wanted: Wanted, added: Known) -> W
     lacking = [one for one in uses if added.find(one) is None]
     if not 0 < len(lacking) < len(uses):
         return wanted
-    return Wanted(wanted.source, np.sum([np.asarray(_sum_around(run, node).value), *lacking], axis=0))
+    sums, top = run.once(_sums_of_terms), node
+    while top.index in sums:
+        top = sums[top.index]
+    return Wanted(wanted.source, np.sum([np.asarray(top.value), *lacking], axis=0))
 
 
-def _sum_around(run: TapedRun, node: Node) -> Node:
-    """The whole sum that a value is a term of, as far as one statement adds it up."""
-    for one in run.backward:
-        is_here = one.place is not None and node.place is not None and one.place.statement is node.place.statement
-        if one.op == "add" and is_here and any(each is node for each in one.inputs):
-            return _sum_around(run, one)
-    return node
+def _sums_of_terms(run: TapedRun) -> dict[int, Node]:
+    """By the index of a value: the sum that it is a term of in the same statement, the first one."""
+    result: dict[int, Node] = {}
+    for node in run.backward:
+        for one in node.inputs if node.op == "add" else ():
+            if one.place is not None and node.place is not None and one.place.statement is node.place.statement:
+                result.setdefault(one.index, node)
+    return result
 
 
 def _is_same(one: Array, other: Array) -> bool:

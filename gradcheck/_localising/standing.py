@@ -239,19 +239,15 @@ class Standings:
 
         The pre-activation is -x, which is no value of the forward.
         """
-        readers: dict[int, list[Node]] = defaultdict(list)
-        nodes = self.run.nodes[: self.run.boundary]
-        for node in nodes:
-            for one in node.inputs:
-                readers[one.index].append(node)
 
         def leads_to(node: Node, *ops: str) -> bool:
-            """Whether a value is only read by the first of these operations, what that gives by the second, ..."""
-            read = readers[node.index]
-            return not ops or (len(read) == 1 and read[0].op == ops[0] and leads_to(read[0], *ops[1:]))
+            """Whether the only use of a value is the first of these operations, the only one of that the second, ..."""
+            uses = [self.run.nodes[number] for number, _ in self._parts_of_use.get(node.index, ())]
+            return not ops or (len(uses) == 1 and uses[0].op == ops[0] and leads_to(uses[0], *ops[1:]))
 
-        ends = [node for node in nodes if node.op == "exp" and leads_to(node, "add", "divide")]
-        return {one.index for node in ends for one in node.inputs if one.op != "negative" and _is_negated(one)}
+        exponentials = (node for node in self.run.nodes[: self.run.boundary] if node.op == "exp")
+        ends = (one for node in exponentials if leads_to(node, "add", "divide") for one in node.inputs)
+        return {one.index for one in ends if one.op != "negative" and _is_negated(one)}
 
     @cached_property
     def full(self) -> Known:

@@ -14,7 +14,7 @@ from gradcheck._mending.atoms import Surroundings
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.sparing import sparing_others
-from gradcheck._mending.syntax import Code, expressions
+from gradcheck._mending.syntax import Code, expressions, is_minus
 
 T = TypeVar("T")
 Swap = tuple[ast.expr, ast.expr]
@@ -117,13 +117,9 @@ def _multiplies_back(old: ast.expr, new: ast.expr, code: Code) -> bool:
 def _negates_twice(old: ast.expr, new: ast.expr, code: Code) -> bool:
     """Whether a factor gets a minus beside one that has it: to leave that out is meant."""
     around = code.parent(old)
-    if not (_is_minus(new) and isinstance(around, ast.BinOp) and isinstance(around.op, _PRODUCTS)):
+    if not (is_minus(new) and isinstance(around, ast.BinOp) and isinstance(around.op, _PRODUCTS)):
         return False
-    return _is_minus(around.right if around.left is old else around.left)
-
-
-def _is_minus(node: ast.expr) -> bool:
-    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+    return is_minus(around.right if around.left is old else around.left)
 
 
 def _is_lost(old: ast.expr, new: ast.expr, code: Code) -> bool:

@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from typing import TypeGuard
 
 from gradcheck._mending.outside import Edit, split_lines
 
@@ -368,6 +369,11 @@ def matrix_product(code: Code, left: ast.expr, right: ast.expr) -> ast.expr:
     if code.calls_dot:
         return ast.Call(ast.Attribute(name("np"), "dot", ast.Load()), [left, right], [])
     return binary(left, ast.MatMult(), right)
+
+
+def is_minus(node: ast.AST) -> TypeGuard[ast.UnaryOp]:
+    """Whether it is something with a minus before it."""
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def number(value: float) -> ast.Constant:

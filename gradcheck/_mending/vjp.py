@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._mending.syntax import binary, name, number, parsed, transposed
+from gradcheck._mending.syntax import binary, is_minus, name, number, parsed, transposed
 
 Shape = tuple[int, ...]
 
@@ -146,7 +146,7 @@ def times(g: Cotangent, other: Operand) -> Cotangent:
     """Their product; numbers are multiplied here, and 1 is left out."""
     shape = np.broadcast_shapes(g.shape, other.shape)
     a, b = g.node, other.node
-    if isinstance(a, ast.UnaryOp) and isinstance(a.op, ast.USub) and _number(a) is None:
+    if is_minus(a) and _number(a) is None:
         return negated(times(Cotangent(a.operand, g.shape), other))
     if _number(a) == 1:
         return Cotangent(binary(number(1.0), ast.Mult(), b) if _is_mask(b) else b, shape)
@@ -177,7 +177,7 @@ def negated(g: Cotangent) -> Cotangent:
     known = _number(g.node)
     if known is not None:
         return Cotangent(_written(-known), g.shape)
-    if isinstance(g.node, ast.UnaryOp) and isinstance(g.node.op, ast.USub):
+    if is_minus(g.node):
         return Cotangent(g.node.operand, g.shape)
     return Cotangent(ast.UnaryOp(ast.USub(), g.node), g.shape)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 from gradcheck._localising.in_part import InPart, in_part
 from gradcheck._localising.spoiling import Spoiling, Wanted
@@ -51,17 +52,16 @@ def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended 
 
 def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:
     wrong, again = wrong_gradients(run), [one.taped for one in others]
-    places = places_in_part(run, wrong)[:MOST_PLACES]
-    told = set[int]()
-    for find in (_all_without_added, _all_in_part):
-        left = {id(one.statement) for one in places} - told
-        lacking = [one for one in find(run) if id(one.statement) in left]
-        edits_of_each = edits_to_derivatives(run, lacking, again, set(), find)
-        for one, edits in zip(lacking, edits_of_each, strict=True):
+    left = places_in_part(run, wrong)[:MOST_PLACES]
+    for asked in (_without_added, _whole):
+        places = [one for one in left if asked(one)]
+        lacking, there = [_as_spoiling(one, asked(one)) for one in places], partial(_all, asked)
+        edits_of_each = edits_to_derivatives(run, lacking, again, set(), there)
+        for one, edits in zip(places, edits_of_each, strict=True):
             edits = [edit for edit in edits if growth_of(edit) <= LONGEST]
             if not edits:
                 continue
-            told.add(id(one.statement))
+            left.remove(one)
             gradients = gradients_behind(run, one.statement, wrong)
             file = one.statement.file
             first, *more = [Mend(file, edit, one.statement, (), (), EVIDENCE) for edit in edits[:MOST_EDITS]]
@@ -74,13 +74,17 @@ def places_in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
     return [one for one in in_part(run, wrong) if id(one.statement) not in forward]
 
 
-def _all_in_part(run: TapedRun) -> list[Spoiling]:
-    return [_as_spoiling(one, one.wanted) for one in places_in_part(run, wrong_gradients(run))]
-
-
-def _all_without_added(run: TapedRun) -> list[Spoiling]:
+def _all(asked: Callable[[InPart], Mapping[int, Wanted]], run: TapedRun) -> list[Spoiling]:
     places = places_in_part(run, wrong_gradients(run))
-    return [_as_spoiling(one, one.without_added) for one in places if one.without_added]
+    return [_as_spoiling(one, asked(one)) for one in places if asked(one)]
+
+
+def _without_added(place: InPart) -> Mapping[int, Wanted]:
+    return place.without_added
+
+
+def _whole(place: InPart) -> Mapping[int, Wanted]:
+    return place.wanted
 
 
 def _as_spoiling(one: InPart, wanted: Mapping[int, Wanted]) -> Spoiling:

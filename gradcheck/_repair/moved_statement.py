@@ -28,21 +28,25 @@ def moved_statement(run: TapedRun, again: Sequence[Again], *, in_part: bool = Fa
         again: What else moves are tried at.
         in_part: Whether the move is taken that makes most gradients right, if none makes all.
     """
-    trial = Trial(run)
-    found = [(file, move) for file, code, function in _functions(run) for move in moves(code, function)]
-    found = sorted(found, key=lambda one: one[1].distance)[:MOST_MOVES]
-    mended: list[tuple[int, str, Move]] = []
-    for file, move in found:
-        if trial.endless >= MOST_ENDLESS:
-            break
-        right = trial.mended_by(file, move.edits)
-        mended += [(len(right), file, move)] if right else []
-    for count, file, move in sorted(mended, key=lambda one: -one[0]):
-        statement = _taped(run, file, move) if in_part or count == len(trial.wrong) else None
+    wrong = Trial(run).wrong
+    for right, file, move in run.once(_mending_moves):
+        statement = _taped(run, file, move) if in_part or right == wrong else None
         mends = [] if statement is None else MendSearch(run, statement, again, SMALL_BUDGET).given([move.edits])
         if statement is not None and mends and (in_part or not mends[0].remaining):
             return Mended.of(statement, mends, code=FindingCode.WRONG_PLACE)
     return None
+
+
+def _mending_moves(run: TapedRun) -> list[tuple[frozenset[str], str, Move]]:
+    """Moves after which gradients are right that were wrong: those, the file and the move; the most first."""
+    trial, mended = Trial(run), list[tuple[frozenset[str], str, Move]]()
+    found = [(file, move) for file, code, function in _functions(run) for move in moves(code, function)]
+    for file, move in sorted(found, key=lambda one: one[1].distance)[:MOST_MOVES]:
+        if trial.endless >= MOST_ENDLESS:
+            break
+        if right := trial.mended_by(file, move.edits):
+            mended.append((right, file, move))
+    return sorted(mended, key=lambda one: -len(one[0]))
 
 
 def _functions(run: TapedRun) -> list[tuple[str, Code, Function]]:

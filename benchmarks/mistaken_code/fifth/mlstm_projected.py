@@ -50,7 +50,7 @@ def bwd(w, X, Y):
     dr_ = np.zeros((B, R)); dc_ = np.zeros((B, N))
     for s, y in zip(S[::-1], Y[::-1]):
         # out
-        e = (s["y"] - y)*s["y"]*(1 - s["y"])/B
+        e = (s["y"] - y)/B
         G["V"] += s["r"].T @ e
         G["a"] += e.sum(0)
         dr = e @ w["V"].T + dr_
@@ -62,7 +62,7 @@ def bwd(w, X, Y):
         dc = dq*s["o"]*(1 - s["tc"]**2) + dc_
         di = dc*s["u"]
         du = dc*s["i"]
-        df = dc*s["c"]
+        df = dc*s["c_"]
         dc_ = dc*s["f"]
         # gates
         dz = np.hstack([di*s["i"]*(1 - s["i"]),
@@ -102,5 +102,9 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('new cell for the old', [65], [('df = dc*s["c"]', 'df = dc*s["c_"]')]),
- ('sigmoid derivative of the output twice', [53], [('e = (s["y"] - y)*s["y"]*(1 - s["y"])/B', 'e = (s["y"] - y)/B')])]
+PAIRS = [[('new cell for the old', [65], [('df = dc*s["c"]', 'df = dc*s["c_"]')]),
+  ('sigmoid derivative of the output twice',
+   [53],
+   [('e = (s["y"] - y)*s["y"]*(1 - s["y"])/B', 'e = (s["y"] - y)/B')])],
+ [('mean for sum', [82], [('G["r0"] += dr_.mean(0)', 'G["r0"] += dr_.sum(0)')]),
+  ('tanh derivative for a sigmoid', [68], [('di*(1 - s["i"]**2)', 'di*s["i"]*(1 - s["i"])')])]]

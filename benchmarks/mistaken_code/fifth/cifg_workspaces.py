@@ -62,14 +62,14 @@ def layer_backward(ws, l, x, dhs, Wx, Wh, dWx, dWh, dbias, dx=None):
         dc *= f                                    # carry, before f is overwritten
         o[...] = dh * tc * o * (1.0 - o)
         f[...] = df * f * (1.0 - f)
-        g[...] = dg * g * (1.0 - g)
+        g[...] = dg * (1.0 - g * g)
 
         np.matmul(a, Wh.T, out=dh)
         dWh += ws.hs[l, t].T @ a
         dWx += x[t].T @ a
         dbias += a.sum(axis=0)
         if dx is not None:
-            np.matmul(a, Wh.T, out=dx[t])
+            np.matmul(a, Wx.T, out=dx[t])
 
 
 class StackedCIFG:
@@ -125,5 +125,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('sigmoid derivative for tanh', [65], [('g[...] = dg * g * (1.0 - g)', 'g[...] = dg * (1.0 - g * g)')]),
- ('recurrent for input matrix', [72], [('np.matmul(a, Wh.T, out=dx[t])', 'np.matmul(a, Wx.T, out=dx[t])')])]
+PAIRS = [[('divided by T, not by B', [96], [('derr = self.err / x.shape[0]', 'derr = self.err / x.shape[1]')]),
+  ('sigmoid derivative incomplete', [63], [('o[...] = dh * tc * (1.0 - o)', 'o[...] = dh * tc * o * (1.0 - o)')])],
+ [('sigmoid derivative for tanh', [65], [('g[...] = dg * g * (1.0 - g)', 'g[...] = dg * (1.0 - g * g)')]),
+  ('recurrent for input matrix', [72], [('np.matmul(a, Wh.T, out=dx[t])', 'np.matmul(a, Wx.T, out=dx[t])')])]]

@@ -53,7 +53,7 @@ def retropropage(theta, x, n, masque):
     de = np.zeros_like(etats[0])
     for t in range(pas - 1, -1, -1):
         # sortie : d cout / d log_int = (intensite - n) / nombre d'observations
-        ds = (np.exp(etats[t] @ theta["V"] + theta["v"]) - n[t - 1]) / n.size
+        ds = (np.exp(etats[t] @ theta["V"] + theta["v"]) - n[t]) / n.size
         grad["V"] += etats[t].T @ ds
         grad["v"] += ds.sum(axis=0)
         de = de + ds @ theta["V"].T
@@ -66,7 +66,7 @@ def retropropage(theta, x, n, masque):
             grad["Rc"][l] += entree.T @ dac
             grad["Rp"][l] += entree.T @ dap
             grad["bc"][l] += dac.sum(axis=0)
-            grad["bp"][l] += dac.sum(axis=0)
+            grad["bp"][l] += dap.sum(axis=0)
             if l == 0:
                 grad["Wc"] += x[t].T @ dac
                 grad["Wp"] += x[t].T @ dap
@@ -106,5 +106,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('candidate for gate', [69], [('grad["bp"][l] += dac.sum(axis=0)', 'grad["bp"][l] += dap.sum(axis=0)')]),
- ('wrong time index', [56], [('- n[t - 1]) / n.size', '- n[t]) / n.size')])]
+PAIRS = [[('candidate for gate', [69], [('grad["bp"][l] += dac.sum(axis=0)', 'grad["bp"][l] += dap.sum(axis=0)')]),
+  ('wrong time index', [56], [('- n[t - 1]) / n.size', '- n[t]) / n.size')])],
+ [('missing carry', [59], [('de = ds @ theta["V"].T', 'de = de + ds @ theta["V"].T')]),
+  ('mask in the inner loop', [77], [('l].T\n            de = de * masque\n', 'l].T\n        de = de * masque\n')])]]

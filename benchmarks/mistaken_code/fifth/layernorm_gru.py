@@ -24,7 +24,7 @@ def layernorm_backward(dout, cache):
     dxhat = dout * gain
     mean_d = dxhat.mean(axis=1, keepdims=True)
     mean_dx = (dxhat * xhat).mean(axis=1, keepdims=True)
-    dx = (dxhat - mean_d - xhat * mean_dx)
+    dx = inv_std * (dxhat - mean_d - xhat * mean_dx)
     return dx, dgain, dbias
 
 
@@ -48,7 +48,7 @@ def cell_backward(dh_next, cache):
     x, h, W, U, r, u, hn, cand, cache_x, cache_h = cache
     dcand = dh_next * u
     du = dh_next * (cand - h)
-    dh = dh_next * u
+    dh = dh_next * (1 - u)
 
     dcand_pre = dcand * (1 - cand ** 2)
     dr = dcand_pre * hn
@@ -137,5 +137,11 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('layer norm: standard deviation missing', [27], [('dx = (dxhat - mean_d', 'dx = inv_std * (dxhat - mean_d')]),
- ('wrong side of the gate', [51], [('dh = dh_next * u', 'dh = dh_next * (1 - u)')])]
+PAIRS = [[('reset product missing',
+   [60],
+   [('dph = np.concatenate([dr_pre, du_pre, dcand_pre]', 'dph = np.concatenate([dr_pre, du_pre, dhn]')]),
+  ('derivative of the input layer missing',
+   [107],
+   [('inputs[:, t].T @ dx', 'inputs[:, t].T @ (dx * (1 - x ** 2))')])],
+ [('layer norm: standard deviation missing', [27], [('dx = (dxhat - mean_d', 'dx = inv_std * (dxhat - mean_d')]),
+  ('wrong side of the gate', [51], [('dh = dh_next * u', 'dh = dh_next * (1 - u)')])]]

@@ -28,7 +28,7 @@ def membrane_step(p, v, q, u):
         g["W"] += ddrive.T @ r
         g["B"] += ddrive.T @ u
         g["b"] += ddrive.sum(axis=0)
-        g["k"] += (ddrive * q).sum(axis=0)
+        g["k"] -= (ddrive * q).sum(axis=0)
         da = (dv_new * (drive - v)).sum(axis=0)
         g["theta"] -= da * a * (1.0 - a)
         dr = ddrive @ p["W"]
@@ -46,7 +46,7 @@ def adaptation_step(p, q, v):
 
     def pull(dq_new, g):
         g["phi"] += (dq_new * (q - r)).sum(axis=0) * rho * (1.0 - rho)
-        dq = (1.0 - rho) * dq_new
+        dq = rho * dq_new
         dv = (1.0 - rho) * dq_new * (1.0 - r ** 2)
         return dq, dv
 
@@ -127,5 +127,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('sign', [31], [('g["k"] += (ddrive * q)', 'g["k"] -= (ddrive * q)')]),
- ('wrong factor of the low-pass', [49], [('dq = (1.0 - rho) * dq_new', 'dq = rho * dq_new')])]
+PAIRS = [[('sign', [31], [('g["k"] += (ddrive * q)', 'g["k"] -= (ddrive * q)')]),
+  ('wrong factor of the low-pass', [49], [('dq = (1.0 - rho) * dq_new', 'dq = rho * dq_new')])],
+ [('tanh derivative missing', [50], [('dv = (1.0 - rho) * dq_new', 'dv = (1.0 - rho) * dq_new * (1.0 - r ** 2)')]),
+  ('potential for rate', [28], [('g["W"] += ddrive.T @ v', 'g["W"] += ddrive.T @ r')])]]

@@ -72,7 +72,7 @@ def backprop(p, tok):
 
         dai = dc * g * i * (1 - i)
         daf = dc * c_old * f * (1 - f)
-        dag = dc * i * (1 - g)
+        dag = dc * i * (1 - g * g)
         d['pi'] += (dai * c_old).sum(0)
         d['pf'] += (daf * c_old).sum(0)
 
@@ -82,7 +82,7 @@ def backprop(p, tok):
         dz = da @ p['W'].T
         np.add.at(d['emb'], tok[:, t], dz[:, :E])
 
-        dh_next = dz[:, :H]
+        dh_next = dz[:, E:]
         dc_next = dc * f + dai * p['pi'] + daf * p['pf']
     return d
 
@@ -103,5 +103,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('slice of the wrong half', [85], [('dh_next = dz[:, :H]', 'dh_next = dz[:, E:]')]),
- ('square missing in the derivative of tanh', [75], [('dag = dc * i * (1 - g)', 'dag = dc * i * (1 - g * g)')])]
+PAIRS = [[('forget gate missing in the carry', [86], [("dc_next = dc + dai * p['pi']", "dc_next = dc * f + dai * p['pi']")]),
+  ('= for +=', [76], [("d['pi'] = (dai * c_old).sum(0)", "d['pi'] += (dai * c_old).sum(0)")])],
+ [('slice of the wrong half', [85], [('dh_next = dz[:, :H]', 'dh_next = dz[:, E:]')]),
+  ('square missing in the derivative of tanh', [75], [('dag = dc * i * (1 - g)', 'dag = dc * i * (1 - g * g)')])]]

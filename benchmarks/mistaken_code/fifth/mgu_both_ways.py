@@ -67,9 +67,9 @@ class MGU(Layer):
             G["bh"] += dc.sum(0)
             G["Wf"] += x.T @ df
             G["Uf"] += h.T @ df
-            G["bf"] += dc.sum(0)
+            G["bf"] += df.sum(0)
             dxs[t] = dc @ P["Wh"].T + df @ P["Wf"].T
-            dh = dcopy + dh * (1 - f) + dfh * f + df @ P["Uf"].T
+            dh = dcopy + dnew * (1 - f) + dfh * f + df @ P["Uf"].T
         return np.stack(dxs)
 
 
@@ -147,5 +147,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('mask forgotten in the carry', [72], [('dh = dcopy + dh * (1 - f)', 'dh = dcopy + dnew * (1 - f)')]),
- ('gradient of the candidate for the gate', [70], [('G["bf"] += dc.sum(0)', 'G["bf"] += df.sum(0)')])]
+PAIRS = [[('missing 1/N', [97], [('ds = self.p - self.y', 'ds = (self.p - self.y) / len(self.y)')]),
+  ('path through the gated state missing', [72], [('(1 - f) + df @', '(1 - f) + dfh * f + df @')])],
+ [('mask forgotten in the carry', [72], [('dh = dcopy + dh * (1 - f)', 'dh = dcopy + dnew * (1 - f)')]),
+  ('gradient of the candidate for the gate', [70], [('G["bf"] += dc.sum(0)', 'G["bf"] += df.sum(0)')])]]

@@ -54,7 +54,7 @@ def gradiente(par, X, D, w):
 
     for t in range(T, 0, -1):
         # salida
-        e = w[t - 1] * (Y[:, :, t - 1] - D[:, :, t - 1])
+        e = w[t - 1] * (Y[:, :, t - 1] - D[:, :, t - 1]) / N
         gV1 += e @ H1[:, :, t].T
         gV2 += e @ H2[:, :, t].T
         gc += np.sum(e, axis=1, keepdims=True)
@@ -73,7 +73,7 @@ def gradiente(par, X, D, w):
         D1[:, :, t] = s1 * (1 - H1[:, :, t] ** 2)
         gWx += D1[:, :, t] @ X[:, :, t - 1].T
         gR1 += D1[:, :, t] @ H1[:, :, t - 1].T
-        gb1 += np.sum(D2[:, :, t], axis=1, keepdims=True)
+        gb1 += np.sum(D1[:, :, t], axis=1, keepdims=True)
 
     # estados iniciales (comunes a todo el lote)
     gh10 = np.sum(par['R1'].T @ D1[:, :, 1], axis=1, keepdims=True)
@@ -109,5 +109,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('missing 1/N', [57], [('(Y[:, :, t - 1] - D[:, :, t - 1])', '(Y[:, :, t - 1] - D[:, :, t - 1]) / N')]),
- ('delta of the other layer', [76], [('gb1 += np.sum(D2[:, :, t],', 'gb1 += np.sum(D1[:, :, t],')])]
+PAIRS = [[('missing 1/N', [57], [('(Y[:, :, t - 1] - D[:, :, t - 1])', '(Y[:, :, t - 1] - D[:, :, t - 1]) / N')]),
+  ('delta of the other layer', [76], [('gb1 += np.sum(D2[:, :, t],', 'gb1 += np.sum(D1[:, :, t],')])],
+ [('readout with the state before', [59], [('gV2 += e @ H2[:, :, t - 1].T', 'gV2 += e @ H2[:, :, t].T')]),
+  ('overwritten rather than added', [72], [("s1 = par['R1'].T @", "s1 = s1 + par['R1'].T @")])]]

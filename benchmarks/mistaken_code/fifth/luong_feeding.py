@@ -52,7 +52,7 @@ def gradient(p, x, y_in, y_out):
     T = dec.shape[1]
     g = NS(**{k: np.zeros_like(v) for k, v in vars(p).items()})
 
-    derr = err / (B * T)
+    derr = err / B
     g.Wo += np.einsum("bth,bto->ho", act, derr)
     g.bo += np.einsum("bto->o", derr)
     dact = np.einsum("bto,ho->bth", derr, p.Wo) * (1 - act ** 2)
@@ -96,7 +96,7 @@ def gradient(p, x, y_in, y_out):
         g.be += np.einsum("bh->h", de)
         if s > 0:
             g.Ue += np.einsum("bk,bh->kh", enc[:, s - 1], de)
-        e_carry = np.einsum("bh,kh->bk", de, p.Ud)
+        e_carry = np.einsum("bh,kh->bk", de, p.Ue)
     return vars(g)
 
 
@@ -119,7 +119,11 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('divided by T as well', [55], [('derr = err / (B * T)', 'derr = err / B')]),
- ('matrix of the decoder',
-  [99],
-  [('e_carry = np.einsum("bh,kh->bk", de, p.Ud)', 'e_carry = np.einsum("bh,kh->bk", de, p.Ue)')])]
+PAIRS = [[('divided by T as well', [55], [('derr = err / (B * T)', 'derr = err / B')]),
+  ('matrix of the decoder',
+   [99],
+   [('e_carry = np.einsum("bh,kh->bk", de, p.Ud)', 'e_carry = np.einsum("bh,kh->bk", de, p.Ue)')])],
+ [('derivative with the wrong activation',
+   [81],
+   [('da = dd * (1 - act[:, t] ** 2)', 'da = dd * (1 - dec[:, t] ** 2)')]),
+  ('wrong time index', [98], [('enc[:, s], de)', 'enc[:, s - 1], de)')])]]

@@ -70,7 +70,7 @@ class GRU:
 
             # new state
             dh = dy @ self.Wy.T + dh_next
-            dz = dh * (g - h)
+            dz = dh * (h - g)
             dg = dh * (1 - z)
             dh_prev = dh * z
 
@@ -87,7 +87,7 @@ class GRU:
             dr_raw = dr * r * (1 - r)
             self.dWr += x.T @ dr_raw
             self.dUr += h.T @ dr_raw
-            self.dbr += dr_raw.mean(axis=0)
+            self.dbr += dr_raw.sum(axis=0)
             dh_prev += dr_raw @ self.Ur.T
 
             # update gate
@@ -127,5 +127,7 @@ def audited(rng):
     return gradcheck.Target(*make(rng))
 
 
-FAULTS = [('sign of the update gate', [73], [('dz = dh * (g - h)', 'dz = dh * (h - g)')]),
- ('mean for sum', [90], [('self.dbr += dr_raw.mean(axis=0)', 'self.dbr += dr_raw.sum(axis=0)')])]
+PAIRS = [[('sign of the update gate', [73], [('dz = dh * (g - h)', 'dz = dh * (h - g)')]),
+  ('mean for sum', [90], [('self.dbr += dr_raw.mean(axis=0)', 'self.dbr += dr_raw.sum(axis=0)')])],
+ [('tanh derivative for a sigmoid', [87], [('dr_raw = dr * (1 - r ** 2)', 'dr_raw = dr * r * (1 - r)')]),
+  ('= for +=', [95], [('self.dWz = x.T @ dz_raw', 'self.dWz += x.T @ dz_raw')])]]
