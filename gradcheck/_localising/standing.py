@@ -265,6 +265,18 @@ class Standings:
                 result.add(self.full_derivatives[leaf.index] / self.run.inner, leaf.index)
         return result
 
+    def is_of_turned(self, node: Node) -> bool:
+        """Whether it is the derivative of a value whose sign is turned where it is used, as 1 - z of z."""
+        return node.value is not None and self._of_turned.find(np.asarray(node.value, np.float64)) is not None
+
+    @cached_property
+    def _of_turned(self) -> Known:
+        result = Known()
+        for index, value in self.full_derivatives.items():
+            if self._turns_sign(index) and index not in self._subtracted_in_logistic:
+                result.add(value, index)
+        return result
+
     @cached_property
     def parts(self) -> list[tuple[Node, Array]]:
         """Parts of values whose derivatives are known, and theirs: of several gates in one array, that of each.

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gradcheck._localising.spoiling import SUMS
+from gradcheck._localising.standing import origin
 from gradcheck._mending.building import elements, hole_of
 from gradcheck._mending.details import Family
 from gradcheck._mending.distance import distance
@@ -168,13 +170,31 @@ class _Values:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.suspect = Suspect(look.run, look.statement, look.run.once(Residual))
-        self._given = list(_given_by(self.suspect.tree, look))
-        self.holes = [hole for root in self._given if (hole := self._hole(root)) is not None]
+        added = _added(self.suspect.tree) if self._goes_on() else []
+        self._given = added or list(_given_by(self.suspect.tree, look))
+        found = (self._hole(root, alone=bool(added) or look.at is not None) for root in self._given)
+        self.holes = [hole for hole in found if hole is not None]
 
-    def _hole(self, root: ast.expr) -> Hole | None:
-        """The hole of what the statement gives, or of one of several values, as of a tuple or a dictionary."""
+    def _goes_on(self) -> bool:
+        """Whether at one of several executions something is added to what another gave: what that was is wrong too."""
+        executions = {*self.look.executions, *self.look.idle}
+        sums = (
+            node
+            for node in self.look.run.backward
+            if node.op in SUMS and node.execution in executions and _is_of(node, self.look.statement)
+        )
+        before = (origin(one) for node in sums for one in node.inputs)
+        return not self.look.wanted and any(
+            _is_of(one, self.look.statement) and one.execution in executions and one.op in SUMS for one in before
+        )
+
+    def _hole(self, root: ast.expr, *, alone: bool) -> Hole | None:
+        """The hole of what the statement gives, or of one of several values, as of a tuple or a dictionary.
+
+        `alone`: of an augmented assignment, or an expression in a statement, that by itself.
+        """
         look, suspect = self.look, copy.copy(self.suspect)
-        looked_at, alone = sorted({*look.executions, *look.idle, *look.kept}), look.at is not None
+        looked_at = sorted({*look.executions, *look.idle, *look.kept})
         nodes = {str(k): node for k in looked_at if (node := _value(suspect, root, k, alone=alone)) is not None}
         if not nodes or (not _is_evaluated(root, suspect) and self._is_right(nodes)):
             return None
@@ -410,6 +430,16 @@ def _value(suspect: Suspect, root: ast.expr, execution: int, *, alone: bool = Fa
     what the expression gives."""
     found = None if alone else suspect.written("augment", execution)
     return suspect.nodes_of(root, execution) if found is None else found
+
+
+def _added(tree: ast.stmt) -> list[ast.expr]:
+    """What a statement adds to the value of the variable that it assigns."""
+    match tree:
+        case ast.AugAssign(op=ast.Add() | ast.Sub(), value=value):
+            return [value]
+        case ast.Assign(targets=[target], value=ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right)):
+            return [one for one, other in ((right, left), (left, right)) if ast.unparse(other) == ast.unparse(target)]
+    return []
 
 
 def _given_by(tree: ast.stmt, look: Look) -> Iterator[ast.expr]:

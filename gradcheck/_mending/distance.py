@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import difflib
 import io
+import itertools
 import re
 import tokenize
 from collections.abc import Sequence
 
 from gradcheck._mending.outside import Edit, apply_edits, split_lines
+
+#: signs after which a minus makes a second one: a + -b
+_SIGNS = frozenset({"+", "-", "+=", "-="})
+#: tokens that a second sign counts for: a - b is what people write
+SECOND_SIGN = 2
 
 _WORD = re.compile(r"\w+|\S")
 
@@ -26,7 +32,12 @@ def distance(text: str, edits: Sequence[Edit]) -> float:
     a, b = _tokens(old), _tokens(new)
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
     same = sum(block.size for block in matcher.get_matching_blocks())
-    return len(a) + len(b) - 2 * same + 0.01 * len(new)
+    signs = max(0, _second_signs(b) - _second_signs(a))
+    return len(a) + len(b) - 2 * same + SECOND_SIGN * signs + 0.01 * len(new)
+
+
+def _second_signs(tokens: Sequence[str]) -> int:
+    return sum(one in _SIGNS and other == "-" for one, other in itertools.pairwise(tokens))
 
 
 def _tokens(text: str) -> list[str]:

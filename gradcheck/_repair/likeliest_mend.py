@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import TypeAlias
 
 from gradcheck._localising import Localisation, Suspect
 from gradcheck._localising.blame import Role
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import readers_of, spoiling
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
@@ -17,7 +19,7 @@ from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import first_mended, hands_on, is_credible
 from gradcheck._repair.found import Mended
-from gradcheck._tape import TapedRun
+from gradcheck._tape import MOVES, Statement, TapedRun
 from gradcheck._usercode.source import Source
 
 #: suspects whose statement is looked at for an edit
@@ -75,12 +77,36 @@ class LikeliestMend:
         self._clear = {
             id(one) for one in found.suspects if _knows_what_to_give(run, found, one) or _spoils_others(run, found, one)
         }
-        self._suspects = sorted(found.suspects, key=lambda one: id(one) not in self._clear)
+        self._suspects = self._in_order(found)
         self._searches = [MendSearch(run, one.statement, again, budget) for one in self._suspects[:most]]
         self._best = _Best()
 
+    def _in_order(self, found: Localisation) -> list[Suspect]:
+        """Those that are clear first; the likeliest is among the first whose edits are tried."""
+        likeliest = [one for one in found.alone[:1] if id(one) not in self._clear]
+        clear = [one for one in found.suspects if id(one) in self._clear][: self._most - len(likeliest)]
+        first = [*clear, *likeliest]
+        return [*first, *(one for one in found.suspects if not any(one is other for other in first))]
+
     def faults(self) -> Sequence[Mended]:
         """The fault with its edit, if there is one; where faults were found sooner elsewhere, those."""
+        faults = self._faults()
+        if len(faults) != 1 or faults[0].suspect is None or faults[0].mend is None or faults[0].mend.remaining:
+            return faults
+        return [self._made_up_for(faults[0].suspect, faults[0].mend) or faults[0]]
+
+    def _made_up_for(self, suspect: Suspect, mend: Mend) -> Mended | None:
+        """What an edit of another statement only makes up for, if an edit there mends all."""
+        others = [*_takers_of_turned(self._run, suspect), *_callees_left_aside(self._run, suspect, mend)]
+        able = {id(one.statement): one for one in self._found.alone if one is not suspect}
+        for one in (able[key] for key in dict.fromkeys(map(id, others)) if key in able):
+            search = MendSearch(self._run, one.statement, self._again, self._budget)
+            edits = [each for each in search.small() or search.large() if not each.remaining]
+            if edits:
+                return Mended.of(one.statement, edits, one)
+        return None
+
+    def _faults(self) -> Sequence[Mended]:
         best = self._best
         looked_at = self._small()
         if not best.is_whole and self._sooner is None:
@@ -185,6 +211,36 @@ def _spoils_others(run: TapedRun, found: Localisation, suspect: Suspect) -> bool
     return sum(id(one.statement) in others for one in run.once(spoiling) if one.executions) > 1
 
 
+def _takers_of_turned(run: TapedRun, suspect: Suspect) -> list[Statement]:
+    """The statements that read or hand on what is the derivative of a value whose sign is turned where it is used.
+
+    The derivative of 1 - z is one, and looks like that of z with a wrong sign: who takes it for that is at fault, of a
+    function that is handed it and of its callers that function first.
+    """
+    standings = run.once(Ground).standings
+    # what comes after the first is calculated from wrong ones
+    if not any(standings.is_of_turned(node) for node in suspect.nodes):
+        return []
+    reached, takers = {node.index for node in suspect.nodes}, list[tuple[int, Statement]]()
+    for node in run.backward:
+        if any(one.index in reached for one in node.inputs) and node.place is not None:
+            takers.append((0 if node.call is None else len(node.call.stack), node.place.statement))
+        if node.op in MOVES and any(one.index in reached for one in node.inputs):
+            reached.add(node.index)
+    return [statement for _, statement in sorted(takers, key=lambda one: -one[0])]
+
+
+def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+    """The statements that return what a call gives, where an edit does without the call, or only changes what it gives."""
+    old, new = (Counter(words) for words in _words(mend, suspect.statement.source.text))
+    taken_out = old - new
+    if taken_out and not any(taken_out[code.co_name] for code in run.program.codes):
+        return []  # another function is called, or with something else
+    calls = (node for node in run.backward if node.op == "call" and node.place is not None)
+    returned = (one for node in calls if node.place.statement is suspect.statement for one in node.inputs)
+    return [one.place.statement for one in returned if one.op == "return" and one.place is not None]
+
+
 def _one(fault: Mended | None) -> list[Mended]:
     return [] if fault is None else [fault]
 
@@ -225,9 +281,15 @@ class _Best:
             self.fault = Mended.of(suspect.statement, edits, suspect)
 
 
+def _words(mend: Mend, text: str) -> tuple[list[str], list[str]]:
+    """The lines that a mend changes, before and after, in words."""
+    old, new = Source(mend.file, text).change(*mend.edits)[1:]
+    return words_of(old), words_of(new)
+
+
 def _change(mend: Mend, text: str) -> int:
     """How many tokens of the source a mend takes away and adds; what makes the code longer counts more."""
-    old, new = (words_of(lines) for lines in Source(mend.file, text).change(*mend.edits)[1:])
+    old, new = _words(mend, text)
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     changed = len(old) + len(new) - 2 * sum(block.size for block in same)
     return changed + 2 * max(0, len(new) - len(old))

@@ -1,6 +1,7 @@
-"""One edit in the place of several: where all of them make another value of one variable, that where it is bound.
+"""One edit where a variable is bound, in the place of those that make another value of it where it is read.
 
 Who forgets a derivative in `dz = dh` spoils every statement that reads `dz`, and each of them has an edit of its own.
+Where one statement alone reads a variable, that is what the variable is for.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ import ast
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.spoiling import spoiling
+from gradcheck._localising.standing import Standing
 from gradcheck._mending import Mend
 from gradcheck._mending.syntax import Code, difference, names_in
 from gradcheck._repair.found import Found, Mended, add_mend
@@ -24,7 +28,7 @@ from gradcheck._usercode.source import Edit, Source
 
 
 def mend_where_bound(found: Found, taped: Taped) -> None:
-    """Take one edit for several, where as much is right with it.
+    """Take one edit for several, or for that of the only reader, where as much is right with it.
 
     Args:
         found: What is found.
@@ -35,7 +39,11 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
             continue
         code = Code.of(found.sources[fault.statement.file].text)
         group = [one for one in found.faults if one.is_by_value and _concerns(one, name, fault, code)]
-        for bound in _bindings(name, fault, code) if len(group) > 1 else ():
+        bindings = list(_bindings(name, fault, code))
+        if len(group) < 2:
+            group = [fault]
+            bindings = bindings if len(bindings) == 1 and _is_read_once(name, bindings[0], code) else []
+        for bound in bindings:
             edit = code.replaced(bound.value, _Replacing(name, bound.value).visit(deepcopy(new)))
             if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
                 continue
@@ -52,21 +60,25 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
     first = group[0]
     with suppress(TargetError, SyntaxError, RebindError):
         with taped(found) as run:
-            spoiled, whole = _spoiled(run), run.once(given_whole)
+            spoiled, whole = _spoiled(run), _given_whole(run)
         with taped(trial) as run:
             file = first.statement.file
             statement = _statement(run.statements, file, bound, found.sources[file])
-        if statement is None:
+            gives = statement is not None and len(group) == 1 and _gives_derivatives(run, statement)
+        if statement is None or gives:
             return False
         gradients = tuple(dict.fromkeys(name for one in group for name in one.gradients))
         mend = Mend(file, (edit,), statement, (), (), EVIDENCE)
         fault = Mended(statement, gradients, None, mend, is_by_value=True)
+        if len(group) == 1 and first.mend is not None:
+            mend = replace(first.mend, edits=(edit,), statement=statement)
+            fault = replace(first, statement=statement, suspect=None, mend=mend, others=(), edits=[])
         if not add_mend(trial, fault, {}):
             return False
         with taped(trial) as run:
             if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong) or _spoiled(run) > spoiled:
                 return False
-            if not whole <= run.once(given_whole):  # where others are wrong still, the values tell
+            if not whole <= _given_whole(run):  # where others are wrong still, the values tell
                 return False
         trial.faults[-1].line = bound.lineno
         trial.faults.insert(places[0], trial.faults.pop())
@@ -83,11 +95,16 @@ def _spoiled(run: TapedRun) -> int:
     return sum(bool(one.executions) for one in run.once(spoiling))
 
 
+def _given_whole(run: TapedRun) -> set[int]:
+    """The values of the forward whose derivatives are given; parts of them are numbered anew in each run."""
+    return {index for index in run.once(given_whole) if index < run.boundary}
+
+
 def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:
     """Variables in whose place an edit puts something else, with that."""
     for fault in found.faults:
         source = found.sources.get(fault.statement.file)
-        if not fault.is_by_value or not fault.edits or source is None or fault.line is None:
+        if not fault.edits or fault.code is not None or source is None or fault.line is None:
             continue
         with suppress(SyntaxError):
             before = _statement_of(Code.of(source.text).tree, fault.line)
@@ -121,6 +138,21 @@ def _bindings(name: str, fault: Mended, code: Code) -> Iterator[ast.Assign]:
     ]
     line = fault.line or 0
     yield from sorted((one for one in found if one.lineno < line), key=lambda one: -one.lineno)
+
+
+def _is_read_once(name: str, bound: ast.Assign, code: Code) -> bool:
+    """Whether one expression alone reads what is bound to a variable in a function, at the same depth of loops."""
+    function = code.function(bound)
+    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == name] if function else []
+    read = [node for node in nodes if isinstance(node.ctx, ast.Load)]
+    return len(nodes) == 2 and len(read) == 1 and list(code.loops_around(read[0])) == list(code.loops_around(bound))
+
+
+def _gives_derivatives(run: TapedRun, statement: Statement) -> bool:
+    """Whether a statement gives a derivative somewhere, so that its readers are to blame."""
+    standings = run.once(Ground).standings
+    given = (node for of_one, node in standings.calculated if of_one is statement)
+    return any(standings.of(node) in (Standing.FULL, Standing.PARTIAL) for node in given)
 
 
 class _Replacing(ast.NodeTransformer):

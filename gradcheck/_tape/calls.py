@@ -83,7 +83,7 @@ class Caller(Ufuncs):
         """``function(*args, **keywords)``."""
         if self._is_users(function):
             return self._users(at, function, args, keywords)
-        self._forget(at)
+        self.forget(at)
         return self._others(at, function, args, keywords)
 
     def _others(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -165,13 +165,13 @@ class Caller(Ufuncs):
     def method(self, at: At, owner: Any, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """``owner.name(*args, **keywords)``."""
         if isinstance(owner, np.ndarray):
-            self._forget(at)
+            self.forget(at)
             return self.array_method(at, owner, name, args, keywords)
         if isinstance(owner, np.ufunc):
-            self._forget(at)
+            self.forget(at)
             return self.ufunc_method(at, owner, name, args, keywords)
         if is_value(owner) and name in METHODS | {"item": None, "copy": None, "astype": None, "tolist": None}:
-            self._forget(at)
+            self.forget(at)
             return self.array_method(at, owner, name, args, keywords)
         return self.call(at, getattr(owner, name), args, keywords)
 
@@ -194,10 +194,13 @@ class Caller(Ufuncs):
             out = function(*args, **keywords)
         finally:
             tape.call = outer
+        returned = tape.seen.get(id(out))
         for key, entry in undo:
             if entry is not None:
                 tape.seen[key] = entry
         if is_value(out):
+            if returned is not None and returned[0] is out:  # which may be what it was handed
+                tape.seen[id(out)] = returned
             tape.alias(out, at, "call")
         return out
 
@@ -217,7 +220,7 @@ class Caller(Ufuncs):
             self.tape.alias(out, at, "call")
         return out
 
-    def _forget(self, at: At) -> None:
+    def forget(self, at: At) -> None:
         """The call was none of a user's function: what it was handed needs no going back."""
         if at[0] is not None and at[0].arguments:
             del self.undo[len(self.undo) - at[0].arguments :]

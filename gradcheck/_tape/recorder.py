@@ -101,10 +101,7 @@ class Recorder(Plain):
 
     def bind_item(self, place: int, value: Any, whole: Any, index: int | None, /) -> Any:
         at = self._at(place)
-        slot = self.slots.get((id(whole), index))
-        if slot is not None and slot.value is value:
-            self._resolve(slot)
-        else:
+        if not self.read_from(whole, index, value):
             self.tape.unnamed(value)
         if is_value(value):
             if isinstance(whole, np.ndarray) and index is not None and not self.tape.known(value):
@@ -139,22 +136,27 @@ class Recorder(Plain):
             if isinstance(out, np.ndarray) and out is not owner:
                 self._looked_at(at, out, owner)
             return out
-        slot = self.slots.get((id(owner), name))
-        if slot is not None and slot.value is out:
-            self._resolve(slot)
-        else:
+        if not self.read_from(owner, name, out):
             self.tape.unnamed(out)
         return out
+
+    def read_from(self, owner: Any, key: Any, value: Any) -> bool:
+        """An object is read from an attribute or an item: whether it is known what that was given, which then counts.
+
+        It may have been handed to others since then.
+        """
+        slot = self.slots.get((id(owner), key))
+        if slot is None or slot.value is not value:
+            return False
+        self._resolve(slot)
+        return True
 
     def item(self, place: int, owner: Any, index: Any, /) -> Any:
         at = self._at(place)
         out = owner[index]
         if isinstance(owner, (list, tuple, dict)):
             key = index + len(owner) if isinstance(index, int) and index < 0 and not isinstance(owner, dict) else index
-            slot = None if isinstance(key, slice) else self.slots.get((id(owner), key))
-            if slot is not None and slot.value is out:
-                self._resolve(slot)
-            else:
+            if isinstance(key, slice) or not self.read_from(owner, key, out):
                 self.tape.unnamed(out)
         elif isinstance(owner, np.ndarray):
             if is_value(out):
@@ -246,6 +248,9 @@ class Recorder(Plain):
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def call(self, place: int, function: Any, /, *args: Any, **keywords: Any) -> Any:
+        if function is getattr and len(args) == 2:
+            self.caller.forget((self.places[place], 0))
+            return self.attribute(place, *args)
         return self.caller.call(self._at(place), function, args, keywords)
 
     def method(self, place: int, owner: Any, name: str, /, *args: Any, **keywords: Any) -> Any:

@@ -192,7 +192,10 @@ class TapedRun:
         self._label(tape, outcome)
         found = as_gradients(outcome.returned) if self._both else {}
         self.gradients = copies(found)
-        self.sinks = {name: _sink(tape, recorder, value) for name, value in found.items()}
+        self.sinks = {}
+        for (key, value), name in zip(outcome.returned.items(), found, strict=True) if found else ():
+            recorder.read_from(outcome.returned, key, value)
+            self.sinks[name] = _sink(tape, recorder, value)
         for binding in recorder.bindings:
             binding.value = binding.state = None
         recorder.slots.clear()
