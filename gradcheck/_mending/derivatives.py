@@ -32,6 +32,7 @@ from gradcheck._mending.larger_edits import (
     other_operands,
     other_scales,
     signed,
+    swishes,
     terms,
 )
 from gradcheck._mending.needed import Known
@@ -51,7 +52,7 @@ from gradcheck._tape.places import Span
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
-LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians)
+LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians, swishes)
 LARGEST: tuple[Family, ...] = (other_operands, terms, helped, formed_others)
 #: tokens that count for what fits by chance
 FROZEN = 4

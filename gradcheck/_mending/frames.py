@@ -8,7 +8,7 @@ import dis
 import itertools
 import operator
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -171,10 +171,23 @@ class Frame:
         function = of(node.func)
         if not is_pure(function):
             raise UnknownError
-        result = function(*(of(one) for one in node.args), **{key: of(one) for key, one in keywords.items()})
+        result = function(*self._handed(function, map(of, node.args)), **{key: of(one) for key, one in keywords.items()})
         if isinstance(result, np.ndarray) and result.size > _LARGEST:
             raise UnknownError
         return result
+
+    def _handed(self, function: Any, arguments: Iterable[Any]) -> Iterator[Any]:
+        """What is handed to a function: a user's cannot write into it, as `x *= 2` would, where it is calculated."""
+        is_users = isinstance(function, (types.FunctionType, types.MethodType)) and not _is_numpys(function)
+        return map(_read_only, arguments) if is_users else iter(arguments)
+
+
+def _read_only(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    result = value.view()
+    result.flags.writeable = False
+    return result
 
 
 _METHODS: dict[type[ast.expr], Callable[..., Any]] = {
@@ -191,7 +204,8 @@ def is_pure(function: Any) -> bool:
         is_numpys = function.__module__.split(".")[0] == "numpy"
         return _is_numpys(function) if is_numpys else _is_pure_code(function.__code__)
     if isinstance(function, types.MethodType):
-        return isinstance(function.__func__, types.FunctionType) and _is_pure_code(function.__func__.__code__)
+        code = getattr(function.__func__, "__code__", None)
+        return code is not None and _is_pure_code(code) and not _writes_out(code)
     if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (np.ndarray, np.generic)):
         return function.__name__ not in _IN_PLACE_METHODS
     if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (list, dict, tuple, str)):
@@ -213,6 +227,11 @@ def _is_numpys(function: Any) -> bool:
         and "random" not in module
         and getattr(function, "__name__", "") not in _IN_PLACE
     )
+
+
+def _writes_out(code: types.CodeType) -> bool:
+    """Whether a call in it says where its value goes: of a method, that may be an array of the object's."""
+    return any(isinstance(names, tuple) and "out" in names for names in code.co_consts)
 
 
 @lru_cache(maxsize=512)

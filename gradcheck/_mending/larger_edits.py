@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import Family, forms, more_forms, numpys
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, name, one_minus
+from gradcheck._mending.syntax import binary, name, number, one_minus
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
+
+#: what is added to a sum of squares, so that nothing is divided by zero, takes less than this from it
+LITTLE = 0.01
 
 
 def other_expressions(place: Workplace) -> Iterator[Candidate]:
@@ -74,12 +78,36 @@ def other_operands(place: Workplace) -> Iterator[Candidate]:
                         yield Candidate.of(operand, atom.node)
 
 
+def swishes(place: Workplace) -> Iterator[Candidate]:
+    """The derivative of x * s, where s is the logistic function of x: s * (1 + x * (1 - s)).
+
+    Ramachandran, Zoph and Le, Searching for activation functions, 2017.
+    """
+    for slot in place.floats if any(0 < np.min(one.value) and np.max(one.value) < 1 for one in place.floats) else ():
+        for s, x in place.shared(f"swishes of {slot.shape}", partial(_logistic_pairs, place, slot.shape)):
+            more = binary(number(1), ast.Add(), binary(x, ast.Mult(), one_minus(s)))
+            yield Candidate.of(slot.node, binary(s, ast.Mult(), more))
+
+
+def _logistic_pairs(place: Workplace, shape: tuple[int, ...]) -> list[tuple[ast.expr, ast.expr]]:
+    """What is the logistic function of what, of all that is at hand in this shape."""
+    around = [one for one in place.around.of_shape(shape) if one.plain and np.size(one.value)]
+    between = [one for one in around if np.min(one.value) > 0 and np.max(one.value) < 1]
+    return [
+        (s.node, x.node)
+        for s in between
+        for x in around
+        if np.allclose(np.log(s.value) - np.log1p(-np.asarray(s.value)), x.value, rtol=1e-9, atol=1e-9)
+    ]
+
+
 def jacobians(place: Workplace) -> Iterator[Candidate]:
     """The vector-Jacobian products of a softmax, its logarithm, and a normalisation, of what is at hand.
 
     s * (g - sum(g * s)) where s sums to one along an axis, or g - s * sum(g); (g - mean(g) - x * mean(g * x)), to be
     divided by the spread, where x has the mean zero and the variance one (Ba, Kiros and Hinton, Layer normalization,
-    2016).
+    2016); the same without the mean of g where x has the mean square one (Zhang and Sennrich, Root mean square layer
+    normalization, 2019), or with sums where its squares sum to one.
     """
     for slot in place.floats:
         around = place.around.of_shape(slot.shape)
@@ -96,10 +124,28 @@ def jacobians(place: Workplace) -> Iterator[Candidate]:
                     for other in around:
                         if other.node is not one.node:
                             yield Candidate.of(slot.node, _through_log_softmax(shares, other.node, axis))
+                elif value.shape[axis] > 1 and (scale := _scale_of_squares(value, axis)) is not None:
+                    for other in around:
+                        if other.node is not one.node:
+                            yield Candidate.of(slot.node, _through_scale(one.node, other.node, axis, scale))
                 elif value.shape[axis] > 2 and _is_normalised(value, axis):
                     for other in around:
                         if other.node is not one.node:
                             yield Candidate.of(slot.node, _through_norm(one.node, other.node, axis))
+
+
+def _scale_of_squares(value: Array, axis: int) -> str | None:
+    """How squares are added up to one, or to a little less where something was added to them; None if they are not.
+
+    What has the mean zero as well went through another normalisation.
+    """
+    if np.allclose(value.mean(axis=axis), 0, atol=1e-9):
+        return None
+    squares = value**2
+    for function, total in (("sum", squares.sum(axis=axis)), ("mean", squares.mean(axis=axis))):
+        if np.all((total > 1 - LITTLE) & (total < 1 + 1e-9)):
+            return function
+    return None
 
 
 def _is_normalised(value: Array, axis: int) -> bool:
@@ -115,6 +161,10 @@ def _through_softmax(s: ast.expr, g: ast.expr, axis: int) -> ast.expr:
 
 def _through_log_softmax(s: ast.expr, g: ast.expr, axis: int) -> ast.expr:
     return binary(g, ast.Sub(), binary(s, ast.Mult(), _along(g, "sum", axis)))
+
+
+def _through_scale(x: ast.expr, g: ast.expr, axis: int, function: str) -> ast.expr:
+    return binary(g, ast.Sub(), binary(x, ast.Mult(), _along(binary(g, ast.Mult(), x), function, axis)))
 
 
 def _through_norm(x: ast.expr, g: ast.expr, axis: int) -> ast.expr:
@@ -192,6 +242,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, signed, other_scales, jacobians, formed_inside, other_operands, factors, terms, other_expressions, helped,
+    masks, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions, helped,
     formed_others,
 )  # fmt: skip

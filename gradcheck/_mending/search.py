@@ -25,7 +25,7 @@ from gradcheck._mending.penalties import penalties
 from gradcheck._mending.products import at_hand, long_products, products, products_in_part
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
-from gradcheck._mending.small_edits import FIRST, dropped, terms_handed_on, unread
+from gradcheck._mending.small_edits import FIRST, dropped, other_reads, terms_handed_on, unread
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.statement_edits import copies_before, left_out, structural
 from gradcheck._mending.suspects import Suspect, roots
@@ -41,6 +41,8 @@ MOST_ENDLESS = 2
 NEAR = 12.0
 #: vector-Jacobian products of normalisations that are run in one place
 MOST_JACOBIANS = 12
+#: other reads that are run for each candidate of another family
+READS_IN_TURN = 4
 
 
 @dataclass(frozen=True)
@@ -208,10 +210,13 @@ class MendSearch:
         inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
-        for family in (unread, terms_handed_on, _first_jacobians, *FIRST):
-            for candidate in _in_turn([family(place) for place in everywhere]):
-                if not is_in_vain(candidate, self.code):
-                    yield self._edits(candidate)
+        kinds = [_in_turn([one(place) for place in everywhere]) for one in (unread, terms_handed_on, _first_jacobians)]
+        small = {family: _in_turn([family(place) for place in everywhere]) for family in FIRST}
+        # only so many are run: of each family some, and most of what is mistaken most often
+        small_in_turn = _in_turn([*[small[other_reads]] * (READS_IN_TURN - 1), *small.values()])
+        for candidate in itertools.chain(*kinds, small_in_turn):
+            if not is_in_vain(candidate, self.code):
+                yield self._edits(candidate)
 
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 

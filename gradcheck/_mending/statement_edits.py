@@ -19,6 +19,11 @@ from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
 Edits = tuple[Edit, ...]
+#: what is tried in the place of a comparison: the opposite, and the same but for what is equal
+_OTHER_SIGNS: dict[type[ast.cmpop], tuple[str, ...]] = {
+    ast.Gt: ("<=", ">=", "<"), ast.GtE: ("<", ">", "<="), ast.Lt: (">=", "<=", ">"), ast.LtE: (">", "<", ">="),
+    ast.Eq: ("!=",), ast.NotEq: ("==",),
+}  # fmt: skip
 #: indices of other reads and writes that are tried
 MOST_INDICES = 12
 #: sizes by which something is divided
@@ -160,6 +165,7 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         if isinstance(target, ast.Subscript):
             yield from _throughout(code, tree, target)
             yield from _exchanged_with_reads(code, tree, target)
+            yield from _other_masks(code, target)
             start, end = span(target.slice)
             if isinstance(target.slice, ast.Slice) or not isinstance(target.slice, ast.Constant):
                 for one in counters:
@@ -173,6 +179,27 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 first, second = target.elts[i], target.elts[j]
                 a, b = code.segment(first), code.segment(second)
                 yield Edit(*span(first), b), Edit(*span(second), a)
+
+
+def _other_masks(code: Code, target: ast.Subscript) -> Iterator[Edits]:
+    """The opposite of a condition that tells what is written to, one that takes in what is equal, another step's."""
+    for node in ast.walk(target.slice):
+        match node:
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if (others := _OTHER_SIGNS.get(type(op))):
+                for sign in others:
+                    yield (Edit(span(left)[1], span(right)[0], f" {sign} "),)
+            case ast.UnaryOp(op=ast.Invert(), operand=operand):
+                yield (Edit(*span(node), code.segment(operand)),)
+            case ast.Subscript(slice=ast.Slice() | ast.Tuple()):
+                pass
+            case ast.Subscript(slice=index):
+                text = code.segment(index)
+                for other in ("-1", "0") if isinstance(index, (ast.Constant, ast.UnaryOp)) else ():
+                    yield (Edit(*span(index), other),) if other != text else ()
+                for step in (-1, 1):
+                    yield (Edit(*span(index), _by(text, step)),)
+    if isinstance(target.slice, (ast.Name, ast.Attribute, ast.Subscript)):
+        yield (Edit(*span(target.slice), f"~{code.segment(target.slice)}"),)
 
 
 def _throughout(code: Code, tree: ast.stmt, target: ast.Subscript) -> Iterator[Edits]:

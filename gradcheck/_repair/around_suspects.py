@@ -37,9 +37,11 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
         if node.place is not None and carries[node.index]:
             (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
     for suspect in suspects[:most]:
-        bound = [one for one in _binding(run, suspect.statement) if id(one) not in carrying | calculating]
+        nearest = list(_binding(run, suspect.statement))
+        behind = [one for reader in nearest if id(reader) not in carrying for one in _binding(run, reader)]
+        bound = [one for one in (*nearest, *behind) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        around = (suspect.statement, *bound, *_calling(run, suspect.statement))
+        around = (suspect.statement, *nearest, *behind, *_calling(run, suspect.statement))
         heads = (head for one in around for head in _heads(run, one))
         for statement in (*bound, *handing_on, *heads):
             if id(statement) not in seen:
@@ -98,5 +100,7 @@ def _names_bound(statement: Statement) -> set[str]:
     tree = _tree(statement)
     if tree is None:
         return set()
-    inside = tree.target if isinstance(tree, ast.For) else tree
-    return {node.id for node in ast.walk(inside) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    inside = list(ast.walk(tree.target if isinstance(tree, ast.For) else tree))
+    stored = [node for node in inside if isinstance(node, (ast.Name, ast.Subscript)) and isinstance(node.ctx, ast.Store)]
+    written = [node.value if isinstance(node, ast.Subscript) else node for node in stored]
+    return {node.id for node in written if isinstance(node, ast.Name)}
