@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck._common.arrays import Sizes, Values, moved
 from gradcheck._common.errors import TargetError
 from gradcheck._symptoms.common_factor import CommonFactor, factor_for_sizes
-from gradcheck._tape import TapedRun, tape_target
+from gradcheck._tape import TapedRun, made_holding_all, tape_target
 from gradcheck._targets.factory import TargetFactory, sizes_of_one_step, sizes_to_trace
 from gradcheck._targets.opening import opened
 from gradcheck._targets.pure_problems import VjpProblem
@@ -58,7 +58,7 @@ class Point:
     @contextmanager
     def opened(self) -> Iterator[tuple[Target, Values]]:
         """The target and the values; everything is put back at the end."""
-        target = self.open()
+        target = made_holding_all(self.open)
         with opened(target, self.seed), _cotangents_scaled(target, self.scale):
             values = _moved(_widened(target), self.move)
             if self.scale is not None and self.scale.name is not None:

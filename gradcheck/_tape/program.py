@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import linecache
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import lru_cache, partial
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 from gradcheck._common.files import has_changed
 from gradcheck._tape.around import holding_all_around
@@ -17,6 +17,8 @@ from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rewriting import rewritten
 from gradcheck._usercode.instrument import by_code_key, code_replaced, matching_code_objects, with_tap
 from gradcheck._usercode.profiling import functions_run
+
+T = TypeVar("T")
 
 _INNER = ("<module>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>")
 
@@ -52,7 +54,7 @@ class Program:
             lines = tuple(sorted({code.co_firstlineno for code in codes}))
             places, statements, pairs, made_before = _rewritten(file, text, len(self.places), lines)
         except SyntaxError:
-            pairs = made_before = {}
+            pairs, made_before = {}, ()
         if not text or not pairs:
             self.hidden += [code.co_qualname for code in codes if not _is_generated(code)]
             return
@@ -61,14 +63,15 @@ class Program:
         for code in codes:
             if code.co_name in _INNER:
                 continue  # the code around it holds them
-            new = pairs.get(code) or by_code_key(code, pairs)
+            new = _paired(code, pairs)
             if new is None:
                 self.hidden.append(code.co_qualname)
             else:
                 self.codes[code] = self._hooked(new)
                 if new.co_freevars != code.co_freevars:
-                    before = made_before.get(code) or by_code_key(code, made_before)
-                    self.made_before[code] = self._hooked(before or code)
+                    before = (_paired(code, of_one) for of_one in made_before)
+                    same = (one for one in before if one is not None and one.co_freevars == code.co_freevars)
+                    self.made_before[code] = self._hooked(next(same, code))
 
     def _hooked(self, code: CodeType) -> CodeType:
         return with_tap(code, self.switch)  # type: ignore[arg-type]  # anything can be a constant
@@ -104,7 +107,33 @@ class Program:
         """Code as it is, but that it holds all variables around it: for functions that were made while others ran."""
         lines = tuple(sorted({one.co_firstlineno for one in self.codes if one.co_filename == code.co_filename}))
         pairs = _holding_all(code.co_filename, "".join(linecache.getlines(code.co_filename)), lines)
-        return pairs.get(code) or by_code_key(code, pairs)
+        return _paired(code, pairs)
+
+
+def made_holding_all(make: Callable[[], T]) -> T:
+    """What a function makes, with functions inside others that hold all variables around them, read or not.
+
+    Code that has to read one more than it does can be run then.
+    """
+    by_file: dict[str, list[CodeType]] = {}
+    for code in functions_run(make):
+        if any(isinstance(one, CodeType) for one in code.co_consts):
+            by_file.setdefault(code.co_filename, []).append(code)
+    pairs: dict[CodeType, CodeType] = {}
+    for file, codes in by_file.items():
+        linecache.checkcache(file)
+        if not has_changed(file):
+            with suppress(SyntaxError):
+                pairs |= _holding_all(file, "".join(linecache.getlines(file)), None)
+    running = (code for codes in by_file.values() for code in codes)
+    found = ((code, _paired(code, pairs)) for code in running)
+    codes = {code: new for code, new in found if new is not None and new.co_freevars == code.co_freevars}
+    with code_replaced(codes, at_rest=partial(_paired, pairs=pairs)):
+        return make()
+
+
+def _paired(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | None:
+    return pairs.get(code) or by_code_key(code, pairs)
 
 
 def _is_generated(code: CodeType) -> bool:
@@ -122,25 +151,27 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 @lru_cache(maxsize=16)
 def _rewritten(
     file: str, text: str, first: int, lines: tuple[int, ...]
-) -> tuple[list[Place], list[Statement], dict[CodeType, Any], dict[CodeType, Any]]:
+) -> tuple[list[Place], list[Statement], dict[CodeType, Any], tuple[dict[CodeType, Any], ...]]:
     """The places and statements of a file, numbered from `first`, and its code, old and new.
 
-    `lines` are those at which the code begins that runs. The new code is of two kinds: functions inside others hold all
-    variables around them, or those that they read.
+    `lines` are those at which the code begins that runs. Functions inside others hold all variables of such around
+    them. What was made before holds those that it reads, or (`made_holding_all`) all: it is told last, in both ways.
     """
     places: list[Place] = [None] * first  # type: ignore[list-item]  # those of other files
     statements: list[Statement] = []
     if not text:
-        return [], [], {}, {}
+        return [], [], {}, ()
     tree = rewritten(Source(file, text), places, statements, lines)
     with holding_all_around(tree, lines) as hold_more:
         pairs = matching_code_objects(file, tree, text)
     made_before = matching_code_objects(file, tree, text) if hold_more else pairs
-    return places[first:], statements, pairs, made_before
+    with holding_all_around(tree, None) as hold_more:
+        made_holding = matching_code_objects(file, tree, text) if hold_more else made_before
+    return places[first:], statements, pairs, (made_before, made_holding)
 
 
 @lru_cache(maxsize=4)
-def _holding_all(file: str, text: str, lines: tuple[int, ...]) -> dict[CodeType, CodeType]:
+def _holding_all(file: str, text: str, lines: tuple[int, ...] | None) -> dict[CodeType, CodeType]:
     tree = ast.parse(text)
     with holding_all_around(tree, lines):
         return matching_code_objects(file, tree, text)

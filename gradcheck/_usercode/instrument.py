@@ -145,13 +145,15 @@ def by_code_key(code: CodeType, pairs: dict[CodeType, CodeType]) -> CodeType | N
 def the_same_code(code: CodeType, others: Collection[CodeType]) -> CodeType | None:
     """Which of these is the code, however it was compiled; None if that cannot be told."""
     same = [other for other in others if _key(other) == _key(code)]
+    if len(same) > 1:  # it may hold more variables around it than it reads
+        same = [other for other in same if other.co_freevars == code.co_freevars] or same
     if len(same) > 1:  # lambdas of one line
         same = [other for other in same if _first_column(other) == _first_column(code)]
     return same[0] if len(same) == 1 else None
 
 
-def _key(code: CodeType) -> tuple[str, int, tuple[str, ...]]:
-    return code.co_qualname, code.co_firstlineno, code.co_freevars
+def _key(code: CodeType) -> tuple[str, int]:
+    return code.co_qualname, code.co_firstlineno
 
 
 def _first_column(code: CodeType) -> int:
