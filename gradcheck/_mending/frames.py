@@ -171,7 +171,9 @@ class Frame:
         function = of(node.func)
         if not is_pure(function):
             raise UnknownError
-        result = function(*self._handed(function, map(of, node.args)), **{key: of(one) for key, one in keywords.items()})
+        result = function(
+            *self._handed(function, map(of, node.args)), **{key: of(one) for key, one in keywords.items()}
+        )
         if isinstance(result, np.ndarray) and result.size > _LARGEST:
             raise UnknownError
         return result

@@ -185,7 +185,7 @@ def _other_masks(code: Code, target: ast.Subscript) -> Iterator[Edits]:
     """The opposite of a condition that tells what is written to, one that takes in what is equal, another step's."""
     for node in ast.walk(target.slice):
         match node:
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if (others := _OTHER_SIGNS.get(type(op))):
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if others := _OTHER_SIGNS.get(type(op)):
                 for sign in others:
                     yield (Edit(span(left)[1], span(right)[0], f" {sign} "),)
             case ast.UnaryOp(op=ast.Invert(), operand=operand):

@@ -20,6 +20,7 @@ from gradcheck._localising import Suspect, able_alone
 from gradcheck._localising.standing import origin
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Mend, MendSearch
+from gradcheck._mending.begun import added_where_begun
 from gradcheck._mending.gaps import Function, Gap, Idle, has_idle_place, left_unused
 from gradcheck._mending.idle import Held, Known, idle_statements
 from gradcheck._mending.looking import frames_at
@@ -71,8 +72,8 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
     with taped(found) as run:
         of_file = _idle_statements(run)
         fault = _unused_that_mends(run, of_file, others) or _left_out_that_mends(run, of_file, others)
-    if fault is not None:
-        return fault
+        if fault is not None:
+            return _where_begun(run, fault, others) or fault
     for file, gaps in ((file, part) for file, whole in of_file.items() for part in _names_first(whole)):
         with suppress(TargetError, RebindError, SyntaxError):
             with _running(found, taped, file, gaps) as (planted, run):
@@ -80,9 +81,19 @@ def missing_statement(found: Found, taped: Taped, others: Sequence[Point]) -> Me
             for edit in edits:
                 with taped(found) as run:
                     fault = _confirmed(run, file, [edit], others)
-                if fault is not None:
-                    return fault
+                    if fault is not None:
+                        return _where_begun(run, fault, others) or fault
     return None
+
+
+def _where_begun(run: TapedRun, fault: Mended, others: Sequence[Point]) -> Mended | None:
+    """The same term added where its variable is given its value, if as much is right with that."""
+    mend = fault.mend
+    if mend is None or len(mend.edits) > 1:
+        return None
+    functions = [function for statement, function in backward_functions(run) if statement.file == mend.file]
+    edit = added_where_begun(functions, mend.edits[0])
+    return None if edit is None else _confirmed(run, mend.file, [edit], others, mend.gradients)
 
 
 def _names_first(gaps: Mapping[Gap, list[Idle]]) -> Iterator[dict[Gap, list[Idle]]]:

@@ -1,0 +1,68 @@
+"""A term where its variable is begun, in the place of a statement more that adds it further down."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Sequence
+
+from gradcheck._mending.gaps import Function, blocks_of
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.syntax import span
+
+#: expressions behind which a term can be written as it is
+_SUMMANDS = (ast.BinOp, ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.Constant)
+
+
+def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
+    """The edit that adds the same in the first statement of the block that gives the variable its value.
+
+    None where the inserted statement adds nothing to a variable, or none of its block above gives it a value.
+
+    Args:
+        functions: Where it may stand.
+        edit: Inserts one statement on lines of its own.
+    """
+    told = _added(textwrap.dedent(edit.text))
+    if told is None:
+        return None
+    name, sign, term = told
+    for function in functions:
+        for block, _, _ in blocks_of(function, set()):
+            above = [one for one in block if (one.end_lineno or 0) < edit.start[0] or span(one)[1] <= edit.start]
+            is_here = (
+                above and above[-1].col_offset == _indent(edit) and edit.start[0] - (above[-1].end_lineno or 0) <= 1
+            )
+            begun = next((one for one in above if _gives(one, name)), None) if is_here else None
+            if isinstance(begun, ast.Assign) and isinstance(begun.value, _SUMMANDS):
+                end = span(begun.value)[1]
+                return Edit(end, end, f" {sign} {term}")
+    return None
+
+
+def _indent(edit: Edit) -> int:
+    line = next(line for line in edit.text.split("\n") if line.strip())
+    return len(line) - len(line.lstrip())
+
+
+def _gives(statement: ast.stmt, name: str) -> bool:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=target)]):
+            return target == name
+    return False
+
+
+def _added(text: str) -> tuple[str, str, str] | None:
+    """The variable, the sign and the term, of `x = x + term` or `x += term`."""
+    match ast.parse(text).body:
+        case [ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=ast.Name(id=same), op=op, right=term))]:
+            is_sum = name == same
+        case [ast.AugAssign(target=ast.Name(id=name), op=op, value=term)]:
+            is_sum = True
+        case _:
+            return None
+    written = ast.get_source_segment(text, term) or ""
+    if isinstance(op, ast.Sub) and isinstance(term, ast.BinOp) and isinstance(term.op, (ast.Add, ast.Sub)):
+        written = f"({written})"
+    sign = "+" if isinstance(op, ast.Add) else "-" if isinstance(op, ast.Sub) else ""
+    return (name, sign, written) if is_sum and sign else None
