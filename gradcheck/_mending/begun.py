@@ -30,19 +30,20 @@ def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
     for function in functions:
         for block, _, _ in blocks_of(function, set()):
             above = [one for one in block if (one.end_lineno or 0) < edit.start[0] or span(one)[1] <= edit.start]
-            is_here = (
-                above and above[-1].col_offset == _indent(edit) and edit.start[0] - (above[-1].end_lineno or 0) <= 1
-            )
-            begun = next((one for one in above if _gives(one, name)), None) if is_here else None
+            if not above or not _stands_behind(edit, above[-1]):
+                continue
+            begun = next((one for one in above if _gives(one, name)), None)
             if isinstance(begun, ast.Assign) and isinstance(begun.value, _SUMMANDS):
                 end = span(begun.value)[1]
                 return Edit(end, end, f" {sign} {term}")
     return None
 
 
-def _indent(edit: Edit) -> int:
+def _stands_behind(edit: Edit, statement: ast.stmt) -> bool:
+    """Whether what is inserted follows a statement in its block."""
     line = next(line for line in edit.text.split("\n") if line.strip())
-    return len(line) - len(line.lstrip())
+    is_next = edit.start[0] - (statement.end_lineno or 0) <= 1
+    return is_next and len(line) - len(line.lstrip()) == statement.col_offset
 
 
 def _gives(statement: ast.stmt, name: str) -> bool:

@@ -8,7 +8,7 @@ import dis
 import itertools
 import operator
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -171,17 +171,18 @@ class Frame:
         function = of(node.func)
         if not is_pure(function):
             raise UnknownError
-        result = function(
-            *self._handed(function, map(of, node.args)), **{key: of(one) for key, one in keywords.items()}
-        )
+        arguments = map(of, node.args)
+        named = {key: of(one) for key, one in keywords.items()}
+        if _is_of_user(function):  # which cannot write into what it is handed, as with `x *= 2`
+            arguments, named = map(_read_only, arguments), {key: _read_only(one) for key, one in named.items()}
+        result = function(*arguments, **named)
         if isinstance(result, np.ndarray) and result.size > _LARGEST:
             raise UnknownError
         return result
 
-    def _handed(self, function: Any, arguments: Iterable[Any]) -> Iterator[Any]:
-        """What is handed to a function: a user's cannot write into it, as `x *= 2` would, where it is calculated."""
-        is_users = isinstance(function, (types.FunctionType, types.MethodType)) and not _is_numpys(function)
-        return map(_read_only, arguments) if is_users else iter(arguments)
+
+def _is_of_user(function: Any) -> bool:
+    return isinstance(function, (types.FunctionType, types.MethodType)) and not _is_numpys(function)
 
 
 def _read_only(value: Any) -> Any:

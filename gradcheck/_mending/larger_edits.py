@@ -83,7 +83,7 @@ def swishes(place: Workplace) -> Iterator[Candidate]:
 
     Ramachandran, Zoph and Le, Searching for activation functions, 2017.
     """
-    for slot in place.floats if any(0 < np.min(one.value) and np.max(one.value) < 1 for one in place.floats) else ():
+    for slot in place.floats if any(_is_between(one.value) for one in place.floats) else ():
         for s, x in place.shared(f"swishes of {slot.shape}", partial(_logistic_pairs, place, slot.shape)):
             more = binary(number(1), ast.Add(), binary(x, ast.Mult(), one_minus(s)))
             yield Candidate.of(slot.node, binary(s, ast.Mult(), more))
@@ -92,13 +92,18 @@ def swishes(place: Workplace) -> Iterator[Candidate]:
 def _logistic_pairs(place: Workplace, shape: tuple[int, ...]) -> list[tuple[ast.expr, ast.expr]]:
     """What is the logistic function of what, of all that is at hand in this shape."""
     around = [one for one in place.around.of_shape(shape) if one.plain and np.size(one.value)]
-    between = [one for one in around if np.min(one.value) > 0 and np.max(one.value) < 1]
+    between = [one for one in around if _is_between(one.value)]
     return [
         (s.node, x.node)
         for s in between
         for x in around
         if np.allclose(np.log(s.value) - np.log1p(-np.asarray(s.value)), x.value, rtol=1e-9, atol=1e-9)
     ]
+
+
+def _is_between(value: Array) -> bool:
+    """Whether all of it is between 0 and 1, as what a logistic function gives."""
+    return bool(np.size(value) and np.min(value) > 0 and np.max(value) < 1)
 
 
 def jacobians(place: Workplace) -> Iterator[Candidate]:
@@ -242,6 +247,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions, helped,
-    formed_others,
+    masks, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions,
+    helped, formed_others,
 )  # fmt: skip

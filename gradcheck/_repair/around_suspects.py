@@ -101,8 +101,6 @@ def _names_bound(statement: Statement) -> set[str]:
     if tree is None:
         return set()
     inside = list(ast.walk(tree.target if isinstance(tree, ast.For) else tree))
-    stored = [
-        node for node in inside if isinstance(node, (ast.Name, ast.Subscript)) and isinstance(node.ctx, ast.Store)
-    ]
-    written = [node.value if isinstance(node, ast.Subscript) else node for node in stored]
+    places = (node for node in inside if isinstance(node, (ast.Name, ast.Subscript)))
+    written = [one.value if isinstance(one, ast.Subscript) else one for one in places if isinstance(one.ctx, ast.Store)]
     return {node.id for node in written if isinstance(node, ast.Name)}

@@ -19,7 +19,7 @@ from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import first_mended, hands_on, is_credible
 from gradcheck._repair.found import Mended
-from gradcheck._tape import MOVES, Statement, TapedRun
+from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._usercode.source import Source
 
 #: suspects whose statement is looked at for an edit
@@ -231,14 +231,18 @@ def _takers_of_turned(run: TapedRun, suspect: Suspect) -> list[Statement]:
 
 
 def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
-    """The statements that return what a call gives, where an edit does without the call, or only changes what it gives."""
+    """The statements that return what a call gives, where an edit does without it, or only changes what it gives."""
     old, new = (Counter(words) for words in _words(mend, suspect.statement.source.text))
     taken_out = old - new
     if taken_out and not any(taken_out[code.co_name] for code in run.program.codes):
         return []  # another function is called, or with something else
-    calls = (node for node in run.backward if node.op == "call" and node.place is not None)
-    returned = (one for node in calls if node.place.statement is suspect.statement for one in node.inputs)
-    return [one.place.statement for one in returned if one.op == "return" and one.place is not None]
+    calls = (node for node in run.backward if node.op == "call" and _statement(node) is suspect.statement)
+    statements = (_statement(one) for node in calls for one in node.inputs if one.op == "return")
+    return [one for one in statements if one is not None]
+
+
+def _statement(node: Node) -> Statement | None:
+    return None if node.place is None else node.place.statement
 
 
 def _one(fault: Mended | None) -> list[Mended]:

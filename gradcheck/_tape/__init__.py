@@ -43,8 +43,8 @@ slopes; `last_factor.py` tells a multiple that the backward calculates with.
 
 from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, TapeError, Write
 from gradcheck._tape.places import Place, Statement
-from gradcheck._tape.tape import TapeTooLargeError
 from gradcheck._tape.program import made_holding_all
+from gradcheck._tape.tape import TapeTooLargeError
 from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
 
 __all__ = [
@@ -59,7 +59,7 @@ __all__ = [
     "TapeTooLargeError",
     "TapedRun",
     "Write",
-    "tape_forward",
     "made_holding_all",
+    "tape_forward",
     "tape_target",
 ]

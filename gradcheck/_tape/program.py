@@ -120,13 +120,12 @@ def made_holding_all(make: Callable[[], T]) -> T:
         if any(isinstance(one, CodeType) for one in code.co_consts):
             by_file.setdefault(code.co_filename, []).append(code)
     pairs: dict[CodeType, CodeType] = {}
-    for file, codes in by_file.items():
+    for file in by_file:
         linecache.checkcache(file)
         if not has_changed(file):
             with suppress(SyntaxError):
                 pairs |= _holding_all(file, "".join(linecache.getlines(file)), None)
-    running = (code for codes in by_file.values() for code in codes)
-    found = ((code, _paired(code, pairs)) for code in running)
+    found = ((code, _paired(code, pairs)) for of_file in by_file.values() for code in of_file)
     codes = {code: new for code, new in found if new is not None and new.co_freevars == code.co_freevars}
     with code_replaced(codes, at_rest=partial(_paired, pairs=pairs)):
         return make()
