@@ -98,7 +98,7 @@ def _names_read(tree: ast.stmt) -> set[str]:
 
 def _names_bound(statement: Statement) -> set[str]:
     tree = _tree(statement)
-    if tree is None:
+    if tree is None or isinstance(tree, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return set()
     inside = list(ast.walk(tree.target if isinstance(tree, ast.For) else tree))
     places = (node for node in inside if isinstance(node, (ast.Name, ast.Subscript)))
