@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import Family, forms, more_forms, numpys
+from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.syntax import binary, name, number, one_minus
 from gradcheck._tape import TapedRun
@@ -17,6 +18,8 @@ from gradcheck._tape.nodes import Array
 
 #: what is added to a sum of squares, so that nothing is divided by zero, takes less than this from it
 LITTLE = 0.01
+#: conditions under which a term more is tried
+MOST_CONDITIONS = 4
 
 
 def other_expressions(place: Workplace) -> Iterator[Candidate]:
@@ -76,6 +79,35 @@ def other_operands(place: Workplace) -> Iterator[Candidate]:
                 for atom in place.around.floats:
                     if atom.shape != shapes[id(operand)] and atom.shape:
                         yield Candidate.of(operand, atom.node)
+
+
+def under_conditions(place: Workplace) -> Iterator[Candidate]:
+    """A term more, or a factor, where a condition holds that stands in the file: what is added in some layers alone."""
+    root = place.hole.root
+    for slot in (one for one in place.floats if one.node is root):
+        for test in _conditions(place):
+            for atom in place.around.of_shape(slot.shape):
+                for op in (ast.Add(), ast.Mult()) if atom.plain and atom.text != place.code.segment(root) else ():
+                    more = binary(root, op, atom.node)
+                    yield Candidate.of(root, ast.IfExp(test, more, root))
+                    yield Candidate.of(root, ast.IfExp(test, root, more))
+
+
+def _conditions(place: Workplace) -> list[ast.expr]:
+    """Conditions of the file that hold at some of the executions alone."""
+    found: dict[str, ast.expr] = {}
+    for node in ast.walk(place.code.tree):
+        if isinstance(node, (ast.IfExp, ast.If)):
+            found.setdefault(ast.unparse(node.test), node.test)
+    return [test for test in found.values() if _differs(place, test)][:MOST_CONDITIONS]
+
+
+def _differs(place: Workplace, test: ast.expr) -> bool:
+    try:
+        values = {bool(one.frame.value(test)) for one in place.hole.executions}
+    except (UnknownError, ValueError):  # arrays are neither true nor false
+        return False
+    return len(values) > 1
 
 
 def swishes(place: Workplace) -> Iterator[Candidate]:
@@ -248,5 +280,5 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 SECOND: tuple[Family, ...] = (
     masks, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions,
-    helped, formed_others,
+    helped, formed_others, under_conditions,
 )  # fmt: skip

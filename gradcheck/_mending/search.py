@@ -107,9 +107,9 @@ class MendSearch:
             return self._kept_whole()
         return self._first(self._small_stages(), wants_whole=True)
 
-    def large(self) -> list[Mend]:
-        """All others."""
-        return self._first(self._large_stages()) if self.trial.wrong else []
+    def large(self, *, wants_whole: bool = False) -> list[Mend]:
+        """All others; `wants_whole`: those that mend a part end no search for one that mends all."""
+        return self._first(self._large_stages(), wants_whole=wants_whole) if self.trial.wrong else []
 
     def given(self, edits: Sequence[tuple[Edit, ...]]) -> list[Mend]:
         """These."""
@@ -242,6 +242,8 @@ class MendSearch:
     def _accepted(self, hole: Hole, candidate: Candidate) -> _Found | None:
         swaps = list(candidate.swaps)
         judgement = hole.judged(swaps)
+        if judgement is not None and not judgement.right >= self._whole_of(hole):
+            return None
         if judgement is None or is_in_vain(candidate, self.code) or hole.keeps_everything(swaps) or hole.empties(swaps):
             return None
         edits = self._edits(candidate)
@@ -251,6 +253,16 @@ class MendSearch:
         return _Found(
             edits, judgement.right, distance(self.code.text, edits), "judged by its values at every execution"
         )
+
+    def _whole_of(self, hole: Hole) -> frozenset[str]:
+        """All that is wrong, where it is known what several executions have to give for all of it to be right.
+
+        What is right at some of them already would show with any edit that leaves these alone.
+        """
+        wrong = self.residual.wrong
+        known = hole.needed.known if hole.needed is not None and hole.needed.only else None
+        is_whole = known is not None and known.right >= wrong and len(hole.executions) > 1
+        return frozenset(wrong) if is_whole else frozenset()
 
     def _edits(self, candidate: Candidate) -> tuple[Edit, ...]:
         return tuple(sorted(self.code.replaced(old, new) for old, new in candidate.swaps))

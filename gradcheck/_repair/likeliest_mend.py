@@ -182,7 +182,7 @@ class LikeliestMend:
         for suspect, search in zip(self._suspects[first:], self._searches[first:], strict=False):
             if self._best.is_whole and suspect.role in _UNLIKELY:
                 break
-            self._best.add(suspect, search.large())
+            self._best.add(suspect, search.large(wants_whole=hands_on(suspect)))
             if self._best.is_sure:
                 break
 
