@@ -15,13 +15,14 @@ from gradcheck._localising.misplaced import misplaced
 from gradcheck._localising.spoiling import SUMS, Spoiling, spoiling
 from gradcheck._localising.standing import Known, Standing, begun
 from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors, scaled
+from gradcheck._localising.unchanged import unchanged
 
 #: operations by which a gradient is put together from its terms
 _GATHERS = MOVES | SUMS | {"sum", "stack", "concatenate"}
 
 
 def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
-    """What gives no derivative, and what gives one to the wrong gradient, or to a sum of others.
+    """What gives no derivative, and what gives one to the wrong gradient, to a sum of others, or for that of others.
 
     Where it shows in other statements, these are told as well.
     """
@@ -29,7 +30,8 @@ def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
     told = {id(one.statement) for one in wrongly_given}
     known = {id(one.statement) for one in spoils}
     to_sums = [one for one in run.once(misplaced) if id(one.statement) not in known]
-    return [*(one for one in spoils if id(one.statement) not in told), *wrongly_given, *to_sums]
+    handed_on = [one for one in run.once(unchanged) if id(one.statement) not in known]
+    return [*handed_on, *(one for one in spoils if id(one.statement) not in told), *wrongly_given, *to_sums]
 
 
 def misdirected(run: TapedRun) -> list[Spoiling]:
