@@ -56,11 +56,9 @@ def _wanted(run: TapedRun, returned: Node) -> Wanted | None:
 def _is_handed_through(returned: Node) -> bool:
     """Whether it is what the function was handed."""
     node = returned
-    while (
-        node.call is returned.call and node.op in MOVES and len(node.inputs) == 1 and node.inputs[0].size == node.size
-    ):
+    while node.call is returned.call and node.op in MOVES and len(node.inputs) == 1:
         node = node.inputs[0]
-    return node.call is not returned.call and returned.call is not None
+    return node.call is not returned.call and node.size == returned.size
 
 
 def _belong_together(outcome: Node, returned: Node) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 
+from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.slots import Candidate, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared
 from gradcheck._tape.nodes import Array
@@ -196,6 +198,24 @@ def letters(place: Workplace) -> Iterator[Candidate]:
             for i, letter in itertools.product(range(len(word)), sorted(set(inputs) - set(", "))):
                 told = [*words[:k], word[:i] + letter + word[i + 1 :], *words[k + 1 :]]
                 yield Candidate.of(slot.node, ast.Constant(",".join(told[:-1]) + "->" + told[-1]))
+
+
+def words(place: Workplace) -> Iterator[Candidate]:
+    """Another of the words that something is, where it is compared with one."""
+    for node in ast.walk(place.hole.root):
+        match node:
+            case ast.Compare(
+                left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[ast.Constant(value=str(word)) as told]
+            ):
+                for other in dict.fromkeys(_values_of(place, left)):
+                    if isinstance(other, str) and other != word:
+                        yield Candidate.of(told, ast.Constant(other))
+
+
+def _values_of(place: Workplace, node: ast.expr) -> Iterator[object]:
+    for one in place.hole.executions:
+        with suppress(UnknownError):
+            yield one.frame.value(node)
 
 
 def scaled(place: Workplace) -> Iterator[Candidate]:

@@ -18,6 +18,7 @@ from gradcheck._mending.details import (
     numpys,
     reductions,
     scaled,
+    words,
 )
 from gradcheck._mending.regrouped import regrouped
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
@@ -252,6 +253,6 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
+    other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words,
     reductions, letters, scaled, callees, unread_terms, begun_at_zero, summed_items, turned_round,
 )  # fmt: skip

@@ -58,6 +58,9 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         yield from _going_on(code, tree)
         yield from _begun_where_none(code, where, value)
         signs: tuple[str, ...] = () if in_place else ("+=", "-=")  # x += x + y is nobody's
+    elif isinstance(tree, ast.Expr):
+        yield from _set_by_name(code, tree.value)
+        return
     elif isinstance(tree, ast.AugAssign):
         where, value = tree.target, tree.value
         signs = ("=", "+=", "-=", "*=", "/=")
@@ -67,6 +70,17 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     bracket = "(" if "(" in code.between(start, end) else ""
     for sign in signs:
         yield (Edit(start, end, f" {sign} {bracket}"),)
+
+
+def _set_by_name(code: Code, call: ast.expr) -> Iterator[Edits]:
+    """setattr(x, name, getattr(x, name) + y) for setattr(x, name, y), and the other way round."""
+    match call:
+        case ast.Call(func=ast.Name(id="setattr"), args=[owner, name, value]):
+            before = f"getattr({code.segment(owner)}, {code.segment(name)})"
+            yield (Edit(*(span(value)[0],) * 2, f"{before} + "),)
+            match value:
+                case ast.BinOp(left=left, op=ast.Add(), right=right) if code.segment(left) == before:
+                    yield (Edit(*span(value), code.segment(right)),)
 
 
 def _begun_where_none(code: Code, where: ast.expr, value: ast.expr) -> Iterator[Edits]:
@@ -171,6 +185,9 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 for one in counters:
                     for text in (one, f"{one} - 1", f"{one} + 1"):
                         yield (Edit(start, end, text),)
+            if isinstance(target.slice, ast.Constant) and isinstance(target.slice.value, int):
+                for text in (f"{target.slice.value}:", ":"):  # all of them, in the place of one
+                    yield (Edit(start, end, text),)
             for other in (*_other_keys(code, target), *_other_indices(code, target)):
                 yield (Edit(start, end, other),)
         if isinstance(target, (ast.Tuple, ast.List)):

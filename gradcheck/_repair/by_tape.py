@@ -245,7 +245,7 @@ class _Search:
                 return bool(found.faults)
             if faults and self._adds(points, found, faults):
                 continue
-            left = [] if _is_clear(found) else stages
+            left = [self._missing] if _is_clear(found) else stages
             done = next((stage for stage in left if stage(points, found)), None)
             if done is None and not points[0].is_apart and self._can_be_told_apart(points[0], found):
                 points, stages = [replace(point, is_apart=True) for point in points], list(everything)
@@ -529,6 +529,8 @@ def _credible(found: Found) -> Suspect | None:
 
 def _is_clear(found: Found) -> bool:
     """Whether one reads derivatives, none of them wrong, and is to blame: to look for several is in vain then.
+
+    A statement may be missing where it stands.
 
     Who writes into an array in which other gradients are kept could have written anything there, and is not.
     """

@@ -118,7 +118,7 @@ def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
     def known(value: Array, numbers: Callable[[Array], list[int]]) -> Sequence[Node]:
         if not np.any(value) or calculated.is_of_another(value, one.statement):
             return []
-        found = [standings.node_of(number) for number in numbers(value)]
+        found = [node for number in numbers(value) if not _is_constant(node := standings.node_of(number))]
         return [] if any(origin(node).index in taken for node in found) else found
 
     def parts(value: Array) -> Sequence[Node]:
@@ -131,6 +131,12 @@ def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
         shares=lambda value: [node for node in parts(value) if calculated.gives_rest(node, value, one.statement)],
         near=list(_near(run, one)),
     )
+
+
+def _is_constant(node: Node) -> bool:
+    """Whether it comes from outside, as a mask does, and is no parameter: nobody means to give its derivative."""
+    begin = origin(node)
+    return begin.op == "leaf" and begin.label is None
 
 
 class _Calculated:

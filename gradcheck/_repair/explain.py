@@ -116,9 +116,10 @@ def _explained(question: Question) -> Explanation:
             laws = _mended_laws(question, part)
             # that a clip is taken out mends nothing by itself
             mends = not part.is_clip_alone and (laws or set(part.wrong) - set(part.still_wrong))
-            if is_complete and mends and _accepts(question, part, laws):
-                findings = tape_findings(part, verified=True)
-                return Explanation(findings, part.kept_patch, found.evaluations, rest=part.still_wrong, cut=cut)
+            kept = _accepted(question, part, laws) if is_complete and mends else None
+            if kept is not None:
+                findings = tape_findings(kept, verified=True)
+                return Explanation(findings, kept.kept_patch, found.evaluations, rest=kept.still_wrong, cut=cut)
         is_judged = True
     # what is carried from call to call makes much wrong that follows: only an edit tells where it comes in
     findings = [] if question.keeps_state else tape_findings(found, verified=False)
@@ -132,6 +133,11 @@ def _mended_laws(question: Question, found: Found) -> frozenset[str]:
         if any(fault.code is code for fault in found.faults):
             laws.add(law)
     return frozenset(laws)
+
+
+def _accepted(question: Question, found: Found, mended: frozenset[str]) -> Found | None:
+    """What was found, or the same with an equivalent edit, whichever the check is content with first."""
+    return next((one for one in (found, *found.with_other_edits()) if _accepts(question, one, mended)), None)
 
 
 def _accepts(question: Question, found: Found, mended: frozenset[str]) -> bool:

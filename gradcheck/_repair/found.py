@@ -202,6 +202,19 @@ class Found:
         faults = [one if number < stage.faults else replace(one, mend=None) for number, one in enumerate(self.faults)]
         return replace(self, faults=faults, edits=stage.edits, still_wrong=stage.still_wrong)
 
+    def with_other_edits(self) -> Iterator[Found]:
+        """The same with each equivalent edit of the only fault in the place of its own.
+
+        At the sizes at which they were tried both do the same: where two sizes are equal, either divides.
+        """
+        for other in self.faults[0].others if len(self.faults) == 1 else ():
+            trial = self.copy()
+            fault = trial.faults[0]
+            trial.take_back(fault)
+            beside = tuple(one for one in fault.others if one is not other)
+            if add_mend(trial, replace(fault, mend=other, others=beside, edits=[]), {}):
+                yield trial
+
     @property
     def patch(self) -> Patch:
         """All edits, each with the statement that it is of."""

@@ -158,6 +158,9 @@ def _shortest_first(subject: TargetFactory, failing: Sizes, is_short: Callable[[
             yield sizes
         else:
             long.append(sizes)
+    for few in _few_steps(subject) if len(long) == len(usual) else ():
+        if is_short(few):
+            yield few
     for most in CAPS if len(long) == len(usual) else ():
         capped = {name: size if name in subject.pinned else min(size, most) for name, size in subject.sizes.items()}
         if is_short(capped):
@@ -172,20 +175,35 @@ def _of_few_values(subject: TargetFactory) -> Sizes | None:
     numbers: those are as many as steps, samples and layers, these as the widths. None where it is not known which is
     which.
     """
-    free = [name for name in subject.sizes if name not in subject.pinned]
-    shapes = _shapes(subject, subject.sizes)
-    rank: dict[str, int] = {}
-    for name in free:
-        larger = _shapes(subject, {**subject.sizes, name: subject.sizes[name] + 1})
-        rank[name] = 0 if larger.keys() != shapes.keys() else 1 if larger == shapes else 2
-    if not shapes or 1 not in rank.values():
+    rank = _ranks(subject)
+    if 1 not in rank.values():
         return None
     sizes, taken = dict(subject.sizes), {subject.sizes[name] for name in subject.pinned}
     fewest = (2, 3 if list(rank.values()).count(1) > 1 else FEWEST_STEPS, 2)
-    for name in sorted(free, key=lambda one: (rank[one], subject.sizes[one])):
+    for name in sorted(rank, key=lambda one: (rank[one], subject.sizes[one])):
         sizes[name] = next(one for one in count(fewest[rank[name]]) if one not in taken)
         taken.add(sizes[name])
     return sizes
+
+
+def _few_steps(subject: TargetFactory) -> Iterator[Sizes]:
+    """As small as sizes can be while the numbers of steps and samples differ, the one way round and the other."""
+    rank = _ranks(subject)
+    counts = sorted((name for name in rank if rank[name] == 1), key=lambda one: subject.sizes[one])
+    least = dict(subject.sizes) | {name: min(subject.sizes[name], 2) for name in rank}
+    for names in (counts, counts[::-1]) if len(counts) > 1 else ():
+        yield least | {name: size for size, name in enumerate(names, start=2)}
+
+
+def _ranks(subject: TargetFactory) -> dict[str, int]:
+    """By name of a size that is free: 0 if there are more parameters where it is larger, 1 if none of them grows, 2 if
+    some do; nothing where the code does not run."""
+    shapes = _shapes(subject, subject.sizes)
+    rank: dict[str, int] = {}
+    for name in (one for one in subject.sizes if one not in subject.pinned) if shapes else ():
+        larger = _shapes(subject, {**subject.sizes, name: subject.sizes[name] + 1})
+        rank[name] = 0 if larger.keys() != shapes.keys() else 1 if larger == shapes else 2
+    return rank
 
 
 def _shapes(subject: TargetFactory, sizes: Sizes) -> dict[str, tuple[int, ...]]:
@@ -220,7 +238,7 @@ def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFacto
     T - 1.
     """
     grown = (_grown(subject, sizes, growth) for growth in (GROWTH, LITTLE_GROWTH))
-    others = (one for one in (*grown, *sizes_to_trace(subject)) if one != sizes)
+    others = (one for one in (*grown, *sizes_to_trace(subject), *_few_steps(subject)) if one != sizes)
     return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_VALUES)), sizes)
 
 
