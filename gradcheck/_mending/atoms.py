@@ -200,7 +200,7 @@ class Surroundings:
         is_sequence = isinstance(value, (list, dict)) or (isinstance(value, np.ndarray) and value.ndim > 1)
         if not is_sequence or (isinstance(value, dict) and any(isinstance(one, str) for one in value)):
             return
-        for counter in self.counters[:6]:
+        for counter in [one for one in self.counters if one in self._counters] or self.counters[:6]:
             yield from (f"{key}[{counter}]", f"{key}[{counter} - 1]", f"{key}[{counter} + 1]")
 
     def _helpers(self) -> list[str]:

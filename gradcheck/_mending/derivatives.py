@@ -23,6 +23,7 @@ from gradcheck._mending.formula import formula, formula_of_part
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.holes import Execution, Hole, Needed
 from gradcheck._mending.larger_edits import (
+    clipped,
     factors,
     formed_others,
     helped,
@@ -52,7 +53,7 @@ from gradcheck._tape.places import Span
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
-LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians, swishes)
+LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians, swishes, clipped)
 LARGEST: tuple[Family, ...] = (other_operands, terms, helped, formed_others)
 #: tokens that count for what fits by chance
 FROZEN = 4

@@ -18,6 +18,8 @@ from gradcheck._tape.nodes import Array
 
 #: what is added to a sum of squares, so that nothing is divided by zero, takes less than this from it
 LITTLE = 0.01
+#: numbers between which something is kept
+MOST_ENDS = 6
 #: conditions under which a term more is tried
 MOST_CONDITIONS = 4
 
@@ -79,6 +81,18 @@ def other_operands(place: Workplace) -> Iterator[Candidate]:
                 for atom in place.around.floats:
                     if atom.shape != shapes[id(operand)] and atom.shape:
                         yield Candidate.of(operand, atom.node)
+
+
+def clipped(place: Workplace) -> Iterator[Candidate]:
+    """A part kept between a number that is at hand and its negative: the derivative of Huber's loss.
+
+    Huber, Robust estimation of a location parameter, 1964.
+    """
+    ends = [one.node for one in place.around.floats if one.shape == () and one.plain and one.value > 0][:MOST_ENDS]
+    for slot in (one for one in place.floats if one.shape and one.is_plain):
+        for end in ends:
+            limits = [ast.UnaryOp(ast.USub(), end), end]
+            yield Candidate.of(slot.node, ast.Call(numpys("clip"), [slot.node, *limits], []))
 
 
 def under_conditions(place: Workplace) -> Iterator[Candidate]:
@@ -280,5 +294,5 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 SECOND: tuple[Family, ...] = (
     masks, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions,
-    helped, formed_others, under_conditions,
+    helped, formed_others, clipped, under_conditions,
 )  # fmt: skip

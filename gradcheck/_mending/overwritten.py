@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck._mending.outside import Edit
+from gradcheck._mending.statement_edits import other_buffers
 from gradcheck._mending.syntax import Code, indentation, span
 
 _ATOMS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)
@@ -27,6 +28,15 @@ def written_apart(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]
             for one in keywords:
                 if one.arg == "out" and isinstance(one.value, (ast.Name, ast.Attribute)):
                     yield from _copied(code, statement, one.value)
+
+
+def bound_elsewhere(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
+    """Another array to write to for a call that writes over what it reads, though its value gets a name of its own."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=args, keywords=keywords)):
+            written = [code.segment(one.value) for one in keywords if one.arg == "out"]
+            if written and written[0] != name and written[0] in map(code.segment, args):
+                yield from other_buffers(code, statement)
 
 
 def _is_arithmetic(statement: ast.AugAssign) -> bool:

@@ -253,6 +253,6 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words,
-    reductions, letters, scaled, callees, unread_terms, begun_at_zero, summed_items, turned_round,
+    other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
+    words, reductions, letters, scaled, callees, unread_terms, begun_at_zero, summed_items, turned_round,
 )  # fmt: skip

@@ -30,6 +30,8 @@ MOST_INDICES = 12
 MOST_SIZES = 12
 #: masks that are tried
 MOST_MASKS = 6
+#: arrays that calls write to which are tried
+MOST_BUFFERS = 8
 
 
 def structural(suspect: Suspect) -> Iterator[Edits]:
@@ -42,6 +44,8 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _callees(code, tree)
     yield from cleared_before(suspect)
     yield from _targets(code, tree)
+    yield from _steps_of_all(code, tree)
+    yield from other_buffers(code, tree)
     yield from _loops(code, tree)
     yield from _ends(code, tree)
     yield from _copied(code, tree)
@@ -196,6 +200,36 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 first, second = target.elts[i], target.elts[j]
                 a, b = code.segment(first), code.segment(second)
                 yield Edit(*span(first), b), Edit(*span(second), a)
+
+
+def _steps_of_all(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """Another step in all that a statement reads at one: c, n = cs[t], ns[t] for cs[t + 1], ns[t + 1]."""
+    counters = loop_counters(code, tree)
+    read = [node for root in roots(tree) for node in ast.walk(root) if isinstance(node, ast.Subscript)]
+    of_text: dict[str, list[ast.expr]] = {}
+    for node in read:
+        if names_in(node.slice) & set(counters) and not isinstance(node.slice, (ast.Slice, ast.Tuple)):
+            of_text.setdefault(code.segment(node.slice), []).append(node.slice)
+    for text, places in of_text.items():
+        for counter in counters[:1] if len(places) > 1 else ():
+            for other in (counter, f"{counter} - 1", f"{counter} + 1"):
+                if other != text:
+                    yield tuple(sorted(Edit(*span(place), other) for place in places))
+
+
+def other_buffers(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """Another array of the function that a call writes to, or a new one, where what it writes to is read later."""
+    function = code.function(tree)
+    if function is None or isinstance(tree, (ast.For, ast.While, ast.If, ast.With)):
+        return
+    elsewhere = dict.fromkeys(code.segment(one.value) for one in _outputs(function))
+    for one in _outputs(tree):
+        for text in itertools.islice((text for text in elsewhere if text != code.segment(one.value)), MOST_BUFFERS):
+            yield (Edit(*span(one.value), text),)
+
+
+def _outputs(tree: ast.AST) -> Iterator[ast.keyword]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "out")
 
 
 def _other_masks(code: Code, target: ast.Subscript) -> Iterator[Edits]:

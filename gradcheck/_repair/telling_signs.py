@@ -13,7 +13,7 @@ from gradcheck._mending import Again, MendSearch, mends
 from gradcheck._mending.late_binding import bound_early
 from gradcheck._mending.mirrored import other_end
 from gradcheck._mending.overbound import kept_beside
-from gradcheck._mending.overwritten import written_apart
+from gradcheck._mending.overwritten import bound_elsewhere, written_apart
 from gradcheck._mending.resets import reset_left_out
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.found import Mended
@@ -45,6 +45,7 @@ def fault_by_sign(run: TapedRun, found: Localisation, again: Sequence[Again]) ->
         or _of_form(run, run.statements, reset_left_out, FindingCode.EXTRA_STATEMENT, again)
         or _of_form(run, run.statements, kept_beside, FindingCode.TERM_MISSING, again)
         or _of_form(run, run.statements, other_end, FindingCode.MISSING_STATEMENT, again)
+        or _of_form(run, run.statements, bound_elsewhere, None, again)
         or _of_form(run, _overwriting(run), written_apart, FindingCode.MISSING_COPY, again)
     )
 
@@ -61,7 +62,7 @@ def first_mend(
 
 
 def _of_form(
-    run: TapedRun, statements: Iterable[Statement], form: Form, name: FindingCode, again: Sequence[Again]
+    run: TapedRun, statements: Iterable[Statement], form: Form, name: FindingCode | None, again: Sequence[Again]
 ) -> Mended | None:
     trees = ((one, Code.of(one.source.text)) for one in statements)
     edits = ((one, code, code.statement(one.line, one.kind)) for one, code in trees)
