@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
+from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit
 from tests.gradcheck._repair.lists import LISTS
@@ -115,3 +117,51 @@ def test_what_is_wanted_in_another_shape_is_given_up(tmp_path: Path) -> None:
     found = look(run)
     wanted = [(run.nodes[0], np.ones((2, 7))) for _ in found.executions]
     assert not EditsToDerivatives(replace(found, wanted=wanted, lookup=lambda _: []))
+
+
+#: what comes back through each of three gates is added up in a loop over them
+GATES = """\
+import numpy as np
+import gradcheck
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def forward(W, x):
+    h, kept = np.zeros_like(x[0]), []
+    for xt in x:
+        i, o, z = sigmoid(xt + W[0] @ h), sigmoid(xt + W[1] @ h), np.tanh(xt + W[2] @ h)
+        kept.append((h, i, o, z))
+        h = o * np.tanh(i * z)
+    return kept, h
+
+
+def grads(W, x):
+    kept, carry = forward(W, x)
+    dW = np.zeros_like(W)
+    for h, i, o, z in reversed(kept):
+        dh, c = carry, np.tanh(i * z)
+        dc = dh * o * (1 - c ** 2)
+        carry = np.zeros_like(h)
+        for k, d in enumerate([dc * z * i * (1 - i), dh * c * o * (1 - o), dc * i * (1 - z ** 2)]):
+            dW[k] += d @ h.T
+            carry = carry + W[k].T @ d
+    return {"W": dW}
+
+
+@gradcheck.target
+def cell(rng, *, T=3, B=2, H=3):
+    W, x = rng.standard_normal((3, H, H)), rng.standard_normal((T, H, B))
+    return gradcheck.Target({"W": W}, lambda: 0.5 * np.sum(forward(W, x)[1] ** 2), lambda: grads(W, x))
+"""
+
+
+@pytest.mark.parametrize("wrong", ["carry = carry + W[k] @ d", "carry = W[k] @ d + carry"])
+def test_a_sum_that_goes_on_is_judged_by_what_is_added(wrong: str, tmp_path: Path) -> None:
+    """Where a gate's share is wrong, so is what the next gate's is added to: no edit would give a derivative."""
+    run, others = taped(cell(tmp_path, ("carry = carry + W[k].T @ d", wrong), source=GATES))
+    spoilers = [one for one in spoiling(run) if one.statement.text == wrong]
+    (edits,) = edits_to_derivatives(run, spoilers, [one.taped for one in others], set())
+    assert [edit.text for edit in edits[0]] == ["W[k].T"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gradcheck._mending.distance import distance
 from gradcheck._mending.outside import Edit
 
@@ -25,3 +27,12 @@ def test_all_edits_count() -> None:
 def test_what_is_no_python_by_itself_has_a_distance() -> None:
     """A part of a statement over several lines would end the search."""
     assert distance("f(a,\n  b)\n", [Edit((1, 2), (1, 3), "c")]) > 0
+
+
+def test_a_second_sign_is_farther_than_one() -> None:
+    """`a + -b` would be shown where `a - b` does, because it keeps the sign that stands there."""
+    text = "x = a + b\n"
+    less, negative = (distance(text, [Edit((1, 6), (1, 9), new)]) for new in ("- b", "+ -b"))
+    assert less < negative
+    beside = [Edit((1, 4), (1, 5), "c")]
+    assert distance("x = a + -b\n", beside) == pytest.approx(distance(text, beside), abs=0.1)

@@ -12,6 +12,7 @@ from gradcheck._mending.larger_edits import (
     jacobians,
     masks,
     other_scales,
+    swishes,
 )
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
@@ -90,3 +91,27 @@ def test_the_derivative_of_a_logarithm_of_a_softmax_is_written(tmp_path):
     found = candidates(suspect, jacobians)
     assert "da = g - s * g.sum(axis=1, keepdims=True)" in found
     assert "da = g - np.exp(logs) * g.sum(axis=1, keepdims=True)" in found
+
+
+def test_the_derivative_of_a_swish_is_written(tmp_path):
+    """If it fails, the gate of a SwiGLU whose backward has the slope of the logistic function alone gets no fix."""
+    body = f"{ZEROS}z = a * 2\ns = 1 / (1 + np.exp(-z))\nother = s * s\nda = z * (s * (1 - s))"
+    found = candidates(suspect_of(tmp_path, body, "da = z"), swishes)
+    assert "da = z * (s * (1 + z * (1 - s)))" in found
+    assert "da = s * (1 + z * (1 - s))" in found
+    assert not [text for text in found if "other *" in text or "1 + a *" in text]
+
+
+@pytest.mark.parametrize(
+    ("norm", "total"),
+    [
+        ("np.sqrt((a ** 2).mean(axis=1, keepdims=True) + 1e-6)", "mean"),
+        ("np.linalg.norm(a, axis=1, keepdims=True)", "sum"),
+    ],
+)
+def test_the_derivative_of_a_scaled_normalisation_is_written(norm, total, tmp_path):
+    """If it fails, a root mean square normalisation, or one to unit length, that is divided back only, gets no fix."""
+    body = f"{ZEROS}g, r = a ** 3, {norm}\nn, half = a / r, a / r / 2\nda = g / r"
+    found = candidates(suspect_of(tmp_path, body, "da = g"), jacobians)
+    assert f"da = (g - n * (g * n).{total}(axis=1, keepdims=True)) / r" in found
+    assert not [text for text in found if "- half *" in text or "g.mean" in text]

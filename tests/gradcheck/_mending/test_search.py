@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
 from contextlib import nullcontext
 
@@ -14,6 +15,8 @@ from gradcheck._mending.outside import apply_edits
 from gradcheck._tape import tape_target
 from tests.gradcheck._mending import cells
 from tests.gradcheck._mending.pieces import suspect_of
+from tests.gradcheck._repair.chain import CHAIN
+from tests.gradcheck._repair.spoiled import cell, taped
 from tests.gradcheck._tape.programs import draw, module, target_of
 
 #: what stands in the right code, what is written in its place, and what may be offered (the right code if nothing)
@@ -239,3 +242,21 @@ def test_the_expression_that_is_singled_out_is_looked_at_first(tmp_path):
         assert [search.code.segment(place.hole.root) for place in search.singled_out]
         (edit,) = search.small()[0].edits
     assert edit.text.replace("'", '"') in ('x * p["s"]', 'p["s"] * x')
+
+
+def test_of_every_kind_of_small_edits_some_are_run(tmp_path):
+    """Where the tape judges none right, an axis would have its turn after hundreds of other names, and be given up."""
+    right = 'np.sum(np.exp(p["A"] + s[t + 1] + beta[t + 1]), axis=1)'
+    run, others = taped(cell(tmp_path, (right, right.replace("axis=1", "axis=0")), source=CHAIN))
+    statement = next(one for one in run.statements if one.text.startswith("beta[t] ="))
+    (first, *_) = MendSearch(run, statement, [one.taped for one in others], Budget(candidates=0)).small()
+    assert first.remaining == ()
+
+
+def test_most_small_edits_that_are_run_are_other_reads(tmp_path):
+    """What is mistaken most often, a value of another step, would have to wait for all other kinds."""
+    run, others = taped(cell(tmp_path, ("+ beta[t + 1]), axis", "+ beta[t]), axis"), source=CHAIN))
+    statement = next(one for one in run.statements if one.text.startswith("beta[t] ="))
+    search = MendSearch(run, statement, [one.taped for one in others], Budget())
+    first = itertools.islice(search._texts(), Budget().runs)
+    assert ["beta[t + 1]"] in [[edit.text for edit in edits] for edits in first]

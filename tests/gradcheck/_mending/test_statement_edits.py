@@ -219,3 +219,21 @@ def test_one_of_two_sequences_side_by_side_is_turned(tmp_path):
     suspect = suspect_of(tmp_path, body, "for row, to")
     found = {lines[0].strip() for lines in rewritten(suspect, structural(suspect))}
     assert {"for row, to in zip(kept, da):", "for row, to in zip(reversed(kept), reversed(da)):"} <= found
+
+
+def test_the_condition_that_tells_what_is_written_to_is_turned(tmp_path):
+    """If it fails, `dh[h > 0] = 0`, which keeps what relu stops and stops what it keeps, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da += a\nda[:, b > 0] = 0", "da[:, b")
+    assert {f"da[:, b {sign} 0] = 0" for sign in ("<=", ">=", "<")} <= set(became(suspect, structural(suspect)))
+    suspect = suspect_of(tmp_path, f"{ZEROS}da += a\nkeep = a > 0\nda[keep] = 0", "da[keep")
+    assert "da[~keep] = 0" in became(suspect, structural(suspect))
+    suspect = suspect_of(tmp_path, f"{ZEROS}keep = a > 0\nda[~keep] = 0", "da[~keep")
+    assert "da[keep] = 0" in became(suspect, structural(suspect))
+
+
+def test_a_mask_of_another_step_tells_what_is_written_to(tmp_path):
+    """If it fails, `dh[masks[0]] = 0`, where the mask of the last step is meant, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}masks = [a > 0, a < 0, a > 1]\nda[masks[1]] = 0", "da[masks")
+    assert {"da[masks[-1]] = 0", "da[masks[0]] = 0"} <= set(became(suspect, structural(suspect)))
+    suspect = suspect_of(tmp_path, f"{ZEROS}masks = [a > 0] * 3\nfor t in range(2):\n    da[masks[t]] = 0", "da[masks")
+    assert {"da[masks[t + 1]] = 0", "da[masks[t - 1]] = 0"} <= set(became(suspect, structural(suspect)))

@@ -10,6 +10,7 @@ import pytest
 from gradcheck._localising import localise
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.by_tape import find_by_tape
+from tests.gradcheck._repair.chain import CHAIN
 from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
 
@@ -122,3 +123,20 @@ def test_the_condition_that_decides_what_is_bound_is_looked_at(tmp_path: Path) -
     statement = next(one for one in run.statements if one.line == line_of(reader, BRANCHED))
     around = [one.line for one in statements_around(run, [SimpleNamespace(statement=statement)])]
     assert {line_of(old, BRANCHED), line_of("before = cs[t]", BRANCHED)} <= set(around)
+
+
+def test_the_loop_behind_what_a_suspect_reads_is_mended(tmp_path: Path) -> None:
+    """An array over time, of which a loop that stops too soon leaves a row out, would be told where it is read."""
+    old, new = "for t in range(T - 2, -1, -1):", "for t in range(T - 2, 0, -1):"
+    factory = cell(tmp_path, (old, new), source=CHAIN)
+    run, _ = taped(factory)
+    for text in ("db = np.exp", 'return {"A": dA'):
+        reader = next(one for one in run.statements if one.line == line_of(text, CHAIN))
+        around = [one.line for one in statements_around(run, [SimpleNamespace(statement=reader)])]
+        assert line_of(old, CHAIN) in around
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"b"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [(one.statement.line, [edit.text for edit in one.edits]) for one in found.faults] == [
+        (line_of(old, CHAIN), ["range(T - 2, -1, -1)"])
+    ]

@@ -268,3 +268,46 @@ def test_two_faults_in_one_flat_gradient(tmp_path: Path) -> None:
     assert found.still_wrong == ()
     assert {one.line for one in found.faults} == {line_of(old, FLAT) for old, _ in bugs}
     assert {one.gradients for one in found.faults} == {("flat",)}
+
+
+#: a gradient that is the array of its last step, which NumPy is handed afterwards
+STEPS = """\
+import numpy as np
+import gradcheck
+
+
+def forward(p, x):
+    h, kept = np.zeros(len(p["b"])), []
+    for xt in x:
+        before, h = h, np.tanh(np.dot(xt, p["W"]) + np.dot(h, p["U"]) + p["b"])
+        kept.append((xt, before, h))
+    return kept
+
+
+def grads(p, x):
+    g, carry = {name: np.zeros_like(one) for name, one in p.items()}, 0.0
+    for xt, before, h in reversed(forward(p, x)):
+        d = (h + carry) * (1 - h ** 2)
+        g["b"] += d
+        g["W"] += np.outer(xt, d)
+        g["U"] += np.outer(before, d)
+        carry = np.dot(d, p["U"].T)
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, D=2, H=3):
+    p = {"W": rng.standard_normal((D, H)), "U": rng.standard_normal((H, H)), "b": rng.standard_normal(H)}
+    x = rng.standard_normal((T, D))
+    return gradcheck.Target(p, lambda: 0.5 * sum(np.sum(h ** 2) for *_, h in forward(p, x)), lambda: grads(p, x))
+"""
+
+
+def test_a_gradient_that_is_bound_and_not_added_up_is_mended_where_it_is_bound(tmp_path: Path) -> None:
+    """The line that hands the same array to NumPy afterwards would be told, and `=` for `+=` not be mended."""
+    factory = cell(tmp_path, ('g["b"] += d', 'g["b"] = d'), source=STEPS)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"b"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (source,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert source.edited(found.edits[source.file]) == STEPS

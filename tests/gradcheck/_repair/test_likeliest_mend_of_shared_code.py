@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gradcheck._localising import localise
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
@@ -145,3 +147,146 @@ def test_all_edits_of_the_likeliest_come_before_what_is_found_elsewhere(tmp_path
     assert fault.statement.line == line_of(old, HEAD)
     assert fault.mend is not None
     assert [edit.text for edit in fault.mend.edits] == ["self.W.T @ da"]
+
+
+#: a layer in a class of its own, whose backward a recurrence calls
+SCALED = """\
+import numpy as np
+import gradcheck
+
+
+class Scaled:
+    def __init__(self, mask):
+        self.mask = mask
+
+    def forward(self, x):
+        return x * self.mask
+
+    def backward(self, d):
+        return d * self.mask
+
+
+def walk(p, x, layer):
+    h, kept = np.zeros(len(p["U"])), []
+    for xt in x:
+        before, h = h, np.tanh(p["W"] @ xt + p["U"] @ h)
+        kept.append((xt, before, h, layer.forward(h)))
+    return kept
+
+
+def grads(p, x, layer):
+    g, carry = {name: np.zeros_like(one) for name, one in p.items()}, 0.0
+    for xt, before, h, out in reversed(walk(p, x, layer)):
+        dh = layer.backward(out) + carry
+        da = dh * (1 - h**2)
+        g["W"] += np.outer(da, xt)
+        g["U"] += np.outer(da, before)
+        carry = p["U"].T @ da
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, D=2, H=4):
+    p = {"W": rng.standard_normal((H, D)), "U": rng.standard_normal((H, H))}
+    x, layer = rng.standard_normal((T, D)), Scaled(rng.standard_normal(H))
+
+    def loss():
+        return 0.5 * sum(np.sum(out**2) for *_, out in walk(p, x, layer))
+
+    return gradcheck.Target(p, loss, lambda: grads(p, x, layer))
+"""
+
+#: a gate and what it leaves, whose derivative goes through a helper for differences
+LEFT = """\
+import numpy as np
+import gradcheck
+
+
+def minus_back(d):
+    return d, -d
+
+
+def walk(p, x):
+    h, kept = np.zeros(len(p["U"])), []
+    for xt in x:
+        z, n = 1 / (1 + np.exp(-(p["W"] @ xt + p["U"] @ h))), np.tanh(p["V"] @ xt)
+        before, h = h, (1 - z) * h + z * n
+        kept.append((xt, before, z, n, h))
+    return kept
+
+
+def grads(p, x):
+    g, carry = {name: np.zeros_like(one) for name, one in p.items()}, 0.0
+    for xt, before, z, n, h in reversed(walk(p, x)):
+        dh = h + carry
+        dv = dh * z * (1 - n**2)
+        dleft = dh * before
+        _, dz = minus_back(dleft)
+        dz = dz + dh * n
+        da = dz * z * (1 - z)
+        g["W"] += np.outer(da, xt)
+        g["U"] += np.outer(da, before)
+        g["V"] += np.outer(dv, xt)
+        carry = dh * (1 - z) + p["U"].T @ da
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, D=2, H=4):
+    p = {"W": rng.standard_normal((H, D)), "U": rng.standard_normal((H, H)), "V": rng.standard_normal((H, D))}
+    x = rng.standard_normal((T, D))
+    return gradcheck.Target(p, lambda: 0.5 * sum(np.sum(h**2) for *_, h in walk(p, x)), lambda: grads(p, x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "right", "wrong"),
+    [(SCALED, "return d * self.mask", "return d"), (LEFT, "return d, -d", "return d, d")],
+    ids=["returned as it is", "returned with the wrong sign"],
+)
+def test_what_a_function_returns_is_mended_there(source: str, right: str, wrong: str, tmp_path: Path) -> None:
+    """Its caller would be told to do without it, or to turn a right derivative, which only makes up for it."""
+    factory = cell(tmp_path, (right, wrong), source=source)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (mended,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert mended.edited(found.edits[mended.file]) == source
+
+
+#: one layer whose slope a helper multiplies, which is handed the same twice
+SQUARES = """\
+import numpy as np
+import gradcheck
+
+
+def tanh_back(d, y):
+    return d * (1 - y ** 2)
+
+
+def forward(p, x):
+    h = np.exp(x @ p["W"])
+    return h, np.tanh(h @ p["V"])
+
+
+def grads(p, x):
+    h, y = forward(p, x)
+    dz = tanh_back(y, y)
+    return {"W": x.T @ (dz @ p["V"].T * h), "V": h.T @ dz}
+
+
+@gradcheck.target
+def cell(rng, *, B=3, D=2, H=4, K=2):
+    p = {"W": rng.standard_normal((D, H)), "V": rng.standard_normal((H, K))}
+    x = rng.standard_normal((B, D))
+    return gradcheck.Target(p, lambda: 0.5 * np.sum(forward(p, x)[1] ** 2), lambda: grads(p, x))
+"""
+
+
+def test_an_edit_that_does_without_a_call_gives_way_to_one_of_what_is_called(tmp_path: Path) -> None:
+    """A helper that forgets its slope would stay as it is, and its only caller would do without it."""
+    factory = cell(tmp_path, ("return d * (1 - y ** 2)", "return d"), source=SQUARES)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"W", "V"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.line for one in found.faults] == [line_of("return d * (1", SQUARES)]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES, mended
-from tests.gradcheck._repair.spoiled import line_of
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 
 @pytest.mark.lines
@@ -29,3 +31,65 @@ def test_what_is_wrong_where_it_is_read_is_mended_there(tmp_path: Path) -> None:
     text, found = mended(tmp_path, reads_dh, ('dh_next = p["U"].T @ dz', 'dh_next = p["U"].T @ da'))
     assert found.still_wrong == ()
     assert text == FORECASTER
+
+
+#: the state before each step has a name that one expression reads
+STATES = """\
+import numpy as np
+import gradcheck
+
+
+def forward(p, x):
+    cs, kept = [np.zeros(len(p["f"]))], []
+    for xt in x:
+        f, z = 1 / (1 + np.exp(-p["f"] * xt)), np.tanh(p["z"] * xt)
+        cs.append(f * cs[-1] + z)
+        kept.append((f, z))
+    return cs, kept
+
+
+def grads(p, x):
+    (cs, kept), g, dc = forward(p, x), {name: np.zeros_like(one) for name, one in p.items()}, 0.0
+    for t in reversed(range(len(x))):
+        f, z = kept[t]
+        c_prev = cs[t]
+        dc = dc + cs[t + 1]
+        df = dc * c_prev
+        g["f"] += df * f * (1 - f) * x[t]
+        g["z"] += dc * (1 - z ** 2) * x[t]
+        dc = dc * f
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    p, x = {"f": rng.standard_normal(H), "z": rng.standard_normal(H)}, rng.standard_normal((T, H))
+    return gradcheck.Target(p, lambda: 0.5 * sum(np.sum(c**2) for c in forward(p, x)[0]), lambda: grads(p, x))
+"""
+OTHER_STEP = ("c_prev = cs[t]", "c_prev = cs[t + 1]")
+
+
+@pytest.mark.parametrize(
+    ("bugs", "text", "edit"),
+    [
+        ((OTHER_STEP,), "c_prev = cs[t]", "cs[t]"),
+        # it is read elsewhere, where it may be right
+        ((OTHER_STEP, ("dc = dc * f\n", "dc = dc * f + 0 * c_prev\n")), "df = dc * c_prev", "cs[t]"),
+        # it is a right derivative, which others should not read
+        (
+            (('df * f * (1 - f)', 'dc * c_prev * f * (1 - f)'), ('g["z"] += dc', 'g["z"] += df')),
+            'g["z"] += dc * (1',
+            "dc",
+        ),
+    ],
+    ids=["read once", "read twice", "right"],
+)  # fmt: skip
+def test_a_wrong_read_is_told_where_it_is_bound(
+    bugs: tuple[tuple[str, str], ...], text: str, edit: str, tmp_path: Path
+) -> None:
+    """The value of another step would be told where its name is right; or a right statement that binds a name."""
+    factory = cell(tmp_path, *bugs, source=STATES)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [(one.line, [one.text for one in one.edits]) for one in found.faults] == [(line_of(text, STATES), [edit])]

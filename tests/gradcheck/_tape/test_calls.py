@@ -61,3 +61,44 @@ def test_other_values_can_stand_in_their_place(name, tmp_path):
     np.testing.assert_allclose(found, np.full((1, 3), 2.0))
     replaced = run.overrides({(first.place, 0): first.value + 1})
     np.testing.assert_allclose(replaced["a"] - run.gradients["a"], np.ones((2, 3)))
+
+
+HANDED_BACK = """
+import numpy as np
+
+class Layer:
+    mask = np.array([1.0, 0.0, 2.0])
+
+    def forward(self, x):
+        return x * self.mask
+
+    def backward(self, d):
+        return d
+
+def loss(p):
+    return 0.5 * np.sum(Layer().forward(np.tanh(p["a"])) ** 2)
+
+def grads(p):
+    h = np.tanh(p["a"])
+    d = h * Layer.mask ** 2
+    d = Layer().backward(d)
+    return {"a": d * (1 - h ** 2)}
+"""
+
+
+def test_what_a_function_hands_back_as_it_is_comes_from_its_return(tmp_path):
+    """If it fails, who forgets what to do with an argument is not to blame, but whoever calls it."""
+    target = target_of(module(tmp_path, HANDED_BACK), a=draw(2, 3))
+    run = tape_target(target, target.values())
+    (given,) = (node for node in run.backward if node.op == "call" and node.place.text.startswith("Layer().backward"))
+    (returned,) = given.inputs
+    assert (returned.op, returned.place.statement.text, returned.place.function) == (
+        "return",
+        "return d",
+        "Layer.backward",
+    )
+    assert returned.call.place is given.place
+    found = run.sensitivities({"a": np.ones((1, 2, 3))})
+    np.testing.assert_allclose(found[returned.index][0], (1 - np.tanh(target.values()["a"]) ** 2).ravel())
+    replaced = run.overrides({(returned.place, 0): returned.value + 1})
+    np.testing.assert_allclose(replaced["a"] - run.gradients["a"], 1 - np.tanh(target.values()["a"]) ** 2)

@@ -331,3 +331,38 @@ def test_parts_of_what_was_broadcast_count_once():
     found = run.sensitivities({"w": np.eye(3)})
     (half,) = (node for node in run.nodes[run.boundary :] if node.op == "divide" and node.place.text == "np.cos(w) / 2")
     np.testing.assert_allclose(found[half.index], 2 * np.eye(3))
+
+
+BOUND = """
+    import numpy as np
+    x = np.linspace(-1, 1, 6).reshape(3, 2)
+    class Net:
+        def __init__(self, p): self.p = p
+        def step(self, xt):
+            d = 1 - np.tanh(np.dot(xt, self.p["a"]) + self.p["b"]) ** 2
+            self.db = d
+            self.da = np.outer(xt, np.dot(d, np.eye(3)))
+    def loss(p):
+        return sum(np.sum(np.tanh(np.dot(xt, p["a"]) + p["b"])) for xt in x)
+    def grads(p):
+        g, net = {}, Net(p)
+        for xt in x:
+            net.step(xt)
+            d = 1 - np.tanh(np.dot(xt, p["a"]) + p["b"]) ** 2
+            g["b"] = d
+            g["a"] = np.outer(xt, np.dot(d, np.eye(3)))
+        return RETURNED
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "statement"),
+    [("g", 'g["b"] = d'), ('{name: getattr(net, "d" + name) for name in p}', "self.db = d")],
+)
+def test_a_gradient_stands_where_it_was_bound(returned, statement, tmp_path):
+    """`=` for `+=` would not be mended where NumPy is handed the array afterwards: that call would be told."""
+    target = target_of(module(tmp_path, BOUND.replace("RETURNED", returned)), a=draw(2, 3), b=draw(3, seed=1))
+    run = tape_target(target, target.values())
+    place = run.sinks["b"].place
+    assert (place.statement.text, place.kind) == (statement, "value")
+    np.testing.assert_array_equal(run.sinks["b"].value, run.gradients["b"])
