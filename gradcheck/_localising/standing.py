@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -25,8 +25,6 @@ MOST_STORES = 256
 MOST_JOINED = 200
 #: parts that one array is taken apart into: gates, but no time steps
 MOST_PARTS = 6
-#: time steps of which each is told apart in what is calculated for all of them at once
-MOST_STEPS = 16
 
 
 class Standing(IntEnum):
@@ -293,10 +291,8 @@ class Standings:
                 continue
             if value.shape not in narrower:
                 narrower[value.shape] = [shape for shape in shapes if _is_narrower(shape, value.shape)]
-            node = self.run.nodes[index]
-            cuts = (one for shape in narrower[value.shape] for one in _parts_of_shape(value, shape))
-            for name, part in (*cuts, *(_steps(value, shapes) if node.op not in MOVES | JOINS | KEEPS else ())):
-                number = len(self.run.nodes) + len(result)
+            for name, part in (one for shape in narrower[value.shape] for one in _parts_of_shape(value, shape)):
+                node, number = self.run.nodes[index], len(self.run.nodes) + len(result)
                 cut = replace(node, index=number, op="view", inputs=(node,), pulls=(), shape=part.shape, label=name)
                 result.append((cut, part))
         return result
@@ -524,13 +520,6 @@ def _parts_of_shape(value: Array, shape: tuple[int, ...]) -> Iterator[tuple[str,
         yield f"part {number}", np.take(value, range(first, first + width), axis)
     if length % width:
         yield "rest", np.take(value, range(length - width, length), axis)
-
-
-def _steps(value: Array, shapes: Collection[tuple[int, ...]]) -> Iterator[tuple[str, Array]]:
-    """What is calculated for all time steps at once, step by step, as a backward of several gates goes through it."""
-    for axis in range(min(2, value.ndim - 2)):
-        if value.shape[axis] <= MOST_STEPS and (*value.shape[:axis], *value.shape[axis + 1 :]) in shapes:
-            yield from ((f"step {number}", np.take(value, number, axis)) for number in range(value.shape[axis]))
 
 
 def origin(node: Node) -> Node:

@@ -11,7 +11,9 @@ from gradcheck._mending.outside import Edit
 from gradcheck._mending.syntax import span
 
 #: expressions behind which a term can be written as it is
-_SUMMANDS = (ast.BinOp, ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.Constant)
+_SUMMANDS = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.Constant)
+#: operators that bind less than a sum does
+_LOOSE = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 
 
 def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
@@ -33,7 +35,7 @@ def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
             if not above or not _stands_behind(edit, above[-1]):
                 continue
             begun = next((one for one in above if _gives(one, name)), None)
-            if isinstance(begun, ast.Assign) and isinstance(begun.value, _SUMMANDS):
+            if isinstance(begun, ast.Assign) and _binds(begun.value):
                 end = span(begun.value)[1]
                 return Edit(end, end, f" {sign} {term}")
     return None
@@ -63,7 +65,12 @@ def _added(text: str) -> tuple[str, str, str] | None:
         case _:
             return None
     written = ast.get_source_segment(text, term) or ""
-    if isinstance(op, ast.Sub) and isinstance(term, ast.BinOp) and isinstance(term.op, (ast.Add, ast.Sub)):
+    if not _binds(term) or (isinstance(op, ast.Sub) and not _binds(term, but=(ast.Add, ast.Sub))):
         written = f"({written})"
     sign = "+" if isinstance(op, ast.Add) else "-" if isinstance(op, ast.Sub) else ""
-    return (name, sign, written) if is_sum and sign else None
+    return (name, sign, written) if is_sum and sign and "\n" not in written else None
+
+
+def _binds(term: ast.expr, but: tuple[type[ast.operator], ...] = ()) -> bool:
+    """Whether it stays together behind a sign, as all that binds as a sum does, but for these operators."""
+    return isinstance(term, _SUMMANDS) and not (isinstance(term, ast.BinOp) and isinstance(term.op, (*_LOOSE, *but)))

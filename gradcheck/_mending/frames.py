@@ -186,9 +186,11 @@ def _is_of_user(function: Any) -> bool:
 
 
 def _read_only(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(map(_read_only, value))
     if not isinstance(value, np.ndarray):
         return value
-    result = value.view()
+    result = value.copy()  # a view would hand over what it looks at
     result.flags.writeable = False
     return result
 
@@ -205,10 +207,14 @@ def is_pure(function: Any) -> bool:
     """Whether a call gives a value and changes nothing, as far as can be told."""
     if isinstance(function, types.FunctionType):
         is_numpys = function.__module__.split(".")[0] == "numpy"
-        return _is_numpys(function) if is_numpys else _is_pure_code(function.__code__)
+        if is_numpys:
+            return _is_numpys(function)
+        code, glob = function.__code__, function.__globals__
+        has_arrays = any(isinstance(glob.get(name), np.ndarray) for name in code.co_names)
+        return _is_pure_code(code) and not (has_arrays and _writes_out(code))
     if isinstance(function, types.MethodType):
         code = getattr(function.__func__, "__code__", None)
-        return code is not None and _is_pure_code(code) and not _writes_out(code)
+        return code is not None and _is_pure_code(code) and not (_writes_out(code) or _updates_in_place(code))
     if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (np.ndarray, np.generic)):
         return function.__name__ not in _IN_PLACE_METHODS
     if isinstance(function, types.BuiltinMethodType) and isinstance(function.__self__, (list, dict, tuple, str)):
@@ -235,6 +241,11 @@ def _is_numpys(function: Any) -> bool:
 def _writes_out(code: types.CodeType) -> bool:
     """Whether a call in it says where its value goes: of a method, that may be an array of the object's."""
     return any(isinstance(names, tuple) and "out" in names for names in code.co_consts)
+
+
+def _updates_in_place(code: types.CodeType) -> bool:
+    """Whether something is added to where it stands: of a method, that may be an array of the object's."""
+    return any(one.opname == "BINARY_OP" and one.argrepr.endswith("=") for one in dis.get_instructions(code))
 
 
 @lru_cache(maxsize=512)

@@ -224,10 +224,16 @@ def _takers_of_turned(run: TapedRun, suspect: Suspect) -> list[Statement]:
     reached, takers = {node.index for node in suspect.nodes}, list[tuple[int, Statement]]()
     for node in run.backward:
         if any(one.index in reached for one in node.inputs) and node.place is not None:
-            takers.append((0 if node.call is None else len(node.call.stack), node.place.statement))
+            takers.append((_depth(node), node.place.statement))
         if node.op in MOVES and any(one.index in reached for one in node.inputs):
             reached.add(node.index)
-    return [statement for _, statement in sorted(takers, key=lambda one: -one[0])]
+    own = min(map(_depth, suspect.nodes))  # what a function returns is its own, and not its caller's
+    return [statement for depth, statement in sorted(takers, key=lambda one: -one[0]) if depth >= own]
+
+
+def _depth(node: Node) -> int:
+    """How many calls it is inside."""
+    return 0 if node.call is None else len(node.call.stack)
 
 
 def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
