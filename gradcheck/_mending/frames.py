@@ -209,9 +209,8 @@ def is_pure(function: Any) -> bool:
         is_numpys = function.__module__.split(".")[0] == "numpy"
         if is_numpys:
             return _is_numpys(function)
-        code, glob = function.__code__, function.__globals__
-        has_arrays = any(isinstance(glob.get(name), np.ndarray) for name in code.co_names)
-        return _is_pure_code(code) and not (has_arrays and _writes_out(code))
+        has_arrays = any(isinstance(function.__globals__.get(name), np.ndarray) for name in function.__code__.co_names)
+        return _is_pure_code(function.__code__) and not (has_arrays and _writes_out(function.__code__))
     if isinstance(function, types.MethodType):
         code = getattr(function.__func__, "__code__", None)
         return code is not None and _is_pure_code(code) and not (_writes_out(code) or _updates_in_place(code))

@@ -19,6 +19,7 @@ from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
 Edits = tuple[Edit, ...]
+_PRIMARY = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)
 #: what is tried in the place of a comparison: the opposite, and the same but for what is equal
 _OTHER_SIGNS: dict[type[ast.cmpop], tuple[str, ...]] = {
     ast.Gt: ("<=", ">=", "<"), ast.GtE: ("<", ">", "<="), ast.Lt: (">=", "<=", ">"), ast.LtE: (">", "<", ">="),
@@ -418,8 +419,29 @@ def scaled_afterwards(suspect: Suspect) -> Iterator[tuple[Edits, int]]:
         return
     value, end = suspect.frames[-1].local.get(where.id), span(tree)[1]
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        divided = _divided_next(suspect.code, tree, where.id)
         for text, size in _sizes_at_hand(suspect, where.id, value):
-            yield (Edit(end, end, f"\n{' ' * tree.col_offset}{where.id} /= {text}"),), size
+            if divided is not None:  # by something already: by one more
+                start = span(divided)[0]
+                yield (Edit(start, start, f"{text} * "),), size
+            else:
+                yield (Edit(end, end, f"\n{' ' * tree.col_offset}{where.id} /= {text}"),), size
+
+
+def _divided_next(code: Code, tree: ast.stmt, name: str) -> ast.expr | None:
+    """What the next statement divides a variable by, if it does."""
+    around = code.parent(tree)
+    for block in (getattr(around, part, []) for part in ("body", "orelse", "finalbody")):
+        following = next((after for one, after in itertools.pairwise(block) if one is tree), None)
+        match following:
+            case ast.AugAssign(target=ast.Name(id=target), op=ast.Div(), value=value) if target == name:
+                return value if isinstance(value, (ast.BinOp, *_PRIMARY)) and not _is_loose(value) else None
+    return None
+
+
+def _is_loose(value: ast.expr) -> bool:
+    """Whether a factor before it would go with a part of it alone."""
+    return isinstance(value, ast.BinOp) and not isinstance(value.op, (ast.Mult, ast.Pow))
 
 
 def _masked_in_place(suspect: Suspect) -> Iterator[Edits]:

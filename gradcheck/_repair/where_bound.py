@@ -64,7 +64,7 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
         with taped(trial) as run:
             file = first.statement.file
             statement = _statement(run.statements, file, bound, found.sources[file])
-            gives = statement is not None and len(group) == 1 and _gives_derivatives(run, statement)
+            gives = statement is not None and len(group) == 1 and _gives_whole_derivatives(run, statement)
         if statement is None or gives:
             return False
         gradients = tuple(dict.fromkeys(name for one in group for name in one.gradients))
@@ -148,11 +148,11 @@ def _is_read_once(name: str, bound: ast.Assign, code: Code) -> bool:
     return len(nodes) == 2 and len(read) == 1 and list(code.loops_around(read[0])) == list(code.loops_around(bound))
 
 
-def _gives_derivatives(run: TapedRun, statement: Statement) -> bool:
-    """Whether a statement gives a derivative somewhere, so that its readers are to blame."""
+def _gives_whole_derivatives(run: TapedRun, statement: Statement) -> bool:
+    """Whether a statement gives a derivative that lacks nothing somewhere, so that its readers are to blame."""
     standings = run.once(Ground).standings
     given = (node for of_one, node in standings.calculated if of_one is statement)
-    return any(standings.of(node) in (Standing.FULL, Standing.PARTIAL) for node in given)
+    return any(standings.of(node) is Standing.FULL for node in given)
 
 
 class _Replacing(ast.NodeTransformer):
