@@ -96,7 +96,8 @@ class TermsOfParameters:
     """By parameter: what comes back through each of its uses, and sums of these."""
 
     def __init__(self, run: TapedRun) -> None:
-        self._run, self._uses = run, run.once(Ground).standings.uses
+        standings = run.once(Ground).standings
+        self._run, self._uses, self._of_terms = run, standings.uses, standings.parts_of_terms
         self._known: dict[str, Known | None] = {}
 
     def of(self, name: str) -> Known | None:
@@ -113,7 +114,7 @@ class TermsOfParameters:
         result.add(np.asarray(own) / self._run.inner, leaf.index)
         for number in self._handed_on(leaf):
             parts = self._uses.get(number, [])
-            for part in (*parts, *begun(parts)):
+            for part in (*parts, *begun(parts), *self._of_terms.get(number, [])):
                 result.add(part, leaf.index)
         return result
 

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gradcheck._localising.from_each_step import goes_back_from_each
 from gradcheck._localising.tape import JOINS, KEEPS, MOVES, Array, Node, Statement, TapedRun, ancestors
 
 #: largest difference of equal values, relative to the largest entry
@@ -258,6 +259,9 @@ class Standings:
                 result.add(-value, index)
             elif not self._turns_sign(index):
                 result.add(value, index)
+        for index, values in enumerate(self._of_terms[0]):
+            for value in values if values is not None and not self._turns_sign(index) else ():
+                result.add(value, index)
         for part, value in self.parts:
             result.add(value, part.index)
         for name, leaf in self.run.leaves.items() if self.run.inner != 1.0 else ():
@@ -338,6 +342,22 @@ class Standings:
         for index, parts in (*self._of_joined(), *self._of_written()):
             if not self._turns_sign(index):
                 yield from ((one, index) for one in (*parts, *begun(parts)))
+        for index, parts in self.parts_of_terms.items():
+            if not self._turns_sign(index):
+                yield from ((one, index) for one in parts)
+
+    @cached_property
+    def _of_terms(self) -> tuple[list[Array | None], dict[tuple[int, int], Array]]:
+        """The derivatives of each term of the loss, where the backward goes back from each by itself."""
+        return self.run.of_terms if self.run.once(goes_back_from_each) else ([], {})
+
+    @cached_property
+    def parts_of_terms(self) -> dict[int, list[Array]]:
+        """By the index of a value of the forward: what comes back of one term through one use of it."""
+        found: dict[int, list[Array]] = defaultdict(list)
+        for (consumer, operand), parts in self._of_terms[1].items():
+            found[self.run.nodes[consumer].inputs[operand].index] += [one for one in parts if np.any(one)]
+        return found
 
     def _of_entries(self) -> Iterator[tuple[int, list[Array]]]:
         """What comes back to one entry of a value through each of the reads that take it out."""

@@ -98,12 +98,14 @@ def terms_handed_on(place: Workplace) -> Iterator[Candidate]:
 
 
 def _never_read(place: Workplace) -> list[str]:
-    """Names that the function binds and never reads."""
+    """Names that the function binds, or is handed, and never reads."""
     function = place.code.function(place.hole.root)
+    arguments = function.args if function is not None else None
+    handed = [] if arguments is None else [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     names = [node for node in ast.walk(function) if isinstance(node, ast.Name)] if function is not None else []
     written = {id(node) for node in names if _is_written(place, node)}
     loaded = {node.id for node in names if id(node) not in written}
-    stored = dict.fromkeys(node.id for node in names if id(node) in written)
+    stored = dict.fromkeys((*(node.id for node in names if id(node) in written), *(one.arg for one in handed)))
     return [one for one in stored if one not in loaded and one in place.hole.first.local]
 
 

@@ -248,8 +248,9 @@ def _other_masks(code: Code, target: ast.Subscript) -> Iterator[Edits]:
                 text = code.segment(index)
                 for other in ("-1", "0") if isinstance(index, (ast.Constant, ast.UnaryOp)) else ():
                     yield (Edit(*span(index), other),) if other != text else ()
-                for step in (-1, 1):
-                    yield (Edit(*span(index), _by(text, step)),)
+                counters = (one for one in loop_counters(code, target) if one != text)
+                for other in (*counters, _by(text, -1), _by(text, 1)):
+                    yield (Edit(*span(index), other),)
     if isinstance(target.slice, (ast.Name, ast.Attribute, ast.Subscript)):
         yield (Edit(*span(target.slice), f"~{code.segment(target.slice)}"),)
 

@@ -320,7 +320,7 @@ def _words(mend: Mend, text: str) -> tuple[list[str], list[str]]:
 
 
 def _change(mend: Mend, text: str) -> int:
-    """How many tokens of the source a mend takes away and adds, brackets aside; what makes the code longer counts more."""
+    """How many tokens of the source a mend takes away and adds, but for brackets; those added count more."""
     old, new = ([word for word in words if word not in ("(", ")")] for words in _words(mend, text))
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     changed = len(old) + len(new) - 2 * sum(block.size for block in same)

@@ -9,10 +9,14 @@ import numpy as np
 
 from gradcheck._common.cells import format_place
 from gradcheck._common.clock import look
-from gradcheck._tape.nodes import Array, Node, TapeError
+from gradcheck._tape.nodes import MOVES, Array, Node, TapeError
 
 #: nodes between two looks at the clock
 NODES_A_LOOK = 256
+#: terms of a loss that are told apart
+MOST_TERMS = 32
+_ADDS = frozenset({"add", "subtract", "sum", "mean"})
+_SCALES = frozenset({"negative", "multiply", "divide", "float", "astype"})
 #: what is told of each use of a value: the consumer's index, which of its inputs, and what comes back through it
 Use = Callable[[int, int, Array], None]
 
@@ -55,6 +59,42 @@ def sweep(
                 before = found[source.index]
                 found[source.index] = part if before is None else before + part
     return found
+
+
+def seeds_of_terms(loss: Node, derivative: float) -> dict[int, Array]:
+    """The derivatives with respect to the values that a loss adds up, each term by itself; of an array that it sums
+    each step or sample is one. Nothing where there are too many, or one alone.
+    """
+    told: list[tuple[Node, Array]] = []
+    waiting = [(loss, np.full((1, *loss.shape), derivative))]
+    while waiting and len(told) + len(waiting) <= MOST_TERMS:
+        node, seed = waiting.pop()
+        of_tape = list(zip(node.inputs, node.pulls, strict=True))
+        if node.op in _ADDS and of_tape:
+            waiting += [(source, pull(seed).reshape(1, *source.shape)) for source, pull in of_tape]
+        elif node.op in _SCALES | MOVES and len(of_tape) == 1:
+            ((source, pull),) = of_tape
+            waiting.append((source, pull(seed).reshape(1, *source.shape)))
+        else:
+            told += [(node, one) for one in _each(seed)]
+    if waiting or not 1 < len(told) <= MOST_TERMS:
+        return {}
+    result: dict[int, Array] = {}
+    for number, (node, seed) in enumerate(told):
+        result.setdefault(node.index, np.zeros((len(told), *node.shape)))[number] += seed[0]
+    return result
+
+
+def _each(seed: Array) -> list[Array]:
+    """The parts of it along its first axis."""
+    if seed.ndim < 2:
+        return [seed]
+    parts = []
+    for number in range(seed.shape[1]):
+        part = np.zeros_like(seed)
+        part[:, number] = seed[:, number]
+        parts.append(part)
+    return parts
 
 
 def _failed(node: Node, error: Exception) -> TapeError:

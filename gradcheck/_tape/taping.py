@@ -23,7 +23,7 @@ from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.program import Program
 from gradcheck._tape.recorder import Recorder
 from gradcheck._tape.replay import Scope, replayed, scopes_of
-from gradcheck._tape.sweep import ancestors, seeds_of, sweep
+from gradcheck._tape.sweep import ancestors, seeds_of, seeds_of_terms, sweep
 from gradcheck._tape.tape import NOWHERE, Tape
 from gradcheck._targets.target import Target
 
@@ -284,6 +284,18 @@ class TapedRun:
     def contributions(self) -> Mapping[tuple[int, int], Array]:
         """By the consumer's index and the number of its input: what comes back through that use alone."""
         return self._swept[1]
+
+    @cached_property
+    def of_terms(self) -> tuple[list[Array | None], dict[tuple[int, int], Array]]:
+        """The derivatives of each term of the loss, one behind the other, and what comes back through each use; none
+        where the loss is no sum of a few."""
+        uses: dict[tuple[int, int], Array] = {}
+        seeds = {} if self.loss is None else seeds_of_terms(self.loss, self.multiple * self.inner)
+
+        def told(consumer: int, operand: int, part: Array) -> None:
+            uses[consumer, operand] = part
+
+        return (sweep(self.nodes, seeds, told) if seeds else [None] * len(self.nodes)), uses
 
     @cached_property
     def true_gradients(self) -> dict[str, Array]:
