@@ -313,6 +313,7 @@ def _other_indices(code: Code, target: ast.Subscript) -> list[str]:
 def _loops(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """The other direction; what other loops of the file go through; one round more or less."""
     if not isinstance(tree, ast.For):
+        yield from _ranges_handed_over(code, tree)
         return
     others = [node.iter for node in ast.walk(code.tree) if isinstance(node, ast.For) and node is not tree]
     yield from other_direction(code, tree)
@@ -322,6 +323,22 @@ def _loops(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             yield from _ranges(code, call) if call.func.id == "range" else ()
             yield from _one_turned(code, call) if call.func.id == "zip" else ()
+
+
+def _ranges_handed_over(code: Code, tree: ast.stmt) -> Iterator[Edits]:
+    """Another range of the file, and the same turned round, in the place of one that a function is handed."""
+    if isinstance(tree, (ast.While, ast.If, ast.With, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return
+    ranges = dict.fromkeys(code.segment(node) for node in ast.walk(code.tree) if _is_range(node))
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and not _is_range(node))
+    for one in (each for call in calls for each in call.args if _is_range(each)):
+        text = code.segment(one)
+        others = [*(other for other in ranges if other != text), f"{text}[::-1]"]
+        yield from ((Edit(*span(one), other),) for other in others[:MOST_INDICES])
+
+
+def _is_range(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "reversed")
 
 
 def other_direction(code: Code, loop: ast.For) -> Iterator[Edits]:

@@ -19,14 +19,16 @@ from gradcheck._tape import MOVES, Statement, TapedRun
 
 #: suspects around which is looked
 MOST_SUSPECTS = 3
+#: calls of the function that one stands in which are looked at
+MOST_CALLING = 3
 _HEADS = ("For", "While", "If")
 
 
 def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MOST_SUSPECTS) -> Iterator[Statement]:
     """Statements that bind what no gradient flows through and that the suspects read, and the heads around these.
 
-    And the heads around calls of the function that a suspect stands in, and those that only hand on what the suspects
-    give, to a list.
+    And calls of the function that a suspect stands in, with the heads around them, and those that only hand on what the
+    suspects give, to a list.
     """
     # what the loss runs as well says what the gradients are of
     seen = {id(one.statement) for one in suspects} | run.once(forward_statements)
@@ -41,9 +43,10 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
         behind = [one for reader in nearest if id(reader) not in carrying for one in _binding(run, reader)]
         bound = [one for one in (*nearest, *behind) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        around = (suspect.statement, *nearest, *behind, *_calling(run, suspect.statement))
+        calling = _calling(run, suspect.statement)
+        around = (suspect.statement, *nearest, *behind, *calling)
         heads = (head for one in around for head in _heads(run, one))
-        for statement in (*bound, *handing_on, *heads):
+        for statement in (*bound, *handing_on, *heads, *calling[:MOST_CALLING]):
             if id(statement) not in seen:
                 seen.add(id(statement))
                 yield statement

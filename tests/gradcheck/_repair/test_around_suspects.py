@@ -29,6 +29,9 @@ MASKED = MASKED.replace(
 """,
 )
 
+#: what stands around its statements, and the call of its function
+AROUND = "keep =", "before =", "if t", "for t", "dW, dU, carry", "return net.backward()"
+
 
 @pytest.mark.parametrize(
     ("old", "new", "suspect"),
@@ -56,7 +59,7 @@ def test_statements_around_are_told_once_and_carry_no_derivative(tmp_path: Path)
     suspects = localise(run, ["W", "U"]).suspects
     lines = [one.line for one in statements_around(run, suspects)]
     assert len(set(lines)) == len(lines)
-    assert set(lines) <= {line_of(text, MASKED) for text in ("keep =", "before =", "if t", "for t", "dW, dU, carry")}
+    assert set(lines) <= {line_of(text, MASKED) for text in AROUND}
 
 
 @pytest.mark.parametrize(
