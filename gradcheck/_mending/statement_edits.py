@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 
@@ -337,7 +338,7 @@ def _ranges_handed_over(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         yield from ((Edit(*span(one), other),) for other in others[:MOST_INDICES])
 
 
-def _is_range(node: ast.AST) -> bool:
+def _is_range(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "reversed")
 
 

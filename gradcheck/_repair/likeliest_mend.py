@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import TypeAlias
 
 from gradcheck._localising import Localisation, Suspect
 from gradcheck._localising.blame import Role
-from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import SUMS, readers_of, spoiling
-from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.spoiling import readers_of, spoiling
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
-from gradcheck._mending.distance import words_of
 from gradcheck._mending.needed import are_known
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import first_mended, hands_on, is_credible
 from gradcheck._repair.found import Mended
-from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
-from gradcheck._usercode.source import Source
+from gradcheck._repair.made_up_for import made_up_for, words_changed
+from gradcheck._tape import TapedRun
 
 #: suspects whose statement is looked at for an edit
 MOST_SUSPECTS = 4
@@ -33,9 +29,6 @@ FULL_BUDGET = Budget(candidates=4000, runs=90)
 SMALL_BUDGET = Budget(candidates=1500, runs=36)
 #: tokens that the smallest edits add and take away, a name for another: no other suspect can have a smaller one
 SMALLEST_EDIT = 2
-
-#: what makes arrays in which nothing stands yet
-ZEROS = frozenset({"zeros", "zeros_like", "empty", "empty_like"})
 
 #: finds faults with their edits, if there are any; None where there are several, so that none alone is to blame
 Sooner: TypeAlias = Callable[[], Sequence[Mended] | None]
@@ -101,8 +94,7 @@ class LikeliestMend:
 
     def _made_up_for(self, suspect: Suspect, mend: Mend) -> Mended | None:
         """What an edit of another statement only makes up for, if an edit there mends all."""
-        others = [*_takers_of_right(self._run, suspect), *_callees_left_aside(self._run, suspect, mend)]
-        others += _readers_of_zeros(self._run, suspect)
+        others = made_up_for(self._run, suspect, mend)
         able = {id(one.statement): one for one in self._found.alone if one is not suspect}
         for one in (able[key] for key in dict.fromkeys(map(id, others)) if key in able):
             search = MendSearch(self._run, one.statement, self._again, self._budget)
@@ -216,63 +208,6 @@ def _spoils_others(run: TapedRun, found: Localisation, suspect: Suspect) -> bool
     return sum(id(one.statement) in others for one in run.once(spoiling) if one.executions) > 1
 
 
-def _takers_of_right(run: TapedRun, suspect: Suspect) -> list[Statement]:
-    """The statements that read or hand on what is a derivative as it is, so that an edit would make it none.
-
-    Also of a value whose sign is turned where it is used: the derivative of 1 - z is one, and looks like that of z with
-    a wrong sign. Who takes it for that is at fault, of a function that is handed it and of its callers that function
-    first.
-    """
-    standings = run.once(Ground).standings
-    # what comes after the first is calculated from wrong ones
-    if not any(standings.is_of_turned(node) or _is_right(standings, node) for node in suspect.nodes):
-        return []
-    reached, takers = {node.index for node in suspect.nodes}, list[tuple[int, Statement]]()
-    for node in run.backward:
-        if any(one.index in reached for one in node.inputs) and node.place is not None:
-            takers.append((_depth(node), node.place.statement))
-        if node.op in MOVES and any(one.index in reached for one in node.inputs):
-            reached.add(node.index)
-    own = min(map(_depth, suspect.nodes))  # what a function returns is its own, and not its caller's
-    return [statement for depth, statement in sorted(takers, key=lambda one: -one[0]) if depth >= own]
-
-
-def _is_right(standings: Standings, node: Node) -> bool:
-    return standings.of(node) is Standing.FULL and not standings.is_doubtful(node)
-
-
-def _readers_of_zeros(run: TapedRun, suspect: Suspect) -> list[Statement]:
-    """The statements that read what one sets to zero: who begins with something else is seldom at fault."""
-    if not all(node.op in ZEROS for node in suspect.nodes):
-        return []
-    reached = {node.index for node in suspect.nodes}
-    for node in run.backward:
-        if any(one.index in reached for one in node.inputs) and node.op in MOVES | KEEPS | SUMS | {"add.at"}:
-            reached.add(node.index)
-    readers = (node for node in reversed(run.backward) if node.index in reached)
-    return [statement for node in readers if (statement := _statement(node)) is not None]
-
-
-def _depth(node: Node) -> int:
-    """How many calls it is inside."""
-    return 0 if node.call is None else len(node.call.stack)
-
-
-def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
-    """The statements that return what a call gives, where an edit does without it, or only changes what it gives."""
-    old, new = (Counter(words) for words in _words(mend, suspect.statement.source.text))
-    taken_out = old - new
-    if taken_out and not any(taken_out[code.co_name] for code in run.program.codes):
-        return []  # another function is called, or with something else
-    calls = (node for node in run.backward if node.op == "call" and _statement(node) is suspect.statement)
-    statements = (_statement(one) for node in calls for one in node.inputs if one.op == "return")
-    return [one for one in statements if one is not None]
-
-
-def _statement(node: Node) -> Statement | None:
-    return None if node.place is None else node.place.statement
-
-
 def _one(fault: Mended | None) -> list[Mended]:
     return [] if fault is None else [fault]
 
@@ -313,15 +248,9 @@ class _Best:
             self.fault = Mended.of(suspect.statement, edits, suspect)
 
 
-def _words(mend: Mend, text: str) -> tuple[list[str], list[str]]:
-    """The lines that a mend changes, before and after, in words."""
-    old, new = Source(mend.file, text).change(*mend.edits)[1:]
-    return words_of(old), words_of(new)
-
-
 def _change(mend: Mend, text: str) -> int:
     """How many tokens of the source a mend takes away and adds, but for brackets; those added count more."""
-    old, new = ([word for word in words if word not in ("(", ")")] for words in _words(mend, text))
+    old, new = ([word for word in words if word not in ("(", ")")] for words in words_changed(mend, text))
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     changed = len(old) + len(new) - 2 * sum(block.size for block in same)
     return changed + 2 * max(0, len(new) - len(old))

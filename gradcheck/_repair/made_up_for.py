@@ -1,0 +1,89 @@
+"""Statements whose mistakes an edit of another only makes up for: all is right with it, and it stands elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gradcheck._localising import Suspect
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.spoiling import SUMS
+from gradcheck._localising.standing import Standing, Standings
+from gradcheck._mending import Mend
+from gradcheck._mending.distance import words_of
+from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
+from gradcheck._usercode.source import Source
+
+#: what makes arrays in which nothing stands yet
+ZEROS = frozenset({"zeros", "zeros_like", "empty", "empty_like"})
+
+
+def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+    """Those that could be meant where this edit of a suspect mends all, the likeliest first."""
+    return [
+        *_takers_of_right(run, suspect),
+        *_callees_left_aside(run, suspect, mend),
+        *_readers_of_zeros(run, suspect),
+    ]
+
+
+def _takers_of_right(run: TapedRun, suspect: Suspect) -> list[Statement]:
+    """The statements that read or hand on what is a derivative as it is, so that an edit would make it none.
+
+    Also of a value whose sign is turned where it is used: the derivative of 1 - z is one, and looks like that of z with
+    a wrong sign. Who takes it for that is at fault, of a function that is handed it and of its callers that function
+    first.
+    """
+    standings = run.once(Ground).standings
+    # what comes after the first is calculated from wrong ones
+    if not any(standings.is_of_turned(node) or _is_right(standings, node) for node in suspect.nodes):
+        return []
+    reached, takers = {node.index for node in suspect.nodes}, list[tuple[int, Statement]]()
+    for node in run.backward:
+        if any(one.index in reached for one in node.inputs) and node.place is not None:
+            takers.append((_depth(node), node.place.statement))
+        if node.op in MOVES and any(one.index in reached for one in node.inputs):
+            reached.add(node.index)
+    own = min(map(_depth, suspect.nodes))  # what a function returns is its own, and not its caller's
+    return [statement for depth, statement in sorted(takers, key=lambda one: -one[0]) if depth >= own]
+
+
+def _is_right(standings: Standings, node: Node) -> bool:
+    return standings.of(node) is Standing.FULL and not standings.is_doubtful(node)
+
+
+def _readers_of_zeros(run: TapedRun, suspect: Suspect) -> list[Statement]:
+    """The statements that read what one sets to zero: who begins with something else is seldom at fault."""
+    if not all(node.op in ZEROS for node in suspect.nodes):
+        return []
+    reached = {node.index for node in suspect.nodes}
+    for node in run.backward:
+        if any(one.index in reached for one in node.inputs) and node.op in MOVES | KEEPS | SUMS | {"add.at"}:
+            reached.add(node.index)
+    readers = (node for node in reversed(run.backward) if node.index in reached)
+    return [statement for node in readers if (statement := _statement(node)) is not None]
+
+
+def _depth(node: Node) -> int:
+    """How many calls it is inside."""
+    return 0 if node.call is None else len(node.call.stack)
+
+
+def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+    """The statements that return what a call gives, where an edit does without it, or only changes what it gives."""
+    old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
+    taken_out = old - new
+    if taken_out and not any(taken_out[code.co_name] for code in run.program.codes):
+        return []  # another function is called, or with something else
+    calls = (node for node in run.backward if node.op == "call" and _statement(node) is suspect.statement)
+    statements = (_statement(one) for node in calls for one in node.inputs if one.op == "return")
+    return [one for one in statements if one is not None]
+
+
+def _statement(node: Node) -> Statement | None:
+    return None if node.place is None else node.place.statement
+
+
+def words_changed(mend: Mend, text: str) -> tuple[list[str], list[str]]:
+    """The lines that a mend changes, before and after, in words."""
+    old, new = Source(mend.file, text).change(*mend.edits)[1:]
+    return words_of(old), words_of(new)
