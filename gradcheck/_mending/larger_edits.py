@@ -252,7 +252,7 @@ def factors(place: Workplace) -> Iterator[Candidate]:
                 yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), atom.node))
                 continue
             yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), atom.node))
-            for new in forms(atom.node):
+            for new in (*forms(atom.node), ast.Compare(atom.node, [ast.Gt()], [number(0)])):
                 yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), new))
             yield Candidate.of(slot.node, binary(slot.node, ast.Div(), atom.node))
         if slot.shape:

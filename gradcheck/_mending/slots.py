@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ class Slot:
 def is_in_vain(candidate: Candidate, code: Code) -> bool:
     """Whether something is taken from itself, or divided by itself: t - t says no more than a number does.
 
-    Or what is calculated is written into what nobody has.
+    Or what is calculated is written into what nobody has, or from the sum that it is added to.
     """
     return any(
         _cancels_within(new)
@@ -74,8 +74,24 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
         or _multiplies_back(old, new, code)
         or _negates_twice(old, new, code)
         or _is_lost(old, new, code)
+        or _reads_sum(old, new, code)
         for old, new in candidate.swaps
     )
+
+
+def _reads_sum(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    """Whether what is added to a sum is calculated from that sum, and was not."""
+    around: ast.AST | None = old
+    while isinstance(around, ast.expr):
+        around = code.parent(around)
+    if not (isinstance(around, ast.AugAssign) and isinstance(around.op, (ast.Add, ast.Sub))):
+        return False
+    target = ast.dump(around.target).replace("Store()", "Load()")
+    return target in map(ast.dump, _parts(new)) and target not in map(ast.dump, _parts(old))
+
+
+def _parts(node: ast.expr) -> Iterator[ast.expr]:
+    return (one for one in ast.walk(node) if isinstance(one, (ast.Name, ast.Attribute, ast.Subscript)))
 
 
 def _cancels_within(new: ast.expr) -> bool:
