@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import Standing, Standings, origin
@@ -163,13 +166,39 @@ def slot_of(node: Node, number: int) -> tuple[int, int]:
     return (-1 if node.place is None else node.place.number), operand
 
 
+def augmented(node: Node) -> int | None:
+    """Which of its inputs is what a statement changes: the first of `x += y`, and x of `x = x + y` and `x = y + x`."""
+    place = node.place
+    if place is None or len(node.inputs) < 2:
+        return None
+    if place.kind == "augment":
+        return 0
+    if place.kind != "operation" or place.statement.kind != "Assign" or node.op not in ("add", "subtract"):
+        return None
+    operand = _summed(place.statement.text, place.text)
+    return next((k for k, one in enumerate(node.operands or range(len(node.inputs))) if one == operand), None)
+
+
+@lru_cache(maxsize=1024)
+def _summed(statement: str, expression: str) -> int | None:
+    """Which operand of a sum that a statement assigns to a variable is that variable."""
+    with suppress(SyntaxError):
+        match ast.parse(statement).body:
+            case [ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=left, op=op, right=right) as value)]:
+                operands = [left, right] if isinstance(op, ast.Add) else [left] if isinstance(op, ast.Sub) else []
+                same = (k for k, one in enumerate(operands) if isinstance(one, ast.Name) and one.id == name)
+                return next(same, None) if ast.get_source_segment(statement, value) == expression else None
+    return None
+
+
 def running_totals(holes: Holes) -> set[tuple[int, int]]:
     """The operands of sums that are what the statement itself gave before: it goes on adding to them."""
     own = {node.index: node.execution for node in holes.inner}
     result = set()
     for node in holes.inner:
-        if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1:
-            result.add(slot_of(node, 0))
+        number = augmented(node)
+        if number is not None:
+            result.add(slot_of(node, number))
         if node.op not in ("add", "subtract"):
             continue
         for number, source in enumerate(node.inputs):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._localising.blame import read_by, running_totals, slot_of
+from gradcheck._localising.blame import augmented, read_by, running_totals, slot_of
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import EQUAL, Known, Standing, Standings, origin
@@ -134,7 +134,7 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
             continue
         if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
-        goes_on = holes.statement.kind == "AugAssign"  # of a sum that goes on, a part is all there can be
+        goes_on = any(_is_augmented(node) for node in nodes)  # of a sum that goes on, a part is all there can be
         gives = {standings.of(one) for one in given if standings.carries[one.index]}
         reads = {origin(one).index for node in read if (one := standings.source(node)) is not None}
         if Standing.UNKNOWN in gives:
@@ -290,11 +290,12 @@ def _given(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> lis
 
 
 def _is_augmented(node: Node) -> bool:
-    return node.place is not None and node.place.kind == "augment"
+    return augmented(node) is not None
 
 
 def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> Iterator[Node]:
     """What an execution changes in place, by operations that are (or are not) among these."""
     for node in nodes:
-        if _is_augmented(node) and len(node.inputs) > 1 and node.op not in MOVES and (node.op in operations) is among:
-            yield node.inputs[0]
+        number = augmented(node)
+        if number is not None and node.op not in MOVES and (node.op in operations) is among:
+            yield node.inputs[number]
