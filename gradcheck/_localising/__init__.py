@@ -28,8 +28,8 @@ one; of more, random combinations.
 
 `spoiling.py` tells what reads right derivatives and gives none, where no statement explains all that is wrong;
 `misdirected.py` what gives a gradient what belongs to another; `misplaced.py` what gives a sum of derivatives a term of
-another value; `unchanged.py` what hands a derivative on as it is where the forward calculates; `incomplete.py` what lacks
-what comes back from later steps, `in_part.py` what lacks what comes back through one use of a value; `lost.py`
+another value; `unchanged.py` what hands a derivative on as it is where the forward calculates; `incomplete.py` what
+lacks what comes back from later steps, `in_part.py` what lacks what comes back through one use of a value; `lost.py`
 derivatives that no gradient depends on. Where a backward goes back from each step anew (`from_each_step.py`), the
 derivatives of each term of the loss are known as well.
 

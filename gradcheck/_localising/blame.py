@@ -15,6 +15,9 @@ from gradcheck._localising.standing import Standing, Standings, origin
 from gradcheck._localising.suspects import Need, Solvable
 from gradcheck._localising.tape import MOVES, Node
 
+#: what goes on adding to a value, which can be right in part
+SUMS = frozenset({"add", "subtract"})
+
 
 class Role(IntEnum):
     """What a statement does with what it reads, the most suspicious first."""
@@ -166,17 +169,18 @@ def slot_of(node: Node, number: int) -> tuple[int, int]:
     return (-1 if node.place is None else node.place.number), operand
 
 
-def augmented(node: Node) -> int | None:
-    """Which of its inputs is what a statement changes: the first of `x += y`, and x of `x = x + y` and `x = y + x`."""
-    place = node.place
-    if place is None or len(node.inputs) < 2:
-        return None
-    if place.kind == "augment":
-        return 0
-    if place.kind != "operation" or place.statement.kind != "Assign" or node.op not in ("add", "subtract"):
-        return None
-    operand = _summed(place.statement.text, place.text)
-    return next((k for k, one in enumerate(node.operands or range(len(node.inputs))) if one == operand), None)
+def sums_by_name(holes: Holes) -> set[tuple[int, int]]:
+    """The operands x of `x = x + y` and `x = y + x`, which change x as `x += y` does.
+
+    Not where x is what the statement itself gave before, as in a loop.
+    """
+    found = {
+        (node.place.number, operand)
+        for node in holes.inner
+        if node.place is not None and node.op in SUMS and node.place.kind == "operation"
+        if (operand := _summed(node.place.statement.text, node.place.text)) is not None
+    }
+    return found - _totals(holes) if holes.statement.kind == "Assign" else set()
 
 
 @lru_cache(maxsize=1024)
@@ -192,16 +196,21 @@ def _summed(statement: str, expression: str) -> int | None:
 
 
 def running_totals(holes: Holes) -> set[tuple[int, int]]:
-    """The operands of sums that are what the statement itself gave before: it goes on adding to them."""
+    """The operands of sums that go on: what the statement changes, or gave itself before."""
+    changed = {
+        slot_of(node, 0)
+        for node in holes.inner
+        if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1
+    }
+    return changed | _totals(holes) | sums_by_name(holes)
+
+
+def _totals(holes: Holes) -> set[tuple[int, int]]:
+    """The operands of sums that are what the statement itself gave before."""
     own = {node.index: node.execution for node in holes.inner}
     result = set()
     for node in holes.inner:
-        number = augmented(node)
-        if number is not None:
-            result.add(slot_of(node, number))
-        if node.op not in ("add", "subtract"):
-            continue
-        for number, source in enumerate(node.inputs):
+        for number, source in enumerate(node.inputs if node.op in SUMS else ()):
             while source.op in MOVES and source.inputs and own.get(source.index, node.execution) >= node.execution:
                 source = source.inputs[0]
             if own.get(source.index, node.execution) < node.execution:

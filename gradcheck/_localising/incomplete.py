@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import SUMS
 from gradcheck._localising.standing import Known, Standing, Standings, origin
 from gradcheck._localising.tape import MOVES, Array, Node, Place, Statement, TapedRun, scaled
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misplaced import misplaced
-from gradcheck._localising.spoiling import SUMS, Spoiling, spoiling
+from gradcheck._localising.spoiling import Spoiling, spoiling
 from gradcheck._localising.standing import Known, Standing, begun
 from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors, scaled
 from gradcheck._localising.unchanged import unchanged

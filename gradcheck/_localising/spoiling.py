@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck._localising.blame import augmented, read_by, running_totals, slot_of
+from gradcheck._localising.blame import SUMS, read_by, running_totals, slot_of, sums_by_name
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import EQUAL, Known, Standing, Standings, origin
 from gradcheck._localising.tape import KEEPS, MOVES, Array, Node, Span, Statement, TapedRun
 
 _WHOLE = frozenset({Standing.FULL, Standing.ZERO})
-#: what goes on adding to a value, which can be right in part
-SUMS = frozenset({"add", "subtract"})
 _BEGUN = _WHOLE | {Standing.PARTIAL}
 
 
@@ -120,21 +118,23 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
     inner: dict[int, list[Node]] = defaultdict(list)
     for node in holes.inner:
         inner[node.execution].append(node)
-    totals = running_totals(holes)
+    totals, by_name = running_totals(holes), sums_by_name(holes)
     executions: list[int] = []
     idle: list[int] = []
     kept: list[int] = []
     sources: set[int] = set()
     for number, nodes in sorted(inner.items()):
-        read = [*_calculated_from(nodes, holes, totals), *_before(nodes, SUMS, among=False)]
+        read = [*_calculated_from(nodes, holes, totals), *_before(nodes, by_name, among=False)]
         read = [one for one in read if standings.carries[one.index]]
-        begun = list(_before(nodes, SUMS, among=True))
-        given = _given(nodes, holes, totals)
+        begun = list(_before(nodes, by_name, among=True))
+        given = _given(nodes, holes, totals, by_name)
         if not read or not (all(_is_whole(one, standings, steps) for one in read) or _make_a_whole(read, standings)):
             continue
         if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
-        goes_on = any(_is_augmented(node) for node in nodes)  # of a sum that goes on, a part is all there can be
+        goes_on = any(
+            _changed(node, by_name) is not None for node in nodes
+        )  # of a sum that goes on, a part is all there can be
         gives = {standings.of(one) for one in given if standings.carries[one.index]}
         reads = {origin(one).index for node in read if (one := standings.source(node)) is not None}
         if Standing.UNKNOWN in gives:
@@ -271,14 +271,14 @@ def _calculated_from(nodes: list[Node], holes: Holes, totals: set[tuple[int, int
                 yield source
 
 
-def _given(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> list[Node]:
+def _given(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]], by_name: set[tuple[int, int]]) -> list[Node]:
     """What an execution calculates and gives away; of a sum that it goes on with, what it adds."""
     own = {node.index for node in nodes}
     outside = {node.index for node in holes.given}
     result: dict[int, Node] = {}
     for node in nodes:
         terms = [one for number, one in enumerate(node.inputs) if slot_of(node, number) not in totals]
-        goes_on = len(terms) < len(node.inputs) and not _is_augmented(node)
+        goes_on = len(terms) < len(node.inputs) and _changed(node, by_name) is None
         if not goes_on and node.index not in outside:
             continue
         for term in terms if goes_on else [node]:
@@ -289,13 +289,18 @@ def _given(nodes: list[Node], holes: Holes, totals: set[tuple[int, int]]) -> lis
     return list(result.values())
 
 
-def _is_augmented(node: Node) -> bool:
-    return augmented(node) is not None
+def _changed(node: Node, by_name: set[tuple[int, int]]) -> int | None:
+    """Which of its inputs is what the statement changes, in place or by its name."""
+    if len(node.inputs) < 2 or node.place is None:
+        return None
+    if node.place.kind == "augment":
+        return 0
+    return next((number for number in range(len(node.inputs)) if slot_of(node, number) in by_name), None)
 
 
-def _before(nodes: list[Node], operations: frozenset[str], *, among: bool) -> Iterator[Node]:
-    """What an execution changes in place, by operations that are (or are not) among these."""
+def _before(nodes: list[Node], by_name: set[tuple[int, int]], *, among: bool) -> Iterator[Node]:
+    """What an execution changes, by sums (or by other operations)."""
     for node in nodes:
-        number = augmented(node)
-        if number is not None and node.op not in MOVES and (node.op in operations) is among:
+        number = _changed(node, by_name)
+        if number is not None and node.op not in MOVES and (node.op in SUMS) is among:
             yield node.inputs[number]

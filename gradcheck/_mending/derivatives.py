@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradcheck._localising.spoiling import SUMS
+from gradcheck._localising.blame import SUMS
 from gradcheck._localising.standing import origin
 from gradcheck._mending.building import elements, hole_of
 from gradcheck._mending.details import Family

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from gradcheck._localising import Suspect
+from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.spoiling import SUMS
 from gradcheck._localising.standing import Standing, Standings
 from gradcheck._mending import Mend
 from gradcheck._mending.distance import words_of

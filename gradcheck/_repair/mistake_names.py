@@ -36,6 +36,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
         return Symptom(_ASSIGNMENTS[was, now])
     if not was and " /= " in now:
         return _named(FindingCode.DIVISION_MISSING, now.partition(" /= ")[2])
+    if not was and (symptom := _inserted(now)) is not None:
+        return symptom
     if now == "pass":
         return Symptom(FindingCode.EXTRA_STATEMENT)
     if was in ("", "pass") and (target := _target(now)):
@@ -45,6 +47,17 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
         is_slice = all(_expression(f"_[{one}]") for one in (was, now))
         return _named(FindingCode.WRONG_INDEX, was, now) if is_slice else Symptom(FindingCode.WRONG_LINE)
     return _of_expressions(old, new) or Symptom(FindingCode.WRONG_LINE)
+
+
+def _inserted(now: str) -> Symptom | None:
+    """What is put beside what stands there: a term, what a sum goes on with, or one more that it is divided by."""
+    if now.startswith(("+ ", "- ")) and _expression(now):
+        return _named(FindingCode.TERM_MISSING, now[2:])
+    if now.startswith("getattr(") and now.endswith(" +"):
+        return Symptom(FindingCode.ASSIGNED_NOT_ADDED)
+    if now.endswith(" *") and _expression(now[:-2]):
+        return _named(FindingCode.DIVISION_MISSING, now[:-2])
+    return None
 
 
 def _of_expressions(old: ast.expr, new: ast.expr) -> Symptom | None:
@@ -219,9 +232,18 @@ def _activation(node: ast.expr) -> FindingCode | None:
 
 def _replaced(old: ast.expr, new: ast.expr) -> Symptom | None:
     """A name, an index or a number in the place of another."""
-    named = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant)
-    if not (isinstance(old, named) and isinstance(new, named)):
+    if not (_is_read(old) and _is_read(new)):
         return None
     same_array = isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript) and _same(old.value, new.value)
     code = FindingCode.WRONG_INDEX if same_array else FindingCode.WRONG_VARIABLE
     return _named(code, ast.unparse(old), ast.unparse(new))
+
+
+def _is_read(node: ast.expr) -> bool:
+    """Whether it is a name, an index or a number, also a negative one."""
+    match node:
+        case ast.Name() | ast.Attribute() | ast.Subscript() | ast.Constant():
+            return True
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
+            return True
+    return False
