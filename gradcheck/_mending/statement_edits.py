@@ -134,11 +134,23 @@ def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """np.add.at, which adds up what goes to the same place."""
     match tree:
         case ast.AugAssign(target=ast.Subscript() as target, op=ast.Add() | ast.Sub()):
-            index = code.segment(target.slice)
-            index = f"({index})" if isinstance(target.slice, ast.Tuple) and not index.startswith("(") else index
+            index = _as_argument(code, target.slice)
             sign = "add" if isinstance(tree.op, ast.Add) else "subtract"
             text = f"np.{sign}.at({code.segment(target.value)}, {index}, {code.segment(tree.value)})"
             yield (Edit(*span(tree), text),)
+
+
+def _as_argument(code: Code, index: ast.expr) -> str:
+    """What stands between brackets, as it is handed to a function."""
+    match index:
+        case ast.Tuple(elts=elts):
+            return f"({', '.join(_as_argument(code, one) for one in elts)}{',' if len(elts) == 1 else ''})"
+        case ast.Slice(lower=None, upper=upper, step=None):
+            return f"slice({'None' if upper is None else code.segment(upper)})"
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            parts = ["None" if one is None else code.segment(one) for one in (lower, upper, step)]
+            return f"slice({', '.join(parts[:2] if step is None else parts)})"
+    return code.segment(index)
 
 
 def _callees(code: Code, tree: ast.stmt) -> Iterator[Edits]:
@@ -192,8 +204,11 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                     for text in (one, f"{one} - 1", f"{one} + 1"):
                         yield (Edit(start, end, text),)
             if isinstance(target.slice, ast.Constant) and isinstance(target.slice.value, int):
-                for text in (f"{target.slice.value}:", ":"):  # all of them, in the place of one
-                    yield (Edit(start, end, text),)
+                number = target.slice.value  # another one, or all of them
+                for text in dict.fromkeys(("-1", "0", str(number + 1), f"{number}:", ":")):
+                    yield (Edit(start, end, text),) if text != str(number) else ()
+            elif isinstance(target.slice, ast.UnaryOp):
+                yield (Edit(start, end, "0"),)
             for other in (*_other_keys(code, target), *_other_indices(code, target)):
                 yield (Edit(start, end, other),)
         if isinstance(target, (ast.Tuple, ast.List)):

@@ -94,13 +94,12 @@ class LikeliestMend:
 
     def _made_up_for(self, suspect: Suspect, mend: Mend) -> Mended | None:
         """What an edit of another statement only makes up for, if an edit there mends all."""
-        others = made_up_for(self._run, suspect, mend)
-        able = {id(one.statement): one for one in self._found.alone if one is not suspect}
-        for one in (able[key] for key in dict.fromkeys(map(id, others)) if key in able):
-            search = MendSearch(self._run, one.statement, self._again, self._budget)
+        able = {id(one.statement): one for one in self._found.alone}
+        for statement in made_up_for(self._run, suspect, mend):
+            search = MendSearch(self._run, statement, self._again, self._budget)
             edits = [each for each in search.small() or search.large() if not each.remaining]
-            if edits:
-                return Mended.of(one.statement, edits, one)
+            if edits:  # what carries no derivative is no suspect, and may decide what one gives all the same
+                return Mended.of(statement, edits, able.get(id(statement)))
         return None
 
     def _faults(self) -> Sequence[Mended]:

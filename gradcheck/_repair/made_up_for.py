@@ -10,20 +10,27 @@ from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import Standing, Standings
 from gradcheck._mending import Mend
 from gradcheck._mending.distance import words_of
+from gradcheck._repair.forward import forward_statements
 from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
 from gradcheck._usercode.source import Source
 
+#: statements that are looked at in the place of one
+MOST_OTHERS = 4
 #: what makes arrays in which nothing stands yet
 ZEROS = frozenset({"zeros", "zeros_like", "empty", "empty_like"})
 
 
 def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
-    """Those that could be meant where this edit of a suspect mends all, the likeliest first."""
-    return [
+    """Those of the backward that could be meant where this edit of a suspect mends all, the likeliest first."""
+    found = [
         *_takers_of_right(run, suspect),
         *_callees_left_aside(run, suspect, mend),
         *_readers_of_zeros(run, suspect),
+        *_binders_left_aside(run, suspect, mend),
     ]
+    forward = run.once(forward_statements)
+    others = {id(one): one for one in found if id(one) not in forward and one is not suspect.statement}
+    return list(others.values())[:MOST_OTHERS]
 
 
 def _takers_of_right(run: TapedRun, suspect: Suspect) -> list[Statement]:
@@ -81,6 +88,26 @@ def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Sta
 
 def _statement(node: Node) -> Statement | None:
     return None if node.place is None else node.place.statement
+
+
+def _binders_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+    """The statements that bind a variable that an edit does without, the last one first.
+
+    Not where it reads another variable in the place of that: then the wrong one was read.
+    """
+    own = suspect.statement
+    old, new = (set(words) for words in words_changed(mend, own.source.text))
+    beside = [one for one in run.statements if one.source is own.source and one.function == own.function]
+    bound = {name: one for one in beside if one.line < own.line and (name := _bound_by(one))}
+    if any(name in bound for name in new - old):
+        return []
+    return [bound[name] for name in bound if name not in new and name in old][::-1]
+
+
+def _bound_by(statement: Statement) -> str:
+    """The variable that a statement gives its value."""
+    name, sign, _ = statement.text.partition(" = ")
+    return name if sign and name.isidentifier() else ""
 
 
 def words_changed(mend: Mend, text: str) -> tuple[list[str], list[str]]:

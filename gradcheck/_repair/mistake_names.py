@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from gradcheck._mending.syntax import differing_child
-from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.source import Edit, Source, span_of
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Mistake, Symptom
 
@@ -42,11 +42,31 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
         return Symptom(FindingCode.EXTRA_STATEMENT)
     if was in ("", "pass") and (target := _target(now)):
         return _named(FindingCode.MISSING_STATEMENT, target)
+    if was and (symptom := _in_index(source, edit)) is not None:
+        return symptom
     old, new = _expression(was), _expression(now)
     if old is None or new is None:
         is_slice = all(_expression(f"_[{one}]") for one in (was, now))
         return _named(FindingCode.WRONG_INDEX, was, now) if is_slice else Symptom(FindingCode.WRONG_LINE)
     return _of_expressions(old, new) or Symptom(FindingCode.WRONG_LINE)
+
+
+def _in_index(source: Source, edit: Edit) -> Symptom | None:
+    """Another index, where all of the edit is between the brackets of one."""
+    inside = [node for node in ast.walk(source.tree) if isinstance(node, ast.Subscript) and _holds(node.slice, edit)]
+    if not inside:
+        return None
+    node = min(inside, key=lambda one: (one.end_lineno or 0, one.end_col_offset or 0))
+    (start, end), text = span_of(node), source.segment_of(node)
+    if start[0] != end[0] or edit.start[0] != start[0]:
+        return None
+    first = source.segment(start, edit.start)
+    return _named(FindingCode.WRONG_INDEX, text, f"{first}{edit.text}{source.segment(edit.end, end)}")
+
+
+def _holds(node: ast.expr, edit: Edit) -> bool:
+    start, end = span_of(node)
+    return start <= edit.start and edit.end <= end
 
 
 def _inserted(now: str) -> Symptom | None:
