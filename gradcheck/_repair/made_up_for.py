@@ -96,18 +96,18 @@ def _binders_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Sta
     Not where it reads another variable in the place of that: then the wrong one was read.
     """
     own = suspect.statement
-    old, new = (set(words) for words in words_changed(mend, own.source.text))
+    old, new = (Counter(words) for words in words_changed(mend, own.source.text))
     beside = [one for one in run.statements if one.source is own.source and one.function == own.function]
     bound = {name: one for one in beside if one.line < own.line and (name := _bound_by(one))}
-    if any(name in bound for name in new - old):
+    if any(name in bound for name in new if name not in old):
         return []
-    return [bound[name] for name in bound if name not in new and name in old][::-1]
+    return [bound[name] for name in bound if name in old - new][::-1]
 
 
 def _bound_by(statement: Statement) -> str:
-    """The variable that a statement gives its value."""
-    name, sign, _ = statement.text.partition(" = ")
-    return name if sign and name.isidentifier() else ""
+    """The variable that a statement gives its value, or adds to."""
+    names = (statement.text.partition(sign)[0] for sign in (" = ", " += "))
+    return next((name for name in names if name.isidentifier()), "")
 
 
 def words_changed(mend: Mend, text: str) -> tuple[list[str], list[str]]:
