@@ -117,3 +117,12 @@ def test_what_a_slice_leaves_is_read_beside_what_a_loop_takes(tmp_path):
     """If it fails, the state beside the input in what was joined is never tried, since each step reads it."""
     body = f"{ZEROS}for t in range(2):\n    da[t] = b * a[t, :1]"
     assert "a[t, 1:]" in _texts(tmp_path, body, "da[t]")
+
+
+def test_items_are_taken_at_the_counters_of_loops(tmp_path):
+    """If it fails, `d[n]` for a number n that is at hand is tried before `d[t]`, and right by chance."""
+    body = f"{ZEROS}n, dd = 1, a * 2\nfor t in range(2):\n    da[t] = b * 1"
+    found = _texts(tmp_path, body, "da[t]")
+    assert {"dd[t]", "dd[t - 1]", "dd[t + 1]"} <= found
+    assert not any("[n" in text for text in found)
+    assert "dd[n]" in _texts(tmp_path, f"{ZEROS}n, dd = 1, a * 2\nda[n] = b * 1", "da[n]")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._mending.details import indices
+from gradcheck._mending import mends
+from gradcheck._mending.details import indices, words
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -25,3 +26,20 @@ def test_slices_end_at_the_same_distance_from_the_other_end(tmp_path, given, exp
     suspect = suspect_of(tmp_path, f"{ZEROS}n = 1\nrows = {given}\nda[:, :] += np.sum(rows)", "rows =")
     found = {text.replace(" ", "") for text in candidates(suspect, indices)}
     assert {f"rows={text}".replace(" ", "") for text in expected} <= found
+
+
+def test_another_word_is_compared_with(tmp_path):
+    """If it fails, a branch that is taken for the wrong gate gets no fix."""
+    body = f'{ZEROS}for k in ("a", "c", "o", "q"):\n    part = a if k == "g" else 0 * a\n    da = da + part'
+    suspect = suspect_of(tmp_path, body, "part =")
+    assert {f'part = a if k == "{word}" else 0 * a' for word in "acoq"} == set(candidates(suspect, words))
+    turned = suspect_of(tmp_path, body.replace('a if k == "g" else 0 * a', '0 * a if k != "g" else a'), "part =")
+    assert 'part = 0 * a if k != "c" else a' in candidates(turned, words)
+    (first, *_) = mends(suspect.run, suspect.statement)
+    assert (first.gradients, [edit.text for edit in first.edits]) == (("a",), ['"a"'])
+
+
+def test_what_is_no_word_is_not_compared_with_one(tmp_path):
+    """If it fails, runs are spent on comparing numbers with words, and words with numbers."""
+    body = f'{ZEROS}for k in (1, "c"):\n    part = a if k == 1 else a if k == "c" else b\n    da = da + part'
+    assert candidates(suspect_of(tmp_path, body, "part ="), words) == []

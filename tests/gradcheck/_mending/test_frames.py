@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,82 @@ def test_a_method_that_says_where_its_values_go_is_not_called():
         frame.value(parsed("layer.twice(a)"))
     assert np.array_equal(layer.buffer, np.zeros(3))
     assert np.array_equal(frame.value(parsed("layer.plain(a)")), [2, 2, 2])
+
+
+def doubled_(rows):
+    """Writes into the arrays of a list."""
+    for row in rows:
+        row *= 2
+    return rows[0]
+
+
+def doubled_base(x):
+    """Writes into what a view looks at."""
+    whole = x if x.base is None else x.base
+    whole *= 2
+    return whole
+
+
+SCRATCH = np.zeros(3)
+
+
+def doubled_in_scratch(x):
+    """Calculates into an array of the module."""
+    return np.multiply(x, 2, out=SCRATCH)
+
+
+@pytest.mark.parametrize("text", ["change(kept)", "change([a, a])", "change((a,))", "change(rows=kept)"])
+def test_the_elements_of_lists_are_not_written_into(text):
+    """If it fails, trying a candidate spoils the states that the run keeps in a list."""
+    a = np.arange(3.0)
+    frame = Frame({"a": a, "kept": [a, a], "change": doubled_}, {})
+    with pytest.raises(UnknownError):
+        frame.value(parsed(text))
+    assert np.array_equal(a, [0, 1, 2])
+
+
+@pytest.mark.parametrize("text", ["change(a)", "change(a[:2])", "change(x=a)"])
+def test_what_an_array_is_a_view_of_is_not_written_into(text):
+    """If it fails, trying a candidate spoils values through `x.base`."""
+    a = np.arange(3.0)
+    frame = Frame({"a": a, "change": doubled_base}, {})
+    with suppress(UnknownError):
+        frame.value(parsed(text))
+    assert np.array_equal(a, [0, 1, 2])
+
+
+def test_a_function_that_calculates_into_an_array_of_its_module_is_not_called():
+    """If it fails, trying a candidate writes over what the user's module keeps in a buffer."""
+    frame = Frame({"a": np.ones(3), "change": doubled_in_scratch, "squash": sigmoid}, {})
+    with pytest.raises(UnknownError):
+        frame.value(parsed("change(a)"))
+    assert np.array_equal(SCRATCH, np.zeros(3))
+    assert np.array_equal(frame.value(parsed("squash(a)")), sigmoid(np.ones(3)))
+
+
+class Total:
+    """Adds up what it is given."""
+
+    def __init__(self):
+        self.total = np.zeros(3)
+
+    def add_all(self, x):
+        """Of which the sum is updated where it stands."""
+        total = self.total
+        total += x
+        return total
+
+    def sum(self, x):
+        """Of which it is not."""
+        total = self.total
+        return total + x
+
+
+def test_a_method_that_updates_in_place_is_not_called():
+    """If it fails, trying a candidate adds to a sum that the user's object keeps."""
+    kept = Total()
+    frame = Frame({"a": np.ones(3), "kept": kept}, {})
+    with pytest.raises(UnknownError):
+        frame.value(parsed("kept.add_all(a)"))
+    assert np.array_equal(kept.total, np.zeros(3))
+    assert np.array_equal(frame.value(parsed("kept.sum(a)")), np.ones(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck._mending.larger_edits import (
+    clipped,
     factors,
     formed_inside,
     formed_others,
@@ -13,8 +14,13 @@ from gradcheck._mending.larger_edits import (
     masks,
     other_scales,
     swishes,
+    under_conditions,
 )
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.wrong_values import wrong_gradients
+from tests.gradcheck._mending.layers import NOT_ADDED, RESIDUAL
 from tests.gradcheck._mending.pieces import candidates, suspect_of
+from tests.gradcheck._repair.spoiled import cell, taped
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
 
@@ -115,3 +121,54 @@ def test_the_derivative_of_a_scaled_normalisation_is_written(norm, total, tmp_pa
     found = candidates(suspect_of(tmp_path, body, "da = g"), jacobians)
     assert f"da = (g - n * (g * n).{total}(axis=1, keepdims=True)) / r" in found
     assert not [text for text in found if "- half *" in text or "g.mean" in text]
+
+
+def test_a_part_is_kept_between_a_number_and_its_negative(tmp_path):
+    """If it fails, the derivative of Huber's loss without its ends gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}delta, low = 0.5, -1.0\ne = 2 * a\nda = e / len(a)", "da = e")
+    found = candidates(suspect, clipped)
+    assert "da = np.clip(e, -delta, delta) / len(a)" in found
+    assert not [text for text in found if "low" in text]
+
+
+#: what comes back through all layers but the first lacks a term
+LAYERS = f"""{ZEROS}more, short = b * 0.5, np.concatenate([a[:1], a[1:] - b * 0.5])
+for k in range(2):
+    if k > 0:
+        db = db * 1
+    d = short[k] * 1
+    da[k] = d"""
+
+
+def test_a_term_is_added_where_a_condition_of_the_file_holds(tmp_path):
+    """If it fails, what a residual connection adds in all layers but the first gets no fix."""
+    suspect = suspect_of(tmp_path, LAYERS, "d = short")
+    found = candidates(suspect, under_conditions)
+    new, old = "short[k] * 1 + more", "short[k] * 1"
+    assert {f"d = {new} if k > 0 else {old}", f"d = {old} if k > 0 else {new}"} <= set(found)
+
+
+@pytest.mark.parametrize("condition", ["k >= 0", "a > k", "a.missing"])
+def test_a_condition_that_never_changes_is_none(condition, tmp_path):
+    """If it fails, a term is added under a condition that says nothing, or the search ends with an error."""
+    text = f"db = db * 1 if {condition} else db" if "=" in condition else f"f = lambda: db if {condition} else a"
+    body = LAYERS.replace("if k > 0:\n        db = db * 1", text)
+    assert candidates(suspect_of(tmp_path, body, "d = short"), under_conditions) == []
+
+
+@pytest.mark.lines
+@pytest.mark.parametrize(
+    ("right", "wrong", "edit"),
+    [
+        (*NOT_ADDED, "dz @ p[f'W{k}'].T + dh if k > 0 else dz @ p[f'W{k}'].T"),
+        ("dh = np.clip(err, -delta, delta)", "dh = err", "np.clip(out - y, -delta, delta)"),
+    ],
+    ids=["residual", "Huber"],
+)
+def test_it_is_mended_in_a_whole_backward(right, wrong, edit, tmp_path):
+    """If it fails, what is offered is never found to be right where a whole backward is looked at."""
+    factory = cell(tmp_path, (right, wrong), source=RESIDUAL)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [[edit.text for edit in one.edits] for one in found.faults] == [[edit]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck._mending.overwritten import written_apart
+from gradcheck._mending.overwritten import bound_elsewhere, written_apart
 from tests.gradcheck._mending.rewritten_texts import rewritten_texts
 
 
@@ -75,3 +75,21 @@ def test_inside_a_loop_the_text_keeps_its_shape(update: str) -> None:
     (made,) = apart(text)
     assert [list(one) for one in run(made)["kept"]] == [[1.0, 1.0], [3.0, 3.0]]
     assert [list(one) for one in run(text)["kept"]] == [[2.0, 2.0], [9.0, 9.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s = np.tanh(x, out=x)", {"s = np.tanh(x, out=y)", "s = np.tanh(x, out=self.x)"}),
+        ("s = np.multiply(x, y, out=y)", {"s = np.multiply(x, y, out=x)", "s = np.multiply(x, y, out=self.x)"}),
+        # what is written over is bound anew, or not read by the call
+        ("x = np.tanh(x, out=x)", set()),
+        ("np.tanh(x, out=x)", set()),
+        ("s = np.tanh(y, out=x)", set()),
+    ],
+)
+def test_what_is_written_over_by_a_name_of_its_own_goes_to_another_array(text: str, expected: set[str]) -> None:
+    """A value that is kept, and written over with the slope of it under another name, would get no fix."""
+    around = f"def back(self, x, y):\n    {text}\n    np.exp(z, out=x), np.exp(z, out=y), np.exp(z, out=self.x)\n"
+    made = {one.splitlines()[1].strip() for one in rewritten_texts(bound_elsewhere, around)}
+    assert made == expected

@@ -12,8 +12,11 @@ import pytest
 from gradcheck._mending import Budget, MendSearch, mends
 from gradcheck._mending.library import Equation, Library
 from gradcheck._mending.outside import apply_edits
+from gradcheck._mending.slots import Candidate
+from gradcheck._mending.syntax import parsed
 from gradcheck._tape import tape_target
 from tests.gradcheck._mending import cells
+from tests.gradcheck._mending.layers import NOT_ADDED, RESIDUAL
 from tests.gradcheck._mending.pieces import suspect_of
 from tests.gradcheck._repair.chain import CHAIN
 from tests.gradcheck._repair.spoiled import cell, taped
@@ -260,3 +263,17 @@ def test_most_small_edits_that_are_run_are_other_reads(tmp_path):
     search = MendSearch(run, statement, [one.taped for one in others], Budget())
     first = itertools.islice(search._texts(), Budget().runs)
     assert ["beta[t + 1]"] in [[edit.text for edit in edits] for edits in first]
+
+
+@pytest.mark.parametrize(("condition", "is_taken"), [("k > 0", True), ("k > 1", False)])
+def test_where_all_that_layers_have_to_give_is_known_a_part_is_no_edit(condition, is_taken, tmp_path):
+    """If it fails, an edit that leaves all but one layer wrong is taken, since the gradient behind it is right."""
+    run, _ = taped(cell(tmp_path, NOT_ADDED, source=RESIDUAL))
+    statement = next(one for one in run.statements if one.text.startswith("dh = dz"))
+    search = MendSearch(run, statement, (), Budget())
+    (place,) = search.places
+    root = place.hole.root
+    back = "dz @ p[f'W{k}'].T"
+    candidate = Candidate.of(root, parsed(f"{back} + dh if {condition} else {back}"))
+    found = search._accepted(place.hole, candidate)
+    assert (found is not None) is is_taken

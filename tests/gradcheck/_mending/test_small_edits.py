@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gradcheck._mending.small_edits import begun_at_zero, bounds, dropped, ones, summed_items
+from gradcheck._mending import mends
+from gradcheck._mending.small_edits import begun_at_zero, bounds, dropped, ones, summed_items, unread, unread_terms
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -56,3 +57,27 @@ def test_of_what_is_read_at_one_item_the_sum_may_be_meant(tmp_path):
     assert candidates(of_list, summed_items) == ["da = sum(rows) * b[0]"]
     of_array = suspect_of(tmp_path, f"{ZEROS}da[0] = a[-1] * 2", "da[0] = a")
     assert candidates(of_array, summed_items) == ["da[0] = a.sum(axis=0) * 2"]
+
+
+#: a function that is handed what it never reads
+HANDED = """
+def back(d, d_more, name=""):
+    new = 2 * d
+    return new
+"""
+
+
+def test_what_a_function_is_handed_and_never_reads_is_a_term(tmp_path):
+    """If it fails, a second cotangent that is forgotten, and has no other use, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da = back(a, -a)", "new =", head=HANDED)
+    assert "new = 2 * d + d_more" in candidates(suspect, unread_terms)
+    assert "new = 2 * d_more" in candidates(suspect, unread)
+    assert not any("name" in text for text in candidates(suspect, unread_terms))
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+
+
+def test_what_a_function_reads_is_no_term_more(tmp_path):
+    """If it fails, all that a function is handed counts as forgotten."""
+    head = HANDED.replace("return new", "return new + 0 * d_more, name")
+    suspect = suspect_of(tmp_path, f"{ZEROS}da, _ = back(a, -a)", "new =", head=head)
+    assert candidates(suspect, unread_terms) == candidates(suspect, unread) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck._mending import mends
+from gradcheck._mending.outside import apply_edits
 from gradcheck._mending.statement_edits import MOST_INDICES, cleared_before, left_out, structural
 from tests.gradcheck._mending.pieces import became, rewritten, run_of, suspect_of
 
@@ -237,3 +238,78 @@ def test_a_mask_of_another_step_tells_what_is_written_to(tmp_path):
     assert {"da[masks[-1]] = 0", "da[masks[0]] = 0"} <= set(became(suspect, structural(suspect)))
     suspect = suspect_of(tmp_path, f"{ZEROS}masks = [a > 0] * 3\nfor t in range(2):\n    da[masks[t]] = 0", "da[masks")
     assert {"da[masks[t + 1]] = 0", "da[masks[t - 1]] = 0"} <= set(became(suspect, structural(suspect)))
+
+
+def test_what_is_set_by_name_is_added_up(tmp_path):
+    """If it fails, gradients that a loop over names sets, each use in the place of those before, get no fix."""
+    head = "class Box:\n    pass\n\nbox = Box()\nbox.da = a * 0.5\nname = 'da'\n"
+    suspect = suspect_of(tmp_path, f"{ZEROS}{head}setattr(box, name, a * 0.5)\nda = box.da", "setattr")
+    assert "setattr(box, name, getattr(box, name) + a * 0.5)" in became(suspect, structural(suspect))
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+    added = "setattr(box, name, getattr(box, name) + a)"
+    suspect = suspect_of(tmp_path, f"{ZEROS}{head}{added}\nda = box.da", "setattr")
+    assert "setattr(box, name, a)" in became(suspect, structural(suspect))
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+
+
+def test_all_items_are_written_to_in_the_place_of_one(tmp_path):
+    """If it fails, `d[0] = x`, where each item is to have x, gets no fix."""
+    suspect = suspect_of(tmp_path, "da, db, one = a, np.zeros_like(b), b[0] / b[0]\ndb[0] = one", "db[0]")
+    assert {"db[0:] = one", "db[:] = one"} <= set(became(suspect, structural(suspect)))
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("b",)]
+
+
+#: two lists with a place before the first step, of which a statement reads both
+BOTH = f"""{ZEROS}cs, ns = [a[0] * 0, a[0], a[1]], [a[0] * 0, a[0] * 2, a[1] * 2]
+for t in range(2):
+    c, n = cs[t], ns[t]
+    da[t] = n - c"""
+
+
+def test_all_that_is_read_at_one_step_is_read_at_another(tmp_path):
+    """If it fails, `c, n = cs[t], ns[t]`, both a step too early, gets no fix: one of them alone mends nothing."""
+    suspect = suspect_of(tmp_path, BOTH, "c, n =")
+    assert "c, n = cs[t + 1], ns[t + 1]" in became(suspect, structural(suspect))
+    later = suspect_of(tmp_path, BOTH.replace("cs[t], ns[t]", "cs[t + 1], ns[t + 1]"), "c, n =")
+    assert {"c, n = cs[t], ns[t]", "c, n = cs[t - 1], ns[t - 1]"} <= set(became(later, structural(later)))
+    found = mends(suspect.run, suspect.statement)
+    assert [one.gradients for one in found[:1]] == [("a",)]
+
+
+def test_a_call_writes_to_another_array_of_the_function(tmp_path):
+    """If it fails, a buffer that holds what is read later, and is written over, gets no fix."""
+    body = (
+        f"{ZEROS}kept, other = np.empty_like(a), np.empty_like(a)\nnp.multiply(a, 2, out=kept)\n"
+        "np.multiply(a, 3, out=other)\ntwice = np.multiply(kept, 2, out=kept)\nda[:] = kept - twice / 4"
+    )
+    suspect = suspect_of(tmp_path, body, "twice =")
+    assert "twice = np.multiply(kept, 2, out=other)" in became(suspect, structural(suspect))
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+    loop = suspect_of(tmp_path, f"{body}\nfor t in range(2):\n    np.multiply(a, t, out=other)", "for t")
+    assert not any(edit.text == "kept" for edits in structural(loop) for edit in edits)
+
+
+def test_the_counter_of_another_loop_tells_what_is_written_to(tmp_path):
+    """If it fails, `d[masks[s]] = 0` for the mask of the step of the loop around it gets no fix."""
+    body = f"{ZEROS}masks = [a > 0, a < 0, a > 1]\nfor t in range(2):\n    for s in range(2):\n        da[masks[s]] = 0"
+    suspect = suspect_of(tmp_path, body, "da[masks")
+    assert "da[masks[t]] = 0" in became(suspect, structural(suspect))
+
+
+def test_what_is_divided_next_is_divided_by_one_size_more(tmp_path):
+    """If it fails, `d /= B` after a sum over steps and samples becomes two divisions, or gets no fix."""
+    body = f"{ZEROS}T, B, other = 3, 2, a * 1\nda += a * 6\nda /= B"
+    suspect = suspect_of(tmp_path, body, "da += a")
+    found = {apply_edits(suspect.code.text, edits) for edits in structural(suspect)}
+    assert suspect.code.text.replace("da /= B", "da /= T * B") in found
+    assert not any("da /= T\n" in text for text in found)
+    assert [one.gradients for one in mends(suspect.run, suspect.statement)[:1]] == [("a",)]
+
+
+@pytest.mark.parametrize("after", ["da /= B + T", "other /= B", "da *= B"])
+def test_what_is_not_divided_by_a_product_next_gets_a_statement_of_its_own(after, tmp_path):
+    """If it fails, a size is put before a sum, so that it goes with a part of it, or before another array's divisor."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}T, B, other = 3, 2, a * 1\nda += a * 6\n{after}", "da += a")
+    found = {apply_edits(suspect.code.text, edits) for edits in structural(suspect)}
+    assert suspect.code.text.replace("da += a * 6", "da += a * 6\n    da /= T") in found
+    assert all(f"    {after}\n" in text for text in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import gradcheck
 from gradcheck._common.clock import TimeUpError
 from gradcheck._localising import Localisation, localise
 from gradcheck._localising.blame import Role
+from gradcheck._repair import by_tape
 from gradcheck._repair import next_fault as next_fault_module
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.likeliest_mend import LikeliestMend
@@ -311,3 +313,20 @@ def test_a_gradient_that_is_bound_and_not_added_up_is_mended_where_it_is_bound(t
     assert found.still_wrong == ()
     (source,) = [one for file, one in found.sources.items() if file in found.edits]
     assert source.edited(found.edits[source.file]) == STEPS
+
+
+def test_where_one_is_to_blame_and_not_mended_a_missing_statement_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is clear who is to blame, and no edit mends it, a statement that is missing would not be looked for."""
+    asked: list[str] = []
+
+    def stage(name: str) -> Callable[..., bool]:
+        return lambda *_: bool(asked.append(name))
+
+    for name in ("_missing", "_values", "_thoroughly"):
+        monkeypatch.setattr(by_tape._Search, name, stage(name))
+    monkeypatch.setattr(by_tape, "_is_clear", lambda _: True)
+    monkeypatch.setattr(LikeliestMend, "faults", lambda _: [])
+    find_by_tape(cell(tmp_path, ("self.h[t - 1])", "self.h[t])")), 0, SIZES, {"W"})
+    assert set(asked) == {"_missing"}

@@ -164,3 +164,54 @@ def test_a_helper_that_is_called_from_several_places_is_mended(tmp_path: Path) -
     assert [edit.text for edit in told[line_of(factor[0], NORMALISED)]] == [
         "(dxhat - mean_d - xhat * mean_dx) * inv_std"
     ]
+
+
+#: inputs of a recurrence go through a mask that is given from outside
+MASKED = """\
+import numpy as np
+import gradcheck
+
+
+def forward(p, x, mask):
+    h, kept = np.zeros(len(p["U"])), []
+    for t, xt in enumerate(x):
+        n = np.tanh(p["W"] @ xt)
+        before, h = h, np.tanh(n * mask + p["U"] @ h)
+        kept.append((n, before, h))
+    return kept
+
+
+def grads(p, x, y, mask):
+    g, carry = {name: np.zeros_like(one) for name, one in p.items()}, 0.0
+    kept = forward(p, x, mask)
+    for t in reversed(range(len(x))):
+        n, before, h = kept[t]
+        da = (h - y[t] + carry) * (1 - h ** 2)
+        dn = da * mask
+        g["W"] += np.outer(dn * (1 - n ** 2), x[t])
+        g["U"] += np.outer(da, before)
+        carry = p["U"].T @ da
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, D=2, H=4):
+    p = {"W": rng.standard_normal((H, D)), "U": rng.standard_normal((H, H))}
+    x, y, mask = (rng.standard_normal(shape) for shape in ((T, D), (T, H), (H,)))
+
+    def loss():
+        return 0.5 * sum(np.sum((h - yt) ** 2) for (*_, h), yt in zip(forward(p, x, mask), y))
+
+    return gradcheck.Target(p, loss, lambda: grads(p, x, y, mask))
+"""
+
+
+def test_the_derivative_of_a_mask_is_no_edit(tmp_path: Path) -> None:
+    """What multiplies the mask would be written in the place of the mask: a derivative, for which nobody asks."""
+    bug = ("dn = da * mask", "dn = da * before")
+    run, others = taped(cell(tmp_path, bug, source=MASKED))
+    (one,) = [one for one in spoiling(run) if one.executions]
+    (edits,) = edits_to_derivatives(run, [one], [each.taped for each in others], set())
+    texts = [[edit.text for edit in each] for each in edits]
+    assert texts[0] == ["mask"]
+    assert ["n"] not in texts

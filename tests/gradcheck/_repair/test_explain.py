@@ -168,3 +168,33 @@ def test_an_edit_by_which_nothing_is_right_is_not_asked_about(monkeypatch: pytes
     monkeypatch.setattr(_explain, "find_by_tape", lambda *_, **__: found)
     assert found.wrong == ("w",)
     assert explained(squares(), {"w"}).patch is None
+
+
+def means() -> Target:
+    """loss = mean of w^2 over two sizes that are equal, one of which is left out of the gradient."""
+    params, rows, columns = {"w": np.arange(1.0, 10.0).reshape(3, 3)}, 3, 3
+
+    def grads() -> Any:
+        assert rows == columns
+        dw = 2.0 * params["w"] / rows
+        return {"w": dw}
+
+    return Target(params, lambda: (params["w"] ** 2).sum() / rows / columns, grads)
+
+
+def test_an_equivalent_edit_is_asked_about_where_the_first_is_refused() -> None:
+    """A size that is another's at the sizes of the search would be written, or no edit, though the check knows."""
+    asked: list[str] = []
+
+    def content(patch: Patch, *_: Any) -> bool:
+        asked.extend(edit.text for edits in patch.edits().values() for edit in edits)
+        return len(asked) > 1
+
+    found = explain(Question(means(), 0, None, {}, {"w"}, content))
+    assert len(asked) == 2
+    assert asked[0] != asked[1]
+    (finding,) = found.findings
+    assert finding.fix is not None
+    assert finding.fix.verified
+    assert found.patch is not None
+    assert [edit.text for edits in found.patch.edits().values() for edit in edits] == asked[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gradcheck._mending import Mend
@@ -127,3 +129,25 @@ def test_a_line_is_told_once(found: Found) -> None:
     found.add_unmended([fault(C, "b"), fault(C, "b")])
     found.leave_out_trusted()
     assert [one.statement.line for one in found.faults] == [2, 3]
+
+
+def test_each_equivalent_edit_takes_the_place_of_the_first(found: Found) -> None:
+    """Of two sizes that are equal where edits are tried, the wrong one would be all that the check is asked about."""
+    one = fault(B, "b")
+    assert one.mend is not None
+    one.others = tuple(replace(one.mend, edits=(B._replace(text=text),)) for text in ("c", "a"))
+    assert added(found, one) == [True]
+    texts = [edited(other) for other in found.with_other_edits()]
+    assert texts == [TEXT.replace("a * b", "a * c"), TEXT.replace("a * b", "a * a")]
+    (first, _) = found.with_other_edits()
+    assert [edit.text for mend in first.faults[0].others for edit in mend.edits] == ["a"]
+    assert edited(found) == TEXT.replace("a * b", "a * a.T")
+
+
+def test_edits_of_several_faults_have_no_others(found: Found) -> None:
+    """One would be exchanged beside others that were found with the edit as it is."""
+    one = fault(B, "b")
+    assert one.mend is not None
+    one.others = (replace(one.mend, edits=(B._replace(text="c"),)),)
+    assert added(found, one, fault(C, "c")) == [True, True]
+    assert list(found.with_other_edits()) == []

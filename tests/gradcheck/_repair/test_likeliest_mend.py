@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from gradcheck._localising import localise
+from gradcheck._mending import Mend
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
-from gradcheck._repair.likeliest_mend import LikeliestMend, Sooner
+from gradcheck._repair.likeliest_mend import LikeliestMend, Sooner, _change
 from gradcheck._repair.wrong_values import wrong_gradients
+from gradcheck._usercode.source import Edit
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 from tests.gradcheck._repair.two_layers import TWO_LAYERS
 
@@ -142,3 +144,20 @@ def test_where_only_what_hands_all_on_could_be_to_blame_no_line_is_mended_in_par
     alone = localise(run, sorted(wrong_gradients(run)), second=others[-1].run()).alone
     assert [one.statement.text[:6] for one in alone] == ["return"]
     assert fault_of(tmp_path, *bugs, source=TWO_LAYERS) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("da = f(x)", "da = f(y)", 2),
+        ("da = x * y + z", "da = x * (y + z)", 0),
+        ("da = (x)", "da = x", 0),
+        ("da = x", "da = x * (1 - y)", 4 + 2 * 4),
+        ("da = x * (1 - y)", "da = x", 4),
+    ],
+)
+def test_brackets_change_nothing(before: str, after: str, change: int) -> None:
+    """An edit that has to put brackets around what it changes would give way to one that changes more."""
+    text = before + "\n"
+    mend = Mend("net.py", (Edit((1, 0), (1, len(before)), after),), None, (), (), "")  # type: ignore[arg-type]
+    assert _change(mend, text) == change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from gradcheck._localising import localise
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
-from gradcheck._repair.likeliest_mend import LikeliestMend
+from gradcheck._repair.likeliest_mend import LikeliestMend, _takers_of_right
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 
@@ -290,3 +291,77 @@ def test_an_edit_that_does_without_a_call_gives_way_to_one_of_what_is_called(tmp
     assert found is not None
     assert found.still_wrong == ()
     assert [one.line for one in found.faults] == [line_of("return d * (1", SQUARES)]
+
+
+#: the same, where the helper is handed the product where it is calculated
+HANDED = LEFT.replace(
+    "        dleft = dh * before\n        _, dz = minus_back(dleft)\n", "        _, dz = minus_back(dh * before)\n"
+)
+
+
+def test_a_choice_of_what_is_called_stays_there(tmp_path: Path) -> None:
+    """What is handed to a helper would be turned, a right derivative, where the helper turns no sign."""
+    factory = cell(tmp_path, ("return d, -d", "return d, d"), source=HANDED)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (mended,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert mended.edited(found.edits[mended.file]) == HANDED
+
+
+#: two ways in which a parameter has part in the loss, of which one is added up over time
+TWICE = """\
+import numpy as np
+import gradcheck
+
+
+def loss(p, x):
+    return float(np.sum(np.exp(p["w"]) * p["v"]) + sum(np.sum(np.tanh(xt * p["w"])) for xt in x))
+
+
+def grads(p, x):
+    scale = np.exp(p["w"])
+    dv, first = scale * 1.0, scale * p["v"]
+    dw = np.zeros_like(p["w"])
+    for xt in x:
+        dw += xt * (1 - np.tanh(xt * p["w"]) ** 2)
+    total = dw + first
+    return {"w": total, "v": dv}
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    p, x = {"w": rng.standard_normal(H), "v": rng.standard_normal(H)}, rng.standard_normal((T, H))
+    return gradcheck.Target(p, lambda: loss(p, x), lambda: grads(p, x))
+"""
+
+
+def test_a_term_is_added_where_a_sum_is_read_and_not_where_it_begins_at_zero(tmp_path: Path) -> None:
+    """`np.zeros_like(x) + term` would be written, which nobody would, where the sum is read without the term."""
+    factory = cell(tmp_path, ("total = dw + first", "total = dw"), source=TWICE)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (mended,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert mended.edited(found.edits[mended.file]) == TWICE
+
+
+@pytest.mark.parametrize(
+    ("source", "bug", "suspect", "expected"),
+    [
+        (HANDED, ("return d, -d", "return d, d"), "return d, d", []),
+        (HEAD, ("outer(da, self.h", "outer(dh, self.h"), "dh =", ["da =", "dW +="]),
+        (HEAD, ("outer(da, self.h", "outer(dh, self.h"), "dW +=", []),
+    ],
+    ids=["its own choice", "right", "wrong"],
+)
+def test_who_reads_what_is_right_is_asked_and_not_who_calls(
+    source: str, bug: tuple[str, str], suspect: str, expected: list[str], tmp_path: Path
+) -> None:
+    """A right derivative would be edited for who takes it for another's, or a caller for what a function returns."""
+    run, _ = taped(cell(tmp_path, bug, source=source))
+    nodes = [node for node in run.backward if node.place and node.place.statement.text.startswith(suspect)]
+    takers = _takers_of_right(run, SimpleNamespace(nodes=nodes))  # type: ignore[arg-type]
+    others = dict.fromkeys(one.text for one in takers if not one.text.startswith(suspect))
+    assert len(others) == len(expected)
+    assert all(text.startswith(one) for text, one in zip(others, expected, strict=True))

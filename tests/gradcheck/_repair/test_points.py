@@ -10,6 +10,7 @@ import pytest
 
 from gradcheck._common.errors import TargetError
 from gradcheck._mending import mends
+from gradcheck._repair import points as points_module
 from gradcheck._repair.found import EditedCode, Found
 from gradcheck._repair.points import LARGER, MOST_VALUES, Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.wrong_values import wrong_gradients
@@ -232,3 +233,31 @@ def mends_of(run: TapedRun, points: Sequence[Point]) -> list[str]:
     """The edits of the line of U."""
     statement = next(one for one in run.statements if one.line == line_of("dU +="))
     return [edit.text for one in mends(run, statement, [one.taped for one in points[1:]]) for edit in one.edits]
+
+
+def sample_by_sample(rng: np.random.Generator, *, T: int = 9, B: int = 8, H: int = 3) -> Target:
+    """A sum of squares of products, one sample after the other, each of them several times."""
+    w, x = rng.standard_normal(H), rng.standard_normal((T, B, H))
+    each = [(t, b) for t in range(T) for b in range(B) for _ in range(6)]
+
+    def loss() -> float:
+        total = 0.0
+        for t, b in each:
+            total += np.sum((w * x[t, b]) ** 2)
+        return float(total)
+
+    def grads() -> dict[str, np.ndarray]:
+        found = np.zeros(H)
+        for t, b in each:
+            found += 2 * w * x[t, b] ** 2
+        return {"w": found}
+
+    return Target({"w": w}, loss, grads)
+
+
+def test_where_the_tape_is_long_the_numbers_of_steps_and_samples_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits would be tried and confirmed where there are as many steps as samples: each passes for the other."""
+    monkeypatch.setattr(points_module, "MOST_VALUES", 500)
+    points = [one[:2] for one in points_of(target(sample_by_sample), 0, {"T": 1, "B": 1, "H": 1})][:2]
+    shapes = [[next(node.shape for node in one.run().nodes if len(node.shape) == 3) for one in both] for both in points]
+    assert shapes == [[(3, 2, 2), (2, 3, 2)], [(2, 3, 2), (3, 2, 2)]]

@@ -9,6 +9,7 @@ import pytest
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES, mended
+from tests.gradcheck._repair.minimal import MINIMAL
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 
@@ -93,3 +94,20 @@ def test_a_wrong_read_is_told_where_it_is_bound(
     assert found is not None
     assert found.still_wrong == ()
     assert [(one.line, [one.text for one in one.edits]) for one in found.faults] == [(line_of(text, STATES), [edit])]
+
+
+#: what comes back to a gate is a sum of two parts, which has a name
+IN_PARTS = MINIMAL.replace(
+    "        df = (dh * (c - h) + dfh * h) * f * (1 - f)",
+    "        slope = f * (1 - f)\n        dgate = dh * (c - h) + dfh * h\n        df = dgate * slope",
+)
+
+
+def test_a_part_of_a_derivative_is_completed_where_it_is_bound(tmp_path: Path) -> None:
+    """The right statement that reads what lacks a part would be edited, since a part is right as far as it goes."""
+    right = "dgate = dh * (c - h) + dfh * h"
+    factory = cell(tmp_path, (right, "dgate = dfh * h"), source=IN_PARTS)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.line for one in found.faults] == [line_of(right, IN_PARTS)]

@@ -366,3 +366,16 @@ def test_a_gradient_stands_where_it_was_bound(returned, statement, tmp_path):
     place = run.sinks["b"].place
     assert (place.statement.text, place.kind) == (statement, "value")
     np.testing.assert_array_equal(run.sinks["b"].value, run.gradients["b"])
+
+
+def test_the_terms_of_a_loss_by_themselves(net):
+    """What a backward calculates that goes back from each step anew would be no derivative of anything."""
+    run = tape_target(net, net.values(), multiple=3.0)
+    of_terms, uses = run.of_terms
+    told = [(run.derivatives[index], each) for index, each in enumerate(of_terms) if each is not None]
+    assert len(told) > len(run.leaves)
+    for whole, each in told:
+        assert len(each) == 2  # the rows of what the loss sums
+        np.testing.assert_allclose(each.sum(axis=0), np.reshape(whole, each.shape[1:]), rtol=1e-12, atol=1e-14)
+    for use, parts in uses.items():
+        np.testing.assert_allclose(parts.sum(axis=0), run.contributions[use], rtol=1e-12, atol=1e-14)
