@@ -202,7 +202,7 @@ def running_totals(holes: Holes) -> set[tuple[int, int]]:
         for node in holes.inner
         if node.place is not None and node.place.kind == "augment" and len(node.inputs) > 1
     }
-    return changed | _totals(holes) | sums_by_name(holes)
+    return changed | _totals(holes)
 
 
 def _totals(holes: Holes) -> set[tuple[int, int]]:

@@ -118,7 +118,8 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
     inner: dict[int, list[Node]] = defaultdict(list)
     for node in holes.inner:
         inner[node.execution].append(node)
-    totals, by_name = running_totals(holes), sums_by_name(holes)
+    by_name = sums_by_name(holes)
+    totals = running_totals(holes) | by_name
     executions: list[int] = []
     idle: list[int] = []
     kept: list[int] = []

@@ -43,14 +43,15 @@ def _wanted(run: TapedRun, returned: Node) -> Wanted | None:
     outcome = None if source is None else origin(source)
     if outcome is None or outcome.call is None or not _belong_together(outcome, returned):
         return None
-    going_in = list({one.index: one for one in _going_in(outcome)}.values())
+    going_in = list({one.index: (one, before) for one, before in _going_in(outcome)}.values())
     if len(going_in) != 1 or not run.is_forward(outcome):
         return None
-    value = standings.full_derivatives.get(going_in[0].index)
+    ((handed, before),) = going_in
+    value = run.derivative(handed)  # through this call alone: others may use what it is handed as well
     given = np.asarray(returned.value, np.float64)
     if value is None or value.shape != given.shape or _agree(value, given):
         return None
-    return Wanted(going_in[0].index, value)
+    return Wanted(before.index, value)
 
 
 def _is_handed_through(returned: Node) -> bool:
@@ -69,8 +70,8 @@ def _belong_together(outcome: Node, returned: Node) -> bool:
     return forward[0] == backward[0] and (bool(forward[0]) or forward[2][:ALIKE] == backward[2][:ALIKE])
 
 
-def _going_in(outcome: Node) -> Iterator[Node]:
-    """What was calculated before and goes into a value that a call calculates."""
+def _going_in(outcome: Node) -> Iterator[tuple[Node, Node]]:
+    """What a call is handed to calculate a value from, each with what was calculated before and is handed to it."""
     waiting, seen = [outcome], {outcome.index}
     while waiting:
         for one in waiting.pop().inputs:
@@ -79,8 +80,8 @@ def _going_in(outcome: Node) -> Iterator[Node]:
             seen.add(one.index)
             if one.call is outcome.call:
                 waiting.append(one)
-            elif (begin := origin(one)).inputs:
-                yield begin
+            elif (before := origin(one)).inputs:
+                yield one, before
 
 
 def _agree(one: Array, other: Array) -> bool:

@@ -136,7 +136,7 @@ def _look_at_derivative(run: TapedRun, one: Spoiling) -> Look:
 def _is_constant(node: Node) -> bool:
     """Whether it comes from outside, as a mask does, and is no parameter: nobody means to give its derivative."""
     begin = origin(node)
-    return begin.op == "leaf" and begin.label is None
+    return begin.op in ("leaf", "view", "item") and not begin.inputs and begin.label is None
 
 
 class _Calculated:

@@ -8,6 +8,7 @@ from gradcheck._localising import Suspect
 from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.unchanged import unchanged
 from gradcheck._mending import Mend
 from gradcheck._mending.distance import words_of
 from gradcheck._repair.forward import forward_statements
@@ -25,6 +26,7 @@ def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
     found = [
         *_takers_of_right(run, suspect),
         *_callees_left_aside(run, suspect, mend),
+        *(one.statement for one in run.once(unchanged)),
         *_readers_of_zeros(run, suspect),
         *_binders_left_aside(run, suspect, mend),
     ]
@@ -91,7 +93,7 @@ def _statement(node: Node) -> Statement | None:
 
 
 def _binders_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
-    """The statements that bind a variable that an edit does without, the last one first.
+    """The statements that bind a variable that an edit does without, and that nobody else reads, the last one first.
 
     Not where it reads another variable in the place of that: then the wrong one was read.
     """
@@ -101,7 +103,8 @@ def _binders_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Sta
     bound = {name: one for one in beside if one.line < own.line and (name := _bound_by(one))}
     if any(name in bound for name in new if name not in old):
         return []
-    return [bound[name] for name in bound if name in old - new][::-1]
+    readers = Counter(name for one in beside for name in {*words_of(one.text.partition("=")[2] or one.text)})
+    return [bound[name] for name in bound if name in old - new and readers[name] == 1][::-1]
 
 
 def _bound_by(statement: Statement) -> str:

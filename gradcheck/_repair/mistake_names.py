@@ -53,7 +53,11 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
 
 def _in_index(source: Source, edit: Edit) -> Symptom | None:
     """Another index, where all of the edit is between the brackets of one."""
-    inside = [node for node in ast.walk(source.tree) if isinstance(node, ast.Subscript) and _holds(node.slice, edit)]
+    try:
+        nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.Subscript)]
+    except SyntaxError:  # a part of a statement
+        return None
+    inside = [node for node in nodes if _holds(node.slice, edit)]
     if not inside:
         return None
     node = min(inside, key=lambda one: (one.end_lineno or 0, one.end_col_offset or 0))

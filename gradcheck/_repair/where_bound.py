@@ -182,7 +182,7 @@ def _gives_whole_derivatives(run: TapedRun, statement: Statement) -> bool:
     """Whether a statement gives a derivative that lacks nothing somewhere, so that its readers are to blame."""
     standings = run.once(Ground).standings
     given = (node for of_one, node in standings.calculated if of_one is statement)
-    return any(standings.of(node) is Standing.FULL for node in given)
+    return any(standings.of(node) is Standing.FULL or standings.is_of_turned(node) for node in given)
 
 
 class _Replacing(ast.NodeTransformer):

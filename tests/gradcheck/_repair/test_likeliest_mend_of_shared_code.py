@@ -11,7 +11,8 @@ from gradcheck._localising import localise
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
-from gradcheck._repair.likeliest_mend import LikeliestMend, _takers_of_right
+from gradcheck._repair.likeliest_mend import LikeliestMend
+from gradcheck._repair.made_up_for import _takers_of_right
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 
