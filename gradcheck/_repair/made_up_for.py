@@ -52,6 +52,8 @@ def _takers_of_right(run: TapedRun, suspect: Suspect) -> list[Statement]:
             takers.append((_depth(node), node.place.statement))
         if node.op in MOVES and any(one.index in reached for one in node.inputs):
             reached.add(node.index)
+    if any(sink is not None and sink.index in reached for sink in run.sinks.values()):
+        return []  # it is a gradient that is handed back: nobody else takes it for anything
     own = min(map(_depth, suspect.nodes))  # what a function returns is its own, and not its caller's
     return [statement for depth, statement in sorted(takers, key=lambda one: -one[0]) if depth >= own]
 
