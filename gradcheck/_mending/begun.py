@@ -34,8 +34,8 @@ def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
             above = [one for one in block if (one.end_lineno or 0) < edit.start[0] or span(one)[1] <= edit.start]
             if not above or not _stands_behind(edit, above[-1]):
                 continue
-            begun = next((one for one in above if _gives(one, name)), None)
-            if isinstance(begun, ast.Assign) and _binds(begun.value):
+            begun = _first_binding(name, above)
+            if begun is not None and _binds(begun.value):
                 end = span(begun.value)[1]
                 return Edit(end, end, f" {sign} {term}")
     return None
@@ -48,11 +48,12 @@ def _stands_behind(edit: Edit, statement: ast.stmt) -> bool:
     return is_next and len(line) - len(line.lstrip()) == statement.col_offset
 
 
-def _gives(statement: ast.stmt, name: str) -> bool:
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=target)]):
-            return target == name
-    return False
+def _first_binding(name: str, block: Sequence[ast.stmt]) -> ast.Assign | None:
+    for statement in block:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=target)]) if target == name:
+                return statement
+    return None
 
 
 def _added(text: str) -> tuple[str, str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from types import CodeType
 from typing import TypeAlias
 
@@ -137,7 +138,8 @@ def _mended_laws(question: Question, found: Found) -> frozenset[str]:
 
 def _accepted(question: Question, found: Found, mended: frozenset[str]) -> Found | None:
     """What was found, or the same with an equivalent edit, whichever the check is content with first."""
-    return next((one for one in (found, *found.with_other_edits()) if _accepts(question, one, mended)), None)
+    candidates = chain([found], found.with_other_edits())
+    return next((one for one in candidates if _accepts(question, one, mended)), None)
 
 
 def _accepts(question: Question, found: Found, mended: frozenset[str]) -> bool:

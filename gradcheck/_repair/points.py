@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 
@@ -238,7 +238,7 @@ def _others(subject: TargetFactory, sizes: Sizes, seed: int, common: CommonFacto
     T - 1.
     """
     grown = (_grown(subject, sizes, growth) for growth in (GROWTH, LITTLE_GROWTH))
-    others = (one for one in (*grown, *sizes_to_trace(subject), *_few_steps(subject)) if one != sizes)
+    others = (one for one in chain(grown, sizes_to_trace(subject), _few_steps(subject)) if one != sizes)
     return next((one for one in others if _at(subject, one, seed + 1, common).is_within(MOST_VALUES)), sizes)
 
 
