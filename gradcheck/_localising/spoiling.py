@@ -133,9 +133,8 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
             continue
         if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
-        goes_on = any(
-            _changed(node, by_name) is not None for node in nodes
-        )  # of a sum that goes on, a part is all there can be
+        # of a sum that goes on, a part is all there can be
+        goes_on = any(_changed(node, by_name) is not None for node in nodes)
         gives = {standings.of(one) for one in given if standings.carries[one.index]}
         reads = {origin(one).index for node in read if (one := standings.source(node)) is not None}
         if Standing.UNKNOWN in gives:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -163,26 +163,22 @@ def jacobians(place: Workplace) -> Iterator[Candidate]:
     for slot in place.floats:
         around = place.around.of_shape(slot.shape)
         for one in around if slot.shape else ():
+            others = [other.node for other in around if other.node is not one.node]
             for axis in range(len(slot.shape)):
-                value = np.asarray(one.value)
-                if np.all(value > 0) and np.allclose(value.sum(axis=axis), 1):
-                    for other in around:
-                        if other.node is not one.node:
-                            yield Candidate.of(slot.node, _through_softmax(one.node, other.node, axis))
-                            yield Candidate.of(slot.node, _through_log_softmax(one.node, other.node, axis))
-                elif np.all(value < 0) and np.allclose(np.exp(value).sum(axis=axis), 1):
-                    shares = ast.Call(numpys("exp"), [one.node], [])
-                    for other in around:
-                        if other.node is not one.node:
-                            yield Candidate.of(slot.node, _through_log_softmax(shares, other.node, axis))
-                elif value.shape[axis] > 1 and (scale := _scale_of_squares(value, axis)) is not None:
-                    for other in around:
-                        if other.node is not one.node:
-                            yield Candidate.of(slot.node, _through_scale(one.node, other.node, axis, scale))
-                elif value.shape[axis] > 2 and _is_normalised(value, axis):
-                    for other in around:
-                        if other.node is not one.node:
-                            yield Candidate.of(slot.node, _through_norm(one.node, other.node, axis))
+                products = _products_along(np.asarray(one.value), axis)
+                for other in others if products else ():
+                    yield from (Candidate.of(slot.node, through(one.node, other, axis)) for through in products)
+
+
+def _products_along(value: Array, axis: int) -> tuple[Callable[[ast.expr, ast.expr, int], ast.expr], ...]:
+    """The vector-Jacobian products of what gave a value, as far as it tells by itself what that was."""
+    if np.all(value > 0) and np.allclose(value.sum(axis=axis), 1):
+        return _through_softmax, _through_log_softmax
+    if np.all(value < 0) and np.allclose(np.exp(value).sum(axis=axis), 1):
+        return (lambda x, g, axis: _through_log_softmax(ast.Call(numpys("exp"), [x], []), g, axis),)
+    if value.shape[axis] > 1 and (scale := _scale_of_squares(value, axis)) is not None:
+        return (partial(_through_scale, function=scale),)
+    return (_through_norm,) if value.shape[axis] > 2 and _is_normalised(value, axis) else ()
 
 
 def _scale_of_squares(value: Array, axis: int) -> str | None:
