@@ -14,6 +14,7 @@ from gradcheck._localising.holes import Holes
 from gradcheck._localising.standing import Standing, Standings, origin
 from gradcheck._localising.suspects import Need, Solvable
 from gradcheck._localising.tape import MOVES, Node
+from gradcheck._usercode.sums import going_on
 
 #: what goes on adding to a value, which can be right in part
 SUMS = frozenset({"add", "subtract"})
@@ -188,10 +189,10 @@ def _summed(statement: str, expression: str) -> int | None:
     """Which operand of a sum that a statement assigns to a variable is that variable."""
     with suppress(SyntaxError):
         match ast.parse(statement).body:
-            case [ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=left, op=op, right=right) as value)]:
-                operands = [left, right] if isinstance(op, ast.Add) else [left] if isinstance(op, ast.Sub) else []
-                same = (k for k, one in enumerate(operands) if isinstance(one, ast.Name) and one.id == name)
-                return next(same, None) if ast.get_source_segment(statement, value) == expression else None
+            case [ast.Assign(targets=[ast.Name()], value=value) as tree]:
+                told = going_on(tree)
+                is_all = ast.get_source_segment(statement, value) == expression
+                return told.operand if told is not None and is_all else None
     return None
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gradcheck._mending.gaps import Function, blocks_of
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import span
+from gradcheck._mending.syntax import parsed, span
+from gradcheck._usercode.sums import going_on
 
 #: expressions behind which a term can be written as it is
 _SUMMANDS = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.Constant)
@@ -16,8 +18,34 @@ _SUMMANDS = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Attribute, ast.Subs
 _LOOSE = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 
 
+class Begun(NamedTuple):
+    """A statement that gives a variable its value, and the edit that adds a term to it."""
+
+    bound: ast.Assign
+    edit: Edit
+
+
+def begun_with(name: str, sign: str, term: str, above: Sequence[ast.stmt]) -> Begun | None:
+    """A term added in the first of the statements above that gives the variable its value.
+
+    None where none of them does, or not in a form behind which a term can be written.
+
+    Args:
+        name: The variable.
+        sign: "+" or "-".
+        term: What is added or subtracted, as it is to be written, on one line.
+        above: Statements of one block.
+    """
+    bound = _first_binding(name, above)
+    if bound is None or not _binds(bound.value) or "\n" in term:
+        return None
+    binds = _binds(parsed(term), but=(ast.Add, ast.Sub) if sign == "-" else ())
+    end = span(bound.value)[1]
+    return Begun(bound, Edit(end, end, f" {sign} {term}" if binds else f" {sign} ({term})"))
+
+
 def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
-    """The edit that adds the same in the first statement of the block that gives the variable its value.
+    """The edit that adds in the first statement of its block what an inserted statement adds.
 
     None where the inserted statement adds nothing to a variable, or none of its block above gives it a value.
 
@@ -25,19 +53,18 @@ def added_where_begun(functions: Sequence[Function], edit: Edit) -> Edit | None:
         functions: Where it may stand.
         edit: Inserts one statement on lines of its own.
     """
-    told = _added(textwrap.dedent(edit.text))
-    if told is None:
+    text = textwrap.dedent(edit.text)
+    body = ast.parse(text).body
+    told = going_on(body[0]) if len(body) == 1 else None
+    if told is None or told.operand == 1 or not isinstance(told.target, ast.Name):
         return None
-    name, sign, term = told
     for function in functions:
         for block, _, _ in blocks_of(function, set()):
             above = [one for one in block if (one.end_lineno or 0) < edit.start[0] or span(one)[1] <= edit.start]
-            if not above or not _stands_behind(edit, above[-1]):
-                continue
-            begun = _first_binding(name, above)
-            if begun is not None and _binds(begun.value):
-                end = span(begun.value)[1]
-                return Edit(end, end, f" {sign} {term}")
+            if above and _stands_behind(edit, above[-1]):
+                begun = begun_with(told.target.id, told.sign, ast.get_source_segment(text, told.term) or "", above)
+                if begun is not None:
+                    return begun.edit
     return None
 
 
@@ -54,22 +81,6 @@ def _first_binding(name: str, block: Sequence[ast.stmt]) -> ast.Assign | None:
             case ast.Assign(targets=[ast.Name(id=target)]) if target == name:
                 return statement
     return None
-
-
-def _added(text: str) -> tuple[str, str, str] | None:
-    """The variable, the sign and the term, of `x = x + term` or `x += term`."""
-    match ast.parse(text).body:
-        case [ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=ast.Name(id=same), op=op, right=term))]:
-            is_sum = name == same
-        case [ast.AugAssign(target=ast.Name(id=name), op=op, value=term)]:
-            is_sum = True
-        case _:
-            return None
-    written = ast.get_source_segment(text, term) or ""
-    if not _binds(term) or (isinstance(op, ast.Sub) and not _binds(term, but=(ast.Add, ast.Sub))):
-        written = f"({written})"
-    sign = "+" if isinstance(op, ast.Add) else "-" if isinstance(op, ast.Sub) else ""
-    return (name, sign, written) if is_sum and sign and "\n" not in written else None
 
 
 def _binds(term: ast.expr, but: tuple[type[ast.operator], ...] = ()) -> bool:

@@ -49,6 +49,7 @@ from gradcheck._mending.syntax import binary, expressions, loop_counters, names_
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.places import Span
+from gradcheck._usercode.sums import going_on
 
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
@@ -172,9 +173,10 @@ class _Values:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.suspect = Suspect(look.run, look.statement, look.run.once(Residual))
-        added = _added(self.suspect.tree) if self._goes_on() else []
-        self._given = added or list(_given_by(self.suspect.tree, look))
-        found = (self._hole(root, alone=bool(added) or look.at is not None) for root in self._given)
+        added = going_on(self.suspect.tree) if self._goes_on() else None
+        self._given = list(_given_by(self.suspect.tree, look)) if added is None else [added.term]
+        alone = added is not None or look.at is not None
+        found = (self._hole(root, alone=alone) for root in self._given)
         self.holes = [hole for hole in found if hole is not None]
 
     def _goes_on(self) -> bool:
@@ -432,16 +434,6 @@ def _value(suspect: Suspect, root: ast.expr, execution: int, *, alone: bool = Fa
     what the expression gives."""
     found = None if alone else suspect.written("augment", execution)
     return suspect.nodes_of(root, execution) if found is None else found
-
-
-def _added(tree: ast.stmt) -> list[ast.expr]:
-    """What a statement adds to the value of the variable that it assigns."""
-    match tree:
-        case ast.AugAssign(op=ast.Add() | ast.Sub(), value=value):
-            return [value]
-        case ast.Assign(targets=[target], value=ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right)):
-            return [one for one, other in ((right, left), (left, right)) if ast.unparse(other) == ast.unparse(target)]
-    return []
 
 
 def _given_by(tree: ast.stmt, look: Look) -> Iterator[ast.expr]:

@@ -86,11 +86,10 @@ def _added(suspect: Suspect, term: str) -> Edit | None:
 
 def _behind_sums(code: Code, statement: ast.stmt) -> Gap | None:
     """The place behind a statement, and behind sums that go on right there."""
-    around, function = code.parent(statement), code.function(statement)
-    if around is None or not isinstance(function, Function):
+    function, block = code.function(statement), code.block(statement)
+    if not isinstance(function, Function):
         return None
-    blocks = [block for _, block in ast.iter_fields(around) if isinstance(block, list) and statement in block]
-    block, number = blocks[0], blocks[0].index(statement) + 1
+    number = block.index(statement) + 1
     while number < len(block) and isinstance(block[number], ast.AugAssign):
         number += 1
     return gap_at_end(block, function) if number == len(block) else gap_before(block, number, function)

@@ -18,6 +18,7 @@ from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, loop_counters, names_in, parsed, span
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
+from gradcheck._usercode.sums import going_on
 
 Edits = tuple[Edit, ...]
 _PRIMARY = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant)
@@ -61,7 +62,7 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         where, value = tree.targets[0], tree.value
         in_place = list(_in_place(code, tree))
         yield from in_place
-        yield from _going_on(code, tree)
+        yield from _carried_on(code, tree)
         yield from _begun_where_none(code, where, value)
         signs: tuple[str, ...] = () if in_place else ("+=", "-=")  # x += x + y is nobody's
     elif isinstance(tree, ast.Expr):
@@ -112,14 +113,13 @@ def _summed(code: Code, tree: ast.stmt) -> Iterator[Edits]:
 
 def _in_place(code: Code, tree: ast.Assign) -> Iterator[Edits]:
     """x += y for x = x + y, which leaves what else shares the memory of x as it was."""
-    match tree:
-        case ast.Assign(targets=[where], value=ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right)):
-            if code.segment(where) == code.segment(left):
-                sign = "+=" if isinstance(op, ast.Add) else "-="
-                yield (Edit(*span(tree), f"{code.segment(where)} {sign} {code.segment(right)}"),)
+    told = going_on(tree)
+    if told is not None and told.operand == 0:
+        text = f"{code.segment(told.target)} {told.sign}= {code.segment(told.term)}"
+        yield (Edit(*span(tree), text),)
 
 
-def _going_on(code: Code, tree: ast.Assign) -> Iterator[Edits]:
+def _carried_on(code: Code, tree: ast.Assign) -> Iterator[Edits]:
     """x = x + y for x = z + y within a loop, which begins anew each time."""
     match tree:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left, ast.Add() | ast.Sub() as op, right)):

@@ -98,6 +98,16 @@ class Code:
             around = self.parent(around)
         return around
 
+    def block(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements that it stands among."""
+        blocks = (block for _, block in ast.iter_fields(self.parents[id(statement)]) if isinstance(block, list))
+        return next(block for block in blocks if statement in block)
+
+    def above(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements before it in its block."""
+        block = self.block(statement)
+        return block[: block.index(statement)]
+
     def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
         """The text between two positions."""
         lines = list(self.lines[start[0] - 1 : end[0]])

@@ -18,8 +18,7 @@ from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._localising.standing import Standing
 from gradcheck._mending import Mend
-from gradcheck._mending.begun import added_where_begun
-from gradcheck._mending.gaps import Function
+from gradcheck._mending.begun import begun_with
 from gradcheck._mending.syntax import Code, difference, names_in
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
@@ -67,18 +66,9 @@ def _begin_with_term(found: Found, taped: Taped, fault: Mended) -> None:
                 ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) as statement,
                 ast.AugAssign(value=ast.BinOp(left=same, op=ast.Add(), right=term)),
             ) if ast.dump(same) == ast.dump(value):
-                function = code.function(statement)
-                start = statement.lineno, 0
-                more = Edit(start, start, f"{' ' * statement.col_offset}{name} += {ast.unparse(term)}\n")
-                edit = added_where_begun([function], more) if isinstance(function, Function) else None
-                bound = None if edit is None else _ending_at(code.tree, edit)
-                if edit is not None and bound is not None:
-                    _takes(found, taped, [fault], bound, edit)
-
-
-def _ending_at(tree: ast.AST, edit: Edit) -> ast.Assign | None:
-    assigned = (node for node in ast.walk(tree) if isinstance(node, ast.Assign))
-    return next((one for one in assigned if (one.end_lineno, one.end_col_offset) == edit.start), None)
+                begun = begun_with(name, "+", ast.unparse(term), code.above(statement))
+                if begun is not None:
+                    _takes(found, taped, [fault], begun.bound, begun.edit)
 
 
 def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assign, edit: Edit) -> bool:
