@@ -501,13 +501,9 @@ class _CheckRun:
 
     def _with_line_findings(self, report: Report) -> Report:
         """The report with the lines that are at fault, where source is at hand and they are found."""
-        wrong = _wrong(report)
-        broken = {FindingCode.of_law(name) for name in _broken(report)}
-        wrong -= set(self.common.blocks) if self.common and not self.divided else set()
         report, clips = self._with_clips(report)
-        wrong -= clips
-        # the points at which lines are looked for do not show it
-        wrong -= {name for one in report.findings if _is_elsewhere(one) for name in one.blocks}
+        wrong = self._wrong_without_line(report) - clips
+        broken = {FindingCode.of_law(name) for name in _broken(report)}
         # that is the clip that the gradients show
         clipped = frozenset(code for code in broken if code.is_broken_by_a_clip and not (wrong or clips))
         is_impure = FindingCode.LAW_PURITY in broken
@@ -516,17 +512,14 @@ class _CheckRun:
             return report
         from gradcheck._repair.explain import Question, explain
 
-        failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
         try:
-            known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
-            content = self._content(report, frozenset(code.law for code in clipped))
             question = Question(
                 self.subject,
                 self.seed,
                 self.common,
-                failing,
-                known,
-                content,
+                next((trial.sizes for trial in report.trials if trial.wrong), report.sizes),
+                None if clipped else {*wrong, *self._wrong_at_any_size(report)},
+                self._content(report, frozenset(code.law for code in clipped)),
                 undecided=frozenset(n for n, block in report.blocks.items() if block.verdict == "inconclusive"),
                 keeps_state=keeps_state,
                 is_impure=is_impure,
@@ -536,8 +529,23 @@ class _CheckRun:
             if errors.SEARCH_ERRORS_RAISE:
                 raise
             return replace(report, notes=(*report.notes, f"the backward could not be followed: {error}"))
-        # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
-        lines = found.findings[:1] if keeps_state and not found.patch else found.findings
+        return self._with_explanation(report, found, wrong, is_first_alone_sure=keeps_state and not found.patch)
+
+    def _wrong_without_line(self, report: Report) -> set[str]:
+        """The wrong gradients whose lines can be looked for, and are not those of a common factor alone."""
+        wrong = _wrong(report) - (set(self.common.blocks) if self.common and not self.divided else set())
+        # the points at which lines are looked for do not show it
+        return wrong - {name for one in report.findings if _is_elsewhere(one) for name in one.blocks}
+
+    def _with_explanation(
+        self, report: Report, found: Explanation, wrong: set[str], *, is_first_alone_sure: bool
+    ) -> Report:
+        """The report with what is found of the wrong gradients.
+
+        `is_first_alone_sure`: what is carried over from call to call makes all that follows wrong, and only where it
+        comes in is known.
+        """
+        lines = found.findings[:1] if is_first_alone_sure else found.findings
         # where sizes set how many parameters there are, others are known at another size
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes looked at
