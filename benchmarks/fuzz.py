@@ -187,7 +187,8 @@ def _workers(rng: random.Random) -> Iterator[str]:
     expected = {**gradcheck.check(wide, full=True).to_dict(), "seconds": 0.0, "notes": []}
     before = _process_state()
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, ThreadPoolExecutor(1) as killer:
-        victim = pool.submit(os.getpid).result()
+        # both begin now: Python's own pool waits for ever for one that begins at the moment another dies
+        victim, _ = (one.result() for one in [pool.submit(os.getpid) for _ in range(2)])
         killed = killer.submit(_kill, victim, rng.uniform(0.0, 2.0))
         report = gradcheck.check(wide, full=True, executor=pool)
         killed.result()

@@ -9,7 +9,6 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing import active_children
 from typing import TypeAlias
 
 import numpy as np
@@ -129,19 +128,19 @@ class _Pool:
         """Judge all that wait."""
         is_alone = False  # after a worker died: one at a time, so that it is known which one did it
         while (first := self.queue.next()) is not None:
-            with workers(self.jobs) as pool:
-                try:
+            try:
+                with workers(self.jobs) as pool:
                     self._submit(pool, first)
                     self._drain(pool, 1 if is_alone else MUTANTS_AHEAD * self.jobs, is_alone)
-                    is_alone = False
-                except (BrokenProcessPool, _HangingError) as error:
-                    if is_alone:
-                        how = "hangs" if isinstance(error, _HangingError) else ENDS_PROCESS
-                        self.queue.finish(first, ("killed", how))
-                    else:
-                        self.queue.waiting[:0] = [i for i in self.running.values() if i not in self.queue.results]
-                    is_alone = not is_alone
-                    self.running.clear()
+                is_alone = False
+            except (BrokenProcessPool, _HangingError) as error:
+                if is_alone:
+                    how = "hangs" if isinstance(error, _HangingError) else ENDS_PROCESS
+                    self.queue.finish(first, ("killed", how))
+                else:
+                    self.queue.waiting[:0] = [i for i in self.running.values() if i not in self.queue.results]
+                is_alone = not is_alone
+                self.running.clear()
 
     def _drain(self, pool: ProcessPoolExecutor, ahead: int, is_alone: bool) -> None:
         while self.running:
@@ -153,8 +152,6 @@ class _Pool:
                     raise
             finished = wait(self.running, self.patience, return_when=FIRST_COMPLETED).done
             if not finished:
-                for worker in active_children():
-                    worker.kill()
                 raise _HangingError
             for done in finished:
                 self.queue.finish(self.running[done], done.result())

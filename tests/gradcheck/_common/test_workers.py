@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,29 @@ def test_an_error_does_not_wait_for_what_workers_are_at() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.perf_counter() - started < 30
+    assert not multiprocessing.active_children()
+
+
+def _stay(is_deaf: Path) -> None:
+    """Leave the pool's request to end unheard, as a worker that has only begun does; tell so by a file."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    is_deaf.touch()
+    time.sleep(600)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_pool_that_has_lost_a_worker_waits_for_no_other(tmp_path: Path) -> None:
+    """A check with --jobs would never end if one of its workers is killed at the wrong moment."""
+    started = time.perf_counter()
+    with workers(2) as pool:
+        staying = pool.submit(_stay, tmp_path / "deaf")
+        victim = pool.submit(os.getpid).result()
+        while not (tmp_path / "deaf").exists():
+            time.sleep(0.01)
+        os.kill(victim, signal.SIGKILL)
+        with pytest.raises(BrokenExecutor):
+            staying.result()
+    assert time.perf_counter() - started < 60  # it stays for ten minutes otherwise
     assert not multiprocessing.active_children()
 
 
