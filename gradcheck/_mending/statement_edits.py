@@ -133,11 +133,14 @@ def _carried_on(code: Code, tree: ast.Assign) -> Iterator[Edits]:
 def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
     """np.add.at, which adds up what goes to the same place."""
     match tree:
-        case ast.AugAssign(target=ast.Subscript() as target, op=ast.Add() | ast.Sub()):
-            index = _as_argument(code, target.slice)
-            sign = "add" if isinstance(tree.op, ast.Add) else "subtract"
-            text = f"np.{sign}.at({code.segment(target.value)}, {index}, {code.segment(tree.value)})"
-            yield (Edit(*span(tree), text),)
+        case ast.AugAssign(target=ast.Subscript() as target, op=ast.Add() | ast.Sub() as op):
+            sign = "add" if isinstance(op, ast.Add) else "subtract"
+        case ast.Assign(targets=[ast.Subscript(slice=ast.Name() | ast.Attribute() | ast.Subscript()) as target]):
+            sign = "add"
+        case _:
+            return
+    arguments = code.segment(target.value), _as_argument(code, target.slice), code.segment(tree.value)
+    yield (Edit(*span(tree), f"np.{sign}.at({', '.join(arguments)})"),)
 
 
 def _as_argument(code: Code, index: ast.expr) -> str:

@@ -17,6 +17,8 @@ _ASSIGNMENTS = {
     ("-=", "+="): FindingCode.WRONG_SIGN,
 }
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
+#: calls that add up what goes to the same place
+_AT = ("np.add.at(", "np.subtract.at(")
 _CLIPS = frozenset({"clip", "minimum", "maximum"})
 #: what is missing or too much beside an operator: the codes of a missing and of an extra one
 _OPERANDS: dict[type[ast.operator], tuple[FindingCode, FindingCode]] = {
@@ -34,6 +36,8 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     was, now = source.segment(edit.start, edit.end).strip(), edit.text.strip()
     if (was, now) in _ASSIGNMENTS:
         return Symptom(_ASSIGNMENTS[was, now])
+    if now.startswith(_AT):
+        return Symptom(FindingCode.INDEX_REPEATS if _is_augmented(was) else FindingCode.ASSIGNED_NOT_ADDED)
     if not was and " /= " in now:
         return _named(FindingCode.DIVISION_MISSING, now.partition(" /= ")[2])
     if not was and (symptom := _inserted(now)) is not None:
@@ -95,6 +99,13 @@ def _of_expressions(old: ast.expr, new: ast.expr) -> Symptom | None:
         case (ast.keyword() as part, ast.keyword() as other):
             return _of_expressions(part.value, other.value)
     return None
+
+
+def _is_augmented(text: str) -> bool:
+    try:
+        return isinstance(ast.parse(text).body[0], ast.AugAssign)
+    except (SyntaxError, IndexError):
+        return False
 
 
 def _target(text: str) -> str:

@@ -47,6 +47,11 @@ MISTAKES = {
     "targets exchanged": ("du, dr = du * slope(u)", "dr, du = du * slope(u)", "any"),
     "assigned, not added": ('g["W"] += x.T @ dz', 'g["W"] = x.T @ dz', None),
     "duplicates": ('np.add.at(g["E"], self.tokens[t], dx)', 'g["E"][self.tokens[t]] += dx', None),
+    "duplicates of the last step alone": (
+        'np.add.at(g["E"], self.tokens[t], dx)',
+        'g["E"][self.tokens[t]] = dx',
+        None,
+    ),
     "another key": ('g["k"] += (da * r * hp).sum(axis=0)', 'g["k"] += (da * r).sum(axis=0)', "any"),
     "the loop's direction": ("for t in reversed(range(T)):", "for t in range(T):", None),
     "a bracket": ("dnew * (1 - u) + (1 - m) * dh", "(dnew * (1 - u) + 1 - m) * dh", "any"),

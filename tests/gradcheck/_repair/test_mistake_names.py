@@ -108,3 +108,10 @@ def test_what_is_replaced_is_read_in_bytes() -> None:
     assert name_mistake(Source("cell.py", source), Edit((1, begin), (1, begin + 2), "dct")).evidence == (
         Mistake("dc", "dct"),
     )
+
+
+@pytest.mark.parametrize(("was", "code"), [("dE[i] = dx", "assigned-not-added"), ("dE[i] += dx", "index-repeats")])
+def test_what_is_added_up_where_an_index_repeats_is_named_by_what_stood_there(was: str, code: str) -> None:
+    """Who overwrites the rows of each step would read of an index that names one twice, or only of a wrong line."""
+    edit = Edit((1, 0), (1, len(was)), "np.add.at(dE, i, dx)")
+    assert name_mistake(Source("cell.py", f"{was}\n"), edit) == Symptom(FindingCode(code))
