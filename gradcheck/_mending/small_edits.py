@@ -21,6 +21,7 @@ from gradcheck._mending.details import (
     words,
 )
 from gradcheck._mending.regrouped import regrouped
+from gradcheck._mending.shifted import shifted
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, transposed, turns_round
 
@@ -256,5 +257,5 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
-    words, reductions, letters, scaled, callees, unread_terms, begun_at_zero, summed_items, turned_round,
+    words, reductions, letters, scaled, callees, unread_terms, begun_at_zero, summed_items, turned_round, shifted,
 )  # fmt: skip

@@ -147,6 +147,9 @@ def _wrapping(old: ast.expr, new: ast.expr) -> Symptom | None:
                 return _around("INDEX", extra, ast.unparse(outer.slice))
             case ast.Call(func=ast.Attribute(attr="sum", value=part)) if _same(part, inner):
                 return _around("SUM", extra, _axis(outer))
+            case ast.Call(func=ast.Attribute(attr="concatenate"), args=[ast.List(elts=parts)]) if not extra:
+                if any(isinstance(one, ast.Subscript) and _same(one.value, inner) for one in parts):
+                    return _named(FindingCode.WRONG_INDEX, ast.unparse(old), ast.unparse(new))
             case ast.Call(func=ast.Attribute(attr="copy", value=part)) if _same(part, inner) and not extra:
                 return _named(FindingCode.MISSING_COPY)
             case ast.Call(args=[part, *_]) if _same(part, inner):

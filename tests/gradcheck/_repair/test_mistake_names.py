@@ -40,6 +40,12 @@ def named(old: str, new: str) -> Symptom:
         ("h[t]", "c[t]", "wrong-variable", Mistake("h[t]", "c[t]")),
         (":, k", "rows, k", "wrong-index", Mistake(":, k", "rows, k")),
         ("1:", ":-1", "wrong-index", Mistake("1:", ":-1")),
+        (
+            "a",
+            "np.concatenate([a[1:], np.zeros_like(a[:1])])",
+            "wrong-index",
+            Mistake("a", "np.concatenate([a[1:], np.zeros_like(a[:1])])"),
+        ),
         ("a * b", "a @ b", "wrong-operator", Mistake("*", "@")),
         ("a", "a + b", "term-missing", Mistake("b")),
         ("a - b", "a", "term-extra", Mistake("b", is_extra=True)),
