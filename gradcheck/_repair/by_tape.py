@@ -8,6 +8,7 @@ left. After an edit that mends a part the backward is taped again, edited, until
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -77,6 +78,10 @@ MOST_ROUNDS = 16
 MOST_RUNS = 4
 #: bytes that they may take together
 MOST_BYTES = 200_000_000
+#: edits that are the same where there is one time step, and are told apart with all
+MOST_EQUIVALENT = 4
+#: what counts as less than any progress: that of code that does not run
+NO_PROGRESS = -math.inf, 0, 0
 
 
 @functions_kept()
@@ -245,7 +250,7 @@ class _Search:
                 return bool(found.faults)
             if faults and self._adds(points, found, faults):
                 continue
-            left = [self._missing] if _is_clear(found) else stages
+            left = [self._thoroughly, self._missing] if _is_clear(found) else stages
             done = next((stage for stage in left if stage(points, found)), None)
             if done is None and not points[0].is_apart and self._can_be_told_apart(points[0], found):
                 points, stages = [replace(point, is_apart=True) for point in points], list(everything)
@@ -438,7 +443,7 @@ class _Search:
         with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
             while points is not None and len(found.faults) < before + MOST_ROUNDS:
                 stages = (_clip_or_next, fault_in_part, faults_of_several)
-                if not any(self._adds_of(one, points, found, is_short=True) for one in stages):
+                if not any(self._adds_of(one, points, found, all_steps[0]) for one in stages):
                     break
         if len(found.faults) == before:
             found.last = last  # with all steps more is known of who could be at fault
@@ -461,11 +466,25 @@ class _Search:
             fault = write_into_callers(run, points[1:])
         return fault is not None and self._adds(points, found, [fault])
 
-    def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, *, is_short: bool = False) -> bool:
+    def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, all_steps: Point | None = None) -> bool:
+        """Whether a stage adds faults at these points; `all_steps`: where there are others, if these have one step."""
         with self._taped(points[0], found) as run:
-            wrong = self._wrong_in_one_step(run) if is_short else wrong_gradients(run)
+            wrong = wrong_gradients(run) if all_steps is None else self._wrong_in_one_step(run)
             faults = stage(found, run, wrong, points[1:]) if wrong else []
+        if all_steps is not None:
+            faults = [self._best_with_all_steps(found, one, all_steps) for one in faults]
         return self._adds(points, found, faults)
+
+    def _best_with_all_steps(self, found: Found, fault: Mended, point: Point) -> Mended:
+        """The fault with that of its edits after which most is right with all steps: x[:1] is x[:-1] of two."""
+        options = (fault.mend, *fault.others)[:MOST_EQUIVALENT]
+        if len(options) < 2:
+            return fault
+        tried = [
+            replace(fault, mend=one, others=tuple(x for x in options[1:] if x and x is not one)) for one in options
+        ]
+        progress = [self._asked_with(found, [one], point, progress_of) for one in tried]
+        return max(zip(tried, progress, strict=True), key=lambda one: one[1] or NO_PROGRESS)[0]
 
     @contextmanager
     def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:

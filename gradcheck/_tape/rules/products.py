@@ -128,24 +128,20 @@ def _letters(text: str, ndims: list[int]) -> tuple[list[str], str]:
 def _summed(terms: list[str], result: str, operands: list[Any], operation: Operation) -> Pulls:
     """The way back through an einsum whose terms have each letter once."""
     cells = [operation.hold(x) for x in operands]
-    sizes: dict[str, int] = {}
-    for term, one in zip(terms, operands, strict=True):
-        for letter, length in zip(term, np.shape(one), strict=True):
-            sizes[letter] = max(length, sizes.get(letter, 1))
-    batch = next(letter for letter in string.ascii_letters if letter not in sizes)
+    batch = next(letter for letter in string.ascii_letters if letter not in "".join(terms))
 
     def to(k: int) -> Pull:
         others = [term for j, term in enumerate(terms) if j != k]
         wanted = "".join(x for x in terms[k] if x in result or any(x in term for term in others))
         text = ",".join([batch + result, *others]) + "->" + batch + wanted
         shape = np.shape(operands[k])
-        spread = [sizes[x] if x in wanted else 1 for x in terms[k]]
 
         def pull(g: Array) -> Array:
             values = [cell.value for j, cell in enumerate(cells) if j != k]
             found = np.einsum(text, g, *values, optimize=len(values) > 1)
-            # an axis of length 1 may have been broadcast against a longer one
-            return summed_to(found.reshape(len(g), *spread), shape)
+            # an axis of length 1 may have been broadcast against a longer one, here or in the others
+            lengths = dict(zip(wanted, found.shape[1:], strict=True))
+            return summed_to(found.reshape(len(g), *(lengths.get(x, 1) for x in terms[k])), shape)
 
         return pull
 

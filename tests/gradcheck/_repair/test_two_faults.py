@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gradcheck._localising.spoiling import spoiling
+from gradcheck._repair import by_tape
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.found import Found
+from gradcheck._repair.points import points_of, points_of_one_step
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
@@ -63,6 +65,42 @@ def cell(rng, *, T=4, H=2):
     return gradcheck.Target(p, lambda: loss(p, x, y), lambda: grads(p, x, y))
 """
 CARRY, ADDED = ("dc_next = dc * f + di", "dc_next = dc + di"), ('d["u"] += di * before', 'd["u"] = di * before')
+#: a recurrence whose steps lie side by side, behind the batch
+SIDE_BY_SIDE = """\
+import numpy as np
+import gradcheck
+
+
+def states(p, x):
+    hs = np.zeros((len(x), x.shape[1] + 1, len(p["b"])))
+    hs[:, 0] = p["h0"]
+    for t in range(x.shape[1]):
+        hs[:, t + 1] = np.tanh(x[:, t] @ p["W"].T + hs[:, t] @ p["U"].T + p["b"])
+    return hs
+
+
+def loss(p, x, y):
+    return 0.5 * np.sum((states(p, x)[:, 1:] - y) ** 2)
+
+
+def grads(p, x, y):
+    hs, da = states(p, x), np.zeros(y.shape)
+    dx, dh = np.zeros(x.shape), np.zeros(y[:, 0].shape)
+    for t in reversed(range(x.shape[1])):
+        da[:, t] = (hs[:, t + 1] - y[:, t] + dh) * (1 - hs[:, t + 1] ** 2)
+        dh = da[:, t] @ p["U"]
+        dx[:, t] = da[:, t] @ p["W"]
+    dW = np.einsum("btg,btd->gd", da, x)
+    dU = np.einsum("btg,bth->gh", da, hs[:, :-1])
+    return {"W": dW, "U": dU, "b": da.sum(axis=(0, 1)), "h0": dh, "x": dx}
+
+
+@gradcheck.target
+def cell(rng, *, T=4, B=2, H=3):
+    p = {"W": rng.standard_normal((H, H)), "U": rng.standard_normal((H, H)), "b": rng.standard_normal(H)}
+    x, y, p["h0"] = (rng.standard_normal(shape) for shape in ((B, T, H), (B, T, H), (B, H)))
+    return gradcheck.Target(p | {"x": x}, lambda: loss(p, x, y), lambda: grads(p, x, y))
+"""
 #: attention whose scores are an einsum of three arrays
 ATTENDING = """\
 import numpy as np
@@ -182,3 +220,19 @@ def test_what_was_bound_in_vain_is_kept_beside_another_fault(tmp_path: Path) -> 
     told = {one.line: one.code for one in tape_findings(found, verified=True)}
     assert set(told) == {line_of(LOST_SHARE[0], TWO_LAYERS), line_of(right, TWO_LAYERS)}
     assert told[line_of(LOST_SHARE[0], TWO_LAYERS)] == FindingCode.TERM_MISSING
+
+
+@pytest.mark.lines
+def test_what_is_right_where_there_is_one_step_is_right_with_all(tmp_path: Path) -> None:
+    """The first step would be taken for all but the last, which is the same of two."""
+    bugs = ("da, hs[:, :-1]", "da, hs[:, 1:]"), ('"b": da.sum(axis=(0, 1))', '"b": dx.sum(axis=(0, 1))')
+    subject = cell(tmp_path, *bugs, source=SIDE_BY_SIDE)
+    sizes, found = {"T": 4, "B": 2, "H": 3}, Found()
+    search = by_tape._Search(subject, {"U", "b"}, (), is_impure=False, keeps_state=False)
+    search.one_step = lambda: points_of_one_step(subject, 0, sizes, None)
+    points = next(iter(points_of(subject, 0, sizes, None)))
+    with search._taped(points[0], found) as run:
+        by_tape._add_sources(found, run, points[0])
+    assert search._one_step(points, found)
+    with search._taped(points[0], found) as run:
+        assert not wrong_gradients(run)

@@ -288,6 +288,7 @@ CALLS = {
     "einsum without an arrow": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,jk", *x), {}), [A, B]),
     "einsum with dots": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("...j,jk->...k", *x), {}), [draw(2, 4, 3), B]),
     "einsum broadcast": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->ij", *x), {}), [A, draw(1, 3)]),
+    "einsum of a broadcast axis": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->j", *x), {}), [A, draw(1, 3)]),
     "einsum to a number": (lambda c, *x: c.call((PLACE, 0), np.einsum, ("ij,ij->", *x), {}), [A, draw(2, 3)]),
 }  # fmt: skip
 CALLS["where"] = (lambda c, x, y: c.call((PLACE, 0), np.where, (mask, x, y), {}), [A, draw(3)])
