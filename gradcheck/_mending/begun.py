@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gradcheck._mending.gaps import Function, blocks_of
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import parsed, span
+from gradcheck._mending.syntax import is_zeros, parsed, span
 from gradcheck._usercode.sums import going_on
 
 #: expressions behind which a term can be written as it is
@@ -39,8 +39,10 @@ def begun_with(name: str, sign: str, term: str, above: Sequence[ast.stmt]) -> Be
     bound = _first_binding(name, above)
     if bound is None or not _binds(bound.value) or "\n" in term:
         return None
-    binds = _binds(parsed(term), but=(ast.Add, ast.Sub) if sign == "-" else ())
-    end = span(bound.value)[1]
+    tree, (start, end) = parsed(term), span(bound.value)
+    if is_zeros(bound.value) and sign == "+" and isinstance(tree, (ast.BinOp, ast.Call)):  # a name is another's memory
+        return Begun(bound, Edit(start, end, term))
+    binds = _binds(tree, but=(ast.Add, ast.Sub) if sign == "-" else ())
     return Begun(bound, Edit(end, end, f" {sign} {term}" if binds else f" {sign} ({term})"))
 
 

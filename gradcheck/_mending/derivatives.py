@@ -350,7 +350,7 @@ def _with_rest(place: Workplace, look: Look) -> Iterator[Candidate]:
     given = [place.hole.residual.given.get(str(execution)) for execution in look.executions]
     pairs = zip(look.wanted, given, strict=True)
     rest = [part - one for (_, part), one in pairs if one is not None and one.shape == part.shape]
-    if len(rest) == len(look.wanted) and place.hole.operator is None:
+    if len(rest) == len(look.wanted) and place.hole.operator in (None, "Add"):
         for one in formula_of_part(place, [node for node, _ in look.wanted], rest):
             ((_, term),) = one.swaps
             yield Candidate.of(place.hole.root, binary(place.hole.root, ast.Add(), term))

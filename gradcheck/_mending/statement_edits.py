@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
 import numpy as np
@@ -202,16 +202,8 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
             yield from _exchanged_with_reads(code, tree, target)
             yield from _other_masks(code, target)
             start, end = span(target.slice)
-            if isinstance(target.slice, ast.Slice) or not isinstance(target.slice, ast.Constant):
-                for one in counters:
-                    for text in (one, f"{one} - 1", f"{one} + 1"):
-                        yield (Edit(start, end, text),)
-            if isinstance(target.slice, ast.Constant) and isinstance(target.slice.value, int):
-                number = target.slice.value  # another one, or all of them
-                for text in dict.fromkeys(("-1", "0", str(number + 1), f"{number}:", ":")):
-                    yield (Edit(start, end, text),) if text != str(number) else ()
-            elif isinstance(target.slice, ast.UnaryOp):
-                yield (Edit(start, end, "0"),)
+            for part in _parts_of_indices(target):
+                yield from ((Edit(*span(part), text),) for text in _other_parts(part, counters))
             for other in (*_other_keys(code, target), *_other_indices(code, target)):
                 yield (Edit(start, end, other),)
         if isinstance(target, (ast.Tuple, ast.List)):
@@ -220,6 +212,29 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
                 first, second = target.elts[i], target.elts[j]
                 a, b = code.segment(first), code.segment(second)
                 yield Edit(*span(first), b), Edit(*span(second), a)
+
+
+def _parts_of_indices(target: ast.Subscript) -> Iterator[ast.expr]:
+    """All that stands between its brackets: of `d[t][:, k]` the t, the slice and the k."""
+    yield from target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+    if isinstance(target.value, ast.Subscript):
+        yield from _parts_of_indices(target.value)
+
+
+def _other_parts(part: ast.expr, counters: Sequence[str]) -> Iterator[str]:
+    """What may stand in the place of an index, or of one of several, that is written to."""
+    match part:
+        case ast.Constant(value=int() as number):
+            texts = dict.fromkeys(("-1", "0", str(number + 1), f"{number}:", ":"))  # another one, or all of them
+            yield from (text for text in texts if text != str(number))
+        case ast.UnaryOp():
+            yield "0"
+        case ast.Constant():
+            pass
+        case _:
+            if isinstance(part, ast.BinOp):  # the last one, told by how many there are
+                yield "0"
+            yield from (text for one in counters for text in (one, f"{one} - 1", f"{one} + 1"))
 
 
 def _steps_of_all(code: Code, tree: ast.stmt) -> Iterator[Edits]:

@@ -53,7 +53,7 @@ def lacking_part(found: Found, taped: Taped, others: Sequence[Point]) -> Mended 
 def _faults(run: TapedRun, others: Sequence[Point]) -> Iterator[Mended]:
     wrong, again = wrong_gradients(run), [one.taped for one in others]
     left = places_in_part(run, wrong)[:MOST_PLACES]
-    for asked in (_without_added, _whole):
+    for asked in (_without_added, _whole, _at_first):
         places = [one for one in left if asked(one)]
         lacking, there = [_as_spoiling(one, asked(one)) for one in places], partial(_all, asked)
         edits_of_each = edits_to_derivatives(run, lacking, again, set(), there)
@@ -85,6 +85,12 @@ def _without_added(place: InPart) -> Mapping[int, Wanted]:
 
 def _whole(place: InPart) -> Mapping[int, Wanted]:
     return place.wanted
+
+
+def _at_first(place: InPart) -> Mapping[int, Wanted]:
+    """At the first of several executions: what is lost there, others go on with."""
+    told = place.without_added or place.wanted
+    return {min(told): told[min(told)]} if len(told) > 1 else {}
 
 
 def _as_spoiling(one: InPart, wanted: Mapping[int, Wanted]) -> Spoiling:

@@ -81,6 +81,8 @@ def _inserted(now: str) -> Symptom | None:
     """What is put beside what stands there: a term, what a sum goes on with, or one more that it is divided by."""
     if now.startswith(("+ ", "- ")) and _expression(now):
         return _named(FindingCode.TERM_MISSING, now[2:])
+    if now.endswith(" +") and "=" in now:
+        return _named(FindingCode.COTANGENT_UNUSED, "what the call gives")
     if now.startswith("getattr(") and now.endswith(" +"):
         return Symptom(FindingCode.ASSIGNED_NOT_ADDED)
     if now.endswith(" *") and _expression(now[:-2]):

@@ -16,6 +16,7 @@ from gradcheck._mending.overbound import kept_beside
 from gradcheck._mending.overwritten import bound_elsewhere, written_apart
 from gradcheck._mending.resets import reset_left_out
 from gradcheck._mending.syntax import Code
+from gradcheck._mending.thrown_away import taken_up
 from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
 from gradcheck._tape import Statement, TapedRun
@@ -45,6 +46,7 @@ def fault_by_sign(run: TapedRun, found: Localisation, again: Sequence[Again]) ->
         or _of_form(run, run.statements, reset_left_out, FindingCode.EXTRA_STATEMENT, again)
         or _of_form(run, run.statements, kept_beside, FindingCode.TERM_MISSING, again)
         or _of_form(run, run.statements, other_end, FindingCode.MISSING_STATEMENT, again)
+        or _of_form(run, run.statements, taken_up, None, again)
         or _of_form(run, run.statements, bound_elsewhere, None, again)
         or _of_form(run, _overwriting(run), written_apart, FindingCode.MISSING_COPY, again)
     )

@@ -46,6 +46,20 @@ def test_what_is_added_further_down_becomes_a_term(inserted, value):
     assert with_term(f"        {inserted}") == LOOP.format(value=value)
 
 
+@pytest.mark.parametrize(
+    ("inserted", "value"),
+    [
+        ("d += x * y", "x * y"),
+        ("d += f(x)", "f(x)"),
+        ("d += x", "np.zeros_like(a) + x"),
+        ("d -= x * y", "np.zeros_like(a) - x * y"),
+    ],
+)
+def test_what_is_begun_with_nothing_begins_with_the_term(inserted, value):
+    """If it fails, zeros are added to; or a variable becomes another name of an array, which it then writes into."""
+    assert with_term(f"        {inserted}", "np.zeros_like(a)") == LOOP.format(value=value)
+
+
 @pytest.mark.parametrize("line", [4, 5])
 def test_what_is_added_at_the_end_of_a_line_becomes_a_term(line):
     """If it fails, this is so only where the statement is inserted before the line that follows."""
