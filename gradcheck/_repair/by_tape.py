@@ -47,6 +47,7 @@ from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
+from gradcheck._repair.where_made import mend_where_made
 from gradcheck._repair.wrong_values import (
     faults_by_values,
     growth_of,
@@ -245,7 +246,7 @@ class _Search:
             if not wrong and self._spares_callers(points, found):
                 continue
             if not wrong:
-                mend_where_bound(found, partial(self._taped, points[0]))
+                self._mend_at_source(found, points[0])
                 shorten(found, partial(self._taped, points[0]), points[1:])
                 return bool(found.faults)
             if faults and self._adds(points, found, faults):
@@ -256,7 +257,7 @@ class _Search:
                 points, stages = [replace(point, is_apart=True) for point in points], list(everything)
                 continue
             if done is None:
-                mend_where_bound(found, partial(self._taped, points[0]))
+                self._mend_at_source(found, points[0])
                 self._tell_unmended(points, found)
                 return bool(found.faults)
             if done == self._one_step:
@@ -348,6 +349,11 @@ class _Search:
         with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
             return asked(run)
         return None
+
+    def _mend_at_source(self, found: Found, point: Point) -> None:
+        """Where several edits make up for one mistake, take one where that is."""
+        mend_where_bound(found, partial(self._taped, point))
+        mend_where_made(found, partial(self._taped, point))
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

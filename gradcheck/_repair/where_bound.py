@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
+from typing import NamedTuple
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
@@ -35,11 +36,15 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
         found: What is found.
         taped: Puts edits in place, and gives a run with them.
     """
-    for name, new, fault in list(_replaced_names(found)):
+    replaced = list(_replaced_names(found))
+    for name, new, fault in replaced:
         if fault not in found.faults:
             continue
         code = Code.of(found.sources[fault.statement.file].text)
-        group = [one for one in found.faults if one.is_by_value and _concerns(one, name, fault, code)]
+        alike = [id(other) for of_name, by, other in replaced if of_name == name and ast.dump(by) == ast.dump(new)]
+        group = [
+            one for one in found.faults if (one.is_by_value or id(one) in alike) and _concerns(one, name, fault, code)
+        ]
         bindings = list(_bindings(name, fault, code))
         if len(group) < 2:
             group = [fault]
@@ -48,7 +53,7 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
             edit = code.replaced(bound.value, _Replacing(name, bound.value).visit(deepcopy(new)))
             if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
                 continue
-            if _takes(found, taped, group, bound, edit):
+            if takes(found, taped, group, _of_binding(found.sources[fault.statement.file], bound, edit)):
                 break
     for fault in list(found.faults):
         _begin_with_term(found, taped, fault)
@@ -61,18 +66,32 @@ def _begin_with_term(found: Found, taped: Taped, fault: Mended) -> None:
         return
     with suppress(SyntaxError):
         code = Code.of(source.text)
-        match _statement_of(code.tree, fault.line), _statement_of(ast.parse(source.edited(fault.edits)), fault.line):
+        match statement_of(code.tree, fault.line), statement_of(ast.parse(source.edited(fault.edits)), fault.line):
             case (
                 ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) as statement,
                 ast.AugAssign(value=ast.BinOp(left=same, op=ast.Add(), right=term)),
             ) if ast.dump(same) == ast.dump(value):
                 begun = begun_with(name, "+", ast.unparse(term), code.above(statement))
                 if begun is not None:
-                    _takes(found, taped, [fault], begun.bound, begun.edit)
+                    takes(found, taped, [fault], _of_binding(source, begun.bound, begun.edit))
 
 
-def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assign, edit: Edit) -> bool:
-    """Put the edit in the place of those of the group, if as much is right with it."""
+class Instead(NamedTuple):
+    """An edit of a statement of the text as it is, in the place of others."""
+
+    file: str
+    line: int
+    kind: str
+    text: str
+    edit: Edit
+
+
+def _of_binding(source: Source, bound: ast.Assign, edit: Edit) -> Instead:
+    return Instead(source.file, bound.lineno, "Assign", source.segment_of(bound), edit)
+
+
+def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead) -> bool:
+    """Put the edit in the place of those of the group, if as much is right with it; whether it does."""
     trial = found.copy()
     places = [found.faults.index(one) for one in group]
     for one in [trial.faults[number] for number in places]:
@@ -82,16 +101,15 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
         with taped(found) as run:
             spoiled, whole = _spoiled(run), _given_whole(run)
         with taped(trial) as run:
-            file = first.statement.file
-            statement = _statement(run.statements, file, bound, found.sources[file])
+            statement = _statement(run.statements, instead)
             gives = statement is not None and len(group) == 1 and _gives_whole_derivatives(run, statement)
         if statement is None or gives:
             return False
         gradients = tuple(dict.fromkeys(name for one in group for name in one.gradients))
-        mend = Mend(file, (edit,), statement, (), (), EVIDENCE)
+        mend = Mend(instead.file, (instead.edit,), statement, (), (), EVIDENCE)
         fault = Mended(statement, gradients, None, mend, is_by_value=True)
         if len(group) == 1 and first.mend is not None:
-            mend = replace(first.mend, edits=(edit,), statement=statement)
+            mend = replace(first.mend, file=instead.file, edits=(instead.edit,), statement=statement)
             fault = replace(first, statement=statement, suspect=None, mend=mend, others=(), edits=[])
         if not add_mend(trial, fault, {}):
             return False
@@ -100,7 +118,7 @@ def _takes(found: Found, taped: Taped, group: Sequence[Mended], bound: ast.Assig
                 return False
             if not whole <= _given_whole(run):  # where others are wrong still, the values tell
                 return False
-        trial.faults[-1].line = bound.lineno
+        trial.faults[-1].line = instead.line
         trial.faults.insert(places[0], trial.faults.pop())
         lines = {(one.statement.file, one.line) for one in group}
         found.signs = [one for one in found.signs if (one.statement.file, one.line) not in lines]
@@ -123,18 +141,27 @@ def _given_whole(run: TapedRun) -> set[int]:
 def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:
     """Variables in whose place an edit puts something else, with that."""
     for fault in found.faults:
-        source = found.sources.get(fault.statement.file)
-        if not fault.edits or fault.code is not None or source is None or fault.line is None:
-            continue
+        for old, new in replacements(found, fault) if fault.code is None else ():
+            if isinstance(old, ast.Name) and isinstance(new, ast.expr):
+                yield old.id, new, fault
+
+
+def replacements(found: Found, fault: Mended) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """What each of the edits that mend a fault puts in the place of what, in its statement."""
+    source = found.sources.get(fault.statement.file)
+    if source is None or fault.line is None or not fault.edits:
+        return
+    before = statement_of(Code.of(source.text).tree, fault.line)
+    for edits in (fault.edits, *(one.edits for one in fault.others)):
         with suppress(SyntaxError):
-            before = _statement_of(Code.of(source.text).tree, fault.line)
-            after = _statement_of(ast.parse(source.edited(fault.edits)), fault.line)
+            after = statement_of(ast.parse(source.edited(edits)), fault.line)
             pair = None if before is None or after is None else difference(before, after)
-            if pair is not None and isinstance(pair[0], ast.Name) and isinstance(pair[1], ast.expr):
-                yield pair[0].id, pair[1], fault
+            if pair is not None:
+                yield pair
 
 
-def _statement_of(tree: ast.AST, line: int) -> ast.stmt | None:
+def statement_of(tree: ast.AST, line: int) -> ast.stmt | None:
+    """The statement that begins at a line."""
     return next((one for one in ast.walk(tree) if isinstance(one, ast.stmt) and one.lineno == line), None)
 
 
@@ -143,13 +170,13 @@ def _concerns(fault: Mended, name: str, other: Mended, code: Code) -> bool:
     here, there = fault.statement, other.statement
     if (here.file, here.function) != (there.file, there.function) or fault.line is None:
         return False
-    statement = _statement_of(code.tree, fault.line)
+    statement = statement_of(code.tree, fault.line)
     return statement is not None and name in names_in(statement)
 
 
 def _bindings(name: str, fault: Mended, code: Code) -> Iterator[ast.Assign]:
     """The statements that give a variable its value in the function of a fault, the last one before it first."""
-    statement = None if fault.line is None else _statement_of(code.tree, fault.line)
+    statement = None if fault.line is None else statement_of(code.tree, fault.line)
     function = None if statement is None else code.function(statement)
     found = [
         node
@@ -185,6 +212,6 @@ class _Replacing(ast.NodeTransformer):
         return self.value if node.id == self.name else node
 
 
-def _statement(statements: Sequence[Statement], file: str, bound: ast.Assign, source: Source) -> Statement | None:
-    text = source.segment_of(bound)
-    return next((one for one in statements if one.file == file and one.text == text and one.kind == "Assign"), None)
+def _statement(statements: Sequence[Statement], instead: Instead) -> Statement | None:
+    alike = (one for one in statements if one.text == instead.text and one.kind == instead.kind)
+    return next((one for one in alike if one.file == instead.file), None)

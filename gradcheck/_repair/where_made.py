@@ -1,0 +1,130 @@
+"""One edit where a value is made, in the place of those that make up for it wherever it is read.
+
+A step that hands back the derivative of a masked state, in a structure or to several callers, lacks the mask once: each
+of its readers can give it, and none of them is at fault. Where a single variable holds the value, it is told where that
+is bound (`where_bound`); here the tape tells who made it. And a layer that adds its input to what it gives has to do so
+on the way back as well, not whoever calls it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from gradcheck._common.errors import TargetError
+from gradcheck._localising.standing import origin
+from gradcheck._mending.gaps import Function
+from gradcheck._mending.syntax import Code, binary, expressions, parsed, span
+from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.where_bound import Instead, replacements, takes
+from gradcheck._repair.wrong_values import Taped
+from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape.places import Place
+from gradcheck._usercode.patching import RebindError
+
+#: expressions that are tried
+MOST_PLACES = 3
+
+
+def mend_where_made(found: Found, taped: Taped) -> None:
+    """Take one edit for several that multiply one value, or in the place of a caller's, where as much is right with it.
+
+    Args:
+        found: What is found.
+        taped: Puts edits in place, and gives a run with them.
+    """
+    by_factor: dict[str, list[Mended]] = defaultdict(list)
+    for fault in found.faults:
+        for factor in dict.fromkeys(_factors(found, fault)):
+            by_factor[factor].append(fault)
+    for factor, group in by_factor.items():
+        if len(group) > 1 and all(one in found.faults for one in group):
+            _take_first(found, taped, group, _where_made(found, taped, group, factor))
+    for fault in list(found.faults):
+        if [edit.text.strip() for edit in fault.edits] == ["+="]:
+            _take_first(found, taped, [fault], _input_added(found, taped, fault))
+
+
+def _take_first(found: Found, taped: Taped, group: Sequence[Mended], edits: Iterable[Instead]) -> None:
+    any(takes(found, taped, group, instead) for instead in edits)
+
+
+def _factors(found: Found, fault: Mended) -> Iterator[str]:
+    """What its edits multiply an expression by, each as it is written."""
+    for old, new in replacements(found, fault):
+        match new:
+            case ast.BinOp(left=left, op=ast.Mult(), right=right):
+                pairs = (left, right), (right, left)
+                yield from (ast.unparse(factor) for one, factor in pairs if ast.dump(one) == ast.dump(old))
+
+
+def _where_made(found: Found, taped: Taped, group: Sequence[Mended], factor: str) -> list[Instead]:
+    """The factor at each expression of the backward whose value all of them read."""
+    as_it_is = found.copy()
+    as_it_is.faults, as_it_is.edits = [], {}
+    with suppress(TargetError, SyntaxError, RebindError), taped(as_it_is) as run:
+        forward = run.once(forward_statements)
+        made = [_made_for(run, fault) for fault in group]
+        places = [one for one in made[0] if all(one in others for others in made[1:])]
+        places = [one for one in places if id(one.statement) not in forward]
+        return [told for one in places[:MOST_PLACES] for told in _with_factor(one, factor)]
+    return []
+
+
+def _made_for(run: TapedRun, fault: Mended) -> dict[Place, None]:
+    """Where the values were made that the statement of a fault reads."""
+    at = fault.statement.file, fault.line
+    own = [node for node in run.backward if node.place is not None and _at(node.place) == at]
+    read = (origin(one).place for node in own for one in node.inputs)
+    return dict.fromkeys(place for place in read if place is not None and _at(place) != at)
+
+
+def _at(place: Place) -> tuple[str, int]:
+    return place.file, place.line
+
+
+def _with_factor(place: Place, factor: str) -> Iterator[Instead]:
+    statement = place.statement
+    code = Code.of(statement.source.text)
+    tree = code.statement(statement.line, statement.kind)
+    for node in expressions(tree) if tree is not None else ():
+        if span(node) == place.span:
+            edit = code.replaced(node, binary(node, ast.Mult(), parsed(factor)))
+            yield Instead(statement.file, statement.line, statement.kind, statement.text, edit)
+            return
+
+
+def _input_added(found: Found, taped: Taped, fault: Mended) -> list[Instead]:
+    """What a method of a layer is handed added to what it hands back, if another method of the layer adds its input."""
+    as_it_is = found.copy()
+    as_it_is.faults, as_it_is.edits = [], {}
+    at = fault.statement.file, fault.line
+    with suppress(TargetError, SyntaxError, RebindError), taped(as_it_is) as run:
+        calls = (node for node in run.backward if node.call is not None and _at(node.call.place) == at)
+        returned = dict.fromkeys(node.place.statement for node in calls if node.place is not None)
+        return [told for one in returned if one.kind == "Return" for told in _with_input(one)]
+    return []
+
+
+def _with_input(statement: Statement) -> Iterator[Instead]:
+    code = Code.of(statement.source.text)
+    match code.statement(statement.line, statement.kind):
+        case ast.Return(value=ast.expr() as value) as tree:
+            function = code.function(tree)
+            layer = None if function is None else code.parent(function)
+            if isinstance(function, Function) and isinstance(layer, ast.ClassDef) and _adds_its_input(layer):
+                for name in [one.arg for one in function.args.args[1:]]:
+                    edit = code.replaced(value, binary(value, ast.Add(), ast.Name(name, ast.Load())))
+                    yield Instead(statement.file, statement.line, statement.kind, statement.text, edit)
+
+
+def _adds_its_input(layer: ast.ClassDef) -> bool:
+    for method in (one for one in layer.body if isinstance(one, ast.FunctionDef)):
+        inputs = {one.arg for one in method.args.args[1:]}
+        sums = (node for node in ast.walk(method) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add))
+        if any(isinstance(one, ast.Name) and one.id in inputs for node in sums for one in (node.left, node.right)):
+            return True
+    return False

@@ -1,0 +1,153 @@
+"""One edit where a value is made, where its readers or callers could make up for what it lacks."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.found import Found
+from gradcheck._repair.where_made import _adds_its_input
+from tests.gradcheck._repair.spoiled import cell, line_of
+
+#: a masked state that a step hands back in a structure: the loop reads it, and so does what begins before it
+MASKED = """\
+from typing import NamedTuple
+import numpy as np
+import gradcheck
+
+
+class State(NamedTuple):
+    h: np.ndarray
+    c: np.ndarray
+
+
+def step(p, state, x, mask):
+    c = 0.5 * state.c + np.tanh(x * p["w"] + (state.h * mask) @ p["U"])
+    return State(np.sin(c), c)
+
+
+def step_back(p, d, state, x, mask):
+    h, c = state.h * mask, 0.5 * state.c + np.tanh(x * p["w"] + (state.h * mask) @ p["U"])
+    dc = d.h * np.cos(c) + d.c
+    da = dc * (1 - np.tanh(x * p["w"] + h @ p["U"]) ** 2)
+    dh = (da @ p["U"].T) * mask
+    return {"w": x * da, "U": np.outer(h, da)}, State(dh, 0.5 * dc)
+
+
+def states(p, xs, mask):
+    kept = [State(p["h0"], np.zeros(len(mask)))]
+    for x in xs:
+        kept.append(step(p, kept[-1], x, mask))
+    return kept
+
+
+def loss(p, xs, mask):
+    return float(sum(np.sum(state.h**2) for state in states(p, xs, mask)[1:]))
+
+
+def grads(p, xs, mask):
+    kept, g = states(p, xs, mask), {name: np.zeros_like(one) for name, one in p.items()}
+    d = State(np.zeros(len(mask)), np.zeros(len(mask)))
+    for t in reversed(range(len(xs))):
+        more, d = step_back(p, State(d.h + 2 * kept[t + 1].h, d.c), kept[t], xs[t], mask)
+        g = {name: g[name] + more.get(name, 0) for name in g}
+    g["h0"] = d.h * 1.0
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    p = {"w": rng.standard_normal(H), "U": rng.standard_normal((H, H)), "h0": rng.standard_normal(H)}
+    xs, mask = rng.standard_normal((T, H)), rng.uniform(0.5, 2, H)
+    return gradcheck.Target(p, lambda: loss(p, xs, mask), lambda: grads(p, xs, mask))
+"""
+#: layers that add what they are given to what they calculate
+RESIDUAL = """\
+import numpy as np
+import gradcheck
+
+
+class Layer:
+    def __init__(self, w):
+        self.w = w
+
+    def forward(self, x):
+        self.x, self.y = x, np.tanh(x @ self.w)
+        return x + self.y
+
+    def backward(self, dy):
+        da = dy * (1 - self.y**2)
+        self.dw = self.x.T @ da
+        return da @ self.w.T + dy
+
+
+class Net:
+    def __init__(self, rng, layers, H):
+        self.layers = [Layer(0.5 * rng.standard_normal((H, H))) for _ in range(layers)]
+        self.x = rng.standard_normal((2, H))
+
+    def loss(self):
+        x = self.x
+        for layer in self.layers:
+            x = layer.forward(x)
+        self.out = x
+        return 0.5 * float(np.sum(x**2))
+
+    def grads(self):
+        dx = self.out
+        for layer in reversed(self.layers):
+            dx = layer.backward(dx)
+        return {f"w{k}": layer.dw for k, layer in enumerate(self.layers)} | {"x": dx}
+
+    def params(self):
+        return {f"w{k}": layer.w for k, layer in enumerate(self.layers)} | {"x": self.x}
+
+
+@gradcheck.target
+def cell(rng, *, layers=3, H=3):
+    net = Net(rng, layers, H)
+    return gradcheck.Target(net.params(), net.loss, net.grads)
+"""
+
+
+def found_in(folder: Path, source: str, bug: tuple[str, str], sizes: dict[str, int], wrong: set[str]) -> Found:
+    """What is found of this mistake."""
+    found = find_by_tape(cell(folder, bug, source=source), 0, sizes, wrong)
+    assert found is not None
+    assert found.still_wrong == ()
+    return found
+
+
+@pytest.mark.lines
+def test_who_hands_back_a_derivative_gets_the_mask_and_not_all_who_read_it(tmp_path: Path) -> None:
+    """Two right lines would be edited, for one that forgot the mask."""
+    bug = ('dh = (da @ p["U"].T) * mask', 'dh = da @ p["U"].T')
+    found = found_in(tmp_path, MASKED, bug, {"T": 4, "H": 3}, {"w", "U", "h0"})
+    assert [one.line for one in found.faults] == [line_of(bug[0], MASKED)]
+
+
+@pytest.mark.lines
+def test_a_layer_that_adds_its_input_does_so_on_the_way_back(tmp_path: Path) -> None:
+    """Whoever calls the layer would be accused, and the layer stay wrong for all others."""
+    bug = ("return da @ self.w.T + dy", "return da @ self.w.T")
+    found = found_in(tmp_path, RESIDUAL, bug, {"layers": 3, "H": 3}, {"w0", "w1", "x"})
+    assert [one.line for one in found.faults] == [line_of(bug[0], RESIDUAL)]
+
+
+@pytest.mark.parametrize(
+    ("forward", "adds"),
+    [
+        ("return x + self.f(x)", True),
+        ("y = self.f(x)\n        return y + x", True),
+        ("return self.f(x)", False),
+        ("return self.f(x) + self.bias", False),
+    ],
+)
+def test_which_layers_add_their_input(forward: str, adds: bool) -> None:
+    """A layer would be edited that has nothing to do with what its caller adds."""
+    (layer,) = ast.parse(f"class Layer:\n    def forward(self, x):\n        {forward}\n").body
+    assert isinstance(layer, ast.ClassDef)
+    assert _adds_its_input(layer) is adds
