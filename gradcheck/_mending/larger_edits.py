@@ -172,7 +172,8 @@ def jacobians(place: Workplace) -> Iterator[Candidate]:
 
 def _products_along(value: Array, axis: int) -> tuple[Callable[[ast.expr, ast.expr, int], ast.expr], ...]:
     """The vector-Jacobian products of what gave a value, as far as it tells by itself what that was."""
-    if np.all(value > 0) and np.allclose(value.sum(axis=axis), 1):
+    # what is masked has no share
+    if np.all(value >= 0) and np.any((value > 0) & (value < 1)) and np.allclose(value.sum(axis=axis), 1):
         return _through_softmax, _through_log_softmax
     if np.all(value < 0) and np.allclose(np.exp(value).sum(axis=axis), 1):
         return (lambda x, g, axis: _through_log_softmax(ast.Call(numpys("exp"), [x], []), g, axis),)

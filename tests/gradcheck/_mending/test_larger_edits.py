@@ -99,6 +99,13 @@ def test_the_derivative_of_a_logarithm_of_a_softmax_is_written(tmp_path):
     assert "da = g - np.exp(logs) * g.sum(axis=1, keepdims=True)" in found
 
 
+def test_the_derivative_of_a_softmax_with_a_mask_is_written(tmp_path):
+    """If it fails, attention that leaves padding out, whose backward lacks the sum over the scores, gets no fix."""
+    masked = "e = np.exp(a) * (np.arange(a.shape[1]) > 0)\ns = e / e.sum(axis=1, keepdims=True)"
+    suspect = suspect_of(tmp_path, f"{ZEROS}g = a * 2\n{masked}\nda = s * g", "da = s")
+    assert "da = s * (g - (g * s).sum(axis=1, keepdims=True))" in candidates(suspect, jacobians)
+
+
 def test_the_derivative_of_a_swish_is_written(tmp_path):
     """If it fails, the gate of a SwiGLU whose backward has the slope of the logistic function alone gets no fix."""
     body = f"{ZEROS}z = a * 2\ns = 1 / (1 + np.exp(-z))\nother = s * s\nda = z * (s * (1 - s))"
