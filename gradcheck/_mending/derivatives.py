@@ -326,12 +326,24 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
 
 
 def _hands_on_another(hole: Hole, candidate: Candidate) -> bool:
-    """Whether nothing is calculated any more, and another derivative that is at hand is given: of something else."""
+    """Whether nothing is calculated any more, and another derivative that is at hand, or a multiple, is given: of
+    something else."""
     plain = (ast.Name, ast.Attribute, ast.Subscript)
     (old, new), *others = candidate.swaps
+    new = _without_number(new)
     if others or old is not hole.root or isinstance(old, plain) or not isinstance(new, plain):
         return False
     return ast.dump(new) not in {ast.dump(part) for part in ast.walk(old) if isinstance(part, plain)}
+
+
+def _without_number(node: ast.expr) -> ast.expr:
+    """What a number is multiplied with, or a sign is turned of."""
+    match node:
+        case ast.BinOp(left=ast.Constant(), op=ast.Mult(), right=rest) | ast.UnaryOp(op=ast.USub(), operand=rest):
+            return _without_number(rest)
+        case ast.BinOp(left=rest, op=ast.Mult() | ast.Div(), right=ast.Constant()):
+            return _without_number(rest)
+    return node
 
 
 def _candidates(place: Workplace, families: tuple[Family, ...]) -> Iterator[Candidate]:
