@@ -350,14 +350,14 @@ class _CheckRun:
     def _try_sizes(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
         """The trial at these sizes; none if the factory refuses them with a ValueError, as it may."""
         try:
-            found = self._audit(
-                factory, sizes, replace(self._quick_options(sizes), stop=stop), f"trying {format_sizes(sizes)}"
-            )
+            target = factory.build(self.seed, sizes)
         except TargetError as error:
-            if not factory.refuses_sizes(error):
-                return [Trial(sizes, "wrong", message=str(error))]
-            self.refused.setdefault(format_sizes(sizes), str(getattr(error, "error", error)))
-            return []
+            return self._not_built(factory, sizes, error)
+        try:
+            options = replace(self._quick_options(sizes), stop=stop)
+            found = self._audit_target(target, options, f"trying {format_sizes(sizes)}")
+        except TargetError as error:
+            return [Trial(sizes, "wrong", message=str(error))]
         self.verdicts_at[format_sizes(sizes)] = {name: block.verdict for name, block in found.blocks.items()}
         for name, block in found.blocks.items():
             if block.verdict == "right":
@@ -366,6 +366,13 @@ class _CheckRun:
             if not law.holds:
                 self.broken_at.setdefault(law.name, replace(law, message=f"at {format_sizes(sizes)}: {law.message}"))
         return [Trial(sizes, found.verdict, found.wrong)]
+
+    def _not_built(self, factory: TargetFactory, sizes: Sizes, error: TargetError) -> list[Trial]:
+        """The trial at sizes at which there is no target, so that nothing is known of its gradients."""
+        if not factory.refuses_sizes(error):
+            return [Trial(sizes, "inconclusive", message=str(error))]
+        self.refused.setdefault(format_sizes(sizes), str(getattr(error, "error", error)))
+        return []
 
     def _try_far_sizes(self, factory: TargetFactory, trials: list[Trial], seconds: float) -> list[Trial]:
         """Trials far above the defaults, where truncation and clips begin; none where they would take too long.
@@ -387,7 +394,7 @@ class _CheckRun:
 
     def _failing_sizes(self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]) -> Sizes | None:
         """Sizes at which gradients are wrong, which are reported then; or else, at which code raises."""
-        raised = [trial for trial in trials if trial.message]
+        raised = [trial for trial in trials if _has_raised(trial)]
         wrong = [trial for trial in trials if trial.wrong]
         if not (main.wrong_here or wrong or raised):
             return None
@@ -402,7 +409,7 @@ class _CheckRun:
 
         def fails(smaller: Sizes) -> bool:
             return any(
-                bool(trial.wrong if main.wrong else trial.message)
+                bool(trial.wrong) if main.wrong else _has_raised(trial)
                 for trial in self._try_sizes(factory, smaller, stop=True)
             )
 
@@ -448,10 +455,13 @@ class _CheckRun:
 
     def _merge_trials(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
-        raised = [trial for trial in trials if trial.message]
+        raised = [trial for trial in trials if _has_raised(trial)]
+        not_built = [trial for trial in trials if trial.message and not _has_raised(trial)]
         if raised:
-            more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
-            main.laws["sizes"] = Law("sizes", False, f"at {format_sizes(raised[0].sizes)}{more}: {raised[0].message}")
+            main.laws["sizes"] = Law("sizes", False, _told_of_sizes(raised))
+        elif not_built:
+            told = f"not tested {_told_of_sizes(not_built)}; where a size is not meant to work, raise a ValueError"
+            main.laws["sizes"] = Law("sizes", False, told, breach="inconclusive")
         elif len(trials) > 1:
             main.laws["sizes"] = Law("sizes", True, f"tried at {len(trials)} sets of sizes")
         main.note(*self.broken_at.values())
@@ -730,6 +740,17 @@ class _CheckRun:
             notes=(*main.notes, *say_what_was_not_seen(main.blocks)),
             laws_not_asked=left_out(self.laws),
         )
+
+
+def _has_raised(trial: Trial) -> bool:
+    """Whether there was a target, and its code raised."""
+    return bool(trial.message) and trial.verdict == "wrong"
+
+
+def _told_of_sizes(trials: Sequence[Trial]) -> str:
+    """What was raised at the first of these trials, and at how many others something was."""
+    more = f" (and at {len(trials) - 1} other sets of sizes)" if len(trials) > 1 else ""
+    return f"at {format_sizes(trials[0].sizes)}{more}: {trials[0].message}"
 
 
 def _explained_in_library(question: Question) -> Explanation | None:

@@ -207,7 +207,7 @@ def test_a_factory_inside_a_function_cannot_travel() -> None:
 
 
 def test_only_a_raise_of_the_users_own_refuses_sizes() -> None:
-    """Code that breaks at a batch of one would be taken for code that is not made for it."""
+    """Code that breaks at a batch of one would be taken for code that is not made for it, or for a wrong backward."""
 
     def breaks(rng: Any, *, B: int = 3) -> Target:
         w = np.ones(2)
@@ -222,7 +222,10 @@ def test_only_a_raise_of_the_users_own_refuses_sizes() -> None:
 
     report = gradcheck.check(breaks)
     assert not report.laws["sizes"].holds
-    assert report.verdict == "wrong"
+    assert report.laws["sizes"].message.startswith("not tested at B=1: breaks(rng, B=1) raised ValueError")
+    assert report.verdict == "inconclusive"
+    assert report.smallest is None
+    assert [trial.sizes["B"] for trial in report.trials if trial.message] == [1]
     report = gradcheck.check(refuses)
     assert report.ok
     assert report.notes == ("not tried, since the factory refuses it: B=1 (at least two examples)",)
