@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
 from gradcheck._checking.coarse_gradients import say_what_was_not_seen
@@ -54,6 +54,8 @@ OTHER_SEEDS = 3
 FAR_SECONDS = 5.0
 #: progress(stage, evaluations so far)
 Progress: TypeAlias = Callable[[str, int], None]
+#: what is told of a run
+Told = TypeVar("Told")
 #: is handed the report before any line is looked for
 OnVerdict: TypeAlias = Callable[[Report], None]
 
@@ -526,7 +528,7 @@ class _CheckRun:
             return report
         from gradcheck._repair.explain import Question, explain
 
-        failing = next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
+        failing = _failing(report)
         try:
             known = None if clipped else {*wrong, *self._wrong_at_any_size(report)}
             content = self._content(report, frozenset(code.law for code in clipped))
@@ -575,10 +577,14 @@ class _CheckRun:
         if not clipped:
             return report, clipped
         from gradcheck._checking.clip_lines import with_clip_lines
-        from gradcheck._usercode.profiling import functions_run
+        from gradcheck._repair.final_clips import statements_of_final_clips
+        from gradcheck._usercode.profiling import functions_run, lines_run
 
+        sizes = _failing(report)
+        told = statements_of_final_clips(self.subject, self.seed, sizes)
         with contextlib.suppress(TargetError):
-            report = replace(report, findings=with_clip_lines(report.findings, functions_run(self._run_once)))
+            ran, lines = self._of_gradients(functions_run, sizes), self._of_gradients(lines_run, sizes)
+            report = replace(report, findings=with_clip_lines(report.findings, told, ran, lines))
         return report, clipped
 
     def _with_activation_findings(self, report: Report) -> Report:
@@ -652,9 +658,14 @@ class _CheckRun:
 
     def _run_once(self) -> None:
         subject = self.subject
-        target = subject.build(self.seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+        self._of_gradients(lambda run: run(), subject.sizes if isinstance(subject, TargetFactory) else {})
+
+    def _of_gradients(self, tell: Callable[[Callable[[], object]], Told], sizes: Sizes) -> Told:
+        """What is told of a run of the gradients alone, at these sizes."""
+        subject = self.subject
+        target = subject.build(self.seed, sizes) if isinstance(subject, TargetFactory) else subject
         with opened(target, self.seed):
-            target.grads_at(target.values())
+            return tell(lambda: target.grads_at(target.values()))
 
     def _outcome(self, suspects: frozenset[str]) -> Outcome:
         return self._outcome_of(self.subject, self.seed, suspects)
@@ -740,6 +751,11 @@ class _CheckRun:
             notes=(*main.notes, *say_what_was_not_seen(main.blocks)),
             laws_not_asked=left_out(self.laws),
         )
+
+
+def _failing(report: Report) -> Sizes:
+    """The first sizes at which gradients are wrong."""
+    return next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
 
 
 def _has_raised(trial: Trial) -> bool:
