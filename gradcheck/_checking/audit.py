@@ -202,7 +202,7 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
     of_loss = not comparer.evaluator.target.is_vjp
     if depth.asks("scale") and of_loss and result.verdict != "wrong":
         result.note(Law.untested("scale", IN_STEPS) if comparer.evaluator.is_in_steps else scale(comparer))
-    if depth.asks("elsewhere") and of_loss and result.verdict != "wrong":
+    if depth.asks("elsewhere") and result.verdict != "wrong":
         for name, (block, symptom) in wrong_elsewhere(comparer).items():
             if result.blocks[name].verdict != "inconclusive":  # what cannot be judged here is not right here
                 result.blocks[name], result.elsewhere[name] = block, symptom

@@ -349,8 +349,13 @@ class _CheckRun:
                 )
         return False
 
-    def _try_sizes(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
-        """The trial at these sizes; none if the factory refuses them with a ValueError, as it may."""
+    def _try_sizes(
+        self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False, lenient: bool = False
+    ) -> list[Trial]:
+        """The trial at these sizes; none if the factory refuses them with a ValueError, as it may.
+
+        Where it is `lenient`, none either if there is nothing to compare: no finite loss, or other gradients.
+        """
         try:
             target = factory.build(self.seed, sizes)
         except TargetError as error:
@@ -360,6 +365,8 @@ class _CheckRun:
             found = self._audit_target(target, options, f"trying {format_sizes(sizes)}")
         except TargetError as error:
             return [Trial(sizes, "wrong", message=str(error))]
+        if lenient and not all(law.holds for law in found.laws.values()):
+            return []
         self.verdicts_at[format_sizes(sizes)] = {name: block.verdict for name, block in found.blocks.items()}
         for name, block in found.blocks.items():
             if block.verdict == "right":
@@ -382,13 +389,26 @@ class _CheckRun:
         A trial at the usual sizes takes so many seconds.
         """
         far: list[Trial] = []
+        tried = [trial.sizes for trial in trials]
         for size, value in factory.far_sizes(self.seed):
             sizes = {**factory.sizes, size: value}
-            if seconds * value / factory.sizes[size] > FAR_SECONDS:
-                self.too_slow.append(f"{size}={value}")
-            elif all(trial.sizes != sizes for trial in trials):
+            if self._would_take_long(factory, size, value, seconds):
+                continue
+            if sizes not in tried:
                 far += self._try_sizes(factory, sizes)
+        for size, value in factory.far_sizes_of_parameters(self.seed):
+            sizes = {**factory.sizes, size: value}
+            if sizes not in tried and not self._would_take_long(factory, size, value, seconds):
+                # such a size may be a width, of a window perhaps, that the code is not made for
+                far += [trial for trial in self._try_sizes(factory, sizes, lenient=True) if not trial.message]
         return far
+
+    def _would_take_long(self, factory: TargetFactory, size: str, value: int, seconds: float) -> bool:
+        """Whether a trial there is left out; that is noted."""
+        takes_long = seconds * value / factory.sizes[size] > FAR_SECONDS
+        if takes_long:
+            self.too_slow.append(f"{size}={value}")
+        return takes_long
 
     def _quick_options(self, sizes: Sizes) -> AuditOptions:
         divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0

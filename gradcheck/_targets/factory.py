@@ -120,15 +120,31 @@ class TargetFactory:
 
     def far_sizes(self, seed: int) -> Iterator[tuple[str, int]]:
         """For each size that no parameter's shape has a part in (time steps, examples), one far above its default."""
+        for name, value, grow in self._sizes_far_above(seed):
+            if not grow:
+                yield name, value
+
+    def far_sizes_of_parameters(self, seed: int) -> Iterator[tuple[str, int]]:
+        """The same for sizes that only some of them have a part in: steps and examples, where inputs are parameters.
+
+        Where two sizes are free of parameters these are steps and examples, and all others are widths.
+        """
+        above = list(self._sizes_far_above(seed))
+        if sum(not grow for _, _, grow in above) < 2:
+            yield from ((name, value) for name, value, grow in above if grow and value == FAR)
+
+    def _sizes_far_above(self, seed: int) -> Iterator[tuple[str, int, bool]]:
+        """Each free size, far above its default, and whether parameters grow with it; not if all of them do."""
         free = [name for name in self.sizes if name not in self.pinned]
         shapes = self._shapes(seed, self.sizes) if free else {}
         for name in free:
             value = max(FAR, 2 * self.sizes[name] + 1)
             try:
-                if self._shapes(seed, {**self.sizes, name: value}) == shapes:
-                    yield name, value
+                larger = self._shapes(seed, {**self.sizes, name: value})
             except TargetError:  # the trial would have told it, at smaller sizes
                 continue
+            if larger.keys() == shapes.keys() and (not shapes or any(larger[one] == shapes[one] for one in shapes)):
+                yield name, value, larger != shapes
 
     def sizes_without_reuse_of(self, seed: int, name: str) -> Sizes:
         """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""

@@ -26,7 +26,7 @@ def test_a_correct_network_is_right_at_every_size(model: type[Rnn], full: bool) 
     assert report.smallest is None
     assert all(law.holds for law in report.laws.values())
     assert {trial.verdict for trial in report.trials} == {"right"}
-    assert len(report.trials) == 13
+    assert len(report.trials) == 15
     assert report.sizes == {"T": 3, "B": 2, "D": 5, "H": 4}
     assert all((block.worst is not None) == full for block in report.blocks.values())
 

@@ -36,6 +36,24 @@ def test_a_term_of_a_parameter_that_is_zero_here() -> None:
     assert check(decayed(0.1)).ok
 
 
+def test_an_input_of_a_function_that_is_zero_here() -> None:
+    """What a first state of zeros hides in the backward of a function would pass."""
+
+    def forward(x: Any, h: Any) -> Any:
+        return (x * h + np.sin(h) + x,), (x, h)
+
+    def backward(cotangents: Any, cache: Any) -> Any:
+        ((d,), (x, h)) = cotangents, cache
+        return {"x": d * (1 + h), "h": d * (x + slope(h))}
+
+    slope = np.ones_like
+    inputs = {"x": np.random.default_rng(0).normal(size=4), "h": np.zeros(4)}
+    report = check(Target.from_vjp(forward, backward, inputs))
+    assert {name: block.verdict for name, block in report.blocks.items()} == {"x": "right", "h": "wrong"}
+    slope = np.cos
+    assert check(Target.from_vjp(forward, backward, inputs)).ok
+
+
 def embedding(repeats: bool) -> Any:
     """A factory of an embedding of many symbols; with repeats, rows are added up."""
 

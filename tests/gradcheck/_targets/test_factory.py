@@ -244,6 +244,49 @@ def test_sizes_far_above_the_defaults() -> None:
     assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]
 
 
+def steps_as_parameters(bug: str = "") -> gradcheck.TargetFactory:
+    """The loss multiplies T parameters; a window of K of the weights is summed, which does not fit where K > 4."""
+
+    @gradcheck.target
+    def make(rng: Any, *, T: int = 3, K: int = 2) -> Target:
+        x, v, w = rng.uniform(0.5, 1.5, T), rng.normal(size=K), rng.normal(size=4)
+        if bug == "raises" and K > 4:
+            w[K - 1]
+
+        def loss() -> Any:
+            sums = [w[i : i + K] @ v for i in range(4 - K + 1)] if bug != "raises" else [w[K - 1] * v.sum()]
+            return np.prod(x) + np.mean(sums)
+
+        def grads() -> Any:
+            through = {"x": np.prod(x) / x, "v": np.zeros(K), "w": np.zeros(4)}
+            if bug == "after 8":
+                through["x"][:-8] = 0
+            count = 4 - K + 1
+            for i in range(count):
+                through["v"] += w[i : i + K] / count
+                through["w"][i : i + K] += v / count
+            return through
+
+        return Target({"x": x, "v": v, "w": w}, loss, grads)
+
+    return make
+
+
+def test_far_sizes_where_inputs_are_parameters() -> None:
+    """A truncation after eight steps would pass in a function whose inputs are checked as well."""
+    assert list(steps_as_parameters().far_sizes(0)) == []
+    report = gradcheck.check(steps_as_parameters("after 8"), explain=False)
+    assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]
+
+
+def test_far_sizes_that_are_no_steps_accuse_nobody() -> None:
+    """A window of seventeen over four values has no mean, and right code would be wrong for it."""
+    report = gradcheck.check(steps_as_parameters())
+    assert report.verdict == "right", str(report)
+    assert {trial.sizes["T"] for trial in report.trials} >= {17}
+    assert {trial.sizes["K"] for trial in report.trials} == {1, 2, 3}
+
+
 TWO, FOUR, RATE, FLAG = np.int64(2), np.int32(4), np.float64(2), np.bool_(True)
 
 
