@@ -219,9 +219,11 @@ def _sizes_of(make: Callable[..., Any]) -> Sizes:
     if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
         raise TargetError(f"{getattr(make, '__name__', make)}: a target factory takes rng as its first argument")
     sizes = {}
+    given = _given_beforehand(make)
     for parameter in parameters[1:]:
         default = parameter.default
-        if parameter.kind is parameter.KEYWORD_ONLY and (type(default) is int or isinstance(default, np.integer)):
+        is_integer = type(default) is int or isinstance(default, np.integer)
+        if parameter.kind is parameter.KEYWORD_ONLY and is_integer and parameter.name not in given:
             sizes[parameter.name] = int(default)
         elif parameter.default is parameter.empty and parameter.kind not in (
             parameter.VAR_KEYWORD,
@@ -232,6 +234,15 @@ def _sizes_of(make: Callable[..., Any]) -> Sizes:
                 "sizes are keyword-only integers with defaults, as in (rng, *, T=4, B=2)"
             )
     return sizes
+
+
+def _given_beforehand(make: Callable[..., Any]) -> set[str]:
+    """The arguments that `functools.partial` was handed by name and that are no keyword-only ones: nobody's sizes."""
+    of = _behind_partials(make)
+    if of is make:
+        return set()
+    own = inspect.signature(of).parameters.values()
+    return {one.name for one in own if one.kind is one.POSITIONAL_OR_KEYWORD}
 
 
 def _is_raised_by_user(error: BaseException) -> bool:

@@ -309,6 +309,13 @@ def test_a_factory_with_arguments_given_beforehand_is_one() -> None:
     assert gradcheck.check(again).verdict == "right"
 
 
+def test_an_argument_that_is_given_beforehand_is_no_size() -> None:
+    """A factor that the user has set to 2 would be varied as a size is, and the code run at others."""
+    made = gradcheck.target(functools.partial(made_of_parts, factor=2))
+    assert made.sizes == {"T": 4, "B": 2}
+    assert gradcheck.check(made).verdict == "right"
+
+
 def test_numpy_integers_are_sizes() -> None:
     """Sizes that come out of an array would not be varied, and a defect at other sizes be missed."""
 
