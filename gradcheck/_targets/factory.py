@@ -20,6 +20,7 @@ from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
 from gradcheck._common.user_files import is_user_file
 from gradcheck._targets.global_generator import kept_global_generator, seed_global_generator
+from gradcheck._targets.repeating import repeating_rng
 from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
 
@@ -69,7 +70,7 @@ class TargetFactory:
         with kept_global_generator():
             seed_global_generator(seed)
             try:
-                made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
+                made = call_user_code(where, self.make, self._rng(seed, sizes), **sizes)
                 if isinstance(made, Target):
                     made.keep_state(bound_since=before)
             finally:
@@ -79,6 +80,11 @@ class TargetFactory:
         if made.name == "target":
             made.name = self.name
         return made
+
+    def _rng(self, seed: int, sizes: Sizes) -> np.random.Generator:
+        """The generator that is handed to the function; far above its sizes one whose integers repeat."""
+        far = any(value >= _far_above(self.defaults[name]) for name, value in sizes.items() if name in self.defaults)
+        return repeating_rng(seed) if far else np.random.default_rng(seed)
 
     def refuses_sizes(self, error: TargetError) -> bool:
         """Whether this factory refuses its sizes: with a ValueError of the user's own, raised while it is made.
@@ -138,7 +144,7 @@ class TargetFactory:
         free = [name for name in self.sizes if name not in self.pinned]
         shapes = self._shapes(seed, self.sizes) if free else {}
         for name in free:
-            value = max(FAR, 2 * self.sizes[name] + 1)
+            value = _far_above(self.sizes[name])
             try:
                 larger = self._shapes(seed, {**self.sizes, name: value})
             except TargetError:  # the trial would have told it, at smaller sizes
@@ -254,6 +260,10 @@ def _is_raised_by_user(error: BaseException) -> bool:
         return False
     code = trace.tb_frame.f_code
     return is_user_file(code.co_filename) and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _far_above(size: int) -> int:
+    return max(FAR, 2 * size + 1)
 
 
 def _next_unused(value: int, used: set[int]) -> int:
