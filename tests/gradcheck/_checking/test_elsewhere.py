@@ -86,6 +86,19 @@ def test_tokens_of_which_none_occurs_twice() -> None:
     assert check(embedding(repeats=True)).ok
 
 
+def test_an_order_is_no_list_of_tokens() -> None:
+    """Right code that brings a sorted batch back would be accused, of an order that no batch has."""
+    rng = np.random.default_rng(0)
+    x, r, order = rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), rng.permutation(5)
+
+    def grads() -> dict[str, Any]:
+        found = np.empty_like(x)
+        found[order] = r * np.cos(x[order])
+        return {"x": found}
+
+    assert check(Target({"x": x}, lambda: np.sum(r * np.sin(x[order])), grads, inputs={"order": order})).ok
+
+
 def test_inputs_and_parameters_are_as_they_were() -> None:
     """What is changed to look elsewhere would stay changed."""
     target = embedding(repeats=False).build(0, {"V": 600, "N": 4})
