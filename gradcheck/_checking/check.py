@@ -570,6 +570,8 @@ class _CheckRun:
             return replace(report, notes=(*report.notes, f"the backward could not be followed: {error}"))
         # what is carried over from call to call makes all that follows wrong; only where it comes in is sure
         lines = found.findings[:1] if keeps_state and not found.patch else found.findings
+        phantoms = {name for one in report.findings if one.code is FindingCode.PHANTOM for name in one.blocks}
+        lines = [one for one in lines if not _only_hides(one, phantoms)]
         # where sizes set how many parameters there are, others are known at another size
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes looked at
@@ -805,6 +807,13 @@ def _each_once(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
         stage for stage in dict.fromkeys(cut.stage for cut in cuts) if stage != "lines" or "verifying" not in found
     ]
     return tuple(found[stage] for stage in stages)
+
+
+def _only_hides(finding: Finding, phantoms: set[str]) -> bool:
+    """Whether an edit only makes gradients zero of what the loss does not depend on, as where it is a copy."""
+    if finding.fix is None or finding.fix.verified or not phantoms.issuperset(finding.blocks):
+        return False
+    return finding.fix.after.count("zeros_like(") > finding.fix.before.count("zeros_like(")
 
 
 def _is_elsewhere(finding: Finding) -> bool:
