@@ -272,8 +272,8 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     if remark:
         notes.append(remark)
     elif comparer.given.coarse:
-        low = f"low precision: the gradients of {comma_separated(comparer.given.coarse)} are held in float32 or less"
-        notes.append(f"{low}, the parameters in more; errors below that precision are not seen")
+        told = f"the gradients of {comma_separated(comparer.given.coarse)} have no more digits than float32"
+        notes.append(f"low precision: {told}, the parameters have more; errors below that precision are not seen")
     loss = abs(evaluator.loss_value)  # of a loss that is next to nothing, no part says anything
     if not remark and evaluator.epsilon <= DOUBLE and loss > evaluator.noise() > NOISE_WORTH_A_NOTE * loss:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"
