@@ -45,6 +45,8 @@ EXTRA_LOSSES = 8
 NOISE_WORTH_A_NOTE = 1e-9
 #: what is said of every gradient where the loss is not the same
 NOT_REPEATABLE_MESSAGE = "the loss is not the same when asked twice, so its differences mean nothing"
+#: what is said of the law that asks for slopes elsewhere
+IN_STEPS = "the loss is piecewise constant, so that no slope tells what the gradients should be elsewhere"
 
 
 @dataclass
@@ -199,10 +201,11 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
             return
     of_loss = not comparer.evaluator.target.is_vjp
     if depth.asks("scale") and of_loss and result.verdict != "wrong":
-        result.note(scale(comparer))
-    if depth.asks("elsewhere") and of_loss and result.verdict != "wrong":
+        result.note(Law.untested("scale", IN_STEPS) if comparer.evaluator.is_in_steps else scale(comparer))
+    if depth.asks("elsewhere") and result.verdict != "wrong":
         for name, (block, symptom) in wrong_elsewhere(comparer).items():
-            result.blocks[name], result.elsewhere[name] = block, symptom
+            if result.blocks[name].verdict != "inconclusive":  # what cannot be judged here is not right here
+                result.blocks[name], result.elsewhere[name] = block, symptom
     with watcher.details(result):
         taped = TapedEntries(comparer)
         for name in comparer.gradients:
@@ -269,8 +272,8 @@ def _notes(comparer: Comparer) -> tuple[str, ...]:
     if remark:
         notes.append(remark)
     elif comparer.given.coarse:
-        low = f"low precision: the gradients of {comma_separated(comparer.given.coarse)} are held in float32 or less"
-        notes.append(f"{low}, the parameters in more; errors below that precision are not seen")
+        told = f"the gradients of {comma_separated(comparer.given.coarse)} have no more digits than float32"
+        notes.append(f"low precision: {told}, the parameters have more; errors below that precision are not seen")
     loss = abs(evaluator.loss_value)  # of a loss that is next to nothing, no part says anything
     if not remark and evaluator.epsilon <= DOUBLE and loss > evaluator.noise() > NOISE_WORTH_A_NOTE * loss:
         part = f"{evaluator.noise() / abs(evaluator.loss_value):.0e}"

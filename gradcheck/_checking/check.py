@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
 from gradcheck._checking.coarse_gradients import say_what_was_not_seen
@@ -54,6 +54,8 @@ OTHER_SEEDS = 3
 FAR_SECONDS = 5.0
 #: progress(stage, evaluations so far)
 Progress: TypeAlias = Callable[[str, int], None]
+#: what is told of a run
+Told = TypeVar("Told")
 #: is handed the report before any line is looked for
 OnVerdict: TypeAlias = Callable[[Report], None]
 
@@ -347,16 +349,23 @@ class _CheckRun:
                 )
         return False
 
-    def _try_sizes(self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False) -> list[Trial]:
-        """The trial at these sizes; none if the factory refuses them with a ValueError, as it may."""
+    def _try_sizes(
+        self, factory: TargetFactory, sizes: Sizes, *, stop: bool = False, lenient: bool = False
+    ) -> list[Trial]:
+        """The trial at these sizes; none if the factory refuses them with a ValueError, as it may.
+
+        Where it is `lenient`, none either if there is nothing to compare: no finite loss, or other gradients.
+        """
         try:
-            found = self._audit(
-                factory, sizes, replace(self._quick_options(sizes), stop=stop), f"trying {format_sizes(sizes)}"
-            )
+            target = factory.build(self.seed, sizes)
         except TargetError as error:
-            if not factory.refuses_sizes(error):
-                return [Trial(sizes, "wrong", message=str(error))]
-            self.refused.setdefault(format_sizes(sizes), str(getattr(error, "error", error)))
+            return self._not_built(factory, sizes, error)
+        try:
+            options = replace(self._quick_options(sizes), stop=stop)
+            found = self._audit_target(target, options, f"trying {format_sizes(sizes)}")
+        except TargetError as error:
+            return [Trial(sizes, "wrong", message=str(error))]
+        if lenient and not all(law.holds for law in found.laws.values()):
             return []
         self.verdicts_at[format_sizes(sizes)] = {name: block.verdict for name, block in found.blocks.items()}
         for name, block in found.blocks.items():
@@ -367,19 +376,39 @@ class _CheckRun:
                 self.broken_at.setdefault(law.name, replace(law, message=f"at {format_sizes(sizes)}: {law.message}"))
         return [Trial(sizes, found.verdict, found.wrong)]
 
+    def _not_built(self, factory: TargetFactory, sizes: Sizes, error: TargetError) -> list[Trial]:
+        """The trial at sizes at which there is no target, so that nothing is known of its gradients."""
+        if not factory.refuses_sizes(error):
+            return [Trial(sizes, "inconclusive", message=str(error))]
+        self.refused.setdefault(format_sizes(sizes), str(getattr(error, "error", error)))
+        return []
+
     def _try_far_sizes(self, factory: TargetFactory, trials: list[Trial], seconds: float) -> list[Trial]:
         """Trials far above the defaults, where truncation and clips begin; none where they would take too long.
 
         A trial at the usual sizes takes so many seconds.
         """
         far: list[Trial] = []
+        tried = [trial.sizes for trial in trials]
         for size, value in factory.far_sizes(self.seed):
             sizes = {**factory.sizes, size: value}
-            if seconds * value / factory.sizes[size] > FAR_SECONDS:
-                self.too_slow.append(f"{size}={value}")
-            elif all(trial.sizes != sizes for trial in trials):
+            if self._would_take_long(factory, size, value, seconds):
+                continue
+            if sizes not in tried:
                 far += self._try_sizes(factory, sizes)
+        for size, value in factory.far_sizes_of_parameters(self.seed):
+            sizes = {**factory.sizes, size: value}
+            if sizes not in tried and not self._would_take_long(factory, size, value, seconds):
+                # such a size may be a width, of a window perhaps, that the code is not made for
+                far += [trial for trial in self._try_sizes(factory, sizes, lenient=True) if not trial.message]
         return far
+
+    def _would_take_long(self, factory: TargetFactory, size: str, value: int, seconds: float) -> bool:
+        """Whether a trial there is left out; that is noted."""
+        takes_long = seconds * value / factory.sizes[size] > FAR_SECONDS
+        if takes_long:
+            self.too_slow.append(f"{size}={value}")
+        return takes_long
 
     def _quick_options(self, sizes: Sizes) -> AuditOptions:
         divisor = factor_for_sizes(self.common.label, sizes) if self.common and self.divided else 1.0
@@ -387,7 +416,7 @@ class _CheckRun:
 
     def _failing_sizes(self, factory: TargetFactory, sizes: Sizes, main: Audit, trials: list[Trial]) -> Sizes | None:
         """Sizes at which gradients are wrong, which are reported then; or else, at which code raises."""
-        raised = [trial for trial in trials if trial.message]
+        raised = [trial for trial in trials if _has_raised(trial)]
         wrong = [trial for trial in trials if trial.wrong]
         if not (main.wrong_here or wrong or raised):
             return None
@@ -402,7 +431,7 @@ class _CheckRun:
 
         def fails(smaller: Sizes) -> bool:
             return any(
-                bool(trial.wrong if main.wrong else trial.message)
+                bool(trial.wrong) if main.wrong else _has_raised(trial)
                 for trial in self._try_sizes(factory, smaller, stop=True)
             )
 
@@ -448,10 +477,13 @@ class _CheckRun:
 
     def _merge_trials(self, main: Audit, trials: list[Trial]) -> None:
         """What other sizes add: code that raises, laws broken there only, blocks that are vacuous here only."""
-        raised = [trial for trial in trials if trial.message]
+        raised = [trial for trial in trials if _has_raised(trial)]
+        not_built = [trial for trial in trials if trial.message and not _has_raised(trial)]
         if raised:
-            more = f" (and at {len(raised) - 1} other sets of sizes)" if len(raised) > 1 else ""
-            main.laws["sizes"] = Law("sizes", False, f"at {format_sizes(raised[0].sizes)}{more}: {raised[0].message}")
+            main.laws["sizes"] = Law("sizes", False, _told_of_sizes(raised))
+        elif not_built:
+            told = f"not tested {_told_of_sizes(not_built)}; where a size is not meant to work, raise a ValueError"
+            main.laws["sizes"] = Law("sizes", False, told, breach="inconclusive")
         elif len(trials) > 1:
             main.laws["sizes"] = Law("sizes", True, f"tried at {len(trials)} sets of sizes")
         main.note(*self.broken_at.values())
@@ -517,7 +549,7 @@ class _CheckRun:
                 self.subject,
                 self.seed,
                 self.common,
-                next((trial.sizes for trial in report.trials if trial.wrong), report.sizes),
+                _failing(report),
                 None if clipped else {*wrong, *self._wrong_at_any_size(report)},
                 self._content(report, frozenset(code.law for code in clipped)),
                 undecided=frozenset(n for n, block in report.blocks.items() if block.verdict == "inconclusive"),
@@ -546,6 +578,8 @@ class _CheckRun:
         comes in is known.
         """
         lines = found.findings[:1] if is_first_alone_sure else found.findings
+        phantoms = {name for one in report.findings if one.code is FindingCode.PHANTOM for name in one.blocks}
+        lines = [one for one in lines if not _only_hides(one, phantoms)]
         # where sizes set how many parameters there are, others are known at another size
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes looked at
@@ -573,10 +607,14 @@ class _CheckRun:
         if not clipped:
             return report, clipped
         from gradcheck._checking.clip_lines import with_clip_lines
-        from gradcheck._usercode.profiling import functions_run
+        from gradcheck._repair.final_clips import statements_of_final_clips
+        from gradcheck._usercode.profiling import functions_run, lines_run
 
+        sizes = _failing(report)
+        told = statements_of_final_clips(self.subject, self.seed, sizes)
         with contextlib.suppress(TargetError):
-            report = replace(report, findings=with_clip_lines(report.findings, functions_run(self._run_once)))
+            ran, lines = self._of_gradients(functions_run, sizes), self._of_gradients(lines_run, sizes)
+            report = replace(report, findings=with_clip_lines(report.findings, told, ran, lines))
         return report, clipped
 
     def _with_activation_findings(self, report: Report) -> Report:
@@ -650,9 +688,14 @@ class _CheckRun:
 
     def _run_once(self) -> None:
         subject = self.subject
-        target = subject.build(self.seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+        self._of_gradients(lambda run: run(), subject.sizes if isinstance(subject, TargetFactory) else {})
+
+    def _of_gradients(self, tell: Callable[[Callable[[], object]], Told], sizes: Sizes) -> Told:
+        """What is told of a run of the gradients alone, at these sizes."""
+        subject = self.subject
+        target = subject.build(self.seed, sizes) if isinstance(subject, TargetFactory) else subject
         with opened(target, self.seed):
-            target.grads_at(target.values())
+            return tell(lambda: target.grads_at(target.values()))
 
     def _outcome(self, suspects: frozenset[str]) -> Outcome:
         return self._outcome_of(self.subject, self.seed, suspects)
@@ -740,6 +783,22 @@ class _CheckRun:
         )
 
 
+def _failing(report: Report) -> Sizes:
+    """The first sizes at which gradients are wrong."""
+    return next((trial.sizes for trial in report.trials if trial.wrong), report.sizes)
+
+
+def _has_raised(trial: Trial) -> bool:
+    """Whether there was a target, and its code raised."""
+    return bool(trial.message) and trial.verdict == "wrong"
+
+
+def _told_of_sizes(trials: Sequence[Trial]) -> str:
+    """What was raised at the first of these trials, and at how many others something was."""
+    more = f" (and at {len(trials) - 1} other sets of sizes)" if len(trials) > 1 else ""
+    return f"at {format_sizes(trials[0].sizes)}{more}: {trials[0].message}"
+
+
 def _explained_in_library(question: Question) -> Explanation | None:
     """What is found in code that calculates in torch or JAX; None where neither is imported, or the code is another."""
     if not sys.modules.keys() & {"torch", "jax"}:
@@ -756,6 +815,13 @@ def _each_once(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
         stage for stage in dict.fromkeys(cut.stage for cut in cuts) if stage != "lines" or "verifying" not in found
     ]
     return tuple(found[stage] for stage in stages)
+
+
+def _only_hides(finding: Finding, phantoms: set[str]) -> bool:
+    """Whether an edit only makes gradients zero of what the loss does not depend on, as where it is a copy."""
+    if finding.fix is None or finding.fix.verified or not phantoms.issuperset(finding.blocks):
+        return False
+    return finding.fix.after.count("zeros_like(") > finding.fix.before.count("zeros_like(")
 
 
 def _is_elsewhere(finding: Finding) -> bool:

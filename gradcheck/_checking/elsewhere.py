@@ -62,10 +62,14 @@ def _off_zero(array: Array, rng: np.random.Generator) -> Array:
 
 
 def _holds_each_once(array: Array) -> bool:
-    """Whether an array of several integers, not only of ones and zeros, holds none of them twice."""
+    """Whether an array of several integers, not only of ones and zeros, holds none of them twice.
+
+    Not if it is an order of all numbers below its size, as of a sorted batch: such an order never repeats.
+    """
     if array.dtype.kind not in "iu" or array.size < 2:
         return False
-    return len(np.unique(array)) == array.size
+    different = np.unique(array)
+    return len(different) == array.size and not np.array_equal(different, np.arange(array.size))
 
 
 @contextmanager

@@ -72,6 +72,14 @@ def why_chaotic() -> str:
     )
 
 
+def why_in_steps() -> str:
+    """What kept a gradient from being judged where the loss is constant in pieces, and what to do."""
+    return (
+        "the loss is piecewise constant: its slope is zero almost everywhere, so no gradient can be compared with it; "
+        "check the smooth loss that the gradients are of"
+    )
+
+
 def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a whole from those on its parts: the worst of them."""
     worst_first: tuple[Verdict, ...] = ("wrong", "inconclusive", "vacuous")

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, inner_product
 from gradcheck._common.errors import UserCodeError
-from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_chaotic, why_undecided
+from gradcheck._common.verdict import BEYOND_DOUBT, judge, why_chaotic, why_in_steps, why_undecided
 from gradcheck._comparing.comparer import STEADY, Comparer
 from gradcheck._comparing.comparisons import Comparisons, root_mean_square
 from gradcheck._comparing.wrong_entries import find_wrong
@@ -72,6 +72,11 @@ class GradientDoubt:
     def is_flat(self) -> bool:
         """Whether the loss does not move at all along the directions."""
         return not any(one.derivative.value for one in self.comparisons)
+
+    @property
+    def is_partly_flat(self) -> bool:
+        """Whether the loss does not move along one of the directions."""
+        return not all(one.derivative.value for one in self.comparisons)
 
     @property
     def is_rough(self) -> bool:
@@ -152,6 +157,11 @@ class EntryDoubt:
         return not self.derivative.value
 
     @property
+    def is_partly_flat(self) -> bool:
+        """The same: there is one direction."""
+        return self.is_flat
+
+    @property
     def is_rough(self) -> bool:
         """Whether the error bar is so large that steps may have gone across kinks."""
         return self.derivative.error > ROUGH * self.comparer.norms[self.name]
@@ -219,22 +229,16 @@ def is_seen_by_real(comparer: Comparer, direction: Values) -> bool:
 # -- the excuses -------------------------------------------------------------------------------------------------------
 
 
-def flat_everywhere(doubt: Doubt) -> str | None:
+def flat_or_in_steps(doubt: Doubt) -> str | None:
     """Along no direction over all parameters does the loss have a slope: it is not the loss that was meant."""
-    if not doubt.is_flat:
-        return None
-    found = doubt.comparer.evaluator.shape_of_flat_loss()
-    if found is Flatness.UNMOVED:
+    evaluator = doubt.comparer.evaluator
+    if doubt.is_flat and evaluator.shape_beside() is Flatness.UNMOVED:
         return (
             "the loss moves with no parameter, however far they are moved: are params copies of the arrays that it "
             "reads? Hand over the arrays themselves, or a function that returns them"
         )
-    if found is Flatness.JUMPS:
-        return (
-            "the loss is piecewise constant: its slope is zero almost everywhere, so no gradient can be compared with "
-            "it; check the smooth loss that the gradients are of"
-        )
-    return None
+    may_jump = doubt.is_partly_flat or evaluator.scheme is Scheme.REAL  # what follows complex numbers moves smoothly
+    return why_in_steps() if may_jump and evaluator.shape_beside() is Flatness.JUMPS else None
 
 
 def kink_at_the_point(doubt: Doubt) -> str | None:
@@ -326,7 +330,7 @@ def random_noise(doubt: Doubt) -> str | None:
 
 #: what may excuse a gradient that directions call wrong
 GRADIENT_EXCUSES: tuple[Excuse, ...] = (
-    flat_everywhere,
+    flat_or_in_steps,
     kink_at_the_point,
     one_clear_entry,
     chaotic,
@@ -339,7 +343,7 @@ GRADIENT_EXCUSES: tuple[Excuse, ...] = (
 )
 #: what may excuse an entry of a gradient that directions do not call wrong
 ENTRY_EXCUSES: tuple[Excuse, ...] = (
-    flat_everywhere,
+    flat_or_in_steps,
     single_precision,
     seen_by_complex_step_only,
     kink_at_the_point,

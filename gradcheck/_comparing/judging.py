@@ -24,6 +24,7 @@ from gradcheck._common.verdict import (
     Verdict,
     judge,
     why_chaotic,
+    why_in_steps,
     why_right_as_far_as_seen,
     why_undecided,
 )
@@ -40,6 +41,7 @@ from gradcheck._comparing.benign import (
 from gradcheck._comparing.comparer import MANY_DIRECTIONS, Comparer
 from gradcheck._comparing.comparisons import FAR, Comparisons
 from gradcheck._numeric.entries import Entries
+from gradcheck._numeric.evaluator import Flatness
 from gradcheck._numeric.scheme import Scheme
 from gradcheck.report.records import Block, Worst
 
@@ -251,9 +253,12 @@ def _below_error_bar(comparer: Comparer, name: str, comparisons: Comparisons) ->
 
 
 def _why_undecided(comparer: Comparer, comparisons: Comparisons, bar: float) -> str:
-    """What kept a gradient from being judged; of what resolves nothing, whether the loss is chaotic."""
-    if not comparisons.has_kink and MAX_RELATIVE_BAR < bar < math.inf and comparer.evaluator.is_chaotic:
-        return why_chaotic()
+    """What kept a gradient from being judged; of what resolves nothing, whether the loss has jumps or is chaotic."""
+    if not comparisons.has_kink and MAX_RELATIVE_BAR < bar < math.inf:
+        if comparer.evaluator.shape_beside() is Flatness.JUMPS:
+            return why_in_steps()
+        if comparer.evaluator.is_chaotic:
+            return why_chaotic()
     return why_undecided(comparisons.has_kink, bar)
 
 

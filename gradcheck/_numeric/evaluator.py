@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from enum import Enum, auto
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,8 +51,14 @@ CHAOS_STEPS = (1e-4, 16.0)
 PLATEAU = 0.05
 #: lines along which a flat loss is followed; how often the distance is made four times as long; halvings to a jump
 FLAT_LINES, FLAT_DOUBLINGS, FLAT_HALVINGS = 3, 8, 40
+#: how often the first step is a quarter of the usual one: a loss that moves over it is neither flat nor in pieces
+FLAT_QUARTERINGS = 8
+#: how many usual steps away the size of a loss is looked at
+FLAT_RANGE = 16.0
 #: the part of a change that a jump makes at once
 JUMP = 1e-3
+#: and by this part of the loss, since one that is rounded jumps as well
+JUMP_OF_LOSS = 1e-5
 #: the unit roundoff of float64
 DOUBLE = float(np.finfo(np.float64).eps)
 #: what code raises at a point outside of its domain: math.log(-1.0), math.exp(1e3), assert p > 0
@@ -330,8 +337,8 @@ class Evaluator:
             step /= 8
         return None
 
-    def shape_of_flat_loss(self) -> Flatness:
-        """What a loss does far away that does not move beside the point; asked once.
+    def shape_beside(self) -> Flatness:
+        """What the loss does where it does not move at once, or jumps; asked once.
 
         It is followed along directions over all parameters until it moves. At a jump it moves by as much over a hair.
         """
@@ -341,22 +348,37 @@ class Evaluator:
             self._flatness = next((one for one in found if one is not Flatness.UNMOVED), Flatness.UNMOVED)
         return self._flatness
 
+    @property
+    def is_in_steps(self) -> bool:
+        """Whether the loss was found to be constant in pieces, as far as that was asked."""
+        return self._flatness is Flatness.JUMPS
+
     def _flatness_along(self, direction: Values) -> Flatness:
         step, near = self.usual_step(direction), 0.0
-        for far in (sign * step * 4.0**power for power in range(FLAT_DOUBLINGS) for sign in (1, -1)):
+        powers = range(-FLAT_QUARTERINGS, FLAT_DOUBLINGS)
+        for power, sign in product(powers, (1, -1)):
+            far = sign * step * 4.0**power
             change = self._real_loss_along(direction, far) - self.loss_value
             if math.isfinite(change) and change:
                 break
         else:
             return Flatness.UNMOVED
-        if abs(far) == step:
+        if power == powers[0]:
             return Flatness.MOVES
         for _ in range(FLAT_HALVINGS):
             middle = (near + far) / 2
             at_middle = self._real_loss_along(direction, middle) - self.loss_value
             near, far = (near, middle) if at_middle else (middle, far)
         over_a_hair = abs(self._real_loss_along(direction, far) - self.loss_value)
-        return Flatness.JUMPS if over_a_hair > JUMP * abs(change) else Flatness.MOVES
+        is_jump = over_a_hair > max(JUMP * abs(change), self._largest_rounding(direction))
+        return Flatness.JUMPS if is_jump else Flatness.MOVES
+
+    def _largest_rounding(self, direction: Values) -> float:
+        """What a loss may jump by that is rounded in single precision somewhere inside."""
+        far = self.usual_step(direction) * FLAT_RANGE
+        changes = [abs(self._real_loss_along(direction, sign * far) - self.loss_value) for sign in (1, -1)]
+        sizes = [size for size in (abs(self.loss_value), *changes) if math.isfinite(size)]
+        return max(JUMP_OF_LOSS, 64 * self.epsilon) * max(sizes)
 
     def _shortest_step(self, direction: Values, change: float) -> float:
         return max(100 * self._rounding() / abs(change), 2.0**14 * self.epsilon / self._relative_length(direction))

@@ -12,12 +12,16 @@ from functools import partial
 
 import numpy as np
 
+from gradcheck._common.arrays import Sizes
 from gradcheck._mending import removals
 from gradcheck._repair.found import Mended
+from gradcheck._repair.no_line import why_not_looked_for
 from gradcheck._repair.points import Point
 from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
+from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
 
 _CLIPS = frozenset({"clip", "minimum", "maximum"})
@@ -32,6 +36,17 @@ def mend_of_final_clip(run: TapedRun, others: Sequence[Point]) -> Mended | None:
         if found:
             return Mended(statement, tuple(sorted(before)), None, found[0], code=FindingCode.CLIPS_FINISHED)
     return None
+
+
+def statements_of_final_clips(subject: Target | TargetFactory, seed: int, sizes: Sizes) -> dict[str, Statement]:
+    """By gradient: the statement that clips it at these sizes; empty where the tape cannot follow."""
+    if why_not_looked_for(subject, seed, sizes):
+        return {}
+    run = Point(
+        lambda: subject.build(seed, sizes) if isinstance(subject, TargetFactory) else subject, seed
+    ).run_or_none()
+    clipped = {} if run is None else _clipped(run)
+    return {name: statement for statement, before in clipped.items() for name in before}
 
 
 def _clipped(run: TapedRun) -> dict[Statement, dict[str, Array]]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.given_twice import given_twice
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misdirected import spoiling_or_misdirected
 from gradcheck._localising.order import out_of_order
@@ -343,9 +344,10 @@ def _faults(run: TapedRun, others: Sequence[Point], fruitless: set[Tried]) -> li
     # who only gives nothing where that can be right is asked where there is no other
     wrong = ([one for one in every if one.executions] or every)[:MOST_STATEMENTS]
     edits = edits_to_derivatives(run, wrong, again, fruitless)
-    if not any(edits):
-        wrong = spoil_only(run, run.once(spoiling_further_on), names)[:MOST_STATEMENTS]
-        edits = edits_to_derivatives(run, wrong, again, fruitless, spoiling_further_on)
+    for others_wrong in (spoiling_further_on, given_twice) if not any(edits) else ():
+        if not any(edits):
+            wrong = spoil_only(run, run.once(others_wrong), names)[:MOST_STATEMENTS]
+            edits = edits_to_derivatives(run, wrong, again, fruitless, others_wrong)
     told = [(one, found) for one, found in zip(wrong, edits, strict=True)]
     mended = frozenset[int]().union(*(one.shows_in for one, found in told if found))
     left = ((one.statement, found) for one, found in told if id(one.statement) not in mended)

@@ -14,5 +14,5 @@ holds what is behind it, `pure_problems.py` and `adapters.py` the other kinds of
 `structure.py` find arrays by name, in objects and in nested lists; `global_generator.py` keeps NumPy's global
 generator. `validation.py` refuses what cannot be a target, and `opening.py` puts every array back. `user_state.py`
 finds what the user's functions can reach and change. `factory.py` says which sizes are tried, how a failure is
-shrunk, and how a worker process finds the factory again.
+shrunk, and how a worker process finds the factory again; `repeating.py` is the generator that it gets far above them.
 """

@@ -20,6 +20,7 @@ from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
 from gradcheck._common.user_files import is_user_file
 from gradcheck._targets.global_generator import kept_global_generator, seed_global_generator
+from gradcheck._targets.repeating import repeating_rng
 from gradcheck._targets.target import Target
 from gradcheck._targets.user_state import UserState
 
@@ -69,7 +70,7 @@ class TargetFactory:
         with kept_global_generator():
             seed_global_generator(seed)
             try:
-                made = call_user_code(where, self.make, np.random.default_rng(seed), **sizes)
+                made = call_user_code(where, self.make, self._rng(seed, sizes), **sizes)
                 if isinstance(made, Target):
                     made.keep_state(bound_since=before)
             finally:
@@ -79,6 +80,11 @@ class TargetFactory:
         if made.name == "target":
             made.name = self.name
         return made
+
+    def _rng(self, seed: int, sizes: Sizes) -> np.random.Generator:
+        """The generator that is handed to the function; far above its sizes one whose integers repeat."""
+        far = any(value >= _far_above(self.defaults[name]) for name, value in sizes.items() if name in self.defaults)
+        return repeating_rng(seed) if far else np.random.default_rng(seed)
 
     def refuses_sizes(self, error: TargetError) -> bool:
         """Whether this factory refuses its sizes: with a ValueError of the user's own, raised while it is made.
@@ -120,15 +126,31 @@ class TargetFactory:
 
     def far_sizes(self, seed: int) -> Iterator[tuple[str, int]]:
         """For each size that no parameter's shape has a part in (time steps, examples), one far above its default."""
+        for name, value, grow in self._sizes_far_above(seed):
+            if not grow:
+                yield name, value
+
+    def far_sizes_of_parameters(self, seed: int) -> Iterator[tuple[str, int]]:
+        """The same for sizes that only some of them have a part in: steps and examples, where inputs are parameters.
+
+        Where two sizes are free of parameters these are steps and examples, and all others are widths.
+        """
+        above = list(self._sizes_far_above(seed))
+        if sum(not grow for _, _, grow in above) < 2:
+            yield from ((name, value) for name, value, grow in above if grow and value == FAR)
+
+    def _sizes_far_above(self, seed: int) -> Iterator[tuple[str, int, bool]]:
+        """Each free size, far above its default, and whether parameters grow with it; not if all of them do."""
         free = [name for name in self.sizes if name not in self.pinned]
         shapes = self._shapes(seed, self.sizes) if free else {}
         for name in free:
-            value = max(FAR, 2 * self.sizes[name] + 1)
+            value = _far_above(self.sizes[name])
             try:
-                if self._shapes(seed, {**self.sizes, name: value}) == shapes:
-                    yield name, value
+                larger = self._shapes(seed, {**self.sizes, name: value})
             except TargetError:  # the trial would have told it, at smaller sizes
                 continue
+            if larger.keys() == shapes.keys() and (not shapes or any(larger[one] == shapes[one] for one in shapes)):
+                yield name, value, larger != shapes
 
     def sizes_without_reuse_of(self, seed: int, name: str) -> Sizes:
         """The defaults, but one of each size that the parameter of this name has no part in: time steps, examples."""
@@ -203,9 +225,11 @@ def _sizes_of(make: Callable[..., Any]) -> Sizes:
     if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
         raise TargetError(f"{getattr(make, '__name__', make)}: a target factory takes rng as its first argument")
     sizes = {}
+    given = _given_beforehand(make)
     for parameter in parameters[1:]:
         default = parameter.default
-        if parameter.kind is parameter.KEYWORD_ONLY and (type(default) is int or isinstance(default, np.integer)):
+        is_integer = type(default) is int or isinstance(default, np.integer)
+        if parameter.kind is parameter.KEYWORD_ONLY and is_integer and parameter.name not in given:
             sizes[parameter.name] = int(default)
         elif parameter.default is parameter.empty and parameter.kind not in (
             parameter.VAR_KEYWORD,
@@ -218,6 +242,15 @@ def _sizes_of(make: Callable[..., Any]) -> Sizes:
     return sizes
 
 
+def _given_beforehand(make: Callable[..., Any]) -> set[str]:
+    """The arguments that `functools.partial` was handed by name and that are no keyword-only ones: nobody's sizes."""
+    of = _behind_partials(make)
+    if of is make:
+        return set()
+    own = inspect.signature(of).parameters.values()
+    return {one.name for one in own if one.kind is one.POSITIONAL_OR_KEYWORD}
+
+
 def _is_raised_by_user(error: BaseException) -> bool:
     """Whether a raise statement of the user's raised it, and not a function that the user's code called."""
     trace = error.__traceback__
@@ -227,6 +260,10 @@ def _is_raised_by_user(error: BaseException) -> bool:
         return False
     code = trace.tb_frame.f_code
     return is_user_file(code.co_filename) and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _far_above(size: int) -> int:
+    return max(FAR, 2 * size + 1)
 
 
 def _next_unused(value: int, used: set[int]) -> int:

@@ -90,7 +90,24 @@ def foreign_calls(run: Callable[[], object]) -> list[ForeignCall]:
 
 
 def is_foreign_call(node: ast.Call, scope: Scope) -> bool:
-    """Whether a call goes into foreign code, as far as the variables around it tell; in doubt, where they hold some."""
+    """Whether a call goes into foreign code, as far as the variables around it tell; in doubt, where they hold some.
+
+    It does as well where it is handed such code to call, as `map` is.
+    """
+    return _handed_on(node, scope) is not None or _is_foreign_callee(node, scope)
+
+
+def _handed_on(node: ast.Call, scope: Scope) -> ast.expr | None:
+    """The foreign code that a call is handed."""
+    for one in (*node.args, *(keyword.value for keyword in node.keywords)):
+        if isinstance(one, (ast.Name, ast.Attribute, ast.Subscript)):
+            value = scope.value(one)
+            if callable(value) and is_foreign(value):
+                return one
+    return None
+
+
+def _is_foreign_callee(node: ast.Call, scope: Scope) -> bool:
     if any(isinstance(part, ast.Call) for part in ast.walk(node.func)):
         return not isinstance(node.func, ast.Attribute) and _has_door(
             scope
@@ -107,7 +124,8 @@ def _calls_of(code: CodeType, scope: Scope) -> Iterator[ForeignCall]:
         if isinstance(function, (ast.FunctionDef, ast.Lambda)) and first_line(function) == code.co_firstlineno:
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and is_foreign_call(node, scope):
-                    yield ForeignCall(ast.unparse(node.func), code.co_filename, node.lineno)
+                    called = _handed_on(node, scope) or node.func
+                    yield ForeignCall(ast.unparse(called), code.co_filename, node.lineno)
 
 
 def _has_door(scope: Scope) -> bool:

@@ -430,6 +430,42 @@ def test_a_loss_that_counts_errors():
     undecided(Target(params, lambda: float(np.sum((x @ params["w"] > 0) != y)), grads), "piecewise constant")
 
 
+@pytest.mark.parametrize("seed", [5, 8])
+@pytest.mark.parametrize("count", [40, 400])
+@pytest.mark.parametrize("errors", [lambda z, y: np.mean((z > 0) != y), lambda z, y: np.abs(np.round(z) - y).mean()])
+def test_a_loss_that_counts_many_errors(errors, count, seed):
+    """Steps that go across some of the jumps would be taken for a slope, or the loss for a chaotic one."""
+    rng = np.random.default_rng(seed)
+    params = {"w": rng.standard_normal(3), "b": np.zeros(1)}
+    x, y = rng.standard_normal((count, 3)), rng.integers(0, 2, count)
+
+    def scores():
+        return x @ params["w"] + params["b"]
+
+    def grads():
+        apart = (1 / (1 + np.exp(-scores())) - y) / count
+        return {"w": x.T @ apart, "b": np.array([apart.sum()])}
+
+    undecided(Target(params, lambda: float(errors(scores(), y)), grads), "piecewise constant", seed)
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_a_loss_that_is_rounded_is_not_constant_in_pieces(precision):
+    """A wrong gradient would be excused by the jumps that the rounding of single precision makes."""
+    rng = np.random.default_rng(0)
+    w, x = rng.standard_normal(5), rng.standard_normal((20, 5))
+
+    def loss():
+        return float(np.sum(np.abs((x @ w).astype(precision)) ** 3))
+
+    def grads():
+        z = x @ w
+        return {"w": 1.01 * (x.T @ (3 * z * np.abs(z)))}
+
+    report = gradcheck.check(Target({"w": w}, loss, grads), explain=False)
+    assert report.verdict == "wrong"
+
+
 def test_parameters_that_are_copies():
     """The gradient would be called wrong, where it is the target that hands over the wrong arrays."""
     rng = np.random.default_rng(0)

@@ -123,6 +123,7 @@ LAWS = (
         "for t in range(1, T):                # nothing is assigned at T=1\n    y = V @ h[t]",
         "for t in range(T):\n    y = V @ h[t]",
         "take sizes from the arrays in the place of constants, and avoid squeeze(); where a size is not meant to work, "
-        "raise a ValueError in the factory.",
+        "raise a ValueError in the factory. Where the factory itself raises something else, nothing is known of the "
+        "gradients there, and the verdict is inconclusive.",
     ),
 )  # fmt: skip

@@ -95,7 +95,8 @@ PATTERNS = (
         "dL/dW = 0 where L does not read W",
         "h = np.tanh(U @ x)                   # W is never read\ndW = np.outer(da, x)",
         "h = np.tanh(W @ x)\ndW = np.outer(da, x)",
-        "use the parameter in the forward, or return zeros.",
+        "use the parameter in the forward, or return zeros; where it is a copy of what the loss reads, hand over the "
+        "array itself.",
     ),
     Page(
         FindingCode.EXCHANGED,

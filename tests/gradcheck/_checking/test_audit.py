@@ -116,7 +116,7 @@ def test_low_precision_is_noted() -> None:
     """Single precision would hide errors, and nobody be told."""
     w = np.linspace(0.1, 0.9, 5)
     narrow = sine(w, slope=lambda w: np.cos(w).astype(np.float32))
-    told = "low precision: the gradients of w are held in float32 or less, the parameters in more; "
+    told = "low precision: the gradients of w have no more digits than float32, the parameters have more; "
     assert audit(narrow, 0, AuditOptions()).notes == (told + "errors below that precision are not seen",)
     inside = Target({"w": w}, lambda: float(np.sin(w.astype(np.float32)).sum()), lambda: {"w": np.cos(w)})
     assert "low precision: the loss changes at random by" in audit(inside, 0, AuditOptions()).notes[0]

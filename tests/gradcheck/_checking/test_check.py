@@ -26,7 +26,7 @@ def test_a_correct_network_is_right_at_every_size(model: type[Rnn], full: bool) 
     assert report.smallest is None
     assert all(law.holds for law in report.laws.values())
     assert {trial.verdict for trial in report.trials} == {"right"}
-    assert len(report.trials) == 13
+    assert len(report.trials) == 15
     assert report.sizes == {"T": 3, "B": 2, "D": 5, "H": 4}
     assert all((block.worst is not None) == full for block in report.blocks.values())
 
@@ -127,6 +127,43 @@ def test_a_factory_may_refuse_a_size() -> None:
     report = check(weights("refuses 1"))
     assert report.ok
     assert [trial.sizes["T"] for trial in report.trials] == [3, 2, 4]
+
+
+def drawn(raises: str, wrong: bool) -> gradcheck.TargetFactory:
+    """A factory that NumPy refuses a draw at T=1, and the loss of which may raise at T=2 and its gradient be wrong."""
+
+    @gradcheck.target
+    def picks(rng: np.random.Generator, *, T: int = 3) -> Target:
+        w, start = rng.uniform(0.5, 1.5, 4), rng.integers(0, T - 1)
+
+        def loss() -> Any:
+            if raises == "loss" and T == 2:
+                raise IndexError("list index out of range")
+            return (T + start) * np.sum(w**2)
+
+        return Target({"w": w}, loss, lambda: {"w": (3 if wrong else 2) * (T + start) * w})
+
+    return picks
+
+
+def test_sizes_at_which_a_factory_cannot_be_built_tell_nothing() -> None:
+    """Right gradients would be called wrong, for a draw that NumPy refuses; or be called right at sizes not tried."""
+    report = check(drawn("", wrong=False))
+    assert report.verdict == "inconclusive"
+    assert report.blocks["w"].verdict == "right"
+    assert not report.laws["sizes"].holds
+    assert "not tested at T=1: picks(rng, T=1) raised ValueError: " in report.laws["sizes"].message
+
+
+def test_a_factory_that_cannot_be_built_hides_nothing_else() -> None:
+    """A loss that raises, or a wrong gradient, would be excused by sizes at which there is no target."""
+    report = check(drawn("loss", wrong=False))
+    assert report.verdict == "wrong"
+    assert report.laws["sizes"].message.startswith("at T=2: loss() raised IndexError")
+    assert report.smallest == {"T": 2}
+    report = check(drawn("", wrong=True))
+    assert report.verdict == "wrong"
+    assert report.smallest == {"T": 2}
 
 
 def test_a_law_broken_at_another_size_is_told() -> None:

@@ -19,6 +19,7 @@ LIMIT = 0.3
 
 @gradcheck.target
 def subject(rng, *, T=5, D=3, H=4):
+    limit, unused = [LIMIT], 0.3
     p = {"W": rng.standard_normal((D, H)), "U": rng.standard_normal((H, H)), "b": np.zeros(H)}
     x = rng.standard_normal((T, D))
 
@@ -51,16 +52,38 @@ def checked(folder: Path, clip: str) -> gradcheck.Report:
     return gradcheck.check(load(file).subject)
 
 
-@pytest.mark.parametrize("bound", ["0.3", "LIMIT"])
+@pytest.mark.parametrize("bound", ["0.3", "LIMIT", "limit[0]", "(1 - 0.7)"])
 def test_entries_that_are_clipped(bound: str, tmp_path: Path) -> None:
     """An innocent line would be accused, or an edit be invented that skips the clip."""
     report = checked(tmp_path, f"for d in g.values(): np.clip(d, -{bound}, {bound}, out=d)")
     clips = [one for one in report.findings if one.code == "clipped"]
     assert clips
-    assert [one.line for one in clips] == [27], str(report)
-    assert all("right, then clipped at ±0.3 at line 27" in one.headline for one in clips)
+    assert [one.line for one in clips] == [28], str(report)
+    assert all("right, then clipped at ±0.3 at line 28" in one.headline for one in clips)
     assert all(one.code in ("clipped", "law-scale") for one in report.findings)
     assert not report.patch
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        "for d in g.values(): d[d > 0.3] = 0.3; d[d < -0.3] = -0.3",
+        """if not T: np.clip(g["b"], -0.3, 0.3)
+        for d in g.values(): np.clip(d, -LIMIT, LIMIT, out=d)""",
+    ],
+)
+def test_of_lines_with_the_bound_the_one_that_clips_is_told(clip: str, tmp_path: Path) -> None:
+    """A line would be accused that has the same number in it, and does not clip with it, or does not run."""
+    report = checked(tmp_path, clip)
+    clips = [one for one in report.findings if one.code == "clipped"]
+    assert [one.line for one in clips] == [28 + clip.count("\n")], str(report)
+
+
+def test_of_two_that_clip_with_the_bound_none_is_guessed(tmp_path: Path) -> None:
+    """A guard of the forward would be accused, where the tape cannot tell who clips."""
+    guard = "seen = max(abs(x).max(), 0.3)"
+    report = checked(tmp_path, f"{guard}\n        for d in g.values(): d[d > 0.3] = 0.3; d[d < -0.3] = -0.3")
+    assert [one.line for one in report.findings if one.code == "clipped"] == [None], str(report)
 
 
 def test_gradients_that_are_clipped_by_their_norm(tmp_path: Path) -> None:
@@ -68,6 +91,6 @@ def test_gradients_that_are_clipped_by_their_norm(tmp_path: Path) -> None:
     clip = "n = np.sqrt(sum((d**2).sum() for d in g.values())); g = {k: d * min(1, 0.25 / n) for k, d in g.items()}"
     report = checked(tmp_path, clip)
     (finding,) = (one for one in report.findings if one.code == "clipped")
-    assert "right, then clipped to a norm of 0.25 at line 27" in finding.headline
+    assert "right, then clipped to a norm of 0.25 at line 28" in finding.headline
     assert set(finding.blocks) == {"W", "U", "b"}
     assert not report.patch

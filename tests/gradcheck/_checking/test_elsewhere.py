@@ -36,6 +36,24 @@ def test_a_term_of_a_parameter_that_is_zero_here() -> None:
     assert check(decayed(0.1)).ok
 
 
+def test_an_input_of_a_function_that_is_zero_here() -> None:
+    """What a first state of zeros hides in the backward of a function would pass."""
+
+    def forward(x: Any, h: Any) -> Any:
+        return (x * h + np.sin(h) + x,), (x, h)
+
+    def backward(cotangents: Any, cache: Any) -> Any:
+        ((d,), (x, h)) = cotangents, cache
+        return {"x": d * (1 + h), "h": d * (x + slope(h))}
+
+    slope = np.ones_like
+    inputs = {"x": np.random.default_rng(0).normal(size=4), "h": np.zeros(4)}
+    report = check(Target.from_vjp(forward, backward, inputs))
+    assert {name: block.verdict for name, block in report.blocks.items()} == {"x": "right", "h": "wrong"}
+    slope = np.cos
+    assert check(Target.from_vjp(forward, backward, inputs)).ok
+
+
 def embedding(repeats: bool) -> Any:
     """A factory of an embedding of many symbols; with repeats, rows are added up."""
 
@@ -66,6 +84,19 @@ def test_tokens_of_which_none_occurs_twice() -> None:
     assert finding.code == "repeated-index"
     assert "where tokens holds a number more than once" in finding.message
     assert check(embedding(repeats=True)).ok
+
+
+def test_an_order_is_no_list_of_tokens() -> None:
+    """Right code that brings a sorted batch back would be accused, of an order that no batch has."""
+    rng = np.random.default_rng(0)
+    x, r, order = rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), rng.permutation(5)
+
+    def grads() -> dict[str, Any]:
+        found = np.empty_like(x)
+        found[order] = r * np.cos(x[order])
+        return {"x": found}
+
+    assert check(Target({"x": x}, lambda: np.sum(r * np.sin(x[order])), grads, inputs={"order": order})).ok
 
 
 def test_inputs_and_parameters_are_as_they_were() -> None:

@@ -82,6 +82,20 @@ def test_a_phantom_is_named() -> None:
     assert "not zero, although the loss does not depend on it" in found.message
 
 
+def test_no_edit_hides_that_one_parameter_is_a_copy() -> None:
+    """A right line would be accused, and zeros be advised, where the target hands over another array than is read."""
+    w, b, x = array((3, 2)), array((2,), seed=1), array((5, 3), seed=2)
+
+    def grads() -> dict[str, Any]:
+        t = np.tanh(x @ w + b)
+        d = 2 * t * (1 - t * t) / t.size
+        return {"w": x.T @ d, "b": d.sum(0)}
+
+    report = check(Target({"w": w.copy(), "b": b}, lambda: np.mean(np.tanh(x @ w + b) ** 2), grads))
+    (finding,) = report.findings
+    assert (finding.code, finding.blocks, finding.line) == (FindingCode.PHANTOM, ("w",), None)
+
+
 def test_a_block_that_was_not_differenced_gets_no_cause() -> None:
     """A cause would be guessed from a gradient alone."""
     assert findings(audited({"W": array()}, {}), None, None)[0].kind == "gradient"

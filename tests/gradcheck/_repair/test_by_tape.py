@@ -219,6 +219,38 @@ def test_what_a_lambda_does_is_edited(tmp_path: Path) -> None:
     assert [edit.text for fault in found.faults for edit in fault.edits] == ["2"]
 
 
+#: values that are bound within expressions
+WALRUS = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    U, x = rng.standard_normal((H, H)), rng.standard_normal((T, H))
+
+    def states():
+        return [h := np.zeros(H), *((h := np.tanh(x[t] + h @ U)) for t in range(T))]
+
+    def grads():
+        hs, d, dU = states(), np.ones(H), np.zeros((H, H))
+        for t in reversed(range(T)):
+            dU += np.outer(hs[t], (da := d * (1 - (s := hs[t + 1]) * s)))
+            d = da @ U
+        return {"U": dU}
+
+    return gradcheck.Target({"U": U}, lambda: float(states()[-1].sum()), grads)
+"""
+
+
+def test_a_line_beside_names_that_expressions_bind(tmp_path: Path) -> None:
+    """Code with `:=` would end the search, or get no edit."""
+    found = find_by_tape(cell(tmp_path, source=WALRUS), 0, {"T": 4, "H": 3}, {"U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [edit.text for fault in found.faults for edit in fault.edits] in (["U.T"], ["U @ da"])
+
+
 #: all parameters in one vector, so that there is one gradient
 FLAT = """\
 import numpy as np

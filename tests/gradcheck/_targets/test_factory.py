@@ -207,7 +207,7 @@ def test_a_factory_inside_a_function_cannot_travel() -> None:
 
 
 def test_only_a_raise_of_the_users_own_refuses_sizes() -> None:
-    """Code that breaks at a batch of one would be taken for code that is not made for it."""
+    """Code that breaks at a batch of one would be taken for code that is not made for it, or for a wrong backward."""
 
     def breaks(rng: Any, *, B: int = 3) -> Target:
         w = np.ones(2)
@@ -222,7 +222,10 @@ def test_only_a_raise_of_the_users_own_refuses_sizes() -> None:
 
     report = gradcheck.check(breaks)
     assert not report.laws["sizes"].holds
-    assert report.verdict == "wrong"
+    assert report.laws["sizes"].message.startswith("not tested at B=1: breaks(rng, B=1) raised ValueError")
+    assert report.verdict == "inconclusive"
+    assert report.smallest is None
+    assert [trial.sizes["B"] for trial in report.trials if trial.message] == [1]
     report = gradcheck.check(refuses)
     assert report.ok
     assert report.notes == ("not tried, since the factory refuses it: B=1 (at least two examples)",)
@@ -239,6 +242,49 @@ def test_sizes_far_above_the_defaults() -> None:
     assert list(make.far_sizes(0)) == [("T", 17)]
     report = gradcheck.check(make, explain=False)
     assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]
+
+
+def steps_as_parameters(bug: str = "") -> gradcheck.TargetFactory:
+    """The loss multiplies T parameters; a window of K of the weights is summed, which does not fit where K > 4."""
+
+    @gradcheck.target
+    def make(rng: Any, *, T: int = 3, K: int = 2) -> Target:
+        x, v, w = rng.uniform(0.5, 1.5, T), rng.normal(size=K), rng.normal(size=4)
+        if bug == "raises" and K > 4:
+            w[K - 1]
+
+        def loss() -> Any:
+            sums = [w[i : i + K] @ v for i in range(4 - K + 1)] if bug != "raises" else [w[K - 1] * v.sum()]
+            return np.prod(x) + np.mean(sums)
+
+        def grads() -> Any:
+            through = {"x": np.prod(x) / x, "v": np.zeros(K), "w": np.zeros(4)}
+            if bug == "after 8":
+                through["x"][:-8] = 0
+            count = 4 - K + 1
+            for i in range(count):
+                through["v"] += w[i : i + K] / count
+                through["w"][i : i + K] += v / count
+            return through
+
+        return Target({"x": x, "v": v, "w": w}, loss, grads)
+
+    return make
+
+
+def test_far_sizes_where_inputs_are_parameters() -> None:
+    """A truncation after eight steps would pass in a function whose inputs are checked as well."""
+    assert list(steps_as_parameters().far_sizes(0)) == []
+    report = gradcheck.check(steps_as_parameters("after 8"), explain=False)
+    assert [trial.sizes["T"] for trial in report.trials if trial.wrong] == [17]
+
+
+def test_far_sizes_that_are_no_steps_accuse_nobody() -> None:
+    """A window of seventeen over four values has no mean, and right code would be wrong for it."""
+    report = gradcheck.check(steps_as_parameters())
+    assert report.verdict == "right", str(report)
+    assert {trial.sizes["T"] for trial in report.trials} >= {17}
+    assert {trial.sizes["K"] for trial in report.trials} == {1, 2, 3}
 
 
 TWO, FOUR, RATE, FLAG = np.int64(2), np.int32(4), np.float64(2), np.bool_(True)
@@ -261,6 +307,13 @@ def test_a_factory_with_arguments_given_beforehand_is_one() -> None:
     again = pickle.loads(pickle.dumps(made.with_sizes(T=5)))
     assert again.sizes == {"T": 5, "B": 2}
     assert gradcheck.check(again).verdict == "right"
+
+
+def test_an_argument_that_is_given_beforehand_is_no_size() -> None:
+    """A factor that the user has set to 2 would be varied as a size is, and the code run at others."""
+    made = gradcheck.target(functools.partial(made_of_parts, factor=2))
+    assert made.sizes == {"T": 4, "B": 2}
+    assert gradcheck.check(made).verdict == "right"
 
 
 def test_numpy_integers_are_sizes() -> None:

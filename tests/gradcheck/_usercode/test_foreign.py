@@ -103,6 +103,10 @@ def by_a_name_that_is_made(x):
 
 def inside(x):
     return by_name(helper(x))
+
+
+def handed_on(x):
+    return list(map(lib.labs, [len(x)])), sorted([2, 1], key=abs)
 """
 
 
@@ -113,6 +117,7 @@ def inside(x):
         ("by_name", [("lib.labs", 17)]),
         ("by_a_name_that_is_made", [("getattr(lib, 'la' + 'bs')", 21)]),
         ("inside", [("lib.labs", 17)]),
+        ("handed_on", [("lib.labs", 29)]),
     ],
 )
 def test_calls_are_found_where_they_run(tmp_path: Path, name: str, calls: list[tuple[str, int]]) -> None:
