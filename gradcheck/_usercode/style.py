@@ -210,10 +210,17 @@ def _operator_edits(new: ast.expr, old: ast.expr, start: tuple[int, int], here: 
             (a, b, sides[i][1], sides[i + 1][0]) for i, (a, b) in enumerate(zip(new.ops, old.ops, strict=True))
         ]
     return [
-        Edit(begin, end, here.segment(begin, end).replace(_SYMBOLS[type(old_one)], _SYMBOLS[type(new_one)], 1))
+        _operator_edit(begin, here.segment(begin, end), _SYMBOLS[type(old_one)], _SYMBOLS[type(new_one)])
         for new_one, old_one, begin, end in operators
         if type(new_one) is not type(old_one)
     ]
+
+
+def _operator_edit(begin: Place, between: str, old: str, new: str) -> Edit:
+    """An operator in the place of another; the brackets that stand between the operands as well are no part of it."""
+    *above, before = between[: between.index(old)].split("\n")
+    place = begin[0] + len(above), len(before.encode()) + (0 if above else begin[1])
+    return Edit(place, (place[0], place[1] + len(old)), new)
 
 
 def _frame(node: ast.expr) -> list[object]:

@@ -307,13 +307,19 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Fix:
-    """An edit of one line that makes the gradients right."""
+    """An edit of one line that makes the gradients right.
+
+    `sizes` is at how many sets of sizes the whole check of the edited code was asked, and `seeds` with how many seeds;
+    0 where that is not known.
+    """
 
     line: int
     before: str
     after: str
     diff: str
     verified: bool
+    sizes: int = 0
+    seeds: int = 0
 
 
 @dataclass(frozen=True)

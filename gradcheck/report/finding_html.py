@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradcheck.report.evidence import FindingRecord
 from gradcheck.report.excerpt import ShownLine, excerpt
 from gradcheck.report.finding_notes import ALONE, Setting, advice, equivalent, notes_on, place, plain_headline, severity
-from gradcheck.report.fix_lines import fix_lines
+from gradcheck.report.fix_lines import fix_lines, verified
 from gradcheck.report.markup import NOTHING, Html, escape, inline, join_html, paragraph, tag
 
 #: a page scrolls where it has no room
@@ -66,11 +66,11 @@ def _help(finding: FindingRecord) -> Html:
     if fix is None:
         words = advice(finding)
         return paragraph(f"What to do: {words}.") if words else NOTHING
-    said = "This edit makes it right (verified):" if fix.verified else "This edit may make it right (not verified):"
+    makes = f"makes it right ({verified(fix)})" if fix.verified else "may make it right (not verified)"
     lines = diff_to_html([f"{one.sign} {one.text}" for one in fix_lines(fix)])
     title, code = equivalent(finding)
     other = tag("p", escape(f"{title}: "), inline("code", escape(code))) if code else NOTHING
-    return join_html(paragraph(said), lines, other)
+    return join_html(paragraph(f"This edit {makes}:"), lines, other)
 
 
 def _diff_line(line: str) -> Html:

@@ -17,6 +17,7 @@ from gradcheck.report.evidence import (
     SmallestSize,
 )
 from gradcheck.report.finding_phrases import MOST_INPUTS, describe, describe_given, list_with_and, what_follows
+from gradcheck.report.fix_lines import verified
 from gradcheck.report.pages.finding import PAGES
 
 #: names of gradients that are told; of more, how many there are
@@ -102,9 +103,8 @@ def advice(finding: FindingRecord) -> str:
 
 def help_title(finding: FindingRecord) -> str:
     """What is said before an edit."""
-    if finding.fix is not None and not finding.fix.verified:
-        return "possible edit (not verified)"
-    return "help (verified)"
+    fix = finding.fix
+    return "possible edit (not verified)" if fix is None or not fix.verified else f"help ({verified(fix)})"
 
 
 def edited_line(line: str) -> str:
