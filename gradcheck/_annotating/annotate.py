@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from gradcheck._annotating.faults import Faults
-from gradcheck._annotating.holding import Words, given_by_statement, values_of
-from gradcheck._annotating.labels import Labels
 from gradcheck._checking.check import check
 from gradcheck._common.errors import TargetError
 from gradcheck._common.turns import in_turn
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.holding import Words, given_by_statement, values_of
+from gradcheck._localising.labels import Labels
 from gradcheck._mending.residual import agree, wrong_names
 from gradcheck._repair.points import Point
 from gradcheck._tape import Node, Statement, TapedRun, TapeTooLargeError

@@ -261,6 +261,14 @@ class RightInput(Evidence):
 
 
 @dataclass(frozen=True)
+class RightLine(Evidence):
+    """A line above the statement, and the derivatives that it gives, which they should be."""
+
+    line: int
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
 class RuleGradients(Evidence):
     """What the backward of a custom function returns when it is run alone: gradients of which arguments are wrong.
 

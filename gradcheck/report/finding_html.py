@@ -53,7 +53,8 @@ def _source(lines: list[ShownLine]) -> Html:
 def _source_line(line: ShownLine, wide: int) -> list[Html]:
     number = inline("span", escape(f"{line.number:>{wide}} "), class_="dim")
     wrong = inline("mark", escape(line.wrong)) if line.wrong else NOTHING
-    shown = [join_html(number, escape(line.before), wrong, escape(line.after))]
+    holds = inline("span", escape(line.holds), class_="dim") if line.holds else NOTHING
+    shown = [join_html(number, escape(line.before), wrong, escape(line.after), holds)]
     if line.wrong and line.said:
         lead = " " * (wide + 1 + len(line.before))
         shown.append(join_html(escape(lead), inline("span", escape(f"^ {line.said}"), class_="said")))

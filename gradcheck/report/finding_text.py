@@ -74,7 +74,7 @@ def _place(finding: Finding, gutter: int, width: int) -> Iterator[RenderableType
 
 def _source(line: ShownLine, gutter: int, style: str) -> Iterator[RenderableType]:
     """A line, and what is under it."""
-    yield _code((f"{line.number:>{gutter}} | ", _FRAME), line.text)
+    yield _code((f"{line.number:>{gutter}} | ", _FRAME), line.text, (line.holds, "dim"))
     if line.wrong:
         lead, marks = " " * cell_len(line.before), "^" * max(1, cell_len(line.wrong))
         yield Underline(f"{' ' * gutter} | ", lead, marks, line.said, style)
