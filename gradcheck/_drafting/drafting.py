@@ -79,7 +79,7 @@ def _all_drafts(reading: Reading, code: ModuleType) -> Iterator[list[Draft]]:
 
 
 def _best(reading: Reading, output: Path, drafts: Iterable[Draft], deadline: float) -> Draft | None:
-    """The draft whose gradients fit best; the first of which all are right ends the search."""
+    """The draft whose gradients fit best; the first of which all is right ends the search."""
     best: tuple[Fit, Draft | None] = NO_FIT, None
     ran: set[str] = set()
     for draft in drafts:
@@ -96,6 +96,6 @@ def _best(reading: Reading, output: Path, drafts: Iterable[Draft], deadline: flo
             ran.add("\n".join(draft.lines))
         if fit > best[0]:
             best = fit, draft
-        if fit.runs and fit.right == 1.0:
+        if fit.is_full:
             break
     return best[1]
