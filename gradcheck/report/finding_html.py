@@ -7,6 +7,7 @@ from gradcheck.report.excerpt import ShownLine, excerpt
 from gradcheck.report.finding_notes import ALONE, Setting, advice, equivalent, notes_on, place, plain_headline, severity
 from gradcheck.report.fix_lines import fix_lines, verified
 from gradcheck.report.markup import NOTHING, Html, escape, inline, join_html, paragraph, tag
+from gradcheck.report.syntax import coloured
 
 #: a page scrolls where it has no room
 _WIDTH = 400
@@ -54,7 +55,7 @@ def _source_line(line: ShownLine, wide: int) -> list[Html]:
     number = inline("span", escape(f"{line.number:>{wide}} "), class_="dim")
     wrong = inline("mark", escape(line.wrong)) if line.wrong else NOTHING
     holds = inline("span", escape(line.holds), class_="dim") if line.holds else NOTHING
-    shown = [join_html(number, escape(line.before), wrong, escape(line.after), holds)]
+    shown = [join_html(number, coloured(line.before), wrong, coloured(line.after), holds)]
     if line.wrong and line.said:
         lead = " " * (wide + 1 + len(line.before))
         shown.append(join_html(escape(lead), inline("span", escape(f"^ {line.said}"), class_="said")))

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from gradcheck import Target
-from gradcheck._annotating.annotate import COLUMN, annotate_backward
+from gradcheck._annotating.annotate import annotate_backward
 from gradcheck._common.errors import TargetError
 from gradcheck._common.files import load
 from gradcheck._repair import points
 from gradcheck._tape import TapeTooLargeError
 from gradcheck.cli import main
+from gradcheck.report.trace_records import COLUMN
 
 pytestmark = pytest.mark.lines
 
