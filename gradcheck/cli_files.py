@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,16 +39,22 @@ class Checked(NamedTuple):
 def pictures_of(subject: Target | TargetFactory, seed: int, report: Report) -> Pictures:
     """What a page shows beside a report: what each line holds, which entries are wrong, how differences go."""
     from gradcheck._annotating.annotate import trace
+    from gradcheck._annotating.measured import measured_maps
     from gradcheck._checking.step_sizes import step_curves
     from gradcheck._common.errors import TargetError
+    from gradcheck._targets.factory import TargetFactory
     from gradcheck.report.html.pictures import Pictures
     from gradcheck.report.phrases import worst_first
+    from gradcheck.report.trace_records import Trace
 
-    found = None
-    with contextlib.suppress(TargetError):  # code that the tape cannot follow
-        found = trace(subject, seed, report.findings)
     ordered = [block.name for block in worst_first(report)]
     right = [name for name in ordered if report.blocks[name].verdict == "right"]
+    try:
+        found = trace(subject, seed, report.findings)
+    except TargetError:  # code that the tape cannot follow
+        wrong = [name for name in ordered if report.blocks[name].verdict == "wrong"]
+        sizes = subject.sizes if isinstance(subject, TargetFactory) else {}
+        found = Trace((), (), measured_maps(subject, seed, wrong), dict(sizes))
     names = [*[name for name in ordered if name not in right][:MOST_WRONG], *right]
     return Pictures(found, step_curves(subject, seed, names))
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from gradcheck._annotating.error_maps import error_maps
+from gradcheck._annotating.error_maps import maps_of
 from gradcheck._annotating.faults import Faults
 from gradcheck._checking.check import check
 from gradcheck._common.arrays import Sizes
@@ -114,7 +114,9 @@ def _annotated(run: TapedRun, findings: Sequence[Finding], subject: Target | Tar
     if wrong:
         notes.append(_summary(wrong, faults))
     gates, sizes = _layout(subject, seed)
-    return Trace(_pages(said), tuple(notes), error_maps(run, wrong, gates, sizes), dict(sizes))
+    return Trace(
+        _pages(said), tuple(notes), maps_of(run.gradients, run.true_gradients, wrong, gates, sizes), dict(sizes)
+    )
 
 
 def _layout(subject: Target | TargetFactory, seed: int) -> tuple[Sequence[str], Sizes]:

@@ -7,18 +7,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from gradcheck._common.arrays import Array, Sizes
-from gradcheck._tape import TapedRun
 from gradcheck.report.trace_records import ErrorMap
 
 #: rows and columns of a picture; of more entries, each cell shows the worst of a block
 MOST_ROWS, MOST_COLUMNS = 48, 96
 
 
-def error_maps(
-    run: TapedRun, wrong: Collection[str], gates: Sequence[str] = (), sizes: Sizes | None = None
+def maps_of(
+    given: Mapping[str, Array],
+    true: Mapping[str, Array],
+    wrong: Collection[str],
+    gates: Sequence[str] = (),
+    sizes: Sizes | None = None,
 ) -> tuple[ErrorMap, ...]:
-    """A map of each wrong gradient of the run that can be compared with the true one."""
-    return tuple(_maps(run.gradients, run.true_gradients, wrong, tuple(gates), sizes or {}))
+    """A map of each wrong gradient that can be compared with the true one."""
+    return tuple(_maps(given, true, wrong, tuple(gates), sizes or {}))
 
 
 def _maps(

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gradcheck._annotating.error_maps import MOST_COLUMNS, MOST_ROWS, error_maps
-
-
-@dataclass
-class Run:
-    """What a run says of the gradients."""
-
-    gradients: dict[str, Any]
-    true_gradients: dict[str, Any] = field(default_factory=dict)
+from gradcheck._annotating.error_maps import MOST_COLUMNS, MOST_ROWS, maps_of
 
 
 def maps(given: Any, true: Any, **more: Any) -> Any:
     """The map of one gradient."""
-    run: Any = Run({"W": np.asarray(given, float)}, {"W": np.asarray(true, float)})
-    return error_maps(run, ["W"], **more)
+    return maps_of({"W": np.asarray(given, float)}, {"W": np.asarray(true, float)}, ["W"], **more)
 
 
 def test_errors_are_relative_to_the_norm_of_the_gradient() -> None:
