@@ -23,7 +23,7 @@ def finding_to_html(finding: FindingRecord, setting: Setting = ALONE) -> Html:
         _place(finding),
         _source(lines) if lines else NOTHING,
         tag("ul", *notes, class_="notes") if notes else NOTHING,
-        _help(finding),
+        _help(finding, setting),
     )
 
 
@@ -62,11 +62,11 @@ def _source_line(line: ShownLine, wide: int) -> list[Html]:
     return shown
 
 
-def _help(finding: FindingRecord) -> Html:
+def _help(finding: FindingRecord, setting: Setting) -> Html:
     """The edit, and another one; without an edit, advice."""
     fix = finding.fix
     if fix is None:
-        words = advice(finding)
+        words = advice(finding, setting)
         return paragraph(f"What to do: {words}.") if words else NOTHING
     makes = f"makes it right ({verified(fix)})" if fix.verified else "may make it right (not verified)"
     lines = diff_to_html([f"{one.sign} {one.text}" for one in fix_lines(fix)])

@@ -44,3 +44,9 @@ def test_code_that_raises_has_no_map() -> None:
         raise RuntimeError("no loss")
 
     assert measured_maps(Target({"w": np.ones(2)}, fails, dict), 0, ["w"]) == ()
+
+
+def test_when_the_time_is_up_no_other_gradient_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss that takes a second would keep the page back for an hour."""
+    monkeypatch.setattr(measured, "LIMIT", -1.0)
+    assert measured_maps(squares, 0, ["w"]) == ()
