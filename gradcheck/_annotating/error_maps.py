@@ -43,12 +43,15 @@ def _map(name: str, error: Array, gates: tuple[str, ...], sizes: Sizes) -> Error
     table = error.reshape(shape[0], -1) if error.ndim > 1 else error.reshape(1, -1)
     row = _axis(shape[0], sizes, "rows") if error.ndim > 1 else ""
     column = _axis(table.shape[1], sizes, "columns" if error.ndim < 3 else "all other axes, one after the other")
-    along = [
-        axis for axis in (1, 0) if gates and table.shape[axis] >= len(gates) and not table.shape[axis] % len(gates)
-    ]
+    along = [axis for axis in (1, 0) if error.ndim < 3 and _holds(table.shape[axis], gates, sizes)]
     are_rows = along == [0] or (len(along) == 2 and table.shape[0] > table.shape[1])  # the longer axis holds them
     rows = tuple(tuple(float(f"{value:.3g}") for value in line) for line in _worst_of_blocks(table))
     return ErrorMap(name, shape, rows, row, column, gates if along else (), are_rows)
+
+
+def _holds(length: int, gates: Sequence[str], sizes: Sizes) -> bool:
+    """Whether gates can stand side by side along an axis: one that is as long as a size holds none, as time steps."""
+    return bool(gates) and length % len(gates) == 0 and length >= 2 * len(gates) and length not in sizes.values()
 
 
 def _axis(length: int, sizes: Sizes, otherwise: str) -> str:

@@ -25,7 +25,9 @@ def test_gates_are_along_the_axis_that_they_divide() -> None:
     (wide,) = maps(np.ones((3, 8)), np.zeros((3, 8)) + 2, gates="ifgo")
     (high,) = maps(np.ones((8, 3)), np.zeros((8, 3)) + 2, gates="ifgo")
     (none,) = maps(np.ones((3, 5)), np.zeros((3, 5)) + 2, gates="ifgo")
-    assert [(len(one.gates), one.are_rows) for one in (wide, high, none)] == [(4, False), (4, True), (0, False)]
+    (steps,) = maps(np.ones((8, 3)), np.zeros((8, 3)) + 2, gates="ifgo", sizes={"T": 8})
+    found = [(len(one.gates), one.are_rows) for one in (wide, high, none, steps)]
+    assert found == [(4, False), (4, True), (0, False), (0, False)]
 
 
 def test_an_axis_is_called_by_the_size_that_it_has() -> None:
