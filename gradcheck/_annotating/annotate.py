@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck._annotating.error_maps import maps_of
 from gradcheck._annotating.faults import Faults
+from gradcheck._autodiff.explain import library_of
 from gradcheck._checking.check import check
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
@@ -22,7 +23,9 @@ from gradcheck._repair.points import Point
 from gradcheck._tape import Node, Statement, TapedRun, TapeTooLargeError
 from gradcheck._tape.belief import why_not_believed, why_not_followed
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
+from gradcheck._usercode.foreign import foreign_calls
 from gradcheck.report.records import Finding
 from gradcheck.report.trace_records import Trace, TracedFunction, TracedLine
 
@@ -47,7 +50,7 @@ def trace(subject: Target | TargetFactory, seed: int, known: Sequence[Finding] |
         with _taped(subject, seed) as run:
             why = why_not_believed(run)
             if why:
-                raise TargetError(f"no derivatives can be shown: {why}")
+                raise TargetError(f"no derivatives can be shown: {_why_unseen(subject, seed) or why}")
             factor = common_factor(run)
             if factor == 1.0 and not _wrong(run):
                 return _annotated(run, (), subject, seed)
@@ -56,6 +59,19 @@ def trace(subject: Target | TargetFactory, seed: int, known: Sequence[Finding] |
             return _annotated(run, findings, subject, seed)
     except TapeTooLargeError as error:
         raise TargetError("no derivatives can be shown: the code computes too much to be followed") from error
+
+
+def _why_unseen(subject: Target | TargetFactory, seed: int) -> str:
+    """That the code calculates where no tape can follow it, and what to do instead; empty if it does not."""
+    target = _built(subject, seed)
+    library = library_of(target)
+    if library:
+        return f"the tape follows NumPy, and this code calculates in {library}; gradcheck check names the wrong line"
+    with opened(target, seed):
+        calls = foreign_calls(lambda: target.grads_at(target.values()))
+    if calls:
+        return f"the tape follows NumPy, and this code calls {calls[0].name}; trace the same written in NumPy"
+    return ""
 
 
 def _taped(subject: Target | TargetFactory, seed: int, factor: float = 1.0) -> AbstractContextManager[TapedRun]:
