@@ -20,7 +20,7 @@ from gradcheck._common.signs import HANDLER
 from gradcheck.cli_completion import CompletionCommand
 from gradcheck.cli_derive import DeriveCommand
 from gradcheck.cli_explain import ExplainCommand
-from gradcheck.cli_files import Checked, github_lines, write_files
+from gradcheck.cli_files import Checked, github_lines, pictures_of, write_files
 from gradcheck.cli_folders import expand_folders
 from gradcheck.cli_init import InitCommand
 from gradcheck.cli_output import OUTPUT_LOST, Complaints, Output, OutputLostError, Screen, discard_rest, lost_status
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gradcheck.cli_recheck import Rechecked
     from gradcheck.report.mutation_records import MutationReport
     from gradcheck.report.report import Report
+    from gradcheck.report.trace_records import Trace
 
 #: as a shell says of Ctrl-C
 INTERRUPTED = 130
@@ -87,12 +88,21 @@ class _TraceCommand(Session):
     """``gradcheck trace``."""
 
     takes_folders: ClassVar[bool] = True
+    traces: list[tuple[str, Trace]] = field(default_factory=list)
 
     def run_subject(self, subject: Target | TargetFactory) -> None:
-        from gradcheck._annotating.annotate import annotate_backward
+        from gradcheck._annotating.annotate import trace
         from gradcheck._common.printable import printable
 
-        print(printable(f"{self.where}\n{annotate_backward(subject, self.options.seed)}"), file=self.out)
+        found = trace(subject, self.options.seed)
+        print(printable(f"{self.where}\n{found}"), file=self.out)
+        self.traces.append((self.where, found))
+
+    def finish(self) -> int:
+        from gradcheck.report.html.traced import traces_to_html
+
+        is_written = self.write_html(lambda: traces_to_html(self.traces), bool(self.traces))
+        return 2 if self.failed or not is_written else 0
 
 
 @dataclass
@@ -126,7 +136,10 @@ class _MutateCommand(Session):
         self.audits.append(report)
 
     def finish(self) -> int:
-        return 2 if self.failed else _worst_status(self.audits)
+        from gradcheck.report.html.mutations import audits_to_html
+
+        is_written = self.write_html(lambda: audits_to_html(self.audits), bool(self.audits))
+        return 2 if self.failed or not is_written else _worst_status(self.audits)
 
 
 @dataclass
@@ -162,6 +175,8 @@ class _CheckCommand(Session):
                 on_verdict=lambda report: self._show_verdict(report, progress),
             )
         self._show(report)
+        if options.html is not None:
+            self.checked[-1] = self.checked[-1]._replace(pictures=pictures_of(subject, options.seed, report))
 
     def _executor_for(self, subject: Target | TargetFactory) -> contextlib.AbstractContextManager[Executor | None]:
         """The processes that a full check is shared out to; none where there is nothing to share."""

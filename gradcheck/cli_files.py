@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from gradcheck.workflow import append_summary, is_workflow
 
 if TYPE_CHECKING:
+    from gradcheck._targets.factory import TargetFactory
+    from gradcheck._targets.target import Target
+    from gradcheck.report.html.pictures import Pictures
     from gradcheck.report.report import Report
+
+
+#: wrong gradients whose curve is drawn, so that there is room for a right one
+MOST_WRONG = 2
 
 
 class Checked(NamedTuple):
@@ -20,11 +27,36 @@ class Checked(NamedTuple):
     file: str
     #: what tells it from the others: its name, after its file where there are several
     label: str
+    #: what a page shows beside it, where one is asked for
+    pictures: Pictures | None = None
 
     @property
     def labelled(self) -> Report:
         """The report for a reader of several."""
         return replace(self.report, name=self.label)
+
+
+def pictures_of(subject: Target | TargetFactory, seed: int, report: Report) -> Pictures:
+    """What a page shows beside a report: what each line holds, which entries are wrong, how differences go."""
+    from gradcheck._annotating.annotate import trace
+    from gradcheck._annotating.measured import measured_maps
+    from gradcheck._checking.step_sizes import step_curves
+    from gradcheck._common.errors import TargetError
+    from gradcheck._targets.factory import TargetFactory
+    from gradcheck.report.html.pictures import Pictures
+    from gradcheck.report.phrases import worst_first
+    from gradcheck.report.trace_records import Trace
+
+    ordered = [block.name for block in worst_first(report)]
+    right = [name for name in ordered if report.blocks[name].verdict == "right"]
+    try:
+        found = trace(subject, seed, report.findings)
+    except TargetError:  # code that the tape cannot follow
+        wrong = [name for name in ordered if report.blocks[name].verdict == "wrong"]
+        sizes = subject.sizes if isinstance(subject, TargetFactory) else {}
+        found = Trace((), (), measured_maps(subject, seed, wrong), dict(sizes))
+    names = [*[name for name in ordered if name not in right][:MOST_WRONG], *right]
+    return Pictures(found, step_curves(subject, seed, names))
 
 
 def write_files(options: argparse.Namespace, checked: Sequence[Checked]) -> None:
@@ -37,8 +69,10 @@ def write_files(options: argparse.Namespace, checked: Sequence[Checked]) -> None
 
     if options.html is not None and checked:
         from gradcheck.report.html import to_html
+        from gradcheck.report.html.pictures import NO_PICTURES
 
-        write_output(options.html, to_html([one.labelled for one in checked]).encode())
+        page = to_html([one.labelled for one in checked], [one.pictures or NO_PICTURES for one in checked])
+        write_output(options.html, page.encode())
     if options.sarif is not None:
         from gradcheck.report.sarif import to_sarif
 

@@ -43,6 +43,8 @@ class InitCommand(Session):
         write_new(output, found.text.encode())
         for subject in found.subjects:
             print(f"{subject}", file=self.out)
+        for reason in found.missing:
+            self.print_line(f"some of {file} was not tried: {reason}; install it, and draft once more", "yellow")
         if found.runs:
             print(f"written to {output}; it runs: gradcheck check {output}", file=self.out)
             return

@@ -74,12 +74,14 @@ def build_parser() -> Parser:
     )
     _add_mutate_options(mutate)
     _add_json(mutate)
-    commands.add_parser(
+    trace = commands.add_parser(
         "trace",
         parents=[subjects],
         help="show the backward's source with the derivative that each line holds",
         description="Show the source of the backward and, beside each line, the derivative of the loss that it holds.",
-    ).set_defaults(json=False)
+    )
+    trace.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write it to one HTML file, in colour")
+    trace.set_defaults(json=False)
     _add_init(commands)
     derive = commands.add_parser(
         "derive",
@@ -236,7 +238,9 @@ def _add_check_options(check: argparse.ArgumentParser) -> None:
         help="ask only these of the laws that cost time: some of independence, dependence, linearity, scale, elsewhere "
         "and sizes, with commas between them; or none (default: all)",
     )
-    check.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write the reports to one HTML file")
+    check.add_argument(
+        "--html", metavar="PATH", type=_parse_writable, help="also write the reports to one HTML file, with pictures"
+    )
     check.add_argument("--sarif", metavar="PATH", type=_parse_writable, help="also write the findings as SARIF 2.1.0")
     check.add_argument(
         "--github",
@@ -257,6 +261,7 @@ def _add_check_options(check: argparse.ArgumentParser) -> None:
 
 
 def _add_mutate_options(mutate: argparse.ArgumentParser) -> None:
+    mutate.add_argument("--html", metavar="PATH", type=_parse_writable, help="also write all bugs to one HTML file")
     mutate.add_argument(
         "--jobs", type=_parse_jobs, default=1, metavar="N", help="divide the bugs among N processes (default: 1)"
     )

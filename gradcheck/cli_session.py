@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, ClassVar, TextIO
 
@@ -92,6 +92,19 @@ class Session:
                 self.print_line(traceback.format_exc().rstrip(), "dim", prefix="")
                 message = f"{self.where}: the check itself failed: please report this, with the traceback above"
                 self.report_failure(self.where, message)
+
+    def write_html(self, page: Callable[[], str], is_any: bool) -> bool:
+        """Write the page that --html asks for, if there is anything to show; whether that went well."""
+        from gradcheck._common.writing import write_output
+
+        if self.options.html is None or not is_any:
+            return True
+        try:
+            write_output(self.options.html, page().encode())
+        except OSError as error:
+            self.print_line(f"cannot write {error.filename}: {error.strerror}", "red")
+            return False
+        return True
 
     def print_line(self, text: str, style: str, *, prefix: str = "gradcheck: ") -> None:
         """To standard error, word for word."""

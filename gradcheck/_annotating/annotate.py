@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
 
+from gradcheck._annotating.error_maps import maps_of
 from gradcheck._annotating.faults import Faults
-from gradcheck._annotating.holding import Words, given_by_statement, values_of
-from gradcheck._annotating.labels import Labels
+from gradcheck._autodiff.explain import library_of
 from gradcheck._checking.check import check
+from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
 from gradcheck._common.turns import in_turn
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.holding import Words, given_by_statement, values_of
+from gradcheck._localising.labels import Labels
 from gradcheck._mending.residual import agree, wrong_names
 from gradcheck._repair.points import Point
 from gradcheck._tape import Node, Statement, TapedRun, TapeTooLargeError
 from gradcheck._tape.belief import why_not_believed, why_not_followed
 from gradcheck._targets.factory import TargetFactory, sizes_to_trace
+from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
+from gradcheck._usercode.foreign import foreign_calls
 from gradcheck.report.records import Finding
+from gradcheck.report.trace_records import Trace, TracedFunction, TracedLine
 
-#: the column at which derivatives are written
-COLUMN = 72
+
+def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
+    """The annotated source.
+
+    Raises:
+        TargetError: If the target cannot be run, or the tape cannot follow it or is not to be believed.
+    """
+    return str(trace(subject, seed))
 
 
 @in_turn
-def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
-    """The annotated source.
+def trace(subject: Target | TargetFactory, seed: int, known: Sequence[Finding] | None = None) -> Trace:
+    """What each line of the backward holds; `known` is what a check has found, if there was one.
 
     Raises:
         TargetError: If the target cannot be run, or the tape cannot follow it or is not to be believed.
@@ -38,15 +50,28 @@ def annotate_backward(subject: Target | TargetFactory, seed: int) -> str:
         with _taped(subject, seed) as run:
             why = why_not_believed(run)
             if why:
-                raise TargetError(f"no derivatives can be shown: {why}")
+                raise TargetError(f"no derivatives can be shown: {_why_unseen(subject, seed) or why}")
             factor = common_factor(run)
             if factor == 1.0 and not _wrong(run):
-                return _annotated(run, ())
-        findings = check(subject, seed=seed).findings
+                return _annotated(run, (), subject, seed)
+        findings = check(subject, seed=seed).findings if known is None else known
         with _taped(subject, seed, factor) as run:
-            return _annotated(run, findings)
+            return _annotated(run, findings, subject, seed)
     except TapeTooLargeError as error:
         raise TargetError("no derivatives can be shown: the code computes too much to be followed") from error
+
+
+def _why_unseen(subject: Target | TargetFactory, seed: int) -> str:
+    """That the code calculates where no tape can follow it, and what to do instead; empty if it does not."""
+    target = _built(subject, seed)
+    library = library_of(target)
+    if library:
+        return f"the tape follows NumPy, and this code calculates in {library}; gradcheck check names the wrong line"
+    with opened(target, seed):
+        calls = foreign_calls(lambda: target.grads_at(target.values()))
+    if calls:
+        return f"the tape follows NumPy, and this code calls {calls[0].name}; trace the same written in NumPy"
+    return ""
 
 
 def _taped(subject: Target | TargetFactory, seed: int, factor: float = 1.0) -> AbstractContextManager[TapedRun]:
@@ -81,7 +106,7 @@ def _wrong(run: TapedRun) -> list[str]:
     return [name for name in run.true_gradients if name in wrong]
 
 
-def _annotated(run: TapedRun, findings: Sequence[Finding]) -> str:
+def _annotated(run: TapedRun, findings: Sequence[Finding], subject: Target | TargetFactory, seed: int) -> Trace:
     standings = run.once(Ground).standings
     labels = Labels(run, standings)
     words = Words(run, labels, standings)
@@ -95,16 +120,27 @@ def _annotated(run: TapedRun, findings: Sequence[Finding]) -> str:
         said[statement] = found or _following(faults, statement, [n for given in places for n in values_of(given)])
     for statement, text in faults.words.items():
         said[statement] = [text]
-    parts = _pages(said)
+    notes = []
     if why := why_not_followed(run):
-        parts.append(f"not all is shown: {why}")
+        notes.append(f"not all is shown: {why}")
     if run.multiple != 1.0:
-        parts.append(
+        notes.append(
             f"several gradients are {run.multiple:.6g} times the true ones: L is that multiple of the loss here"
         )
     if wrong:
-        parts.append(_summary(wrong, faults))
-    return "\n".join(parts)
+        notes.append(_summary(wrong, faults))
+    gates, sizes = _layout(subject, seed)
+    return Trace(
+        _pages(said), tuple(notes), maps_of(run.gradients, run.true_gradients, wrong, gates, sizes), dict(sizes)
+    )
+
+
+def _layout(subject: Target | TargetFactory, seed: int) -> tuple[Sequence[str], Sizes]:
+    """The gates, and the sizes by which an axis may be known."""
+    if isinstance(subject, Target):
+        return subject.gates, {}
+    sizes = next(sizes_to_trace(subject))
+    return _built(subject, seed).gates, sizes
 
 
 def _following(faults: Faults, statement: Statement, nodes: list[Node]) -> list[str]:
@@ -115,22 +151,24 @@ def _following(faults: Faults, statement: Statement, nodes: list[Node]) -> list[
     return [f"(no derivative, because of line {first.line})"]
 
 
-def _pages(said: dict[Statement, list[str]]) -> list[str]:
+def _pages(said: dict[Statement, list[str]]) -> tuple[TracedFunction, ...]:
     """The source of each function that holds derivatives."""
     functions: dict[tuple[str, str], list[Statement]] = {}
     for statement in said:
         functions.setdefault((statement.file, statement.function), []).append(statement)
-    parts: list[str] = []
-    for (file, function), statements in functions.items():
-        source = statements[0].source
-        beside = {one.end_line: said[one] for one in statements}
-        parts.append(f"{file}, {function}")
-        for number in range(min(one.line for one in statements), max(one.end_line for one in statements) + 1):
-            line = source.lines[number - 1].decode(errors="replace").rstrip("\r\n")
-            words = " | ".join(beside.get(number, [])[:3])
-            parts.append(f"{number:5} {line:<{COLUMN}} {words}".rstrip())
-        parts.append("")
-    return parts
+    return tuple(
+        TracedFunction(file, function, tuple(_lines(statements, said)))
+        for (file, function), statements in functions.items()
+    )
+
+
+def _lines(statements: list[Statement], said: dict[Statement, list[str]]) -> Iterator[TracedLine]:
+    source = statements[0].source
+    beside = {one.end_line: said[one] for one in statements}
+    for number in range(min(one.line for one in statements), max(one.end_line for one in statements) + 1):
+        code = source.lines[number - 1].decode(errors="replace").rstrip("\r\n")
+        words = " | ".join(beside.get(number, [])[:3])
+        yield TracedLine(number, code, words, words.startswith("✗"))
 
 
 def _summary(wrong: list[str], faults: Faults) -> str:

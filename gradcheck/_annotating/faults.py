@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from gradcheck._annotating.labels import Labels
 from gradcheck._localising import Needed, Suspect, localise
+from gradcheck._localising.labels import Labels
 from gradcheck._localising.standing import Standing
 from gradcheck._tape import Statement, TapedRun
 from gradcheck._tape.nodes import Array

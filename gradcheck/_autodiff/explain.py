@@ -64,7 +64,7 @@ def explain_in_library(question: Question) -> Explanation | None:
             with opened(target, question.seed):
                 cases = _cases(target)
                 if not cases:
-                    return _not_seen(_library_of(target))
+                    return _not_seen(library_of(target))
                 _look_at(cases, seen)
             if seen.wrong:
                 break
@@ -112,7 +112,7 @@ def _cases(target: Target) -> list[Case]:
     return [] if whole is None else [whole]
 
 
-def _library_of(target: Target) -> str:
+def library_of(target: Target) -> str:
     """The library that the parameters are of, as far as the target knows."""
     problem = target.problem
     if getattr(problem, "tensors", dict)():

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from types import CodeType
 
-    from gradcheck._checking.verifier import Outcome
+    from gradcheck._checking.verifier import Outcome, Verifier
     from gradcheck._repair.explain import Content, Explanation, Question
     from gradcheck._usercode.patching import Patch
 
@@ -202,6 +202,8 @@ class _CheckRun:
     refused: dict[str, str] = field(default_factory=dict)
     #: sizes far above the defaults that would have taken too long
     too_slow: list[str] = field(default_factory=list)
+    #: what judges edits, once one is to be judged
+    verifier: Verifier | None = None
 
     def report(self) -> Report:
         if isinstance(self.subject, Target):
@@ -580,6 +582,7 @@ class _CheckRun:
         lines = found.findings[:1] if is_first_alone_sure else found.findings
         phantoms = {name for one in report.findings if one.code is FindingCode.PHANTOM for name in one.blocks}
         lines = [one for one in lines if not _only_hides(one, phantoms)]
+        lines = [self._with_extent(one) for one in lines]
         # where sizes set how many parameters there are, others are known at another size
         lines = [replace(one, blocks=tuple(name for name in report.blocks if name in one.blocks)) for one in lines]
         if found.whole and len(lines) == 1:  # with its edit all is right, also what is right at the sizes looked at
@@ -600,6 +603,13 @@ class _CheckRun:
             patch=found.patch.to_builtins() if found.patch else {},
             patch_lines=found.patch.lines() if found.patch else [],
         )
+
+    def _with_extent(self, finding: Finding) -> Finding:
+        """The finding with how widely its edit was verified."""
+        fix, verifier = finding.fix, self.verifier
+        if fix is None or verifier is None or not fix.verified:
+            return finding
+        return replace(finding, fix=replace(fix, sizes=verifier.sizes, seeds=verifier.seeds))
 
     def _with_clips(self, report: Report) -> tuple[Report, set[str]]:
         """The report with the lines of clips that the numbers tell exactly; and the gradients wrong for them alone."""
@@ -665,6 +675,7 @@ class _CheckRun:
         subject = self.subject
         points = self._outcome_with_another_seed, self._outcome
         verifier = Verifier(points, (self._outcome_at_other_parameters,), self.suspects | _wrong(report))
+        self.verifier = verifier
         verifier.know(1, self._outcome_in(report))  # that is what the check itself has found
         factor = self.common.label if self.common else ""
         before = cache(lambda: behaviour(self._run_once))

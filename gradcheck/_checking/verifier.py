@@ -41,6 +41,11 @@ class Outcome:
     factor: str = ""
 
     @property
+    def sizes(self) -> int:
+        """At how many sets of sizes it was judged."""
+        return 1 + len(self.elsewhere)
+
+    @property
     def wrong(self) -> frozenset[str]:
         """The gradients that are wrong at any sizes."""
         everywhere = [self.verdicts, *self.elsewhere.values()]
@@ -106,6 +111,9 @@ class Verifier:
     points: tuple[Point, ...]
     factorless: tuple[Point, ...] = ()
     suspects: frozenset[str] = frozenset()
+    #: at how many sets of sizes, and with how many seeds, the last edit was judged that nothing speaks against
+    sizes: int = 0
+    seeds: int = 0
     _before: dict[int, Outcome | None] = field(default_factory=dict)
 
     def know(self, number: int, outcome: Outcome) -> None:
@@ -132,12 +140,15 @@ class Verifier:
         Raises:
             TargetError: Where the edited code raises.
         """
+        judged: list[Outcome] = []
         for number, point in enumerate(self.points if claim.factor else (*self.points, *self.factorless)):
             before = self._before[number]
             if before is not None:
-                found = objections(before, point(self.suspects - claim.right), claim)
+                judged.append(point(self.suspects - claim.right))
+                found = objections(before, judged[-1], claim)
                 if found:
                     return found
+        self.sizes, self.seeds = max((one.sizes for one in judged), default=0), len(judged)
         return ()
 
 

@@ -28,11 +28,15 @@ LIMIT = 40.0
 
 @dataclass(frozen=True)
 class Drafted:
-    """The text of a target file, what it holds targets of, and whether nothing is left to fill in."""
+    """The text of a target file, what it holds targets of, and whether nothing is left to fill in.
+
+    `missing` says what could not be tried since a package is not installed.
+    """
 
     text: str
     subjects: tuple[str, ...]
     runs: bool
+    missing: tuple[str, ...] = ()
 
 
 def drafted(file: Path, output: Path, limit: float = LIMIT) -> Drafted:
@@ -50,15 +54,18 @@ def drafted(file: Path, output: Path, limit: float = LIMIT) -> Drafted:
     except Exception as error:
         trouble = f"{type(error).__name__}: {error}"
     else:
-        for drafts in _all_drafts(reading, code):
+        sandbox = Sandbox(code)
+        for drafts in _all_drafts(reading, sandbox):
             best = _best(reading, output, drafts, deadline)
             if best is not None:
                 chosen.setdefault(best.name, best)
     if chosen:
         drafts = list(chosen.values())
-        return Drafted(file_text(reading, output, drafts), tuple(one.subject for one in drafts), True)
+        subjects = tuple(one.subject for one in drafts)
+        return Drafted(file_text(reading, output, drafts), subjects, True, tuple(sandbox.missing))
     left = outline(reading, trouble)
-    return Drafted(file_text(reading, output, [left]), (left.subject,), False)
+    missing = () if trouble else tuple(sandbox.missing)
+    return Drafted(file_text(reading, output, [left]), (left.subject,), False, missing)
 
 
 def _module(reading: Reading) -> ModuleType:
@@ -70,16 +77,16 @@ def _module(reading: Reading) -> ModuleType:
     return load_definitions(reading.file)
 
 
-def _all_drafts(reading: Reading, code: ModuleType) -> Iterator[list[Draft]]:
+def _all_drafts(reading: Reading, sandbox: Sandbox) -> Iterator[list[Draft]]:
     if reading.imported_packages & _OF_C:
         return
     yield from drafts_of_modules(reading)
     yield from drafts_of_functions(reading)
-    yield from drafts_of_classes(reading, Sandbox(code))
+    yield from drafts_of_classes(reading, sandbox)
 
 
 def _best(reading: Reading, output: Path, drafts: Iterable[Draft], deadline: float) -> Draft | None:
-    """The draft whose gradients fit best; the first of which all are right ends the search."""
+    """The draft whose gradients fit best; the first of which all is right ends the search."""
     best: tuple[Fit, Draft | None] = NO_FIT, None
     ran: set[str] = set()
     for draft in drafts:
@@ -96,6 +103,6 @@ def _best(reading: Reading, output: Path, drafts: Iterable[Draft], deadline: flo
             ran.add("\n".join(draft.lines))
         if fit > best[0]:
             best = fit, draft
-        if fit.runs and fit.right == 1.0:
+        if fit.is_full:
             break
     return best[1]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, product
 from typing import TypeVar
 
 #: the sizes of a draft: time steps, examples, inputs or symbols, hidden units, outputs; no two are alike
 SIZES = {"T": 4, "B": 2, "D": 6, "H": 5, "O": 3}
 #: combinations of guesses that are tried
-MOST = 60
+MOST = 120
 
 One = TypeVar("One")
 
@@ -42,6 +42,8 @@ _TARGETS = (
     _ONE_HOT,
     "int(rng.integers(0, {0}))",
     "rng.standard_normal((T, {0}))",
+    "rng.standard_normal((T, B, {0}))",
+    "rng.standard_normal((B, T, {0}))",
     "rng.integers(0, {0}, (B, T))",
     "rng.integers(0, {0}, (T, B))",
     "rng.standard_normal((B, {0}))",
@@ -96,13 +98,23 @@ def is_inputs(name: str) -> bool:
     return bool(re.match(r"(x|input|seq|token|data|sentence|batch|text)", name, re.I))
 
 
+def is_generator(name: str) -> bool:
+    """Whether it is what random numbers are drawn from."""
+    return bool(re.fullmatch(r"rng|rs|gen|generator|random_(state|generator)|prng", name, re.I))
+
+
+def is_seed(name: str) -> bool:
+    """Whether it is the seed of random numbers."""
+    return bool(re.fullmatch(r"(random_?)?seed", name, re.I))
+
+
 def is_mapping(name: str) -> bool:
     """Whether it leads from symbols to numbers, or back."""
     return bool(re.search(r"2i(d|x)|to_?i|2char|to_?char|idx2|ix2|vocab_?(map|dict)", name, re.I))
 
 
 def argument(name: str, outputs: str = "D") -> tuple[str, ...]:
-    """What an argument of a forward may be; empty where nobody knows."""
+    """What an argument of a forward may be; empty where nobody knows. `outputs` may be several sizes: "D H"."""
     if is_mapping(name):
         return ("{i: i for i in range(D)}",)
     if is_inputs(name):
@@ -110,7 +122,7 @@ def argument(name: str, outputs: str = "D") -> tuple[str, ...]:
     if is_state(name):
         return _STATES
     if is_targets(name):
-        return tuple(one.format(outputs) for one in _TARGETS)
+        return tuple(one.format(size) for size in outputs.split() for one in _TARGETS)
     size = size_of(name)
     return (size,) if size else ()
 
@@ -121,6 +133,10 @@ def constructor_argument(name: str) -> tuple[str, ...]:
         return ("{i: i for i in range(D)}",)
     if is_rate(name):
         return ("1.0",)
+    if is_generator(name):
+        return ("rng",)
+    if is_seed(name):
+        return ("0",)
     size = size_of(name)
     return (size,) if size else ()
 
@@ -141,12 +157,32 @@ def weight_arguments(names: list[str], gates: int) -> list[str] | None:
     return found
 
 
-def combinations(choices: Iterable[tuple[One, ...]]) -> Iterator[tuple[One, ...]]:
-    """One of each, the likeliest first."""
+def combinations(
+    choices: Iterable[tuple[One, ...]], keep: Callable[[tuple[One, ...]], bool] = lambda _: True
+) -> Iterator[tuple[One, ...]]:
+    """One of each, the likeliest first; of those that are to be kept."""
     numbered = [list(enumerate(one)) for one in choices]
     ordered = sorted(product(*numbered), key=lambda combination: sum(number for number, _ in combination))
-    for combination in islice(ordered, MOST):
-        yield tuple(one for _, one in combination)
+    found = (tuple(one for _, one in combination) for combination in ordered)
+    yield from islice(filter(keep, found), MOST)
+
+
+def of_one_layout(names: Sequence[str], texts: Sequence[str]) -> bool:
+    """Whether targets have the time steps and examples of the inputs, in their order."""
+    given = list(zip(names, texts, strict=True))
+    inputs = [_leading(text) for name, text in given if is_inputs(name)]
+    targets = [_leading(text) for name, text in given if is_targets(name)]
+    return all(_is_within(one, other) for one in targets for other in inputs)
+
+
+def _leading(text: str) -> tuple[str, ...]:
+    """Which of time steps and examples an array has axes of, in order."""
+    shape = text.partition("rng.integers(0, ")[2].partition(", ")[2] or text
+    return tuple(re.findall(r"\b[TB]\b", shape))
+
+
+def _is_within(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
+    return [one for one in whole if one in part] == list(part)
 
 
 def _times(gates: int) -> str:

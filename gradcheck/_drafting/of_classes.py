@@ -16,6 +16,7 @@ from gradcheck._drafting.guesses import (
     is_optimizer,
     is_rate,
     is_state,
+    of_one_layout,
     size_of,
     weight_arguments,
 )
@@ -39,8 +40,8 @@ class _Made:
 
     @property
     def outputs(self) -> str:
-        """The size of the outputs: as it is told when the object is made, else that of the inputs."""
-        return "O" if re.search(r"[(, =]O[,)]", self.lines[0]) else "D"
+        """The size of the outputs: as it is told when the object is made, else that of the inputs or of the state."""
+        return "O" if re.search(r"[(, =]O[,)]", self.lines[0]) else "D H"
 
 
 def drafts_of_classes(reading: Reading, sandbox: Sandbox) -> Iterator[list[Draft]]:
@@ -133,7 +134,8 @@ def _of_loss_and_backward(
 
 def _with_arguments(made: _Made, method: Function) -> Iterator[list[str]]:
     """The lines of each combination of arguments."""
-    for chosen in combinations(_argument(one, made) for one in method.arguments):
+    names = method.arguments
+    for chosen in combinations((_argument(one, made) for one in names), lambda texts: of_one_layout(names, texts)):
         yield [f"{one} = {text}" for one, text in zip(method.arguments, chosen, strict=True)]
 
 

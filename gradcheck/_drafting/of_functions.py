@@ -17,8 +17,14 @@ def drafts_of_functions(reading: Reading) -> Iterator[list[Draft]]:
         if reading.arrays:
             yield list(_of_module(reading, function))
     yield from _pairs(reading)
-    for forward, backward in vjp_pairs(reading):
-        yield list(_of_vjp(forward, backward))
+    rules = rules_of_jax(reading)
+    for rule in rules:
+        subject = f"{rule.name}, with the cotangents drawn"
+        yield [Draft(rule.name, subject, lines) for lines in _of_vjp(rule, f"code.{rule.name}, inputs=inputs")]
+    for forward, backward in [] if rules else vjp_pairs(reading):
+        subject = f"{forward.name} and {backward.name}, with the cotangents drawn"
+        call = f"code.{forward.name}, code.{backward.name}, inputs"
+        yield [Draft(forward.name, subject, lines) for lines in _of_vjp(forward, call)]
 
 
 #: sizes that functions read from the module
@@ -241,6 +247,15 @@ def _backward_arguments(forward: Function, backward: Function, given: set[str]) 
 # -- forward(*arrays) -> (outputs, cache), backward(cotangents, cache) -------------------------------------------------
 
 
+def rules_of_jax(reading: Reading) -> list[Function]:
+    """Functions of JAX with a rule of their own."""
+    return [
+        one
+        for one in reading.functions.values()
+        if any("custom_vjp" in ast.unparse(decorator) for decorator in one.node.decorator_list)
+    ]
+
+
 def vjp_pairs(reading: Reading) -> Iterator[tuple[Function, Function]]:
     """Functions forward(*arrays) -> (outputs, cache), each with its backward(cotangents, cache)."""
     for name, forward in reading.functions.items():
@@ -250,8 +265,8 @@ def vjp_pairs(reading: Reading) -> Iterator[tuple[Function, Function]]:
                 yield forward, backward
 
 
-def _of_vjp(forward: Function, backward: Function) -> Iterator[Draft]:
-    """As in many courses: the checker draws the cotangents itself."""
+def _of_vjp(forward: Function, call: str) -> Iterator[tuple[str, ...]]:
+    """As in many courses: the checker draws the cotangents itself. `call` is what `from_vjp` is handed."""
     for gates in (1, 4, 3):
         weights = {one: (weight_arguments([one], gates) or [""])[0] for one in forward.arguments}
         inputs = [one for one in forward.arguments if not weights[one]]
@@ -260,13 +275,7 @@ def _of_vjp(forward: Function, backward: Function) -> Iterator[Draft]:
         for chosen in combinations(_arrays_of(one) for one in inputs):
             texts = {**weights, **dict(zip(inputs, chosen, strict=True))}
             listed = [f'    "{one}": {texts[one]},' for one in forward.arguments]
-            lines = [
-                "inputs = {",
-                *listed,
-                "}",
-                f"return gradcheck.Target.from_vjp(code.{forward.name}, code.{backward.name}, inputs)",
-            ]
-            yield Draft(forward.name, f"{forward.name} and {backward.name}, with the cotangents drawn", tuple(lines))
+            yield "inputs = {", *listed, "}", f"return gradcheck.Target.from_vjp({call})"
 
 
 def _arrays_of(name: str) -> tuple[str, ...]:

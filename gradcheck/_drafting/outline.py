@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 
 from gradcheck._drafting.guesses import constructor_argument
-from gradcheck._drafting.of_functions import vjp_pairs
+from gradcheck._drafting.of_functions import rules_of_jax, vjp_pairs
 from gradcheck._drafting.of_modules import modules_of
 from gradcheck._drafting.reading import Function, Reading
 from gradcheck._drafting.writing import TODO, Draft, listing
@@ -35,10 +34,9 @@ def _of_library(reading: Reading, lines: list[str]) -> Draft | None:
     """A module of torch, or a function of JAX with a rule of its own: their adapters take them as they are."""
     for name in modules_of(reading):
         return _of_module(name, reading.methods(name), lines)
-    for name, function in reading.functions.items():
-        if any("custom_vjp" in ast.unparse(one) for one in function.node.decorator_list):
-            call = f"return gradcheck.Target.from_vjp(code.{name}, inputs=inputs)"
-            return Draft(name, f"{name}, with gaps to fill in", (*lines, *_inputs(function), call), is_complete=False)
+    for rule in rules_of_jax(reading):
+        call = f"return gradcheck.Target.from_vjp(code.{rule.name}, inputs=inputs)"
+        return Draft(rule.name, f"{rule.name}, with gaps to fill in", (*lines, *_inputs(rule), call), is_complete=False)
     return None
 
 

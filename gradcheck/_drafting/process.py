@@ -45,7 +45,7 @@ def drafted_apart(file: Path, output: Path, limit: float = LIMIT) -> Drafted:
         return Drafted(file_text(reading, output, [left]), (left.subject,), False)
     if "error" in found:
         raise TargetError(found["error"])
-    return Drafted(found["text"], tuple(found["subjects"]), found["runs"])
+    return Drafted(found["text"], tuple(found["subjects"]), found["runs"], tuple(found["missing"]))
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
     os.dup2(2, 1)
     try:
         found = drafted(Path(file), Path(output), float(limit))
-        answer = {"text": found.text, "subjects": found.subjects, "runs": found.runs}
+        answer = {"text": found.text, "subjects": found.subjects, "runs": found.runs, "missing": found.missing}
     except TargetError as error:
         answer = {"error": str(error)}
     os.write(real, (json.dumps(answer) + "\n").encode())

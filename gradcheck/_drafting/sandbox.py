@@ -48,6 +48,8 @@ class Sandbox:
 
     def __init__(self, code: ModuleType) -> None:
         self.code = code
+        #: what of the code could not run since a package is not installed, each once
+        self.missing: dict[str, None] = {}
 
     def runs(self, lines: Sequence[str]) -> bool:
         """Whether the lines run."""
@@ -87,6 +89,9 @@ class Sandbox:
         with _quiet():
             try:
                 exec("\n".join(lines), names)
+            except ImportError as error:
+                self.missing[str(error)] = None
+                return None
             except (Exception, SystemExit):
                 return None
         return names

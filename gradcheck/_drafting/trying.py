@@ -18,12 +18,17 @@ _numbers = itertools.count()
 
 
 class Fit(NamedTuple):
-    """How well a draft fits: whether it runs, the part of its gradients that are right, the laws that hold."""
+    """How well a draft fits: whether it runs, the part of its gradients that are right, less the broken laws."""
 
     runs: bool
     right: float
-    laws: int
+    broken: int
     nearness: float
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all is right, so that no other draft is tried."""
+        return self.runs and self.right == 1.0 and not self.broken
 
 
 NO_FIT = Fit(False, 0.0, 0, 0.0)
@@ -42,7 +47,7 @@ def tried(text: str, output: Path) -> Fit:
     if all(one == "vacuous" for one in verdicts):
         return NO_FIT
     near = -sum(2.0 if block.error is None else min(block.error, 2.0) for block in report.blocks.values())
-    return Fit(True, verdicts.count("right") / len(verdicts), sum(laws.values()), near)
+    return Fit(True, verdicts.count("right") / len(verdicts), -list(laws.values()).count(False), near)
 
 
 def runs_once(text: str, output: Path) -> bool:

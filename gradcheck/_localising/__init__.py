@@ -36,7 +36,8 @@ derivatives of each term of the loss are known as well.
 Read `localise.py` first: the order of it all. Then `mismatch.py` (r and projections), `solving.py` (ranges),
 `standing.py` (what a value is a derivative of), `holes.py` (the values of a statement), `provenance.py` (which step of
 the forward), `suspects.py` (who could be at fault, needed values), `blame.py` (what a statement makes of right inputs),
-`several.py`, `signs.py`, `records.py`. Only `tape.py` imports from other rooms.
+`several.py`, `signs.py`, `records.py`. `labels.py` and `holding.py` put into the user's names which derivative a value
+is, and what a statement gives. Only `tape.py` imports from other rooms.
 """
 
 from gradcheck._localising.localise import able_alone, localise

@@ -14,6 +14,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.cleared_memory import nan_filled_np_empty
 from gradcheck._repair.found import Found
+from gradcheck._repair.lines_above import with_lines_above
 from gradcheck._repair.no_line import why_none_found, why_not_looked_for
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor
@@ -120,6 +121,8 @@ def _explained(question: Question) -> Explanation:
             kept = _accepted(question, part, laws) if is_complete and mends else None
             if kept is not None:
                 findings = tape_findings(kept, verified=True)
+                if not kept.still_wrong:
+                    findings = with_lines_above(findings, kept, question.subject, question.seed, question.failing)
                 return Explanation(findings, kept.kept_patch, found.evaluations, rest=kept.still_wrong, cut=cut)
         is_judged = True
     # what is carried from call to call makes much wrong that follows: only an edit tells where it comes in

@@ -16,6 +16,7 @@ from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._usercode.foreign import ForeignCall, foreign_calls
+from gradcheck.report.finding_phrases import list_with_and
 
 IN_FLOAT32 = "cannot locate a line in float32: its rounding hides which value is which derivative"
 OTHERS_ARE_WRONG = (
@@ -23,8 +24,8 @@ OTHERS_ARE_WRONG = (
     "calculates in less than double precision"
 )
 FOREIGN = (
-    "no line is looked for: {where} is called, whose code cannot be seen, and an edit before such a call could end the "
-    "process; compare what it returns with the same in NumPy"
+    "no line is looked for: the code calls {where}, whose code cannot be seen, and an edit before such a call could "
+    "end the process; compare what {it} with the same in NumPy"
 )
 UNSEEN = "no line can be named: the gradient of {names} is returned in a way that the tape cannot see"
 TOO_LARGE = (
@@ -36,7 +37,11 @@ TOO_LARGE = (
 def why_not_looked_for(subject: Target | TargetFactory, seed: int, failing: Sizes) -> str:
     """That code which cannot be seen is called where it is known to fail; empty if none is."""
     foreign = foreign_calls(lambda: _run_once(subject, seed, failing))
-    return FOREIGN.format(where=_in_words(foreign)) if foreign else ""
+    if not foreign:
+        return ""
+    places = _places(foreign)
+    it = "they return" if len(places) > 1 else "it returns"
+    return FOREIGN.format(where=list_with_and(places), it=it)
 
 
 def _run_once(subject: Target | TargetFactory, seed: int, failing: Sizes) -> None:
@@ -48,10 +53,10 @@ def _run_once(subject: Target | TargetFactory, seed: int, failing: Sizes) -> Non
         return  # what it has called by then is known
 
 
-def _in_words(calls: Sequence[ForeignCall]) -> str:
+def _places(calls: Sequence[ForeignCall]) -> list[str]:
     """The first of each name, with its place."""
     first = {call.name: call for call in reversed(calls)}.values()
-    return ", ".join(f"{call.name} ({format_place(call.file, call.line)})" for call in reversed(list(first)))
+    return [f"{call.name} ({format_place(call.file, call.line)})" for call in reversed(list(first))]
 
 
 def why_none_found(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from gradcheck._localising import Suspect
@@ -16,6 +17,8 @@ from gradcheck.report.records import Finding
 
 #: tokens by which an equivalent edit may be longer than the one that is offered
 MOST_LONGER = 2
+#: a sign after the operator of a sum
+SIGN_ON_SIGN = re.compile(r"[+-] -")
 
 
 def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
@@ -52,7 +55,9 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
 
 
 def _is_roundabout(text: str, chosen: str) -> bool:
-    """Whether an equivalent says in more words what the chosen edit says: t - d + 1 - 1 for t - d."""
+    """Whether an equivalent says in more words what the chosen edit says: t - d + 1 - 1 for t - d, 1 + -o for 1 - o."""
+    if SIGN_ON_SIGN.search(text) and not SIGN_ON_SIGN.search(chosen):
+        return True
     return len(words_of(text)) > len(words_of(chosen)) + MOST_LONGER
 
 

@@ -18,6 +18,7 @@ from gradcheck._common.arrays import Sizes
 from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError, UserCodeError, call_user_code
 from gradcheck._common.files import load
+from gradcheck._common.printable import printable
 from gradcheck._common.user_files import is_user_file
 from gradcheck._targets.global_generator import kept_global_generator, seed_global_generator
 from gradcheck._targets.repeating import repeating_rng
@@ -50,6 +51,11 @@ class TargetFactory:
 
     def __call__(self, rng: np.random.Generator, **sizes: int) -> Target:
         return self.make(rng, **sizes)
+
+    def __repr__(self) -> str:
+        """In short: the name and the sizes, those that are not varied marked."""
+        sizes = ", ".join(f"{name}={value}{' (pinned)' * (name in self.pinned)}" for name, value in self.sizes.items())
+        return printable(f"<TargetFactory {self.name}{': ' * bool(sizes)}{sizes}>")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By name, since the module's attribute of that name is this factory, not the function inside it.

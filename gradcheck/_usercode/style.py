@@ -15,8 +15,9 @@ import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import TypeAlias
 
-from gradcheck._usercode.source import Edit, Source, apply_edits, span_of
+from gradcheck._usercode.source import Edit, Place, Source, apply_edits, span_of
 
 #: the operators of expressions, as they are written
 _SYMBOLS: dict[type[ast.AST], str] = {
@@ -40,6 +41,8 @@ _OPERATORS = frozenset(_SYMBOLS.values())
 _OPERAND_TOKENS = (tokenize.NAME, tokenize.NUMBER, tokenize.STRING)
 #: names that no operand ends with
 _WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "return", "lambda", "for", "yield", "await"})
+#: from one place to another
+_Span: TypeAlias = tuple[Place, Place]
 _ASSIGNMENT = re.compile(r"\s*[-+*/]?=\s*")
 #: a name that no source has, so that it can stand for an unchanged part
 _PLACEHOLDER = "_gradcheck_part_{}_"
@@ -136,7 +139,9 @@ class _Renderer:
         parts = [(a, b) for a, b in pairs if _key(a) != _key(b)]
         start, end = span_of(old)
         here = Source("<old>", self.source.segment(start, end))
-        edits = [Edit(*_relative(b, start), self.text(a, b)) for a, b in parts]
+        spans = [(a, _relative(b, start)) for a, b in parts]
+        places = [_with_brackets(span, old, here) if _is_atom(a) else span for a, span in spans]
+        edits = [Edit(*place, self.text(a, b)) for (a, b), place in zip(parts, places, strict=True)]
         edits += _operator_edits(new, old, start, here)
         return _with_parentheses(
             new, [one.text for one in edits[: len(parts)]], lambda texts: _replaced(here, edits, texts)
@@ -205,10 +210,17 @@ def _operator_edits(new: ast.expr, old: ast.expr, start: tuple[int, int], here: 
             (a, b, sides[i][1], sides[i + 1][0]) for i, (a, b) in enumerate(zip(new.ops, old.ops, strict=True))
         ]
     return [
-        Edit(begin, end, here.segment(begin, end).replace(_SYMBOLS[type(old_one)], _SYMBOLS[type(new_one)], 1))
+        _operator_edit(begin, here.segment(begin, end), _SYMBOLS[type(old_one)], _SYMBOLS[type(new_one)])
         for new_one, old_one, begin, end in operators
         if type(new_one) is not type(old_one)
     ]
+
+
+def _operator_edit(begin: Place, between: str, old: str, new: str) -> Edit:
+    """An operator in the place of another; the brackets that stand between the operands as well are no part of it."""
+    *above, before = between[: between.index(old)].split("\n")
+    place = begin[0] + len(above), len(before.encode()) + (0 if above else begin[1])
+    return Edit(place, (place[0], place[1] + len(old)), new)
 
 
 def _frame(node: ast.expr) -> list[object]:
@@ -239,6 +251,23 @@ def _children(node: ast.expr) -> list[ast.expr]:
         for one in ast.iter_child_nodes(node)
         if isinstance(one, (ast.expr, ast.keyword))
     ]
+
+
+def _is_atom(node: ast.expr) -> bool:
+    """Whether it means the same without brackets beside any operator."""
+    return isinstance(node, (ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.Call))
+
+
+def _with_brackets(span: _Span, around: ast.expr, source: Source) -> _Span:
+    """The span of an operand with the brackets around it; those of a call are around no operand."""
+    if not isinstance(around, (ast.BinOp, ast.Compare, ast.UnaryOp)):
+        return span
+    (line, begin), (last, end) = span
+    lead = re.search(r"\([ \t]*$", source.segment((line, 0), span[0]))
+    trail = re.match(r"[ \t]*\)", source.segment(span[1], (last, len(source.lines[last - 1].encode(source.codec)))))
+    if lead is None or trail is None:
+        return span
+    return (line, begin - len(lead[0])), (last, end + len(trail[0]))
 
 
 def _relative(node: ast.expr, start: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -13,5 +13,5 @@ source. `text.py` is the report on a terminal (`finding_text.py`, `gradient_tabl
 folder show the same records, and `phrases.py` holds the words that they share; `markup.py` turns text into HTML,
 `stylesheet.py` gives it its look, and `finding_html.py`, `mutation_html.py` and `target_html.py` show single records
 in a notebook; `progress_phrases.py` says what a check is at, and what it left undone. `mutation_records.py` is the
-report of a mutation audit.
+report of a mutation audit, `trace_records.py` what the lines of a backward hold; `syntax.py` colours code.
 """

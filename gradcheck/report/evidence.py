@@ -261,6 +261,14 @@ class RightInput(Evidence):
 
 
 @dataclass(frozen=True)
+class RightLine(Evidence):
+    """A line above the statement, and the derivatives that it gives, which they should be."""
+
+    line: int
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
 class RuleGradients(Evidence):
     """What the backward of a custom function returns when it is run alone: gradients of which arguments are wrong.
 
@@ -307,13 +315,19 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Fix:
-    """An edit of one line that makes the gradients right."""
+    """An edit of one line that makes the gradients right.
+
+    `sizes` is at how many sets of sizes the whole check of the edited code was asked, and `seeds` with how many seeds;
+    0 where that is not known.
+    """
 
     line: int
     before: str
     after: str
     diff: str
     verified: bool
+    sizes: int = 0
+    seeds: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
 from gradcheck._common.printable import printable
-from gradcheck.report.evidence import FindingRecord
+from gradcheck.report.evidence import FindingRecord, RightLine
 from gradcheck.report.source_lines import TAB, source_lines, split_lines
 from gradcheck.report.wrong_span import Span, wrong_span
 
@@ -17,17 +17,23 @@ LINES_ABOVE = 2
 #: lines of a statement, from the wrong one
 MOST_LINES = 6
 CUT = "..."
+#: cells from a line to what it holds
+GAP = 4
 
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A line in three parts, the second of which is wrong; what is said of that. Empty parts where no part is known."""
+    """A line in three parts, the second of which is wrong; what is said of that. Empty parts where no part is known.
+
+    `holds` is what a line above the wrong one gives, after as many spaces as bring all of them below each other.
+    """
 
     number: int
     before: str
     wrong: str = ""
     after: str = ""
     said: str = ""
+    holds: str = ""
 
     @property
     def text(self) -> str:
@@ -48,9 +54,22 @@ def excerpt(finding: FindingRecord, width: int) -> list[ShownLine]:
     while chosen and not chosen[first := min(chosen)].strip():
         del chosen[first]
     indent = _shared_indentation(text for text in chosen.values() if text.strip())
-    return [
+    shown = [
         _drawn(number, text, indent, span if number == finding.line else None, width) for number, text in chosen.items()
     ]
+    return _with_derivatives(shown, finding, width)
+
+
+def _with_derivatives(lines: list[ShownLine], finding: FindingRecord, width: int) -> list[ShownLine]:
+    """The lines above with what they hold beside them, below each other; those without room for it as they are."""
+    held = {
+        one.line: f"{', '.join(map(str, one.labels))}, right" for one in finding.evidence if isinstance(one, RightLine)
+    }
+    above = [line for line in lines if line.number in held]
+    column = max((cell_len(line.text) for line in above), default=0) + GAP
+    holds = {line.number: " " * (column - cell_len(line.text)) + printable(held[line.number]) for line in above}
+    fits = {number for number, words in holds.items() if column + cell_len(words.strip()) <= width}
+    return [replace(line, holds=holds[line.number]) if line.number in fits else line for line in lines]
 
 
 def _shared_indentation(lines: Iterable[str]) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from gradcheck.report.evidence import FindingRecord
 from gradcheck.report.excerpt import ShownLine, excerpt
 from gradcheck.report.finding_notes import ALONE, Setting, advice, equivalent, notes_on, place, plain_headline, severity
-from gradcheck.report.fix_lines import fix_lines
+from gradcheck.report.fix_lines import fix_lines, verified
 from gradcheck.report.markup import NOTHING, Html, escape, inline, join_html, paragraph, tag
+from gradcheck.report.syntax import coloured
 
 #: a page scrolls where it has no room
 _WIDTH = 400
@@ -22,7 +23,7 @@ def finding_to_html(finding: FindingRecord, setting: Setting = ALONE) -> Html:
         _place(finding),
         _source(lines) if lines else NOTHING,
         tag("ul", *notes, class_="notes") if notes else NOTHING,
-        _help(finding),
+        _help(finding, setting),
     )
 
 
@@ -53,24 +54,25 @@ def _source(lines: list[ShownLine]) -> Html:
 def _source_line(line: ShownLine, wide: int) -> list[Html]:
     number = inline("span", escape(f"{line.number:>{wide}} "), class_="dim")
     wrong = inline("mark", escape(line.wrong)) if line.wrong else NOTHING
-    shown = [join_html(number, escape(line.before), wrong, escape(line.after))]
+    holds = inline("span", escape(line.holds), class_="dim") if line.holds else NOTHING
+    shown = [join_html(number, coloured(line.before), wrong, coloured(line.after), holds)]
     if line.wrong and line.said:
         lead = " " * (wide + 1 + len(line.before))
         shown.append(join_html(escape(lead), inline("span", escape(f"^ {line.said}"), class_="said")))
     return shown
 
 
-def _help(finding: FindingRecord) -> Html:
+def _help(finding: FindingRecord, setting: Setting) -> Html:
     """The edit, and another one; without an edit, advice."""
     fix = finding.fix
     if fix is None:
-        words = advice(finding)
+        words = advice(finding, setting)
         return paragraph(f"What to do: {words}.") if words else NOTHING
-    said = "This edit makes it right (verified):" if fix.verified else "This edit may make it right (not verified):"
+    makes = f"makes it right ({verified(fix)})" if fix.verified else "may make it right (not verified)"
     lines = diff_to_html([f"{one.sign} {one.text}" for one in fix_lines(fix)])
     title, code = equivalent(finding)
     other = tag("p", escape(f"{title}: "), inline("code", escape(code))) if code else NOTHING
-    return join_html(paragraph(said), lines, other)
+    return join_html(paragraph(f"This edit {makes}:"), lines, other)
 
 
 def _diff_line(line: str) -> Html:

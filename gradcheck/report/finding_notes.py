@@ -17,6 +17,7 @@ from gradcheck.report.evidence import (
     SmallestSize,
 )
 from gradcheck.report.finding_phrases import MOST_INPUTS, describe, describe_given, list_with_and, what_follows
+from gradcheck.report.fix_lines import verified
 from gradcheck.report.pages.finding import PAGES
 
 #: names of gradients that are told; of more, how many there are
@@ -54,6 +55,8 @@ class Setting:
     breaches: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
+    #: whether it was said why no line can be looked for
+    has_no_lines: bool = False
 
 
 #: of a finding by itself
@@ -89,7 +92,7 @@ def notes_on(finding: FindingRecord, setting: Setting, told: str) -> Iterator[st
     yield from _extent(finding, setting)
 
 
-def advice(finding: FindingRecord) -> str:
+def advice(finding: FindingRecord, setting: Setting = ALONE) -> str:
     """What to do where there is no edit and nothing that was found says it; else empty."""
     says_it = any(isinstance(one, (LawBreach, EntriesClipped, NormClipped)) for one in finding.evidence)
     if finding.fix is not None or says_it:
@@ -97,14 +100,15 @@ def advice(finding: FindingRecord) -> str:
     if finding.code is FindingCode.WRONG_LINE:
         make = f"make the line give {finding.expected.without_execution()}; " if finding.expected is not None else ""
         return f"{make}gradcheck trace FILE shows what each line of the backward holds"
+    if finding.code is FindingCode.NO_PATTERN and setting.has_no_lines:
+        return "write the same in NumPy, and compare each step of the backward with it, from its end"
     return PAGES[finding.code.value].mend.removesuffix(".")
 
 
 def help_title(finding: FindingRecord) -> str:
     """What is said before an edit."""
-    if finding.fix is not None and not finding.fix.verified:
-        return "possible edit (not verified)"
-    return "help (verified)"
+    fix = finding.fix
+    return "possible edit (not verified)" if fix is None or not fix.verified else f"help ({verified(fix)})"
 
 
 def edited_line(line: str) -> str:

@@ -54,7 +54,7 @@ class FindingText:
         told = next((line.said for line in lines if line.said), "")
         for note in notes_on(finding, setting, told):
             yield Hanging(Text.assemble((f"{' ' * gutter} = ", _FRAME), note), gutter + 3)
-        yield from _help(finding)
+        yield from _help(finding, setting)
 
 
 def _place(finding: Finding, gutter: int, width: int) -> Iterator[RenderableType]:
@@ -74,7 +74,7 @@ def _place(finding: Finding, gutter: int, width: int) -> Iterator[RenderableType
 
 def _source(line: ShownLine, gutter: int, style: str) -> Iterator[RenderableType]:
     """A line, and what is under it."""
-    yield _code((f"{line.number:>{gutter}} | ", _FRAME), line.text)
+    yield _code((f"{line.number:>{gutter}} | ", _FRAME), line.text, (line.holds, "dim"))
     if line.wrong:
         lead, marks = " " * cell_len(line.before), "^" * max(1, cell_len(line.wrong))
         yield Underline(f"{' ' * gutter} | ", lead, marks, line.said, style)
@@ -104,10 +104,10 @@ class Underline:
             yield Hanging(Text.assemble((self.frame, _FRAME), (lead + self.said, self.style)), len(self.frame))
 
 
-def _help(finding: Finding) -> Iterator[RenderableType]:
+def _help(finding: Finding, setting: Setting) -> Iterator[RenderableType]:
     """What to do: the edit, and another one; else advice."""
     if finding.fix is None:
-        if words := advice(finding):
+        if words := advice(finding, setting):
             yield Hanging(Text.assemble(("help", "bold green"), f": {words}"), 2)
         return
     title = (help_title(finding), "bold green")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gradcheck._common.printable import made_printable
+from gradcheck.report.fix_lines import verified
 from gradcheck.report.phrases import (
     VERDICT_SIGNS,
     footer,
@@ -57,7 +58,16 @@ def _place(finding: Finding) -> list[str]:
     if format_location(finding):
         lines += ["", f"   `{format_location(finding)}`"]
     if finding.fix is not None:
-        lines += ["", "   ```diff", *(f"   {line}" for line in finding.fix.diff.splitlines()), "   ```", ""]
+        said = verified(finding.fix) if finding.fix.verified else "not verified"
+        lines += [
+            "",
+            f"   Edit, {said}:",
+            "",
+            "   ```diff",
+            *(f"   {line}" for line in finding.fix.diff.splitlines()),
+            "   ```",
+            "",
+        ]
     return lines
 
 

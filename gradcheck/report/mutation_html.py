@@ -1,4 +1,4 @@
-"""A mutation audit as HTML, for a notebook."""
+"""A mutation audit as HTML, for a notebook or a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from gradcheck.report.finding_html import diff_to_html
 from gradcheck.report.markup import NOTHING, Html, column_head, data_table, escape, inline, paragraph, tag
-from gradcheck.report.stylesheet import scoped
 
 
 class Survivor(NamedTuple):
@@ -22,7 +21,7 @@ class Survivor(NamedTuple):
 
 def mutations_to_html(
     summary: str, survivors: Sequence[Survivor], counts: Mapping[str, tuple[int, int]], verdict: str
-) -> str:
+) -> Html:
     """The outcome, the bugs that survived, and how many of each kind were killed and survived."""
     rows = [
         tag(
@@ -39,7 +38,7 @@ def mutations_to_html(
         tag("ol", *map(_survivor, survivors), class_="findings") if survivors else NOTHING,
         data_table("Bugs by kind", columns, rows, "laws") if rows else NOTHING,
     ]
-    return scoped(tag("article", *parts, class_=verdict))
+    return tag("article", *parts, class_=verdict)
 
 
 def _survivor(one: Survivor) -> Html:

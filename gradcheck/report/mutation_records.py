@@ -6,10 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gradcheck._common.cells import format_place
 from gradcheck._common.printable import printable
+
+if TYPE_CHECKING:
+    from gradcheck.report.markup import Html
 
 Outcome: TypeAlias = Literal["killed", "survived", "equivalent", "forward", "untried"]
 
@@ -110,6 +113,12 @@ class MutationReport:
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
+        from gradcheck.report.stylesheet import scoped
+
+        return scoped(self.as_part())
+
+    def as_part(self) -> Html:
+        """As a part of a page."""
         from gradcheck.report.mutation_html import Survivor, mutations_to_html
 
         survivors = [

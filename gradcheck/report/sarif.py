@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from gradcheck._version import __version__
 from gradcheck.report.evidence import Fix
+from gradcheck.report.fix_lines import verified
 from gradcheck.report.pages.finding import PAGES, first_sentence
 from gradcheck.report.pages.page import page_to_markdown, page_to_text
 from gradcheck.report.places import Remark, remarks, root
@@ -68,7 +69,9 @@ def _result(report: ReportRecord, remark: Remark, codes: list[str]) -> dict[str,
     }
     if remark.fix is not None and (replacements := list(_replacements(remark.fix))):
         change = {"artifactLocation": _artifact(remark.file), "replacements": replacements}
-        result["fixes"] = [{"description": {"text": "verified by a whole check"}, "artifactChanges": [change]}]
+        result["fixes"] = [
+            {"description": {"text": f"{verified(remark.fix)}, by a whole check"}, "artifactChanges": [change]}
+        ]
     location = dict(_location(report, remark))
     return {**result, "locations": [location]}
 

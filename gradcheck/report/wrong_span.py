@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from gradcheck.report.source_lines import split_lines
 #: code of more characters is not said twice, since the edit follows
 MOST_SAID = 48
 _TOKEN = re.compile(r"\s+|\w+|\*\*|//|[^\w\s]")
+#: where an element begins and ends, as far as no brackets are in it
+_BEGINS, _ENDS = re.compile(r"[,(\[{]\s*"), re.compile(r"[,)\]}]")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
@@ -37,7 +40,7 @@ def wrong_span(finding: FindingRecord, line: str) -> Span | None:
     right = _replacement(finding, line, start, end) if finding.end_column else None
     if right is None:
         return Span(start, end, derivative)
-    lead, trail = _shared(wrong, right)
+    lead, trail = _whole_elements(wrong, *_shared(wrong, right))
     changed, wanted = wrong[lead : len(wrong) - trail], right[lead : len(right) - trail]
     if changed.strip() and wanted.strip() in ("", "pass"):
         return _without_space(line, start + lead, end - trail, "should not be here")
@@ -67,6 +70,23 @@ def _shared(wrong: str, right: str) -> tuple[int, int]:
     lead = _count_equal(one, other)
     trail = _count_equal(one[lead:][::-1], other[lead:][::-1])
     return len("".join(one[:lead])), len("".join(one[len(one) - trail :]))
+
+
+def _whole_elements(wrong: str, lead: int, trail: int) -> tuple[int, int]:
+    """Where several elements change, all of the first one and of the last: "dc * g, dc * i", and not "g, dc * i"."""
+    if not any(sign == "," and not depth for sign, depth in _depths(wrong[lead : len(wrong) - trail])):
+        return lead, trail
+    before = [found.end() for found in _BEGINS.finditer(wrong[:lead])]
+    after = _ENDS.search(wrong, len(wrong) - trail)
+    return max(before, default=0), len(wrong) - after.start() if after else 0
+
+
+def _depths(code: str) -> Iterator[tuple[str, int]]:
+    """Each character, and how many brackets are open before it."""
+    depth = 0
+    for sign in code:
+        yield sign, depth
+        depth += (sign in _CLOSING.values()) - (sign in _CLOSING)
 
 
 def _count_equal(one: list[str], other: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck.cli import main
+from tests.gradcheck.report.html.html_tree import parse
 from tests.gradcheck.report.test_annotations import read
 
 CELLS = """\
@@ -99,3 +100,30 @@ def test_nothing_is_told_to_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "cells.py", "--no-explain"])
     printed = capsys.readouterr()
     assert not [line for line in (printed.out + printed.err).splitlines() if line.startswith("::")]
+
+
+@pytest.mark.lines
+def test_a_page_of_a_check_shows_the_source_the_entries_and_the_steps(folder: Path) -> None:
+    """--html would show numbers alone: not where derivatives end, which entries are wrong, or why."""
+    assert main(["check", "cells.py", "--html", "out.html"]) == 1
+    pages = parse((folder / "out.html").read_text(encoding="utf-8")).all("article")
+    titles = [[one.text.strip() for one in page.all("summary")] for page in pages]
+    assert titles[0][:3] == ["What each line holds", "Which entries are wrong", "From long steps to short ones"]
+    assert titles[1][:2] == ["What each line holds", "From long steps to short ones"]
+    assert [len(page.all("tr", "wrong")) for page in pages] == [1, 0]
+
+
+@pytest.mark.lines
+def test_a_trace_and_an_audit_are_written_as_pages(folder: Path) -> None:
+    """The options would be refused, or leave no file."""
+    assert main(["trace", "cells.py", "--html", "trace.html"]) == 0
+    assert len(parse((folder / "trace.html").read_text(encoding="utf-8")).all("article")) == 2
+    assert main(["mutate", "cells.py::cube", "--html", "bugs.html"]) == 0
+    assert "planted bugs" in parse((folder / "bugs.html").read_text(encoding="utf-8")).one("title").text
+
+
+def test_a_page_that_would_take_the_place_of_code_is_refused(folder: Path) -> None:
+    """`gradcheck trace cells.py --html cells.py` would be the end of cells.py."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["trace", "cells.py", "--html", "cells.py"])
+    assert (folder / "cells.py").read_text() == CELLS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,13 @@ def test_bad_arguments_are_told(
     file = written(tmp_path, found.SCRIPT)
     assert cli.main(["init", *(str(file) if one == "FILE" else one for one in arguments)]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_what_was_not_tried_for_a_missing_package_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A class would be left out of the targets in silence, and its author take it for checked."""
+    needy = found.ATTRIBUTES.replace("class ", "class Needy").replace("import numpy as np", "")
+    needy = re.sub(r"(def __init__.*:\n)", r"\1        scale(1)\n", needy)
+    file = written(tmp_path, f"from not_there_at_all import scale\n{found.ATTRIBUTES}\n{needy}")
+    assert cli.main(["init", str(file)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "was not tried: not_there_at_all.scale could not be imported: No module named 'not_there_at_all'" in said

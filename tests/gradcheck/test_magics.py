@@ -30,6 +30,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from IPython.core.interactiveshell import InteractiveShell
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a session puts itself in its place
     shell = InteractiveShell.instance(history_length=0)
     shell.history_manager.enabled = False
     shown: list[object] = []
@@ -56,7 +57,7 @@ def test_lines_are_those_of_the_cell(session: Any) -> None:
     """The line named would be one beside the wrong one, or that of a temporary file."""
     session.run_cell("%%gradcheck\n" + CELL, store_history=True)
     number = session.execution_count - 1
-    assert f"cell [{number}], line 6\n" in str(session.shown[0])
+    assert f"cell [{number}], line 6, in grads\n" in str(session.shown[0])
 
 
 def test_a_line_checks_what_is_there_by_name(session: Any) -> None:

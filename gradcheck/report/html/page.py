@@ -9,8 +9,13 @@ from gradcheck._common.wording import format_sizes
 from gradcheck._version import __version__
 from gradcheck.report.finding_html import finding_to_html
 from gradcheck.report.finding_setting import setting_of
+from gradcheck.report.html.frame import folded, whole_page
+from gradcheck.report.html.heat import heat_maps
 from gradcheck.report.html.picture import PROMISE, picture
+from gradcheck.report.html.pictures import NO_PICTURES, Pictures
 from gradcheck.report.html.sizes_tried import sizes_tried
+from gradcheck.report.html.steps import step_plot
+from gradcheck.report.html.traced import traced
 from gradcheck.report.markup import (
     MISSING,
     NOTHING,
@@ -38,28 +43,20 @@ from gradcheck.report.phrases import (
     worst_first,
 )
 from gradcheck.report.records import Block, Law, ReportRecord
-from gradcheck.report.stylesheet import page_style, scoped
-
-#: a browser that reads the file fetches nothing and runs nothing
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+from gradcheck.report.stylesheet import scoped
 
 
-def to_html(reports: Sequence[ReportRecord]) -> str:
-    """The reports as one page; several get a table of contents."""
+def to_html(reports: Sequence[ReportRecord], pictures: Sequence[Pictures] = ()) -> str:
+    """The reports as one page; several get a table of contents. `pictures` are those of each report, if there are."""
     several = len(reports) != 1
     heading = 2 if several else 1
-    sections = [_report(report, f"r{number}", heading) for number, report in enumerate(reports, 1)]
-    body = [*([_contents(reports)] if several else []), *sections]
-    head = [
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", escape(_title(reports))),
-        tag("style", page_style()),
+    beside = [*pictures, *[NO_PICTURES] * (len(reports) - len(pictures))]
+    sections = [
+        _report(report, f"r{number}", heading, more)
+        for number, (report, more) in enumerate(zip(reports, beside, strict=True), 1)
     ]
-    page = tag("html", tag("head", *head), tag("body", tag("main", *body)), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
+    body = [*([_contents(reports)] if several else []), *sections]
+    return whole_page(_title(reports), *body)
 
 
 def to_fragment(report: ReportRecord) -> str:
@@ -101,18 +98,32 @@ def _contents(reports: Sequence[ReportRecord]) -> Html:
 # -- one report --------------------------------------------------------------------------------------------------------
 
 
-def _report(report: ReportRecord, anchor: str | None, level: int) -> Html:
+def _report(report: ReportRecord, anchor: str | None, level: int, more: Pictures = NO_PICTURES) -> Html:
     below = level + 1
     parts = [
         _banner(report, anchor, level),
         _what_is_wrong(report, below),
         _smallest(report, below),
         _gradients(report, below),
+        *_pictures(more, below),
         _laws(report, below),
         sizes_tried(report, below),
         _footer(report),
     ]
     return tag("article", *parts, id=anchor, class_=report.verdict, aria_labelledby=anchor and f"{anchor}-name")
+
+
+def _pictures(more: Pictures, level: int) -> list[Html]:
+    """What a check does not need and a reader may want to see."""
+    return [
+        *([folded("What each line holds", level, traced(more.trace))] if more.trace and more.trace.functions else []),
+        *(
+            [folded("Which entries are wrong", level, heat_maps(more.trace.maps))]
+            if more.trace and more.trace.maps
+            else []
+        ),
+        *([folded("From long steps to short ones", level, step_plot(more.curves))] if more.curves else []),
+    ]
 
 
 def _footer(report: ReportRecord) -> Html:
@@ -221,7 +232,8 @@ def _laws(report: ReportRecord, level: int) -> Html:
         return NOTHING
     broken_first = sorted(report.laws.values(), key=lambda law: (law.holds, law.tested))
     columns = [column_head("law"), column_head("outcome"), column_head("what was found")]
-    return join_html(heading(level, "Laws"), data_table("Laws", columns, map(_law, broken_first), "laws"))
+    is_broken = not all(law.holds for law in report.laws.values())
+    return folded("Laws", level, data_table("Laws", columns, map(_law, broken_first), "laws"), is_open=is_broken)
 
 
 def _law(law: Law) -> Html:

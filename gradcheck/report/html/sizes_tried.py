@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from gradcheck._common.verdict import Verdict
 from gradcheck._common.wording import format_sizes
+from gradcheck.report.html.frame import folded
 from gradcheck.report.markup import (
     NOTHING,
     Html,
     column_head,
     data_table,
     escape,
-    heading,
-    join_html,
     paragraph,
     tag,
     verdict_mark,
@@ -40,7 +39,7 @@ def sizes_tried(report: ReportRecord, level: int) -> Html:
     told = paragraph("Each row changes one size; outlined are the sizes as given.", "dim small")
     notes = tag("ul", *_trial_notes(report))
     varied = len(singly) > len(report.sizes)
-    return join_html(heading(level, "Sizes tried"), *((grid, told) if varied else ()), notes)
+    return folded("Sizes tried", level, *((grid, told) if varied else ()), notes)
 
 
 def _size(name: str, values: Sequence[int], singly: dict[tuple[str, int], Verdict], sizes: dict[str, int]) -> Html:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from gradcheck import Target
-from gradcheck._annotating.annotate import COLUMN, annotate_backward
+from gradcheck._annotating.annotate import annotate_backward
 from gradcheck._common.errors import TargetError
 from gradcheck._common.files import load
 from gradcheck._repair import points
 from gradcheck._tape import TapeTooLargeError
 from gradcheck.cli import main
+from gradcheck.report.trace_records import COLUMN
 
 pytestmark = pytest.mark.lines
 
@@ -160,3 +161,25 @@ def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert shown.startswith(f"{path}::rnn\n")
     assert "dL/d(h_bar)" in shown
+
+
+def test_code_in_c_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """The author of a kernel would be told that a slope is not measured, and not why."""
+    text = SOURCE.replace("import numpy as np\n", "import ctypes\nimport numpy as np\n", 1).replace(
+        "        h = np.tanh(h_bar)",
+        "        h = np.empty_like(h_bar)\n        ctypes.memmove(h.ctypes.data, np.tanh(h_bar).ctypes.data, h.nbytes)",
+    )
+    (tmp_path / "in_c.py").write_text(text)
+    with pytest.raises(TargetError, match=r"follows NumPy, and this code calls ctypes.memmove; trace the same"):
+        annotate_backward(load(tmp_path / "in_c.py").rnn, 0)
+
+
+@pytest.mark.oracle
+def test_code_in_torch_is_refused_with_what_to_do() -> None:
+    """A torch author would be told that a slope is not measured, and not that the check names lines."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'gradcheck[torch]'")
+    net = torch.nn.Linear(3, 2).double()
+    x = torch.ones(4, 3, dtype=torch.float64)
+    target = Target.from_module(net, lambda: net(x).pow(2).sum())
+    with pytest.raises(TargetError, match=r"calculates in torch; gradcheck check names the wrong line"):
+        annotate_backward(target, 0)

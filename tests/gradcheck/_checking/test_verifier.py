@@ -197,3 +197,12 @@ def test_a_destructive_edit_is_refused(kind: str, tmp_path: Path) -> None:
     assert not report.ok
     assert not report.patch
     assert not any(finding.fix and finding.fix.verified for finding in report.findings)
+
+
+def test_it_is_counted_how_widely_an_edit_was_judged() -> None:
+    """The help line would promise more sizes and seeds than the edited code was asked with, or none."""
+    verifier = Verifier((lambda _: MENDED, lambda _: Outcome(MENDED.verdicts)), (lambda _: MENDED,))
+    for number in range(3):
+        verifier.know(number, BEFORE)
+    assert verifier.objections(CLAIM) == ()
+    assert (verifier.sizes, verifier.seeds) == (2, 3)

@@ -270,12 +270,48 @@ def backward(dh, cache):
 
 #: what can only be drafted with gaps, and the adapter that takes it
 WITH_GAPS = {
-    "rule": (RULE, "Target.from_vjp(code.gate, inputs=inputs)"),
+    "rule": (
+        RULE.replace("    return jax", "    assert a.ndim == 5\n    return jax"),
+        "Target.from_vjp(code.gate, inputs=inputs)",
+    ),
     "kernel": (KERNEL, "Target.from_vjp(code.forward, code.backward, inputs)"),
     "module": (MODULE.replace("(self, D, H)", "(self, D, H, gain)"), "Target.from_module(net, loss)"),
 }
 
+#: drawn from a generator that is handed in; the outputs are the states, of every step and example
+FOLLOWING = """
+import numpy as np
+
+
+class Follower:
+    def __init__(self, n_in, n_hidden, rng):
+        self.W = rng.standard_normal((n_hidden, n_in))
+        self.U = rng.standard_normal((n_hidden, n_hidden))
+
+    def forward(self, xs):
+        self.xs, self.hs = xs, [np.zeros((xs.shape[1], len(self.U)))]
+        for x in xs:
+            self.hs.append(np.tanh(x @ self.W.T + self.hs[-1] @ self.U.T))
+        return np.array(self.hs[1:])
+
+    def loss(self, xs, ys):
+        if ys.shape != (*xs.shape[:2], len(self.U)):
+            raise ValueError("one target for each state")
+        return 0.5 * np.sum((self.forward(xs) - ys) ** 2)
+
+    def backward(self, xs, ys):
+        dhs, dh = self.forward(xs) - ys, 0.0
+        dW, dU = np.zeros_like(self.W), np.zeros_like(self.U)
+        for t in reversed(range(len(xs))):
+            da = (dhs[t] + dh) * (1 - self.hs[t + 1] ** 2)
+            dW += da.T @ xs[t]
+            dU += da.T @ self.hs[t]
+            dh = da @ self.U
+        return {"W": dW, "U": dU}
+"""
+
 ALL = {
+    "following": (FOLLOWING, "from_call"),
     "script": (SCRIPT, "from_call"),
     "globals": (GLOBALS, "from_object"),
     "updating": (UPDATING, "from_update"),

@@ -169,3 +169,42 @@ def test_the_same_file_gives_the_same_draft(tmp_path: Path) -> None:
     file = written(tmp_path, "found_again", found.RETURNING)
     first, second = (drafted(file, tmp_path / "check.py").text for _ in range(2))
     assert first == second
+
+
+RIGHT_RULE = """
+import jax
+import jax.numpy as jnp
+
+jax.config.update("jax_enable_x64", True)
+
+
+@jax.custom_vjp
+def gate(x, w, b):
+    return jnp.tanh(x @ w + b)
+
+
+def gate_fwd(x, w, b):
+    y = gate(x, w, b)
+    return y, (x, w, y)
+
+
+def gate_bwd(kept, dy):
+    x, w, y = kept
+    da = dy * (1 - y**2)
+    return da @ w.T, x.T @ da, da.sum(0)
+
+
+gate.defvjp(gate_fwd, gate_bwd)
+"""
+
+
+@pytest.mark.oracle
+def test_a_rule_of_jax_is_drafted_with_the_shapes_that_it_takes(tmp_path: Path) -> None:
+    """The author of a rule would have to fill in shapes, or its two halves be checked as if they were NumPy's."""
+    pytest.importorskip("jax", reason="jax is not installed: pip install 'gradcheck[jax]'")
+    output = tmp_path / "check_rule.py"
+    draft = drafted(written(tmp_path, "found_right_rule", RIGHT_RULE), output)
+    assert draft.runs
+    assert "Target.from_vjp(code.gate, inputs=inputs)" in draft.text
+    output.write_text(draft.text, encoding="utf-8")
+    assert gradcheck.check(load(output).gate).ok

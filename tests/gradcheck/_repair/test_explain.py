@@ -157,7 +157,7 @@ def test_code_that_calls_c_is_not_edited(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(_explain, "find_by_tape", lambda *_, **__: pytest.fail("it was edited"))
     found = explained(Target(params, lambda: float(np.sum(params["w"] ** 2)), grads), {"w"})
     assert (found.findings, found.patch) == ([], None)
-    assert found.note.startswith("no line is looked for: ctypes.memmove (")
+    assert found.note.startswith("no line is looked for: the code calls ctypes.memmove (")
 
 
 def test_an_edit_by_which_nothing_is_right_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:

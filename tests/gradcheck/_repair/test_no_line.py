@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from gradcheck import Target
-from gradcheck._repair import points
+from gradcheck._repair import no_line, points
 from gradcheck._repair.no_line import IN_FLOAT32, OTHERS_ARE_WRONG, TOO_LARGE, why_none_found, why_not_looked_for
 from gradcheck._tape import TapeTooLargeError
+from gradcheck._usercode.foreign import ForeignCall
 
 
 def squares(dtype: Any = np.float64) -> Target:
@@ -99,3 +100,19 @@ def test_code_that_raises_has_no_other_reason() -> None:
         raise ValueError
 
     assert said(Target({"w": np.ones(3)}, lambda: 1.0, raises)) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["lib.f"], "the code calls lib.f (x.py:1), whose code cannot be seen, and"),
+        (["lib.f", "lib.g"], "the code calls lib.f (x.py:1) and lib.g (x.py:2), whose code cannot be seen, and"),
+    ],
+)
+def test_what_calls_c_is_told_in_a_sentence(names: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two kernels it would be said that they is called."""
+    calls = [ForeignCall(name, "x.py", line) for line, name in enumerate(names, 1)]
+    monkeypatch.setattr(no_line, "foreign_calls", lambda _: calls)
+    found = why_not_looked_for(squares(), 0, {})
+    assert told in found
+    assert ("what they return" in found) == (len(names) > 1)

@@ -33,3 +33,13 @@ def test_what_says_the_same_in_more_words_is_not_told(tmp_path: Path) -> None:
     assert finding.fix is not None
     assert all(len(text) <= len(finding.fix.after) + 2 * MOST_LONGER for text in told)
     assert not any("+ 1 - 1" in text for text in told)
+
+
+def test_a_sign_on_a_sign_is_no_other_edit(tmp_path: Path) -> None:
+    """A reader would be offered `1 + -o` beside `1 - o`."""
+    found = find_by_tape(cell(tmp_path, ("(1 - self.h[t]**2)", "(1 + self.h[t]**2)")), 0, SIZES, {"W", "U"})
+    assert found is not None
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.fix is not None
+    assert "(1 - self.h[t]**2)" in finding.fix.after
+    assert not [one.after for one in finding.evidence if isinstance(one, EquivalentEdit) and "+ -" in one.after]

@@ -380,3 +380,9 @@ def test_functions_and_modules_that_a_factory_binds_are_there_when_its_code_runs
     names = set(vars(bound_globals))
     assert gradcheck.check(binds_globals.bound).ok
     assert set(vars(bound_globals)) == names
+
+
+def test_a_factory_is_shown_with_its_name_and_sizes() -> None:
+    """A notebook's cell that ends with a factory would show an address in memory."""
+    assert repr(of(T=4, B=2)) == "<TargetFactory made: T=4, B=2>"
+    assert repr(of(T=4, B=2).with_sizes(T=1)) == "<TargetFactory made: T=1 (pinned), B=2>"

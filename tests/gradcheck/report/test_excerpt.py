@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from gradcheck.report.evidence import Label, RightLine
 from gradcheck.report.excerpt import CUT, LINES_ABOVE, MOST_LINES, ShownLine, excerpt
 from tests.gradcheck.report.findings_of import finding_at
 
@@ -94,3 +95,12 @@ def test_nothing_is_shown_where_all_lines_are_empty() -> None:
     """The report would end in a traceback where a statement is missing between empty lines."""
     found = replace(finding_at("\n\n\n\nc = a - b\n", "-"), line=3, statement="")
     assert excerpt(found, 80) == []
+
+
+def test_lines_above_are_shown_with_what_they_hold() -> None:
+    """A reader would not see where right derivatives end; or a note would break a line of the terminal."""
+    held = RightLine(1, (Label("a"),)), RightLine(2, (Label("b"), Label("c")))
+    found = finding_at("da = g\ndb, dc = g, h\ne = a - b\n", "-", "+", *held)
+    above = [(one.text, one.holds) for one in excerpt(found, 80) if one.holds]
+    assert above == [("da = g", " " * 11 + "dL/d(a), right"), ("db, dc = g, h", " " * 4 + "dL/d(b), dL/d(c), right")]
+    assert [one.number for one in excerpt(found, 35) if one.holds] == [1]

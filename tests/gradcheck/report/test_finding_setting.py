@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gradcheck.report.codes import FindingCode
+from gradcheck.report.finding_notes import advice
 from gradcheck.report.finding_setting import setting_of
+from gradcheck.report.records import Finding
 from tests.gradcheck.report.sample_reports import INCONCLUSIVE, WRONG
 
 
@@ -25,3 +28,14 @@ def test_what_several_lines_spoil_is_shared() -> None:
     assert setting_of(WRONG).shared == frozenset()
     twice = replace(WRONG, findings=(*WRONG.findings, WRONG.findings[1]))
     assert setting_of(twice).shared == {"b"}
+
+
+def test_where_no_line_can_be_looked_for_nobody_is_told_to_look_again() -> None:
+    """The author of a kernel in C would be sent to --budget and to gradcheck trace, which cannot help there."""
+    assert not setting_of(WRONG).has_no_lines
+    setting = setting_of(replace(WRONG, notes=("no line is looked for: the code calls lib.f, ...",)))
+    assert setting.has_no_lines
+    unnamed = Finding(FindingCode.NO_PATTERN, ("W",))
+    assert "NumPy" in advice(unnamed, setting)
+    assert "--budget" not in advice(unnamed, setting)
+    assert "--budget" in advice(unnamed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradcheck.report.evidence import Fix
-from gradcheck.report.fix_lines import fix_lines
+from gradcheck.report.fix_lines import fix_lines, verified
 from tests.gradcheck.report.findings_of import finding_at
 
 
@@ -34,3 +34,10 @@ def test_what_stays_between_two_changes_is_shown() -> None:
 def test_an_edit_without_a_diff_is_shown_as_it_is_known() -> None:
     """It would not be shown at all."""
     assert shown(Fix(7, "a = b", "a = c\nd", "", True)) == ["7 - a = b", "7 + a = c", "8 + d"]
+
+
+def test_how_widely_an_edit_was_verified_is_told_as_far_as_it_is_known() -> None:
+    """A reader would not know whether an edit was tried at one size or at many."""
+    assert verified(Fix(1, "a", "b", "", True, sizes=12, seeds=2)) == "verified at 12 sizes, 2 seeds"
+    assert verified(Fix(1, "a", "b", "", True, sizes=1, seeds=1)) == "verified at 1 size, 1 seed"
+    assert verified(Fix(1, "a", "b", "", True)) == "verified"

@@ -25,6 +25,8 @@ def marked(line: str, wrong: str, right: str | None = None, **more: object) -> t
         ("do = dh * dsigmoid(o)", "dsigmoid(o)", "(o * (1 - o))", "dsigmoid(o)", "expected (o * (1 - o))"),
         ("d = (1 - c) ** 2 * d", "(1 - c) ** 2", "(1 - c ** 2)", "(1 - c) ** 2", "expected (1 - c ** 2)"),
         ("h, c = step(o, h, c)", "step(o, h, c)", "step(o, c, h)", "h, c", "expected c, h"),
+        ("x, y = c * i, c * g", "c * i, c * g", "c * g, c * i", "c * i, c * g", "expected c * g, c * i"),
+        ("x = f(a, c * i, c * g, b)", "c * i, c * g", "c * g, c * i", "c * i, c * g", "expected c * g, c * i"),
         ("d = a * f * g", "a * f * g", "a * g", "f *", "should not be here"),
         ("    d /= n", "d /= n", "pass", "d /= n", "should not be here"),
         ("return g", "g", "g / n", "g", "expected g / n"),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck._annotating.labels import Known, Labels
+from gradcheck._localising.labels import Known, Labels
 from gradcheck._localising.standing import Standings
-from gradcheck._tape import MOVES, Node, Place, Statement, TapedRun
+from gradcheck._localising.tape import MOVES, Node, Place, Statement, TapedRun
 
 #: what is said of one place, at most
 MOST_SAID = 3
@@ -83,6 +83,17 @@ class Words:
 
     def __init__(self, run: TapedRun, labels: Labels, standings: Standings) -> None:
         self.run, self.labels, self.standings = run, labels, standings
+
+    def everywhere(self, given: Given) -> Known | None:
+        """The one derivative that a place gives at all of its executions, or a sum in the end; None if there is none.
+
+        At some of them it may be a value of the forward as well: of h**2 / 2 the derivative is h at the last step.
+        """
+        nodes = given.nodes[-1:] if given.added or given.is_last_only else given.nodes
+        known = {self.known(node) for node in nodes}
+        if None in known and len(known) == 2:
+            known = {None if one.value is None else self.labels.of(np.asarray(one.value, np.float64)) for one in nodes}
+        return known.pop() if len(known) == 1 else None
 
     def of(self, given: Given) -> str:
         """What a place holds; empty where nothing is known of it, or it holds no derivative."""

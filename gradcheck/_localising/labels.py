@@ -10,8 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from gradcheck._localising.standing import EQUAL, Standing, Standings
-from gradcheck._tape import MOVES, Node, TapedRun
-from gradcheck._tape.nodes import Array
+from gradcheck._localising.tape import MOVES, Array, Node, TapedRun
 
 #: characters of an expression of the forward that is quoted
 LONGEST = 60
