@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.standing import Known, Standing, Standings, origin
-from gradcheck._localising.tape import MOVES, Array, Node, Place, Statement, TapedRun, scaled
+from gradcheck._localising.tape import MOVES, Array, Binding, Node, Place, Statement, TapedRun, scaled
 
 #: instead of the number of a place: what was only handed on
 NOWHERE = -1
@@ -139,16 +139,16 @@ def by_place(run: TapedRun) -> list[tuple[Place, list[Node]]]:
     standings = run.once(Ground).standings
     values: dict[int, dict[int, Node]] = defaultdict(dict)
     places: dict[int, Place] = {}
-    taken = [
-        (one.place, one.node)
+    bound = [
+        (one, one.node)
         for one in run.bindings
-        if one.node is not None
-        and one.node.op in MOVES
-        and standings.carries[one.node.index]
-        and _is_handed_over(one.node)
+        if one.node is not None and one.node.op in MOVES and standings.carries[one.node.index]
     ]
+    taken = [(one.place, node) for one, node in bound if _is_handed_over(node)]
+    # where a helper gives it for several callers, who gives it a name can add what that one lacks
+    named = [(one.place, node) for one, node in bound if _is_another_name(one)]
     calculated = [(node.place, node) for _, node in standings.calculated if node.place is not None]
-    for place, node in (*calculated, *taken):
+    for place, node in (*named, *calculated, *taken):
         places[place.number] = place
         values[place.number][node.execution] = node
     return [(places[number], [found[k] for k in sorted(found)]) for number, found in values.items()]
@@ -158,6 +158,15 @@ def _is_handed_over(node: Node) -> bool:
     """Whether it is a part of what the backward was given."""
     *_, first = _handed_on(node)
     return first.op == "leaf"
+
+
+def _is_another_name(binding: Binding) -> bool:
+    """Whether it is a name more for what another function has given."""
+    node, target = binding.node, binding.place.text
+    if node is None or origin(node).call is node.call:
+        return False
+    left, is_assignment, right = binding.place.statement.text.partition("=")
+    return bool(is_assignment) and left.strip() == target and right.strip().isidentifier()
 
 
 def _added_to(run: TapedRun) -> set[int]:

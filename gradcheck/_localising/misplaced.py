@@ -118,8 +118,13 @@ class _Sums:
             if node.place is not None and node.place.kind in ("value", "element", "argument"):
                 found = node
             node = node.inputs[0]
-        if len(self._readers.get(node.index, ())) == 1 and node.op not in MOVES | KEEPS:
+        if self._count_of_readers(node) == 1 and node.op not in MOVES | KEEPS:
             found = node
         if found is None or found.place is None or self.run.is_forward(found) or id(found.place.statement) in sums:
             return None
         return found
+
+    def _count_of_readers(self, node: Node) -> int:
+        """How many calculate with a value; under another name that nobody reads it goes nowhere."""
+        readers = (self.run.nodes[number] for number in self._readers.get(node.index, ()))
+        return sum(self._count_of_readers(one) if one.op in MOVES | KEEPS else 1 for one in readers)

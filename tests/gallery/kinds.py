@@ -661,7 +661,7 @@ DOUBTS = (
         ("    shapes = {", "    T = 1\n    shapes = {"),
         ("    return gradcheck", '    inputs["h0"] *= 0\n    return gradcheck'),
         ("dWh += previous", "dWh -= previous"),
-        verdict="vacuous",
+        verdict="wrong or vacuous",  # wrong where the state is moved off zero
     ),
     _kind(
         "hard",

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck._localising.incomplete import incomplete
+from gradcheck._localising.misplaced import misplaced
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found
 from gradcheck._repair.where_made import _adds_its_input
-from tests.gradcheck._repair.spoiled import cell, line_of
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 #: a masked state that a step hands back in a structure: the loop reads it, and so does what begins before it
 MASKED = """\
@@ -29,9 +31,14 @@ def step(p, state, x, mask):
     return State(np.sin(c), c)
 
 
+def out_back(dh, c):
+    return dh * np.cos(c)
+
+
 def step_back(p, d, state, x, mask):
     h, c = state.h * mask, 0.5 * state.c + np.tanh(x * p["w"] + (state.h * mask) @ p["U"])
-    dc = d.h * np.cos(c) + d.c
+    dc_out = out_back(d.h, c)
+    dc = dc_out + d.c
     da = dc * (1 - np.tanh(x * p["w"] + h @ p["U"]) ** 2)
     dh = (da @ p["U"].T) * mask
     return {"w": x * da, "U": np.outer(h, da)}, State(dh, 0.5 * dc)
@@ -127,6 +134,20 @@ def test_who_hands_back_a_derivative_gets_the_mask_and_not_all_who_read_it(tmp_p
     bug = ('dh = (da @ p["U"].T) * mask', 'dh = da @ p["U"].T')
     found = found_in(tmp_path, MASKED, bug, {"T": 4, "H": 3}, {"w", "U", "h0"})
     assert [one.line for one in found.faults] == [line_of(bug[0], MASKED)]
+
+
+def test_a_name_more_for_what_a_helper_gives_is_told_and_not_the_helper(tmp_path: Path) -> None:
+    """A helper would be edited for what one of its callers forgot to add."""
+    carry = ("dc = dc_out + d.c", "dc = dc_out")
+    run, _ = taped(cell(tmp_path, carry, source=MASKED))
+    assert [one.statement.line for one in incomplete(run)] == [line_of(carry[0], MASKED)]
+
+
+def test_a_term_that_only_other_names_read_as_well_is_told_where_it_is_made(tmp_path: Path) -> None:
+    """Whoever adds it to what the output brings back would be told, or nobody, beside another fault."""
+    mask = ('dh = (da @ p["U"].T) * mask', 'dh = da @ p["U"].T')
+    run, _ = taped(cell(tmp_path, ("dc = dc_out + d.c", "dc = dc_out"), mask, source=MASKED))
+    assert [one.statement.line for one in misplaced(run)] == [line_of(mask[0], MASKED)]
 
 
 @pytest.mark.lines
