@@ -27,6 +27,7 @@ from gradcheck._localising.standing import Standing
 from gradcheck._repair.each_gradient import hands_on, is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
+from gradcheck._repair.input_added import add_inputs
 from gradcheck._repair.lacking_part import LONGEST, lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.lost_derivative import lost_derivative
@@ -354,6 +355,7 @@ class _Search:
         """Where several edits make up for one mistake, take one where that is."""
         mend_where_bound(found, partial(self._taped, point))
         mend_where_made(found, partial(self._taped, point))
+        add_inputs(found, partial(self._taped, point))
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

@@ -2,26 +2,24 @@
 
 A step that hands back the derivative of a masked state, in a structure or to several callers, lacks the mask once: each
 of its readers can give it, and none of them is at fault. Where a single variable holds the value, it is told where that
-is bound (`where_bound`); here the tape tells who made it. And a layer that adds its input to what it gives has to do so
-on the way back as well, not whoever calls it.
+is bound (`where_bound`); here the tape tells who made it.
 """
 
 from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.standing import origin
-from gradcheck._mending.gaps import Function
 from gradcheck._mending.syntax import Code, binary, expressions, parsed, span
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.where_bound import Instead, replacements, takes
 from gradcheck._repair.wrong_values import Taped
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import TapedRun
 from gradcheck._tape.places import Place
 from gradcheck._usercode.patching import RebindError
 
@@ -30,7 +28,7 @@ MOST_PLACES = 3
 
 
 def mend_where_made(found: Found, taped: Taped) -> None:
-    """Take one edit for several that multiply one value, or in the place of a caller's, where as much is right with it.
+    """Take one edit for several that multiply one value, where as much is right with it.
 
     Args:
         found: What is found.
@@ -42,14 +40,7 @@ def mend_where_made(found: Found, taped: Taped) -> None:
             by_factor[factor].append(fault)
     for factor, group in by_factor.items():
         if len(group) > 1 and all(one in found.faults for one in group):
-            _take_first(found, taped, group, _where_made(found, taped, group, factor))
-    for fault in list(found.faults):
-        if [edit.text.strip() for edit in fault.edits] == ["+="]:
-            _take_first(found, taped, [fault], _input_added(found, taped, fault))
-
-
-def _take_first(found: Found, taped: Taped, group: Sequence[Mended], edits: Iterable[Instead]) -> None:
-    any(takes(found, taped, group, instead) for instead in edits)
+            any(takes(found, taped, group, instead) for instead in _where_made(found, taped, group, factor))
 
 
 def _factors(found: Found, fault: Mended) -> Iterator[str]:
@@ -95,36 +86,3 @@ def _with_factor(place: Place, factor: str) -> Iterator[Instead]:
             edit = code.replaced(node, binary(node, ast.Mult(), parsed(factor)))
             yield Instead(statement.file, statement.line, statement.kind, statement.text, edit)
             return
-
-
-def _input_added(found: Found, taped: Taped, fault: Mended) -> list[Instead]:
-    """What a method of a layer is handed added to what it hands back, if another method of the layer adds its input."""
-    as_it_is = found.copy()
-    as_it_is.faults, as_it_is.edits = [], {}
-    at = fault.statement.file, fault.line
-    with suppress(TargetError, SyntaxError, RebindError), taped(as_it_is) as run:
-        calls = (node for node in run.backward if node.call is not None and _at(node.call.place) == at)
-        returned = dict.fromkeys(node.place.statement for node in calls if node.place is not None)
-        return [told for one in returned if one.kind == "Return" for told in _with_input(one)]
-    return []
-
-
-def _with_input(statement: Statement) -> Iterator[Instead]:
-    code = Code.of(statement.source.text)
-    match code.statement(statement.line, statement.kind):
-        case ast.Return(value=ast.expr() as value) as tree:
-            function = code.function(tree)
-            layer = None if function is None else code.parent(function)
-            if isinstance(function, Function) and isinstance(layer, ast.ClassDef) and _adds_its_input(layer):
-                for name in [one.arg for one in function.args.args[1:]]:
-                    edit = code.replaced(value, binary(value, ast.Add(), ast.Name(name, ast.Load())))
-                    yield Instead(statement.file, statement.line, statement.kind, statement.text, edit)
-
-
-def _adds_its_input(layer: ast.ClassDef) -> bool:
-    for method in (one for one in layer.body if isinstance(one, ast.FunctionDef)):
-        inputs = {one.arg for one in method.args.args[1:]}
-        sums = (node for node in ast.walk(method) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add))
-        if any(isinstance(one, ast.Name) and one.id in inputs for node in sums for one in (node.left, node.right)):
-            return True
-    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.misplaced import misplaced
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found
-from gradcheck._repair.where_made import _adds_its_input
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 #: a masked state that a step hands back in a structure: the loop reads it, and so does what begins before it
@@ -71,53 +69,6 @@ def cell(rng, *, T=4, H=3):
     xs, mask = rng.standard_normal((T, H)), rng.uniform(0.5, 2, H)
     return gradcheck.Target(p, lambda: loss(p, xs, mask), lambda: grads(p, xs, mask))
 """
-#: layers that add what they are given to what they calculate
-RESIDUAL = """\
-import numpy as np
-import gradcheck
-
-
-class Layer:
-    def __init__(self, w):
-        self.w = w
-
-    def forward(self, x):
-        self.x, self.y = x, np.tanh(x @ self.w)
-        return x + self.y
-
-    def backward(self, dy):
-        da = dy * (1 - self.y**2)
-        self.dw = self.x.T @ da
-        return da @ self.w.T + dy
-
-
-class Net:
-    def __init__(self, rng, layers, H):
-        self.layers = [Layer(0.5 * rng.standard_normal((H, H))) for _ in range(layers)]
-        self.x = rng.standard_normal((2, H))
-
-    def loss(self):
-        x = self.x
-        for layer in self.layers:
-            x = layer.forward(x)
-        self.out = x
-        return 0.5 * float(np.sum(x**2))
-
-    def grads(self):
-        dx = self.out
-        for layer in reversed(self.layers):
-            dx = layer.backward(dx)
-        return {f"w{k}": layer.dw for k, layer in enumerate(self.layers)} | {"x": dx}
-
-    def params(self):
-        return {f"w{k}": layer.w for k, layer in enumerate(self.layers)} | {"x": self.x}
-
-
-@gradcheck.target
-def cell(rng, *, layers=3, H=3):
-    net = Net(rng, layers, H)
-    return gradcheck.Target(net.params(), net.loss, net.grads)
-"""
 
 
 def found_in(folder: Path, source: str, bug: tuple[str, str], sizes: dict[str, int], wrong: set[str]) -> Found:
@@ -148,27 +99,3 @@ def test_a_term_that_only_other_names_read_as_well_is_told_where_it_is_made(tmp_
     mask = ('dh = (da @ p["U"].T) * mask', 'dh = da @ p["U"].T')
     run, _ = taped(cell(tmp_path, ("dc = dc_out + d.c", "dc = dc_out"), mask, source=MASKED))
     assert [one.statement.line for one in misplaced(run)] == [line_of(mask[0], MASKED)]
-
-
-@pytest.mark.lines
-def test_a_layer_that_adds_its_input_does_so_on_the_way_back(tmp_path: Path) -> None:
-    """Whoever calls the layer would be accused, and the layer stay wrong for all others."""
-    bug = ("return da @ self.w.T + dy", "return da @ self.w.T")
-    found = found_in(tmp_path, RESIDUAL, bug, {"layers": 3, "H": 3}, {"w0", "w1", "x"})
-    assert [one.line for one in found.faults] == [line_of(bug[0], RESIDUAL)]
-
-
-@pytest.mark.parametrize(
-    ("forward", "adds"),
-    [
-        ("return x + self.f(x)", True),
-        ("y = self.f(x)\n        return y + x", True),
-        ("return self.f(x)", False),
-        ("return self.f(x) + self.bias", False),
-    ],
-)
-def test_which_layers_add_their_input(forward: str, adds: bool) -> None:
-    """A layer would be edited that has nothing to do with what its caller adds."""
-    (layer,) = ast.parse(f"class Layer:\n    def forward(self, x):\n        {forward}\n").body
-    assert isinstance(layer, ast.ClassDef)
-    assert _adds_its_input(layer) is adds
