@@ -350,7 +350,7 @@ def test_a_gradient_that_is_bound_and_not_added_up_is_mended_where_it_is_bound(t
 def test_where_one_is_to_blame_and_not_mended_a_missing_statement_is_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it is clear who is to blame, edits left out for time, and a statement that is missing, would not be tried."""
+    """Where it is clear who is to blame, a missing statement, and edits left out for time, would not be tried."""
     asked: list[str] = []
 
     def stage(name: str) -> Callable[..., bool]:
