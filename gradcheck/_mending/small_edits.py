@@ -211,9 +211,19 @@ def turned(place: Workplace) -> Iterator[Candidate]:
         is_asked = isinstance(around, ast.Attribute) or (isinstance(slot.node, ast.Attribute) and slot.node.attr == "T")
         if len(slot.shape) > 1 and not isinstance(slot.node, ast.List) and not is_asked:
             yield Candidate.of(slot.node, transposed(slot.node))
+        if len(slot.shape) > 2 and slot.is_plain:
+            yield from (Candidate.of(slot.node, new) for new in _with_axes_exchanged(place, slot))
     for slot in place.slots:  # of a class of the user's that has a transpose, as its operators
         if slot.is_plain and not slot.is_float and hasattr(type(slot.value), "T"):
             yield Candidate.of(slot.node, transposed(slot.node))
+
+
+def _with_axes_exchanged(place: Workplace, slot: Slot) -> Iterator[ast.expr]:
+    """The matrices of a stack of them transposed, as the file does it or by `swapaxes`."""
+    for call in place.code.transposes.get(len(slot.shape), ()):
+        yield ast.Call(ast.Attribute(slot.node, "transpose", ast.Load()), call.args, [])
+    ends: list[ast.expr] = [ast.UnaryOp(ast.USub(), number(axis)) for axis in (1, 2)]
+    yield ast.Call(ast.Attribute(slot.node, "swapaxes", ast.Load()), ends, [])
 
 
 def exchanged(place: Workplace) -> Iterator[Candidate]:

@@ -68,6 +68,18 @@ class Code:
         """Subscripts that are read and turn axes round."""
         return [node.slice for node in self.items if turns_round(node.slice)]
 
+    @cached_property
+    def transposes(self) -> dict[int, list[ast.Call]]:
+        """By how many axes there are: calls of `transpose` that name all of them, each form once."""
+        calls = (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        named = (node for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr == "transpose")
+        result: dict[int, dict[str, ast.Call]] = {}
+        for call in named:
+            if len(call.args) > 2 and not call.keywords:
+                text = ", ".join(map(ast.unparse, call.args))
+                result.setdefault(len(call.args), {}).setdefault(text, call)
+        return {axes: list(of_form.values()) for axes, of_form in result.items()}
+
     def has(self, node: ast.AST) -> bool:
         """Whether the node stands in the file."""
         return id(node) in self.parents

@@ -145,6 +145,8 @@ def _wrapping(old: ast.expr, new: ast.expr) -> Symptom | None:
                 return _named(FindingCode.WRONG_SIGN)
             case ast.Attribute(attr="T", value=part) if _same(part, inner):
                 return _around("TRANSPOSE", extra)
+            case ast.Call(func=ast.Attribute(attr="swapaxes" | "transpose", value=part)) if _same(part, inner):
+                return _around("TRANSPOSE", extra)
             case ast.Subscript(value=part) if _same(part, inner):
                 return _around("INDEX", extra, ast.unparse(outer.slice))
             case ast.Call(func=ast.Attribute(attr="sum", value=part)) if _same(part, inner):

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from gradcheck._mending import mends
-from gradcheck._mending.small_edits import begun_at_zero, bounds, dropped, ones, summed_items, unread, unread_terms
+from gradcheck._mending.small_edits import (
+    begun_at_zero,
+    bounds,
+    dropped,
+    ones,
+    summed_items,
+    turned,
+    unread,
+    unread_terms,
+)
 from tests.gradcheck._mending.pieces import candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
@@ -81,3 +90,11 @@ def test_what_a_function_reads_is_no_term_more(tmp_path):
     head = HANDED.replace("return new", "return new + 0 * d_more, name")
     suspect = suspect_of(tmp_path, f"{ZEROS}da, _ = back(a, -a)", "new =", head=head)
     assert candidates(suspect, unread_terms) == candidates(suspect, unread) == []
+
+
+def test_the_matrices_of_a_stack_are_transposed_each(tmp_path):
+    """If it fails, scores of several heads that were not transposed get no fix: `.T` turns all axes round."""
+    body = f"{ZEROS}s = np.stack([a, a])[None]\nk = s.transpose(0, 1, 3, 2)\nda = (s @ k).sum(axis=(0, 1))[:, :1] * a"
+    found = candidates(suspect_of(tmp_path, body, "da = (s @ k)"), turned)
+    assert "da = (s.swapaxes(-1, -2) @ k).sum(axis=(0, 1))[:, :1] * a" in found
+    assert "da = (s.transpose(0, 1, 3, 2) @ k).sum(axis=(0, 1))[:, :1] * a" in found

@@ -63,6 +63,8 @@ def named(old: str, new: str) -> Symptom:
         ("a.sum(1)", "a", "extra-sum", Mistake("axis 1", is_extra=True)),
         ("a.sum()", "a", "extra-sum", Mistake("all axes", is_extra=True)),
         ("a", "a.T", "missing-transpose", Mistake()),
+        ("a", "a.swapaxes(-1, -2)", "missing-transpose", Mistake()),
+        ("a.transpose(0, 2, 1)", "a", "extra-transpose", Mistake(is_extra=True)),
         ("a.T", "a", "extra-transpose", Mistake(is_extra=True)),
         ("a", "a[t]", "missing-index", Mistake("t")),
         ("a[t]", "a", "extra-index", Mistake("t", is_extra=True)),
