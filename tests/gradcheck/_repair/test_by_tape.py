@@ -361,4 +361,4 @@ def test_where_one_is_to_blame_and_not_mended_a_missing_statement_is_looked_for(
     monkeypatch.setattr(by_tape, "_is_clear", lambda _: True)
     monkeypatch.setattr(LikeliestMend, "faults", lambda _: [])
     find_by_tape(cell(tmp_path, ("self.h[t - 1])", "self.h[t])")), 0, SIZES, {"W"})
-    assert set(asked) == {"_missing"}
+    assert set(asked) == {"_thoroughly", "_missing"}  # and no faults by their values
