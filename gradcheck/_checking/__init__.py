@@ -16,7 +16,9 @@ A check takes these steps:
 
 The steps from the lines on are imported only when something is wrong, so a check of right code does not pay for them.
 
-Read `check.py` (the order), then `audit.py` (one target at one point), then `findings.py` (what is reported where no
-line is known), `pace.py` (how much time there is for what may be cut short) and `verifier.py` (whether an edit does
-what it claims).
+Read `check.py` (what is called, and the order: the verdict, then the lines), then `without_lines.py` (the verdict),
+`audit.py` (one target at one point), `other_sizes.py` (trials, and the smallest sizes that fail), `findings.py` (what
+is reported where no line is known) and `pace.py` (how a check gets on, and how much time there is for what may be cut
+short). Where something is wrong: `lines.py` (what is asked of the search for lines, and told of them), `outcomes.py`
+(whole checks of edited code) and `verifier.py` (whether an edit does what it claims).
 """

@@ -1,4 +1,4 @@
-"""How a check gets on: what is told while it runs, and how long the rest of it will take."""
+"""How a check gets on: what it has cost so far, what is told while it runs, and how long the rest of it will take."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
 
-from gradcheck._checking.audit import Audit, Watcher
+from gradcheck._checking.audit import Audit, AuditOptions, Watcher, audit
 from gradcheck._common import clock
 from gradcheck._common.clock import Clock, limited
-from gradcheck.report.progress_phrases import first_look, judged_so_far
+from gradcheck._common.errors import TargetError
+from gradcheck._targets.target import Target
+from gradcheck.report.progress_phrases import Stage, first_look, judged_so_far
 from gradcheck.report.records import Cut, CutStage
 
 #: losses for one entry of a gradient by real differences
 LOSSES_AN_ENTRY = 8
+#: progress(stage, evaluations so far)
+Progress: TypeAlias = Callable[[str, int], None]
+#: what a part of a check finds
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -116,3 +123,63 @@ class MainWatcher(Watcher):
         if self.limits is None or not result.wrong:
             return contextlib.nullcontext()
         return self.limits.limits("entries")
+
+
+@dataclass
+class Headway:
+    """How far a check has come: what it is at, its evaluations so far, and the time for what may be cut short."""
+
+    progress: Progress
+    time: TimeTable
+    #: whether details may be cut short; whoever asks for every entry, or for no explanation, gets all of them
+    has_limits: bool
+    pace: Pace = field(default_factory=Pace)
+    evaluations: int = 0
+    stage: str = "checking"
+
+    def audit(
+        self, target: Target, seed: int, depth: AuditOptions, stage: str, watcher: Watcher | None = None
+    ) -> Audit:
+        """One audit, told of and counted."""
+
+        def audited(tick: Callable[[], None]) -> tuple[Audit, int]:
+            found = audit(target, seed, depth, tick, watcher)
+            return found, found.evaluations
+
+        return self.counted(stage, audited)
+
+    def counted(self, stage: str, find: Callable[[Callable[[], None]], tuple[Found, int]]) -> Found:
+        """What a part of the check finds, which is handed what it calls at each evaluation, and tells how many it made.
+
+        Where the target cannot be run, nothing is counted.
+        """
+        self.stage, before = stage, self.evaluations
+        try:
+            found, evaluations = find(self._tick)
+        except TargetError:
+            self.evaluations = before
+            raise
+        self.evaluations = before + evaluations
+        return found
+
+    def _tick(self) -> None:
+        self.evaluations += 1
+        self._tell(self.stage)
+
+    def _tell(self, stage: str) -> None:
+        self.stage = stage
+        told = stage if isinstance(stage, Stage) else Stage(stage)
+        self.progress(told.with_time_left(self.pace.left(self.evaluations)), self.evaluations)
+
+    def tell_of_lines(self, left: float | None) -> None:
+        """Say that lines are looked for, in at most so many seconds."""
+        self.progress(Stage("looking for the lines").with_time_left(left, at_most=True), self.evaluations)
+
+    def details(self, stage: CutStage) -> contextlib.AbstractContextManager[None]:
+        """Around what only says more of what is wrong: as long as there is time, if there is a limit at all."""
+        return self.time.limits(stage) if self.has_limits else contextlib.nullcontext()
+
+    def watcher(self, others: int) -> Watcher:
+        """What is told how the audit at the default sizes gets on, which so many other sizes follow."""
+        limits = self.time if self.has_limits else None
+        return MainWatcher(self._tell, lambda: self.evaluations, self.pace, others, limits)

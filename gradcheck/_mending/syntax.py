@@ -95,6 +95,13 @@ class Code:
             found = [node for node in found if node.col_offset <= column < (node.end_col_offset or 0)] or found
         return found[0] if found else None
 
+    def statement_around(self, node: ast.AST) -> ast.stmt | None:
+        """The statement that a node stands in, or is."""
+        around: ast.AST | None = node
+        while around is not None and not isinstance(around, ast.stmt):
+            around = self.parent(around)
+        return around
+
     def loops_around(self, node: ast.AST) -> Iterator[ast.For | ast.While]:
         """The loops around a node in its function, the innermost first."""
         around = self.parent(node)

@@ -46,6 +46,7 @@ from gradcheck._repair.next_fault import (
 )
 from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
+from gradcheck._repair.read_instead import read_instead
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.where_made import mend_where_made
@@ -160,6 +161,8 @@ def _tell_as_far_as_it_went(found: Found) -> None:
 
 #: finds faults that are mended: given what is found so far, a run, what is wrong in it, and where edits are confirmed
 Stage = Callable[[Found, TapedRun, set[str], Sequence[Point]], Sequence[Mended]]
+#: looks for faults at these points, adds them and their mends to what is found, and tells whether it did
+Attempt = Callable[[Sequence[Point], Found], bool]
 
 
 @dataclass(frozen=True)
@@ -207,8 +210,23 @@ class _Search:
             return bool(found.mended)  # code that runs no longer with the last edits: those before them stand
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
-        # where no fault could be to blame alone; each adds faults and their mends, and tells whether it did
-        everything = [
+        attempts = self._all_attempts()
+        for _ in range(MOST_ROUNDS):
+            if self._goes_by_values(points, found):
+                continue
+            seen = self._looks(points, found)
+            if seen is None:
+                return False
+            wrong, faults = seen
+            further = self._mends(points, found, faults, attempts) if wrong else self._completes(points, found)
+            if further is None:
+                return bool(found.faults)
+            points = further
+        return True
+
+    def _all_attempts(self) -> list[Attempt]:
+        """What is tried where no fault could be to blame alone."""
+        return [
             self._values,
             self._carry,
             self._lacking,
@@ -220,50 +238,64 @@ class _Search:
             self._several,
             self._moved_in_part,
         ]
-        stages = list(everything)
-        for _ in range(MOST_ROUNDS):
-            if self._goes_by_values(points, found):
-                continue
-            with self._taped(points[0], found) as run:
-                wrong = wrong_gradients(run)
-                if not found.codes:
-                    found.evaluations += 2 * DIRECTIONS
-                    if not self._is_expected(wrong) or not is_believed(run, self.undecided):
-                        return False
-                    _add_sources(found, run, points[0] if self.is_factory else None)
-                if set(map(whole_name, wrong)) <= self.undecided:
-                    wrong = set()
-                found.reach(set(map(whole_name, wrong)), points[0].factor)
-                # what sums keep from call to call is in the way of all else
-                fault = uncleared(run, points[1:]) if self.keeps_state and not found.faults else None
-                faults = [fault] if fault else self._next(found, run, wrong, points) if wrong else []
-                is_new = not (points[0].is_apart or any(one.is_by_value for one in found.faults))
-                if not faults and wrong and is_new:
-                    found.note_signs(signs_of_several(run, wrong))
-            if not wrong and points[0].factor != 1.0:
-                points = [replace(point, factor=1.0) for point in points]
-                found.is_common = True
-                continue
-            if not wrong and self._spares_callers(points, found):
-                continue
-            if not wrong:
-                self._mend_at_source(found, points[0])
-                shorten(found, partial(self._taped, points[0]), points[1:])
-                return bool(found.faults)
-            if faults and self._adds(points, found, faults):
-                continue
-            left = [self._thoroughly, self._missing] if _is_clear(found) else stages
-            done = next((stage for stage in left if stage(points, found)), None)
-            if done is None and not points[0].is_apart and self._can_be_told_apart(points[0], found):
-                points, stages = [replace(point, is_apart=True) for point in points], list(everything)
-                continue
-            if done is None:
-                self._mend_at_source(found, points[0])
-                self._tell_unmended(points, found)
-                return bool(found.faults)
-            if done == self._one_step:
-                stages.remove(done)
+
+    def _looks(self, points: Sequence[Point], found: Found) -> tuple[set[str], Sequence[Mended]] | None:
+        """What is wrong with the edits so far, and the likeliest faults; None where the tape says nothing to go by."""
+        with self._taped(points[0], found) as run:
+            wrong = wrong_gradients(run)
+            if not found.codes and not self._starts(found, run, wrong, points[0]):
+                return None
+            if set(map(whole_name, wrong)) <= self.undecided:
+                wrong = set()
+            found.reach(set(map(whole_name, wrong)), points[0].factor)
+            # what sums keep from call to call is in the way of all else
+            fault = uncleared(run, points[1:]) if self.keeps_state and not found.faults else None
+            faults = [fault] if fault else self._next(found, run, wrong, points) if wrong else []
+            is_new = not (points[0].is_apart or any(one.is_by_value for one in found.faults))
+            if not faults and wrong and is_new:
+                found.note_signs(signs_of_several(run, wrong))
+        return wrong, faults
+
+    def _starts(self, found: Found, run: TapedRun, wrong: set[str], point: Point) -> bool:
+        """Whether the tape can be believed in the code as it is, and shows what the check did; notes what ran."""
+        found.evaluations += 2 * DIRECTIONS
+        if not self._is_expected(wrong) or not is_believed(run, self.undecided):
+            return False
+        _add_sources(found, run, point if self.is_factory else None)
         return True
+
+    def _completes(self, points: Sequence[Point], found: Found) -> Sequence[Point] | None:
+        """Where nothing is wrong any more: the points at which to go on; None once the edits are as they should be."""
+        if points[0].factor != 1.0:  # the common factor was spared so far
+            found.is_common = True
+            return [replace(point, factor=1.0) for point in points]
+        if self._spares_callers(points, found):
+            return points
+        self._mend_at_source(found, points[0])
+        shorten(found, partial(self._taped, points[0]), points[1:])
+        return None
+
+    def _mends(
+        self, points: Sequence[Point], found: Found, faults: Sequence[Mended], attempts: list[Attempt]
+    ) -> Sequence[Point] | None:
+        """Where something is wrong: the points at which to go on, with more edits; None where nothing mends any more.
+
+        One time step helps once, of `attempts`, and once more where parts of gradients are looked at.
+        """
+        if faults and self._adds(points, found, faults):
+            return points
+        left = [self._thoroughly, self._missing] if _is_clear(found) else attempts
+        done = next((attempt for attempt in left if attempt(points, found)), None)
+        if done == self._one_step:
+            attempts.remove(done)
+        if done is not None:
+            return points
+        if not points[0].is_apart and self._can_be_told_apart(points[0], found):
+            attempts[:] = self._all_attempts()
+            return [replace(point, is_apart=True) for point in points]
+        self._mend_at_source(found, points[0])
+        self._tell_unmended(points, found)
+        return None
 
     def _goes_by_values(self, points: Sequence[Point], found: Found) -> bool:
         """Whether another fault shows by its values as the last one did: these are soon told."""
@@ -356,6 +388,7 @@ class _Search:
         mend_where_bound(found, partial(self._taped, point))
         mend_where_made(found, partial(self._taped, point))
         add_inputs(found, partial(self._taped, point))
+        read_instead(found, partial(self._taped, point))
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

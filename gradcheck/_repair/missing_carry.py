@@ -96,7 +96,7 @@ def _planted(one: Incomplete) -> _Carry | None:
     function = None if expression is None else code.function(expression)
     if expression is None or loop is None or not isinstance(function, Function) or loop.body[0].lineno == loop.lineno:
         return None
-    statement, end = _statement_around(code, expression), gap_at_end(loop.body, function)
+    statement, end = code.statement_around(expression), gap_at_end(loop.body, function)
     if statement is None or end is None or _reads_what_is_left(statement, loop):
         return None  # that holds the carry, and is not what it should be
     text = code.segment(expression)
@@ -132,13 +132,6 @@ def _reads_what_is_left(statement: ast.stmt, loop: ast.For | ast.While) -> bool:
 
 def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-
-
-def _statement_around(code: Code, node: ast.AST) -> ast.stmt | None:
-    around: ast.AST | None = node
-    while around is not None and not isinstance(around, ast.stmt):
-        around = code.parent(around)
-    return around
 
 
 def _free_name(name: str, taken: set[str]) -> str:

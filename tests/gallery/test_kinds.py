@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 import gradcheck
-from gradcheck._checking import check as _check
+from gradcheck._checking import lines
 from tests.gallery.kinds import CORRECT, KINDS, outcome
 from tests.gallery.plant import plant
 
@@ -23,7 +23,7 @@ FIRST = {kind.cell: number for number, kind in reversed(list(enumerate(KINDS)))}
 @pytest.fixture(autouse=True)
 def without_lines(monkeypatch):
     """Verdicts and sizes are what is tested here; the search for lines cannot change them, and takes seconds."""
-    monkeypatch.setattr(_check._CheckRun, "_with_line_findings", lambda _, report: report)
+    monkeypatch.setattr(lines, "with_line_findings", lambda _, report: report)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._checking import check as _check
+from gradcheck._checking import lines
 from gradcheck._common import errors
 
 
@@ -16,4 +16,4 @@ def lines_only_where_they_matter(request, monkeypatch):
     """
     monkeypatch.setattr(errors, "SEARCH_ERRORS_RAISE", True)
     if request.node.get_closest_marker("lines") is None:
-        monkeypatch.setattr(_check._CheckRun, "_with_line_findings", lambda _, report: report)
+        monkeypatch.setattr(lines, "with_line_findings", lambda _, report: report)

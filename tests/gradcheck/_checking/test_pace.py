@@ -13,7 +13,7 @@ import pytest
 
 import gradcheck
 from gradcheck import Report, Target, TargetError, check
-from gradcheck._checking.pace import Pace
+from gradcheck._checking.pace import Headway, Pace, TimeTable
 from gradcheck._common import clock
 from gradcheck._repair import explain, likeliest_mend, next_fault
 from tests.gradcheck._checking.small_nets import network, squares
@@ -238,3 +238,19 @@ def test_progress_tells_what_is_wrong_before_the_table(time: list[float]) -> Non
     assert news[-1] == "all judged"
     assert any(stage.left for stage in told if stage.news == "all judged")
     assert next(stage.left for stage in told if stage == "looking for the lines") == 3.0
+
+
+def test_what_cannot_be_run_is_not_counted() -> None:
+    """The cost of a check would have losses of sizes at which nothing was found."""
+    told: list[tuple[str, int]] = []
+    headway = Headway(lambda stage, count: told.append((str(stage), count)), TimeTable(None), has_limits=False)
+
+    def raising(tick: Callable[[], None]) -> tuple[None, int]:
+        tick()
+        raise TargetError("outside of the domain")
+
+    headway.counted("trying T=1", lambda tick: (tick(), 1))
+    with pytest.raises(TargetError):
+        headway.counted("trying T=2", raising)
+    assert headway.evaluations == 1
+    assert told == [("trying T=1", 1), ("trying T=2", 2)]
