@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import pytest
-
-from gradcheck._repair.by_tape import find_by_tape
-from tests.gradcheck._repair.spoiled import cell, line_of
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.read_instead import _read_once
+from gradcheck._repair.where_bound import Instead
+from gradcheck._usercode.source import Edit, Source
+from tests.gradcheck._repair.spoiled import line_of
 
 #: keeps the state before and after each step, of which the backward reads one
 KEPT = """\
@@ -44,13 +46,25 @@ def cell(rng, *, T=4, H=3):
 """
 
 
-@pytest.mark.lines
-def test_names_that_are_read_once_are_not_exchanged_where_they_are_bound(tmp_path: Path) -> None:
-    """Two names would change their places, on a right line, for one that is read wrongly on another."""
-    bug = ("df = dc * before", "df = dc * new")
-    found = find_by_tape(cell(tmp_path, bug, source=KEPT), 0, {"T": 4, "H": 3}, {"w"})
-    assert found is not None
-    assert found.still_wrong == ()
-    assert [(one.line, [edit.text for edit in one.edits]) for one in found.faults] == [
-        (line_of(bug[0], KEPT), ["before"])
+def exchanged(text: str) -> list[Instead]:
+    """What is told for the two states exchanged where they are unpacked."""
+    names = ("before", "new")
+    source, line = Source("net.py", text), line_of("x, before", text)
+    columns = [text.splitlines()[line - 1].index(name) for name in names]
+    edits = [
+        Edit((line, column), (line, column + len(name)), other)
+        for column, name, other in zip(columns, names, names[::-1], strict=True)
     ]
+    statement: Any = SimpleNamespace(file="net.py")
+    return list(_read_once(Found(sources={"net.py": source}), Mended(statement, ("w",), edits=edits, line=line)))
+
+
+def test_a_name_that_is_read_once_is_told_where_it_is_read() -> None:
+    """Two names would change their places, on a right line, for one that is read wrongly on another."""
+    ((_, line, kind, text, edit),) = exchanged(KEPT.replace("dc * before", "dc * new"))
+    assert (line, kind, text, edit.text) == (line_of("df = dc", KEPT), "Assign", "df = dc * new", "before")
+
+
+def test_names_that_several_read_are_exchanged_where_they_are_bound() -> None:
+    """One of several readers would be edited, and the others stay wrong."""
+    assert exchanged(KEPT.replace("df = dc * before", "df = dc * new * new")) == []
