@@ -146,7 +146,7 @@ def as_subject(value: Any) -> Target | TargetFactory:
 def _explained(run: CheckRun, report: Report) -> Report:
     """The report with the lines that are at fault, and what else is told of wrong gradients, in the time for it."""
     cuts = run.headway.time.cuts
-    if report.verdict == "right" and not cuts:
+    if report.verdict == "right" and not cuts:  # what was cut short is told even of what is right in the end
         return report
     from gradcheck._checking.lines import with_activation_findings, with_line_findings
 

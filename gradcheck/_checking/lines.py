@@ -106,9 +106,7 @@ def _with_explanation(run: CheckRun, report: Report, found: Explanation, wrong: 
 
 def _only_hides(finding: Finding, phantoms: set[str]) -> bool:
     """Whether an edit only makes gradients zero of what the loss does not depend on, as where it is a copy."""
-    if finding.fix is None or finding.fix.verified or not phantoms.issuperset(finding.blocks):
-        return False
-    return finding.fix.after.count("zeros_like(") > finding.fix.before.count("zeros_like(")
+    return finding.fix is not None and not finding.fix.verified and phantoms.issuperset(finding.blocks)
 
 
 def _with_extent(finding: Finding, verifier: Verifier) -> Finding:
