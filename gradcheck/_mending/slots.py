@@ -64,12 +64,13 @@ class Slot:
 
 
 def is_in_vain(candidate: Candidate, code: Code) -> bool:
-    """Whether something is taken from itself, or divided by itself: t - t says no more than a number does.
+    """Whether something is taken from itself, divided by itself or multiplied by one: t - t says no more than a number.
 
     Or what is calculated is written into what nobody has, or from the sum that it is added to.
     """
     return any(
         _cancels_within(new)
+        or (isinstance(new, ast.BinOp) and _multiplies_by_one(new))
         or _cancels_beside(old, new, code)
         or _multiplies_back(old, new, code)
         or _negates_twice(old, new, code)
@@ -97,6 +98,12 @@ def _parts(node: ast.expr) -> Iterator[ast.expr]:
 def _cancels_within(new: ast.expr) -> bool:
     differences = (node for node in ast.walk(new) if isinstance(node, ast.BinOp) and isinstance(node.op, _CANCELLING))
     return any(ast.dump(node.left) == ast.dump(node.right) for node in differences)
+
+
+def _multiplies_by_one(new: ast.BinOp) -> bool:
+    """1 * z for 1 - z: z is what is meant, which is tried as well."""
+    ones = (one for one in (new.left, new.right) if isinstance(one, ast.Constant) and one.value == 1)
+    return isinstance(new.op, ast.Mult) and next(ones, None) is not None
 
 
 def _cancels_beside(old: ast.expr, new: ast.expr, code: Code) -> bool:

@@ -47,6 +47,7 @@ from gradcheck._repair.next_fault import (
 from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.read_instead import read_instead
+from gradcheck._repair.shorter_elsewhere import shorten_elsewhere
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.where_made import mend_where_made
@@ -273,6 +274,7 @@ class _Search:
             return points
         self._mend_at_source(found, points[0])
         shorten(found, partial(self._taped, points[0]), points[1:])
+        shorten_elsewhere(found, partial(self._taped, points[0]), points[1:])
         return None
 
     def _mends(

@@ -90,8 +90,11 @@ def _of_binding(source: Source, bound: ast.Assign, edit: Edit) -> Instead:
     return Instead(source.file, bound.lineno, "Assign", source.segment_of(bound), edit)
 
 
-def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead) -> bool:
-    """Put the edit in the place of those of the group, if as much is right with it; whether it does."""
+def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead, *, spares_givers: bool = True) -> bool:
+    """Put the edit in the place of those of the group, if as much is right with it; whether it does.
+
+    `spares_givers`: not for that of a single reader, where the statement gives a derivative that lacks nothing.
+    """
     trial = found.copy()
     places = [found.faults.index(one) for one in group]
     for one in [trial.faults[number] for number in places]:
@@ -102,9 +105,9 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead)
             spoiled, whole = _spoiled(run), _given_whole(run)
         with taped(trial) as run:
             statement = _statement(run.statements, instead)
-            gives = statement is not None and len(group) == 1 and _gives_whole_derivatives(run, statement)
-        if statement is None or gives:
-            return False
+            is_spared = spares_givers and len(group) == 1
+            if statement is None or (is_spared and _gives_whole_derivatives(run, statement)):
+                return False
         gradients = tuple(dict.fromkeys(name for one in group for name in one.gradients))
         mend = Mend(instead.file, (instead.edit,), statement, (), (), EVIDENCE)
         fault = Mended(statement, gradients, None, mend, is_by_value=True)

@@ -29,6 +29,7 @@ def candidate(statement, old, new):
         ("dz = m / (dh / s)", "s", "s / m"),
         ("np.clip(dW, -1, 1, out=dW)", "dW", "-dW"),
         ("dW = -x.T @ d", "d", "-d"),
+        ("dh = dh * (1 - z)", "1 - z", "1 * z"),
     ],
 )
 def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, old, new):
@@ -44,6 +45,7 @@ def test_what_is_taken_from_itself_or_divided_by_itself_is_left_out(statement, o
         ("dz = dh + s", "s", "dh"),
         ("dW = x.T @ d / N", "d", "T * d"),
         ("dW = x.T @ d", "d", "-d"),
+        ("dh = dh * (1 - z)", "1 - z", "1 + z"),
     ],
 )
 def test_other_differences_and_sums_are_kept(statement, old, new):
