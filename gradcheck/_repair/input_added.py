@@ -47,7 +47,7 @@ def _line_of_call(found: Found, fault: Mended) -> int | None:
         match statement:
             case ast.Assign(targets=[target], value=ast.Call(args=args)) if _is_among(target, args):
                 return fault.line
-    for old, new in replacements(found, fault):
+    for _, (old, new) in replacements(found, fault):
         match old, new:
             case ast.Name(id=name), ast.BinOp(left=ast.Name(id=left), op=ast.Add(), right=ast.Name(id=right)):
                 added = right if left == name else left

@@ -37,16 +37,18 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
         taped: Puts edits in place, and gives a run with them.
     """
     replaced = list(_replaced_names(found))
-    for name, new, fault in replaced:
+    for name, new, fault, is_chosen in replaced:
         if fault not in found.faults:
             continue
         code = Code.of(found.sources[fault.statement.file].text)
-        alike = [id(other) for of_name, by, other in replaced if of_name == name and ast.dump(by) == ast.dump(new)]
+        alike = [id(other) for of_name, by, other, _ in replaced if of_name == name and ast.dump(by) == ast.dump(new)]
         group = [
             one for one in found.faults if (one.is_by_value or id(one) in alike) and _concerns(one, name, fault, code)
         ]
         bindings = list(_bindings(name, fault, code))
         if len(group) < 2:
+            if not is_chosen:
+                continue  # edits that would do as well tell what several have in common, no more
             group = [fault]
             bindings = bindings if len(bindings) == 1 and _is_read_once(name, bindings[0], code) else []
         for bound in bindings:
@@ -141,16 +143,16 @@ def _given_whole(run: TapedRun) -> set[int]:
     return {index for index in run.once(given_whole) if index < run.boundary}
 
 
-def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended]]:
-    """Variables in whose place an edit puts something else, with that."""
+def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended, bool]]:
+    """Variables in whose place an edit puts something else, with that; and whether it is the edit that is told."""
     for fault in found.faults:
-        for old, new in replacements(found, fault) if fault.code is None else ():
+        for edits, (old, new) in replacements(found, fault) if fault.code is None else ():
             if isinstance(old, ast.Name) and isinstance(new, ast.expr):
-                yield old.id, new, fault
+                yield old.id, new, fault, edits is fault.edits
 
 
-def replacements(found: Found, fault: Mended) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """What each of the edits that mend a fault puts in the place of what, in its statement."""
+def replacements(found: Found, fault: Mended) -> Iterator[tuple[Sequence[Edit], tuple[ast.AST, ast.AST]]]:
+    """The edits that mend a fault, those that are told first, each with what it puts in the place of what."""
     source = found.sources.get(fault.statement.file)
     if source is None or fault.line is None or not fault.edits:
         return
@@ -160,7 +162,7 @@ def replacements(found: Found, fault: Mended) -> Iterator[tuple[ast.AST, ast.AST
             after = statement_of(ast.parse(source.edited(edits)), fault.line)
             pair = None if before is None or after is None else difference(before, after)
             if pair is not None:
-                yield pair
+                yield edits, pair
 
 
 def statement_of(tree: ast.AST, line: int) -> ast.stmt | None:

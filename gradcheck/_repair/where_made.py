@@ -45,7 +45,7 @@ def mend_where_made(found: Found, taped: Taped) -> None:
 
 def _factors(found: Found, fault: Mended) -> Iterator[str]:
     """What its edits multiply an expression by, each as it is written."""
-    for old, new in replacements(found, fault):
+    for _, (old, new) in replacements(found, fault):
         match new:
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
                 pairs = (left, right), (right, left)
