@@ -26,25 +26,20 @@ _SAFE_PATH = "PYTHONSAFEPATH"
 
 @contextmanager
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of so many processes, ended at once where something is raised, or where one of them has died."""
+    """A pool of so many processes, which are ended at once with the block; what they are at then is lost."""
     # Spawned, not forked: BLAS threads of the parent do not survive a fork.
     with (
         _modules_of_this_folder_left_alone() as before,
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_become_worker, initargs=before) as pool,
     ):
-        others, is_through = set(active_children()), False
+        others = set(active_children())
         try:
             yield pool
-            is_through = not _has_lost_one(pool)
         finally:
-            if not is_through:  # the pool would wait for what they are at
-                for worker in set(active_children()) - others:
-                    worker.kill()
-
-
-def _has_lost_one(pool: ProcessPoolExecutor) -> bool:
-    """Whether one of its processes has died. Another that was begun just then waits for ever for what that held."""
-    return bool(getattr(pool, "_broken", False))
+            # The pool would wait: for what they are at, or for ever, where one has died that waited for work, since the
+            # others wait for the lock that it held.
+            for worker in set(active_children()) - others:
+                worker.kill()
 
 
 @contextmanager

@@ -81,6 +81,23 @@ def test_a_pool_that_has_lost_a_worker_waits_for_no_other(tmp_path: Path) -> Non
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_worker_that_dies_at_the_end_keeps_nobody_waiting(number: int) -> None:
+    """All was done, and the command would not end: who waits for work holds what the others wait for."""
+    started = time.perf_counter()
+    with workers(2) as pool:
+        pids = sorted({one.result() for one in [pool.submit(_own_number, 0.5) for _ in range(2)]})
+        os.kill(pids[number % len(pids)], signal.SIGKILL)
+    assert time.perf_counter() - started < 60
+    assert not multiprocessing.active_children()
+
+
+def _own_number(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
 @pytest.mark.skipif(not CAN_FORK, reason="processes cannot make copies of themselves here")
 class TestCopies:
     """What is run in a copy of this process."""
