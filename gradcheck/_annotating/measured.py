@@ -12,7 +12,7 @@ from gradcheck._common.turns import in_turn
 from gradcheck._numeric.entries import difference_entries
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.trace_records import ErrorMap
@@ -29,7 +29,7 @@ def measured_maps(subject: Target | TargetFactory, seed: int, names: Sequence[st
     started = time.monotonic()
     sizes = subject.sizes if isinstance(subject, TargetFactory) else {}
     try:
-        target = subject.build(seed, sizes) if isinstance(subject, TargetFactory) else subject
+        target = target_of(subject, seed)
         with opened(target, seed):
             evaluator = Evaluator(target)
             given = parse_gradients(evaluator.raw_grads(), evaluator.base)[1]

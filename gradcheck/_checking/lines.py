@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradcheck._checking.findings import with_lines, with_places
-from gradcheck._checking.without_lines import CheckRun
+from gradcheck._checking.without_lines import CheckRun, wrong_in
 from gradcheck._common import errors
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
@@ -140,8 +140,7 @@ def _with_clips(run: CheckRun, report: Report) -> tuple[Report, set[str]]:
 
 def _wrong_without_line(run: CheckRun, report: Report) -> set[str]:
     """The wrong gradients whose lines can be looked for, and are not those of a common factor alone."""
-    wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
-    wrong -= set(run.common.blocks) if run.common and not run.divided else set()
+    wrong = wrong_in(report) - (set(run.common.blocks) if run.common and not run.divided else set())
     # the points at which lines are looked for do not show it
     return wrong - {name for one in report.findings if _is_elsewhere(one) for name in one.blocks}
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gradcheck._checking.pace import Headway, TimeTable
 from gradcheck._checking.verifier import Claim, Outcome, Verifier, at_other_parameters, behaviour
-from gradcheck._checking.without_lines import CheckRun
+from gradcheck._checking.without_lines import CheckRun, wrong_in
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
 from gradcheck._common.libraries import compiled_anew
 from gradcheck._common.verdict import Verdict
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._usercode.patching import EditedFunctions
@@ -35,8 +35,7 @@ Told = TypeVar("Told")
 def verifier_of(run: CheckRun, report: Report) -> Verifier:
     """What judges edits of the code that a check found wrong, as its report says."""
     points = partial(_with_another_seed, run), partial(_as_checked, run)
-    wrong = {name for name, block in report.blocks.items() if block.verdict == "wrong"}
-    verifier = Verifier(points, (partial(_at_other_parameters, run),), run.suspects | wrong)
+    verifier = Verifier(points, (partial(_at_other_parameters, run),), run.suspects | wrong_in(report))
     verifier.know(1, outcome_in(run, report))  # that is what the check itself has found
     return verifier
 
@@ -81,18 +80,15 @@ def _lines_of(patch: Patch) -> frozenset[tuple[str, int]] | None:
 # -- runs of the gradients ---------------------------------------------------------------------------------------------
 
 
-def of_gradients(run: CheckRun, tell: Callable[[Callable[[], object]], Told], sizes: Sizes) -> Told:
-    """What is told of a run of the gradients alone, at these sizes."""
-    subject = run.subject
-    target = subject.build(run.seed, sizes) if isinstance(subject, TargetFactory) else subject
+def of_gradients(run: CheckRun, tell: Callable[[Callable[[], object]], Told], sizes: Sizes | None = None) -> Told:
+    """What is told of a run of the gradients alone, at these sizes, or the defaults."""
+    target = target_of(run.subject, run.seed, sizes)
     with opened(target, run.seed):
         return tell(lambda: target.grads_at(target.values()))
 
 
 def _run_once(run: CheckRun) -> None:
-    of_gradients(
-        run, lambda gradients: gradients(), run.subject.sizes if isinstance(run.subject, TargetFactory) else {}
-    )
+    of_gradients(run, lambda gradients: gradients())
 
 
 def _build_once(run: CheckRun) -> None:
@@ -117,8 +113,8 @@ def _with_another_seed(run: CheckRun, suspects: frozenset[str]) -> Outcome:
 
 def _at_other_parameters(run: CheckRun, suspects: frozenset[str]) -> Outcome:
     """What is found at the default sizes where all parameters are others."""
-    subject, seed = run.subject, run.seed + 2
-    target = subject.build(seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+    seed = run.seed + 2
+    target = target_of(run.subject, seed)
     with at_other_parameters(target, seed):
         return _outcome_of(run, target, seed, suspects)
 

@@ -12,7 +12,7 @@ from gradcheck._common.arrays import Array, norm
 from gradcheck._common.errors import TargetError
 from gradcheck._numeric.evaluator import Evaluator
 from gradcheck._numeric.gradients import parse_gradients
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck.report.trace_records import StepCurve
@@ -26,7 +26,7 @@ MOST_CURVES = 3
 def step_curves(subject: Target | TargetFactory, seed: int, names: Sequence[str]) -> tuple[StepCurve, ...]:
     """A curve of each of these gradients that can be measured, the first of them; none where the code raises."""
     try:
-        target = subject.build(seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+        target = target_of(subject, seed)
         with opened(target, seed):
             evaluator = Evaluator(target)
             gradients = parse_gradients(evaluator.raw_grads(), evaluator.base)[1]

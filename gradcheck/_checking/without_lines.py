@@ -228,3 +228,8 @@ class CheckRun:
                     found.value, factor_for_sizes(common.label, other), rel_tol=1e-6
                 )
         return False
+
+
+def wrong_in(report: Report) -> set[str]:
+    """The gradients that a report calls wrong."""
+    return {name for name, block in report.blocks.items() if block.verdict == "wrong"}

@@ -10,7 +10,7 @@ from gradcheck._deriving.derive import write_backward
 from gradcheck._deriving.statements import CannotError
 from gradcheck._deriving.verifying import verify
 from gradcheck._deriving.written import Written
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.pure_problems import VjpProblem
 from gradcheck._targets.target import Target
 from gradcheck.report.report import Report
@@ -41,7 +41,7 @@ def derive(subject: Target | TargetFactory, seed: int = 0) -> Derivation:
         TargetError: If the loss cannot be run; if no backward can be written for a construct in it, with the line and
             why; or if what was written is not right by the full check.
     """
-    target = subject.build(seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+    target = target_of(subject, seed)
     name = subject.name if isinstance(subject, TargetFactory) else target.name
     written = write_backward(target, seed, name if name.isidentifier() else "written")
     report = verify(subject, written, seed)

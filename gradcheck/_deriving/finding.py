@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradcheck._common.errors import TargetError
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._usercode.profiling import functions_run
@@ -22,7 +22,7 @@ def find_derivable(
     if name in subjects:
         return {name: subjects[name]}
     for key, subject in subjects.items():
-        target = subject.build(seed, subject.sizes) if isinstance(subject, TargetFactory) else subject
+        target = target_of(subject, seed)
         with opened(target, seed):
             base = target.values()
             codes = functions_run(lambda target=target, base=base: target.loss_at(base))  # type: ignore[misc]

@@ -21,9 +21,9 @@ def taken_up(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
             function, start = code.function(statement), span(statement)[0]
             bound = [one for one in ast.walk(function) if isinstance(one, ast.stmt)] if function is not None else []
             above = sorted((one for one in bound if one.lineno < statement.lineno), key=lambda one: -one.lineno)
-            names = dict.fromkeys(name for one in above for name in sorted(names_bound(one)))
-            for name in list(names)[:MOST_TAKERS]:
-                yield (Edit(start, start, f"{name} = {name} + "),)
+            takers = dict.fromkeys(taker for one in above for taker in sorted(names_bound(one)))
+            for taker in list(takers)[:MOST_TAKERS]:
+                yield (Edit(start, start, f"{taker} = {taker} + "),)
 
 
 def _gives(code: Code, name: str) -> bool:

@@ -387,10 +387,9 @@ class _Search:
 
     def _mend_at_source(self, found: Found, point: Point) -> None:
         """Where several edits make up for one mistake, take one where that is."""
-        mend_where_bound(found, partial(self._taped, point))
-        mend_where_made(found, partial(self._taped, point))
-        add_inputs(found, partial(self._taped, point))
-        read_instead(found, partial(self._taped, point))
+        taped = partial(self._taped, point)
+        for mend in (mend_where_bound, mend_where_made, add_inputs, read_instead):
+            mend(found, taped)
 
     def _wrong_in_one_step(self, run: TapedRun) -> set[str]:
         """What is wrong there; gradients that have to be zero tell nothing."""

@@ -20,7 +20,7 @@ from gradcheck._repair.points import Point
 from gradcheck._tape import MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
 
@@ -42,9 +42,7 @@ def statements_of_final_clips(subject: Target | TargetFactory, seed: int, sizes:
     """By gradient: the statement that clips it at these sizes; empty where the tape cannot follow."""
     if why_not_looked_for(subject, seed, sizes):
         return {}
-    run = Point(
-        lambda: subject.build(seed, sizes) if isinstance(subject, TargetFactory) else subject, seed
-    ).run_or_none()
+    run = Point(lambda: target_of(subject, seed, sizes), seed).run_or_none()
     clipped = {} if run is None else _clipped(run)
     return {name: statement for statement, before in clipped.items() for name in before}
 

@@ -135,6 +135,10 @@ class Found:
         faults = [replace(one) for one in self.faults]
         return replace(self, faults=faults, edits=dict(self.edits), stages=list(self.stages))
 
+    def before_edits(self) -> Found:
+        """The code as it is, with nothing found in it yet."""
+        return replace(self.copy(), faults=[], edits={})
+
     def with_more(self, file: str, edits: Sequence[Edit]) -> Found:
         """The same with these in the code as well, which are edits of the text with the edits so far."""
         trial = self.copy()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.unchanged import ALIKE
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.syntax import Code, binary
 from gradcheck._repair.found import Found, Mended
@@ -18,9 +19,6 @@ from gradcheck._repair.where_bound import Instead, replacements, statement_of, t
 from gradcheck._repair.wrong_values import Taped
 from gradcheck._tape import Statement
 from gradcheck._usercode.patching import RebindError
-
-#: letters that the names of two functions begin with alike, where they belong together
-ALIKE = 3
 
 
 def add_inputs(found: Found, taped: Taped) -> None:
@@ -73,12 +71,10 @@ def _line_of_binding(code: Code, statement: ast.stmt | None, name: str, handed: 
 
 def _returned_with_input(found: Found, taped: Taped, fault: Mended, line: int) -> list[Instead]:
     """What the call at a line returns with what it was handed, if that is how the layer calculates."""
-    as_it_is = found.copy()
-    as_it_is.faults, as_it_is.edits = [], {}
     at = fault.statement.file, line
-    with suppress(TargetError, SyntaxError, RebindError), taped(as_it_is) as run:
-        calls = (node for node in run.backward if node.call is not None)
-        inside = (node for node in calls if node.call and (node.call.place.file, node.call.place.line) == at)
+    with suppress(TargetError, SyntaxError, RebindError), taped(found.before_edits()) as run:
+        calls = ((node, node.call.place) for node in run.backward if node.call is not None)
+        inside = (node for node, caller in calls if (caller.file, caller.line) == at)
         returned = dict.fromkeys(node.place.statement for node in inside if node.place is not None)
         return [told for one in returned if one.kind == "Return" for told in _with_input(one)]
     return []

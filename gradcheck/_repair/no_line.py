@@ -12,7 +12,7 @@ from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._tape import TapedRun, TapeError, TapeTooLargeError
 from gradcheck._tape.belief import why_not_believed, why_not_followed
-from gradcheck._targets.factory import TargetFactory
+from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.opening import opened
 from gradcheck._targets.target import Target
 from gradcheck._usercode.foreign import ForeignCall, foreign_calls
@@ -46,7 +46,7 @@ def why_not_looked_for(subject: Target | TargetFactory, seed: int, failing: Size
 
 def _run_once(subject: Target | TargetFactory, seed: int, failing: Sizes) -> None:
     try:
-        target = subject.build(seed, failing) if isinstance(subject, TargetFactory) else subject
+        target = target_of(subject, seed, failing)
         with opened(target, seed):
             target.grads_at(target.values())
     except TargetError:

@@ -54,9 +54,7 @@ def _factors(found: Found, fault: Mended) -> Iterator[str]:
 
 def _where_made(found: Found, taped: Taped, group: Sequence[Mended], factor: str) -> list[Instead]:
     """The factor at each expression of the backward whose value all of them read."""
-    as_it_is = found.copy()
-    as_it_is.faults, as_it_is.edits = [], {}
-    with suppress(TargetError, SyntaxError, RebindError), taped(as_it_is) as run:
+    with suppress(TargetError, SyntaxError, RebindError), taped(found.before_edits()) as run:
         forward = run.once(forward_statements)
         made = [_made_for(run, fault) for fault in group]
         places = [one for one in made[0] if all(one in others for others in made[1:])]

@@ -304,3 +304,10 @@ def sizes_to_trace(factory: TargetFactory) -> Iterator[Sizes]:
     yield small
     if factory.sizes != small:
         yield dict(factory.sizes)
+
+
+def target_of(subject: Target | TargetFactory, seed: int, sizes: Sizes | None = None) -> Target:
+    """What is checked as one target: a factory's at these sizes, or its defaults; a target as it stands."""
+    if isinstance(subject, TargetFactory):
+        return subject.build(seed, subject.sizes if sizes is None else sizes)
+    return subject
