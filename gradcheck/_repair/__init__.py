@@ -15,7 +15,8 @@ those (`around_suspects.py`). Where none could be alone,
 `wrong_values.py` goes by what statements give: what reads right derivatives and gives none is edited until it gives
 one, or who calls its function is (`handed_on.py`). Then comes one time step, then each wrong gradient by itself
 (`each_gradient.py`). Where no edit of what stands there mends all, a statement may stand in the wrong place
-(`moved_statement.py`) or be missing (`missing_statement.py`), or all that carries a derivative from step to step
+(`moved_statement.py`), values be bound to or kept by another's name (`misnamed.py`), or one be missing
+(`missing_statement.py`), or all that carries a derivative from step to step
 (`missing_carry.py`), or what comes back through one use of a value (`lacking_part.py`), or a derivative that is at hand
 is taken on by nobody (`lost_derivative.py`); where gradients grow from call to call, one that clears sums
 (`uncleared.py`). In the end one edit where a variable is bound takes the place of several where it is read

@@ -31,6 +31,7 @@ from gradcheck._repair.input_added import add_inputs
 from gradcheck._repair.lacking_part import LONGEST, lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.lost_derivative import lost_derivative
+from gradcheck._repair.misnamed import misnamed
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.missing_statement import keeps_a_place, missing_statement
 from gradcheck._repair.moved_statement import moved_statement
@@ -315,7 +316,7 @@ class _Search:
         keeps_one = run.once(keeps_a_place)
 
         def sooner() -> Sequence[Mended] | None:
-            moved = self._moved_statement(found, points)
+            moved = self._moved_statement(found, points) or self._misnamed(found, points)
             return moved or (missing() if keeps_one else ()) or self._sooner(found, wrong, points, spoils)
 
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
@@ -414,7 +415,8 @@ class _Search:
         return self._adds(points, found, self._moved_statement(found, points, in_part=True))
 
     def _missing_or_moved(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        return self._moved_statement(found, points) or self._missing_statement(found, points)
+        elsewhere = self._moved_statement(found, points) or self._misnamed(found, points)
+        return elsewhere or self._missing_statement(found, points)
 
     def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
@@ -426,6 +428,13 @@ class _Search:
                 return moved_statement(run, [one.taped for one in points[1:]], in_part=in_part)
 
         return self._once_in_each_code("moved in part" if in_part else "moved", ask, found, points)
+
+    def _misnamed(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        def ask() -> Mended | None:
+            with self._taped(points[0], found) as run:
+                return misnamed(run, [one.taped for one in points[1:]])
+
+        return self._once_in_each_code("misnamed", ask, found, points)
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives; those that read one wrong value where that is bound."""

@@ -20,6 +20,7 @@ from gradcheck._localising.spoiling import spoiling
 from gradcheck._localising.standing import Standing
 from gradcheck._mending import Mend
 from gradcheck._mending.begun import begun_with
+from gradcheck._mending.misnamed import side_by_side
 from gradcheck._mending.syntax import Code, difference, names_in
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
@@ -50,9 +51,9 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
             if not is_chosen:
                 continue  # edits that would do as well tell what several have in common, no more
             group = [fault]
-            bindings = bindings if len(bindings) == 1 and _is_read_once(name, bindings[0], code) else []
-        for bound in bindings:
-            edit = code.replaced(bound.value, _Replacing(name, bound.value).visit(deepcopy(new)))
+            bindings = bindings if len(bindings) == 1 and _is_read_once(name, bindings[0][0], code) else []
+        for bound, value in bindings:
+            edit = code.replaced(value, _Replacing(name, value).visit(deepcopy(new)))
             if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
                 continue
             if takes(found, taped, group, _of_binding(found.sources[fault.statement.file], bound, edit)):
@@ -179,17 +180,19 @@ def _concerns(fault: Mended, name: str, other: Mended, code: Code) -> bool:
     return statement is not None and name in names_in(statement)
 
 
-def _bindings(name: str, fault: Mended, code: Code) -> Iterator[ast.Assign]:
-    """The statements that give a variable its value in the function of a fault, the last one before it first."""
+def _bindings(name: str, fault: Mended, code: Code) -> Iterator[tuple[ast.Assign, ast.expr]]:
+    """The statements before a fault that give a variable its value, with that: the last one first."""
     statement = None if fault.line is None else statement_of(code.tree, fault.line)
     function = None if statement is None else code.function(statement)
     found = [
-        node
+        (node, value)
         for node in (ast.walk(function) if function is not None else ())
-        if isinstance(node, ast.Assign) and [ast.unparse(one) for one in node.targets] == [name]
+        if isinstance(node, ast.Assign) and len(node.targets) == 1
+        for target, value in side_by_side(node.targets[0], node.value)
+        if target.id == name
     ]
     line = fault.line or 0
-    yield from sorted((one for one in found if one.lineno < line), key=lambda one: -one.lineno)
+    yield from sorted((one for one in found if one[0].lineno < line), key=lambda one: -one[0].lineno)
 
 
 def _is_read_once(name: str, bound: ast.Assign, code: Code) -> bool:

@@ -1,0 +1,108 @@
+"""A value of the forward that goes by another's name: told where it is bound to it, or kept for it.
+
+All statements that read it are right, and those that read right derivatives besides give none. Each could be mended by
+itself, and none is at fault.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+
+from gradcheck._localising.spoiling import spoiling
+from gradcheck._mending import Again, MendSearch
+from gradcheck._mending.gaps import Function
+from gradcheck._mending.misnamed import bound_names, kept_by_name, kept_instead, kept_otherwise, rebound, words_in
+from gradcheck._mending.outside import Edit
+from gradcheck._mending.search import MOST_ENDLESS
+from gradcheck._mending.syntax import Code, names_in
+from gradcheck._mending.trials import Trial
+from gradcheck._repair.forward import function_around
+from gradcheck._repair.found import Mended
+from gradcheck._repair.likeliest_mend import SMALL_BUDGET
+from gradcheck._tape import Statement, TapedRun
+
+#: edits that are run
+MOST_EDITS = 150
+
+
+def misnamed(run: TapedRun, again: Sequence[Again]) -> Mended | None:
+    """The fault, with an edit of what is bound or kept after which all gradients are right; None if there is none.
+
+    Args:
+        run: The loss and the gradients, on the tape.
+        again: What else edits are tried at.
+    """
+    trial = Trial(run)
+    for statement, edits in islice(_edits(run), MOST_EDITS):
+        if trial.endless >= MOST_ENDLESS:
+            break
+        if trial.mended_by(statement.file, edits) == trial.wrong:
+            mends = MendSearch(run, statement, again, SMALL_BUDGET).given([edits])
+            if mends and not mends[0].remaining:
+                return Mended.of(statement, mends)
+    return None
+
+
+def _edits(run: TapedRun) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
+    """Where names are bound that all those read who spoil derivatives; and then where what they take apart is kept."""
+    spoilers = [one.statement for one in run.once(spoiling) if one.executions]
+    around = {id(function): function for one in spoilers if (function := function_around(one)) is not None}
+    if len(around) != 1:
+        return
+    file, (function,) = spoilers[0].file, around.values()
+    code = Code.of(spoilers[0].source.text)
+    trees = [tree for one in spoilers if (tree := code.statement(one.line, one.kind)) is not None]
+    binding = list(_binding(function, [names_in(one) for one in trees]))
+    for node, names in binding:
+        statement = _taped(run, file, node)
+        if statement is not None:
+            yield from ((statement, edits) for edits in rebound(code, node, names))
+    for node, names in binding:
+        for other_file, other_code, other in _functions(run):
+            for kept, edits in kept_otherwise(other_code, other, node, names):
+                statement = _taped(run, other_file, kept)
+                if statement is not None:
+                    yield statement, edits
+    yield from _kept_by_name(run, [_words_read(function, one) for one in trees])
+
+
+def _kept_by_name(run: TapedRun, reads: Sequence[Collection[str]]) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
+    """Where values are kept by names of which each reader reads one."""
+    for file, code, function in _functions(run):
+        for element, words in kept_by_name(function):
+            around = code.statement_around(element)
+            statement = _taped(run, file, around) if around and all(words & set(read) for read in reads) else None
+            if statement is not None:
+                yield from ((statement, edits) for edits in kept_instead(code, element))
+
+
+def _words_read(function: Function, statement: ast.stmt) -> set[str]:
+    """The names, attributes and keys that a statement reads, and those of what its names are bound to."""
+    own = words_in(statement)
+    bound = (one for one in ast.walk(function) if isinstance(one, ast.stmt))
+    return own.union(*(words_in(one) for one in bound if own & {each.id for each in bound_names(one)}))
+
+
+def _binding(function: Function, reads: Sequence[Collection[str]]) -> Iterator[tuple[ast.stmt, set[str]]]:
+    """Statements of a function with the names that they bind, where each of the readers reads some of these."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.stmt):
+            names = {one.id for one in bound_names(node)}
+            if reads and all(names & set(read) for read in reads):
+                yield node, names & set().union(*map(set, reads))
+
+
+def _functions(run: TapedRun) -> Iterator[tuple[str, Code, Function]]:
+    """All that run, in the order in which they stand in the list of statements."""
+    known: set[int] = set()
+    for one in run.statements:
+        function = function_around(one)
+        if function is not None and id(function) not in known:
+            known.add(id(function))
+            yield one.file, Code.of(one.source.text), function
+
+
+def _taped(run: TapedRun, file: str, node: ast.stmt) -> Statement | None:
+    return next((one for one in run.statements if (one.file, one.line) == (file, node.lineno)), None)

@@ -1,0 +1,96 @@
+"""A value that goes by another's name is told where it is bound or kept, and not where it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.tape_findings import tape_findings
+from gradcheck._repair.wrong_values import wrong_gradients
+from gradcheck.report.codes import FindingCode
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
+
+#: a leaky unit; how a step is kept and taken up again is filled in
+LEAKY = """\
+import numpy as np
+import gradcheck
+
+
+class Step:
+    pass
+
+
+def forward(p, x):
+    c, kept = p["c0"], []
+    for t in range(len(x)):
+        f, g = 1 / (1 + np.exp(-p["u"] * c)), np.tanh(p["v"] * x[t])
+        before, c = c, f * c + (1 - f) * g
+        step = Step()
+        {keep}
+        kept.append(step)
+    return c, kept
+
+
+def grads(p, x, y):
+    c, kept = forward(p, x)
+    G, dc = {{name: np.zeros_like(one) for name, one in p.items()}}, c - y
+    for t in reversed(range(len(x))):
+        step = kept[t]
+        {take}
+        df = dc * (before - g) * f * (1 - f)
+        dg = dc * (1 - f) * (1 - g ** 2)
+        G["u"] += df * before
+        G["v"] += dg * x[t]
+        dc = dc * f + df * p["u"]
+    G["c0"] += dc
+    return G
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    p = {{name: rng.standard_normal(H) for name in ("u", "v", "c0")}}
+    x, y = rng.standard_normal((T, H)), rng.standard_normal(H)
+    return gradcheck.Target(p, lambda: float(0.5 * np.sum((forward(p, x)[0] - y) ** 2)), lambda: grads(p, x, y))
+"""
+#: ways to keep a step, and to take it up
+TUPLE = "step = (before, f, g)", "before, f, g = step"
+NESTED = "step = ((before, g), f)", "(before, g), f = step"
+ATTRIBUTES = "step.b = before; step.f = f; step.g = g", "before, f, g = step.b, step.f, step.g"
+DICT = 'step = {"b": before, "f": f, "g": g}', 'before, f, g = step["b"], step["f"], step["g"]'
+KEYWORDS = "step = dict(b=before, f=f, g=g)", 'before, f, g = step["b"], step["f"], step["g"]'
+ITEMS = (
+    'step = {}; step["b"] = before; step["f"] = f; step["g"] = g',
+    'before, f, g = step["b"], step["f"], step["g"]',
+)
+
+
+@pytest.mark.parametrize(
+    ("way", "old", "new"),
+    [
+        (TUPLE, "before, f, g = step", "before, g, f = step"),
+        (TUPLE, "before, f, g = step", "f, before, g = step"),
+        (TUPLE, "(before, f, g)", "(before, f, f)"),
+        (TUPLE, "(before, f, g)", "(c, f, g)"),
+        (NESTED, "(before, g), f = step", "(before, f), g = step"),
+        (ATTRIBUTES, "= step.b, step.f, step.g", "= step.b, step.g, step.g"),
+        (ATTRIBUTES, "step.f = f", "step.f = g"),
+        (DICT, '"g": g', '"g": f'),
+        (DICT, 'step["b"], step["f"], step["g"]', 'step["b"], step["f"], step["f"]'),
+        (KEYWORDS, "f=f", "f=before"),
+        (ITEMS, 'step["b"] = before', 'step["b"] = c'),
+    ],
+)
+def test_it_is_told_where_it_is_bound_or_kept(tmp_path: Path, way: tuple[str, str], old: str, new: str) -> None:
+    """Each line that reads it would be accused, though it is right as it stands."""
+    source = LEAKY.format(keep=way[0], take=way[1])
+    factory = cell(tmp_path, (old, new), source=source)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.line == line_of(new, source.replace(old, new))
+    assert finding.code in {FindingCode.WRONG_VARIABLE, FindingCode.WRONG_INDEX, FindingCode.VALUES_EXCHANGED}
+    (text,) = [found.sources[file].edited(edits) for file, edits in found.edits.items()]
+    assert text == source
