@@ -66,7 +66,8 @@ class Slot:
 def is_in_vain(candidate: Candidate, code: Code) -> bool:
     """Whether something is taken from itself, divided by itself or multiplied by one: t - t says no more than a number.
 
-    Or what is calculated is written into what nobody has, or from the sum that it is added to.
+    Or what is calculated is written into what nobody has, or from the sum that it is added to; or a clip gets other
+    bounds, which mends only what they spare by chance.
     """
     return any(
         _cancels_within(new)
@@ -76,6 +77,7 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
         or _negates_twice(old, new, code)
         or _is_lost(old, new, code)
         or _reads_sum(old, new, code)
+        or _is_in_bound(old, code)
         for old, new in candidate.swaps
     )
 
@@ -89,6 +91,20 @@ def _reads_sum(old: ast.expr, new: ast.expr, code: Code) -> bool:
         return False
     target = ast.dump(around.target).replace("Store()", "Load()")
     return target in map(ast.dump, _parts(new)) and target not in map(ast.dump, _parts(old))
+
+
+def _is_in_bound(old: ast.expr, code: Code) -> bool:
+    """Whether it stands in a bound of a clip."""
+    below: ast.AST = old
+    around = code.parent(old)
+    while isinstance(around, (ast.expr, ast.keyword)):
+        match around:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr="clip"), args=[first, *_]):
+                return below is not first
+            case ast.Call(func=ast.Attribute(attr="clip") as method):
+                return below is not method
+        below, around = around, code.parent(around)
+    return False
 
 
 def _parts(node: ast.expr) -> Iterator[ast.expr]:
