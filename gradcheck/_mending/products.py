@@ -115,13 +115,16 @@ def lacking_of(place: Workplace) -> Array | None:
 
 
 def slopes_at(place: Workplace, part: ast.expr) -> tuple[list[Array], list[Array]] | None:
-    """How the projections move with a part of the expression, and its value, at each execution, with as many axes."""
+    """How the projections move with a part of the expression, and its value, at each execution, with as many axes.
+
+    None where the tape does not tell, as of a part that is calculated from arrays of other sizes on the tape.
+    """
     slopes = [slopes_of(place.hole, one, part) for one in place.hole.executions]
     given = values_at(place, part)
     found = [one for one in slopes if one is not None]
     if given is None or len(found) < len(slopes) or not have_as_many_axes(tuple(one.shape for one in given)):
         return None
-    return found, given
+    return (found, given) if all(s.shape[1] == v.size for s, v in zip(found, given, strict=True)) else None
 
 
 def _equations(place: Workplace, slopes: list[Array], wanted: Array, together: bool) -> Iterator[Equation]:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradcheck._localising import Localisation, Suspect, localise
+from gradcheck._localising.blame import Role
 from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.misdirected import misdirected
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
+from gradcheck._mending import Again, MendSearch
 from gradcheck._repair.each_gradient import (
     gradients_behind,
     hands_on,
@@ -53,9 +55,19 @@ def next_fault(
     if fault is not None:
         return [fault]
     if not localisation.alone:
-        return missing() if missing is not None else ()
+        alone = _mends_all(run, localisation.together, again)
+        return [alone] if alone is not None else missing() if missing is not None else ()
     search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief)
     return search.faults()
+
+
+def _mends_all(run: TapedRun, together: Sequence[Suspect], again: Sequence[Again]) -> Mended | None:
+    """One of several that could be to blame together, if it spoils what is right and a small edit of it mends all."""
+    for suspect in [one for one in together if one.role is Role.SPOILS][:MOST_SUSPECTS_ALONE]:
+        edits = MendSearch(run, suspect.statement, again, SMALL_BUDGET).small()
+        if edits and not edits[0].remaining:
+            return Mended.of(suspect.statement, edits, suspect)
+    return None
 
 
 def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Sequence[Mended]:

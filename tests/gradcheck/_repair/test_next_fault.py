@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import EMBEDDING, HEAD, VJP, cell, line_of, taped
 
+next_fault_module = import_module("gradcheck._repair.next_fault")
+
 
 def faults_of(folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> tuple[Found, list[Mended], list[Mended]]:
     """What is found; the next faults; and what would be told if there were none."""
@@ -38,6 +42,21 @@ def told(faults: list[Mended]) -> list[tuple[FindingCode | None, int, list[str]]
         (one.code, one.statement.line, [edit.text.strip() for edit in one.mend.edits] if one.mend else [])
         for one in faults
     ]
+
+
+@pytest.mark.parametrize(("wrong", "names"), [("self.h[t - 1]**2", 1), ("self.h[t]**3", 1), ("self.x[t - 1][0]", 0)])
+def test_where_several_would_explain_it_too_one_small_edit_that_mends_all_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, names: int
+) -> None:
+    """As many numbers are wrong in a small network as several statements could make wrong together."""
+    run, others = taped(cell(tmp_path, ("self.h[t]**2", wrong)))
+    gradients = {name for name, true in run.true_gradients.items() if abs(run.gradients[name] - true).max() > 1e-7}
+    whole = next_fault_module.localise(run, sorted(gradients))
+    assert any(one.statement.line == line_of("da = dh") for one in whole.alone)
+    several = replace(whole, alone=[], find_together=lambda: whole.alone)
+    monkeypatch.setattr(next_fault_module, "_of_backward", lambda *_: several)
+    faults = next_fault(Found(), run, gradients, others)
+    assert [one.statement.line for one in faults] == names * [line_of("da = dh")]
 
 
 def test_a_loop_in_the_wrong_order_is_told_as_that(tmp_path: Path) -> None:
