@@ -382,8 +382,14 @@ def _solved(place: Workplace, look: Look) -> Iterator[Candidate]:
     """Terms and products with which what is wanted is given, found by solving for them."""
     hole, before = place.hole, place.hole.residual
     near = itertools.islice(itertools.chain.from_iterable(_wanted(place, look.near)), MOST_SOLVED)
-    for values in ([part for _, part in look.wanted],) if look.wanted else (known.values for known in near):
-        told = {str(_number(one)): value for one, value in zip(hole.executions, values, strict=True)}
+    numbers = [_number(one) for one in hole.executions]
+    # of a part that is not reached each time, what is wanted where it is
+    parts = dict(zip(look.executions, (part for _, part in look.wanted), strict=False))
+    values = [parts[number] for number in numbers if number in parts]
+    for given in (values,) if look.wanted else (known.values for known in near):
+        if len(given) < len(numbers):
+            continue
+        told = {str(number): value for number, value in zip(numbers, given, strict=True)}
         if any(np.shape(value) != np.shape(before.given[key]) for key, value in told.items()):
             continue  # what is written into a whole array gives all of it
         hole.residual = before.wanting({**before.given, **told})

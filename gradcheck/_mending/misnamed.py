@@ -1,7 +1,8 @@
 """Values that are bound to another's name: exchanged targets, another value bound, another value kept for later.
 
 ``i, f, o = cache`` in another order than it was kept, ``tape.append((x, h, h))``, ``f = self.i``: every statement that
-reads such a name is right, and gives a wrong value.
+reads such a name is right, and gives a wrong value. Of ``{"z": h, "n": h}`` the tape does not tell one ``h`` from the
+other, which may lack a factor.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import Code, begins_with_name, span
+from gradcheck._mending.syntax import Code, begins_with_name, binary, name, parsed, span
 
 _Display = ast.Tuple | ast.List
 #: what is done to a sequence on the way to the names that its items are bound to
@@ -37,6 +38,8 @@ def rebound(code: Code, statement: ast.stmt, read: Collection[str]) -> Iterator[
             for one, element in side_by_side(target, value):
                 if one.id in read:
                     yield from _with_others(code, element)
+                    for part in _parts(element):
+                        yield from (*_with_others(code, part), *_with_factors(code, part))
     for one, other in itertools.combinations(names, 2):
         if {one.id, other.id} & set(read):
             yield Edit(*span(one), other.id), Edit(*span(other), one.id)
@@ -97,11 +100,19 @@ def words_in(tree: ast.AST) -> set[str]:
 def _is_handed_on(value: ast.expr) -> bool:
     """Whether nothing is calculated: a value is read, or taken out of what it was kept in."""
     match value:
-        case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            return all(map(begins_with_name, elements))
+        case ast.Tuple() | ast.List() | ast.Dict():
+            return any(map(begins_with_name, _parts(value)))
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
             return name in _HANDS_ON
     return begins_with_name(value)
+
+
+def _parts(display: ast.expr) -> Sequence[ast.expr]:
+    """What is put side by side, or by keys."""
+    match display:
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Dict(values=parts):
+            return parts
+    return ()
 
 
 def _leaves(target: ast.expr) -> list[ast.Name]:
@@ -142,11 +153,25 @@ def _with_others(code: Code, element: ast.expr) -> Iterator[tuple[Edit, ...]]:
     function = code.function(element)
     if function is None or not begins_with_name(element):
         return
-    arguments = (node.arg for node in ast.walk(function) if isinstance(node, ast.arg))
-    stored = (node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-    for text in dict.fromkeys((*_siblings(code, element), *stored, *arguments)):
+    for text in dict.fromkeys((*_siblings(code, element), *_variables(function))):
         if text != code.segment(element):
             yield (Edit(*span(element), text),)
+
+
+def _with_factors(code: Code, element: ast.expr) -> Iterator[tuple[Edit, ...]]:
+    """An expression that only reads, times each variable."""
+    function = code.function(element)
+    if function is not None and begins_with_name(element):
+        own = parsed(code.segment(element))
+        products = (binary(name(text), ast.Mult(), own) for text in _variables(function))
+        yield from ((code.replaced(element, one),) for one in products)
+
+
+def _variables(function: ast.AST) -> Iterator[str]:
+    """What a function binds, and then what it is handed."""
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    arguments = (node.arg for node in ast.walk(function) if isinstance(node, ast.arg))
+    yield from dict.fromkeys((*(node.id for node in names), *arguments))
 
 
 def _siblings(code: Code, element: ast.expr) -> Iterator[str]:

@@ -98,7 +98,8 @@ class MendSearch:
         self.suspect = Suspect(run, statement, self.residual)
         self.code: Code = self.suspect.code
         self.trial = Trial(run)
-        self._tried, self._solutions = itertools.count(1), itertools.count(1)
+        # many small edits of a long statement leave as many larger ones to be tried
+        self._small_tried, self._large_tried, self._solutions = (itertools.count(1) for _ in range(3))
         self.seen: set[tuple[Edit, ...]] = set()
 
     def small(self) -> list[Mend]:
@@ -175,7 +176,7 @@ class MendSearch:
     def _small_stages(self) -> Iterator[tuple[Iterator[_Found], float]]:
         """Candidates, the nearest first, and how near they have to be for the rest not to be looked at."""
         if self.singled_out:
-            yield self._counted(FIRST, self._tried, self.singled_out), np.inf
+            yield self._counted(FIRST, self._small_tried, self.singled_out), np.inf
             yield self._counted((at_hand, multiples, products, formula), self._solutions, self.singled_out), np.inf
         nearest = itertools.chain(
             self._run(self._elements_exchanged()), self._judged(FIRST), self._run(left_out(self.suspect.tree))
@@ -221,7 +222,7 @@ class MendSearch:
     # -- candidates that the tape judges ---------------------------------------------------------------------------
 
     def _judged(self, families: tuple[Family, ...]) -> Iterator[_Found]:
-        return self._counted(families, self._tried)
+        return self._counted(families, self._large_tried if families is SECOND else self._small_tried)
 
     def _solved(self, families: tuple[Family, ...]) -> Iterator[_Found]:
         """The same of candidates that are solutions already: they are few, and counted by themselves."""

@@ -111,6 +111,14 @@ def test_another_derivative_at_hand_is_not_handed_on(tmp_path: Path) -> None:
     assert not names & set(texts(EditsToDerivatives(look(run)).nearest))
 
 
+def test_what_is_not_wanted_at_each_execution_is_given_up(tmp_path: Path) -> None:
+    """The search ended with an error, and all that would have been found after it was lost."""
+    run, _ = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))
+    known = look(run)
+    shorter = replace(known, executions=known.executions[:1], wanted=[(run.nodes[0], np.zeros(3))])
+    EditsToDerivatives(shorter)
+
+
 def test_what_is_wanted_in_another_shape_is_given_up(tmp_path: Path) -> None:
     """One part of a stack, where the whole is written at once, would end the search with an error."""
     run, _ = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))

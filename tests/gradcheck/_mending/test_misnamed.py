@@ -33,7 +33,8 @@ def backward(kept):
         ("x, f = tape.pop()", ["x", "f"]),
         ("for t, (x, f) in enumerate(tape): pass", ["t", "x", "f"]),
         ("f = sigmoid(x)", []),
-        ("f, g = x * 2, self.g", []),
+        ("f, g = x * 2, y * 3", []),
+        ("kept = {'f': x, 'g': x * 2}", ["kept"]),
         ("f += self.f", []),
     ],
 )
@@ -47,6 +48,7 @@ def test_what_is_bound_is_there_already(text: str, names: list[str]) -> None:
     [
         ("def b(c):\n x, f = c", {"f"}, ["f, x = c"]),
         ("def b(c):\n x, f = c", {"g"}, []),
+        ("def b(c):\n seen = {'n': c}", {"seen"}, ["{'n': seen}", "{'n': seen * c}", "{'n': c * c}"]),
         ("def b(c):\n f = c['i']\n o = c['o']", {"f"}, ["f = c['o']", "f = f", "f = o", "f = c"]),
     ],
 )
@@ -54,7 +56,10 @@ def test_names_are_bound_to_something_else(text: str, read: set[str], after: lis
     """One that nobody reads who spoils derivatives is left alone."""
     code = Code(text)
     statement = function(code, 0).body[0]
-    assert [apply_edits(text, edits).splitlines()[1].strip() for edits in rebound(code, statement, read)] == after
+    assert [
+        apply_edits(text, edits).splitlines()[1].strip().removeprefix("seen = ")
+        for edits in rebound(code, statement, read)
+    ] == after
 
 
 def function(code: Code, number: int) -> Function:

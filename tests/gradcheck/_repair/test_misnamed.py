@@ -60,6 +60,7 @@ NESTED = "step = ((before, g), f)", "(before, g), f = step"
 ATTRIBUTES = "step.b = before; step.f = f; step.g = g", "before, f, g = step.b, step.f, step.g"
 DICT = 'step = {"b": before, "f": f, "g": g}', 'before, f, g = step["b"], step["f"], step["g"]'
 KEYWORDS = "step = dict(b=before, f=f, g=g)", 'before, f, g = step["b"], step["f"], step["g"]'
+SEEN = "step = (before, f, g)", 'before, f, g = step; seen = {"u": before, "v": x[t]}'
 ITEMS = (
     'step = {}; step["b"] = before; step["f"] = f; step["g"] = g',
     'before, f, g = step["b"], step["f"], step["g"]',
@@ -79,12 +80,15 @@ ITEMS = (
         (DICT, '"g": g', '"g": f'),
         (DICT, 'step["b"], step["f"], step["g"]', 'step["b"], step["f"], step["f"]'),
         (KEYWORDS, "f=f", "f=before"),
+        (SEEN, '{"u": before, "v": x[t]}', '{"u": c, "v": x[t]}'),
         (ITEMS, 'step["b"] = before', 'step["b"] = c'),
     ],
 )
 def test_it_is_told_where_it_is_bound_or_kept(tmp_path: Path, way: tuple[str, str], old: str, new: str) -> None:
     """Each line that reads it would be accused, though it is right as it stands."""
     source = LEAKY.format(keep=way[0], take=way[1])
+    if way is SEEN:
+        source = source.replace("df * before\n", 'df * seen["u"]\n').replace("dg * x[t]", 'dg * seen["v"]')
     factory = cell(tmp_path, (old, new), source=source)
     found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
     assert found is not None
