@@ -115,8 +115,9 @@ def test_what_is_not_wanted_at_each_execution_is_given_up(tmp_path: Path) -> Non
     """The search ended with an error, and all that would have been found after it was lost."""
     run, _ = taped(cell(tmp_path, ("do = dh * np.tanh(cs[t + 1])", "do = dh * np.tanh(cs[t])"), source=LISTS))
     known = look(run)
-    shorter = replace(known, executions=known.executions[:1], wanted=[(run.nodes[0], np.zeros(3))])
-    EditsToDerivatives(shorter)
+    executions = [*known.executions, 99]
+    wanted = [(run.nodes[0], np.ones(3)) for _ in executions]
+    assert not EditsToDerivatives(replace(known, executions=executions, wanted=wanted, lookup=lambda _: []))
 
 
 def test_what_is_wanted_in_another_shape_is_given_up(tmp_path: Path) -> None:
