@@ -312,7 +312,8 @@ def _fitting(atoms: list[Atom], shape: tuple[int, ...]) -> list[Atom]:
     for one in atoms:
         missing = len(shape) - len(one.shape)
         if one.plain and one.shape and missing > 0 and one.shape == shape[: len(one.shape)]:
-            index = [ast.Slice(), *[ast.Constant(None)] * missing]
+            axes: ast.expr = ast.Slice() if len(one.shape) == 1 else ast.Constant(...)
+            index = [axes, *[ast.Constant(None)] * missing]
             node = _item(one.node, ast.Tuple(index, ast.Load()))
             value = np.asarray(one.value)[(..., *[None] * missing)]
             result.append(Atom(node, ast.unparse(node), value, one.plain))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradcheck._mending.atoms import Atom
+from gradcheck._mending.atoms import Atom, broadcasts
 from gradcheck._mending.details import (
     Family,
     formed,
@@ -88,6 +88,24 @@ def unread_terms(place: Workplace) -> Iterator[Candidate]:
         for one in left:
             if np.shape(values[one]) == slot.shape:
                 yield Candidate.of(slot.node, binary(slot.node, ast.Add(), name(one)))
+
+
+def unread_factors(place: Workplace) -> Iterator[Candidate]:
+    """What the function gives a name and never reads, as a factor or a divisor: of a whole number another one."""
+    values = {one: place.hole.first.local[one] for one in _never_read(place)}
+    for slot in place.slots if values else ():
+        integers = [one for one, value in values.items() if isinstance(value, (int, np.integer)) and value != 1]
+        floats = [
+            one for one, value in values.items() if slot.is_float and np.shape(value) and _fits(value, slot.shape)
+        ]
+        for one in integers if slot.is_integer and slot.is_plain else floats:
+            yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), name(one)))
+            if slot.is_float:
+                yield Candidate.of(slot.node, binary(slot.node, ast.Div(), name(one)))
+
+
+def _fits(value: object, shape: tuple[int, ...]) -> bool:
+    return isinstance(value, np.ndarray) and bool(value.shape) and broadcasts(value.shape, shape)
 
 
 def terms_handed_on(place: Workplace) -> Iterator[Candidate]:
@@ -267,5 +285,6 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
-    words, reductions, letters, scaled, callees, unread_terms, begun_at_zero, summed_items, turned_round, shifted,
+    words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
+    turned_round, shifted,
 )  # fmt: skip

@@ -72,6 +72,14 @@ def test_what_is_one_for_each_example_fits_with_axes_at_its_end(tmp_path):
     assert "scale[:, None]" not in {atom.text for atom in around.fitting((3, 2))}
 
 
+def test_what_is_one_for_each_step_of_each_example_fits_as_well(tmp_path):
+    """If it fails, a mask over padded steps that was forgotten is never a factor of what comes back to their states."""
+    body = f"{ZEROS}keep = np.array([[True, False, True], [True, True, False]])\nda = a * 1"
+    (found,) = _around(tmp_path, body).conditions_fitting((2, 3, 4))
+    assert found.text == "keep[..., None]"
+    assert found.shape == (2, 3, 1)
+
+
 def test_numbers_that_stand_for_infinity_or_nothing_are_not_written(tmp_path):
     """If it fails, a term is "mended" by a division by 1e30, which leaves it out."""
     body = f"{ZEROS}far, tiny, half, none = -1e30, 1e-12, 0.5, 0.0\nda = a * 1"

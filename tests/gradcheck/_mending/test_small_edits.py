@@ -11,6 +11,7 @@ from gradcheck._mending.small_edits import (
     summed_items,
     turned,
     unread,
+    unread_factors,
     unread_terms,
 )
 from tests.gradcheck._mending.pieces import candidates, suspect_of
@@ -90,6 +91,20 @@ def test_what_a_function_reads_is_no_term_more(tmp_path):
     head = HANDED.replace("return new", "return new + 0 * d_more, name")
     suspect = suspect_of(tmp_path, f"{ZEROS}da, _ = back(a, -a)", "new =", head=head)
     assert candidates(suspect, unread_terms) == candidates(suspect, unread) == []
+
+
+def test_what_a_function_never_reads_is_a_factor(tmp_path):
+    """If it fails, a mask that is unpacked and forgotten, or the hop of a dilated convolution, gets no fix."""
+    masked = suspect_of(tmp_path, f"{ZEROS}da = back(a, b, 3)", "new =", head=HANDED.replace('name=""', "hop"))
+    texts = candidates(masked, unread_factors)
+    assert {"new = 2 * d * d_more", "new = 2 * d / d_more", "new = 2 * (d * d_more)"} <= set(texts)
+    assert not any("hop" in text for text in texts)
+    steps = HANDED.replace("new = 2 * d", "new = d[1 - 0] * d_more").replace('name=""', "hop")
+    index = suspect_of(tmp_path, f"{ZEROS}da[0] = back(a, b[0], 3)", "new =", head=steps)
+    assert any("hop" in text for text in candidates(index, unread_factors)) is False
+    counted = steps.replace("    new =", "    k = 1\n    new =").replace("1 - 0", "1 - k")
+    plain = suspect_of(tmp_path, f"{ZEROS}da[0] = back(a, b[0], 3)", "new =", head=counted)
+    assert "new = d[1 - k * hop] * d_more" in candidates(plain, unread_factors)
 
 
 def test_the_matrices_of_a_stack_are_transposed_each(tmp_path):
