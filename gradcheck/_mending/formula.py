@@ -12,7 +12,7 @@ from gradcheck._mending.library import values_at
 from gradcheck._mending.naming import EQUAL, NOTHING, Names
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, loop_counters, names_in, parsed
+from gradcheck._mending.syntax import binary, loop_counters, names_in, number, parsed
 from gradcheck._mending.uses import AllUses, Use
 from gradcheck._mending.vjp import Cotangent, Operand, added, call, einsum_back, elementary
 from gradcheck._tape import Node
@@ -27,6 +27,13 @@ MOST_OPERATIONS = 2
 _ARITHMETIC: dict[str, ast.operator] = {
     "add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()
 }  # fmt: skip
+#: by function of one value: whether its slope is written with what it gives, and how what comes back is
+SLOPES: dict[str, tuple[bool, Callable[[ast.expr, ast.expr], ast.expr]]] = {
+    "exp": (True, lambda back, y: binary(back, ast.Mult(), y)),
+    "sqrt": (True, lambda back, y: binary(back, ast.Div(), binary(number(2), ast.Mult(), y))),
+    "log": (False, lambda back, x: binary(back, ast.Div(), x)),
+    "square": (False, lambda back, x: binary(binary(back, ast.Mult(), number(2)), ast.Mult(), x)),
+}
 #: a value, or its use by one consumer, at each execution; None where there is none
 Uses = list[tuple[Node, int] | None]
 
@@ -208,6 +215,8 @@ class _Writer:
             return self._spread(consumers, wanted, steps)
         if first.op == "einsum":
             return self._einsum(consumers, operand, steps)
+        if first.op in SLOPES:
+            return self._by_slope(consumers, steps)
         if first.op not in ("multiply", "divide", "subtract", "negative", "matmul", "dot"):
             return None
         behind = self.derivative(consumers, steps - 1)
@@ -219,6 +228,13 @@ class _Writer:
         which = first.operands[operand] if first.operands else operand
         found = elementary(first.op, min(which, len(operands) - 1), Cotangent(behind, had), operands, had)
         return None if found is None else found.node
+
+    def _by_slope(self, consumers: list[Node], steps: int) -> ast.expr | None:
+        """Through a function of one value: the derivative behind it, with the slope in what it gives or is given."""
+        of_result, write = SLOPES[consumers[0].op]
+        value = self.value([one if of_result else one.inputs[0] for one in consumers], MOST_OPERATIONS)
+        behind = None if value is None else self.derivative(consumers, steps - 1)
+        return None if value is None or behind is None else write(behind, value)
 
     def _einsum(self, consumers: list[Node], operand: int, steps: int) -> ast.expr | None:
         """Through an einsum of arrays that all have names here, with the letters that it has in the forward."""
@@ -249,11 +265,11 @@ class _Writer:
             return [Operand(own, shape) for shape in shapes]
         named: list[Operand] = [Operand(own, shape) for shape in shapes]
         read = (0, 1) if first.op == "divide" and operand == 1 else (1 - operand,)
-        for number in read:
-            written = self.value([node.inputs[number] for node in consumers], MOST_OPERATIONS)
+        for which in read:
+            written = self.value([node.inputs[which] for node in consumers], MOST_OPERATIONS)
             if written is None:
                 return None
-            named[number] = Operand(written, shapes[number])
+            named[which] = Operand(written, shapes[which])
         return named
 
     def _spread(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:

@@ -50,7 +50,8 @@ class AllUses:
 
     def _followed(self, node: Node, use: Use) -> list[Use]:
         consumer, operand = use
-        if consumer.op == "store" and operand == 1:
+        if consumer.op == "store" and operand == 1 and np.all(consumer.pulls[1](np.ones((1, *consumer.shape))) <= 1):
+            # not broadcast, which has no one place for each entry
             entries = np.ravel(consumer.pulls[1](_numbered(consumer))).astype(int)
             return self._reads(node.shape, consumer, entries)
         if consumer.op in MOVES and consumer.op != "store" and _is_same(consumer, operand, node):

@@ -7,6 +7,7 @@ where it would be broadcast anyway (1 / n for every entry of a mean).
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -183,17 +184,38 @@ def negated(g: Cotangent) -> Cotangent:
 
 
 def added(terms: Sequence[ast.expr]) -> ast.expr | None:
-    """Their sum, those that are taken away at the end."""
-    positive = [term for term in terms if not isinstance(term, ast.UnaryOp)]
-    negative = [term.operand for term in terms if isinstance(term, ast.UnaryOp)]
+    """Their sum, those that are taken away at the end, and one that stands there twice as two times itself."""
     if not terms:
         return None
+    counts = Counter(map(ast.dump, terms))
+    first = {ast.dump(term): term for term in reversed(terms)}
+    alike = [term for term in reversed(first.values()) if counts[ast.dump(term)] == 2]
+    once = [_twice(one) for one in alike] + [term for term in terms if counts[ast.dump(term)] != 2]
+    positive = [term for term in once if not isinstance(term, ast.UnaryOp)]
+    negative = [term.operand for term in once if isinstance(term, ast.UnaryOp)]
     result: ast.expr = positive[0] if positive else ast.UnaryOp(ast.USub(), negative.pop(0))
     for term in positive[1:]:
         result = binary(result, ast.Add(), term)
     for term in negative:
         result = binary(result, ast.Sub(), term)
     return result
+
+
+def _twice(term: ast.expr) -> ast.expr:
+    """Two times a term: of one that is divided by two, what is."""
+    if isinstance(term, ast.UnaryOp):
+        return ast.UnaryOp(term.op, _twice(term.operand))
+    return _without_half(term) or binary(number(2), ast.Mult(), term)
+
+
+def _without_half(term: ast.expr) -> ast.expr | None:
+    match term:
+        case ast.BinOp(left=left, op=ast.Div(), right=ast.BinOp(left=ast.Constant(value=2), op=ast.Mult(), right=rest)):
+            return binary(left, ast.Div(), rest)
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+            inner = _without_half(left)
+            return None if inner is None else binary(inner, op, right)
+    return None
 
 
 def summed(g: Cotangent, out: Shape, shape: Shape, like: ast.expr | None = None) -> Cotangent:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+
 import numpy as np
 import pytest
 
-from gradcheck._mending.vjp import einsum_back
+from gradcheck._mending.vjp import added, einsum_back
 from tests.gradcheck._tape.programs import draw
 
 SIZES = dict(zip("bshk", (2, 3, 4, 5), strict=True))
@@ -50,3 +52,20 @@ def test_where_the_letters_do_not_tell_it_is_none(text: str, which: int) -> None
 def test_an_operand_beside_one_whose_axis_is_nowhere_else_is_told() -> None:
     """What can be brought back would be given up for what cannot."""
     assert einsum_back("bsh,b->h", 1) == "h,bsh->b"
+
+
+@pytest.mark.parametrize(
+    ("terms", "total"),
+    [
+        (["a", "b"], "a + b"),
+        (["a * x", "b", "a * x"], "2 * (a * x) + b"),
+        (["b", "a / (2 * y) * x", "a / (2 * y) * x"], "a / y * x + b"),
+        (["-a", "-a", "b"], "b - 2 * a"),
+        (["a", "a", "a"], "a + a + a"),
+    ],
+)
+def test_a_term_that_stands_there_twice_is_doubled(terms: list[str], total: str) -> None:
+    """What comes back to both factors of a square would be written out once for each."""
+    found = added([ast.parse(one, mode="eval").body for one in terms])
+    assert found is not None
+    assert ast.unparse(found) == total
