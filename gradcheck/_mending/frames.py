@@ -8,9 +8,10 @@ import dis
 import itertools
 import operator
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -40,8 +41,13 @@ _BUILTINS = frozenset(
 #: calculations between two looks at the clock
 BETWEEN_LOOKS = 64
 _CALCULATIONS = itertools.count(1)
+#: rounds of a comprehension
+MOST_ROUNDS = 200
 #: a larger result is no part of anybody's gradient
 _LARGEST = 10_000_000
+
+
+Comprehension: TypeAlias = ast.ListComp | ast.GeneratorExp | ast.DictComp
 
 
 class UnknownError(Exception):
@@ -79,7 +85,7 @@ class Frame:
             if new is not None:
                 return self._new(new)
             if id(node) in touched:
-                return self._calculated(node, lambda child: self.value(child, swapped, touched))
+                return self._calculated(node, _Swapped(self, swapped, touched))
         found = self.known.get(id(node))
         if found is None:
             try:
@@ -152,11 +158,47 @@ class Frame:
             raise UnknownError
         return {of(key): of(value) for key, value in zip(node.keys, node.values, strict=True)}
 
+    def _listed(self, node: ast.ListComp | ast.GeneratorExp, of: Any) -> Any:
+        return [inner(node.elt) for inner in self._rounds(node.generators, of)]
+
+    def _mapped(self, node: ast.DictComp, of: Any) -> Any:
+        return {inner(node.key): inner(node.value) for inner in self._rounds(node.generators, of)}
+
+    def in_first_round(self, comprehension: Comprehension) -> Frame:
+        """The variables in the first round of a comprehension.
+
+        Raises:
+            UnknownError: If there is none.
+        """
+        try:
+            frames = self._frames(comprehension.generators, self.value)
+            return next(frames)[0]
+        except StopIteration:
+            raise UnknownError from None
+
+    def _rounds(self, generators: Sequence[ast.comprehension], of: Any) -> Iterator[Callable[[ast.expr], Any]]:
+        """What evaluates expressions in one round of a comprehension after the other."""
+        return (inner for _, inner in self._frames(generators, of))
+
+    def _frames(
+        self, generators: Sequence[ast.comprehension], of: Any
+    ) -> Iterator[tuple[Frame, Callable[[ast.expr], Any]]]:
+        """The same, with the variables of the round."""
+        first, *rest = generators
+        items = list(itertools.islice(_unspent(first.iter, of(first.iter)), MOST_ROUNDS + 1))
+        if first.is_async or len(items) > MOST_ROUNDS:
+            raise UnknownError
+        for item in items:
+            frame = Frame({**self.local, **dict(_bound(first.target, item))}, self.glob)
+            inner = of.within(frame) if isinstance(of, _Swapped) else getattr(frame, of.__name__)
+            if all(inner(test) for test in first.ifs):
+                yield from frame._frames(rest, inner) if rest else [(frame, inner)]
+
     def _either(self, node: ast.IfExp, of: Any) -> Any:
         return of(node.body) if of(node.test) else of(node.orelse)
 
     def _whole(self, node: ast.expr, _: Any) -> Any:
-        """Of what has no parts here: texts with values in them, conditions, comprehensions."""
+        """Of what has no parts here: texts with values in them, conditions."""
         calls = any(isinstance(one, ast.Call) for one in ast.walk(node))
         if calls or not isinstance(node, (ast.JoinedStr, ast.BoolOp)):
             raise UnknownError
@@ -171,7 +213,7 @@ class Frame:
         function = of(node.func)
         if not is_pure(function):
             raise UnknownError
-        arguments = map(of, node.args)
+        arguments: Iterable[Any] = [_unspent(one, of(one)) for one in node.args]
         named = {key: of(one) for key, one in keywords.items()}
         if _is_of_user(function):  # which cannot write into what it is handed, as with `x *= 2`
             arguments, named = map(_read_only, arguments), {key: _read_only(one) for key, one in named.items()}
@@ -179,6 +221,41 @@ class Frame:
         if isinstance(result, np.ndarray) and result.size > _LARGEST:
             raise UnknownError
         return result
+
+
+@dataclass(frozen=True)
+class _Swapped:
+    """Evaluates expressions in a frame, with others in the place of some."""
+
+    frame: Frame
+    swapped: Mapping[int, ast.expr]
+    touched: Collection[int]
+
+    def __call__(self, node: ast.expr) -> Any:
+        return self.frame.value(node, self.swapped, self.touched)
+
+    def within(self, frame: Frame) -> _Swapped:
+        """The same in another frame."""
+        return replace(self, frame=frame)
+
+
+def _unspent(node: ast.expr, value: Any) -> Any:
+    """A value that can be gone through: not an iterator of the user's, which could be gone through only once."""
+    if isinstance(value, Iterator) and not isinstance(node, ast.Call):
+        raise UnknownError
+    return value
+
+
+def _bound(target: ast.expr, item: Any) -> Iterator[tuple[str, Any]]:
+    """The variables of a comprehension in one round."""
+    match target:
+        case ast.Name(id=name):
+            yield name, item
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for part, one in zip(parts, item, strict=True):
+                yield from _bound(part, one)
+        case _:
+            raise UnknownError
 
 
 def _is_of_user(function: Any) -> bool:
@@ -199,7 +276,7 @@ _METHODS: dict[type[ast.expr], Callable[..., Any]] = {
     ast.Name: Frame._name, ast.Attribute: Frame._attribute, ast.Subscript: Frame._subscript, ast.Slice: Frame._slice,
     ast.BinOp: Frame._binary, ast.UnaryOp: Frame._unary, ast.Compare: Frame._compare, ast.Constant: Frame._constant,
     ast.Tuple: Frame._tuple, ast.List: Frame._list, ast.Dict: Frame._dict, ast.IfExp: Frame._either,
-    ast.Call: Frame._call,
+    ast.Call: Frame._call, ast.ListComp: Frame._listed, ast.GeneratorExp: Frame._listed, ast.DictComp: Frame._mapped,
 }  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradcheck._mending.atoms import Surroundings
-from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.frames import Comprehension, Frame, UnknownError
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.sparing import sparing_others
-from gradcheck._mending.syntax import Code, expressions, is_minus
+from gradcheck._mending.syntax import Code, expressions, is_minus, names_in
 
 T = TypeVar("T")
 Swap = tuple[ast.expr, ast.expr]
@@ -67,7 +67,7 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
     """Whether something is taken from itself, divided by itself or multiplied by one: t - t says no more than a number.
 
     Or what is calculated is written into what nobody has, or from the sum that it is added to; or a clip gets other
-    bounds, which mends only what they spare by chance.
+    bounds, which mends only what they spare by chance; or the same is added in each round of a comprehension.
     """
     return any(
         _cancels_within(new)
@@ -78,6 +78,7 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
         or _is_lost(old, new, code)
         or _reads_sum(old, new, code)
         or _is_in_bound(old, code)
+        or _ignores_round(old, new, code)
         for old, new in candidate.swaps
     )
 
@@ -91,6 +92,23 @@ def _reads_sum(old: ast.expr, new: ast.expr, code: Code) -> bool:
         return False
     target = ast.dump(around.target).replace("Store()", "Load()")
     return target in map(ast.dump, _parts(new)) and target not in map(ast.dump, _parts(old))
+
+
+def _ignores_round(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    """Whether what a comprehension gives in each round gets a term that is the same in all of them."""
+    around = code.parent(old)
+    if not isinstance(around, (ast.GeneratorExp, ast.ListComp)) or around.elt is not old:
+        return False
+    own = set().union(*(names_in(one.target) for one in around.generators))
+    return bool(own & names_in(old)) and not all(own & names_in(term) for term in _terms(new))
+
+
+def _terms(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        yield from _terms(node.left)
+        yield from _terms(node.right)
+    else:
+        yield node
 
 
 def _is_in_bound(old: ast.expr, code: Code) -> bool:
@@ -214,11 +232,24 @@ class Workplace:
                 yield node, None
                 continue
             try:
-                value = self.hole.first.value(node)
+                value = self._frame_of(node).value(node)
             except UnknownError:
                 value = None
             if not isinstance(value, types.ModuleType) and not callable(value):
                 yield node, value
+
+    def _frame_of(self, node: ast.expr) -> Frame:
+        """The variables where an expression stands: of what is evaluated in rounds, those of the first."""
+        below: ast.AST = node
+        around = self.code.parent(node)
+        frame, inside = self.hole.first, list[Comprehension]()
+        while below is not self.hole.root and around is not None:
+            if isinstance(around, Comprehension) and not isinstance(below, ast.comprehension):
+                inside.append(around)
+            below, around = around, self.code.parent(around)
+        for one in reversed(inside):
+            frame = frame.in_first_round(one)
+        return frame
 
     def outermost(self, *operators: type[ast.operator]) -> list[Slot]:
         """The floating-point slots that are no operand of such an operator."""

@@ -154,7 +154,7 @@ def dropped(place: Workplace) -> Iterator[Candidate]:
                 if isinstance(func, ast.Attribute):
                     yield Candidate.of(slot.node, func.value)
             case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.UnaryOp(operand=value):
-                if slot.is_float:
+                if slot.is_float or (isinstance(slot.node, ast.Subscript) and isinstance(slot.value, (list, tuple))):
                     yield Candidate.of(slot.node, value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from contextlib import suppress
 
 import numpy as np
@@ -145,3 +146,59 @@ def test_a_method_that_updates_in_place_is_not_called():
         frame.value(parsed("kept.add_all(a)"))
     assert np.array_equal(kept.total, np.zeros(3))
     assert np.array_equal(frame.value(parsed("kept.sum(a)")), np.ones(3))
+
+
+COMPREHENDED = {
+    "W": {"z": 2.0, "r": 3.0},
+    "d": {"z": np.ones(2), "r": np.arange(2.0)},
+    "pairs": [(1, 2), (3, 4)],
+    "n": 3,
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sum(d[k] * W[k] for k in 'zr')",
+        "[d[k] * W[k] for k in ('z', 'r')]",
+        "{k: v * W[k] for k, v in d.items()}",
+        "[a * b for a, b in pairs]",
+        "[i * j for i in range(n) if i for j in range(i)]",
+        "np.stack([x + n for x in d.values()])",
+        "[[i + j for j in range(2)] for i in range(2)]",
+    ],
+)
+def test_what_is_given_in_rounds_is_evaluated(text):
+    """If it fails, statements with a comprehension in them have no edits that are judged by their values."""
+    found = Frame(COMPREHENDED, {"np": np}).value(parsed(text))
+    assert str(found) == str(eval(text, {"np": np, **COMPREHENDED}))
+
+
+@pytest.mark.parametrize(
+    "text", ["[x for x in spent]", "[x for x in range(100000)]", "list(spent)", "[f(x) for x in rows]"]
+)
+def test_what_would_change_something_or_take_long_in_rounds_has_no_value(text):
+    """If it fails, trying a candidate uses up an iterator of the user's, or is not done soon."""
+    spent, rows = iter([1, 2]), [np.arange(3.0)]
+    with pytest.raises(UnknownError):
+        Frame({"spent": spent, "rows": rows, "f": sigmoid_}, {}).value(parsed(text))
+    assert list(spent) == [1, 2]
+    assert np.array_equal(rows[0], [0, 1, 2])
+
+
+def test_in_rounds_others_stand_in_the_place_of_parts_as_well():
+    """If it fails, an edit inside a comprehension is judged as if it were not there."""
+    whole = parsed("sum(d[k] * W[k] for k in 'zr')")
+    (part,) = [node for node in ast.walk(whole) if isinstance(node, ast.expr) and ast.unparse(node) == "W[k]"]
+    touched = {id(node) for node in ast.walk(whole) if any(one is part for one in ast.walk(node))}
+    found = Frame(COMPREHENDED, {}).value(whole, {id(part): parsed("10 * W[k]")}, touched)
+    assert np.array_equal(found, [20, 50])
+
+
+def test_the_first_round_has_its_variables():
+    """If it fails, nothing is known of what stands in a comprehension, and nothing is put in its place."""
+    comprehension = parsed("[k + x for k, x in zip('zr', pairs) if k == 'r']")
+    frame = Frame(COMPREHENDED, {}).in_first_round(comprehension)
+    assert (frame.local["k"], frame.local["x"]) == ("r", (3, 4))
+    with pytest.raises(UnknownError):
+        Frame({"nothing": []}, {}).in_first_round(parsed("[x for x in nothing]"))

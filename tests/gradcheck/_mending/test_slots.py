@@ -54,6 +54,21 @@ def test_bounds_of_a_clip_are_left_as_they_are(statement, old, new):
 @pytest.mark.parametrize(
     ("statement", "old", "new"),
     [
+        ("dh = sum(d[k] @ W[k] for k in gates)", "d[k] @ W[k]", "d[k] @ W[k] + dc"),
+        ("rows = [x[t] * s for t in range(n)]", "x[t] * s", "y * s - x[t]"),
+    ],
+)
+def test_the_same_term_is_not_added_in_each_round(statement, old, new):
+    """What a sum lacks once would be written into each of its terms, where the number of these makes it right."""
+    assert is_in_vain(*candidate(statement, old, new))
+
+
+@pytest.mark.parametrize(
+    ("statement", "old", "new"),
+    [
+        ("dh = sum(d[k] @ W[k] for k in gates)", "d[k] @ W[k]", "d[k] @ W[k].T + c[k]"),
+        ("dh = sum(d[k] @ W[k] for k in gates)", "W[k]", "(W[k] + V)"),
+        ("dh = sum(d for k in gates)", "d", "d + c"),
         ("dz = np.clip(dz * s, -1, 1)", "s", "u"),
         ("dz = (dz * s).clip(-1, 1)", "s", "u"),
         ("dz = np.where(c < 1, dz, 0)", "1", "2"),

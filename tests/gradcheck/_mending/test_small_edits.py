@@ -69,6 +69,14 @@ def test_of_what_is_read_at_one_item_the_sum_may_be_meant(tmp_path):
     assert candidates(of_array, summed_items) == ["da[0] = a.sum(axis=0) * 2"]
 
 
+def test_parts_of_what_is_given_in_rounds_are_edited(tmp_path):
+    """If it fails, a transpose that is missing in a comprehension is not mended, or the sum is written out for it."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}rows = [a, a * 2]\nda = sum(x @ np.eye(3) for x in rows[:1])", "da = sum")
+    texts = candidates(suspect, dropped, turned)
+    assert {"da = sum(x for x in rows[:1])", "da = sum(x @ np.eye(3) for x in rows)"} <= set(texts)
+    assert "da = sum(x.T @ np.eye(3) for x in rows[:1])" in texts
+
+
 #: a function that is handed what it never reads
 HANDED = """
 def back(d, d_more, name=""):
