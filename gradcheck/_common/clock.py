@@ -133,14 +133,28 @@ def limited(clock: Clock) -> Iterator[None]:
     A clock around it that is up ends what stands behind the block at the next look. Code that takes no look, as a loop
     of the user's that does not come to its end, is ended some seconds later.
     """
-    _computing_time.follow()
     token = _current.set(clock)
     try:
+        _computing_time.follow()
+        yield from _until_up(clock)
+    finally:
+        _current.reset(token)
+
+
+def _until_up(clock: Clock) -> Iterator[None]:
+    has_begun = False
+    try:
         with interrupted_when(_Overdue(clock), TimeUpError):
+            has_begun = True
             yield
     except TimeUpError:
         pass
     except KeyboardInterrupt:
         clock.interrupt()
-    finally:
-        _current.reset(token)
+    if not has_begun:  # it came on the way in, and no block can be left out: this one ends at its first look
+        try:
+            yield
+        except TimeUpError:
+            pass
+        except KeyboardInterrupt:
+            clock.interrupt()

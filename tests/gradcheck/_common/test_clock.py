@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator
 from functools import partial
 from operator import getitem
 
@@ -83,6 +84,24 @@ def test_ctrl_c_ends_the_whole() -> None:
     with limited(whole):
         with limited(Clock(1.0, whole)):
             raise KeyboardInterrupt
+        look()
+        done.append("went on")
+    assert not done
+    assert whole.is_interrupted
+
+
+@pytest.mark.usefixtures("time")
+def test_ctrl_c_on_the_way_into_a_block_ends_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C a moment before the search begins would be an error of the checker's, and the verdict lost."""
+
+    @contextlib.contextmanager
+    def interrupted(*_: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(clock, "interrupted_when", interrupted)
+    whole, done = Clock(5.0), []
+    with limited(whole):
         look()
         done.append("went on")
     assert not done
