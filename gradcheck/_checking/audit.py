@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gradcheck._checking.elsewhere import wrong_elsewhere
+from gradcheck._checking.elsewhere import look_elsewhere
 from gradcheck._checking.taped_entries import TapedEntries
 from gradcheck._common.arrays import Array, Values, as_complex
 from gradcheck._common.errors import UserCodeError
@@ -203,9 +203,11 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
     if depth.asks("scale") and of_loss and result.verdict != "wrong":
         result.note(Law.untested("scale", IN_STEPS) if comparer.evaluator.is_in_steps else scale(comparer))
     if depth.asks("elsewhere") and result.verdict != "wrong":
-        for name, (block, symptom) in wrong_elsewhere(comparer).items():
-            if result.blocks[name].verdict != "inconclusive":  # what cannot be judged here is not right here
-                result.blocks[name], result.elsewhere[name] = block, symptom
+        decided = [name for name, block in result.blocks.items() if block.verdict != "inconclusive"]
+        found = look_elsewhere(comparer, decided)
+        result.note(*found.laws)
+        for name, (block, symptom) in found.wrong.items():
+            result.blocks[name], result.elsewhere[name] = block, symptom
     with watcher.details(result):
         taped = TapedEntries(comparer)
         for name in comparer.gradients:

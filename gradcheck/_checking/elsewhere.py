@@ -1,64 +1,104 @@
-"""What the point itself hides: parameters that are zero, and indices of which none occurs twice.
+"""What the point itself hides: zeros among the parameters, and indices of which none occurs twice.
 
-Where a parameter is zero, so is everything that it multiplies: its weight decay, its way into another gradient. Where
-no token occurs twice, ``dE[tokens] += d`` is as good as ``np.add.at``. So the gradients are compared once more
-where it is otherwise.
+Where a parameter is zero, so is everything that it multiplies: its weight decay, its way into another gradient. So it
+is with each of its entries, as of a bias that is one for the forget gate and zero for the others. Where no token occurs
+twice, ``dE[tokens] += d`` is as good as ``np.add.at``. So the gradients are compared once more where it is otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values
+from gradcheck._common.arrays import Array
 from gradcheck._common.errors import UserCodeError
+from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.judging import judge_gradients
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import OnlyElsewhere, Symptom
-from gradcheck.report.finding_phrases import describe_symptom
-from gradcheck.report.records import Block
+from gradcheck.report.finding_phrases import describe_symptom, elsewhere_in_words
+from gradcheck.report.records import Block, Law
 
-#: what parameters that are zero are set to: normal numbers times this
+#: what parameters that are zero are set to: normal numbers times this, and times the size of their other entries
 OFF_ZERO = 0.1
 
 
-def wrong_elsewhere(comparer: Comparer) -> dict[str, tuple[Block, Symptom]]:
-    """The gradients that are right here, and wrong where it is not so special, each with what makes the difference."""
-    base, rng = comparer.evaluator.base, comparer.given.rng("elsewhere")
-    zeros = [name for name, array in base.items() if array.size and not np.any(array)]
-    found: dict[str, tuple[Block, Symptom]] = {}
-    if zeros:
-        values = {name: _off_zero(array, rng) if name in zeros else array for name, array in base.items()}
-        found |= _wrong_at(comparer, values, Symptom(FindingCode.NO_PATTERN, (OnlyElsewhere(zero=tuple(zeros)),)))
-    once = [name for name, array in comparer.evaluator.target.inputs().items() if _holds_each_once(array)]
+@dataclass
+class Elsewhere:
+    """What was found where the point is not so special.
+
+    `wrong` are the gradients that are right here and wrong there, each with what makes the difference; `untested` says
+    of what nothing is known there, and why.
+    """
+
+    wrong: dict[str, tuple[Block, Symptom]] = field(default_factory=dict)
+    untested: list[str] = field(default_factory=list)
+
+    @property
+    def laws(self) -> list[Law]:
+        """What is to be told besides the gradients that are wrong."""
+        return [Law.untested("elsewhere", "; ".join(self.untested))] if self.untested else []
+
+
+def look_elsewhere(comparer: Comparer, decided: Collection[str]) -> Elsewhere:
+    """Compare the gradients where parameters are not zero, and where numbers of an integer input repeat.
+
+    Args:
+        comparer: At the point itself.
+        decided: The gradients that could be judged there; what cannot is not known to be right.
+    """
+    base, rng, found = comparer.evaluator.base, comparer.given.rng("elsewhere"), Elsewhere()
+    zero = tuple(name for name, array in base.items() if array.size and not np.any(array))
+    in_part = tuple(name for name, array in base.items() if np.any(array) and not np.all(array))
+    if zero or in_part:
+        values = {name: _off_zero(array, rng) if name in (*zero, *in_part) else array for name, array in base.items()}
+        there = OnlyElsewhere(zero=zero, in_part=in_part)
+        _look_at(found, comparer.at_point(values), decided, FindingCode.NO_PATTERN, there)
+    once = tuple(name for name, array in comparer.evaluator.target.inputs().items() if _holds_each_once(array))
     if once:
-        symptom = Symptom(FindingCode.REPEATED_INDEX, (OnlyElsewhere(repeated=tuple(once)),))
         with _repeated(comparer, once):
-            found = _wrong_at(comparer, base, symptom) | found
+            there = OnlyElsewhere(repeated=once)
+            _look_at(found, comparer.at_point(base), decided, FindingCode.REPEATED_INDEX, there)
     return found
 
 
-def _wrong_at(comparer: Comparer, values: Values, symptom: Symptom) -> dict[str, tuple[Block, Symptom]]:
+def _look_at(
+    found: Elsewhere, there: Comparer | None, decided: Collection[str], code: FindingCode, what: OnlyElsewhere
+) -> None:
+    """Compare the gradients at a point, and add what is wrong there, or why that is not known."""
+    blocks = None if there is None else _judged(there)
+    if blocks is None:
+        told = f"the code does not run {elsewhere_in_words(what)}"
+        found.untested.append(f"{told}, so that nothing is known of the gradients there")
+        return
+    symptom = Symptom(code, (what,))
+    for one in blocks:
+        if one.verdict == "wrong" and one.name in decided:
+            found.wrong[one.name] = replace(one, message=describe_symptom(symptom)), symptom
+    unknown = [one.name for one in blocks if one.verdict == "inconclusive" and one.name in decided]
+    if unknown:
+        found.untested.append(f"{comma_separated(unknown)} cannot be judged {elsewhere_in_words(what)}")
+
+
+def _judged(there: Comparer) -> list[Block] | None:
+    """The gradients that do not fit at once, judged; None where the code does not run."""
+    names = [name for name, size in there.norms.items() if size]
     try:  # the code need not run anywhere but where the user put it
-        there = comparer.at_point(values)
-        if there is None:
-            return {}
-        names = [name for name, size in there.norms.items() if size]
-        if names and there.fit_along_one_direction(names):
-            return {}
-        blocks = list(judge_gradients(there))
+        fits = names and there.fit_along_one_direction(names)
+        return [] if fits else list(judge_gradients(there))
     except UserCodeError:
-        return {}
-    told = describe_symptom(symptom)
-    return {one.name: (replace(one, message=told), symptom) for one in blocks if one.verdict == "wrong"}
+        return None
 
 
 def _off_zero(array: Array, rng: np.random.Generator) -> Array:
-    return np.asarray(OFF_ZERO * rng.standard_normal(array.shape), dtype=array.dtype)
+    """The array with other numbers where it is zero."""
+    others = np.abs(array[array != 0])
+    size = float(np.median(others)) if others.size else 1.0
+    return np.where(array, array, OFF_ZERO * size * rng.standard_normal(array.shape)).astype(array.dtype)
 
 
 def _holds_each_once(array: Array) -> bool:
@@ -73,7 +113,7 @@ def _holds_each_once(array: Array) -> bool:
 
 
 @contextmanager
-def _repeated(comparer: Comparer, names: list[str]) -> Iterator[None]:
+def _repeated(comparer: Comparer, names: tuple[str, ...]) -> Iterator[None]:
     """These inputs with each number in the place of its neighbour as well."""
     inputs = comparer.evaluator.target.inputs()
     before = {name: inputs[name].copy() for name in names}

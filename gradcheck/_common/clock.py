@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from gradcheck._common.interruption import interrupted_when
+from gradcheck._common.waiting import Kept
 
 #: where others keep the processor busy, a second may take so many
 MOST_SHARED = 2.0
@@ -21,13 +22,19 @@ UNASKED = 0.02
 
 
 class ComputingTime:
-    """Seconds in which this process was at work: a machine that is busy with other things cuts no search short.
+    """Seconds on the wall, but for those in which others kept the processor busy: a busy machine cuts no search short.
 
-    They are no more than the clock on the wall says, and no less than half of that: code that waits gets on as well.
+    What the user's code waits for by itself, a file or a clock, counts in full. They are no less than half of what the
+    clock on the wall says, and no less than this process was at work.
     """
 
     def __init__(self) -> None:
         self._seconds, self._wall, self._own = 0.0, time.monotonic(), time.process_time()
+        self._kept = Kept()
+
+    def follow(self) -> None:
+        """It is this thread that works: whether others keep the processor from it is what is asked."""
+        self._kept.follow()
 
     def __call__(self) -> float:
         """The seconds so far; those of the last moment as if all of it were shared."""
@@ -37,7 +44,8 @@ class ComputingTime:
             return self._seconds + passed / MOST_SHARED
         own = time.process_time()
         worked = own - self._own
-        self._seconds += max(min(passed, worked), passed / MOST_SHARED)
+        mine = max(worked, passed - self._kept(), passed / MOST_SHARED)
+        self._seconds += min(passed, mine)
         self._wall, self._own = wall, own
         return self._seconds
 
@@ -45,8 +53,9 @@ class ComputingTime:
 #: seconds after which code that does not look at a clock that is up is ended
 GRACE = 3.0
 
+_computing_time = ComputingTime()
 #: the time in seconds; the tests let it stand still, so that no report of theirs depends on how fast a machine is
-now: Callable[[], float] = ComputingTime()
+now: Callable[[], float] = _computing_time
 
 
 class TimeUpError(BaseException):
@@ -126,11 +135,26 @@ def limited(clock: Clock) -> Iterator[None]:
     """
     token = _current.set(clock)
     try:
+        _computing_time.follow()
+        yield from _until_up(clock)
+    finally:
+        _current.reset(token)
+
+
+def _until_up(clock: Clock) -> Iterator[None]:
+    has_begun = False
+    try:
         with interrupted_when(_Overdue(clock), TimeUpError):
+            has_begun = True
             yield
     except TimeUpError:
         pass
     except KeyboardInterrupt:
         clock.interrupt()
-    finally:
-        _current.reset(token)
+    if not has_begun:  # it came on the way in, and no block can be left out: this one ends at its first look
+        try:
+            yield
+        except TimeUpError:
+            pass
+        except KeyboardInterrupt:
+            clock.interrupt()

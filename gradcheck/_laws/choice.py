@@ -15,7 +15,7 @@ COSTS = {
     "dependence": "a loss for each input, and for each slice of a short one",
     "linearity": "five runs of the backward; only with from_vjp",
     "scale": "two losses and one run of the gradients for each M; for each input of floats, where no M tells",
-    "elsewhere": "two losses and one run of the gradients, where a parameter is zero or no index occurs twice",
+    "elsewhere": "two losses and one run of the gradients, where a parameter or entries are zero or no index repeats",
     "sizes": "a check without laws at each of the other sizes of a factory",
 }
 EVERY = frozenset(COSTS)

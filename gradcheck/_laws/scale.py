@@ -5,9 +5,10 @@ cotangent that would bring it out (where there is a cotangent, the law "linearit
 way to the loss makes the cotangents behind it large.
 
 A guard of the forward (log(p + eps), a clip of logits) makes the two gradients differ there as well, and is nobody's
-mistake. The two are told apart by whose gradient is cut off: what a backward clips is missing from the given gradient,
-so the difference is at right angles to it or along it; what a forward cuts off is missing from the true one, so the
-difference points against the given gradient.
+mistake. The two are told apart where the difference begins, if that is at one point: who departs there from what it
+was, the gradients or the loss (`onset.py`)? Elsewhere by whose gradient is cut off: what a backward clips is missing
+from the given gradient, so the difference is at right angles to it or along it; what a forward cuts off is missing from
+the true one, so the difference points against the given gradient.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.comparisons import Comparison
+from gradcheck._laws.onset import Departs, Slopes, who_departs
+from gradcheck._numeric.evaluator import DOUBLE
 from gradcheck.report.records import Law
 
 #: a clip above the usual gradients shows only where they are so many times as large; else the law was not tested
@@ -61,6 +64,10 @@ class _Outcome(Enum):
     #: the true gradient lacks a part of the given one: the loss no longer follows there
     GUARDED = auto()
     UNKNOWN = auto()
+
+
+#: where the given gradient and the true one are plainly not the same
+_DIFFER = (_Outcome.CUT_OFF, _Outcome.GUARDED)
 
 
 class _Found(NamedTuple):
@@ -166,17 +173,53 @@ def _unbroken(asked: dict[str, _Found], guarded: str) -> Law:
 
 def _outcomes(comparer: Comparer, one: _Array, direction: Values) -> Iterator[_Found]:
     """What the gradients are where this array is larger, down to the first factor at which they are right."""
-    array, guarded = one.of(comparer), False
+    array, guarded, departs = one.of(comparer), False, None
     for factor in (*FACTORS, *BELOW_GUARDS):
         if factor in BELOW_GUARDS and not guarded:
             return
         found, growth = _outcome_at(comparer, one, factor * array, direction)
-        if found is _Outcome.CUT_OFF and _is_guarded_with_other_signs(comparer, one, factor * array, direction):
-            found = _Outcome.GUARDED
+        if found in _DIFFER:
+            departs = departs or _who_departs(comparer, one, factor, list(direction))
+            if departs is not Departs.UNKNOWN:
+                found = _Outcome.CUT_OFF if departs is Departs.GRADIENTS else _Outcome.GUARDED
+            elif comparer.evaluator.target.clip is not None:
+                found = _Outcome.UNKNOWN  # what a declared clip leaves of the gradients does not tell what is missing
+            elif found is _Outcome.CUT_OFF and _is_guarded_with_other_signs(comparer, one, factor * array, direction):
+                found = _Outcome.GUARDED
         guarded = guarded or found is _Outcome.GUARDED
         yield _Found(factor, found, growth)
         if found is _Outcome.RIGHT:
             return
+
+
+def _who_departs(comparer: Comparer, one: _Array, factor: float, names: list[str]) -> Departs:
+    """Who departs from what it was, where gradients cease to be right between here and this factor."""
+    if comparer.evaluator.epsilon > DOUBLE:
+        return Departs.UNKNOWN  # single precision does not show where that is
+    array = one.of(comparer)
+
+    def slopes_at(scale: float) -> Slopes | None:
+        with one.replaced(comparer, scale * array) as there:
+            return None if there is None else _slopes(there, direction)
+
+    try:
+        with one.replaced(comparer, factor * array) as there:
+            if there is None:
+                return Departs.UNKNOWN
+            direction = there.direction(names)
+        return who_departs(slopes_at, 1.0, factor)
+    except UserCodeError:
+        return Departs.UNKNOWN  # the code need not run there
+
+
+def _slopes(comparer: Comparer, direction: Values) -> Slopes | None:
+    """Both slopes along a direction; None if it leads along entries that a declared clip cuts off."""
+    if any(np.any(direction[name][~free]) for name, free in comparer.given.free.items() if name in direction):
+        return None
+    found = comparer.evaluator.derivative(direction)
+    rounding = math.hypot(*(comparer.given.usual_rounding(name) for name in direction))
+    size = math.hypot(*comparer.norms.values())
+    return Slopes(comparer.slope(direction), found.value, found.error + rounding, size)
 
 
 def _is_guarded_with_other_signs(comparer: Comparer, one: _Array, array: Array, direction: Values) -> bool:
@@ -196,7 +239,8 @@ def _outcome_at(comparer: Comparer, one: _Array, array: Array, direction: Values
         with one.replaced(comparer, array) as there:
             if there is None or not names:
                 return _Outcome.UNKNOWN, 0.0
-            if _looks_right(there, direction, usual):
+            # where a clip is declared, it leaves fewer entries alone there
+            if _looks_right(there, there.direction(names), usual):
                 return _Outcome.RIGHT, math.hypot(*there.norms.values()) / usual
             if not _plainly_wrong(there, names, usual):
                 return _Outcome.UNKNOWN, 0.0
@@ -227,7 +271,8 @@ def _points_against_gradient(comparer: Comparer, names: list[str]) -> bool:
         return False
     # of the length of a Gaussian direction, so that steps are as long as they are along one
     length = math.sqrt(sum(comparer.gradients[name].size for name in names))
-    along = {name: comparer.gradients[name] * (length / size) for name in names}
+    free = comparer.given.free  # a clip that is declared cuts off the rest
+    along = {name: comparer.gradients[name] * free.get(name, True) * (length / size) for name in names}
     comparer.evaluator.measure_noise()
     more = (comparer.evaluator.real_difference(along).value - comparer.slope(along)) * size / length
     apart = comparer.compare(names, count=NORM_DIRECTIONS).error

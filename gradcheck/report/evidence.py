@@ -299,10 +299,14 @@ class WrongPlace(Evidence):
 
 @dataclass(frozen=True)
 class OnlyElsewhere(Evidence):
-    """The gradient is right at the point, and wrong where these parameters are not zero, or inputs hold repeats."""
+    """The gradient is right at the point, and wrong where these parameters are not zero, or inputs hold repeats.
+
+    Of the parameters `in_part` some entries are zero at the point, and others are not.
+    """
 
     zero: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    in_part: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -222,14 +222,28 @@ def _(one: MadeOfSlice) -> str:
     return f"{fits}: is it assigned where it should be added to, or does a loop end early?"
 
 
+def _zeros(one: OnlyElsewhere) -> tuple[str, bool]:
+    """What is zero at the point, and whether that is one thing."""
+    entries = [f"entries of {list_with_and(one.in_part)}"] if one.in_part else []
+    return list_with_and((*one.zero, *entries)), len(one.zero) == 1 and not entries
+
+
+def elsewhere_in_words(one: OnlyElsewhere) -> str:
+    """Where gradients are compared once more: "where b is not zero"."""
+    if one.repeated:
+        holds = "holds" if len(one.repeated) == 1 else "hold"
+        return f"where {list_with_and(one.repeated)} {holds} a number more than once"
+    zeros, is_one = _zeros(one)
+    return f"where {zeros} {'is' if is_one else 'are'} not zero"
+
+
 @_what_it_is.register
 def _(one: OnlyElsewhere) -> str:
-    if one.zero:
-        them = "it is" if len(one.zero) == 1 else "they are"
-        are = f"{list_with_and(one.zero)} {'is' if len(one.zero) == 1 else 'are'}"
-        return f"right here, where {are} zero, and wrong where {them} not"
-    holds = f"{list_with_and(one.repeated)} {'holds' if len(one.repeated) == 1 else 'hold'}"
-    return f"right here, and wrong where {holds} a number more than once: should = be +=, or += np.add.at?"
+    if one.repeated:
+        return f"right here, and wrong {elsewhere_in_words(one)}: should = be +=, or += np.add.at?"
+    zeros, is_one = _zeros(one)
+    are, them = ("is", "it is") if is_one else ("are", "they are")
+    return f"right here, where {zeros} {are} zero, and wrong where {them} not"
 
 
 @_what_it_is.register

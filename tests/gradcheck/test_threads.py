@@ -124,3 +124,16 @@ def test_a_thread_that_exchanges_filters_of_warnings_beside_a_check() -> None:
     assert not lost
     assert warnings.filters is itself
     assert warnings.filters == before
+
+
+def test_a_loss_that_waits_for_a_check_in_another_thread_is_told() -> None:
+    """The check would hang for ever."""
+    w = np.ones(2)
+
+    def loss() -> float:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(gradcheck.check, tanh_layer(0)).result()
+        return float(w.sum())
+
+    with pytest.raises(gradcheck.TargetError, match="wait for a thread that makes a check of its own"):
+        gradcheck.check(Target({"w": w}, loss, lambda: {"w": np.ones(2)}))

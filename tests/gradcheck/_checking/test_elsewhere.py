@@ -36,6 +36,68 @@ def test_a_term_of_a_parameter_that_is_zero_here() -> None:
     assert check(decayed(0.1)).ok
 
 
+def test_a_term_of_entries_that_are_zero_here() -> None:
+    """A mistake would hide behind a bias that is one for the forget gate, and zero for the others."""
+    rng = np.random.default_rng(0)
+    params = {"W": rng.normal(size=(3, 4)), "b": np.array([0.0, 1.0, 0.0, 0.0])}
+    x, r, is_forget = rng.normal(size=(5, 3)), rng.normal(size=(5, 4)), np.array([0.0, 1.0, 0.0, 0.0])
+
+    def loss() -> Any:
+        decay = 0.05 * sum((p * p).sum() for p in params.values())
+        return np.sum(r * np.tanh(x @ params["W"] + params["b"])) + decay
+
+    def grads() -> dict[str, Any]:
+        da = r * (1 - np.tanh(x @ params["W"] + params["b"]) ** 2)
+        return {"W": x.T @ da + 0.1 * params["W"], "b": da.sum(0) + 0.1 * params["b"] * decayed_part}
+
+    decayed_part = is_forget
+    report = check(Target(params, loss, grads))
+    assert report.verdict == "wrong"
+    (finding,) = report.findings
+    assert finding.headline == (
+        "the gradient of b is right here, where entries of b are zero, and wrong where they are not"
+    )
+    decayed_part = np.ones(4)
+    assert check(Target(params, loss, grads)).ok
+
+
+def test_a_block_of_zeros_in_a_matrix() -> None:
+    """A path from one half of a state to the other would be forgotten unseen where it starts at zero."""
+    rng = np.random.default_rng(1)
+    U, x, r = rng.normal(size=(4, 4)), rng.normal(size=(5, 4)), rng.normal(size=(5, 4))
+    U[:2, 2:] = 0.0
+    params = {"x": x, "U": U}
+
+    def grads() -> dict[str, Any]:
+        back = params["U"].T.copy()
+        back[2:, :2] *= whole
+        return {"x": r @ back, "U": params["x"].T @ r}
+
+    whole = 0.0
+    report = check(Target(params, lambda: np.sum(r * (params["x"] @ params["U"])), grads))
+    assert {name: block.verdict for name, block in report.blocks.items()} == {"x": "wrong", "U": "right"}
+    whole = 1.0
+    assert check(Target(params, lambda: np.sum(r * (params["x"] @ params["U"])), grads)).ok
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_zeros_are_moved_as_far_as_other_entries_are_large(size: float) -> None:
+    """A parameter in other units would be moved out of its range, or not at all."""
+    params = {"w": size * np.array([0.0, 1.0, -2.0, 0.5])}
+
+    def loss() -> Any:
+        if np.abs(params["w"]).max() > 3 * size:
+            raise ValueError("out of range")
+        return np.sum(np.sin(params["w"] / size))
+
+    def grads() -> dict[str, Any]:
+        return {"w": np.cos(params["w"] / size) / size}
+
+    report = check(Target(params, loss, grads), explain=False)
+    assert report.ok
+    assert "elsewhere" not in report.laws
+
+
 def test_an_input_of_a_function_that_is_zero_here() -> None:
     """What a first state of zeros hides in the backward of a function would pass."""
 
@@ -127,3 +189,7 @@ def test_code_that_does_not_run_elsewhere_is_not_accused(error: type[Exception])
         assert error is KeyError  # differences go as far
     else:
         assert report.blocks["w"].verdict == "right"
+        law = report.laws["elsewhere"]
+        assert law.holds
+        assert not law.tested
+        assert law.message.startswith("the code does not run where b is not zero")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator
 from functools import partial
 from operator import getitem
 
@@ -89,6 +90,24 @@ def test_ctrl_c_ends_the_whole() -> None:
     assert whole.is_interrupted
 
 
+@pytest.mark.usefixtures("time")
+def test_ctrl_c_on_the_way_into_a_block_ends_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C a moment before the search begins would be an error of the checker's, and the verdict lost."""
+
+    @contextlib.contextmanager
+    def interrupted(*_: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(clock, "interrupted_when", interrupted)
+    whole, done = Clock(5.0), []
+    with limited(whole):
+        look()
+        done.append("went on")
+    assert not done
+    assert whole.is_interrupted
+
+
 def test_errors_are_not_kept(time: list[float]) -> None:
     """An error of the search would be taken for want of time; or the clock would stay in place."""
     with pytest.raises(ZeroDivisionError), limited(Clock(1.0)):
@@ -100,12 +119,21 @@ def test_errors_are_not_kept(time: list[float]) -> None:
 
 
 def test_time_in_which_others_are_at_work_counts_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search would be cut short because a machine is busy, or never end where the code waits."""
-    wall, own = [0.0], [0.0]
+    """A search would be cut short because a machine is busy, or never end where the code waits by itself."""
+    wall, own, kept = [0.0], [0.0], [0.0]
     monkeypatch.setattr(clock.time, "monotonic", partial(getitem, wall, 0))
     monkeypatch.setattr(clock.time, "process_time", partial(getitem, own, 0))
+    monkeypatch.setattr(clock, "Kept", lambda: partial(getitem, kept, 0))
     seconds = clock.ComputingTime()
-    for passed, worked, counted in ((1.0, 1.0, 1.0), (2.0, 1.5, 1.5), (4.0, 0.0, 2.0), (1.0, 8.0, 1.0)):
+    for passed, worked, by_others, counted in (
+        (1.0, 1.0, 0.0, 1.0),
+        (2.0, 1.5, 0.5, 1.5),
+        (4.0, 0.0, 0.0, 4.0),  # it waited
+        (4.0, 0.0, 1.0, 3.0),
+        (8.0, 1.0, 7.0, 4.0),
+        (4.0, 1.0, math.inf, 2.0),  # nobody knows
+        (1.0, 8.0, 0.0, 1.0),
+    ):
         before = seconds()
-        wall[0], own[0] = wall[0] + passed, own[0] + worked
+        wall[0], own[0], kept[0] = wall[0] + passed, own[0] + worked, by_others
         assert seconds() - before == pytest.approx(counted)

@@ -137,6 +137,14 @@ def test_integers_of_any_size_are_no_sign_of_single_precision() -> None:
     assert roundoff(np.array([70_000.0, 123_457.0, 1 / 3], dtype=np.float32).astype(float)) == np.finfo(np.float32).eps
 
 
+def test_integers_that_both_precisions_have_room_for_are_told_as_single() -> None:
+    """docs/limits.md would say another bound, or a mend that is none."""
+    counts = np.array([2.0**22 + 1, 5.0])
+    assert roundoff(counts - 2) == DOUBLE
+    assert roundoff(counts) == SINGLE
+    assert roundoff(counts / 3) == DOUBLE
+
+
 def test_one_gradient_in_single_precision_loosens_no_other() -> None:
     """A bias in float32 would hide an error of 1e-8 in the weights."""
     rng = np.random.default_rng(0)

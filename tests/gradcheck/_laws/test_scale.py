@@ -136,6 +136,61 @@ def test_a_clip_behind_a_guard_is_found() -> None:
     assert not law.holds
 
 
+def characters(
+    seed: int, guard: str, carried: Any = lambda dh: dh, clipped: float | None = None, norm: float | None = None
+) -> Target:
+    """A recurrent character model behind a guarded loss; a change of what its backward carries from step to step."""
+    rng = np.random.default_rng(seed)
+    params = {"W": rng.normal(size=(7, 6)), "U": rng.normal(size=(6, 6)), "V": rng.normal(size=(6, 7))}
+    for array in params.values():
+        array *= 0.1
+    tokens, labels = rng.integers(0, 7, 8), np.eye(7)[rng.integers(0, 7, 8)]
+    of_logits, of_p = GUARDS[guard]
+
+    def forward() -> tuple[Any, Any]:
+        states = [np.zeros(6)]
+        for token in tokens:
+            states.append(np.tanh(params["W"][token] + states[-1] @ params["U"]))
+        z = of_logits(np.array(states[1:]) @ params["V"])
+        e = np.exp(z - z.max(1, keepdims=True))
+        return np.array(states), e / e.sum(1, keepdims=True)
+
+    def grads() -> dict[str, Any]:
+        h, p = forward()
+        dz = p - labels
+        found = {name: np.zeros_like(array) for name, array in params.items()} | {"V": h[1:].T @ dz}
+        dnext = np.zeros(6)
+        for t in reversed(range(8)):
+            da = (dz[t] @ params["V"].T + dnext) * (1 - h[t + 1] ** 2)
+            found["W"][tokens[t]] += da
+            found["U"] += np.outer(h[t], da)
+            dnext = carried(da @ params["U"].T)
+        size = math.hypot(*(np.linalg.norm(g) for g in found.values()))
+        factor = 1.0 if norm is None else min(1.0, norm / size)
+        bound = math.inf if clipped is None else clipped
+        return {name: np.clip(factor * g, -bound, bound) for name, g in found.items()}
+
+    loss = lambda: -np.sum(labels * np.log(of_p(forward()[1])))  # noqa: E731 - it is handed on
+    return Target(params, loss, grads, clipped=clipped, clipped_norm=norm)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_clip_of_what_is_carried_is_no_guard_of_the_forward(guard: str, seed: int) -> None:
+    """A clip would pass where what it cuts off happens to point against the rest: in half of the seeds."""
+    law = check(characters(seed, guard, lambda dh: np.clip(dh, -5, 5)), explain=False).laws["scale"]
+    assert not law.holds, law.message
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("guard", GUARDS)
+@pytest.mark.parametrize("declared", [{}, {"clipped": 5.0}, {"norm": 5.0}])
+def test_guards_behind_recurrence_are_not_accused(guard: str, seed: int, declared: dict[str, float]) -> None:
+    """Right gradients, also such as are clipped as declared, would be told to have a clip on the way."""
+    report = check(characters(seed, guard, **declared), explain=False)
+    assert report.verdict != "wrong", str(report)
+
+
 def test_a_clip_of_the_finished_gradients_is_told_as_one() -> None:
     """A clip that belongs to the update would be looked for on the way back."""
     inner = linear()

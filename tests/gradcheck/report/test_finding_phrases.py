@@ -93,6 +93,12 @@ ONE_NUMBER = "one number everywhere, although the true entries differ"
             "the gradient of b is right here, where b is zero, and wrong where it is not",
         ),
         (
+            "no-pattern",
+            ("b",),
+            [OnlyElsewhere(zero=("b",), in_part=("W", "U"))],
+            "the gradient of b is right here, where b and entries of W and U are zero, and wrong where they are not",
+        ),
+        (
             "repeated-index",
             ("E",),
             [OnlyElsewhere(repeated=("x", "y"))],
