@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gradcheck._common.arrays import Array
+from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
@@ -57,20 +57,19 @@ def look_elsewhere(comparer: Comparer, decided: Collection[str]) -> Elsewhere:
     if zero or in_part:
         values = {name: _off_zero(array, rng) if name in (*zero, *in_part) else array for name, array in base.items()}
         there = OnlyElsewhere(zero=zero, in_part=in_part)
-        _look_at(found, comparer.at_point(values), decided, FindingCode.NO_PATTERN, there)
+        _note(found, _judged(comparer, values), decided, FindingCode.NO_PATTERN, there)
     once = tuple(name for name, array in comparer.evaluator.target.inputs().items() if _holds_each_once(array))
     if once:
         with _repeated(comparer, once):
             there = OnlyElsewhere(repeated=once)
-            _look_at(found, comparer.at_point(base), decided, FindingCode.REPEATED_INDEX, there)
+            _note(found, _judged(comparer, base), decided, FindingCode.REPEATED_INDEX, there)
     return found
 
 
-def _look_at(
-    found: Elsewhere, there: Comparer | None, decided: Collection[str], code: FindingCode, what: OnlyElsewhere
+def _note(
+    found: Elsewhere, blocks: list[Block] | None, decided: Collection[str], code: FindingCode, what: OnlyElsewhere
 ) -> None:
-    """Compare the gradients at a point, and add what is wrong there, or why that is not known."""
-    blocks = None if there is None else _judged(there)
+    """Add what is wrong at a point, or why that is not known."""
     if blocks is None:
         told = f"the code does not run {elsewhere_in_words(what)}"
         found.untested.append(f"{told}, so that nothing is known of the gradients there")
@@ -84,12 +83,14 @@ def _look_at(
         found.untested.append(f"{comma_separated(unknown)} cannot be judged {elsewhere_in_words(what)}")
 
 
-def _judged(there: Comparer) -> list[Block] | None:
-    """The gradients that do not fit at once, judged; None where the code does not run."""
-    names = [name for name, size in there.norms.items() if size]
+def _judged(comparer: Comparer, values: Values) -> list[Block] | None:
+    """The gradients at another point, judged if they do not fit at once; None where the code does not run."""
     try:  # the code need not run anywhere but where the user put it
-        fits = names and there.fit_along_one_direction(names)
-        return [] if fits else list(judge_gradients(there))
+        look = comparer.look_at(values)
+        if look is None or look.fits():
+            return None if look is None else []
+        there = look.comparer or comparer.at_point(values)
+        return None if there is None else list(judge_gradients(there))
     except UserCodeError:
         return None
 

@@ -56,7 +56,10 @@ def usual_size(array: Array) -> float:
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Flat parts of arrays of one shape, side by side, each of at most `BLOCK` entries; one of arrays without any."""
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, max(flat[0].size, 1), BLOCK):
+    if flat[0].size <= BLOCK:
+        yield tuple(flat)
+        return
+    for start in range(0, flat[0].size, BLOCK):
         yield tuple(one[start : start + BLOCK] for one in flat)
 
 
@@ -64,9 +67,9 @@ def largest_ratio(steps: Array, array: Array, least: float) -> float:
     """The largest step relative to the size of its entry, which counts for no less than `least`."""
     largest = 0.0
     for step, part in blocks(steps, array):
-        sizes = np.abs(step)
-        if float(np.max(sizes, initial=0.0)) > largest * least:  # else none of them can be larger
-            largest = max(largest, float(np.max(sizes / np.maximum(np.abs(part), least), initial=0.0)))
+        if not step.size or max(float(step.max()), -float(step.min())) <= largest * least:
+            continue  # none of them can be larger
+        largest = max(largest, float((np.abs(step) / np.maximum(np.abs(part), least)).max()))
     return largest
 
 
@@ -76,18 +79,26 @@ def add_multiple(array: Array, step: Array, t: float, out: Array) -> None:
         np.multiply(step, t, out=out, dtype=np.float64)
         out += array
         return
+    wide = np.empty(min(BLOCK, array.size))
     for part, moves, into in blocks(array, step, out):
-        np.multiply(moves, t, out=into, dtype=np.float64)
-        into += part
+        moved = wide[: moves.size]
+        np.copyto(moved, moves)
+        moved *= t
+        np.add(part, moved, out=into)
 
 
 def inner_product(gradient: Values, direction: Values) -> float:
     """<gradient, direction> over the parameters of the direction."""
     # far from the user's point gradients may be near the largest float
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(
-            sum(np.sum(one * step) for name, steps in direction.items() for one, step in blocks(gradient[name], steps))
-        )
+        return float(sum(_product(gradient[name], steps) for name, steps in direction.items()))
+
+
+def _product(one: Array, other: Array) -> float:
+    """The sum of the products of their entries, of blocks that are in double precision for so long."""
+    return sum(
+        float(np.dot(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False))) for a, b in blocks(one, other)
+    )
 
 
 def norm(array: Array) -> float:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from gradcheck._common.arrays import Array, Values, inner_product, norm
+from gradcheck._common.drawing import LARGE
 from gradcheck._common.errors import UserCodeError
 from gradcheck._comparing.comparisons import Comparison, Comparisons
 from gradcheck._comparing.directions import Directions
@@ -43,6 +44,26 @@ DEVIATIONS = 3.0
 NEARBY = 1e-5
 #: how much of a discrepancy may change between points nearby, or steps
 STEADY = 0.3
+
+
+class Look(NamedTuple):
+    """What gradients claim at another point along one direction. Large ones are not kept: most are right."""
+
+    evaluator: Evaluator
+    direction: Values
+    slope: float
+    norms: dict[str, float]
+    #: of the slope: the usual rounding error, which is not measured
+    rounding: float
+    #: the comparer there, if the gradients were kept
+    comparer: Comparer | None
+
+    def fits(self) -> bool:
+        """Whether the loss has this slope; not known where there is no direction to ask along."""
+        if not self.direction:
+            return False
+        derivative = self.evaluator.derivative(self.direction)
+        return abs(self.slope - derivative.value) <= derivative.error + self.rounding
 
 
 class Comparer:
@@ -160,13 +181,6 @@ class Comparer:
         """The slope along a direction that the given gradients claim."""
         return inner_product(self.gradients, direction)
 
-    def fit_along_one_direction(self, names: list[str]) -> bool:
-        """Whether these gradients are right along one direction, to the usual rounding error: it is not measured."""
-        direction = self.direction(names)
-        derivative = self.evaluator.derivative(direction)
-        rounding = DEVIATIONS * math.hypot(*(self.given.usual_rounding(name) for name in names))
-        return abs(self.slope(direction) - derivative.value) <= derivative.error + rounding
-
     def probe(self, name: str) -> Probe:
         """Compares along directions over parts of a parameter; a part has its share of the rounding error."""
         gradient = self.gradients[name]
@@ -190,11 +204,29 @@ class Comparer:
 
     # -- other points --------------------------------------------------------------------------------------------------
 
-    def at_point(self, values: Values) -> Self | None:
-        """A comparer of the same target at another point; None where the target has no finite gradients there."""
+    def look_at(self, values: Values, names: list[str] | None = None) -> Look | None:
+        """What the gradients claim at another point, over these parameters, or all that have a gradient there.
+
+        None where the target has no finite gradients there.
+        """
+        is_small = sum(array.size for array in values.values()) <= LARGE
+        there = self.at_point(values, copied=is_small or self.evaluator.target.clip is not None)
+        if there is None:
+            return None
+        asked = [name for name, size in there.norms.items() if size] if names is None else names
+        direction = there.direction(asked) if asked else {}
+        rounding = DEVIATIONS * math.hypot(*(there.given.usual_rounding(name) for name in asked))
+        kept = there if is_small else None
+        return Look(there.evaluator, direction, there.slope(direction), there.norms, rounding, kept)
+
+    def at_point(self, values: Values, *, copied: bool = True) -> Self | None:
+        """A comparer of the same target at another point; None where the target has no finite gradients there.
+
+        Gradients that are not `copied` are good until the user's code is called again.
+        """
         try:
             evaluator = self.evaluator.at_point(values)
-            _, gradients, faults = parse_gradients(evaluator.raw_grads_here(), evaluator.base)
+            _, gradients, faults = parse_gradients(evaluator.raw_grads_here(), evaluator.base, copied=copied)
         except UserCodeError:
             return None  # the code need not run anywhere but where the user put it
         if faults:

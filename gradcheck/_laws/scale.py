@@ -25,7 +25,7 @@ import numpy as np
 from gradcheck._common.arrays import Array, Values
 from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
-from gradcheck._comparing.comparer import Comparer
+from gradcheck._comparing.comparer import Comparer, Look
 from gradcheck._comparing.comparisons import Comparison
 from gradcheck._laws.onset import Departs, Slopes, who_departs
 from gradcheck._numeric.evaluator import DOUBLE
@@ -91,17 +91,17 @@ class _Array:
         return evaluator.target.inputs()[self.name].copy() if self.is_input else evaluator.base[self.name]
 
     @contextmanager
-    def replaced(self, comparer: Comparer, array: Array) -> Iterator[Comparer | None]:
-        """A comparer where it has other values; None where the target has no finite gradients there."""
+    def replaced(self, comparer: Comparer, array: Array) -> Iterator[Values]:
+        """The parameters where it has other values."""
         base = comparer.evaluator.base
         if not self.is_input:
-            yield comparer.at_point({**base, self.name: np.asarray(array, dtype=base[self.name].dtype)})
+            yield {**base, self.name: np.asarray(array, dtype=base[self.name].dtype)}
             return
         live = comparer.evaluator.target.inputs()[self.name]
         before = live.copy()
         try:
             live[...] = array
-            yield comparer.at_point(base)
+            yield base
         finally:
             live[...] = before
 
@@ -114,13 +114,12 @@ def scale(comparer: Comparer) -> Law:
     """
     # a gradient that is zero there, and was not, is asked for as well
     names = [name for name, norm in comparer.norms.items() if norm > 0]
-    direction = comparer.direction(names)
     guarded = ""
     asked: dict[str, _Found] = {}
     for array in _to_make_larger(comparer):
         if array.is_input and asked:
             break
-        for found in _outcomes(comparer, array, direction):
+        for found in _outcomes(comparer, array, names):
             told = f"where {array.name} is {found.factor:g} times as large"
             if found.outcome is _Outcome.CUT_OFF:
                 return _broken(comparer, array, found.factor, names)
@@ -171,20 +170,20 @@ def _unbroken(asked: dict[str, _Found], guarded: str) -> Law:
     return Law("scale", True, f"{told}; {cut_off}" if guarded else told)
 
 
-def _outcomes(comparer: Comparer, one: _Array, direction: Values) -> Iterator[_Found]:
+def _outcomes(comparer: Comparer, one: _Array, names: list[str]) -> Iterator[_Found]:
     """What the gradients are where this array is larger, down to the first factor at which they are right."""
     array, guarded, departs = one.of(comparer), False, None
     for factor in (*FACTORS, *BELOW_GUARDS):
         if factor in BELOW_GUARDS and not guarded:
             return
-        found, growth = _outcome_at(comparer, one, factor * array, direction)
+        found, growth = _outcome_at(comparer, one, factor * array, names)
         if found in _DIFFER:
-            departs = departs or _who_departs(comparer, one, factor, list(direction))
+            departs = departs or _who_departs(comparer, one, factor, names)
             if departs is not Departs.UNKNOWN:
                 found = _Outcome.CUT_OFF if departs is Departs.GRADIENTS else _Outcome.GUARDED
             elif comparer.evaluator.target.clip is not None:
                 found = _Outcome.UNKNOWN  # what a declared clip leaves of the gradients does not tell what is missing
-            elif found is _Outcome.CUT_OFF and _is_guarded_with_other_signs(comparer, one, factor * array, direction):
+            elif found is _Outcome.CUT_OFF and _is_guarded_with_other_signs(comparer, one, factor * array, names):
                 found = _Outcome.GUARDED
         guarded = guarded or found is _Outcome.GUARDED
         yield _Found(factor, found, growth)
@@ -199,11 +198,13 @@ def _who_departs(comparer: Comparer, one: _Array, factor: float, names: list[str
     array = one.of(comparer)
 
     def slopes_at(scale: float) -> Slopes | None:
-        with one.replaced(comparer, scale * array) as there:
+        with one.replaced(comparer, scale * array) as values:
+            there = comparer.at_point(values)
             return None if there is None else _slopes(there, direction)
 
     try:
-        with one.replaced(comparer, factor * array) as there:
+        with one.replaced(comparer, factor * array) as values:
+            there = comparer.at_point(values)
             if there is None:
                 return Departs.UNKNOWN
             direction = there.direction(names)
@@ -222,27 +223,28 @@ def _slopes(comparer: Comparer, direction: Values) -> Slopes | None:
     return Slopes(comparer.slope(direction), found.value, found.error + rounding, size)
 
 
-def _is_guarded_with_other_signs(comparer: Comparer, one: _Array, array: Array, direction: Values) -> bool:
+def _is_guarded_with_other_signs(comparer: Comparer, one: _Array, array: Array, names: list[str]) -> bool:
     """Whether a guard shows where entries have other signs: if it hides a part that cancels, it looks like a clip."""
     rng = comparer.given.rng("signs", one.name)
     others = [array * rng.choice([-1.0, 1.0], array.shape) for _ in range(OTHER_SIGNS)]
-    return any(_outcome_at(comparer, one, other, direction)[0] is _Outcome.GUARDED for other in others)
+    return any(_outcome_at(comparer, one, other, names)[0] is _Outcome.GUARDED for other in others)
 
 
-def _outcome_at(comparer: Comparer, one: _Array, array: Array, direction: Values) -> tuple[_Outcome, float]:
+def _outcome_at(comparer: Comparer, one: _Array, array: Array, names: list[str]) -> tuple[_Outcome, float]:
     """What the gradients are with this array, and how much larger where they are right.
 
     Wrong only at two steps and two points: no noise, saturation or chaos.
     """
-    names, usual = list(direction), math.hypot(*comparer.norms.values())
+    usual = math.hypot(*comparer.norms.values())
     try:  # the code need not run so far from where the user put the parameters
-        with one.replaced(comparer, array) as there:
-            if there is None or not names:
+        with one.replaced(comparer, array) as values:
+            look = comparer.look_at(values, names)
+            if look is None or not names:
                 return _Outcome.UNKNOWN, 0.0
-            # where a clip is declared, it leaves fewer entries alone there
-            if _looks_right(there, there.direction(names), usual):
-                return _Outcome.RIGHT, math.hypot(*there.norms.values()) / usual
-            if not _plainly_wrong(there, names, usual):
+            if _looks_right(look, usual):
+                return _Outcome.RIGHT, math.hypot(*look.norms.values()) / usual
+            there = look.comparer or comparer.at_point(values)
+            if there is None or not _plainly_wrong(there, names, usual):
                 return _Outcome.UNKNOWN, 0.0
             return (_Outcome.GUARDED if _points_against_gradient(there, names) else _Outcome.CUT_OFF), 0.0
     except UserCodeError:
@@ -251,7 +253,8 @@ def _outcome_at(comparer: Comparer, one: _Array, array: Array, direction: Values
 
 def _bound_of_clip(comparer: Comparer, one: _Array, factor: float, names: list[str]) -> float:
     """The round number that finished gradients are cut off at there, if all other entries are right; else zero."""
-    with one.replaced(comparer, factor * one.of(comparer)) as there:
+    with one.replaced(comparer, factor * one.of(comparer)) as values:
+        there = comparer.at_point(values)
         if there is None:
             return 0.0
         largest = max(float(np.max(np.abs(there.gradients[name]), initial=0.0)) for name in names)
@@ -279,12 +282,12 @@ def _points_against_gradient(comparer: Comparer, names: list[str]) -> bool:
     return more < -AGAINST * apart**2
 
 
-def _looks_right(comparer: Comparer, direction: Values, usual: float) -> bool:
+def _looks_right(look: Look, usual: float) -> bool:
     """Whether one slope, which is no smaller than the usual ones, is what the gradients say."""
-    expected = comparer.slope(direction)
+    expected = look.slope
     if not 0 < usual <= abs(expected) < math.inf:
         return False
-    slope = comparer.evaluator.one_sided_slope(direction, CLEAR_ERROR * expected)
+    slope = look.evaluator.one_sided_slope(look.direction, CLEAR_ERROR * expected)
     return abs(slope - expected) <= CLEAR_ERROR * abs(expected)
 
 

@@ -19,7 +19,7 @@ from gradcheck._numeric.evaluator import DOMAIN_ERRORS, Evaluator
 from gradcheck._numeric.scheme import Scheme
 
 #: copies that are evaluated at once
-MAX_COPIES = 128
+MAX_COPIES = 256
 #: the most memory that the copies of one call may take, in bytes of complex numbers
 MAX_COPIED_BYTES = 2**25
 #: how far a loss of `batched` may be from that of `loss`, in roundings of the loss

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -86,12 +87,12 @@ class Evaluator:
         #: where it stands; nobody writes into these arrays
         self.base = target.problem.values()
         self.names = list(self.base)
-        #: the usual size of the entries of each parameter
-        self._usual: dict[str, float] = {}
+        #: arrays of parameters, by their names, and the usual size of their entries; at other points most are the same
+        self._usual: dict[str, tuple[weakref.ref[Array], float]] = {}
         #: what real losses are asked for at: overwritten for each, since every problem makes copies of it
         self._scratch: Values = {}
-        #: the last direction that was measured, and its length
-        self._reach: tuple[Values, float] = {}, 0.0
+        #: the part of each parameter in the last direction that was measured, its array, and the part's relative length
+        self._reaches: dict[str, tuple[weakref.ref[Array], weakref.ref[Array], float]] = {}
         self._counter = [0]
         self.scheme = Scheme.UNKNOWN if target.takes_complex else Scheme.REAL
         self._loss_value: float | None = None
@@ -190,7 +191,6 @@ class Evaluator:
         """An evaluator of this target at another point; evaluations go on being counted here."""
         other = copy.copy(self)
         other.base = values
-        other._usual, other._reach = {}, ({}, 0.0)
         other.step_stretch = 1.0
         other._loss_value = None
         other._flatness = other._is_chaotic = None
@@ -499,16 +499,22 @@ class Evaluator:
 
     def _relative_length(self, direction: Values) -> float:
         """The largest part of the direction, relative to the sizes of the parameters."""
-        if self._reach[0] is not direction:
-            parts = (largest_ratio(step, self.base[name], self.usual_size(name)) for name, step in direction.items())
-            self._reach = direction, max(parts)
-        return self._reach[1]
+        return max(self._reach(name, step) for name, step in direction.items())
+
+    def _reach(self, name: str, step: Array) -> float:
+        """The largest part of a step, relative to the size of its parameter; asked once for the same two arrays."""
+        known, array = self._reaches.get(name), self.base[name]
+        if known is None or known[0]() is not step or known[1]() is not array:
+            ratio = largest_ratio(step, array, self.usual_size(name))
+            known = self._reaches[name] = weakref.ref(step), weakref.ref(array), ratio
+        return known[2]
 
     def usual_size(self, name: str) -> float:
         """The size that no entry of a parameter counts for less than."""
-        if name not in self._usual:
-            self._usual[name] = usual_size(self.base[name])
-        return self._usual[name]
+        known, array = self._usual.get(name), self.base[name]
+        if known is None or known[0]() is not array:
+            known = self._usual[name] = weakref.ref(array), usual_size(array)
+        return known[1]
 
     def _real_loss_along(self, direction: Values, t: float, *, wide: bool = False) -> float:
         """The loss beside the base point; NaN where the code refuses it, as it may outside of its domain."""
@@ -550,8 +556,11 @@ class Evaluator:
 
 def _moved_off_the_axis(array: Array, step: Array, t: complex) -> Array:
     moved = np.empty(array.shape, np.complex128)
-    np.multiply(step, t.real, out=moved.real, dtype=np.float64)
-    moved.real += array
+    if t.real:
+        np.multiply(step, t.real, out=moved.real, dtype=np.float64)
+        moved.real += array
+    else:
+        moved.real = array
     np.multiply(step, t.imag, out=moved.imag, dtype=np.float64)
     return moved
 

@@ -14,8 +14,11 @@ from gradcheck._common.wording import comma_separated, describe_not_finite
 from gradcheck.report.records import Law
 
 
-def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str, str]]:
-    """The laws "names", "shapes" and "finite" of what grads() returned; what is usable; what is wrong with the rest."""
+def parse_gradients(raw: Any, base: Values, *, copied: bool = True) -> tuple[list[Law], Values, dict[str, str]]:
+    """The laws "names", "shapes" and "finite" of what grads() returned; what is usable; what is wrong with the rest.
+
+    What is not `copied` may be the user's own arrays, which the next call may overwrite.
+    """
     if not isinstance(raw, Mapping):
         expected = "expected a mapping from parameter names to arrays, or a sequence of arrays in the order of params"
         message = f"grads() returned {type(raw).__name__}: {expected}"
@@ -34,7 +37,7 @@ def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str
     for name in base:
         if name not in grads:
             continue
-        array, fault = _as_gradient(grads[name], base[name])
+        array, fault = _as_gradient(grads[name], base[name], copied)
         if fault:
             (infinite if array is not None else misshaped).append(f"{name}: {fault}")
             faults[name] = fault
@@ -43,9 +46,9 @@ def parse_gradients(raw: Any, base: Values) -> tuple[list[Law], Values, dict[str
     return [_names(missing, extra, base), _shapes(misshaped), *_finite_grads(infinite)], usable, faults
 
 
-def _as_gradient(grad: Any, parameter: Array) -> tuple[Array | None, str]:
+def _as_gradient(grad: Any, parameter: Array, copied: bool) -> tuple[Array | None, str]:
     try:
-        array = np.array(as_numpy(grad))
+        array = np.array(as_numpy(grad)) if copied else np.asarray(as_numpy(grad))
         if array.dtype.kind not in "fiu":
             raise TypeError
     except (TypeError, ValueError):

@@ -20,9 +20,8 @@ import dis
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +35,10 @@ MAX_COPIED_BYTES = 2**19
 #: objects that are followed: a program that reaches more holds data, not state
 MAX_OBJECTS = 20_000
 
+#: so many functions are remembered, with what they name
+MOST_KNOWN_GLOBALS = 4096
+_known_globals: dict[int, tuple[CodeType, tuple[str, ...]]] = {}
+
 #: how the code of cells and sessions is called
 _CELLS = ("<ipython", "<stdin", "<cell", "<doctest", "<string", "<python-input")
 _MISSING = object()
@@ -44,8 +47,7 @@ _LEAVES = (*_COUNTS, complex, type(None), np.generic, range, slice)
 _CODE = (FunctionType, BuiltinFunctionType, type, np.ufunc)
 
 
-@dataclass(frozen=True)
-class _Variable:
+class _Variable(NamedTuple):
     """A name and what it is bound to: in a module, an object, a class or a closure."""
 
     owner: object
@@ -80,7 +82,7 @@ class UserState:
         self._waiting: deque[object] = deque(functions)
         while self._waiting and len(self._seen) < MAX_OBJECTS:
             value = self._waiting.popleft()
-            if isinstance(value, _LEAVES) or id(value) in self._seen:
+            if id(value) in self._seen or isinstance(value, _LEAVES):
                 continue
             self._seen[id(value)] = value  # kept alive, so that no other object gets its id
             self._keep(value)
@@ -94,7 +96,7 @@ class UserState:
         for one in before._variables:
             now = one.get() if one.value is _MISSING else _MISSING
             if isinstance(now, (*_CODE, ModuleType)):
-                self._variables.append(replace(one, value=now))
+                self._variables.append(one._replace(value=now))
 
     def holds_new_complex(self) -> bool:
         """Whether anything that was bound since this was made leads to complex arrays that were not there then."""
@@ -145,7 +147,7 @@ class UserState:
     def _keep(self, value: object) -> None:
         if isinstance(value, FunctionType):  # most are functions
             self._keep_function(value)
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray):  # or arrays
             self._keep_array(value)
         elif is_tensor(value):
             self._keep_tensor(value)
@@ -204,17 +206,21 @@ class UserState:
             self._keep_item(mapping, key, value)
 
     def _keep_function(self, function: FunctionType) -> None:
-        if not _is_followed(function.__code__.co_filename):
+        code, namespace = function.__code__, function.__globals__
+        if not _is_followed(code.co_filename):
             return
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._keep_attribute(cell, "cell_contents", shown=name)
-        self._waiting += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        for name in _globals_named(function.__code__):
-            value = function.__globals__.get(name, _MISSING)
-            if isinstance(value, ModuleType):
-                self._keep_module(value, function.__code__)
+        self._waiting += function.__defaults__ or ()
+        self._waiting += (function.__kwdefaults__ or {}).values()
+        for name in _globals_named(code):
+            value = namespace.get(name, _MISSING)
+            if type(value) is FunctionType:  # most are
+                self._waiting.append(value)
+            elif isinstance(value, ModuleType):
+                self._keep_module(value, code)
             else:
-                self._keep_item(function.__globals__, name, value)
+                self._keep_item(namespace, name, value)
 
     def _keep_module(self, module: ModuleType, code: CodeType) -> None:
         if is_user_file(getattr(module, "__file__", None) or ""):
@@ -223,17 +229,19 @@ class UserState:
                     self._keep_item(vars(module), name, vars(module)[name])
 
     def _keep_item(self, namespace: dict[Any, Any], name: Any, value: object) -> None:
+        if value is not _MISSING:
+            self._waiting.append(value)
+        if isinstance(value, _CODE):  # functions and classes are state where they are bound anew, which is rare
+            return
+
         def put(before: object) -> None:
             if before is _MISSING:
                 namespace.pop(name, None)
             else:
                 namespace[name] = before
 
-        if not isinstance(value, _CODE):  # functions and classes are state where they are bound anew, which is rare
-            get = functools.partial(namespace.get, name, _MISSING)
-            self._variables.append(_Variable(namespace, name, value, get, put))
-        if value is not _MISSING:
-            self._waiting.append(value)
+        get = functools.partial(namespace.get, name, _MISSING)
+        self._variables.append(_Variable(namespace, name, value, get, put))
 
     def _keep_attribute(self, owner: object, name: str, *, shown: str = "", also_absent: bool = False) -> None:
         get = functools.partial(getattr, owner, name, _MISSING)
@@ -295,9 +303,18 @@ def _names(code: CodeType) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*code.co_names, *inner]))
 
 
-@functools.lru_cache(maxsize=1024)
 def _globals_named(code: CodeType) -> tuple[str, ...]:
-    """The variables of the module, or builtins, that code and the code inside it name; builtins are left out."""
+    """The variables of the module that code and the code inside it name; builtins are left out."""
+    # the hash of code, which is made anew each time, takes longer than all the rest
+    known = _known_globals.get(id(code))
+    if known is None or known[0] is not code:
+        if len(_known_globals) >= MOST_KNOWN_GLOBALS:
+            _known_globals.clear()
+        known = _known_globals[id(code)] = code, _find_globals_named(code)
+    return known[1]
+
+
+def _find_globals_named(code: CodeType) -> tuple[str, ...]:
     own = (code.co_names[index] for index in _indices_of_globals(code.co_code))
     inner = (one for constant in code.co_consts if isinstance(constant, CodeType) for one in _globals_named(constant))
     return tuple(name for name in dict.fromkeys([*own, *inner]) if not hasattr(builtins, name))

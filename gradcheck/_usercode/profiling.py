@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
@@ -69,7 +69,7 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Calls]:
             if event == "call":
                 seen[frame.f_code] += 1
 
-        return run_profiled(run, watch), _calls(seen)
+        return run_profiled(run, watch), _calls(seen.items())
     from _lsprof import Profiler  # not cProfile: its import takes as long as a check, and finds a user's profile.py
 
     before, profile = sys.getprofile(), Profiler(subcalls=False, builtins=False)
@@ -80,14 +80,16 @@ def count_calls(run: Callable[[], Any]) -> tuple[Any, Calls]:
         profile.disable()
         _restore_profiler(before)
     stats = ((entry.code, entry.callcount) for entry in profile.getstats())
-    return result, _calls(Counter({code: times for code, times in stats if isinstance(code, CodeType)}))
+    return result, _calls([(code, times) for code, times in stats if isinstance(code, CodeType)])
 
 
-def _calls(seen: Counter[CodeType]) -> Calls:
+def _calls(seen: Collection[tuple[CodeType, int]]) -> Calls:
     handing = (
-        code.co_qualname for code in seen if os.path.basename(code.co_filename) in _HANDING_ON.get(code.co_qualname, ())
+        code.co_qualname
+        for code, _ in seen
+        if code.co_qualname in _HANDING_ON and os.path.basename(code.co_filename) in _HANDING_ON[code.co_qualname]
     )
-    users = Counter({code: times for code, times in seen.items() if _is_users(code)})
+    users = Counter({code: times for code, times in seen if _is_users(code)})
     return Calls(users, next(handing, ""))
 
 

@@ -36,6 +36,14 @@ def test_a_term_of_a_parameter_that_is_zero_here() -> None:
     assert check(decayed(0.1)).ok
 
 
+def test_a_term_that_is_hidden_among_many_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients that are not kept at another point would not be asked for again where they do not fit."""
+    monkeypatch.setattr("gradcheck._comparing.comparer.LARGE", 0)
+    (finding,) = check(decayed(0.0)).findings
+    assert finding.headline == "the gradient of b is right here, where b is zero, and wrong where it is not"
+    assert check(decayed(0.1)).ok
+
+
 def test_a_term_of_entries_that_are_zero_here() -> None:
     """A mistake would hide behind a bias that is one for the forget gate, and zero for the others."""
     rng = np.random.default_rng(0)

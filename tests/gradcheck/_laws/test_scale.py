@@ -49,6 +49,29 @@ def test_a_clip_that_is_silent_here_is_found(clip: Any) -> None:
     assert report.exit_status == 1
 
 
+@pytest.mark.parametrize("bound", [math.inf, 100.0])
+def test_gradients_in_arrays_that_the_next_loss_overwrites(bound: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large gradients, which are not copied, would be read after the next loss has set them to zero."""
+    monkeypatch.setattr("gradcheck._comparing.comparer.LARGE", 0)
+    plain = linear(lambda dz: np.clip(dz, -bound, bound))
+    params, written = plain.values(), {name: np.zeros_like(array) for name, array in plain.values().items()}
+
+    def at_params(ask: Any) -> Any:
+        return ask({name: np.asarray(array) for name, array in params.items()})
+
+    def loss() -> Any:
+        for array in written.values():
+            array[...] = 0.0
+        return at_params(plain.loss_at)
+
+    def grads() -> Any:
+        for name, array in at_params(plain.grads_at).items():
+            written[name][...] = array
+        return written
+
+    assert check(Target(params, loss, grads)).laws["scale"].holds == math.isinf(bound)
+
+
 def test_a_clip_in_a_recurrent_backward() -> None:
     """The usual place of a clip would be one where it is not found."""
     assert not check(Rnn(np.random.default_rng(0), bug="clip").target()).laws["scale"].holds
