@@ -280,8 +280,11 @@ def _is_of(node: Node, statement: Statement) -> bool:
 
 
 def _is_chance(candidate: Candidate, counters: set[str]) -> bool:
-    """Whether a number stands in the place of a name, or the number of a step is calculated with."""
+    """Whether a number stands for a name, the same item is read at each step, or the step is calculated with."""
     if any(names_in(old) and not names_in(new) for old, new in candidate.swaps):
+        return True
+    items = [(old, new) for old, new in candidate.swaps if isinstance(old, ast.Subscript)]
+    if any(counters & names_in(old) and not counters & names_in(new) for old, new in items):
         return True
     return any(counters & (_factors(new) - _factors(old)) for old, new in candidate.swaps)
 

@@ -45,6 +45,7 @@ from gradcheck._repair.next_fault import (
     unmended_faults,
     write_into_callers,
 )
+from gradcheck._repair.overwritten_part import overwritten_part
 from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.read_instead import read_instead
@@ -229,6 +230,7 @@ class _Search:
     def _all_attempts(self) -> list[Attempt]:
         """What is tried where no fault could be to blame alone."""
         return [
+            self._overwritten,
             self._values,
             self._carry,
             self._lacking,
@@ -287,7 +289,7 @@ class _Search:
         """
         if faults and self._adds(points, found, faults):
             return points
-        left = [self._thoroughly, self._missing] if _is_clear(found) else attempts
+        left = [self._thoroughly, self._missing, self._overwritten] if _is_clear(found) else attempts
         done = next((attempt for attempt in left if attempt(points, found)), None)
         if done == self._one_step:
             attempts.remove(done)
@@ -317,6 +319,7 @@ class _Search:
 
         def sooner() -> Sequence[Mended] | None:
             moved = self._moved_statement(found, points) or self._misnamed(found, points)
+            moved = moved or self._overwritten_part(found, points)
             return moved or (missing() if keeps_one else ()) or self._sooner(found, wrong, points, spoils)
 
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
@@ -455,6 +458,14 @@ class _Search:
     def _lost(self, points: Sequence[Point], found: Found) -> bool:
         """What comes about and is left aside."""
         return self._adds(points, found, self._lost_derivative(found, points))
+
+    def _overwritten(self, points: Sequence[Point], found: Found) -> bool:
+        """What is written over another part of the same derivative."""
+        return self._adds(points, found, self._overwritten_part(found, points))
+
+    def _overwritten_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
+        ask = partial(overwritten_part, found, partial(self._taped, points[0]))
+        return self._once_in_each_code("overwritten", ask, found, points)
 
     def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         ask = partial(missing_carry, found, partial(self._taped, points[0]), points[1:])

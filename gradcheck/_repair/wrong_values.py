@@ -117,6 +117,21 @@ class _Search:
         """Those of the chosen that can be added."""
         held = [one for one in chosen if add_mend(self.found, one, edits)]
         self.added += held
+        return self._without_harmful(held) if len(held) > 1 else held
+
+    def _without_harmful(self, held: list[Mended]) -> list[Mended]:
+        """Those without which no more gradients are right: one may have been edited because of what another gave."""
+        with suppress(TargetError, SyntaxError, RebindError):
+            with self.taped(self.found) as run:
+                wrong = len(wrong_gradients(run))
+            for one in held[1:]:
+                trial = self.found.copy()
+                trial.take_back(trial.faults[self.found.faults.index(one)])
+                with self.taped(trial) as run:
+                    is_harmful = len(wrong_gradients(run)) < wrong
+                if is_harmful:
+                    self._take_back([one])
+                    return self._without_harmful([other for other in held if other is not one])
         return held
 
     def next_faults(self) -> Sequence[Mended]:

@@ -1,0 +1,112 @@
+"""A derivative that overwrites another part of itself: with a sum in the place of the assignment both are there.
+
+``dh[-1] = dlast`` where `dh` holds what comes back another way: both are parts of the derivative of one state, and no
+statement behind it can make up for what is gone.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from gradcheck._common.errors import TargetError
+from gradcheck._localising.ground import Ground
+from gradcheck._localising.incomplete import given_whole
+from gradcheck._localising.standing import Standing
+from gradcheck._mending import Mend
+from gradcheck._mending.syntax import Code, span
+from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.found import Found, Mended, add_mend
+from gradcheck._repair.wrong_values import EVIDENCE, Progress, Taped, progress_of, wrong_gradients
+from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
+from gradcheck._usercode.patching import RebindError
+from gradcheck._usercode.source import Edit
+
+#: assignments of which a sum is tried
+MOST_TRIED = 6
+#: earlier writes into the same array that are looked at
+MOST_WRITES = 60
+
+
+def overwritten_part(found: Found, taped: Taped) -> Mended | None:
+    """The assignment, with the sum in its place where a derivative is whole then that was not, and more is right.
+
+    Args:
+        found: What is found so far.
+        taped: Puts edits in place, and gives a run with them.
+    """
+    with taped(found) as run:
+        wrong, reached, whole = wrong_gradients(run), progress_of(run), _given_whole(run)
+        asked = list(_overwriting(run))[:MOST_TRIED] if wrong else []
+    for statement in asked:
+        for edit in _with_sum(statement):
+            mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
+            fault = Mended(statement, tuple(sorted(wrong)), None, mend, is_by_value=True)
+            after = _after(found, fault, taped)
+            if after is not None and after[0] > reached and after[1] > whole:
+                return fault
+    return None
+
+
+def _after(found: Found, fault: Mended, taped: Taped) -> tuple[Progress, frozenset[int]] | None:
+    """How much is right with its edit, and of which values the whole derivative is given; None if it does not run."""
+    trial = found.copy()
+    if add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
+        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
+            return progress_of(run), _given_whole(run)
+    return None
+
+
+def _given_whole(run: TapedRun) -> frozenset[int]:
+    """Those of the forward; what the backward calculates is numbered anew in each run."""
+    return frozenset(index for index in run.once(given_whole) if index < run.boundary)
+
+
+def _overwriting(run: TapedRun) -> Iterator[Statement]:
+    """Statements of the backward that write a derivative over entries that were written before."""
+    standings, forward = run.once(Ground).standings, run.once(forward_statements)
+    told: set[int] = set()
+    for node in run.backward:
+        statement = None if node.place is None else node.place.statement
+        if statement is None or not _is_store(node) or id(statement) in forward | told:
+            continue
+        if standings.of(node.inputs[1]) <= Standing.PARTIAL and _overwrites(node):
+            told.add(id(statement))
+            yield statement
+
+
+def _is_store(node: Node) -> bool:
+    return node.op == "store" and len(node.inputs) == 2
+
+
+def _overwrites(store: Node) -> bool:
+    """Whether entries are written that an earlier one has written."""
+    written, before = _entries(store), store.inputs[0]
+    for _ in range(MOST_WRITES):
+        if not _is_store(before):
+            is_calculated = before.op == "store" or before.op not in MOVES | KEEPS
+            return bool(before.inputs) and is_calculated  # and not made empty
+        if written & _entries(before):
+            return True
+        before = before.inputs[0]
+    return False
+
+
+def _entries(store: Node) -> frozenset[int]:
+    """Which entries of the array it writes, counted from one."""
+    numbered = np.arange(1.0, store.size + 1).reshape(1, *store.shape)
+    return frozenset(np.ravel(store.pulls[1](numbered)).astype(int).tolist())
+
+
+def _with_sum(statement: Statement) -> Iterator[Edit]:
+    """The edit that makes a sum of the assignment."""
+    code = Code.of(statement.source.text)
+    match code.statement(statement.line, statement.kind):
+        case ast.Assign(targets=[ast.Subscript() as target], value=value):
+            between = span(target)[1], span(value)[0]
+            bracket = "(" if "(" in code.between(*between) else ""
+            yield Edit(*between, f" += {bracket}")
