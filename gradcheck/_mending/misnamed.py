@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import Code, begins_with_name, binary, name, parsed, span
+from gradcheck._mending.syntax import Code, begins_with_name, binary, name, number, parsed, span
 
 _Display = ast.Tuple | ast.List
 #: what is done to a sequence on the way to the names that its items are bound to
@@ -37,9 +37,9 @@ def rebound(code: Code, statement: ast.stmt, read: Collection[str]) -> Iterator[
         case ast.Assign(targets=[target], value=value):
             for one, element in side_by_side(target, value):
                 if one.id in read:
-                    yield from _with_others(code, element)
+                    yield from with_others(code, element)
                     for part in _parts(element):
-                        yield from (*_with_others(code, part), *_with_factors(code, part))
+                        yield from (*with_others(code, part), *_with_factors(code, part))
     for one, other in itertools.combinations(names, 2):
         if {one.id, other.id} & set(read):
             yield Edit(*span(one), other.id), Edit(*span(other), one.id)
@@ -56,7 +56,7 @@ def kept_otherwise(
         if around is None or around is statement:
             continue
         for k in numbers:
-            yield from ((around, edits) for edits in _with_others(code, display.elts[k]))
+            yield from ((around, edits) for edits in with_others(code, display.elts[k]))
             for j, other in enumerate(display.elts):
                 if j != k and begins_with_name(other) and begins_with_name(display.elts[k]):
                     yield around, _exchanged(code, display.elts[k], other)
@@ -82,9 +82,23 @@ def kept_by_name(function: Function) -> Iterator[tuple[ast.expr, set[str]]]:
         yield from ((value, words) for value, words in kept if begins_with_name(value))
 
 
-def kept_instead(code: Code, element: ast.expr) -> Iterator[tuple[Edit, ...]]:
-    """Edits after which another value is kept."""
-    return _with_others(code, element)
+def passed_instead(code: Code, argument: ast.expr) -> Iterator[tuple[Edit, ...]]:
+    """Edits after which another value is handed to a function: another item of the same, or something else."""
+    for node in ast.walk(argument):
+        if isinstance(node, ast.Subscript):
+            index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            for one in index:
+                yield from ((code.replaced(one, other),) for other in _neighbours(one))
+    yield from with_others(code, argument)
+
+
+def _neighbours(index: ast.expr) -> Iterator[ast.expr]:
+    """One further, one back, or where it is counted from; of numbers, and what is calculated with them."""
+    if isinstance(index, ast.BinOp) and isinstance(index.op, (ast.Add, ast.Sub)):
+        yield index.left
+    if isinstance(index, (ast.Name, ast.BinOp)):
+        yield binary(index, ast.Add(), number(1))
+        yield binary(index, ast.Sub(), number(1))
 
 
 def words_in(tree: ast.AST) -> set[str]:
@@ -148,7 +162,7 @@ def _displays(function: Function, length: int) -> Iterator[_Display]:
             yield node
 
 
-def _with_others(code: Code, element: ast.expr) -> Iterator[tuple[Edit, ...]]:
+def with_others(code: Code, element: ast.expr) -> Iterator[tuple[Edit, ...]]:
     """Other reads in the place of an expression that only reads: of what holds it, then variables."""
     function = code.function(element)
     if function is None or not begins_with_name(element):

@@ -435,7 +435,8 @@ class _Search:
     def _misnamed(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         def ask() -> Mended | None:
             with self._taped(points[0], found) as run:
-                return misnamed(run, [one.taped for one in points[1:]])
+                alone = found.last.alone if found.last is not None else []
+                return misnamed(run, [one.taped for one in points[1:]], alone[0].statement if alone else None)
 
         return self._once_in_each_code("misnamed", ask, found, points)
 

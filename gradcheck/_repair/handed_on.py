@@ -30,8 +30,8 @@ def exchanges_by_callers(
         return
     names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
     pairs = sorted({pair for more in edits if (pair := _exchanged(code, more, names)) is not None})
-    for place in _calls_of(run, statement) if pairs else ():
-        for pair in pairs:
+    for place in calls_of(run, statement) if pairs else ():
+        for pair in pairs if place.file == statement.file else ():
             edit = _with_arguments_exchanged(place, [names.index(name) for name in pair])
             if edit is not None:
                 yield place.statement, (edit,)
@@ -45,14 +45,20 @@ def _exchanged(code: Code, edits: Edits, names: Sequence[str]) -> tuple[str, str
     return (min(was, now), max(was, now)) if was != now and {was, now} <= {*names} else None
 
 
-def _calls_of(run: TapedRun, statement: Statement) -> list[Place]:
-    """Where the function around a statement was called from, each place once; in the same file."""
+def calls_of(run: TapedRun, statement: Statement) -> list[Place]:
+    """Where the function around a statement was called from, each place once."""
     inside = (node.call for node in run.nodes if node.place is not None and node.place.statement is statement)
-    places = {id(call.place): call.place for call in inside if call is not None}
-    return [place for place in places.values() if place.file == statement.file]
+    return list({id(call.place): call.place for call in inside if call is not None}.values())
 
 
-def _call_at(place: Place) -> ast.Call | None:
+def argument_of(call: ast.Call, number: int) -> ast.expr | None:
+    """What is given for a parameter by its place; a method is handed its object besides."""
+    number -= isinstance(call.func, ast.Attribute)
+    return call.args[number] if 0 <= number < len(call.args) else None
+
+
+def call_at(place: Place) -> ast.Call | None:
+    """The call that stands at a place, as it is written."""
     code = Code.of(place.statement.source.text)
     tree = code.statement(place.statement.line, place.statement.kind)
     where = (place.line, place.column), (place.end_line, place.end_column)
@@ -62,7 +68,7 @@ def _call_at(place: Place) -> ast.Call | None:
 
 def _with_arguments_exchanged(place: Place, parameters: Sequence[int]) -> Edit | None:
     """The call with the arguments of two parameters exchanged; a method is handed its object besides."""
-    call = _call_at(place)
+    call = call_at(place)
     if call is None:
         return None
     first, second = (number - isinstance(call.func, ast.Attribute) for number in parameters)

@@ -1,4 +1,4 @@
-"""A value of the forward that goes by another's name: told where it is bound to it, or kept for it.
+"""A value of the forward that goes by another's name: told where it is bound to it, handed over, or kept for it.
 
 All statements that read it are right, and those that read right derivatives besides give none. Each could be mended by
 itself, and none is at fault.
@@ -13,13 +13,22 @@ from itertools import islice
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Again, MendSearch
 from gradcheck._mending.gaps import Function
-from gradcheck._mending.misnamed import bound_names, kept_by_name, kept_instead, kept_otherwise, rebound, words_in
+from gradcheck._mending.misnamed import (
+    bound_names,
+    kept_by_name,
+    kept_otherwise,
+    passed_instead,
+    rebound,
+    with_others,
+    words_in,
+)
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.search import MOST_ENDLESS
 from gradcheck._mending.syntax import Code, names_in
 from gradcheck._mending.trials import Trial
 from gradcheck._repair.forward import function_around
 from gradcheck._repair.found import Mended
+from gradcheck._repair.handed_on import argument_of, call_at, calls_of
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
 from gradcheck._tape import Statement, TapedRun
 
@@ -27,15 +36,18 @@ from gradcheck._tape import Statement, TapedRun
 MOST_EDITS = 150
 
 
-def misnamed(run: TapedRun, again: Sequence[Again]) -> Mended | None:
+def misnamed(run: TapedRun, again: Sequence[Again], likeliest: Statement | None = None) -> Mended | None:
     """The fault, with an edit of what is bound or kept after which all gradients are right; None if there is none.
 
     Args:
         run: The loss and the gradients, on the tape.
         again: What else edits are tried at.
+        likeliest: The statement that could be to blame before all others: it may be right, and read a wrong value.
     """
     trial = Trial(run)
-    for statement, edits in islice(_edits(run), MOST_EDITS):
+    spoilers = [one.statement for one in run.once(spoiling) if one.executions]
+    readers = [spoilers, [likeliest]] if likeliest is not None and spoilers != [likeliest] else [spoilers]
+    for statement, edits in islice((one for some in readers for one in _edits(run, some)), MOST_EDITS):
         if trial.endless >= MOST_ENDLESS:
             break
         if trial.mended_by(statement.file, edits) == trial.wrong:
@@ -45,15 +57,14 @@ def misnamed(run: TapedRun, again: Sequence[Again]) -> Mended | None:
     return None
 
 
-def _edits(run: TapedRun) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
-    """Where names are bound that all those read who spoil derivatives; and then where what they take apart is kept."""
-    spoilers = [one.statement for one in run.once(spoiling) if one.executions]
-    around = {id(function): function for one in spoilers if (function := function_around(one)) is not None}
+def _edits(run: TapedRun, readers: Sequence[Statement]) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
+    """Where names are bound that all these statements read; and then where what is bound is handed over, or kept."""
+    around = {id(function): function for one in readers if (function := function_around(one)) is not None}
     if len(around) != 1:
         return
-    file, (function,) = spoilers[0].file, around.values()
-    code = Code.of(spoilers[0].source.text)
-    trees = [tree for one in spoilers if (tree := code.statement(one.line, one.kind)) is not None]
+    file, (function,) = readers[0].file, around.values()
+    code = Code.of(readers[0].source.text)
+    trees = [tree for one in readers if (tree := code.statement(one.line, one.kind)) is not None]
     binding = list(_binding(function, [names_in(one) for one in trees]))
     for node, names in binding:
         statement = _taped(run, file, node)
@@ -65,7 +76,21 @@ def _edits(run: TapedRun) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
                 statement = _taped(run, other_file, kept)
                 if statement is not None:
                     yield statement, edits
+    yield from _handed_over(run, readers[0], function, [names_in(one) for one in trees])
     yield from _kept_by_name(run, [_words_read(function, one) for one in trees])
+
+
+def _handed_over(
+    run: TapedRun, statement: Statement, function: Function, reads: Sequence[Collection[str]]
+) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
+    """Where the function of a statement is called, with what is handed over under a name that each reader reads."""
+    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+    for place in calls_of(run, statement):
+        code, call = Code.of(place.statement.source.text), call_at(place)
+        for name in names if call is not None else ():
+            argument = argument_of(call, names.index(name)) if call and all(name in read for read in reads) else None
+            if argument is not None:
+                yield from ((place.statement, edits) for edits in passed_instead(code, argument))
 
 
 def _kept_by_name(run: TapedRun, reads: Sequence[Collection[str]]) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
@@ -75,7 +100,7 @@ def _kept_by_name(run: TapedRun, reads: Sequence[Collection[str]]) -> Iterator[t
             around = code.statement_around(element)
             statement = _taped(run, file, around) if around and all(words & set(read) for read in reads) else None
             if statement is not None:
-                yield from ((statement, edits) for edits in kept_instead(code, element))
+                yield from ((statement, edits) for edits in with_others(code, element))
 
 
 def _words_read(function: Function, statement: ast.stmt) -> set[str]:

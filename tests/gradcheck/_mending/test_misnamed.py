@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from gradcheck._mending.gaps import Function
-from gradcheck._mending.misnamed import bound_names, kept_by_name, kept_instead, kept_otherwise, rebound
+from gradcheck._mending.misnamed import bound_names, kept_by_name, kept_otherwise, passed_instead, rebound, with_others
 from gradcheck._mending.syntax import Code
 from gradcheck._usercode.source import apply_edits
 
@@ -98,10 +98,28 @@ def test_what_is_kept_by_a_name(text: str, kept: list[tuple[str, set[str]]]) -> 
     assert [(ast.unparse(one), words) for one, words in found] == kept
 
 
+@pytest.mark.parametrize(
+    ("argument", "after"),
+    [
+        ("hs[t][j]", ["hs[t + 1][j]", "hs[t - 1][j]", "hs[t][j + 1]", "hs[t][j - 1]", "hs", "t", "j"]),
+        ("hs[t - 1, 0]", ["hs[t, 0]", "hs[t - 1 + 1, 0]", "hs[t - 1 - 1, 0]", "hs", "t", "j"]),
+        ("step.h", ["step.c", "hs", "t", "j"]),
+        ("hs[t] * 2", ["hs[t + 1] * 2", "hs[t - 1] * 2"]),
+    ],
+)
+def test_another_value_is_handed_over(argument: str, after: list[str]) -> None:
+    """Another item of the same is likelier meant than something else; what is calculated has other edits besides."""
+    source = f"def backward(hs, t, j):\n    step.c = step.h = 0\n    back(dh, {argument})\n"
+    code = Code(source)
+    (call,) = [node for node in ast.walk(code.tree) if isinstance(node, ast.Call)]
+    made = [apply_edits(source, edits).splitlines()[2].strip() for edits in passed_instead(code, call.args[1])]
+    assert sorted(made) == sorted(f"back(dh, {one})" for one in after)
+
+
 def test_another_value_is_kept() -> None:
     """Those of the function are tried, each once."""
     source = "def forward(self, i, f):\n    self.f = i\n"
     code = Code(source)
     ((element, _),) = kept_by_name(function(code, 0))
-    lines = [apply_edits(source, edits).splitlines()[1].strip() for edits in kept_instead(code, element)]
+    lines = [apply_edits(source, edits).splitlines()[1].strip() for edits in with_others(code, element)]
     assert lines == ["self.f = self", "self.f = f"]

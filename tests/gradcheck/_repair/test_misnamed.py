@@ -98,3 +98,55 @@ def test_it_is_told_where_it_is_bound_or_kept(tmp_path: Path, way: tuple[str, st
     assert finding.code in {FindingCode.WRONG_VARIABLE, FindingCode.WRONG_INDEX, FindingCode.VALUES_EXCHANGED}
     (text,) = [found.sources[file].edited(edits) for file, edits in found.edits.items()]
     assert text == source
+
+
+#: the backward of a step is a function of its own, which is handed what the step had
+HANDED = """\
+import numpy as np
+import gradcheck
+
+
+def forward(p, x):
+    h = [p["h0"]]
+    for t in range(len(x)):
+        h.append(np.tanh(p["W"] @ h[t] + p["U"] @ x[t]))
+    return h
+
+
+def step_backward(p, G, dh, h, before, x):
+    da = dh * (1 - h ** 2)
+    G["W"] += np.outer(da, before)
+    G["U"] += np.outer(da, x)
+    return p["W"].T @ da
+
+
+def grads(p, x):
+    h, G = forward(p, x), {name: np.zeros_like(one) for name, one in p.items()}
+    dh = h[-1] * 1.0
+    for t in range(len(x), 0, -1):
+        dh = step_backward(p, G, dh, h[t], h[t - 1], x[t - 1])
+    G["h0"] += dh
+    return G
+
+
+@gradcheck.target
+def cell(rng, *, T=4, D=2, H=3):
+    p = {"W": rng.standard_normal((H, H)), "U": rng.standard_normal((H, D)), "h0": rng.standard_normal(H)}
+    x = rng.standard_normal((T, D))
+    return gradcheck.Target(p, lambda: float(0.5 * np.sum(forward(p, x)[-1] ** 2)), lambda: grads(p, x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("h[t], h[t - 1], x", "h[t - 1], h[t - 1], x"), ("h[t], h[t - 1], x", "h[t], h[t], x")]
+)
+def test_it_is_told_where_it_is_handed_over(tmp_path: Path, old: str, new: str) -> None:
+    """The line that uses it in a helper would be accused, which is right, and is used by others."""
+    factory = cell(tmp_path, (old, new), source=HANDED)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert finding.line == line_of("dh = step_backward", HANDED)
+    (text,) = [found.sources[file].edited(edits) for file, edits in found.edits.items()]
+    assert text == HANDED
