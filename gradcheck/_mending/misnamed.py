@@ -16,6 +16,8 @@ from gradcheck._mending.outside import Edit
 from gradcheck._mending.syntax import Code, begins_with_name, binary, name, number, parsed, span
 
 _Display = ast.Tuple | ast.List
+#: methods with which lists and dictionaries grow
+_GROWS = frozenset({"append", "extend", "insert", "appendleft", "setdefault", "update"})
 #: what is done to a sequence on the way to the names that its items are bound to
 _HANDS_ON = frozenset({"reversed", "zip", "enumerate", "list", "tuple", "pop"})
 
@@ -182,10 +184,19 @@ def _with_factors(code: Code, element: ast.expr) -> Iterator[tuple[Edit, ...]]:
 
 
 def _variables(function: ast.AST) -> Iterator[str]:
-    """What a function binds, and then what it is handed."""
-    names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    arguments = (node.arg for node in ast.walk(function) if isinstance(node, ast.arg))
-    yield from dict.fromkeys((*(node.id for node in names), *arguments))
+    """What a function binds, and then what it is handed.
+
+    Without what it writes items to: a list that came to hold itself would be an array of endless depth. And without the
+    object that a method is of.
+    """
+    nodes = list(ast.walk(function))
+    names = [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    arguments = (node.arg for node in nodes if isinstance(node, ast.arg))
+    grown = [node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr in _GROWS]
+    written = [node.value for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)]
+    holders = {word for one in (*grown, *written) for word in words_in(one)}
+    found = dict.fromkeys((*(node.id for node in names), *arguments))
+    yield from (one for one in found if one not in holders | {"self"})
 
 
 def _siblings(code: Code, element: ast.expr) -> Iterator[str]:
