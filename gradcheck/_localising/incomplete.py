@@ -134,6 +134,11 @@ def given_whole(run: TapedRun) -> frozenset[int]:
     return frozenset().union(*of_each)
 
 
+def given_whole_of_forward(run: TapedRun) -> frozenset[int]:
+    """The same, but for what the backward calculates, or parts of values: these are numbered anew in each run."""
+    return frozenset(index for index in run.once(given_whole) if index < run.boundary)
+
+
 def by_place(run: TapedRun) -> list[tuple[Place, list[Node]]]:
     """What is calculated, or taken from what was handed over, at each place: the place, then its values in turn."""
     standings = run.once(Ground).standings

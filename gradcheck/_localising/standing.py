@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from gradcheck._localising.from_each_step import goes_back_from_each
-from gradcheck._localising.tape import JOINS, KEEPS, MOVES, Array, Node, Statement, TapedRun, ancestors
+from gradcheck._localising.tape import JOINS, KEEPS, MOVES, Array, Node, Statement, TapedRun, ancestors, numbered
 
 #: largest difference of equal values, relative to the largest entry
 EQUAL = 1e-7
@@ -201,12 +201,12 @@ class Standings:
         return result
 
     def _from_origin(self, node: Node, found: Array, known: dict[int, Array]) -> None:
-        numbered = np.arange(1.0, node.size + 1).reshape(1, *node.shape)
+        numbers = numbered(node)
         flat = found.reshape(-1)
         for source, pull in zip(node.inputs, node.pulls, strict=True):
             if source.index not in known:
                 continue
-            positions = np.asarray(pull(numbered)).reshape(-1)
+            positions = np.asarray(pull(numbers)).reshape(-1)
             at = np.flatnonzero(positions)
             entries = positions[at].astype(int) - 1
             once = len(set(entries.tolist())) == len(entries) and np.all(positions[at] == entries + 1)

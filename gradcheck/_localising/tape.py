@@ -4,7 +4,7 @@ from gradcheck._tape import KEEPS, MOVES, Binding, Call, Node, Place, Statement,
 from gradcheck._tape.last_factor import scaled
 from gradcheck._tape.nodes import JOINS, Array
 from gradcheck._tape.places import Span
-from gradcheck._tape.sweep import ancestors, entries_of
+from gradcheck._tape.sweep import ancestors, entries_of, numbered
 
 __all__ = [
     "JOINS",
@@ -20,5 +20,6 @@ __all__ = [
     "TapedRun",
     "ancestors",
     "entries_of",
+    "numbered",
     "scaled",
 ]

@@ -17,6 +17,7 @@ from gradcheck._mending.uses import AllUses, Use
 from gradcheck._mending.vjp import Cotangent, Operand, added, call, einsum_back, elementary
 from gradcheck._tape import Node
 from gradcheck._tape.nodes import JOINS, Array
+from gradcheck._tape.sweep import numbered
 
 #: steps from a value to the derivatives that are at hand
 MOST_STEPS = 12
@@ -182,8 +183,7 @@ class _Writer:
         """What comes back from what several arrays were joined to: the part of it where the value stands."""
         consumers, (joined, operand) = [node for node, _ in uses], uses[0]
         behind = self.derivative(consumers, steps - 1)
-        numbered = np.arange(1.0, joined.size + 1).reshape(1, *joined.shape)
-        entries = np.ravel(joined.pulls[operand](numbered)).astype(int) - 1
+        entries = np.ravel(joined.pulls[operand](numbered(joined))).astype(int) - 1
         if behind is None or not entries.size or entries.min() < 0:
             return None
         ends = [(int(at.min()), int(at.max()) + 1) for at in np.unravel_index(entries, joined.shape)]

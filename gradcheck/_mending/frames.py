@@ -170,11 +170,9 @@ class Frame:
         Raises:
             UnknownError: If there is none.
         """
-        try:
-            frames = self._frames(comprehension.generators, self.value)
-            return next(frames)[0]
-        except StopIteration:
-            raise UnknownError from None
+        for frame, _ in self._frames(comprehension.generators, self.value):
+            return frame
+        raise UnknownError
 
     def _rounds(self, generators: Sequence[ast.comprehension], of: Any) -> Iterator[Callable[[ast.expr], Any]]:
         """What evaluates expressions in one round of a comprehension after the other."""

@@ -73,10 +73,14 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         signs = ("=", "+=", "-=", "*=", "/=")
     else:
         return
-    start, end = span(where)[1], span(value)[0]
-    bracket = "(" if "(" in code.between(start, end) else ""
     for sign in signs:
-        yield (Edit(start, end, f" {sign} {bracket}"),)
+        yield (with_sign(code, where, sign, value),)
+
+
+def with_sign(code: Code, where: ast.expr, sign: str, value: ast.expr) -> Edit:
+    """The edit after which another sign stands between a target and what is assigned to it."""
+    between = span(where)[1], span(value)[0]
+    return Edit(*between, f" {sign} {'(' if '(' in code.between(*between) else ''}")
 
 
 def _set_by_name(code: Code, call: ast.expr) -> Iterator[Edits]:
@@ -106,9 +110,8 @@ def _summed(code: Code, tree: ast.stmt) -> Iterator[Edits]:
             if names & set(loop_counters(code, tree)):
                 return
             start, target = span(loop)[0], code.segment(where)
-            between = span(where)[1], span(value)[0]
-            bracket = "(" if "(" in code.between(*between) else ""
-            yield Edit(start, start, f"{target} = 0\n{' ' * loop.col_offset}"), Edit(*between, f" += {bracket}")
+            begun = Edit(start, start, f"{target} = 0\n{' ' * loop.col_offset}")
+            yield begun, with_sign(code, where, "+=", value)
 
 
 def _in_place(code: Code, tree: ast.Assign) -> Iterator[Edits]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcheck._mending.series import Kind, kind_of
 from gradcheck._tape import MOVES, Node, TapedRun
-from gradcheck._tape.sweep import entries_of
+from gradcheck._tape.sweep import entries_of, numbered
 
 #: writes into one array that are followed
 MOST_WRITES = 400
@@ -52,7 +52,7 @@ class AllUses:
         consumer, operand = use
         if consumer.op == "store" and operand == 1 and np.all(consumer.pulls[1](np.ones((1, *consumer.shape))) <= 1):
             # not broadcast, which has no one place for each entry
-            entries = np.ravel(consumer.pulls[1](_numbered(consumer))).astype(int)
+            entries = np.ravel(consumer.pulls[1](numbered(consumer))).astype(int)
             return self._reads(node.shape, consumer, entries)
         if consumer.op in MOVES and consumer.op != "store" and _is_same(consumer, operand, node):
             return self.of(consumer)
@@ -77,7 +77,7 @@ class AllUses:
 
     def _taken(self, shape: tuple[int, ...], view: Node, operand: int, entries: Entries) -> list[Use]:
         """The same of a view of that array."""
-        taken = np.ravel(view.pulls[operand](_numbered(view))).astype(int)[entries - 1]
+        taken = np.ravel(view.pulls[operand](numbered(view))).astype(int)[entries - 1]
         if not np.any(taken):
             return []
         if view.shape == shape and np.array_equal(taken, np.arange(1, len(taken) + 1)):
@@ -85,12 +85,8 @@ class AllUses:
         return self._reads(shape, view, taken) if np.all(taken) else [(view, operand)]
 
 
-def _numbered(node: Node) -> Entries:
-    return np.arange(1.0, node.size + 1).reshape(1, *node.shape)
-
-
 def _is_same(consumer: Node, operand: int, node: Node) -> bool:
     """Whether it hands a value on entry by entry, in the same shape."""
     if consumer.shape != node.shape:
         return False
-    return np.array_equal(np.ravel(consumer.pulls[operand](_numbered(consumer))), np.ravel(_numbered(consumer)))
+    return np.array_equal(np.ravel(consumer.pulls[operand](numbered(consumer))), np.ravel(numbered(consumer)))

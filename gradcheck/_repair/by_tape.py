@@ -318,9 +318,13 @@ class _Search:
         keeps_one = run.once(keeps_a_place)
 
         def sooner() -> Sequence[Mended] | None:
-            moved = self._moved_statement(found, points) or self._misnamed(found, points)
-            moved = moved or self._overwritten_part(found, points)
-            return moved or (missing() if keeps_one else ()) or self._sooner(found, wrong, points, spoils)
+            return (
+                self._moved_statement(found, points)
+                or self._misnamed(found, points)
+                or self._overwritten_part(found, points)
+                or (missing() if keeps_one else ())
+                or self._sooner(found, wrong, points, spoils)
+            )
 
         return _clip_or_next(found, run, wrong, points[1:], sooner, missing)
 

@@ -36,6 +36,11 @@ def backward_functions(run: TapedRun) -> list[tuple[Statement, Function]]:
     return list(found.values())
 
 
+def taped_at(run: TapedRun, file: str, line: int) -> Statement | None:
+    """The statement of what runs that begins at a line."""
+    return next((one for one in run.statements if (one.file, one.line) == (file, line)), None)
+
+
 def function_around(statement: Statement) -> Function | None:
     """The function that a statement stands in; None for that of a lambda, or outside."""
     code = Code.of(statement.source.text)

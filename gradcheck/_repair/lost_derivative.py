@@ -8,13 +8,11 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gradcheck._common.errors import TargetError
 from gradcheck._localising.incomplete import given_whole
 from gradcheck._localising.lost import Lost, lost_derivatives
 from gradcheck._mending import Mend
@@ -22,11 +20,10 @@ from gradcheck._mending.gaps import Function, Gap, gaps_behind, own_nodes, param
 from gradcheck._mending.idle import Known
 from gradcheck._mending.syntax import Code, is_zeros
 from gradcheck._repair.forward import forward_statements
-from gradcheck._repair.found import Found, Mended, add_mend
+from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.missing_statement import functions_known
-from gradcheck._repair.wrong_values import EVIDENCE, Progress, Taped, progress_of, wrong_gradients
+from gradcheck._repair.wrong_values import EVIDENCE, Progress, Taped, asked_with, progress_of, wrong_gradients
 from gradcheck._tape import TapedRun
-from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
 from gradcheck._usercode.style import in_file_style
 
@@ -52,23 +49,18 @@ def lost_derivative(found: Found, taped: Taped) -> Mended | None:
         gradients = tuple(sorted(wrong.intersection(one.parameters))) or tuple(sorted(wrong))
         mends = [Mend(one.statement.file, (edit,), one.statement, (), (), EVIDENCE) for edit in of_one]
         faults = [Mended(one.statement, gradients, None, mend, is_by_value=True) for mend in mends]
-        scored = ((_progress_with(found, fault, one, taped), fault) for fault in faults)
+        scored = ((asked_with(found, fault, taped, partial(_progress, one)), fault) for fault in faults)
         better = [(score, fault) for score, fault in scored if score is not None and score > reached]
         if better:
             return max(better, key=lambda pair: pair[0])[1]
     return None
 
 
-def _progress_with(found: Found, fault: Mended, lost: Lost, taped: Taped) -> Progress | None:
-    """How much is right with an edit; None if it does not give the whole derivative that the lost one is a part of."""
-    trial = found.copy()
-    if add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
-        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
-            parameter = next((name for name, leaf in run.leaves.items() if leaf.index == lost.source), None)
-            is_right = parameter in run.true_gradients and parameter not in wrong_gradients(run)
-            if is_right or lost.source in run.once(given_whole):
-                return progress_of(run)
-    return None
+def _progress(lost: Lost, run: TapedRun) -> Progress | None:
+    """How much is right; None if the whole derivative that the lost one is a part of is not given."""
+    parameter = next((name for name, leaf in run.leaves.items() if leaf.index == lost.source), None)
+    is_right = parameter in run.true_gradients and parameter not in wrong_gradients(run)
+    return progress_of(run) if is_right or lost.source in run.once(given_whole) else None
 
 
 def _edits(run: TapedRun, one: Lost) -> Iterator[Edit]:

@@ -26,7 +26,7 @@ from gradcheck._mending.outside import Edit
 from gradcheck._mending.search import MOST_ENDLESS
 from gradcheck._mending.syntax import Code, names_in
 from gradcheck._mending.trials import Trial
-from gradcheck._repair.forward import function_around
+from gradcheck._repair.forward import function_around, taped_at
 from gradcheck._repair.found import Mended
 from gradcheck._repair.handed_on import argument_of, call_at, calls_of
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
@@ -67,13 +67,13 @@ def _edits(run: TapedRun, readers: Sequence[Statement]) -> Iterator[tuple[Statem
     trees = [tree for one in readers if (tree := code.statement(one.line, one.kind)) is not None]
     binding = list(_binding(function, [names_in(one) for one in trees]))
     for node, names in binding:
-        statement = _taped(run, file, node)
+        statement = taped_at(run, file, node.lineno)
         if statement is not None:
             yield from ((statement, edits) for edits in rebound(code, node, names))
     for node, names in binding:
         for other_file, other_code, other in _functions(run):
             for kept, edits in kept_otherwise(other_code, other, node, names):
-                statement = _taped(run, other_file, kept)
+                statement = taped_at(run, other_file, kept.lineno)
                 if statement is not None:
                     yield statement, edits
     yield from _handed_over(run, readers[0], function, [names_in(one) for one in trees])
@@ -97,8 +97,8 @@ def _kept_by_name(run: TapedRun, reads: Sequence[Collection[str]]) -> Iterator[t
     """Where values are kept by names of which each reader reads one."""
     for file, code, function in _functions(run):
         for element, words in kept_by_name(function):
-            around = code.statement_around(element)
-            statement = _taped(run, file, around) if around and all(words & set(read) for read in reads) else None
+            around = code.statement_around(element) if all(words & set(read) for read in reads) else None
+            statement = None if around is None else taped_at(run, file, around.lineno)
             if statement is not None:
                 yield from ((statement, edits) for edits in with_others(code, element))
 
@@ -127,7 +127,3 @@ def _functions(run: TapedRun) -> Iterator[tuple[str, Code, Function]]:
         if function is not None and id(function) not in known:
             known.add(id(function))
             yield one.file, Code.of(one.source.text), function
-
-
-def _taped(run: TapedRun, file: str, node: ast.stmt) -> Statement | None:
-    return next((one for one in run.statements if (one.file, one.line) == (file, node.lineno)), None)

@@ -10,10 +10,10 @@ from gradcheck._mending.moves import Move, moves
 from gradcheck._mending.search import MOST_ENDLESS
 from gradcheck._mending.syntax import Code
 from gradcheck._mending.trials import Trial
-from gradcheck._repair.forward import backward_functions
+from gradcheck._repair.forward import backward_functions, taped_at
 from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import TapedRun
 from gradcheck.report.codes import FindingCode
 
 #: moves that are tried, the shortest first
@@ -30,7 +30,7 @@ def moved_statement(run: TapedRun, again: Sequence[Again], *, in_part: bool = Fa
     """
     wrong = Trial(run).wrong
     for right, file, move in run.once(_mending_moves):
-        statement = _taped(run, file, move) if in_part or right == wrong else None
+        statement = taped_at(run, file, move.statement.lineno) if in_part or right == wrong else None
         mends = [] if statement is None else MendSearch(run, statement, again, SMALL_BUDGET).given([move.edits])
         if statement is not None and mends and (in_part or not mends[0].remaining):
             return Mended.of(statement, mends, code=FindingCode.WRONG_PLACE)
@@ -51,8 +51,3 @@ def _mending_moves(run: TapedRun) -> list[tuple[frozenset[str], str, Move]]:
 
 def _functions(run: TapedRun) -> list[tuple[str, Code, Function]]:
     return [(one.file, Code.of(one.source.text), function) for one, function in backward_functions(run)]
-
-
-def _taped(run: TapedRun, file: str, move: Move) -> Statement | None:
-    line = move.statement.lineno
-    return next((one for one in run.statements if (one.file, one.line) == (file, line)), None)

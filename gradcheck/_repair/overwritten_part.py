@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 
-from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.incomplete import given_whole
+from gradcheck._localising.incomplete import given_whole_of_forward
 from gradcheck._localising.standing import Standing
 from gradcheck._mending import Mend
-from gradcheck._mending.syntax import Code, span
+from gradcheck._mending.statement_edits import with_sign
+from gradcheck._mending.syntax import Code
 from gradcheck._repair.forward import forward_statements
-from gradcheck._repair.found import Found, Mended, add_mend
-from gradcheck._repair.wrong_values import EVIDENCE, Progress, Taped, progress_of, wrong_gradients
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.wrong_values import EVIDENCE, Progress, Taped, asked_with, progress_of, wrong_gradients
 from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
-from gradcheck._usercode.patching import RebindError
+from gradcheck._tape.sweep import numbered
 from gradcheck._usercode.source import Edit
 
 #: assignments of which a sum is tried
@@ -40,30 +38,21 @@ def overwritten_part(found: Found, taped: Taped) -> Mended | None:
         taped: Puts edits in place, and gives a run with them.
     """
     with taped(found) as run:
-        wrong, reached, whole = wrong_gradients(run), progress_of(run), _given_whole(run)
+        wrong, (progress, whole) = wrong_gradients(run), _reached(run)
         asked = list(_overwriting(run))[:MOST_TRIED] if wrong else []
     for statement in asked:
         for edit in _with_sum(statement):
             mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
             fault = Mended(statement, tuple(sorted(wrong)), None, mend, is_by_value=True)
-            after = _after(found, fault, taped)
-            if after is not None and after[0] > reached and after[1] > whole:
+            after = asked_with(found, fault, taped, _reached)
+            if after is not None and after[0] > progress and after[1] > whole:
                 return fault
     return None
 
 
-def _after(found: Found, fault: Mended, taped: Taped) -> tuple[Progress, frozenset[int]] | None:
-    """How much is right with its edit, and of which values the whole derivative is given; None if it does not run."""
-    trial = found.copy()
-    if add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
-        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
-            return progress_of(run), _given_whole(run)
-    return None
-
-
-def _given_whole(run: TapedRun) -> frozenset[int]:
-    """Those of the forward; what the backward calculates is numbered anew in each run."""
-    return frozenset(index for index in run.once(given_whole) if index < run.boundary)
+def _reached(run: TapedRun) -> tuple[Progress, frozenset[int]]:
+    """How much is right, and of which values of the forward the whole derivative is given."""
+    return progress_of(run), run.once(given_whole_of_forward)
 
 
 def _overwriting(run: TapedRun) -> Iterator[Statement]:
@@ -98,8 +87,7 @@ def _overwrites(store: Node) -> bool:
 
 def _entries(store: Node) -> frozenset[int]:
     """Which entries of the array it writes, counted from one."""
-    numbered = np.arange(1.0, store.size + 1).reshape(1, *store.shape)
-    return frozenset(np.ravel(store.pulls[1](numbered)).astype(int).tolist())
+    return frozenset(np.ravel(store.pulls[1](numbered(store))).astype(int).tolist())
 
 
 def _with_sum(statement: Statement) -> Iterator[Edit]:
@@ -107,6 +95,4 @@ def _with_sum(statement: Statement) -> Iterator[Edit]:
     code = Code.of(statement.source.text)
     match code.statement(statement.line, statement.kind):
         case ast.Assign(targets=[ast.Subscript() as target], value=value):
-            between = span(target)[1], span(value)[0]
-            bracket = "(" if "(" in code.between(*between) else ""
-            yield Edit(*between, f" += {bracket}")
+            yield with_sign(code, target, "+=", value)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gradcheck._common.errors import TargetError
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.incomplete import given_whole
+from gradcheck._localising.incomplete import given_whole_of_forward
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._localising.standing import Standing
 from gradcheck._mending import Mend
@@ -105,7 +105,7 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead,
     first = group[0]
     with suppress(TargetError, SyntaxError, RebindError):
         with taped(found) as run:
-            spoiled, whole = _spoiled(run), _given_whole(run)
+            spoiled, whole = _spoiled(run), run.once(given_whole_of_forward)
         with taped(trial) as run:
             statement = _statement(run.statements, instead)
             is_spared = spares_givers and len(group) == 1
@@ -122,7 +122,7 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead,
         with taped(trial) as run:
             if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong) or _spoiled(run) > spoiled:
                 return False
-            if not whole <= _given_whole(run):  # where others are wrong still, the values tell
+            if not whole <= run.once(given_whole_of_forward):  # where others are wrong still, the values tell
                 return False
         trial.faults[-1].line = instead.line
         trial.faults.insert(places[0], trial.faults.pop())
@@ -137,11 +137,6 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead,
 def _spoiled(run: TapedRun) -> int:
     """How many statements spoil derivatives: where all gradients are wrong still, these tell one edit from another."""
     return sum(bool(one.executions) for one in run.once(spoiling))
-
-
-def _given_whole(run: TapedRun) -> set[int]:
-    """The values of the forward whose derivatives are given; parts of them are numbered anew in each run."""
-    return {index for index in run.once(given_whole) if index < run.boundary}
 
 
 def _replaced_names(found: Found) -> Iterator[tuple[str, ast.expr, Mended, bool]]:

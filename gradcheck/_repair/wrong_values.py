@@ -10,6 +10,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -52,6 +53,7 @@ LONG = 12
 Progress = tuple[int, int, int]
 #: puts edits in place, and gives a run with them
 Taped = Callable[[Found], AbstractContextManager[TapedRun]]
+T = TypeVar("T")
 
 
 def mend_by_values(found: Found, taped: Taped, others: Sequence[Point], first: Sequence[Mended]) -> bool:
@@ -201,6 +203,15 @@ class _Search:
 def wrong_gradients(run: TapedRun) -> set[str]:
     """The names of the gradients that are not the true ones."""
     return set(wrong_names(run.gradients, run.true_gradients))
+
+
+def asked_with(found: Found, fault: Mended, taped: Taped, ask: Callable[[TapedRun], T | None]) -> T | None:
+    """What a run with the edits of a fault as well says; None if they cannot be told, or the code does not run."""
+    trial = found.copy()
+    if add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
+        with suppress(TargetError, SyntaxError, RebindError), taped(trial) as run:
+            return ask(run)
+    return None
 
 
 def best_of(

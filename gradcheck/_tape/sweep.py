@@ -125,8 +125,13 @@ def ancestors(start: Node) -> set[int]:
     return result
 
 
+def numbered(node: Node) -> Array:
+    """The entries of a value counted from one, as derivatives: pulled back they tell where each of them comes from."""
+    return np.arange(1.0, node.size + 1).reshape(1, *node.shape)
+
+
 def entries_of(view: Node) -> np.ndarray[Any, np.dtype[np.intp]]:
     """Which entries of its array a view takes, in its order; those that it takes twice, once."""
-    taken = np.ravel(view.pulls[0](np.arange(1.0, view.size + 1).reshape(1, *view.shape)))
+    taken = np.ravel(view.pulls[0](numbered(view)))
     held = np.flatnonzero(taken)
     return held[np.argsort(taken[held])]
