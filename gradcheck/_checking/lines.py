@@ -17,6 +17,7 @@ from gradcheck._checking.without_lines import CheckRun, wrong_in
 from gradcheck._common import errors
 from gradcheck._common.arrays import Sizes
 from gradcheck._common.errors import TargetError
+from gradcheck._common.memory import memory_bounded
 from gradcheck._targets.factory import TargetFactory
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import ActivationRatio, OnlyElsewhere
@@ -26,6 +27,9 @@ from gradcheck.report.report import Report
 if TYPE_CHECKING:
     from gradcheck._checking.verifier import Verifier
     from gradcheck._repair.explain import Explanation, Question
+
+#: bytes that the search for lines may take beyond what the process has: a few tapes, each within a budget of its own
+SEARCH_MEMORY = 4 << 30
 
 
 def with_line_findings(run: CheckRun, report: Report) -> Report:
@@ -55,11 +59,13 @@ def with_line_findings(run: CheckRun, report: Report) -> Report:
             keeps_state=keeps_state,
             is_impure=is_impure,
         )
-        found = _explained_in_library(question) or explain(question)
+        with memory_bounded(SEARCH_MEMORY):
+            found = _explained_in_library(question) or explain(question)
     except Exception as error:  # a search that fails must not take the verdict with it
         if errors.SEARCH_ERRORS_RAISE:
             raise
-        return replace(report, notes=(*report.notes, f"the backward could not be followed: {error}"))
+        why = str(error) or type(error).__name__
+        return replace(report, notes=(*report.notes, f"the backward could not be followed: {why}"))
     # what is carried over from call to call makes all that follows wrong, and only where it comes in is known
     if keeps_state and not found.patch:
         found = replace(found, findings=found.findings[:1])

@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import TypeAlias
 
+from gradcheck._common.memory import memory_bounded
 from gradcheck._common.surely import surely
 from gradcheck._common.thread_filters import ignoring
 from gradcheck._usercode.functions import functions_with
@@ -94,6 +95,8 @@ class EditedFunctions:
     def replaced(self, of_files: Replacements, *, anew: bool = False) -> Iterator[None]:
         """Run other code: the same each time, so that whoever knows functions by their code finds them again.
 
+        Its memory is bounded: code that asks for far more than the process ever held raises `MemoryError`.
+
         Raises:
             RebindError: If functions have to be made again for that, and will not be.
         """
@@ -114,7 +117,8 @@ class EditedFunctions:
         try:
             for function, _, new in changed:
                 function.__code__ = new
-            yield
+            with memory_bounded():
+                yield
         finally:
             surely(put_back)
 

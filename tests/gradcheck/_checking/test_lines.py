@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gradcheck import Target, check
+from gradcheck._checking import lines
 from gradcheck._common import errors
 from gradcheck._repair import explain
 from gradcheck.report.codes import FindingCode
@@ -93,6 +95,22 @@ def test_a_search_that_fails_keeps_the_verdict(monkeypatch: pytest.MonkeyPatch) 
     assert report.blocks["W"].verdict == "wrong"
     assert report.notes[-1] == "the backward could not be followed: of ours"
     assert all(finding.line is None for finding in report.findings)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the addresses of a process")
+def test_a_search_that_takes_all_memory_keeps_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system would kill the check, and with it the verdict; and the note would give no reason."""
+
+    def failing(*_: Any, **__: Any) -> None:
+        bytes(12 * lines.SEARCH_MEMORY)
+        raise AssertionError("not bounded")
+
+    monkeypatch.setattr(errors, "SEARCH_ERRORS_RAISE", False)
+    monkeypatch.setattr(explain, "find_by_tape", failing)
+    monkeypatch.setattr(lines, "SEARCH_MEMORY", 1 << 28)
+    report = check(network())
+    assert report.blocks["W"].verdict == "wrong"
+    assert report.notes[-1] == "the backward could not be followed: MemoryError"
 
 
 def test_it_is_told_how_widely_an_edit_was_verified() -> None:

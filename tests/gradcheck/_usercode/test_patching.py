@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,15 @@ def test_a_statement_is_found_by_its_place() -> None:
     source = Source("x.py", TEXT)
     statement = Statement("x.py", ast.parse(TEXT).body[1].body[0], "", "twice")  # type: ignore[attr-defined]
     assert source.segment_of(source_node(statement, source)) == "return 2 * x"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the addresses of a process")
+def test_edited_code_that_takes_all_memory_ends_with_an_error(module: Any) -> None:
+    """The system would kill the process in which such an edit is tried, and with it all that was found."""
+    codes = functions_run(lambda: module.twice(3))
+    source = Source.read(module.__file__)
+    assert source is not None
+    edits = patch_of(source, "2 * x", "bytes(2**32 * x)").edits()
+    with EditedFunctions(codes, {source.file: source}).edited(edits), pytest.raises(MemoryError):
+        module.twice(1)
+    assert module.twice(3) == 6
