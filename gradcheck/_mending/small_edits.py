@@ -23,7 +23,7 @@ from gradcheck._mending.details import (
 from gradcheck._mending.regrouped import regrouped
 from gradcheck._mending.shifted import shifted
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
-from gradcheck._mending.syntax import binary, name, number, transposed, turns_round
+from gradcheck._mending.syntax import binary, name, number, one_minus, transposed, turns_round
 
 #: two by two of these are exchanged
 MOST_EXCHANGED = 10
@@ -208,6 +208,29 @@ def operators(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, ast.Compare(slot.node.left, [sign], slot.node.comparators))
 
 
+def opposites(place: Workplace) -> Iterator[Candidate]:
+    """A mask the other way round: 1 - mask where it is a factor, ~mask where it selects, and back."""
+    for slot in place.slots:
+        if not _is_mask(slot.value):
+            continue
+        match slot.node:
+            case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=mask):
+                yield Candidate.of(slot.node, mask)
+            case _ if is_operand(slot.node, place.code, tuple(_OPERATORS)):
+                yield Candidate.of(slot.node, one_minus(slot.node))
+            case _ if not isinstance(slot.value, np.ndarray):
+                yield Candidate.of(slot.node, ast.UnaryOp(ast.Not(), slot.node))
+            case _ if slot.value.dtype.kind == "b":
+                yield Candidate.of(slot.node, ast.UnaryOp(ast.Invert(), slot.node))
+
+
+def _is_mask(value: object) -> bool:
+    """Whether it is true or false, at each entry, or whole numbers that are zero or one."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
+        return bool(value.size) and bool(np.all((value == 0) | (value == 1)))
+    return isinstance(value, (bool, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype.kind == "b")
+
+
 def rotated(place: Workplace) -> Iterator[Candidate]:
     """A bracket moved: (a + b) * c for a * c + b, a + b * c for (a + b) * c, and their like."""
     for slot in place.slots:
@@ -268,6 +291,8 @@ def _parts(node: ast.expr) -> list[ast.expr]:
             return list(elts)
         case ast.Dict(values=values):
             return list(values)
+        case ast.IfExp(body=body, orelse=orelse):
+            return [body, orelse]
     return []
 
 
@@ -284,7 +309,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
+    other_reads, dropped, operators, opposites, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
     words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
     turned_round, shifted,
 )  # fmt: skip

@@ -50,8 +50,7 @@ class AllUses:
 
     def _followed(self, node: Node, use: Use) -> list[Use]:
         consumer, operand = use
-        if consumer.op == "store" and operand == 1 and np.all(consumer.pulls[1](np.ones((1, *consumer.shape))) <= 1):
-            # not broadcast, which has no one place for each entry
+        if consumer.op == "store" and operand == 1 and _has_each_once(consumer, operand):
             entries = np.ravel(consumer.pulls[1](numbered(consumer))).astype(int)
             return self._reads(node.shape, consumer, entries)
         if consumer.op in MOVES and consumer.op != "store" and _is_same(consumer, operand, node):
@@ -77,12 +76,19 @@ class AllUses:
 
     def _taken(self, shape: tuple[int, ...], view: Node, operand: int, entries: Entries) -> list[Use]:
         """The same of a view of that array."""
+        if not _has_each_once(view, operand):
+            return [(view, operand)]
         taken = np.ravel(view.pulls[operand](numbered(view))).astype(int)[entries - 1]
         if not np.any(taken):
             return []
         if view.shape == shape and np.array_equal(taken, np.arange(1, len(taken) + 1)):
             return self.of(view)
         return self._reads(shape, view, taken) if np.all(taken) else [(view, operand)]
+
+
+def _has_each_once(consumer: Node, operand: int) -> bool:
+    """Whether no entry of an operand is in several places of what is made of it: it has one place then, or none."""
+    return bool(np.all(consumer.pulls[operand](np.ones((1, *consumer.shape))) <= 1))
 
 
 def _is_same(consumer: Node, operand: int, node: Node) -> bool:

@@ -107,3 +107,11 @@ def test_a_derivative_is_written_out_where_arrays_keep_the_values(tmp_path, bug,
     assert found
     assert not found[0].remaining
     assert all(one in found[0].edits[0].text for one in factors)
+
+
+def test_what_reads_a_value_twice_counts_as_it_is(tmp_path):
+    """If it fails, entries that a read repeats are looked for where no entries are, and the search ends with an error."""
+    bug = ("forward(p, x)[-1][-1] ** 2", "np.broadcast_to(forward(p, x)[-1][-1:], (4, 3))[1:] ** 2")
+    run = kept_run(tmp_path, *bug)
+    last = [n for n in run.nodes[: run.boundary] if n.place and n.place.text == "f[t] * z[t] + (1 - f[t]) * h[t]"][-1]
+    assert [(use.op, use.shape) for use, _ in run.once(AllUses).of(last)] == [("view", (4, 3))]
