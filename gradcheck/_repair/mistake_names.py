@@ -91,7 +91,7 @@ def _inserted(now: str) -> Symptom | None:
 
 
 def _of_expressions(old: ast.expr, new: ast.expr) -> Symptom | None:
-    found = _other_form(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
+    found = _other_form(old, new) or _opposite(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
     found = found or _in_product(old, new) or _operator(old, new) or _replaced(old, new)
     if found is not None:
         return found
@@ -135,6 +135,23 @@ def _expression(text: str) -> ast.expr | None:
 
 def _same(a: ast.AST, b: ast.AST) -> bool:
     return ast.dump(a) == ast.dump(b)
+
+
+def _opposite(old: ast.expr, new: ast.expr) -> Symptom | None:
+    """A gate or a mask for what it leaves over, 1 - z for z: no term is missing there."""
+    if any(_same(part, rest) for one, part in ((old, new), (new, old)) if (rest := _turned_over(one)) is not None):
+        return _named(FindingCode.WRONG_VARIABLE, ast.unparse(old), ast.unparse(new))
+    return None
+
+
+def _turned_over(node: ast.expr) -> ast.expr | None:
+    """The x of 1 - x, ~x and not x."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=x) if not isinstance(x, ast.BinOp):
+            return x
+        case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=x):
+            return x
+    return None
 
 
 def _wrapping(old: ast.expr, new: ast.expr) -> Symptom | None:

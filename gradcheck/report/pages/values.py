@@ -42,7 +42,7 @@ VALUES = (
     Page(
         FindingCode.WRONG_VARIABLE,
         "One variable stands where another should: the gradient of the cell state for that of the candidate, c for "
-        "c_prev, one weight for another.",
+        "c_prev, one weight for another, z for 1 - z.",
         "a_g = Wc v + bc   =>   dWc = da_g v^T",
         "dWc += np.outer(dc, v)               # dc is of the cell state",
         "dWc += np.outer(dg, v)",

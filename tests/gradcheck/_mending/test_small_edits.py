@@ -7,7 +7,9 @@ from gradcheck._mending.small_edits import (
     begun_at_zero,
     bounds,
     dropped,
+    exchanged,
     ones,
+    opposites,
     summed_items,
     turned,
     unread,
@@ -51,6 +53,21 @@ def test_what_is_compared_with_is_moved_by_one(tmp_path):
     suspect = suspect_of(tmp_path, f"{ZEROS}n = len(a)\nda = a * (n == len(b))", "da = a")
     found = candidates(suspect, bounds)
     assert {"da = a * (n == len(b) - 1)", "da = a * (n == len(b) + 1)"} == set(found)
+
+
+def test_a_mask_is_turned_round_as_it_is_used(tmp_path):
+    """If it fails, a gradient that flows where the mask held it back, and nowhere else, gets no fix."""
+    begun = f"{ZEROS}m, n = a > 0, (a > 0).astype(int)\n"
+    factor = suspect_of(tmp_path, f"{begun}da = m * a + n * b", "da = m")
+    assert candidates(factor, opposites) == ["da = (1 - m) * a + n * b", "da = m * a + (1 - n) * b"]
+    chosen = suspect_of(tmp_path, f"{begun}da = np.where(m, a, ~m * b)", "da = np")
+    assert {"da = np.where(~m, a, ~m * b)", "da = np.where(m, a, m * b)"} <= set(candidates(chosen, opposites))
+
+
+def test_the_two_sides_of_a_choice_are_exchanged(tmp_path):
+    """If it fails, a condition that is the wrong way round gets no fix where it chooses between two values."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da = a if a.size else b", "da = a")
+    assert "da = b if a.size else a" in candidates(suspect, exchanged)
 
 
 def test_what_stands_before_a_loop_may_begin_at_zero(tmp_path):
