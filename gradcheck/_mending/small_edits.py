@@ -309,7 +309,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, opposites, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers,
-    words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
+    other_reads, dropped, operators, opposites, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated,
+    numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
     turned_round, shifted,
 )  # fmt: skip

@@ -91,7 +91,13 @@ def _inserted(now: str) -> Symptom | None:
 
 
 def _of_expressions(old: ast.expr, new: ast.expr) -> Symptom | None:
-    found = _other_form(old, new) or _opposite(old, new) or _wrapping(old, new) or _exchanged(old, new) or _operands(old, new)
+    found = (
+        _other_form(old, new)
+        or _opposite(old, new)
+        or _wrapping(old, new)
+        or _exchanged(old, new)
+        or _operands(old, new)
+    )
     found = found or _in_product(old, new) or _operator(old, new) or _replaced(old, new)
     if found is not None:
         return found

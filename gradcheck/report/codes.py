@@ -71,6 +71,7 @@ class FindingCode(StrEnum):
     MISSING_CALL = "missing-call"
     EXTRA_CALL = "extra-call"
     MISSING_COPY = "missing-copy"
+    SHARED_ARRAY = "shared-array"
     WRITES_INTO_CALLERS = "writes-into-callers"
     EXTRA_STATEMENT = "extra-statement"
     MISSING_STATEMENT = "missing-statement"

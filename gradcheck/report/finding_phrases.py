@@ -70,6 +70,7 @@ _MISTAKES = {
     FindingCode.EXTRA_INDEX: "the index [{subject}] should not be here",
     FindingCode.MISSING_CALL: "a call of {called}() is missing",
     FindingCode.EXTRA_CALL: "the call of {called}() should not be here",
+    FindingCode.SHARED_ARRAY: "one array stands in several places: what is added to one shows in all",
     FindingCode.MISSING_COPY: "a copy is missing: the array that is kept is overwritten later",
     FindingCode.WRITES_INTO_CALLERS: "it writes into {subject}, which is the caller's",
     FindingCode.EXTRA_STATEMENT: "this statement should not be here",

@@ -16,6 +16,15 @@ STATEMENTS = (
         "keep a copy, or write to a new array.",
     ),
     Page(
+        FindingCode.SHARED_ARRAY,
+        "One array stands in several places: under two names, or in every place of a list. What is added to one of "
+        "them is added to all.",
+        "dh_t and dh_{t-1} are two derivatives, each with memory of its own",
+        "dh = [np.zeros((B, H))] * T          # T times the same array",
+        "dh = [np.zeros((B, H)) for _ in range(T)]",
+        "make an array for each place, or copy it.",
+    ),
+    Page(
         FindingCode.WRITES_INTO_CALLERS,
         "The statement writes into an array of the caller's, who finds another value in it afterwards.",
         "a function leaves its arguments as they are",

@@ -110,7 +110,7 @@ def test_a_derivative_is_written_out_where_arrays_keep_the_values(tmp_path, bug,
 
 
 def test_what_reads_a_value_twice_counts_as_it_is(tmp_path):
-    """If it fails, entries that a read repeats are looked for where no entries are, and the search ends with an error."""
+    """If it fails, the search ends with an error: entries that a read repeats are looked for where none are."""
     bug = ("forward(p, x)[-1][-1] ** 2", "np.broadcast_to(forward(p, x)[-1][-1:], (4, 3))[1:] ** 2")
     run = kept_run(tmp_path, *bug)
     last = [n for n in run.nodes[: run.boundary] if n.place and n.place.text == "f[t] * z[t] + (1 - f[t]) * h[t]"][-1]

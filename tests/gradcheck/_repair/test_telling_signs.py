@@ -71,6 +71,7 @@ def cell(rng, *, T=4, H=2):
 LATE = ("later, t=t: drain", "later: drain")
 OVERWRITTEN = ("level = level * keep", "level *= keep")
 CLEARED = ('        g["v"] += dv\n', '        g["v"] += dv\n        later = np.zeros_like(later)\n')
+SHARED = ("{name: np.zeros_like(one) for name, one in p.items()}", 'dict.fromkeys(p, np.zeros_like(p["w"]))')
 UPPER_END = ("    dseen[:-1] -= rise\n", "")
 LOWER_END = ("    dseen[1:] += rise\n", "")
 
@@ -90,6 +91,7 @@ def found_in(folder: Path, *bugs: tuple[str, str]) -> tuple[str, Found]:
         (LATE, FindingCode.BINDS_LATE),
         (OVERWRITTEN, FindingCode.MISSING_COPY),
         (CLEARED, FindingCode.EXTRA_STATEMENT),
+        (SHARED, FindingCode.SHARED_ARRAY),
         (UPPER_END, FindingCode.MISSING_STATEMENT),
         (LOWER_END, FindingCode.MISSING_STATEMENT),
     ],
@@ -106,6 +108,8 @@ def test_what_has_the_form_is_named_and_mended(tmp_path: Path, bug: tuple[str, s
         assert text == TANK.replace(bug[0], bug[1].replace("later = np.zeros_like(later)", "pass"))
     elif bug is LOWER_END:
         assert text == TANK.replace(LOWER_END[0], "").replace(UPPER_END[0], UPPER_END[0] + LOWER_END[0])
+    elif bug is SHARED:
+        assert text == TANK.replace(SHARED[0], '{key: np.zeros_like(p["w"]) for key in p}')
     else:
         assert text == TANK
         assert finding.line == line_of(bug[0] if bug[1] else "dseen[1:] += rise", TANK)
