@@ -13,6 +13,7 @@ from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.slots import Candidate, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.parts import whole_name
 
 Family = Callable[[Workplace], Iterator[Candidate]]
 
@@ -210,6 +211,34 @@ def words(place: Workplace) -> Iterator[Candidate]:
                 for other in dict.fromkeys(_values_of(place, left)):
                     if isinstance(other, str) and other != word:
                         yield Candidate.of(told, ast.Constant(other))
+
+
+def keys(place: Workplace) -> Iterator[Candidate]:
+    """The name of another wrong gradient, where one is spelled: as it is, or in a text with values in it."""
+    names = sorted(set(map(whole_name, place.hole.residual.wrong)))
+    for slot in place.slots:
+        match slot.node:
+            case ast.Constant(value=str(word)) if word in names:
+                yield from (Candidate.of(slot.node, ast.Constant(name)) for name in names if name != word)
+            case ast.JoinedStr(values=parts) if slot.value in names:
+                yield from (Candidate.of(slot.node, new) for new in _other_texts(place, parts, names))
+
+
+def _other_texts(place: Workplace, parts: list[ast.expr], names: list[str]) -> Iterator[ast.JoinedStr]:
+    """A text with one of its fixed parts as in another of these names."""
+    told = [_text_of(place, part) for part in parts]
+    for k, part in enumerate(parts):
+        before, after = "".join(told[:k]), "".join(told[k + 1 :])
+        if isinstance(part, ast.Constant):
+            alike = [name for name in names if name.startswith(before) and name.endswith(after)]
+            words = [name[len(before) : len(name) - len(after)] for name in alike]
+            for word in dict.fromkeys(word for word in words if word not in ("", part.value)):
+                yield ast.JoinedStr([*parts[:k], ast.Constant(word), *parts[k + 1 :]])
+
+
+def _text_of(place: Workplace, part: ast.expr) -> str:
+    text: str = place.hole.first.value(part if isinstance(part, ast.Constant) else ast.JoinedStr([part]))
+    return text
 
 
 def _values_of(place: Workplace, node: ast.expr) -> Iterator[object]:

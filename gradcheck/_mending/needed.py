@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradcheck._localising.solving import range_of
-from gradcheck._mending.residual import Residual
+from gradcheck._mending.residual import TOLERANCE, Residual
 from gradcheck._mending.series import Series, orders
 from gradcheck._tape import Node, TapedRun
 from gradcheck._tape.nodes import Array
@@ -35,7 +35,8 @@ def as_derivatives(
 ) -> Known | None:
     """Derivatives of one value of the forward that the hole needs at its executions; None if they are of no one.
 
-    Those that make most gradients right: what makes any right, and none wrong, is no chance.
+    Those that make most gradients right: what makes any right, and none wrong, is no chance. Of those that make as many
+    right, the ones that leave most as it is: what a mask holds back need not be right for any gradient, but it is read.
 
     Args:
         residual: What the gradients lack.
@@ -45,11 +46,10 @@ def as_derivatives(
     """
     if len({node.shape for node in nodes}) != 1:
         return None
-    wrong = residual.wrong & set(residual.names)
     live = {node.index for node in nodes}
     calls = {id(node.call) for node in nodes}
     of_calls = [node for node in everywhere if id(node.call) in calls and node.shape == nodes[0].shape]
-    best: Known | None = None
+    best, reached = None, (0, 0)
     for series in residual.series:
         if series.shape != nodes[0].shape:
             continue
@@ -62,13 +62,17 @@ def as_derivatives(
                 changes = [held[node.index] @ move for node, move in zip(nodes, moved, strict=True)]
                 change = np.sum(changes, axis=0)
                 judgement = residual.judged(change)
-                if judgement.broken or len(judgement.right) <= (0 if best is None else len(best.right)):
+                kept = len(judgement.right), -sum(map(_entries_moved, moved, wanted))
+                if judgement.broken or not judgement.right or (best is not None and kept <= reached):
                     continue
                 which = {node.index: j for node, j in zip(places, order, strict=True)}
-                best = Known(series, wanted, [which[node.index] for node in nodes], judgement.right)
-                if best.right == wrong:
-                    return best
+                best, reached = Known(series, wanted, [which[node.index] for node in nodes], judgement.right), kept
     return best
+
+
+def _entries_moved(by: Array, wanted: Array) -> int:
+    """How many entries are others than they have to be."""
+    return int(np.sum(np.abs(by) > TOLERANCE * np.max(np.abs(wanted), initial=0.0)))
 
 
 def are_known(run: TapedRun, nodes: list[Node]) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck._mending.building import bare_hole, holes_of
 from gradcheck._mending.carried import carried, left_by_another_name
-from gradcheck._mending.details import Family
+from gradcheck._mending.details import Family, keys
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
@@ -41,6 +41,8 @@ MOST_ENDLESS = 2
 NEAR = 12.0
 #: vector-Jacobian products of normalisations that are run in one place
 MOST_JACOBIANS = 12
+#: names of other gradients that are tried in one place
+MOST_KEYS = 12
 #: other reads that are run for each candidate of another family
 READS_IN_TURN = 4
 
@@ -72,6 +74,13 @@ def mends(run: TapedRun, statement: Statement, again: Sequence[Again] = (), budg
 def removals(run: TapedRun, statement: Statement, again: Sequence[Again] = ()) -> list[Mend]:
     """Edits that take the statement, or calls and operands in it, out, after which gradients are right."""
     return MendSearch(run, statement, again, Budget()).removals()
+
+
+def spelled_otherwise(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
+    """Edits of a statement after which it spells the name of another gradient."""
+    for root in roots(suspect.tree) if suspect.frames else ():
+        for candidate in itertools.islice(keys(Workplace(bare_hole(suspect, root))), MOST_KEYS):
+            yield tuple(suspect.code.replaced(old, new) for old, new in candidate.swaps)
 
 
 @dataclass(frozen=True)
@@ -208,6 +217,7 @@ class MendSearch:
 
     def _texts(self) -> Iterator[tuple[Edit, ...]]:
         """Small edits that are run: where executions multiply each other, the tape judges none of them right."""
+        yield from spelled_otherwise(self.suspect)
         inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
         everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]

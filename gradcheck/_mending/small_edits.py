@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,6 +39,18 @@ def other_reads(place: Workplace) -> Iterator[Candidate]:
     ]
     for candidates in itertools.zip_longest(*of_each):  # in turn: only so many are run
         yield from (one for one in candidates if one is not None)
+
+
+def repeated_reads(place: Workplace) -> Iterator[Candidate]:
+    """Another value of the same shape wherever one is read that is read more than once: x * x for y * y."""
+    of_each: dict[str, list[Slot]] = defaultdict(list)
+    for slot in place.floats:
+        if slot.is_plain:
+            of_each[ast.dump(slot.node)].append(slot)
+    for slots in of_each.values():
+        for atom in place.around.of_shape(slots[0].shape) if len(slots) > 1 else ():
+            if _is_other(atom, slots[0]):
+                yield Candidate(tuple((slot.node, atom.node) for slot in slots))
 
 
 def _is_other(atom: Atom, slot: Slot) -> bool:
@@ -309,7 +322,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, dropped, operators, opposites, bounds, exchanged, regrouped, turned, formed, ones, indices, rotated,
-    numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
-    turned_round, shifted,
+    other_reads, repeated_reads, dropped, operators, opposites, bounds, exchanged, regrouped, turned, formed, ones,
+    indices, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
+    begun_at_zero, summed_items, turned_round, shifted,
 )  # fmt: skip

@@ -193,6 +193,10 @@ class Code:
                 return f"{left}{gap}{sign}{gap}{self.write(node.right, strength + (not power))}"
             case ast.Constant(value=str() as value) if "\\" not in value and self.quote not in value:
                 return f"{self.quote}{value}{self.quote}"
+            case ast.JoinedStr():
+                text = ast.unparse(node)
+                is_plain = text.startswith("f'") and self.quote not in text[1:-1].replace("'", "")
+                return f"f{self.quote}{text[2:-1]}{self.quote}" if is_plain else text
             case ast.UnaryOp(op=ast.USub()):
                 return f"-{self.write(node.operand, 11)}"
             case ast.Attribute():

@@ -1,4 +1,4 @@
-"""A value of the forward that goes by another's name: told where it is bound to it, handed over, or kept for it.
+"""A value that goes by another's name: told where it is bound to it, handed over, or kept for it.
 
 All statements that read it are right, and those that read right derivatives besides give none. Each could be mended by
 itself, and none is at fault.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending import Again, MendSearch
@@ -23,10 +23,12 @@ from gradcheck._mending.misnamed import (
     words_in,
 )
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.search import MOST_ENDLESS
+from gradcheck._mending.residual import Residual
+from gradcheck._mending.search import MOST_ENDLESS, spelled_otherwise
+from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code, names_in
 from gradcheck._mending.trials import Trial
-from gradcheck._repair.forward import function_around, taped_at
+from gradcheck._repair.forward import backward_functions, function_around, taped_at
 from gradcheck._repair.found import Mended
 from gradcheck._repair.handed_on import argument_of, call_at, calls_of
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET
@@ -47,7 +49,8 @@ def misnamed(run: TapedRun, again: Sequence[Again], likeliest: Statement | None 
     trial = Trial(run)
     spoilers = [one.statement for one in run.once(spoiling) if one.executions]
     readers = [spoilers, [likeliest]] if likeliest is not None and spoilers != [likeliest] else [spoilers]
-    for statement, edits in islice((one for some in readers for one in _edits(run, some)), MOST_EDITS):
+    found = chain(_spelled(run), (one for some in readers for one in _edits(run, some)))
+    for statement, edits in islice(found, MOST_EDITS):
         if trial.endless >= MOST_ENDLESS:
             break
         if trial.mended_by(statement.file, edits) == trial.wrong:
@@ -55,6 +58,20 @@ def misnamed(run: TapedRun, again: Sequence[Again], likeliest: Statement | None 
             if mends and not mends[0].remaining:
                 return Mended.of(statement, mends)
     return None
+
+
+def _spelled(run: TapedRun) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:
+    """Where a statement of the backward spells the name of a wrong gradient."""
+    residual = run.once(Residual)
+    functions = {id(function) for _, function in backward_functions(run)}
+    for one in run.statements:
+        tree = Code.of(one.source.text).statement(one.line, one.kind)
+        if tree is not None and _has_text(tree) and id(function_around(one)) in functions:
+            yield from ((one, edits) for edits in spelled_otherwise(Suspect(run, one, residual)))
+
+
+def _has_text(tree: ast.AST) -> bool:
+    return any(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(tree))
 
 
 def _edits(run: TapedRun, readers: Sequence[Statement]) -> Iterator[tuple[Statement, tuple[Edit, ...]]]:

@@ -63,7 +63,7 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
 
 
 def _begin_with_term(found: Found, taped: Taped, fault: Mended) -> None:
-    """Of a term more in one of several statements that add to a variable, an edit where that begins."""
+    """Of a term more in one of several statements that add to a variable, or return it, an edit where that begins."""
     source = found.sources.get(fault.statement.file)
     if source is None or len(fault.edits) != 1 or fault.line is None:
         return
@@ -74,9 +74,19 @@ def _begin_with_term(found: Found, taped: Taped, fault: Mended) -> None:
                 ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) as statement,
                 ast.AugAssign(value=ast.BinOp(left=same, op=ast.Add(), right=term)),
             ) if ast.dump(same) == ast.dump(value):
-                begun = begun_with(name, "+", ast.unparse(term), code.above(statement))
-                if begun is not None:
-                    takes(found, taped, [fault], _of_binding(source, begun.bound, begun.edit))
+                _begin(found, taped, fault, name, term, code.above(statement))
+            case ast.Return() as statement, ast.Return() as other:
+                match difference(statement, other):
+                    case ast.Name(id=name), ast.BinOp(left=ast.Name() as same, op=ast.Add(), right=term):
+                        if same.id == name:
+                            _begin(found, taped, fault, name, term, code.above(statement))
+
+
+def _begin(found: Found, taped: Taped, fault: Mended, name: str, term: ast.expr, above: Sequence[ast.stmt]) -> None:
+    begun = begun_with(name, "+", ast.unparse(term), above)
+    if begun is not None:
+        source = found.sources[fault.statement.file]
+        takes(found, taped, [fault], _of_binding(source, begun.bound, begun.edit))
 
 
 class Instead(NamedTuple):
@@ -120,7 +130,8 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead,
         if not add_mend(trial, fault, {}):
             return False
         with taped(trial) as run:
-            if not set(map(whole_name, wrong_gradients(run))) <= set(found.still_wrong) or _spoiled(run) > spoiled:
+            wrong = set(map(whole_name, wrong_gradients(run)))
+            if not wrong <= set(found.still_wrong) or (wrong and _spoiled(run) > spoiled):
                 return False
             if not whole <= run.once(given_whole_of_forward):  # where others are wrong still, the values tell
                 return False

@@ -1,4 +1,4 @@
-"""Small edits inside an expression: slices."""
+"""Small edits inside an expression: slices, words, the names of gradients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 
 from gradcheck._mending import mends
 from gradcheck._mending.details import indices, words
-from tests.gradcheck._mending.pieces import candidates, suspect_of
+from gradcheck._mending.search import spelled_otherwise
+from tests.gradcheck._mending.pieces import became, candidates, suspect_of
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
 
@@ -43,3 +44,15 @@ def test_what_is_no_word_is_not_compared_with_one(tmp_path):
     """If it fails, runs are spent on comparing numbers with words, and words with numbers."""
     body = f'{ZEROS}for k in (1, "c"):\n    part = a if k == 1 else a if k == "c" else b\n    da = da + part'
     assert candidates(suspect_of(tmp_path, body, "part ="), words) == []
+
+
+def test_the_name_of_another_wrong_gradient_is_spelled(tmp_path):
+    """If it fails, what is added to the gradient of another weight gets no fix: what is added is right."""
+    head = 'G = {"a": 0 * a, "b": 0 * b, "c": 0}\ndef add(k, v): G[k] = G[k] + v\n'
+    body = f"{head}for k in 'x':\n    add(KEY, a)\nda, db = G['a'] + 1, G['b']"
+    plain = suspect_of(tmp_path, body.replace("KEY", '"a"'), "add(")
+    assert became(plain, spelled_otherwise(plain)) == ['add("b", a)']
+    joined = suspect_of(tmp_path, body.replace("KEY", 'f"{k[:0]}a"'), "add(")
+    assert became(joined, spelled_otherwise(joined)) == ['add(f"{k[:0]}b", a)']
+    other = suspect_of(tmp_path, body.replace("KEY", '"c"'), "add(")
+    assert not list(spelled_otherwise(other))

@@ -10,6 +10,7 @@ from gradcheck._mending.small_edits import (
     exchanged,
     ones,
     opposites,
+    repeated_reads,
     summed_items,
     turned,
     unread,
@@ -62,6 +63,14 @@ def test_a_mask_is_turned_round_as_it_is_used(tmp_path):
     assert candidates(factor, opposites) == ["da = (1 - m) * a + n * b", "da = m * a + (1 - n) * b"]
     chosen = suspect_of(tmp_path, f"{begun}da = np.where(m, a, ~m * b)", "da = np")
     assert {"da = np.where(~m, a, ~m * b)", "da = np.where(m, a, m * b)"} <= set(candidates(chosen, opposites))
+
+
+def test_what_is_read_twice_is_replaced_in_both_places(tmp_path):
+    """If it fails, the square of a state in the place of its output's gets no fix: half of it makes nothing right."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}c = a + 1\nda = 1 - a * a", "da = 1")
+    assert "da = 1 - c * c" in candidates(suspect, repeated_reads)
+    once = suspect_of(tmp_path, f"{ZEROS}c = a + 1\nda = 1 - a * c", "da = 1")
+    assert not candidates(once, repeated_reads)
 
 
 def test_the_two_sides_of_a_choice_are_exchanged(tmp_path):

@@ -150,3 +150,57 @@ def test_it_is_told_where_it_is_handed_over(tmp_path: Path, old: str, new: str) 
     assert finding.line == line_of("dh = step_backward", HANDED)
     (text,) = [found.sources[file].edited(edits) for file, edits in found.edits.items()]
     assert text == HANDED
+
+
+#: gradients go into a store by names that are spelled where it is called
+STORED = """\
+import numpy as np
+import gradcheck
+
+
+class Store:
+    def __init__(self, p):
+        self.sums = {name: np.zeros_like(one) for name, one in p.items()}
+
+    def add(self, name, part):
+        self.sums[name] += part
+
+
+def forward(p, x):
+    h, kept = np.zeros(len(p["l0.b"])), []
+    for t in range(len(x)):
+        kept.append(h)
+        h = np.tanh(p["l0.W"] @ x[t] + p["l0.U"] @ h + p["l0.b"])
+    return h, kept
+
+
+def grads(p, x, y, layer=0):
+    store, (h, kept) = Store(p), forward(p, x)
+    dh = h - y
+    for t in reversed(range(len(x))):
+        da = dh * (1 - h ** 2)
+        store.add(f"l{layer}.W", np.outer(da, x[t]))
+        store.add(f"l{layer}.U", np.outer(da, kept[t]))
+        store.add(f"l{layer}.b", da)
+        dh, h = p["l0.U"].T @ da, kept[t]
+    return store.sums
+
+
+@gradcheck.target
+def cell(rng, *, T=4, H=3):
+    p = {"l0.W": rng.standard_normal((H, H)), "l0.U": rng.standard_normal((H, H)), "l0.b": rng.standard_normal(H)}
+    x, y = rng.standard_normal((T, H)), rng.standard_normal(H)
+    return gradcheck.Target(p, lambda: float(0.5 * np.sum((forward(p, x)[0] - y) ** 2)), lambda: grads(p, x, y))
+"""
+
+
+def test_the_name_of_another_gradient_is_told_where_it_is_spelled(tmp_path: Path) -> None:
+    """The store would be accused, which adds what it is given to what it is told."""
+    right = 'store.add(f"l{layer}.U", '
+    factory = cell(tmp_path, (right, right.replace("U", "W")), source=STORED)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.code, finding.line) == (FindingCode.WRONG_VARIABLE, line_of(right, STORED))
+    (source,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert source.edited(found.edits[source.file]) == STORED
