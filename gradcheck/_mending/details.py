@@ -218,6 +218,8 @@ def keys(place: Workplace) -> Iterator[Candidate]:
     names = sorted(set(map(whole_name, place.hole.residual.wrong)))
     for slot in place.slots:
         match slot.node:
+            case ast.Constant() if isinstance(place.code.parent(slot.node), ast.JoinedStr):
+                pass  # a part of a text, which is looked at as a whole
             case ast.Constant(value=str(word)) if word in names:
                 yield from (Candidate.of(slot.node, ast.Constant(name)) for name in names if name != word)
             case ast.JoinedStr(values=parts) if slot.value in names:
