@@ -24,6 +24,7 @@ from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect
 from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.standing import Standing
+from gradcheck._repair.before_loop import drops_carry, edits_before_loop
 from gradcheck._repair.each_gradient import hands_on, is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
 from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
@@ -355,6 +356,7 @@ class _Search:
                     with self._taped(points[0], found) as run:
                         wrong = self._wrong_in_one_step(run)
                         faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
+                        faults = [other for one in faults for other in (one, *edits_before_loop(run, one))]
                     right = [one for one in faults if self._wrong_with(found, [one], point) == set()]
         finally:  # also where the time is up
             found.last = last
@@ -375,8 +377,20 @@ class _Search:
         """The first faults by what they give in this code, looked for once."""
         code = _code(found, points)
         if self._values_of is None or self._values_of[0] != code:
-            self._values_of = code, faults_by_values(found, partial(self._taped, points[0]), points[1:])
+            faults = faults_by_values(found, partial(self._taped, points[0]), points[1:])
+            self._values_of = code, [self._best_before_loop(found, one, points[0]) for one in faults]
         return [replace(one, edits=[]) for one in self._values_of[1]]
+
+    def _best_before_loop(self, found: Found, fault: Mended, point: Point) -> Mended:
+        """The fault, or what a loop begins with, if more is right with that: what is left by a round before is read."""
+        with self._taped(point, found) as run:
+            earlier = list(edits_before_loop(run, fault))[:MOST_EQUIVALENT]
+            before = progress_of(run) if earlier else NO_PROGRESS
+        if earlier and drops_carry(fault):
+            best = self._best_of(earlier, found, point)
+            if (self._asked_with(found, [best], point, progress_of) or NO_PROGRESS) > before:
+                return best
+        return self._best_of([fault, *earlier], found, point)
 
     def _wrong_with(self, found: Found, faults: Sequence[Mended], point: Point) -> set[str] | None:
         """What is wrong with the edits of faults; None if the code does not run."""
@@ -385,10 +399,10 @@ class _Search:
     def _asked_with(
         self, found: Found, faults: Sequence[Mended], point: Point, asked: Callable[[TapedRun], T]
     ) -> T | None:
-        """What a run with the edits of faults, before which there are no others, says; None if it does not run."""
-        trial = found.copy()
+        """What a run with the edits of faults besides those so far says; None if it does not run."""
+        trial, before = found.copy(), dict(found.edits)
         for fault in faults:
-            add_mend(trial, replace(fault, edits=[]), {})
+            add_mend(trial, replace(fault, edits=[]), before)
         with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
             return asked(run)
         return None
@@ -538,18 +552,27 @@ class _Search:
         with self._taped(points[0], found) as run:
             wrong = wrong_gradients(run) if all_steps is None else self._wrong_in_one_step(run)
             faults = stage(found, run, wrong, points[1:]) if wrong else []
+            earlier = [list(edits_before_loop(run, one)) if all_steps is not None else [] for one in faults]
         if all_steps is not None:
-            faults = [self._best_with_all_steps(found, one, all_steps) for one in faults]
+            pairs = zip(faults, earlier, strict=True)
+            faults = [self._best_with_all_steps(found, one, others, all_steps) for one, others in pairs]
         return self._adds(points, found, faults)
 
-    def _best_with_all_steps(self, found: Found, fault: Mended, point: Point) -> Mended:
-        """The fault with that of its edits after which most is right with all steps: x[:1] is x[:-1] of two."""
+    def _best_with_all_steps(self, found: Found, fault: Mended, earlier: Sequence[Mended], point: Point) -> Mended:
+        """The fault with that of its edits after which most is right with all steps: x[:1] is x[:-1] of two.
+
+        Or one of those that are made earlier, where a loop begins.
+        """
         options = (fault.mend, *fault.others)[:MOST_EQUIVALENT]
-        if len(options) < 2:
-            return fault
         tried = [
             replace(fault, mend=one, others=tuple(x for x in options[1:] if x and x is not one)) for one in options
         ]
+        return self._best_of([*tried, *earlier[:MOST_EQUIVALENT]], found, point)
+
+    def _best_of(self, tried: Sequence[Mended], found: Found, point: Point) -> Mended:
+        """The first of those with whose edits most is right."""
+        if len(tried) < 2:
+            return tried[0]
         progress = [self._asked_with(found, [one], point, progress_of) for one in tried]
         return max(zip(tried, progress, strict=True), key=lambda one: one[1] or NO_PROGRESS)[0]
 

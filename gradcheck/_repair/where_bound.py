@@ -46,14 +46,14 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
         group = [
             one for one in found.faults if (one.is_by_value or id(one) in alike) and _concerns(one, name, fault, code)
         ]
-        bindings = list(_bindings(name, fault, code))
+        places = _bound_before(name, fault, code)
         if len(group) < 2:
             if not is_chosen:
                 continue  # edits that would do as well tell what several have in common, no more
             group = [fault]
-            bindings = bindings if len(bindings) == 1 and _is_read_once(name, bindings[0][0], code) else []
-        for bound, value in bindings:
-            edit = code.replaced(value, _Replacing(name, value).visit(deepcopy(new)))
+            places = places if len(places) == 1 and _is_read_once(name, places[0][0], code) else []
+        for bound, value in places:
+            edit = code.replaced(value, Replacing(name, value).visit(deepcopy(new)))
             if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
                 continue
             if takes(found, taped, group, _of_binding(found.sources[fault.statement.file], bound, edit)):
@@ -186,19 +186,22 @@ def _concerns(fault: Mended, name: str, other: Mended, code: Code) -> bool:
     return statement is not None and name in names_in(statement)
 
 
-def _bindings(name: str, fault: Mended, code: Code) -> Iterator[tuple[ast.Assign, ast.expr]]:
-    """The statements before a fault that give a variable its value, with that: the last one first."""
+def _bound_before(name: str, fault: Mended, code: Code) -> list[tuple[ast.Assign, ast.expr]]:
     statement = None if fault.line is None else statement_of(code.tree, fault.line)
-    function = None if statement is None else code.function(statement)
+    return [] if statement is None else bindings(name, statement, code)
+
+
+def bindings(name: str, statement: ast.stmt, code: Code) -> list[tuple[ast.Assign, ast.expr]]:
+    """The statements of a function before one that give a variable its value, with that: the last one first."""
+    function = code.function(statement)
     found = [
         (node, value)
         for node in (ast.walk(function) if function is not None else ())
-        if isinstance(node, ast.Assign) and len(node.targets) == 1
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and node.lineno < statement.lineno
         for target, value in side_by_side(node.targets[0], node.value)
         if target.id == name
     ]
-    line = fault.line or 0
-    yield from sorted((one for one in found if one[0].lineno < line), key=lambda one: -one[0].lineno)
+    return sorted(found, key=lambda one: -one[0].lineno)
 
 
 def _is_read_once(name: str, bound: ast.Assign, code: Code) -> bool:
@@ -216,7 +219,7 @@ def _gives_whole_derivatives(run: TapedRun, statement: Statement) -> bool:
     return any(standings.of(node) is Standing.FULL or standings.is_of_turned(node) for node in given)
 
 
-class _Replacing(ast.NodeTransformer):
+class Replacing(ast.NodeTransformer):
     """Puts an expression in the place of a variable."""
 
     def __init__(self, name: str, value: ast.expr) -> None:
