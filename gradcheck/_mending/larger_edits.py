@@ -12,6 +12,7 @@ from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import Family, forms, more_forms, numpys
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.small_edits import scales
 from gradcheck._mending.syntax import binary, name, number, one_minus
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
@@ -277,16 +278,9 @@ def _sizes_taken_of(run: TapedRun) -> frozenset[bytes]:
 
 
 def other_scales(place: Workplace) -> Iterator[Candidate]:
-    """Something else in the place of a number that scales: a length of its own for each example, or a mask."""
-    numbers = {id(slot.node) for slot in place.slots if isinstance(slot.value, (int, float, np.number))}
-    for slot in place.floats:
-        match slot.node:
-            case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
-                for scale in (right, left) if isinstance(op, ast.Mult) else (right,):
-                    if id(scale) in numbers:
-                        fitting = [one for one in place.around.fitting(slot.shape) if one.plain]
-                        for one in (*place.around.counts_fitting(slot.shape), *fitting):
-                            yield Candidate.of(scale, one.node)
+    """Something else in the place of a number that scales: a mask, or what there is of each example."""
+    for scale, shape in scales(place):
+        yield from (Candidate.of(scale, one.node) for one in place.around.fitting(shape) if one.plain)
 
 
 SECOND: tuple[Family, ...] = (

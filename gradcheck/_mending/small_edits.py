@@ -187,6 +187,23 @@ def bounds(place: Workplace) -> Iterator[Candidate]:
             yield Candidate.of(bound, binary(bound, ast.Add(), number(1)))
 
 
+def counts(place: Workplace) -> Iterator[Candidate]:
+    """A length of its own for each example in the place of a number that scales."""
+    for scale, shape in scales(place):
+        yield from (Candidate.of(scale, one.node) for one in place.around.counts_fitting(shape))
+
+
+def scales(place: Workplace) -> Iterator[tuple[ast.expr, tuple[int, ...]]]:
+    """Numbers that something is multiplied with or divided by, each with the shape of what comes of that."""
+    numbers = {id(slot.node) for slot in place.slots if isinstance(slot.value, (int, float, np.number))}
+    for slot in place.floats:
+        match slot.node:
+            case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+                for scale in (right, left) if isinstance(op, ast.Mult) else (right,):
+                    if id(scale) in numbers:
+                        yield scale, slot.shape
+
+
 def ones(place: Workplace) -> Iterator[Candidate]:
     """One added or taken away."""
     for slot in place.outermost(ast.Add, ast.Sub):
@@ -322,7 +339,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, repeated_reads, dropped, operators, opposites, bounds, exchanged, regrouped, turned, formed, ones,
-    indices, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
+    other_reads, repeated_reads, dropped, operators, opposites, bounds, counts, exchanged, regrouped, turned, formed,
+    ones, indices, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
     begun_at_zero, summed_items, turned_round, shifted,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from gradcheck._mending import mends
 from gradcheck._mending.small_edits import (
     begun_at_zero,
     bounds,
+    counts,
     dropped,
     exchanged,
     ones,
@@ -77,6 +78,14 @@ def test_the_two_sides_of_a_choice_are_exchanged(tmp_path):
     """If it fails, a condition that is the wrong way round gets no fix where it chooses between two values."""
     suspect = suspect_of(tmp_path, f"{ZEROS}da = a if a.size else b", "da = a")
     assert "da = b if a.size else a" in candidates(suspect, exchanged)
+
+
+def test_a_number_that_scales_becomes_a_length_of_each_example(tmp_path):
+    """If it fails, a mean over all steps where each example has its own gets no fix beside another mistake."""
+    suspect = suspect_of(
+        tmp_path, f"{ZEROS}n, each, other = 3, np.array([1, 2]), np.ones(7, int)\nda = a / n", "da = a"
+    )
+    assert candidates(suspect, counts) == ["da = a / each[:, None]"]
 
 
 def test_what_stands_before_a_loop_may_begin_at_zero(tmp_path):
