@@ -116,10 +116,21 @@ class _Search:
                 break
 
     def _held(self, chosen: Sequence[Mended], edits: Mapping[str, list[Edit]]) -> list[Mended]:
-        """Those of the chosen that can be added."""
+        """Those of the chosen that can be added, and with which no more gradients are wrong than were."""
+        before = self._number_wrong()
         held = [one for one in chosen if add_mend(self.found, one, edits)]
         self.added += held
-        return self._without_harmful(held) if len(held) > 1 else held
+        held = self._without_harmful(held) if len(held) > 1 else held
+        if before is not None and (self._number_wrong() or 0) > before:
+            self._take_back(held)
+            return []
+        return held
+
+    def _number_wrong(self) -> int | None:
+        """How many gradients are wrong with the edits so far; None if the code does not run with them."""
+        with suppress(TargetError, SyntaxError, RebindError), self.taped(self.found) as run:
+            return len(wrong_gradients(run))
+        return None
 
     def _without_harmful(self, held: list[Mended]) -> list[Mended]:
         """Those without which no more gradients are right: one may have been edited because of what another gave."""
