@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.slots import Candidate, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared
 from gradcheck._tape.nodes import Array
@@ -223,12 +223,13 @@ def keys(place: Workplace) -> Iterator[Candidate]:
             case ast.Constant(value=str(word)) if word in names:
                 yield from (Candidate.of(slot.node, ast.Constant(name)) for name in names if name != word)
             case ast.JoinedStr(values=parts) if slot.value in names:
-                yield from (Candidate.of(slot.node, new) for new in _other_texts(place, parts, names))
+                with suppress(UnknownError):
+                    told = [_text_of(part, place.frame_of(slot.node)) for part in parts]
+                    yield from (Candidate.of(slot.node, new) for new in _other_texts(parts, told, names))
 
 
-def _other_texts(place: Workplace, parts: list[ast.expr], names: list[str]) -> Iterator[ast.JoinedStr]:
-    """A text with one of its fixed parts as in another of these names."""
-    told = [_text_of(place, part) for part in parts]
+def _other_texts(parts: list[ast.expr], told: list[str], names: list[str]) -> Iterator[ast.JoinedStr]:
+    """A text, of which it is known what its parts say, with one of its fixed parts as in another of these names."""
     for k, part in enumerate(parts):
         before, after = "".join(told[:k]), "".join(told[k + 1 :])
         if isinstance(part, ast.Constant):
@@ -238,8 +239,8 @@ def _other_texts(place: Workplace, parts: list[ast.expr], names: list[str]) -> I
                 yield ast.JoinedStr([*parts[:k], ast.Constant(word), *parts[k + 1 :]])
 
 
-def _text_of(place: Workplace, part: ast.expr) -> str:
-    text: str = place.hole.first.value(part if isinstance(part, ast.Constant) else ast.JoinedStr([part]))
+def _text_of(part: ast.expr, frame: Frame) -> str:
+    text: str = frame.value(part if isinstance(part, ast.Constant) else ast.JoinedStr([part]))
     return text
 
 

@@ -232,13 +232,13 @@ class Workplace:
                 yield node, None
                 continue
             try:
-                value = self._frame_of(node).value(node)
+                value = self.frame_of(node).value(node)
             except UnknownError:
                 value = None
             if not isinstance(value, types.ModuleType) and not callable(value):
                 yield node, value
 
-    def _frame_of(self, node: ast.expr) -> Frame:
+    def frame_of(self, node: ast.expr) -> Frame:
         """The variables where an expression stands: of what is evaluated in rounds, those of the first."""
         below: ast.AST = node
         around = self.code.parent(node)

@@ -54,5 +54,7 @@ def test_the_name_of_another_wrong_gradient_is_spelled(tmp_path):
     assert became(plain, spelled_otherwise(plain)) == ['add("b", a)']
     joined = suspect_of(tmp_path, body.replace("KEY", 'f"{k[:0]}a"'), "add(")
     assert became(joined, spelled_otherwise(joined)) == ['add(f"{k[:0]}b", a)']
+    inside = suspect_of(tmp_path, body.replace("add(KEY, a)", "[add(f'{k[:0]}a', a) for n in range(1)]"), "[add(")
+    assert became(inside, spelled_otherwise(inside)) == ['[add(f"{k[:0]}b", a) for n in range(1)]']
     other = suspect_of(tmp_path, body.replace("KEY", '"c"'), "add(")
     assert not list(spelled_otherwise(other))
