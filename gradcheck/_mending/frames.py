@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._common.clock import look
+from gradcheck._mending.syntax import NUMPY
 from gradcheck._tape.hooks import BINARY, UNARY
 
 _FAILED = object()
@@ -122,6 +123,8 @@ class Frame:
             return self.local[node.id]
         if node.id in self.glob:
             return self.glob[node.id]
+        if node.id == NUMPY and any(value is np for value in self.glob.values()):
+            return np  # by another name
         return getattr(builtins, node.id)
 
     def _attribute(self, node: ast.Attribute, of: Any) -> Any:

@@ -143,7 +143,7 @@ def _duplicates(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         case _:
             return
     arguments = code.segment(target.value), _as_argument(code, target.slice), code.segment(tree.value)
-    yield (Edit(*span(tree), f"np.{sign}.at({', '.join(arguments)})"),)
+    yield (Edit(*span(tree), f"{code.numpy}.{sign}.at({', '.join(arguments)})"),)
 
 
 def _as_argument(code: Code, index: ast.expr) -> str:

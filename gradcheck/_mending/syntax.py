@@ -19,6 +19,8 @@ _OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
     ast.Mod: ("%", 10), ast.MatMult: ("@", 10), ast.Pow: ("**", 12),
 }  # fmt: skip
 _ATOM = 14
+#: the name of NumPy in what is written anew, until it is written into a file that has another
+NUMPY = "np"
 _TALLIES = frozenset({"sum", "mean", "max", "min", "prod", "size", "count_nonzero"})
 
 
@@ -158,6 +160,13 @@ class Code:
         marks = Counter(self.segment(node)[:1] for node in constants if isinstance(node.value, str))
         return "'" if marks["'"] > marks['"'] else '"'
 
+    @cached_property
+    def numpy(self) -> str:
+        """The name that NumPy goes by."""
+        imports = (node for node in ast.walk(self.tree) if isinstance(node, ast.Import))
+        names = [one.asname or one.name for node in imports for one in node.names if one.name == "numpy"]
+        return names[0] if names else NUMPY
+
     def space(self, sign: str) -> str:
         """What stands around an operator."""
         found = self._spaces.get(sign)
@@ -193,6 +202,8 @@ class Code:
                 return f"{left}{gap}{sign}{gap}{self.write(node.right, strength + (not power))}"
             case ast.Constant(value=str() as value) if "\\" not in value and self.quote not in value:
                 return f"{self.quote}{value}{self.quote}"
+            case ast.Name(id=id) if id == NUMPY:
+                return self.numpy
             case ast.JoinedStr():
                 text = ast.unparse(node)
                 is_plain = text.startswith("f'") and self.quote not in text[1:-1].replace("'", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from gradcheck._mending.syntax import differing_child
 from gradcheck._usercode.source import Edit, Source, span_of
@@ -18,7 +19,7 @@ _ASSIGNMENTS = {
 }
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
 #: calls that add up what goes to the same place
-_AT = ("np.add.at(", "np.subtract.at(")
+_AT = re.compile(r"\w+\.(add|subtract)\.at\(")
 _CLIPS = frozenset({"clip", "minimum", "maximum"})
 #: what is missing or too much beside an operator: the codes of a missing and of an extra one
 _OPERANDS: dict[type[ast.operator], tuple[FindingCode, FindingCode]] = {
@@ -36,7 +37,7 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
     was, now = source.segment(edit.start, edit.end).strip(), edit.text.strip()
     if (was, now) in _ASSIGNMENTS:
         return Symptom(_ASSIGNMENTS[was, now])
-    if now.startswith(_AT):
+    if _AT.match(now):
         return Symptom(FindingCode.INDEX_REPEATS if _is_augmented(was) else FindingCode.ASSIGNED_NOT_ADDED)
     if not was and " /= " in now:
         return _named(FindingCode.DIVISION_MISSING, now.partition(" /= ")[2])
