@@ -7,7 +7,8 @@ like others (`larger.terms`). Where it is left under another name than it is rea
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import Code, binary, expressions, name, span
+
+#: orders in which what is left goes to the names that wait
+MOST_ORDERS = 6
 
 
 def carried(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
@@ -38,13 +42,8 @@ def left_by_another_name(code: Code, tree: ast.stmt) -> Iterator[tuple[Edit, ...
     loop, function = next(code.loops_around(tree), None), code.function(tree)
     if loop is None or function is None or not isinstance(tree, ast.Assign):
         return
-    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
-    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
-    inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
-    bound = {node.id for node in inside if isinstance(node.ctx, ast.Store)}
-    read_inside = {node.id for node in inside if isinstance(node.ctx, ast.Load)}
-    before = {node.id for node in names if isinstance(node.ctx, ast.Store)} - bound
-    waiting = dict.fromkeys(node.id for node in inside if node.id in read_inside & before)
+    read, read_inside = _read_in(function), _read_in(loop)
+    waiting = _waiting(loop, code)
     for target in tree.targets:
         for node in ast.walk(target):
             if not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
@@ -54,6 +53,59 @@ def left_by_another_name(code: Code, tree: ast.stmt) -> Iterator[tuple[Edit, ...
             elif node is target and node.id not in read_inside:
                 start = span(tree)[0]
                 yield from ((Edit(start, start, f"{one} = "),) for one in waiting)
+
+
+def left_by_key(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
+    """What a call leaves in a dict and the loop never reads, bound at its end to the zeros that the loop waits with.
+
+    To all names that wait at once, then to each of them alone.
+    """
+    code, tree = suspect.code, suspect.tree
+    loop = next(code.loops_around(tree), None)
+    match tree:
+        case ast.Assign(targets=[ast.Name(id=owner)], value=ast.Call()) if loop is not None and len(suspect.frames) > 1:
+            left = _unread_items(suspect.frames[1].local.get(owner), owner, loop)
+            waiting = [one for one in _waiting(loop, code) if _is_zero(suspect.frames[0].local.get(one))]
+            counts = dict.fromkeys((min(len(waiting), len(left)), 1)) if waiting and left else ()
+            for count in counts:
+                for names in itertools.combinations(waiting, count):
+                    for keys in itertools.islice(itertools.permutations(left, count), MOST_ORDERS):
+                        yield (_bound_at_end(code, loop, owner, dict(zip(names, keys, strict=True))),)
+
+
+def _read_in(tree: ast.AST) -> set[str]:
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {node.id for node in names if isinstance(node.ctx, ast.Load)}
+
+
+def _unread_items(kept: object, owner: str, loop: ast.For | ast.While) -> list[str]:
+    read = set[object]()
+    for node in ast.walk(loop):
+        match node:
+            case ast.Subscript(value=ast.Name(id=of), slice=ast.Constant(value=key), ctx=ast.Load()) if of == owner:
+                read.add(key)
+    return [key for key in kept if isinstance(key, str) and key not in read] if isinstance(kept, dict) else []
+
+
+def _waiting(loop: ast.For | ast.While, code: Code) -> list[str]:
+    """Names that a loop reads and only what stands before it binds."""
+    function = code.function(loop)
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)] if function is not None else []
+    inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
+    bound = {node.id for node in inside if isinstance(node.ctx, ast.Store)}
+    before = {node.id for node in names if isinstance(node.ctx, ast.Store)} - bound
+    return list(dict.fromkeys(node.id for node in inside if isinstance(node.ctx, ast.Load) and node.id in before))
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, (np.ndarray, np.floating)) and not np.any(value)
+
+
+def _bound_at_end(code: Code, loop: ast.For | ast.While, owner: str, keys: Mapping[str, str]) -> Edit:
+    last = loop.body[-1]
+    texts = (f"{one} = {owner}[{code.quote}{key}{code.quote}]" for one, key in keys.items())
+    indent = "\n" + " " * last.col_offset
+    return Edit(span(last)[1], span(last)[1], "".join(f"{indent}{text}" for text in texts))
 
 
 def _only_bound_in(loop: ast.For | ast.While, code: Code) -> list[str]:

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from gradcheck._mending.building import bare_hole, holes_of
-from gradcheck._mending.carried import carried, left_by_another_name
+from gradcheck._mending.carried import carried, left_by_another_name, left_by_key
 from gradcheck._mending.details import Family, keys
 from gradcheck._mending.distance import distance
 from gradcheck._mending.formula import formula
@@ -192,7 +192,7 @@ class MendSearch:
         )
         yield nearest, np.inf
         names = left_by_another_name(self.code, self.suspect.tree)
-        kinds = (names, structural(self.suspect), carried(self.suspect))
+        kinds = (names, structural(self.suspect), left_by_key(self.suspect), carried(self.suspect))
         yield self._run(itertools.chain.from_iterable(map(sparing_others, kinds))), np.inf
         if not self.places or not all(place.hole.is_certain for place in self.places):
             yield self._run(itertools.islice(self._texts(), self.budget.runs // 3)), np.inf

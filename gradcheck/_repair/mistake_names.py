@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 
 from gradcheck._mending.syntax import differing_child
 from gradcheck._usercode.source import Edit, Source, span_of
@@ -45,7 +46,7 @@ def name_mistake(source: Source, edit: Edit) -> Symptom:
         return symptom
     if now == "pass":
         return Symptom(FindingCode.EXTRA_STATEMENT)
-    if was in ("", "pass") and (target := _target(now)):
+    if was in ("", "pass") and (target := _target(edit.text)):
         return _named(FindingCode.MISSING_STATEMENT, target)
     if was and (symptom := _in_index(source, edit)) is not None:
         return symptom
@@ -118,15 +119,19 @@ def _is_augmented(text: str) -> bool:
 
 
 def _target(text: str) -> str:
-    """What a single assignment writes to."""
+    """What assignments write to, if there is nothing else."""
     try:
-        body = ast.parse(text).body
+        body = ast.parse(textwrap.dedent(text.strip("\n"))).body
     except SyntaxError:
         return ""
-    match body:
-        case [ast.Assign(targets=[target]) | ast.AugAssign(target=target)]:
-            return ast.unparse(target)
-    return ""
+    targets = []
+    for one in body:
+        match one:
+            case ast.Assign(targets=[target]) | ast.AugAssign(target=target):
+                targets.append(ast.unparse(target))
+            case _:
+                return ""
+    return ", ".join(targets)
 
 
 def _named(code: FindingCode, subject: str = "", other: str = "", called: str = "", *, extra: bool = False) -> Symptom:

@@ -8,7 +8,7 @@ import numpy as np
 
 import gradcheck
 from gradcheck._mending import mends
-from gradcheck._mending.carried import carried, left_by_another_name
+from gradcheck._mending.carried import carried, left_by_another_name, left_by_key
 from gradcheck._mending.outside import apply_edits
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.suspects import Suspect
@@ -109,3 +109,16 @@ def test_what_is_read_behind_the_loop_keeps_its_name():
     tree = next(node for node in code.tree.body[0].body[1].body)
     texts = [apply_edits(code.text, edits).splitlines()[3].strip() for edits in left_by_another_name(code, tree)]
     assert texts == ["out = dx = layer.backward(out)"]
+
+
+def test_what_a_call_leaves_in_a_dict_goes_to_the_zeros_that_the_loop_waits_with(tmp_path):
+    """If it fails, a loop that never takes up what its step hands back gets no fix, though the step is right."""
+    text = NET.replace("        dstate =", "        step['dh'] =").replace('"h": dstate', '"h": step["dh"]')
+    text = text.replace("    for t in rev", "    waits, other = np.zeros(4), np.ones(4)\n    for t in rev")
+    text = text.replace("dh = (hs[t] - y[t])", "step = dict(dh=None, x=t)\n        dh = hs[t] - y[t] + waits * other")
+    run = run_of(module(tmp_path, text))
+    suspect = suspect_of(run, "step = dict")
+    offered = [apply_edits(suspect.code.text, edits) for edits in left_by_key(suspect)]
+    right = '    step[\'dh\'] = p["U"].T @ da\n        waits = step["dh"]\n'
+    assert [one for one in offered if right in one]
+    assert not [one for one in offered if "other = step" in one]

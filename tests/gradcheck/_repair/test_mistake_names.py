@@ -126,3 +126,11 @@ def test_what_is_added_up_where_an_index_repeats_is_named_by_what_stood_there(wa
     """Who overwrites the rows of each step would read of an index that names one twice, or only of a wrong line."""
     edit = Edit((1, 0), (1, len(was)), "np.add.at(dE, i, dx)")
     assert name_mistake(Source("cell.py", f"{was}\n"), edit) == Symptom(FindingCode(code))
+
+
+def test_statements_that_are_missing_are_named_by_what_they_bind() -> None:
+    """Two statements at the end of a loop would go by no name, and be told as a wrong value of the last one there."""
+    source = Source("cell.py", "for t in steps:\n    x += a\n")
+    added = name_mistake(source, Edit((2, 10), (2, 10), "\n    dh = step['dh']\n    dc = step['dc']"))
+    assert added == Symptom(FindingCode.MISSING_STATEMENT, (Mistake("dh, dc"),))
+    assert name_mistake(source, Edit((2, 10), (2, 10), "\n    if t:\n        x += 1")).code is FindingCode.WRONG_LINE
