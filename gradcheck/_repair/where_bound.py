@@ -60,6 +60,51 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
                 break
     for fault in list(found.faults):
         _begin_with_term(found, taped, fault)
+    for fault in list(found.faults):
+        _mend_where_renamed(found, taped, fault)
+
+
+def _mend_where_renamed(found: Found, taped: Taped, fault: Mended) -> None:
+    """Take an edit where a value only gets another name for what follows: something was to be done to it there."""
+    source = found.sources.get(fault.statement.file)
+    if source is None or len(fault.edits) != 1 or fault.line is None:
+        return
+    with suppress(SyntaxError):
+        code = Code.of(source.text)
+        match statement_of(code.tree, fault.line), statement_of(ast.parse(source.edited(fault.edits)), fault.line):
+            case ast.Assign(targets=[ast.Name(id=name)], value=old) as statement, ast.Assign(value=new):
+                named = _Naming(old, name)
+                done = named.visit(deepcopy(new))
+                renamed = _renamed(name, statement, code) if named.is_found else None
+                if renamed is not None and isinstance(done, ast.expr):
+                    edit = code.replaced(renamed.value, done)
+                    takes(found, taped, [fault], _of_binding(source, renamed, edit), spares_givers=False)
+
+
+def _renamed(name: str, statement: ast.stmt, code: Code) -> ast.Assign | None:
+    """The only statement that reads a variable, if it gives the value another name, one that is not handed round."""
+    function = code.function(statement)
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)] if function is not None else []
+    readers = [node for node in names if node.id == name and isinstance(node.ctx, ast.Load)]
+    around = code.parent(readers[0]) if len(readers) == 1 else None
+    match around:
+        case ast.Assign(targets=[ast.Name(id=other)], lineno=line) if line > statement.lineno:
+            return None if any(node.id == other and node.lineno < line for node in names) else around
+    return None
+
+
+class _Naming(ast.NodeTransformer):
+    """Puts a variable in the place of what is bound to it."""
+
+    def __init__(self, old: ast.expr, name: str) -> None:
+        self.old, self.name, self.is_found = ast.dump(old), name, False
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        """The same tree, with the variable."""
+        if ast.dump(node) == self.old:
+            self.is_found = True
+            return ast.Name(self.name, ast.Load())
+        return self.generic_visit(node)
 
 
 def _begin_with_term(found: Found, taped: Taped, fault: Mended) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from gradcheck._mending import Mend
 from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.forward import taped_at
+from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
+from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.wrong_values import wrong_gradients
+from gradcheck._tape import TapedRun
+from gradcheck._usercode.source import Edit, Source
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES, mended
 from tests.gradcheck._repair.minimal import MINIMAL
 from tests.gradcheck._repair.spoiled import cell, line_of, taped
@@ -111,3 +119,81 @@ def test_a_part_of_a_derivative_is_completed_where_it_is_bound(tmp_path: Path) -
     assert found is not None
     assert found.still_wrong == ()
     assert [one.line for one in found.faults] == [line_of(right, IN_PARTS)]
+
+
+#: what comes of the error gets a name of its own, once the slope of the output is in it
+OUTPUT = """\
+import numpy as np
+import gradcheck
+
+
+def forward(p, x):
+    h, kept = p["h"], []
+    for xt in x:
+        before, h = h, np.tanh(p["W"] @ h + xt)
+        kept.append((before, h, 1 / (1 + np.exp(-p["V"] @ h - p["b"]))))
+    return kept
+
+
+def loss(p, x, y):
+    return float(0.5 * sum(np.sum((o - yt) ** 2) for (_, _, o), yt in zip(forward(p, x), y)))
+
+
+def grads(p, x, y):
+    kept, g, dnext = forward(p, x), {name: np.zeros_like(one) for name, one in p.items()}, 0.0
+    for (before, h, out), yt in zip(reversed(kept), reversed(y)):
+        error = out - yt
+        dout = error * out * (1 - out)
+        g["V"] += np.outer(dout, h)
+        g["b"] += dout
+        dh = p["V"].T @ dout + dnext
+        da = dh * (1 - h ** 2)
+        g["W"] += np.outer(da, before)
+        dbefore = p["W"].T @ da
+        dnext = dbefore
+    g["h"] += dnext
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, H=3):
+    shapes = {"W": (H, H), "V": (2, H), "b": 2, "h": H}
+    p = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    x, y = rng.standard_normal((T, H)), rng.standard_normal((T, 2))
+    return gradcheck.Target(p, lambda: loss(p, x, y), lambda: grads(p, x, y))
+"""
+
+
+def told_at(folder: Path, bug: tuple[str, str], value: str, edited: str) -> int | None:
+    """The line at which the mistake is told, where it was mended in the statement with this value."""
+    factory, file = cell(folder, bug, source=OUTPUT), str(folder / "cell.py")
+    run, points = taped(factory)
+    running = Source.of_running(file)
+    assert running is not None
+    line = line_of(value, running.text)
+    start = running.lines[line - 1].index(value)
+    statement = taped_at(run, file, line)
+    assert statement is not None
+    mend = Mend(file, (Edit((line, start), (line, start + len(value)), edited),), statement, (), (), "")
+    found = Found(sources={file: running}, codes=list(run.program.codes))
+    assert add_mend(found, Mended(statement, ("W",), None, mend), {})
+
+    @contextmanager
+    def with_edits(of: Found) -> Iterator[TapedRun]:
+        with EditedCode(of, is_factory=True).in_place(), points[0].taped() as edited_run:
+            yield edited_run
+
+    mend_where_bound(found, with_edits)
+    return found.faults[0].line
+
+
+def test_what_only_gets_another_name_lacks_what_is_missing(tmp_path: Path) -> None:
+    """The statement before would be accused, which is right."""
+    bug = ("dout = error * out * (1 - out)", "dout = error")
+    assert told_at(tmp_path, bug, "out - yt", "(out - yt) * out * (1 - out)") == line_of("dout =", OUTPUT)
+
+
+def test_what_is_handed_from_round_to_round_is_mended_before(tmp_path: Path) -> None:
+    """The statement that hands a derivative on would be accused, whatever is wrong with it."""
+    bug = ('dbefore = p["W"].T @ da', "dbefore = da")
+    assert told_at(tmp_path, bug, "dbefore = da", 'dbefore = p["W"].T @ da') == line_of("dbefore =", OUTPUT)
