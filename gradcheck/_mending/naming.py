@@ -105,7 +105,8 @@ class Names:
         yield from _formed(self._calls)
 
     def _broadcast(self, shapes: Shapes) -> Iterator[Named]:
-        atoms = ((one.node, values_at(self.place, one.node)) for one in self.place.around.fitting(shapes[0]))
+        fitting = (one for one in self.place.around.fitting(shapes[0]) if not one.is_complex)
+        atoms = ((one.node, values_at(self.place, one.node)) for one in fitting)
         known = [(node, values) for node, values in atoms if values is not None]
         for node, values in (*known, *_formed(known)):
             pairs = zip(values, shapes, strict=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._mending.atoms import Atom, broadcasts
+from gradcheck._mending.complex_edits import conjugates, other_parts, parts_taken
 from gradcheck._mending.details import (
     Family,
     formed,
@@ -339,7 +340,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, repeated_reads, dropped, operators, opposites, bounds, counts, exchanged, regrouped, turned, formed,
-    ones, indices, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
-    begun_at_zero, summed_items, turned_round, shifted,
+    other_reads, repeated_reads, dropped, operators, opposites, conjugates, other_parts, parts_taken, bounds, counts,
+    exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words, reductions, letters, scaled, callees,
+    unread_terms, unread_factors, begun_at_zero, summed_items, turned_round, shifted,
 )  # fmt: skip
