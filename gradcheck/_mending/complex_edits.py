@@ -5,23 +5,59 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+import numpy as np
+
+from gradcheck._mending.library import values_at
+from gradcheck._mending.residual import TOLERANCE
 from gradcheck._mending.slots import Candidate, Slot, Workplace
 from gradcheck._mending.syntax import conjugate, conjugated
-from gradcheck._tape.pairs import is_complex
+from gradcheck._tape import TapedRun
+from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import as_pairs, is_complex
 
 _OTHER = {"real": "imag", "imag": "real"}
 
 
 def conjugates(place: Workplace) -> Iterator[Candidate]:
     """A conjugate left out, or put where there is none."""
-    for slot in place.floats:
+    for slot in sorted(place.floats, key=lambda slot: not slot.is_plain):  # a value rather than what is made of it
         if not is_complex(slot.value) or isinstance(slot.node, ast.Constant):
             continue
         inner = conjugated(slot.node)
         if inner is not None:
             yield Candidate.of(slot.node, inner)
+        elif _is_derivative(place, slot):
+            continue
         elif not (_is_conjugated(place, slot) or _is_indexed(place, slot)):
             yield Candidate.of(slot.node, conjugate(place.code, slot.node))
+
+
+def _is_derivative(place: Workplace, slot: Slot) -> bool:
+    """Whether it is a derivative at all executions, so that its conjugate is none."""
+    known = place.hole.suspect.run.once(_Derivatives)
+    values = values_at(place, slot.node)
+    return bool(values) and all(known.holds(as_pairs(one)) for one in values or ())
+
+
+class _Derivatives:
+    """The derivatives with respect to complex values, through all uses and through each."""
+
+    def __init__(self, run: TapedRun) -> None:
+        found: dict[tuple[int, ...], list[Array]] = {}
+        whole = ((node, run.derivatives[node.index]) for node in run.nodes)
+        uses = ((run.nodes[consumer].inputs[k], part) for (consumer, k), part in run.contributions.items())
+        for node, value in (*whole, *uses):
+            if node.is_complex and value is not None and np.any(value):
+                found.setdefault(value.shape, []).append(value)
+        self._stacked = {shape: np.array(values) for shape, values in found.items()}
+
+    def holds(self, value: Array) -> bool:
+        """Whether a value is one of them."""
+        known = self._stacked.get(np.shape(value))
+        if known is None or not np.any(value):
+            return False
+        apart = np.abs(known - value).reshape(len(known), -1).max(axis=1)
+        return bool(apart.min() <= TOLERANCE * np.abs(value).max())
 
 
 def _is_conjugated(place: Workplace, slot: Slot) -> bool:

@@ -78,6 +78,8 @@ class Node:
     operands: tuple[int, ...] = ()
     #: of a leaf and of writes: the label of the array, if it was handed to the user's code
     label: str | None = None
+    #: whether its numbers are pairs: of a complex value, or of the memory behind one
+    is_complex: bool = False
 
     @property
     def value(self) -> Any:

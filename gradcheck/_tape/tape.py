@@ -94,6 +94,7 @@ class Tape:
                 buffer.state = buffer.root = node
             elif (geometry := buffer.geometry(x)) is not None:
                 buffer.state = self.new("pack", (node,), (geometry.gathered,), (buffer.extent,), None, NOWHERE)
+                buffer.state.is_complex = node.is_complex
                 buffer.root = buffer.state
             buffer.held += self.pending.pop(id(owner), [])
         return buffer
@@ -106,7 +107,7 @@ class Tape:
             self.leaf(owner, None)
             buffer = self.buffers[id(owner)]
         node = self.new("leaf", (), (), shape_on_tape(x), self.hold(x), NOWHERE)
-        node.label = label
+        node.label, node.is_complex = label, is_complex(x)
         if buffer is None:
             self.track(x, node)
             buffer = self.buffers[id(owner)]
@@ -130,6 +131,7 @@ class Tape:
             if around is not None:
                 source, pull = entry[1], _from_parent(geometry, around)
         node = self.new("view", (source,), (pull,), shape_on_tape(x), self.hold(x), at)
+        node.is_complex = is_complex(x)
         self.seen[id(x)] = (x, node, buffer, state)
         return node
 
@@ -140,6 +142,7 @@ class Tape:
             return None
         entry = self.seen[id(x)]
         new = self.new(op, (node,), (lambda g: g,), node.shape, node.cell, at)
+        new.is_complex = node.is_complex
         self.seen[id(x)] = (x, new, entry[2], entry[3])
         return new
 
@@ -186,6 +189,7 @@ class Tape:
         cell = self.hold(out)
         node = self.new(op, tuple(n for n, _, _ in kept), tuple(p for _, p, _ in kept), shape_on_tape(out), cell, at,
                         tuple(k for _, _, k in kept))  # fmt: skip
+        node.is_complex = is_complex(out)
         self.track(out, node)
         return node
 
@@ -258,6 +262,7 @@ class Tape:
         if old is not None and not whole:
             inputs, pulls = [old, *inputs], [rest, *pulls]
         node = self.new(op, tuple(inputs), tuple(pulls), shape, None, at)
+        node.is_complex = is_complex(buffer.owner)
         buffer.state = node
         self.stores.append((node, buffer, at))
         if not isinstance(region, Geometry) and len(np.unique(region)) < np.size(region):

@@ -167,5 +167,6 @@ def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign:
         pulls.append(lambda g: added(g.reshape(len(g), extent)[:, positions]))
     assert buffer.root is not None
     new = tape.new("add.at", tuple(inputs), tuple(pulls), buffer.root.shape, None, at)
+    new.is_complex = is_complex(target)
     buffer.state = new
     tape.stores.append((new, buffer, at))
