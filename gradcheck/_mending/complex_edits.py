@@ -74,6 +74,11 @@ def _is_indexed(place: Workplace, slot: Slot) -> bool:
     return isinstance(around, ast.Subscript) and around.value is slot.node
 
 
+def only_turns(slot: Slot) -> bool:
+    """Whether it is complex, and of length one: a factor that turns what it is multiplied with."""
+    return is_complex(slot.value) and bool(np.size(slot.value) and np.allclose(np.abs(slot.value), 1))
+
+
 def other_parts(place: Workplace) -> Iterator[Candidate]:
     """The imaginary part for the real one, or the other way round, with either sign."""
     for slot in place.floats:

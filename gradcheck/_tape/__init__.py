@@ -30,7 +30,8 @@ compare with measured slopes before trusting them. A use of one array under two 
 counted for the other name. Arrays of objects and structured types end the tape (`untraced`).
 
 Complex numbers are pairs of real ones: the value of a complex array of shape s has the shape (*s, 2), and so has what
-is asked of it. dL/d(value) is the pair of the derivatives with respect to the real and the imaginary part.
+is asked of it. dL/d(value) is the pair of the derivatives with respect to the real and the imaginary part, the latter
+with the other sign where the backward carries conjugates (`run.carries_conjugates`, `convention`).
 
 How it works: functions that run are rewritten so that every operation goes through a hook (`rewriting`), and get their
 code back at the end. The hooks (`recorder`, `calls`, `writes`) do what the source says on plain arrays, and note it.

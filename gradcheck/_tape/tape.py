@@ -130,7 +130,9 @@ class Tape:
             around = buffer.geometry(parent)
             if around is not None:
                 source, pull = entry[1], _from_parent(geometry, around)
-        node = self.new("view", (source,), (pull,), shape_on_tape(x), self.hold(x), at)
+        # the real part of a complex array looks at its memory as well, and is another value
+        op = "view" if is_complex(x) is source.is_complex else "part"
+        node = self.new(op, (source,), (pull,), shape_on_tape(x), self.hold(x), at)
         node.is_complex = is_complex(x)
         self.seen[id(x)] = (x, node, buffer, state)
         return node
