@@ -28,6 +28,7 @@ MOST_OPERATIONS = 2
 _ARITHMETIC: dict[str, ast.operator] = {
     "add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()
 }  # fmt: skip
+#: functions that are called for a value of the forward
 _CALLED = frozenset({"exp", "log", "sqrt", "tanh"})
 #: by function of one value: whether its slope is written with what it gives, and how what comes back is
 SLOPES: dict[str, tuple[bool, Callable[[ast.expr, ast.expr], ast.expr]]] = {
@@ -98,7 +99,7 @@ class _Writer:
         kinds = {(one.op, one.operands) for one in values}
         if found is not None or operations == 0 or len(kinds) > 1:
             return found
-        if values[0].op in _CALLED:
+        if values[0].op in _CALLED and self.place.around.complexes:  # no slope is told by dividing there
             inner = self.value([one.inputs[0] for one in values], operations - 1)
             return None if inner is None else call(f"np.{values[0].op}", inner)
         if values[0].op not in _ARITHMETIC:

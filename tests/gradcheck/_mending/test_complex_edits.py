@@ -9,6 +9,7 @@ import gradcheck
 from gradcheck._mending import mends
 from gradcheck._mending.complex_edits import conjugates, other_parts, parts_taken
 from gradcheck._mending.formula import formula
+from gradcheck._mending.products import products
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.small_edits import operators
 from gradcheck._mending.suspects import Suspect
@@ -61,6 +62,14 @@ def test_a_turn_is_not_divided_by(tmp_path):
     found = candidates(suspect_of(tmp_path, body, "da = "), operators)
     assert "da = (z / u).real + (z * z).imag" not in found
     assert "da = (z * u).real + (z / z).imag" in found
+
+
+@pytest.mark.parametrize(("factor", "part"), [("1", "real"), ("1j", "imag")])
+def test_a_part_of_a_product_of_complex_values_is_solved_for(factor, part, tmp_path):
+    """If it fails, a real gradient is looked for among products of real values alone."""
+    body = f"{ZEROS}u = np.exp(1j * a)\nz = {factor} * a * u\nda = a * 3 + b"
+    found = set(candidates(suspect_of(tmp_path, body, "da = "), products))
+    assert {f"da = (z * np.conj(u)).{part}", f"da = (np.conj(u) * z).{part}"} & found
 
 
 def test_real_expressions_have_no_such_edits(tmp_path):

@@ -126,3 +126,20 @@ def test_values_given_to_a_complex_place(tmp_path):
     node = next(one for one in run.nodes if one.op == "multiply")
     changed = run.overrides({(node.place, node.execution): as_pairs(np.array([1 + 2j, 3 + 4j, 5 + 6j]))})
     assert changed["a"].tolist() == [2, 4, 6]
+
+
+def test_a_part_is_another_value_than_the_whole(tmp_path):
+    """A gradient that is read out of a complex sum would be taken for that sum."""
+    made = module(
+        tmp_path,
+        """
+        import numpy as np
+
+        def loss(p):
+            z = p['a'] * (1 + 2j)
+            return np.sum(z.real * z[:2].imag.sum())
+        """,
+    )
+    run = check(target_of(made, a=draw(3)))
+    assert [node.op for node in run.nodes if node.op in ("part", "view")] == ["part", "view", "part"]
+    assert [node.is_complex for node in run.nodes if node.op in ("part", "view")] == [False, True, False]
