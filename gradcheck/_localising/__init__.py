@@ -23,6 +23,9 @@ What enters: a `TapedRun` and the names of the gradients that are wrong. What le
     suspect.role, suspect.executions            # what it makes of right inputs, execution by execution
     suspect.blamed_for                          # the wrong gradients that its values move
 
+Complex values are pairs of real ones, on the tape and here. What a backward carries for the derivative with respect to
+one is dL/dRe + i dL/dIm or its conjugate: `run.derivatives` are as it carries them.
+
 Small sizes, all different and none a multiple of another, tell most. Up to 256 gradient entries are looked at one by
 one; of more, random combinations.
 

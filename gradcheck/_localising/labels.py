@@ -14,6 +14,8 @@ from gradcheck._localising.tape import MOVES, Array, Node, TapedRun
 
 #: characters of an expression of the forward that is quoted
 LONGEST = 60
+#: what a backward may carry for the derivative with respect to a complex value
+CONJUGATE = "dL/dRe - i dL/dIm"
 #: in the place of one expression
 SEVERAL = "several uses"
 
@@ -27,6 +29,8 @@ class Known:
     through: str = ""
     #: whether it is that of one step of several that stand in one array
     is_step: bool = False
+    #: of a complex value, where it is not dL/dRe + i dL/dIm: what it is
+    form: str = ""
 
     @property
     def is_part(self) -> bool:
@@ -35,6 +39,10 @@ class Known:
 
     def __str__(self) -> str:
         """As it stands beside a line."""
+        return f"{self._whose}, as {self.form}" if self.form else self._whose
+
+    @property
+    def _whose(self) -> str:
         if self.is_step:
             return f"one step of dL/d({self.label})"
         if self.through == SEVERAL:
@@ -46,6 +54,11 @@ class Known:
         )
 
 
+def form_of(run: TapedRun, nodes: list[Node]) -> str:
+    """What of the derivatives of complex values a backward carries, where it is not dL/dRe + i dL/dIm."""
+    return CONJUGATE if any(node.is_complex for node in nodes) and run.carries_conjugates else ""
+
+
 class Labels:
     """Looks arrays up among the derivatives of a run's forward."""
 
@@ -55,7 +68,7 @@ class Labels:
     def full(self, value: Array) -> Known | None:
         """The derivative through all uses that a value is; the best name for it."""
         found = [self.run.nodes[index] for index in self._full.find(value)]
-        return Known(self.name_of(found)) if found else None
+        return Known(self.name_of(found), form=form_of(self.run, found)) if found else None
 
     def part(self, value: Array) -> Known | None:
         """The derivative through one use that a value is."""
@@ -65,7 +78,7 @@ class Labels:
         uses = [self._uses[k] for k in found]
         consumer, operand = min(uses, key=lambda one: (one[0].op in MOVES, one[0].index))
         source = consumer.inputs[operand]
-        return Known(self.name_of([source]), self.name_of([consumer]))
+        return Known(self.name_of([source]), self.name_of([consumer]), form=form_of(self.run, [source]))
 
     def of(self, value: Array) -> Known | None:
         """Either."""
@@ -76,12 +89,12 @@ class Labels:
         standing, source = self.standings.match(np.asarray(value, np.float64))
         if standing is not Standing.PARTIAL or source is None:
             return None
-        return Known(self.name_of([source]), SEVERAL)
+        return Known(self.name_of([source]), SEVERAL, form=form_of(self.run, [source]))
 
     def step(self, value: Array) -> Known | None:
         """The derivative of one step of a value that holds several."""
         found = [self.run.nodes[index] for index in self._steps.find(value)]
-        return Known(self.name_of(found), is_step=True) if found else None
+        return Known(self.name_of(found), is_step=True, form=form_of(self.run, found)) if found else None
 
     def name_of(self, nodes: list[Node]) -> str:
         """What values with one derivative are called: a parameter, a variable, or the longest expression."""
@@ -128,7 +141,7 @@ class Labels:
     def _steps(self) -> _Table:
         table = _Table()
         for index, value in self.standings.full_derivatives.items():
-            for row in value if value.ndim > 2 else ():
+            for row in value if value.ndim > 2 + self.run.nodes[index].is_complex else ():
                 table.add(row, index)
         return table
 

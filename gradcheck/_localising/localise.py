@@ -10,11 +10,12 @@ import numpy as np
 from gradcheck._localising.blame import Judge, Role
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes, matrix
+from gradcheck._localising.labels import form_of
 from gradcheck._localising.mismatch import Mismatch
 from gradcheck._localising.records import Localisation, Needed, Suspect
 from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
-from gradcheck._localising.standing import EQUAL, Standing
+from gradcheck._localising.standing import EQUAL
 from gradcheck._localising.suspects import Need, Solvable, Solver, System
 from gradcheck._localising.tape import Array, Node, Statement, TapedRun
 
@@ -171,7 +172,7 @@ class Study:
         """The record of a statement that could be at fault."""
         nodes = sorted(one.nodes, key=lambda node: node.index)
         places = list(dict.fromkeys(node.place for node in nodes if node.place is not None))
-        needed = _needed(one)
+        needed = _needed(one, self.run)
         return Suspect(
             one.holes.statement,
             self.keys[id(one.holes.statement)],
@@ -233,13 +234,12 @@ def _likelihood(one: Solvable, role: Role) -> tuple[object, ...]:
     return idle, one.changes, role is Role.CONSUMES, one.need, one.elsewhere, role, hands_on, order
 
 
-def _needed(one: Solvable) -> list[Needed]:
+def _needed(one: Solvable, run: TapedRun) -> list[Needed]:
     values: dict[int, Array] = one.needed or {}
-    return [
-        Needed(node.place, node.execution, node.value, values[node.index], *one.needs.get(node.index, _UNKNOWN))
-        for node in one.nodes
-        if node.index in values and node.index in one.needs
-    ]
-
-
-_UNKNOWN = (Standing.UNKNOWN, None)
+    result = []
+    for node in one.nodes:
+        if node.index in values and node.index in one.needs:
+            standing, source = one.needs[node.index]
+            form = "" if source is None else form_of(run, [source])
+            result.append(Needed(node.place, node.execution, node.value, values[node.index], standing, source, form))
+    return result

@@ -90,6 +90,8 @@ class Provenance:
         for series in self._series.values():
             for start in series:
                 node, slope = start, np.ones((1, *start.shape))
+                if start.is_complex:
+                    slope[..., 1] = 0
                 for _ in range(_DEEPEST):
                     if len(node.inputs) != 1 or node.inputs[0].shape != start.shape or node.op == "matmul":
                         break
@@ -97,7 +99,7 @@ class Provenance:
                     moves = node.op in MOVES
                     node = node.inputs[0]
                     if not moves:
-                        result.append((origin(start), origin(node), slope[0]))
+                        result.append((origin(start), origin(node), self.run.as_carried(node, slope[0])))
         return result
 
     def alternatives(self, nodes: list[Node]) -> Iterator[list[Array]]:

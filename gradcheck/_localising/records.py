@@ -40,6 +40,8 @@ class Needed:
     standing: Standing
     #: the value of the forward that it is the derivative of, which tells the place and the time step
     source: Node | None
+    #: of a complex value, where it is not dL/dRe + i dL/dIm: what it is
+    form: str = ""
 
 
 @dataclass

@@ -384,7 +384,7 @@ class Standings:
             uses = self._parts_of_use.get(node.index, ())
             apart = [part for use, part in uses for _, part in self._through_moves(use, part)]
             for operand, source in enumerate(node.inputs if len(apart) > 1 else ()):
-                parts = [node.brought_back(operand, part) for part in apart]
+                parts = [run.brought_back(node, operand, part) for part in apart]
                 result.append(Joined(node, operand, origin(source), [part for part in parts if np.any(part)]))
         return result
 
@@ -415,7 +415,7 @@ class Standings:
         if node.op not in MOVES or len(node.inputs) != 1 or node.index not in self._parts_of_use:
             return [(use, part)]
         parts = [pair for one in self._parts_of_use[use] for pair in self._through_moves(*one)]
-        return [(number, node.brought_back(0, one)) for number, one in parts]
+        return [(number, self.run.brought_back(node, 0, one)) for number, one in parts]
 
     def _back_to_written(
         self, stores: list[Node], ways: dict[int, list[tuple[int, Array]]]
@@ -423,9 +423,11 @@ class Standings:
         later: dict[int, list[tuple[int, Array]]] = {}
         for node in reversed(stores):  # what is used after it was written on comes back to what was written before
             begun_here = later.setdefault(node.index, []) + ways.get(node.index, [])
-            back = ((consumer, node.brought_back(0, part)) for consumer, part in begun_here)
+            back = ((consumer, self.run.brought_back(node, 0, part)) for consumer, part in begun_here)
             later.setdefault(node.inputs[0].index, []).extend((k, part) for k, part in back if np.any(part))
-            of_value = sorted(((k, node.brought_back(1, part)) for k, part in begun_here), key=lambda one: one[0])
+            of_value = sorted(
+                ((k, self.run.brought_back(node, 1, part)) for k, part in begun_here), key=lambda one: one[0]
+            )
             parts = [part for _, part in of_value if np.any(part)]
             if len(parts) > 1:
                 yield origin(node.inputs[1]).index, parts

@@ -23,6 +23,9 @@ nearest edits are run as well. Terms and products are solved for, not tried (`li
 serves, the derivative is written from the forward's tape in the names that are at hand (`formula`). What changes a
 whole statement (`statement_edits`) is run.
 
+Complex values are complex numbers here, as the user's expressions give them; how the projections move with them is one
+complex number for each, of whose product with a change the real part counts (`slopes_as_before`).
+
 Statements that are missing are found by putting some that change nothing wherever one could be (`idle`), and by asking
 the same of these.
 
@@ -32,12 +35,12 @@ the values that a hole needs are unique, with many they are not.
 
 Read `search.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
 `syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
-`building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `small_edits.py`, `larger_edits.py`, `library.py`,
-`vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`, `carried.py`, `penalties.py`,
-`trials.py`, `distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`; `gaps.py` and `idle.py`,
-where a statement is missing (or `begun.py` a term, where its variable begins), and `moves.py`, where one stands in the
-wrong place, by themselves. So do the mistakes that show by their form: `late_binding.py`, `resets.py`,
-`mirrored.py`, `overwritten.py`, `overbound.py`.
+`building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `library.py`, `complex_edits.py`, `small_edits.py`,
+`larger_edits.py`, `vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`, `carried.py`,
+`penalties.py`, `trials.py`, `distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`;
+`gaps.py` and `idle.py`, where a statement is missing (or `begun.py` a term, where its variable begins), and
+`moves.py`, where one stands in the wrong place, by themselves. So do the mistakes that show by their form:
+`late_binding.py`, `resets.py`, `mirrored.py`, `overwritten.py`, `overbound.py`.
 """
 
 from gradcheck._mending.mend import Mend

@@ -48,6 +48,11 @@ class Atom:
         return isinstance(self.value, (float, np.ndarray, np.floating)) and np.asarray(self.value).dtype.kind == "f"
 
     @property
+    def is_complex(self) -> bool:
+        """Whether it is an array of complex numbers."""
+        return isinstance(self.value, np.ndarray) and self.value.dtype.kind == "c"
+
+    @property
     def is_count(self) -> bool:
         """Whether it is an array of whole numbers: lengths, say."""
         return isinstance(self.value, np.ndarray) and self.value.dtype.kind in "iu" and self.value.ndim > 0
@@ -100,6 +105,7 @@ class Surroundings:
                     self._add(other)
         atoms = list(self._found.values())
         self.floats = [one for one in atoms if one.is_float and not _is_sentinel(one.value)][:MOST_ATOMS]
+        self.complexes = [one for one in atoms if one.is_complex][:MOST_ATOMS]
         self.integers = [one for one in atoms if one.is_integer][:MOST_ATOMS]
         self.counts = [one for one in atoms if one.is_count][:MOST_CONDITIONS]
         self.conditions = [one for one in atoms if one.is_condition][:MOST_CONDITIONS]
@@ -150,12 +156,12 @@ class Surroundings:
                 yield Atom(node, text, value, plain=False)
 
     def of_shape(self, shape: tuple[int, ...]) -> list[Atom]:
-        """Floating-point atoms of this shape."""
-        return [one for one in self.floats if one.shape == shape]
+        """Floating-point and complex atoms of this shape."""
+        return [one for one in (*self.floats, *self.complexes) if one.shape == shape]
 
     def fitting(self, shape: tuple[int, ...]) -> list[Atom]:
         """Those that broadcast to it, or do once they have axes of length one at their end: one for each example."""
-        return _fitting(self.floats, shape)
+        return _fitting([*self.floats, *self.complexes], shape)
 
     def counts_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
         """Arrays of whole numbers that do."""
@@ -286,7 +292,7 @@ def _sizes(key: str, value: Any) -> Iterator[str]:
 
 
 def _is_sentinel(value: Any) -> bool:
-    if np.ndim(value) or not value:
+    if np.ndim(value) or not value or isinstance(value, complex):
         return False
     size = abs(float(value))
     return not 1 / SENTINEL < size < SENTINEL

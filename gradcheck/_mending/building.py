@@ -17,6 +17,7 @@ from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import expressions
 from gradcheck._tape import Node, Place
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import in_double
 
 
 def holes_of(suspect: Suspect) -> list[Hole]:
@@ -159,7 +160,7 @@ def _augmented(
     slopes = None if node is None else held.get(node.index)
     if slopes is None:
         return None
-    return Execution(frame, [np.asarray(value, float)], [slopes], parts, np.array(target, float))
+    return Execution(frame, [np.asarray(in_double(value))], [slopes], parts, np.array(in_double(target)))
 
 
 def _read(target: ast.expr, frame: Frame) -> Any:
@@ -181,7 +182,7 @@ def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]
     slopes: list[Array] = []
     for node in parts:
         found = None if node is None else held.get(node.index)
-        values.append(None if node is None or found is None else np.array(node.value, float))
+        values.append(None if node is None or found is None else np.array(in_double(node.as_it_was)))
         slopes.append(np.zeros((1, 1)) if found is None else found)
     return Execution(frame, values, slopes, parts)
 

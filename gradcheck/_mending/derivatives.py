@@ -48,6 +48,7 @@ from gradcheck._mending.suspects import Suspect, roots
 from gradcheck._mending.syntax import binary, expressions, loop_counters, names_in, span
 from gradcheck._tape import Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import as_pairs
 from gradcheck._tape.places import Span
 from gradcheck._usercode.sums import going_on
 
@@ -227,7 +228,7 @@ class _Values:
                 return _NOTHING
             results.append(result)
         targets = [one.target for one in hole.executions]
-        if all(target is not None and agree(v, target) for v, target in zip(results, targets, strict=True)):
+        if all(target is not None and agree(v, as_pairs(target)) for v, target in zip(results, targets, strict=True)):
             return _NOTHING  # nothing is added: what was right before stays right
         pairs = list(zip(hole.executions, results, strict=True))
         asked = [(_site(one), v) for one, v in pairs if self._is_asked(_number(one), v)]

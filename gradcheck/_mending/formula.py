@@ -12,7 +12,7 @@ from gradcheck._mending.library import values_at
 from gradcheck._mending.naming import EQUAL, NOTHING, Names
 from gradcheck._mending.series import Kind
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import binary, loop_counters, names_in, number, parsed
+from gradcheck._mending.syntax import binary, conjugate, conjugated, loop_counters, names_in, number, parsed
 from gradcheck._mending.uses import AllUses, Use
 from gradcheck._mending.vjp import Cotangent, Operand, added, call, einsum_back, elementary
 from gradcheck._tape import Node
@@ -28,6 +28,8 @@ MOST_OPERATIONS = 2
 _ARITHMETIC: dict[str, ast.operator] = {
     "add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()
 }  # fmt: skip
+#: functions that are called for a value of the forward
+_CALLED = frozenset({"exp", "log", "sqrt", "tanh"})
 #: by function of one value: whether its slope is written with what it gives, and how what comes back is
 SLOPES: dict[str, tuple[bool, Callable[[ast.expr, ast.expr], ast.expr]]] = {
     "exp": (True, lambda back, y: binary(back, ast.Mult(), y)),
@@ -95,8 +97,13 @@ class _Writer:
             return None
         found = self.names.named([np.asarray(one.value, float) for one in values])
         kinds = {(one.op, one.operands) for one in values}
-        if found is not None or operations == 0 or len(kinds) > 1 or values[0].op not in _ARITHMETIC:
+        if found is not None or operations == 0 or len(kinds) > 1:
             return found
+        if values[0].op in _CALLED and self.place.around.complexes:  # no slope is told by dividing there
+            inner = self.value([one.inputs[0] for one in values], operations - 1)
+            return None if inner is None else call(f"np.{values[0].op}", inner)
+        if values[0].op not in _ARITHMETIC:
+            return None
         if len(values[0].inputs) != 2:
             return None
         parts = [self.value([one.inputs[number] for one in values], operations - 1) for number in (0, 1)]
@@ -176,8 +183,12 @@ class _Writer:
         if all(g is not None and g.shape == w.shape and np.allclose(g, w) for g, w in zip(outer, wanted, strict=True)):
             return self.derivative(consumers, steps - 1)
         if consumers[0].op in JOINS:
-            return self._part(whole, steps)
-        return self._local(whole, wanted, steps) or self._along(consumers, wanted, steps)
+            return None if consumers[0].is_complex else self._part(whole, steps)
+        found = self._local(whole, wanted, steps)
+        if consumers[0].is_complex:
+            is_real = found is not None and not present[0].inputs[present[1]].is_complex
+            return ast.Attribute(found, "real", ast.Load()) if found is not None and is_real else found
+        return found or self._along(consumers, wanted, steps)
 
     def _part(self, uses: list[tuple[Node, int]], steps: int) -> ast.expr | None:
         """What comes back from what several arrays were joined to: the part of it where the value stands."""
@@ -217,6 +228,8 @@ class _Writer:
             return self._einsum(consumers, operand, steps)
         if first.op in SLOPES:
             return self._by_slope(consumers, steps)
+        if first.op == "add" and first.is_complex:  # of a real number
+            return self.derivative(consumers, steps - 1) if _shape(first) == _shape(first.inputs[operand]) else None
         if first.op not in ("multiply", "divide", "subtract", "negative", "matmul", "dot"):
             return None
         behind = self.derivative(consumers, steps - 1)
@@ -224,7 +237,7 @@ class _Writer:
         if behind is None or operands is None:
             return None
         values = values_at(self.place, behind)
-        had = first.shape if values is None else values[0].shape
+        had = _shape(first) if values is None else values[0].shape
         which = first.operands[operand] if first.operands else operand
         found = elementary(first.op, min(which, len(operands) - 1), Cotangent(behind, had), operands, had)
         return None if found is None else found.node
@@ -234,7 +247,13 @@ class _Writer:
         of_result, write = SLOPES[consumers[0].op]
         value = self.value([one if of_result else one.inputs[0] for one in consumers], MOST_OPERATIONS)
         behind = None if value is None else self.derivative(consumers, steps - 1)
-        return None if value is None or behind is None else write(behind, value)
+        return None if value is None or behind is None else write(behind, self._carried(value, consumers[0]))
+
+    def _carried(self, factor: ast.expr, node: Node) -> ast.expr:
+        """A factor, as it stands in what comes back: the conjugate of a complex one, where no conjugates come back."""
+        if not node.is_complex or self.run.carries_conjugates:
+            return factor
+        return conjugated(factor) or conjugate(self.place.code, factor)
 
     def _einsum(self, consumers: list[Node], operand: int, steps: int) -> ast.expr | None:
         """Through an einsum of arrays that all have names here, with the letters that it has in the forward."""
@@ -245,22 +264,21 @@ class _Writer:
             case _:
                 return None
         others = [k for k in range(len(arrays)) if k != operand]
-        named = [self.value([node.inputs[k] for node in consumers], 0) for k in others]
-        behind = None if written is None or None in named else self.derivative(consumers, steps - 1)
-        if behind is None:
-            return None
-        return call("np.einsum", ast.Constant(written), behind, *(one for one in named if one is not None))
+        named = [(self.value([node.inputs[k] for node in consumers], 0), consumers[0].inputs[k]) for k in others]
+        factors = [self._carried(one, node) for one, node in named if one is not None]
+        behind = None if written is None or len(factors) < len(named) else self.derivative(consumers, steps - 1)
+        return None if behind is None else call("np.einsum", ast.Constant(written), behind, *factors)
 
     def _operands(self, consumers: list[Node], operand: int) -> list[Operand] | None:
         """The operands of an operation; that whose derivative it is has no name here, and needs none."""
         first, own = consumers[0], ast.Constant(None)
         if first.op == "negative":
-            return [Operand(own, first.inputs[0].shape)]
+            return [Operand(own, _shape(first.inputs[0]))]
         if len(first.inputs) == 1 and first.op == "subtract":
-            return [Operand(own, first.inputs[0].shape)] * 2  # the other one is a constant
+            return [Operand(own, _shape(first.inputs[0]))] * 2  # the other one is a constant
         if len(first.inputs) != 2:
             return None
-        shapes = [node.shape for node in first.inputs]
+        shapes = [_shape(node) for node in first.inputs]
         if first.op == "subtract":
             return [Operand(own, shape) for shape in shapes]
         named: list[Operand] = [Operand(own, shape) for shape in shapes]
@@ -269,7 +287,7 @@ class _Writer:
             written = self.value([node.inputs[which] for node in consumers], MOST_OPERATIONS)
             if written is None:
                 return None
-            named[which] = Operand(written, shapes[which])
+            named[which] = Operand(self._carried(written, first.inputs[which]), shapes[which])
         return named
 
     def _spread(self, consumers: list[Node], wanted: list[Array], steps: int) -> ast.expr | None:
@@ -305,6 +323,11 @@ class _Writer:
                 return None
             nodes = [one[0][0] for one in uses]
         return None
+
+
+def _shape(node: Node) -> tuple[int, ...]:
+    """The shape that a value has in the code."""
+    return node.shape[:-1] if node.is_complex else node.shape
 
 
 def _mean(node: ast.expr, size: ast.expr) -> ast.expr:

@@ -37,7 +37,7 @@ _EFFECTS = frozenset(
     | {"discard", "write", "print", "open", "setattr", "delattr", "seed", "exec", "next"}
 )
 _BUILTINS = frozenset(
-    {len, range, reversed, list, tuple, zip, sum, min, max, abs, float, int, enumerate, bool, round, sorted}
+    {len, range, reversed, list, tuple, zip, sum, min, max, abs, float, complex, int, enumerate, bool, round, sorted}
 )
 #: calculations between two looks at the clock
 BETWEEN_LOOKS = 64
@@ -309,7 +309,7 @@ def _is_numpys(function: Any) -> bool:
         return True
     module = getattr(function, "__module__", None) or ""
     return (
-        module.split(".")[0] in ("numpy", "math")
+        module.split(".")[0] in ("numpy", "math", "cmath")
         and "random" not in module
         and getattr(function, "__name__", "") not in _IN_PLACE
     )

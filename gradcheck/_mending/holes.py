@@ -16,6 +16,7 @@ from gradcheck._mending.suspects import Suspect
 from gradcheck._tape import Node
 from gradcheck._tape.hooks import BINARY
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import as_pairs, in_double, slopes_as_before
 
 #: what is needed and what is given differ by less, relative to the largest entry, where nothing lacks
 NOTHING = 1e-9
@@ -134,7 +135,7 @@ class Hole:
             values = [one.frame.value(part, swapped, touched) for one in self.executions]
         except UnknownError:
             return False
-        return all(isinstance(one, (np.ndarray, np.floating)) and not np.any(one) for one in values)
+        return all(isinstance(one, (np.ndarray, np.inexact)) and not np.any(one) for one in values)
 
     def results(self, swaps: list[tuple[ast.expr, ast.expr]]) -> Iterator[Array | None]:
         """What the statement gives at one execution after the other if expressions are replaced; None for no array."""
@@ -145,21 +146,24 @@ class Hole:
                 value = new if self.operator is None else BINARY[self.operator](one.target, new)
             except Exception:
                 value = None
-            yield value if value is not None and np.isfinite(value).all() else None
+            yield as_pairs(value) if value is not None and np.isfinite(value).all() else None
 
     def moved(self, one: Execution, new: Array, old: Array) -> Array | None:
         """How the values that flow on differ."""
         if self.operator is None:
-            return None if new.shape != old.shape else (new - old).ravel()
+            return None if new.shape != old.shape else np.ravel(as_pairs(new - old))
         apply = BINARY[self.operator]
         try:
             result = apply(one.target, new)
         except Exception:
             return None
-        return None if np.shape(result) != np.shape(one.target) else np.ravel(result - apply(one.target, old))
+        return None if np.shape(result) != np.shape(one.target) else np.ravel(as_pairs(result - apply(one.target, old)))
 
     def inner_slopes(self, one: Execution, part: ast.expr) -> Array | None:
-        """How the projections move with a part of the expression at one execution; None if the tape does not tell."""
+        """How the projections move with a part of the expression at one execution; None if the tape does not tell.
+
+        Of complex values one complex number for each (`slopes_as_before`).
+        """
         suspect = self.suspect
         tops = [node for node in one.nodes if node is not None]
         inner = suspect.nodes_of(part, tops[0].execution) if tops else None
@@ -171,7 +175,7 @@ class Hole:
             if node is not None and slopes.shape[1] == node.size:
                 found[node.index] = sign * slopes.reshape(len(slopes), *node.shape)
         result = self._brought_back(found, inner.index).get(inner.index)
-        return None if result is None else result.reshape(len(result), -1)
+        return None if result is None else slopes_as_before(result.reshape(len(result), -1), inner.as_it_was)
 
     def _brought_back(self, given: dict[int, Array], first: int) -> dict[int, Array]:
         """What comes back of these to the values from `first` on, through functions of the user's as well."""
@@ -209,7 +213,7 @@ class Hole:
             if node is None or value is None or node.index not in self.needed.values:
                 continue
             needed, execution = np.asarray(self.needed.values[node.index], float), node.execution
-            lacks = np.abs(needed - value) > NOTHING * np.max(np.abs(needed), initial=0.0)
+            lacks = np.abs(needed - as_pairs(value)) > NOTHING * np.max(np.abs(needed), initial=0.0)
             lacking[node.index] = (rng.uniform(1, 2, node.shape) * lacks)[None]
         nodes = [self.suspect.nodes_of(part, execution) for part in parts]
         back = self._brought_back(lacking, min((node.index for node in nodes if node is not None), default=0))
@@ -233,6 +237,6 @@ class Hole:
 
 
 def _numbers(value: Any) -> Array | None:
-    if isinstance(value, (np.ndarray, np.generic, float, int)) and np.asarray(value).dtype.kind in "fiub":
-        return np.asarray(value, float)
+    if isinstance(value, (np.ndarray, np.generic, float, int, complex)) and np.asarray(value).dtype.kind in "fiubc":
+        return np.asarray(in_double(value))
     return None

@@ -138,7 +138,7 @@ def swishes(place: Workplace) -> Iterator[Candidate]:
 
 def _logistic_pairs(place: Workplace, shape: tuple[int, ...]) -> list[tuple[ast.expr, ast.expr]]:
     """What is the logistic function of what, of all that is at hand in this shape."""
-    around = [one for one in place.around.of_shape(shape) if one.plain and np.size(one.value)]
+    around = [one for one in place.around.of_shape(shape) if one.plain and one.is_float and np.size(one.value)]
     between = [one for one in around if _is_between(one.value)]
     return [
         (s.node, x.node)
@@ -165,7 +165,7 @@ def jacobians(place: Workplace) -> Iterator[Candidate]:
         around = place.around.of_shape(slot.shape)
         for one in around if slot.shape else ():
             others = [other.node for other in around if other.node is not one.node]
-            for axis in range(len(slot.shape)):
+            for axis in range(len(slot.shape) if one.is_float else 0):
                 products = _products_along(np.asarray(one.value), axis)
                 for other in others if products else ():
                     yield from (Candidate.of(slot.node, through(one.node, other, axis)) for through in products)

@@ -15,8 +15,9 @@ from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.padding import Shapes, side_by_side, widest
 from gradcheck._mending.slots import Workplace
-from gradcheck._mending.syntax import binary, matrix_product, name, transposed
+from gradcheck._mending.syntax import binary, conjugate, matrix_product, name, transposed
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import in_double
 
 #: arrays that are multiplied by entry, and pairs of them that are multiplied by a third
 MOST_ROWS, MOST_PAIRS, MOST_MATRICES = 140, 3000, 120
@@ -41,7 +42,7 @@ class Rows:
 
 @dataclass
 class Equation:
-    """slopes . t = lacking, for t at all executions one after the other."""
+    """The real part of slopes . t = lacking, for t at all executions one after the other."""
 
     slopes: Array
     lacking: float
@@ -50,7 +51,7 @@ class Equation:
 
 def values_at(place: Workplace, node: ast.expr) -> list[Array] | None:
     try:
-        return [np.asarray(one.frame.value(node), float) for one in place.hole.executions]
+        return [np.asarray(in_double(one.frame.value(node))) for one in place.hole.executions]
     except (UnknownError, TypeError, ValueError):
         return None
 
@@ -92,7 +93,10 @@ class Library:
                 if found is None or not np.any(found) or len(made) >= MOST_ROWS:
                     continue
                 made.setdefault(found.tobytes(), (atom.node, found))
-                if atom.plain:
+                if atom.is_complex:
+                    turned = np.conj(found)
+                    made.setdefault(turned.tobytes(), (conjugate(self.place.code, atom.node), turned))
+                elif atom.plain:
                     for node, of in zip(forms(atom.node), FORMS, strict=True):
                         value = of(found)
                         made.setdefault(value.tobytes(), (node, value))
@@ -108,11 +112,14 @@ class Library:
     def stacked(self, axes: int) -> list[Valued]:
         """What is at hand with so many axes at all executions."""
         if axes not in self._stacked:
-            atoms = [one for one in self.place.around.floats if len(one.shape) == axes]
+            around = self.place.around
+            atoms = [one for one in (*around.floats, *around.complexes) if len(one.shape) == axes]
             valued = [(one, parts) for one in atoms if (parts := values_at(self.place, one.node)) is not None]
-            self._stacked[axes] = [
-                (one.node, side_by_side(parts)) for one, parts in valued if all(part.ndim == axes for part in parts)
+            stacked = [(one, side_by_side(parts)) for one, parts in valued if all(part.ndim == axes for part in parts)]
+            turned = [
+                (conjugate(self.place.code, one.node), np.conj(value)) for one, value in stacked if one.is_complex
             ]
+            self._stacked[axes] = [*((one.node, value) for one, value in stacked), *turned]
         return self._stacked[axes]
 
     def sides(self) -> list[Valued]:
@@ -161,7 +168,7 @@ class Library:
             fits = (left.shape[3], right.shape[3]) == shape and left.shape[1:3] == right.shape[1:3]
             if not fits or found >= MOST_FOUND:
                 continue
-            total = float(np.sum((left @ weights[:, None]) * right))
+            total = float(np.real(np.sum((left @ weights[:, None]) * right)))
             if abs(total - equation.lacking) <= 1e-9 * equation.scale:
                 found += 1
                 letters = ast.Constant("tbi,tbj->ij")
@@ -203,7 +210,8 @@ class Library:
 
     def _longer(self, shapes: Shapes) -> list[Shapes]:
         """The shapes of what is at hand with one axis before these."""
-        atoms = (one for one in self.place.around.floats if len(one.shape) == 2 and one.shape[1:] == shapes[0])
+        around = (*self.place.around.floats, *self.place.around.complexes)
+        atoms = (one for one in around if len(one.shape) == 2 and one.shape[1:] == shapes[0])
         of_each = (values_at(self.place, one.node) for one in atoms)
         found = {tuple(part.shape for part in parts) for parts in of_each if parts is not None}
         return sorted(one for one in found if tuple(shape[1:] for shape in one) == shapes)
@@ -214,7 +222,7 @@ def pairs(lefts: Sequence[Valued], rights: Sequence[Valued], equation: Equation)
     if not lefts or not rights:
         return []
     left, right = (np.array([value.ravel() for _, value in of_side]) for of_side in (lefts, rights))
-    close = np.abs(left @ right.T - equation.lacking) <= 1e-9 * equation.scale
+    close = np.abs(np.real(left @ right.T) - equation.lacking) <= 1e-9 * equation.scale
     return [(lefts[i][0], rights[j][0]) for i, j in list(zip(*np.nonzero(close), strict=True))[:MOST_FOUND]]
 
 
@@ -236,10 +244,10 @@ def _by_entry(rows: Rows, equation: Equation, degree: int) -> Iterator[ast.expr]
     close = 1e-9 * equation.scale
     weighted = values * equation.slopes
     if degree == 1:
-        found = np.flatnonzero(np.abs(weighted.sum(axis=1) - equation.lacking) <= close)
+        found = np.flatnonzero(np.abs(np.real(weighted.sum(axis=1)) - equation.lacking) <= close)
         yield from (nodes[i] for i in found[:MOST_FOUND])
     elif degree == 2:
-        pairs = np.triu(np.abs(weighted @ values.T - equation.lacking) <= close)
+        pairs = np.triu(np.abs(np.real(weighted @ values.T) - equation.lacking) <= close)
         for i, j in list(zip(*np.nonzero(pairs), strict=True))[:MOST_FOUND]:
             yield binary(nodes[i], ast.Mult(), nodes[j])
     else:
@@ -247,7 +255,7 @@ def _by_entry(rows: Rows, equation: Equation, degree: int) -> Iterator[ast.expr]
         order = np.argsort(left + right, kind="stable")[:MOST_PAIRS]  # those that stand near come first
         left, right = left[order], right[order]
         triples = (weighted[left] * values[right]) @ values.T
-        which, third = np.nonzero(np.abs(triples - equation.lacking) <= close)
+        which, third = np.nonzero(np.abs(np.real(triples) - equation.lacking) <= close)
         several = [(left[p], right[p], k) for p, k in zip(which, third, strict=True) if right[p] <= k]
         for i, j, k in several[:MOST_FOUND]:
             yield binary(binary(nodes[i], ast.Mult(), nodes[j]), ast.Mult(), nodes[k])

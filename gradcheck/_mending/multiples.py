@@ -39,8 +39,8 @@ def multiples(place: Workplace) -> Iterator[Candidate]:
     rows, joined = library.rows(shapes), np.hstack(filled_up(slopes, shapes))
     if rows.values.size == 0 or rows.values.shape[1] != joined.shape[1]:
         return
-    moved = rows.values @ joined.T
-    whole = lacking + joined @ side_by_side(given).ravel()
+    moved = np.real(rows.values @ joined.T)
+    whole = lacking + np.real(joined @ side_by_side(given).ravel())
     is_zero = not any(np.any(one) for one in given)
     for wanted, is_term in ((whole, False), *(() if is_zero else ((lacking, True),))):
         for row, factor in _parallel(moved, wanted, place.hole.residual.scale):

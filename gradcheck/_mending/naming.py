@@ -17,8 +17,9 @@ from gradcheck._mending.details import FORMS, forms
 from gradcheck._mending.library import values_at
 from gradcheck._mending.padding import Shapes
 from gradcheck._mending.slots import Workplace
-from gradcheck._mending.syntax import name, transposed
+from gradcheck._mending.syntax import conjugate, name, transposed
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import as_pairs, is_complex
 
 #: calls of the user's own functions of one argument that are looked at
 MOST_CALLS = 120
@@ -97,15 +98,31 @@ class Names:
         valued = ((one, values_at(self.place, one)) for one in calls[:MOST_CALLS])
         return [(node, values) for node, values in valued if values is not None]
 
+    @cached_property
+    def _complex(self) -> list[Named]:
+        """Complex values and their conjugates, as pairs, and their real and imaginary parts."""
+        result: list[Named] = []
+        for atom in self.place.around.complexes:
+            values = values_at(self.place, atom.node)
+            if values is None or not all(map(is_complex, values)):
+                continue
+            result.append((atom.node, [as_pairs(one) for one in values]))
+            result.append((conjugate(self.place.code, atom.node), [as_pairs(np.conj(one)) for one in values]))
+            result.append((ast.Attribute(atom.node, "real", ast.Load()), [np.real(one) for one in values]))
+            result.append((ast.Attribute(atom.node, "imag", ast.Load()), [np.imag(one) for one in values]))
+        return result
+
     def _exact(self, _: Shapes) -> Iterator[Named]:
         yield from self._atoms
+        yield from self._complex
         yield from ((transposed(node), [one.T for one in values]) for node, values in self._atoms if values[0].ndim > 1)
         yield from _formed(self._atoms)
         yield from self._calls
         yield from _formed(self._calls)
 
     def _broadcast(self, shapes: Shapes) -> Iterator[Named]:
-        atoms = ((one.node, values_at(self.place, one.node)) for one in self.place.around.fitting(shapes[0]))
+        fitting = (one for one in self.place.around.fitting(shapes[0]) if not one.is_complex)
+        atoms = ((one.node, values_at(self.place, one.node)) for one in fitting)
         known = [(node, values) for node, values in atoms if values is not None]
         for node, values in (*known, *_formed(known)):
             pairs = zip(values, shapes, strict=True)

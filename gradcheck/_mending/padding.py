@@ -31,7 +31,7 @@ def side_by_side(parts: Sequence[Array]) -> Array:
     shapes = tuple(one.shape for one in parts)
     if len(set(shapes)) == 1:
         return np.array(parts)
-    result = np.zeros((len(parts), *widest(shapes)))
+    result = np.zeros((len(parts), *widest(shapes)), np.result_type(*parts))
     for row, one in zip(result, parts, strict=True):
         row[tuple(map(slice, one.shape))] = one
     return result
@@ -44,7 +44,7 @@ def filled_up(slopes: Sequence[Array], shapes: Shapes) -> list[Array]:
         return list(slopes)
     result = []
     for one, shape in zip(slopes, shapes, strict=True):
-        wide = np.zeros((len(one), *to))
+        wide = np.zeros((len(one), *to), one.dtype)
         wide[(slice(None), *map(slice, shape))] = one.reshape(len(one), *shape)
         result.append(wide.reshape(len(one), -1))
     return result

@@ -41,6 +41,8 @@ def _terms(suspect: Suspect, around: Surroundings) -> Iterator[str]:
             continue
         lacking = residual.truth[name] - residual.given[name]
         for atom in around.of_shape(lacking.shape) if lacking.size > 1 else ():
+            if atom.is_complex:
+                continue
             factor = factor_between(np.asarray(atom.value, np.float64), lacking)
             if factor:
                 yield from (f"{text} * {atom.text}" for text in _written(factor, around))

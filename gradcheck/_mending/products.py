@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.library import Equation, Library, values_at
 from gradcheck._mending.padding import filled_up, have_as_many_axes, widest
 from gradcheck._mending.paths import slopes_of
@@ -20,6 +21,7 @@ from gradcheck._mending.syntax import binary
 from gradcheck._mending.vectors import of_vectors
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
+from gradcheck._tape.pairs import is_complex
 
 #: parts of the expression
 MOST_SLOTS = 5
@@ -60,14 +62,33 @@ def _solved(place: Workplace, degree: int, *, together: bool) -> Iterator[Candid
             continue
         slopes, given = known
         shapes = tuple(one.shape for one in given)
-        whole = lacking + sum(s @ v.ravel() for s, v in zip(slopes, given, strict=True))
+        whole = lacking + sum(np.real(s @ v.ravel()) for s, v in zip(slopes, given, strict=True))
         slopes = filled_up(slopes, shapes)
         for sign, wanted in ((None, whole), (ast.Add(), lacking), (ast.Sub(), -lacking)):
-            for equation in _equations(place, slopes, wanted, together):
+            for equation, part in _of_parts(place, _equations(place, slopes, wanted, together)):
                 centres = together and (slot.node is place.hole.root or place.hole.suspect.run.once(_normalises))
                 found = library.solutions(shapes, equation, degree, centres=centres)
                 for new in itertools.chain(found, of_vectors(library, widest(shapes), equation, degree)):
-                    yield Candidate.of(slot.node, new if sign is None else binary(slot.node, sign, new))
+                    told = _part_of(place, new, part)
+                    yield Candidate.of(slot.node, told if sign is None else binary(slot.node, sign, told))
+
+
+def _of_parts(place: Workplace, equations: Iterator[Equation]) -> Iterator[tuple[Equation, str]]:
+    """Each equation for what stands there, or for its real part, and for an imaginary part where there may be one."""
+    for equation in equations:
+        yield equation, "real" if equation.slopes.dtype.kind == "f" else ""
+        if equation.slopes.dtype.kind == "f" and place.around.complexes:
+            yield Equation(-1j * equation.slopes, equation.lacking, equation.scale), "imag"
+
+
+def _part_of(place: Workplace, new: ast.expr, part: str) -> ast.expr:
+    """A part of what is complex; anything else as it is."""
+    if not part or not place.around.complexes:
+        return new
+    try:
+        return ast.Attribute(new, part, ast.Load()) if is_complex(place.hole.first.value(new)) else new
+    except UnknownError:
+        return new
 
 
 def _normalises(run: TapedRun) -> bool:
@@ -78,6 +99,8 @@ def _normalises(run: TapedRun) -> bool:
 def _broadcast_wholly(place: Workplace) -> Iterator[Candidate]:
     """What is added to an array of another shape than it has."""
     hole = place.hole
+    if any(one.target is None or is_complex(one.target) for one in hole.executions):
+        return
     targets = [np.asarray(one.target, float) for one in hole.executions]
     change = hole.change([])
     if hole.operator != "Add" or change is None or any(one.slopes[0].shape[1] != t.size for one, t in
@@ -89,7 +112,7 @@ def _broadcast_wholly(place: Workplace) -> Iterator[Candidate]:
         return
     wanted = hole.residual.needed - change
     for s, v, t in zip(slopes, given, targets, strict=True):
-        wanted = wanted + s @ np.broadcast_to(v, t.shape).ravel()
+        wanted = wanted + np.real(s @ np.broadcast_to(v, t.shape).ravel())
     library, shapes = place.shared("library", lambda: Library(place)), tuple(one.shape for one in targets)
     if not have_as_many_axes(shapes):
         return

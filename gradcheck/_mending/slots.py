@@ -15,6 +15,7 @@ from gradcheck._mending.frames import Comprehension, Frame, UnknownError
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.sparing import sparing_others
 from gradcheck._mending.syntax import Code, expressions, is_minus, names_in
+from gradcheck._tape.nodes import is_value
 
 T = TypeVar("T")
 Swap = tuple[ast.expr, ast.expr]
@@ -45,7 +46,7 @@ class Slot:
     @property
     def is_float(self) -> bool:
         """Whether derivatives can flow through it."""
-        return isinstance(self.value, (float, np.ndarray, np.floating)) and np.asarray(self.value).dtype.kind == "f"
+        return is_value(self.value) or (isinstance(self.value, np.ndarray) and self.value.dtype.kind in "fc")
 
     @property
     def is_integer(self) -> bool:

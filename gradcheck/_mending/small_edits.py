@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck._mending.atoms import Atom, broadcasts
+from gradcheck._mending.complex_edits import conjugates, only_turns, other_parts, parts_taken
 from gradcheck._mending.details import (
     Family,
     formed,
@@ -221,6 +222,7 @@ def begun_at_zero(place: Workplace) -> Iterator[Candidate]:
 
 def operators(place: Workplace) -> Iterator[Candidate]:
     """Another operator, operands the other way round, another sign."""
+    turning = {id(slot.node) for slot in place.floats if only_turns(slot)}
     for slot in place.slots:
         if isinstance(slot.node, ast.BinOp):
             left, op, right = slot.node.left, slot.node.op, slot.node.right
@@ -229,6 +231,8 @@ def operators(place: Workplace) -> Iterator[Candidate]:
             if isinstance(op, ast.MatMult):
                 yield Candidate.of(slot.node, binary(transposed(right), op, transposed(left)))
             for other in _OPERATORS.get(type(op), ()):
+                if isinstance(other, (ast.Mult, ast.Div)) and id(right) in turning:
+                    continue  # to divide by it is to multiply with its conjugate
                 yield Candidate.of(slot.node, binary(left, other, right))
         if slot.is_float and not is_operand(slot.node, place.code, (ast.Mult, ast.Div)):
             yield Candidate.of(slot.node, ast.UnaryOp(ast.USub(), slot.node))
@@ -339,7 +343,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, repeated_reads, dropped, operators, opposites, bounds, counts, exchanged, regrouped, turned, formed,
-    ones, indices, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
-    begun_at_zero, summed_items, turned_round, shifted,
+    other_reads, repeated_reads, dropped, operators, opposites, conjugates, other_parts, parts_taken, bounds, counts,
+    exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words, reductions, letters, scaled, callees,
+    unread_terms, unread_factors, begun_at_zero, summed_items, turned_round, shifted,
 )  # fmt: skip

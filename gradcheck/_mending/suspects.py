@@ -54,7 +54,7 @@ class Suspect:
                 for number, frame in enumerate(self.frames):
                     node = self.nodes_of(expression, number)
                     if node is not None:
-                        frame.known[id(expression)] = node.value
+                        frame.known[id(expression)] = node.as_it_was
 
     def _watchable(self) -> Iterator[Place]:
         """Places at which all that the statement reads is there, in the order in which they are asked."""

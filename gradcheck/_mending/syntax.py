@@ -54,6 +54,12 @@ class Code:
         return called and not any(isinstance(one, ast.MatMult) for one in nodes)
 
     @cached_property
+    def conjugates_by_method(self) -> bool:
+        """Whether it says x.conj() where it conjugates, and not np.conj(x)."""
+        found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call) and conjugated(node) is not None]
+        return bool(found) and all(not node.args for node in found)
+
+    @cached_property
     def tallies(self) -> list[ast.Call]:
         """Calls that count, add up or measure something that has a name, each text once: `mask.sum()`, `len(words)`."""
         found = {ast.unparse(node): node for node in ast.walk(self.tree) if _is_tally(node)}
@@ -438,6 +444,23 @@ def squared(node: ast.expr) -> ast.BinOp:
 def transposed(node: ast.expr) -> ast.Attribute:
     """x.T."""
     return ast.Attribute(node, "T", ast.Load())
+
+
+def conjugate(code: Code, node: ast.expr) -> ast.Call:
+    """np.conj(x), or x.conj() as the file writes it."""
+    if code.conjugates_by_method:
+        return ast.Call(ast.Attribute(node, "conj", ast.Load()), [], [])
+    return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), "conj", ast.Load()), [node], [])
+
+
+def conjugated(node: ast.AST | None) -> ast.expr | None:
+    """What is conjugated, of np.conj(x), np.conjugate(x), x.conj() or x.conjugate(); None of anything else."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr="conj" | "conjugate"), args=[x]):
+            return x
+        case ast.Call(func=ast.Attribute(value=x, attr="conj" | "conjugate"), args=[]):
+            return x
+    return None
 
 
 def turns_round(index: ast.expr) -> bool:

@@ -57,7 +57,7 @@ def _summed(library: Library, weights: Array, equation: Equation, degree: int) -
         weighted = [(node, value * weights.reshape(-1, *[1] * (len(shape) - 1))) for node, value in arrays]
         if degree == 1:
             for node, value in weighted:
-                if abs(float(value.sum()) - equation.lacking) <= 1e-9 * equation.scale:
+                if abs(float(np.real(value.sum())) - equation.lacking) <= 1e-9 * equation.scale:
                     yield ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [])
         elif degree == 2:
             for a, b in pairs(weighted, arrays, equation):

@@ -61,9 +61,8 @@ def _held(run: TapedRun, found: Found) -> dict[tuple[str, int], tuple[Label, ...
 
 
 def _label(known: Known) -> Label:
-    if known.is_step:
-        return Label(known.label, detail="one step")
-    return Label(known.label, detail="a part" if known.is_part else "")
+    part = "one step" if known.is_step else "a part" if known.is_part else ""
+    return Label(known.label, detail=part).with_detail(f"as {known.form}" if known.form else "")
 
 
 def _lines(finding: Finding) -> range:

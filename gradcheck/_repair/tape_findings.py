@@ -102,7 +102,8 @@ def _expected(suspect: Suspect | None) -> Label | None:
     texts = {source.place.text if source.place is not None else source.label for source in sources}
     if len(texts) != 1 or None in texts:
         return None
-    return Label(str(texts.pop())).times(suspect.times)
+    form = needed[0].form
+    return Label(str(texts.pop()), detail=f"as {form}" if form else "").times(suspect.times)
 
 
 def _column(source: Source, place: tuple[int, int]) -> int:

@@ -27,7 +27,11 @@ What enters: a `Target` that has begun, and values of its parameters. What leave
 
 Limits. The gradients are exact wherever `untraced` is empty and as good as differences where `opaque` names a call;
 compare with measured slopes before trusting them. A use of one array under two names within one expression may be
-counted for the other name. Complex numbers, arrays of objects and structured types end the tape (`untraced`).
+counted for the other name. Arrays of objects and structured types end the tape (`untraced`).
+
+Complex numbers are pairs of real ones: the value of a complex array of shape s has the shape (*s, 2), and so has what
+is asked of it. dL/d(value) is the pair of the derivatives with respect to the real and the imaginary part, the latter
+with the other sign where the backward carries conjugates (`run.carries_conjugates`, `convention`).
 
 How it works: functions that run are rewritten so that every operation goes through a hook (`rewriting`), and get their
 code back at the end. The hooks (`recorder`, `calls`, `writes`) do what the source says on plain arrays, and note it.
@@ -36,9 +40,9 @@ slices and writes in place need no care. `rules` know the derivatives, always wi
 `sweep` goes back over the tape.
 
 Read `taping.py` first: one run and all that can be asked of it. Then, in the order in which they depend on each other:
-`places.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `around.py`, `buffers.py`, `iterating.py`, `recorder.py`,
-`calls.py`, `writes.py`, the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with measured
-slopes; `last_factor.py` tells a multiple that the backward calculates with.
+`places.py`, `pairs.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `around.py`, `buffers.py`, `iterating.py`,
+`recorder.py`, `calls.py`, `writes.py`, the folder `rules`, `sweep.py`, `replay.py`. `belief.py` compares the tape with
+measured slopes; `last_factor.py` tells a multiple that the backward calculates with.
 """
 
 from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, TapeError, Write

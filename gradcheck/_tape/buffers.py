@@ -7,6 +7,7 @@ write makes a new one. A view finds its entries by `Geometry`, so it does not ma
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from gradcheck._tape.nodes import Array, Cell, Node
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where the entries of an array lie in its buffer; offset and strides count entries."""
+    """Where the entries of an array lie in its buffer, of complex ones both parts; offset and strides count entries."""
 
     offset: int
     shape: tuple[int, ...]
@@ -72,18 +73,29 @@ class Geometry:
 
 def scattered(g: Array, positions: Array, n: int) -> Array:
     """(m, n): each column of g (m, k) added at its position."""
+    if g.dtype.kind == "c":
+        result: Array = scattered(g.real, positions, n) + 1j * scattered(g.imag, positions, n)
+        return result
     m = len(g)
     where = (np.arange(m)[:, None] * n + positions).ravel()
     return np.bincount(where, np.asarray(g, np.float64).ravel(), m * n).reshape(m, n)
 
 
-class Buffer:
-    """The memory of one owner. `extent` is the number of entries."""
+def part_type(x: Array) -> np.dtype[Any]:
+    """The type of the entries; of complex ones that of their parts."""
+    return x.real.dtype if x.dtype.kind == "c" else x.dtype
 
-    __slots__ = ("_start", "extent", "held", "is_plain", "label", "owner", "root", "state")
+
+class Buffer:
+    """The memory of one owner. `extent` is the number of entries; a complex number is two of them."""
+
+    __slots__ = ("_start", "extent", "held", "is_plain", "item", "label", "owner", "root", "state", "type")
 
     def __init__(self, owner: Array) -> None:
         self.owner = owner
+        #: the type of an entry, and its bytes
+        self.type = part_type(owner)
+        self.item = self.type.itemsize
         #: whether the owner has its entries in C order
         self.is_plain = owner.flags.c_contiguous
         self._start: int | None = None
@@ -94,14 +106,14 @@ class Buffer:
         self.label: str | None = None
         #: cells with what was taken out of it by reference
         self.held: list[Cell] = []
-        self.extent = owner.size if self.is_plain else self._span()[1]
+        self.extent = owner.nbytes // self.item if self.is_plain else self._span()[1]
 
     def _span(self) -> tuple[int, int]:
         """The address of the lowest entry, and the number of entries up to the highest."""
         low, high = 0, self.owner.itemsize
         for length, stride in zip(self.owner.shape, self.owner.strides, strict=True):
             low, high = min(low, low + stride * (length - 1)), max(high, high + stride * (length - 1))
-        return self.owner.__array_interface__["data"][0] + low, (high - low) // self.owner.itemsize
+        return self.owner.__array_interface__["data"][0] + low, (high - low) // self.item
 
     @property
     def start(self) -> int:
@@ -112,18 +124,22 @@ class Buffer:
 
     def geometry(self, x: Array) -> Geometry | None:
         """Where the entries of a view lie; None if it sees the memory as another type."""
-        if x.dtype != self.owner.dtype:
+        if x.dtype != self.owner.dtype and part_type(x) != self.type:
             return None
-        item = self.owner.itemsize
+        item, shape = self.item, x.shape
         strides = tuple([stride // item for stride in x.strides])
+        if x.dtype.kind == "c":
+            shape, strides = (*shape, 2), (*strides, 1)
         if x is self.owner and self.is_plain:
-            return Geometry(0, x.shape, strides)
+            return Geometry(0, shape, strides)
         offset = (x.__array_interface__["data"][0] - self.start) // item
-        return Geometry(offset, x.shape, strides)
+        return Geometry(offset, shape, strides)
 
     def is_whole(self, x: Array) -> bool:
         """Whether it is all of the memory in C order."""
-        return x.size == self.extent and x.flags.c_contiguous and x.dtype == self.owner.dtype
+        if x.dtype != self.owner.dtype and part_type(x) != self.type:
+            return False
+        return x.nbytes == self.extent * self.item and x.flags.c_contiguous
 
     def protect(self, low: int, high: int) -> int:
         """Give copies to the cells that look at this part, which is about to be written; the bytes that takes."""

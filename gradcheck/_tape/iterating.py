@@ -85,7 +85,7 @@ def _picked(tape: Tape, x: Array, k: int, one: Any) -> None:
 
 def _entry(k: int, size: int) -> Callable[[Array], Array]:
     def pull(g: Array) -> Array:
-        result = np.zeros((len(g), size))
+        result = np.zeros((len(g), size), g.dtype)
         result[:, k] = g.reshape(-1)
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import collections
 import copy
 import dataclasses
@@ -15,7 +16,7 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._tape.iterating import rows
 from gradcheck._tape.nodes import Array, is_value
-from gradcheck._tape.rules import products, reductions
+from gradcheck._tape.rules import complex_parts, products, reductions
 from gradcheck._tape.rules.elementwise import SCALAR, elementwise
 from gradcheck._tape.rules.movement import NAMES as MOVING
 from gradcheck._tape.rules.movement import movement
@@ -25,7 +26,7 @@ from gradcheck._tape.rules.structure import paired, parts
 from gradcheck._tape.tape import At, Tape
 from gradcheck._tape.writes import IN_PLACE_METHODS, moved_in_place, store_item
 
-RULES: dict[Any, Rule] = {**reductions.TABLE, **products.TABLE}
+RULES: dict[Any, Rule] = {**reductions.TABLE, **products.TABLE, **complex_parts.TABLE}
 #: methods of arrays, and the function that is the same
 METHODS: dict[str, Any] = {
     name: getattr(np, name)
@@ -37,7 +38,7 @@ _CONSTANT = frozenset({"zeros_like", "ones_like", "empty_like"})
 #: what copies objects with all that is in them, through bytes as well
 COPYING = frozenset({copy.deepcopy, dataclasses.asdict, dataclasses.astuple, pickle.dumps, pickle.loads})
 #: what is an operand of NumPy's, and what it makes an array of
-NUMBERS = (np.ndarray, np.generic, float, int)
+NUMBERS = (np.ndarray, np.generic, float, int, complex)
 _SEQUENCES = (list, tuple, range)
 OPERANDS = (*NUMBERS, *_SEQUENCES)
 #: where `out` stands among the arguments
@@ -68,9 +69,9 @@ class Library:
             return self.written(at, out, self.library(at, function, args, rest))
         name = reported_name(function)
         args = tuple(self._unrolled(at, x) for x in args)
-        if function in (float, abs, round, pow) or (isinstance(function, type) and issubclass(function, np.floating)):
+        if function in (float, abs, round, pow) or (isinstance(function, type) and issubclass(function, np.inexact)):
             return self._number(at, function, args, keywords)
-        known = hashable(function) and (function in RULES or function in SCALAR or function is math.log)
+        known = hashable(function) and (function in RULES or function in SCALAR or function in (math.log, cmath.log))
         if known:
             args = tuple(self.as_array(at, x) if k < 2 else x for k, x in enumerate(args))
         if known or _is_numpys(function):
@@ -134,7 +135,7 @@ class Library:
         if hashable(function):
             rule = RULES.get(function)
             if (function in SCALAR and SCALAR[function].nin == len(operation.args)) or (
-                function is math.log and len(operation.args) == 1
+                function in (math.log, cmath.log) and len(operation.args) == 1
             ):
                 return [elementwise(SCALAR.get(function, np.log), operation.args, operation)]
             pulls = rule(operation) if rule is not None and len(outs) == 1 else None
@@ -156,9 +157,9 @@ class Library:
         self.tape.view(x, self.tape.buffers[id(owner)], at, parent)
 
     def lost(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any], result: Any) -> None:
-        """Note where derivatives end: numbers went in, complex ones or arrays of objects came out."""
+        """Note where derivatives end: numbers went in, arrays of objects came out."""
         kinds = {x.dtype.kind for x in parts(result) if isinstance(x, (np.ndarray, np.generic))}
-        if kinds & set("cO") and any(is_value(x) for x in parts((args, keywords))):
+        if "O" in kinds and any(is_value(x) for x in parts((args, keywords))):
             self.untraced.setdefault(name)
 
     def _number(self, at: At, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcheck._common.errors import TargetError
+from gradcheck._tape.pairs import as_pairs
 from gradcheck._tape.places import Place
 
 Array: TypeAlias = NDArray[Any]
@@ -24,6 +25,10 @@ MOVES = frozenset(
 KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
 #: operations that put arrays beside each other along an axis that they have
 JOINS = frozenset({"concatenate", "vstack", "hstack", "column_stack", "append"})
+
+
+#: numbers that can be on the tape
+SCALARS = (float, complex, np.inexact)
 
 
 class TapeError(TargetError):
@@ -73,10 +78,20 @@ class Node:
     operands: tuple[int, ...] = ()
     #: of a leaf and of writes: the label of the array, if it was handed to the user's code
     label: str | None = None
+    #: whether its numbers are pairs: of a complex value, or of the memory behind one
+    is_complex: bool = False
 
     @property
     def value(self) -> Any:
-        """The value as it was then; None for the state of a buffer after a write (see its operands)."""
+        """The value as it was then; None for the state of a buffer after a write (see its operands).
+
+        Of complex numbers the real and imaginary parts, along an axis behind all others.
+        """
+        return None if self.cell is None else as_pairs(self.cell.value)
+
+    @property
+    def as_it_was(self) -> Any:
+        """The value as the code has it: complex numbers as such."""
         return None if self.cell is None else self.cell.value
 
     @property
@@ -123,7 +138,7 @@ class Write:
 
 
 def is_value(x: object) -> bool:
-    """Whether it can be on the tape: a floating-point array or scalar."""
+    """Whether it can be on the tape: a floating-point or complex array or scalar."""
     if isinstance(x, np.ndarray):
-        return x.dtype.kind == "f" and x.size > 0
-    return isinstance(x, (float, np.floating))
+        return x.dtype.kind in "fc" and x.size > 0
+    return isinstance(x, SCALARS)

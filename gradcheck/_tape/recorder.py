@@ -15,7 +15,9 @@ from gradcheck._tape.hooks import BINARY, INPLACE, UNARY, Plain
 from gradcheck._tape.iterating import visited
 from gradcheck._tape.libraries import NUMBERS, OPERANDS
 from gradcheck._tape.nodes import Array, Binding, Pull, is_value
+from gradcheck._tape.pairs import is_complex
 from gradcheck._tape.places import Place
+from gradcheck._tape.rules.complex_parts import PARTS
 from gradcheck._tape.rules.elementwise import elementwise
 from gradcheck._tape.rules.operation import Operation
 from gradcheck._tape.tape import At, Tape, gather_pull
@@ -136,6 +138,8 @@ class Recorder(Plain):
             if isinstance(out, np.ndarray) and out is not owner:
                 self._looked_at(at, out, owner)
             return out
+        if name in PARTS and is_complex(owner):
+            return self.caller.finished(at, name, PARTS[name], (owner,), {}, out)
         if not self.read_from(owner, name, out):
             self.tape.unnamed(out)
         return out
@@ -161,7 +165,7 @@ class Recorder(Plain):
         elif isinstance(owner, np.ndarray):
             if is_value(out):
                 self._picked(at, owner, index, out)
-        elif isinstance(owner, (np.flatiter, np.floating)):
+        elif isinstance(owner, (np.flatiter, np.inexact)):
             self._copied_out(at, self.caller.as_array(at, owner), index, out)
         elif isinstance(owner, _JOINING):
             name = "r_" if owner is np.r_ else "c_"
@@ -265,6 +269,9 @@ class Recorder(Plain):
         if name == "flat" and isinstance(owner, np.ndarray):
             self._fill(self._at(place), owner, Ellipsis, value)
             return
+        if name in PARTS and isinstance(owner, np.ndarray):
+            self.store_item(place, value, getattr(owner, name), Ellipsis)
+            return
         binding = self._bound(self._at(place), value)
         setattr(owner, name, value)
         self.slots[id(owner), name] = binding
@@ -310,7 +317,7 @@ def _entry_pull(shape: tuple[int, ...], index: Any) -> Pull:
     where = (slice(None), *(index if isinstance(index, tuple) else (index,)))
 
     def pull(g: Array) -> Array:
-        result = np.zeros((len(g), *shape))
+        result = np.zeros((len(g), *shape), g.dtype)
         result[where] = g
         return result
 

@@ -13,7 +13,8 @@ from gradcheck._common.user_files import is_users_class
 from gradcheck._tape.driving import as_gradients, copies, drive
 from gradcheck._tape.expressions import TEMPORARY
 from gradcheck._tape.hooks import NAMES, Plain
-from gradcheck._tape.nodes import Array
+from gradcheck._tape.nodes import SCALARS, Array
+from gradcheck._tape.pairs import as_before
 from gradcheck._tape.places import Place
 from gradcheck._tape.program import Program
 from gradcheck._targets.target import Target
@@ -99,6 +100,7 @@ def _written(out: Any, new: Any) -> Any:
 
 def _replaced(value: Any, new: Any, in_place: bool) -> Any:
     """The new value as what stood there was."""
+    new = as_before(new, value)
     if isinstance(value, np.ndarray):
         if np.shape(new) != value.shape:
             return value
@@ -106,7 +108,7 @@ def _replaced(value: Any, new: Any, in_place: bool) -> Any:
             value[...] = new
             return value
         return np.array(new, dtype=value.dtype)
-    if isinstance(value, (float, np.floating)):
+    if isinstance(value, SCALARS):
         return type(value)(np.asarray(new).item())
     return value
 

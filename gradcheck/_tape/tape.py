@@ -13,6 +13,7 @@ from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError
 from gradcheck._tape.buffers import Buffer, Geometry, scattered
 from gradcheck._tape.nodes import Array, Call, Cell, Node, Pull, is_value
+from gradcheck._tape.pairs import is_complex, on_pairs, shape_on_tape
 from gradcheck._tape.places import Place
 
 #: a place and the how manieth execution of it; no place for what is not in the user's source
@@ -93,6 +94,7 @@ class Tape:
                 buffer.state = buffer.root = node
             elif (geometry := buffer.geometry(x)) is not None:
                 buffer.state = self.new("pack", (node,), (geometry.gathered,), (buffer.extent,), None, NOWHERE)
+                buffer.state.is_complex = node.is_complex
                 buffer.root = buffer.state
             buffer.held += self.pending.pop(id(owner), [])
         return buffer
@@ -104,8 +106,8 @@ class Tape:
         if buffer is None and x is not owner and not Buffer(owner).is_whole(x) and is_value(owner):
             self.leaf(owner, None)
             buffer = self.buffers[id(owner)]
-        node = self.new("leaf", (), (), x.shape, self.hold(x), NOWHERE)
-        node.label = label
+        node = self.new("leaf", (), (), shape_on_tape(x), self.hold(x), NOWHERE)
+        node.label, node.is_complex = label, is_complex(x)
         if buffer is None:
             self.track(x, node)
             buffer = self.buffers[id(owner)]
@@ -128,7 +130,10 @@ class Tape:
             around = buffer.geometry(parent)
             if around is not None:
                 source, pull = entry[1], _from_parent(geometry, around)
-        node = self.new("view", (source,), (pull,), x.shape, self.hold(x), at)
+        # the real part of a complex array looks at its memory as well, and is another value
+        op = "view" if is_complex(x) is source.is_complex else "part"
+        node = self.new(op, (source,), (pull,), shape_on_tape(x), self.hold(x), at)
+        node.is_complex = is_complex(x)
         self.seen[id(x)] = (x, node, buffer, state)
         return node
 
@@ -139,6 +144,7 @@ class Tape:
             return None
         entry = self.seen[id(x)]
         new = self.new(op, (node,), (lambda g: g,), node.shape, node.cell, at)
+        new.is_complex = node.is_complex
         self.seen[id(x)] = (x, new, entry[2], entry[3])
         return new
 
@@ -179,12 +185,13 @@ class Tape:
         return node
 
     def record(self, op: str, at: At, out: Any, pulls: list[tuple[Any, Pull]]) -> Node:
-        """A new value, with the ways back to its operands."""
-        found = [(self.node(x), pull, k) for k, (x, pull) in enumerate(pulls)]
+        """A new value, with the ways back to its operands, as rules give them."""
+        found = [(self.node(x), on_pairs(pull, out, x), k) for k, (x, pull) in enumerate(pulls)]
         kept = [(node, pull, k) for node, pull, k in found if node is not None]
         cell = self.hold(out)
-        node = self.new(op, tuple(n for n, _, _ in kept), tuple(p for _, p, _ in kept), np.shape(out), cell, at,
+        node = self.new(op, tuple(n for n, _, _ in kept), tuple(p for _, p, _ in kept), shape_on_tape(out), cell, at,
                         tuple(k for _, _, k in kept))  # fmt: skip
+        node.is_complex = is_complex(out)
         self.track(out, node)
         return node
 
@@ -257,6 +264,7 @@ class Tape:
         if old is not None and not whole:
             inputs, pulls = [old, *inputs], [rest, *pulls]
         node = self.new(op, tuple(inputs), tuple(pulls), shape, None, at)
+        node.is_complex = is_complex(buffer.owner)
         buffer.state = node
         self.stores.append((node, buffer, at))
         if not isinstance(region, Geometry) and len(np.unique(region)) < np.size(region):
@@ -321,7 +329,12 @@ def _from_parent(geometry: Geometry, around: Geometry) -> Pull:
 def positions_in(buffer: Buffer, x: Array, index: Any) -> Array | None:
     """The positions in the buffer of entries of x that a fancy index selects."""
     geometry = buffer.geometry(x)
-    return None if geometry is None else np.asarray(geometry.positions()[index])
+    if geometry is None:
+        return None
+    positions = geometry.positions()
+    if not is_complex(x):
+        return np.asarray(positions[index])
+    return np.stack([positions[..., part][index] for part in range(2)], -1)
 
 
 def gather_pull(x: Array, index: Any) -> Pull:
@@ -334,7 +347,7 @@ def gather_pull(x: Array, index: Any) -> Pull:
             if row == 1 or size < 4096:
                 where = np.arange(size).reshape(shape)[kept]
                 return scattered(g.reshape(len(g), -1), where.ravel(), size)
-            result = np.zeros((len(g), *shape))
+            result = np.zeros((len(g), *shape), g.dtype)
             np.add.at(result, (slice(None), kept), g)  # type: ignore[arg-type]  # the stub knows no tuples
             return result
 

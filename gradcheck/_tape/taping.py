@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcheck._common.arrays import Values, owner_of
 from gradcheck._common.errors import UserCodeError
+from gradcheck._tape.convention import carries_conjugates, conjugated
 from gradcheck._tape.driving import Outcome, as_gradients, copies, drive
 from gradcheck._tape.last_factor import last_factor
 from gradcheck._tape.nodes import Array, Binding, Call, Node, TapeError, Write, is_value
@@ -272,9 +273,24 @@ class TapedRun:
     def derivatives(self) -> list[Array | None]:
         """dL/d(value) of each node; of what repeats a value of the forward, that of the value it repeats."""
         found = list(self._swept[0])
+        if self.carries_conjugates:
+            found = [v if v is None else self.as_carried(node, v) for node, v in zip(self.nodes, found, strict=True)]
         for index, twin in self.twins.items():
             found[index] = found[twin.index]
         return found
+
+    @cached_property
+    def carries_conjugates(self) -> bool:
+        """Whether the backward carries dL/dRe - i dL/dIm for complex values; all derivatives are so then."""
+        return carries_conjugates(self.backward, self.nodes, self._swept[0])
+
+    def as_carried(self, node: Node, derivative: Array) -> Array:
+        """dL/dRe and dL/dIm of a value as the backward carries them; or what it carries as these."""
+        return conjugated(derivative) if node.is_complex and self.carries_conjugates else derivative
+
+    def brought_back(self, node: Node, operand: int, derivative: Array) -> Array:
+        """What comes back to an input of a value of the derivative with respect to that, both as they are carried."""
+        return self.as_carried(node.inputs[operand], node.brought_back(operand, self.as_carried(node, derivative)))
 
     def derivative(self, node: Node) -> Array | None:
         """dL/d(value), None where the loss does not depend on it."""
@@ -283,7 +299,17 @@ class TapedRun:
     @property
     def contributions(self) -> Mapping[tuple[int, int], Array]:
         """By the consumer's index and the number of its input: what comes back through that use alone."""
-        return self._swept[1]
+        return self._uses_as_carried
+
+    @cached_property
+    def _uses_as_carried(self) -> Mapping[tuple[int, int], Array]:
+        return self._turned_uses(self._swept[1]) if self.carries_conjugates else self._swept[1]
+
+    def _turned_uses(self, uses: Mapping[tuple[int, int], Array]) -> dict[tuple[int, int], Array]:
+        return {
+            (consumer, operand): conjugated(part) if self.nodes[consumer].inputs[operand].is_complex else part
+            for (consumer, operand), part in uses.items()
+        }
 
     @cached_property
     def of_terms(self) -> tuple[list[Array | None], dict[tuple[int, int], Array]]:
@@ -295,7 +321,12 @@ class TapedRun:
         def told(consumer: int, operand: int, part: Array) -> None:
             uses[consumer, operand] = part
 
-        return (sweep(self.nodes, seeds, told) if seeds else [None] * len(self.nodes)), uses
+        nothing: list[Array | None] = [None] * len(self.nodes)
+        found = sweep(self.nodes, seeds, told) if seeds else nothing
+        if not self.carries_conjugates:
+            return found, uses
+        turned = [v if v is None else self.as_carried(node, v) for node, v in zip(self.nodes, found, strict=True)]
+        return turned, self._turned_uses(uses)
 
     @cached_property
     def true_gradients(self) -> dict[str, Array]:

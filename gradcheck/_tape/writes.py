@@ -9,6 +9,7 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._tape.buffers import Buffer, Geometry
 from gradcheck._tape.nodes import Array, Pull, is_value
+from gradcheck._tape.pairs import is_complex, on_pairs
 from gradcheck._tape.rules.movement import moved
 from gradcheck._tape.rules.operation import summed_to
 from gradcheck._tape.rules.structure import mapped, parts
@@ -54,7 +55,8 @@ def store_item(tape: Tape, at: At, target: Array, index: Any, value: Any) -> Non
         region = positions
     if buffer is None or region is None:
         return
-    pull = _to_value(np.shape(value), positions)
+    entries = positions[..., 0] if positions is not None and is_complex(target) else positions
+    pull = on_pairs(_to_value(np.shape(value), entries), target, value)
     tape.stored(buffer, region, [] if node is None else [(node, pull)], at)
 
 
@@ -117,7 +119,7 @@ def moved_in_place(
 
     traced = mapped(indexed, args)
     function(*traced, **mapped(indexed, dict(keywords)))
-    pulls = [(tape.node(x), pull) for x, pull in moved(traced[0], leaves, starts)]
+    pulls = [(tape.node(x), on_pairs(pull, target, x)) for x, pull in moved(traced[0], leaves, starts)]
     buffer = tape.about_to_write(target)
     result = function(*args, **keywords)
     _whole(tape, at, name, buffer, target, [(node, pull) for node, pull in pulls if node is not None])
@@ -134,7 +136,7 @@ def _sorted(tape: Tape, at: At, name: str, function: Any, args: tuple[Any, ...],
     ties = np.argsort(np.argsort(target, axis=axis, kind="stable"), axis=axis)
     order = np.take_along_axis(order, ties, axis)
     source = np.take_along_axis(np.arange(copy.size).reshape(copy.shape), order, axis)
-    pulls = moved(source, [target], [0])
+    pulls = [(x, on_pairs(pull, target, x)) for x, pull in moved(source, [target], [0])]
     _whole(tape, at, name, buffer, target, [] if before is None else [(before, pull) for _, pull in pulls])
     return result
 
@@ -161,8 +163,10 @@ def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign:
     inputs = [one for one in (state, node) if one is not None]
     pulls: list[Any] = [] if state is None else [lambda g: g]
     if node is not None:
-        pulls.append(lambda g: summed_to(sign * g.reshape(len(g), extent)[:, positions], shape))
+        added = on_pairs(lambda g: summed_to(sign * g, shape), target, value)
+        pulls.append(lambda g: added(g.reshape(len(g), extent)[:, positions]))
     assert buffer.root is not None
     new = tape.new("add.at", tuple(inputs), tuple(pulls), buffer.root.shape, None, at)
+    new.is_complex = is_complex(target)
     buffer.state = new
     tape.stores.append((new, buffer, at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,6 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._tape.nodes import Array, Cell, Pull
+from gradcheck._tape.pairs import in_double, is_complex
+from gradcheck._tape.rules.complex_parts import OF_COMPLEX, direction
 from gradcheck._tape.rules.operation import Operation, Pulls, summed_to
 
 #: d(result)/d(operand), of the operands' values and the result's
@@ -22,7 +25,7 @@ SLOPES: dict[Any, tuple[Slope, ...]] = {
     np.divide: (lambda _x, y, _o: 1 / y, lambda x, y, _o: -x / (y * y)),
     np.power: (
         lambda x, y, _o: _power_slope(x, y),
-        lambda x, _y, o: np.where(x > 0, o * np.log(np.where(x > 0, x, 1)), 0),
+        lambda x, _y, o: _exponent_slope(x, o),
     ),
     np.float_power: (lambda x, y, _o: _power_slope(x, y), lambda x, _y, o: o * np.log(x)),
     np.remainder: (lambda _x, _y, _o: 1.0, lambda x, y, _o: -np.floor(x / y)),
@@ -48,7 +51,7 @@ SLOPES: dict[Any, tuple[Slope, ...]] = {
     np.cbrt: (lambda _x, o: 1 / (3 * o * o),),
     np.square: (lambda x, _o: 2 * x,),
     np.reciprocal: (lambda _x, o: -o * o,),
-    np.absolute: (lambda x, _o: np.sign(x),),
+    np.absolute: (lambda x, _o: direction(x),),
     np.fabs: (lambda x, _o: np.sign(x),),
     np.sin: (lambda x, _o: np.cos(x),),
     np.cos: (lambda x, _o: -np.sin(x),),
@@ -60,7 +63,7 @@ SLOPES: dict[Any, tuple[Slope, ...]] = {
     np.cosh: (lambda x, _o: np.sinh(x),),
     np.tanh: (lambda _x, o: 1 - o * o,),
     np.arcsinh: (lambda x, _o: 1 / np.sqrt(x * x + 1),),
-    np.arccosh: (lambda x, _o: 1 / np.sqrt(x * x - 1),),
+    np.arccosh: (lambda x, _o: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)),),
     np.arctanh: (lambda x, _o: 1 / (1 - x * x),),
     np.deg2rad: (lambda _x, _o: math.pi / 180,),
     np.radians: (lambda _x, _o: math.pi / 180,),
@@ -76,7 +79,7 @@ SLOPES: dict[Any, tuple[Slope, ...]] = {
     np.spacing: (_ZERO,),
 }
 
-#: functions of `math` on numbers, and the ufunc that is the same
+#: functions of `math` and `cmath` on numbers, and the ufunc that is the same
 SCALAR: dict[Any, Any] = {
     getattr(math, name): getattr(np, ufunc)
     for name, ufunc in {
@@ -85,6 +88,14 @@ SCALAR: dict[Any, Any] = {
         "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
         "fabs": "fabs", "pow": "power", "atan2": "arctan2", "hypot": "hypot", "fmod": "fmod", "copysign": "copysign",
         "degrees": "degrees", "radians": "radians",
+    }.items()
+}  # fmt: skip
+SCALAR |= {
+    getattr(cmath, name): getattr(np, ufunc)
+    for name, ufunc in {
+        "exp": "exp", "log10": "log10", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "arcsin",
+        "acos": "arccos", "atan": "arctan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "arcsinh",
+        "acosh": "arccosh", "atanh": "arctanh",
     }.items()
 }  # fmt: skip
 #: those whose derivatives need no values
@@ -97,6 +108,8 @@ _NOTHING = Cell(None)
 
 def elementwise(ufunc: Any, operands: tuple[Any, ...], operation: Operation) -> Pulls:
     """The way back through a ufunc with one result."""
+    if ufunc in OF_COMPLEX and is_complex(operands[0]):
+        return OF_COMPLEX[ufunc](operation) or []
     if ufunc in _SIGNS:
         return [(x, _scaled(sign, np.shape(x))) for x, sign in zip(operands, _SIGNS[ufunc], strict=False)]
     slopes = SLOPES.get(ufunc) or tuple(_unknown(ufunc, k) for k in range(len(operands)))
@@ -125,17 +138,17 @@ def _pull(slope: Slope, cells: list[Cell], shape: tuple[int, ...]) -> Pull:
     def pull(g: Array) -> Array:
         # in double precision, whatever the values are held in
         with np.errstate(all="ignore"):
-            return summed_to(g * slope(*[_double(cell.value) for cell in cells]), shape)
+            return summed_to(g * slope(*[in_double(cell.value) for cell in cells]), shape)
 
     return pull
 
 
-def _double(x: Any) -> Any:
-    return x if x is None or isinstance(x, float) else np.asarray(x, np.float64)
-
-
 def _power_slope(x: Any, y: Any) -> Any:
     return y * np.power(x, np.where(y == 0, 1, y) - 1)
+
+
+def _exponent_slope(x: Any, o: Any) -> Any:
+    return o * np.log(x) if np.iscomplexobj(x) else np.where(x > 0, o * np.log(np.where(x > 0, x, 1)), 0)
 
 
 def _first(x: Any, y: Any, chosen: Any) -> Any:

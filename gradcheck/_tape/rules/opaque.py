@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._tape.nodes import Array, Cell, Pull, is_value
+from gradcheck._tape.pairs import as_before, as_pairs, off_pairs, shape_on_tape
 from gradcheck._tape.rules.operation import Operation, Pulls
 from gradcheck._tape.rules.structure import mapped, parts
 
@@ -19,7 +20,7 @@ def opaque(operation: Operation, outs: list[Any]) -> list[Pulls]:
     """For each result the ways back."""
     leaves = [x for x in parts((operation.args, operation.keywords)) if is_value(x)]
     frozen = _Frozen(operation, [operation.hold(x) for x in leaves])
-    return [[(x, frozen.pull(k, j)) for k, x in enumerate(leaves)] for j in range(len(outs))]
+    return [[(x, off_pairs(frozen.pull(k, j), out, x)) for k, x in enumerate(leaves)] for j, out in enumerate(outs)]
 
 
 class _Frozen:
@@ -39,14 +40,14 @@ class _Frozen:
         def pull(g: Array) -> Array:
             if k not in self.jacobians:
                 self.jacobians[k] = self._measured(k)
-            shape = np.shape(self.cells[k].value)
+            shape = shape_on_tape(self.cells[k].value)
             return (g.reshape(len(g), -1) @ self.jacobians[k][j]).reshape(len(g), *shape)
 
         return pull
 
     def _measured(self, k: int) -> list[Array]:
         value = self.cells[k].value
-        array = np.array(value, dtype=np.result_type(value, np.float64))
+        array = np.array(as_pairs(value), dtype=np.result_type(np.real(value), np.float64))
         step = _STEP * max(1.0, float(np.max(np.abs(array))))
         columns: list[list[Array]] = []
         for position in range(array.size):
@@ -57,9 +58,10 @@ class _Frozen:
     def _at(self, k: int, array: Array, position: int, step: float) -> list[Array]:
         changed = array.copy()
         changed.reshape(-1)[position] += step
-        is_array = isinstance(self.cells[k].value, np.ndarray)
-        values = [cell.value if i != k else changed if is_array else float(changed) for i, cell in
-                  enumerate(self.cells)]  # fmt: skip
+        value = self.cells[k].value
+        moved: Any = as_before(changed, value)
+        moved = moved if isinstance(value, np.ndarray) else np.asarray(moved).item()
+        values = [moved if i == k else cell.value for i, cell in enumerate(self.cells)]
 
         def filled(x: Any) -> Any:
             return np.copy(values[x.number]) if isinstance(x, _Leaf) and isinstance(values[x.number], np.ndarray) \
@@ -67,7 +69,7 @@ class _Frozen:
 
         with np.errstate(all="ignore"):
             result = self.function(*mapped(filled, self.args), **mapped(filled, self.keywords))
-        return [np.array(x, np.float64) for x in parts(result) if is_value(x)]
+        return [np.array(as_pairs(x), np.float64) for x in parts(result) if is_value(x)]
 
 
 class _Leaf:

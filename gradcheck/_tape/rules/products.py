@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck._tape.nodes import Array, Cell, Pull
+from gradcheck._tape.pairs import is_complex
 from gradcheck._tape.rules.elementwise import elementwise
 from gradcheck._tape.rules.operation import Operation, Pulls, Rule, summed_to
 
@@ -95,7 +96,10 @@ def _vdot(operation: Operation) -> Pulls | None:
         shape = np.shape(mine.value)
         return lambda g: g.reshape(-1, *(1,) * len(shape)) * np.reshape(other.value, shape)
 
-    return [(a, to(right, left)), (b, to(left, right))]
+    if not (is_complex(a) or is_complex(b)):
+        return [(a, to(right, left)), (b, to(left, right))]
+    to_left, to_right = to(right, left), to(left, right)  # the first is conjugated
+    return [(a, lambda g: np.conj(to_left(g))), (b, lambda g: np.conj(to_right(np.conj(g))))]
 
 
 def _einsum(operation: Operation) -> Pulls | None:
@@ -175,6 +179,8 @@ def _linear(count: int) -> Rule:
     def rule(operation: Operation) -> Pulls | None:
         rest, keywords, function = operation.args[count:], operation.keywords, operation.function
         operands = list(operation.args[:count])
+        if function is np.correlate and any(map(is_complex, operands)):  # which conjugates one of them
+            return None
         if len(operands) < count or not all(isinstance(x, (np.ndarray, float, np.floating)) for x in operands):
             return None
         return linear(lambda *values: function(*values, *rest, **keywords), operands, operation.hold)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradcheck._tape.nodes import Array, Pull
+from gradcheck._tape.pairs import in_double
 from gradcheck._tape.rules.operation import Operation, Pulls, Rule, summed_to
 
 Axes: TypeAlias = tuple[int, ...]
@@ -33,7 +34,7 @@ def _reduction(slope: _Slope | None, ddof: int | None = None, axis_default: Any 
 
     def rule(operation: Operation) -> Pulls | None:
         x = operation.args[0] if operation.args else operation.keywords.get("a")
-        if not isinstance(x, (np.ndarray, np.generic, float)) or operation.has("initial"):
+        if not isinstance(x, (np.ndarray, np.generic, float, complex)) or operation.has("initial"):
             return None
         shape = np.shape(x)
         where = operation.keywords.get("where", True)
@@ -50,7 +51,7 @@ def _reduction(slope: _Slope | None, ddof: int | None = None, axis_default: Any 
             if cells is None or slope is None:
                 g = np.broadcast_to(g, (len(g), *shape))
                 return g if where is True else g * where
-            value, out = (np.asarray(cell.value, np.float64) for cell in cells)
+            value, out = (in_double(cell.value) for cell in cells)
             out = out if kept else _expanded(out[None], axes)[0]
             with np.errstate(all="ignore"):
                 result: Array = g * np.broadcast_to(slope(value, out, axes, free), shape)
@@ -83,7 +84,7 @@ def _product(x: Array, out: Array, axes: Axes, _: float) -> Any:
 
 
 def _variance(x: Array, _: Array, axes: Axes, free: float) -> Any:
-    return 2 * (x - x.mean(axis=axes, keepdims=True)) / (_count(x, axes) - free)
+    return 2 * np.conj(x - x.mean(axis=axes, keepdims=True)) / (_count(x, axes) - free)
 
 
 def _deviation(x: Array, out: Array, axes: Axes, free: float) -> Any:
@@ -101,7 +102,7 @@ def _norm(operation: Operation) -> Pulls | None:
         return None
     keyword = {"axis": axis, "keepdims": operation.keywords.get("keepdims", False)}
     whole = Operation(operation.function, (x,), keyword, operation.out, operation.hold)
-    return _reduction(lambda x, out, *_: x / out)(whole)
+    return _reduction(lambda x, out, *_: np.conj(x) / out)(whole)
 
 
 def _cumulative(operation: Operation) -> Pulls | None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gradcheck._tape.calls import Caller
 from gradcheck._tape.libraries import RULES
 from gradcheck._tape.nodes import is_value
+from gradcheck._tape.pairs import as_before, as_pairs, shape_on_tape
 from gradcheck._tape.places import Place, Source, Statement
 from gradcheck._tape.rules.elementwise import SCALAR, SLOPES
 from gradcheck._tape.rules.structure import parts
@@ -39,7 +40,7 @@ def agrees(call, *arrays, tolerance=1e-8, opaque=()):
     nodes = [tape.node(out) for out in outs]
     seeds = {}
     for node, out in zip(nodes, outs, strict=True):
-        g = np.stack([np.random.default_rng(seed).standard_normal(np.shape(out)) for seed in range(3)])
+        g = np.stack([np.random.default_rng(seed).standard_normal(shape_on_tape(out)) for seed in range(3)])
         seeds[node.index] = g if node.index not in seeds else seeds[node.index] + g
     expected = sweep(tape.nodes, seeds)
     for k in range(3):
@@ -51,17 +52,18 @@ def agrees(call, *arrays, tolerance=1e-8, opaque=()):
     assert tuple(caller.opaque) == tuple(opaque)
     for k, (x, leaf) in enumerate(zip(arrays, leaves, strict=True)):
         found = expected[leaf.index]
-        found = np.zeros((3, *np.shape(x))) if found is None else found
-        for index in np.ndindex(np.shape(x)):
+        found = np.zeros((3, *shape_on_tape(x))) if found is None else found
+        for index in np.ndindex(shape_on_tape(x)):
 
             def at(distance, k=k, x=x, index=index):
-                moved = np.array(x, float)
+                moved = np.array(as_pairs(x), float)
                 moved[index] += distance
+                moved = as_before(moved, x)
                 changed = [*arrays]
-                changed[k] = moved if isinstance(x, np.ndarray) else float(moved)
+                changed[k] = moved if isinstance(x, np.ndarray) else np.asarray(moved).item()
                 fresh = Caller(Tape(10**9), [])
                 changed = [np.array(one) if isinstance(one, np.ndarray) else one for one in changed]
-                return [np.array(one) for one in parts(call(fresh, *changed)) if is_value(one)]
+                return [np.array(as_pairs(one)) for one in parts(call(fresh, *changed)) if is_value(one)]
 
             h = 1e-3
             ends = [at(factor * h) for factor in (1, -1, 2, -2)]
@@ -75,6 +77,11 @@ def agrees(call, *arrays, tolerance=1e-8, opaque=()):
                     found[seed][index],
                     slope,
                 )
+
+
+def complex_draw(*shape, seed=0, scale=1.0):
+    """Complex numbers away from the axes."""
+    return draw(*shape, seed=seed, scale=scale) + 1j * draw(*shape, seed=seed + 1, scale=scale)
 
 
 def np_call(function, *rest, **keywords):
@@ -151,11 +158,11 @@ def test_the_slope_of_an_unknown_ufunc(ufunc, monkeypatch):
     agrees(np_call(ufunc), draw(2, 3))
 
 
-@pytest.mark.parametrize("function", SCALAR, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", SCALAR, ids=lambda function: f"{function.__module__}.{function.__name__}")
 def test_functions_of_math(function):
     """Code on single numbers would have no derivative."""
     values = (1.3, 0.7) if SCALAR[function].nin == 2 else (1.7,) if function.__name__ == "acosh" else (0.6,)
-    agrees(np_call(function), *values)
+    agrees(np_call(function), *([0.6 + 0.4j] if function.__module__ == "cmath" else values))
 
 
 AXES = st.sampled_from([None, 0, 1, -1, (0, 1), (0, 2)])
@@ -329,9 +336,70 @@ def test_matmuls(data):
     agrees(np_call(np.matmul), a, b)
 
 
+Z, Y, U, V_ = complex_draw(2, 3), complex_draw(2, 3, seed=4), complex_draw(3, seed=6), complex_draw(3, seed=8)
+#: on complex numbers, by what they are called with
+OF_COMPLEX = {
+    "real": (np_call(np.real), [Z]),
+    "imag": (np_call(np.imag), [Z]),
+    "real and imag of numbers": (lambda c, z: [np_call(np.real)(c, z), np_call(np.imag)(c, z)], [0.3 - 2j]),
+    "imag of what is real": (np_call(np.imag), [A]),
+    "conjugate": (lambda c, z: [np_call(np.conj)(c, z), method("conj")(c, z), method("conjugate")(c, z)], [Z]),
+    "absolute": (np_call(np.abs), [Z]),
+    "abs": (np_call(abs), [0.3 - 2j]),
+    "angle": (lambda c, z: [np_call(np.angle)(c, z), np_call(np.angle)(c, z, True)], [Z]),
+    "angle of what is real": (np_call(np.angle), [A]),
+    "sign": (np_call(np.sign), [Z]),
+    "complex": (np_call(complex), [0.3, -2.0]),
+    "power": (np_call(np.power), [Z, Y]),
+    "power of a real base": (np_call(np.power), [np.abs(A), Z]),
+    "divide": (np_call(np.divide), [A, Z]),
+    "vdot": (np_call(np.vdot), [Z, Y]),
+    "vdot with real numbers": (lambda c, z, a: [np_call(np.vdot)(c, z, a), np_call(np.vdot)(c, a, z)], [Z, A]),
+    "inner": (np_call(np.inner), [Z, Y]),
+    "outer": (np_call(np.outer), [U, V_]),
+    "matmul": (np_call(np.matmul), [Z, U]),
+    "dot": (np_call(np.dot), [A, U]),
+    "tensordot": (np_call(np.tensordot, axes=((0, 1), (0, 1))), [Z, A]),
+    "einsum": (lambda c, *x: np_call(np.einsum)(c, "ij,kj,j->ki", *x), [Z, A, U]),
+    "kron": (np_call(np.kron), [Z, A]),
+    "correlate": (np_call(np.correlate, mode="full"), [U, V_], ["correlate"]),
+    "sum": (np_call(np.sum, axis=0), [Z]),
+    "mean": (np_call(np.mean), [Z]),
+    "prod": (np_call(np.prod, axis=1), [Z]),
+    "var": (np_call(np.var, axis=0), [Z]),
+    "std": (np_call(np.std), [Z]),
+    "norm": (np_call(np.linalg.norm, axis=1), [Z]),
+    "cumsum": (np_call(np.cumsum), [Z]),
+    "where": (np_call(np.where, mask), [Z, A]),
+    "stack": (lambda c, z, a: np_call(np.stack)(c, [z, a]), [Z, A]),
+    "concatenate": (lambda c, z, a: np_call(np.concatenate, axis=1)(c, [z, a]), [Z, A]),
+    "astype": (lambda c, a: method("astype")(c, a, complex), [A]),
+    "take": (np_call(np.take, indices=[2, 0, 0], axis=1), [Z]),
+    "a call without a rule": (np_call(np.linalg.inv), [2 * np.eye(2) + 0.2 * Z[:, :2]], ["inv"]),
+}
+
+
+@pytest.mark.parametrize("name", OF_COMPLEX)
+def test_complex_numbers(name):
+    """The derivative with respect to the real or to the imaginary part would be another one."""
+    call, arrays, *opaque = OF_COMPLEX[name]
+    agrees(call, *arrays, opaque=opaque[0] if opaque else (), tolerance=1e-7)
+
+
+OF_ONE_NUMBER = [ufunc for ufunc in SLOPES if ufunc.nin == 1 and "D->D" in ufunc.types]
+
+
+@pytest.mark.parametrize("ufunc", OF_ONE_NUMBER, ids=lambda ufunc: ufunc.__name__)
+@given(seed=st.integers(0, 99))
+@settings(max_examples=5, deadline=None)
+def test_ufuncs_of_complex_numbers(ufunc, seed):
+    """What is right for real numbers would be taken for right for complex ones."""
+    agrees(np_call(ufunc), complex_draw(2, 2, seed=seed, scale=0.6), tolerance=1e-6)
+
+
 def test_the_tables_are_covered():
     """A rule would be added without a test."""
-    source = "".join(CALLS)
+    source = "".join([*CALLS, *OF_COMPLEX])
     for function in RULES:
         assert function.__name__ in source or function.__name__ in (
             "amax",
@@ -346,4 +414,5 @@ def test_the_tables_are_covered():
             "std",
             "maximum",
             "correlate",
+            "complex",
         ), function
