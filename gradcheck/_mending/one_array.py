@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck._mending.outside import Edit
+from gradcheck._mending.statement_edits import with_sign
 from gradcheck._mending.syntax import Code, indentation, span
 
 _NAMED = (ast.Name, ast.Attribute, ast.Subscript)
@@ -30,6 +31,16 @@ def copied(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
         case ast.Assign(targets=[target], value=ast.Name() | ast.Attribute() | ast.Subscript() as value):
             if _is_written(code, statement, target) or _is_written(code, statement, value):
                 yield (Edit(*span(value), _own(code, value)),)
+
+
+def written_into(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
+    """``g["W"] += x`` for ``g["W"] = g["W"] + x``, which leaves the array as it is that is a part of another."""
+    match statement:
+        case ast.Assign(
+            targets=[ast.Subscript() | ast.Attribute() as target],
+            value=ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right),
+        ) if ast.unparse(left) == ast.unparse(target):
+            yield (with_sign(code, target, "+=" if isinstance(op, ast.Add) else "-=", right),)
 
 
 def _made_in_rounds(code: Code, node: ast.AST) -> Iterator[str]:

@@ -12,7 +12,7 @@ from gradcheck._localising import Localisation
 from gradcheck._mending import Again, MendSearch, mends
 from gradcheck._mending.late_binding import bound_early
 from gradcheck._mending.mirrored import other_end
-from gradcheck._mending.one_array import copied, made_for_each
+from gradcheck._mending.one_array import copied, made_for_each, written_into
 from gradcheck._mending.overbound import added_up, kept_beside
 from gradcheck._mending.overwritten import bound_elsewhere, written_apart
 from gradcheck._mending.resets import reset_left_out
@@ -47,6 +47,7 @@ def fault_by_sign(run: TapedRun, found: Localisation, again: Sequence[Again]) ->
         or _of_form(run, run.statements, reset_left_out, FindingCode.EXTRA_STATEMENT, again)
         or _of_form(run, run.statements, made_for_each, FindingCode.SHARED_ARRAY, again)
         or _of_form(run, run.statements, copied, FindingCode.SHARED_ARRAY, again)
+        or _of_form(run, run.statements, written_into, None, again)
         or _of_form(run, run.statements, added_up, FindingCode.ASSIGNED_NOT_ADDED, again)
         or _of_form(run, run.statements, kept_beside, FindingCode.TERM_MISSING, again)
         or _of_form(run, run.statements, other_end, FindingCode.MISSING_STATEMENT, again)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._mending.one_array import copied, made_for_each
+from gradcheck._mending.one_array import copied, made_for_each, written_into
 from tests.gradcheck._mending.pieces import rewritten, suspect_of
 
 REST = "da, db = np.zeros_like(a), np.ones_like(b)"
@@ -42,3 +42,12 @@ def test_what_nobody_writes_into_is_left_as_it_is(tmp_path, statement):
     """If it fails, runs are spent on copies that change nothing."""
     suspect = suspect_of(tmp_path, f"{statement}\n{REST}", statement.split("\n")[0])
     assert not offers(suspect)
+
+
+def test_what_is_a_part_of_another_array_is_added_to(tmp_path):
+    """If it fails, a gradient that gets an array of its own leaves zeros in the vector that it is a part of."""
+    body = f"g = {{'a': a}}\ng['a'] = g['a'] + b * 2\n{REST}"
+    suspect = suspect_of(tmp_path, body, "g['a'] =")
+    assert rewritten(suspect, written_into(suspect.code, suspect.tree)) == [["    g['a'] += b * 2"]]
+    other = suspect_of(tmp_path, body.replace("= g['a'] +", "= b +"), "g['a'] =")
+    assert not list(written_into(other.code, other.tree))
