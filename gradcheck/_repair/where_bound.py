@@ -176,9 +176,10 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead,
             return False
         with taped(trial) as run:
             wrong = set(map(whole_name, wrong_gradients(run)))
-            if not wrong <= set(found.still_wrong) or (wrong and _spoiled(run) > spoiled):
+            if not wrong <= set(found.still_wrong):
                 return False
-            if not whole <= run.once(given_whole_of_forward):  # where others are wrong still, the values tell
+            # where others are wrong still, the values tell
+            if wrong and (_spoiled(run) > spoiled or not whole <= run.once(given_whole_of_forward)):
                 return False
         trial.faults[-1].line = instead.line
         trial.faults.insert(places[0], trial.faults.pop())

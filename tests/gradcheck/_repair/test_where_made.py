@@ -99,3 +99,52 @@ def test_a_term_that_only_other_names_read_as_well_is_told_where_it_is_made(tmp_
     mask = ('dh = (da @ p["U"].T) * mask', 'dh = da @ p["U"].T')
     run, _ = taped(cell(tmp_path, ("dc = dc_out + d.c", "dc = dc_out"), mask, source=MASKED))
     assert [one.statement.line for one in misplaced(run)] == [line_of(mask[0], MASKED)]
+
+
+#: the derivative of the output is handed over as it was made
+HANDED_OVER = """\
+import numpy as np
+import gradcheck
+
+
+def output(p, x):
+    states = [np.zeros(len(p["w"]))]
+    for one in x:
+        states.append(np.tanh(p["w"] * states[-1] + one))
+    return states
+
+
+def slope_of_cost(y, goal):
+    return 2.0 * (y - goal) / len(goal)
+
+
+def back(p, states, slope):
+    carried = np.zeros((len(states), len(slope)))
+    carried[-1] = slope
+    g = np.zeros_like(p["w"])
+    for t in range(len(states) - 1, 0, -1):
+        d = carried[t] * (1 - states[t] ** 2)
+        g += d * states[t - 1]
+        carried[t - 1] = d * p["w"]
+    return {"w": g}
+
+
+@gradcheck.target
+def cell(rng, *, T=3, H=3):
+    p, x, goal = {"w": rng.standard_normal(H)}, rng.standard_normal((T, H)), rng.standard_normal(H)
+
+    def grads():
+        states = output(p, x)
+        return back(p, states, slope_of_cost(states[-1], goal))
+
+    return gradcheck.Target(p, lambda: float(np.sum((output(p, x)[-1] - goal) ** 2) / H), grads)
+"""
+
+
+def test_a_difference_the_wrong_way_round_is_told_where_it_is_taken(tmp_path: Path) -> None:
+    """Who reads the derivative would be accused, and turn its sign back."""
+    factory = cell(tmp_path, ("2.0 * (y - goal)", "2.0 * (goal - y)"), source=HANDED_OVER)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"w"})
+    assert found is not None
+    (source,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert source.edited(found.edits[source.file]) == HANDED_OVER
