@@ -168,7 +168,7 @@ def test_a_condition_that_never_changes_is_none(condition, tmp_path):
     ("right", "wrong", "edit"),
     [
         (*NOT_ADDED, "dz @ p[f'W{k}'].T + dh if k > 0 else dz @ p[f'W{k}'].T"),
-        ("dh = np.clip(err, -delta, delta)", "dh = err", "np.clip(out - y, -delta, delta)"),
+        ("dh = np.clip(err, -delta, delta)", "dh = err", "np.clip(err, -delta, delta)"),
     ],
     ids=["residual", "Huber"],
 )
