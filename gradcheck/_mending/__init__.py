@@ -40,7 +40,7 @@ Read `search.py` first: the stages of the search. The files depend on each other
 `penalties.py`, `trials.py`, `distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`;
 `gaps.py` and `idle.py`, where a statement is missing (or `begun.py` a term, where its variable begins), and
 `moves.py`, where one stands in the wrong place, by themselves. So do the mistakes that show by their form:
-`late_binding.py`, `resets.py`, `mirrored.py`, `overwritten.py`, `overbound.py`.
+`late_binding.py`, `resets.py`, `mirrored.py`, `overwritten.py`, `overbound.py`, `one_array.py`.
 """
 
 from gradcheck._mending.mend import Mend
