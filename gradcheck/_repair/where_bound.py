@@ -78,7 +78,14 @@ def _mend_where_renamed(found: Found, taped: Taped, fault: Mended) -> None:
                 renamed = _renamed(name, statement, code) if named.is_found else None
                 if renamed is not None and isinstance(done, ast.expr):
                     edit = code.replaced(renamed.value, done)
-                    takes(found, taped, [fault], _of_binding(source, renamed, edit), spares_givers=False)
+                    takes(
+                        found,
+                        taped,
+                        [fault],
+                        _of_binding(source, renamed, edit),
+                        spares_givers=False,
+                        goes_by_values=False,
+                    )
 
 
 def _renamed(name: str, statement: ast.stmt, code: Code) -> ast.Assign | None:
@@ -131,7 +138,7 @@ def _begin(found: Found, taped: Taped, fault: Mended, name: str, term: ast.expr,
     begun = begun_with(name, "+", ast.unparse(term), above)
     if begun is not None:
         source = found.sources[fault.statement.file]
-        takes(found, taped, [fault], _of_binding(source, begun.bound, begun.edit))
+        takes(found, taped, [fault], _of_binding(source, begun.bound, begun.edit), goes_by_values=False)
 
 
 class Instead(NamedTuple):
@@ -148,10 +155,25 @@ def _of_binding(source: Source, bound: ast.Assign, edit: Edit) -> Instead:
     return Instead(source.file, bound.lineno, "Assign", source.segment_of(bound), edit)
 
 
-def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead, *, spares_givers: bool = True) -> bool:
+def takes(
+    found: Found,
+    taped: Taped,
+    group: Sequence[Mended],
+    instead: Instead,
+    *,
+    spares_givers: bool = True,
+    goes_by_values: bool = True,
+) -> bool:
     """Put the edit in the place of those of the group, if as much is right with it; whether it does.
 
-    `spares_givers`: not for that of a single reader, where the statement gives a derivative that lacks nothing.
+    Args:
+        found: What is found.
+        taped: Puts edits in place, and gives a run with them.
+        group: The faults whose edits it replaces.
+        instead: The edit.
+        spares_givers: Not for that of a single reader, where the statement gives a derivative that lacks nothing.
+        goes_by_values: Whether values tell also where no gradient is wrong any more: who reads a derivative under
+            another name may spoil none of them by that.
     """
     trial = found.copy()
     places = [found.faults.index(one) for one in group]
@@ -178,8 +200,8 @@ def takes(found: Found, taped: Taped, group: Sequence[Mended], instead: Instead,
             wrong = set(map(whole_name, wrong_gradients(run)))
             if not wrong <= set(found.still_wrong):
                 return False
-            # where others are wrong still, the values tell
-            if wrong and (_spoiled(run) > spoiled or not whole <= run.once(given_whole_of_forward)):
+            is_told = goes_by_values or wrong  # where others are wrong still, the values tell
+            if is_told and (_spoiled(run) > spoiled or not whole <= run.once(given_whole_of_forward)):
                 return False
         trial.faults[-1].line = instead.line
         trial.faults.insert(places[0], trial.faults.pop())

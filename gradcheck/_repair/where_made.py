@@ -45,7 +45,7 @@ def mend_where_made(found: Found, taped: Taped) -> None:
             any(takes(found, taped, group, instead) for instead in _where_made(found, taped, group, factor))
     for fault in [one for one in found.faults if _turns_sign(found, one)]:
         instead = _turned_where_made(found, taped, fault)
-        any(takes(found, taped, [fault], one, spares_givers=False) for one in instead)
+        any(takes(found, taped, [fault], one, spares_givers=False, goes_by_values=False) for one in instead)
 
 
 def _turns_sign(found: Found, fault: Mended) -> bool:
