@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from gradcheck._localising.spoiling import Spoiling
+from gradcheck._mending import Mend
 from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.found import EditedCode, Found
+from gradcheck._repair.forward import taped_at
+from gradcheck._repair.found import EditedCode, Found, Mended
 from gradcheck._repair.points import Point, points_of
 from gradcheck._repair.wrong_values import faults_by_values, mend_by_values, spoilers, wrong_gradients
 from gradcheck._tape import TapedRun
@@ -123,6 +125,24 @@ def test_who_only_gives_zero_is_asked_where_there_is_no_other(
     _begin(found, points[0])
     faults_by_values(found, lambda trial: _taped(trial, points[0]), points[1:])
     assert asked[0] == spoil
+
+
+def test_an_edit_after_which_more_is_wrong_is_taken_back(tmp_path: Path) -> None:
+    """Right lines would be edited, since what they give is the derivative of something else then."""
+    factory = cell(tmp_path, ('d["bo"] += do', 'd["bo"] += 2 * do'), source=LISTS)
+    points = next(points_of(factory, 0, SIZES))
+    found = Found(still_wrong=("bo",))
+    _begin(found, points[0])
+    line = line_of(SPOILED[1][0], LISTS)
+    (file,) = (one for one in found.sources if one.endswith("cell.py"))
+    statement = taped_at(points[0].run(), file, line)
+    assert statement is not None
+    assert statement.text.startswith("do = ")
+    mend = Mend(file, (Edit((line, 8), (line, 13), "do = 3 * "),), statement, (), (), "")
+    fault = Mended(statement, ("bo",), None, mend, is_by_value=True)
+    assert not mend_by_values(found, lambda trial: _taped(trial, points[0]), points[1:], [fault])
+    assert found.faults == []
+    assert not any(found.edits.values())
 
 
 def _begin(found: Found, point: Point) -> None:
