@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.statement_edits import with_sign
 from gradcheck._mending.syntax import Code, indentation, span
+from gradcheck._usercode.sums import going_on
 
 _NAMED = (ast.Name, ast.Attribute, ast.Subscript)
 
@@ -35,12 +36,9 @@ def copied(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
 
 def written_into(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
     """``g["W"] += x`` for ``g["W"] = g["W"] + x``, which leaves the array as it is that is a part of another."""
-    match statement:
-        case ast.Assign(
-            targets=[ast.Subscript() | ast.Attribute() as target],
-            value=ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right),
-        ) if ast.unparse(left) == ast.unparse(target):
-            yield (with_sign(code, target, "+=" if isinstance(op, ast.Add) else "-=", right),)
+    told = going_on(statement)
+    if told is not None and told.operand == 0 and isinstance(told.target, (ast.Subscript, ast.Attribute)):
+        yield (with_sign(code, told.target, f"{told.sign}=", told.term),)
 
 
 def _made_in_rounds(code: Code, node: ast.AST) -> Iterator[str]:

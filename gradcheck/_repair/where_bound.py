@@ -66,26 +66,35 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
 
 def _mend_where_renamed(found: Found, taped: Taped, fault: Mended) -> None:
     """Take an edit where a value only gets another name for what follows: something was to be done to it there."""
+    match _edited_once(found, fault):
+        case _Edited(
+            source, code, ast.Assign(targets=[ast.Name(id=name)], value=old) as statement, ast.Assign(value=new)
+        ):
+            named = _Naming(old, name)
+            done = named.visit(deepcopy(new))
+            renamed = _renamed(name, statement, code) if named.is_found else None
+            if renamed is not None and isinstance(done, ast.expr):
+                instead = _of_binding(source, renamed, code.replaced(renamed.value, done))
+                takes(found, taped, [fault], instead, spares_givers=False, goes_by_values=False)
+
+
+class _Edited(NamedTuple):
+    """A statement as it is, in its file, and as it becomes with the edit of a fault."""
+
+    source: Source
+    code: Code
+    before: ast.stmt | None
+    after: ast.stmt | None
+
+
+def _edited_once(found: Found, fault: Mended) -> _Edited | None:
+    """The statement of a fault that one edit mends; None of another fault."""
     source = found.sources.get(fault.statement.file)
-    if source is None or len(fault.edits) != 1 or fault.line is None:
-        return
-    with suppress(SyntaxError):
-        code = Code.of(source.text)
-        match statement_of(code.tree, fault.line), statement_of(ast.parse(source.edited(fault.edits)), fault.line):
-            case ast.Assign(targets=[ast.Name(id=name)], value=old) as statement, ast.Assign(value=new):
-                named = _Naming(old, name)
-                done = named.visit(deepcopy(new))
-                renamed = _renamed(name, statement, code) if named.is_found else None
-                if renamed is not None and isinstance(done, ast.expr):
-                    edit = code.replaced(renamed.value, done)
-                    takes(
-                        found,
-                        taped,
-                        [fault],
-                        _of_binding(source, renamed, edit),
-                        spares_givers=False,
-                        goes_by_values=False,
-                    )
+    if source is not None and len(fault.edits) == 1 and fault.line is not None:
+        with suppress(SyntaxError):
+            code, edited = Code.of(source.text), ast.parse(source.edited(fault.edits))
+            return _Edited(source, code, statement_of(code.tree, fault.line), statement_of(edited, fault.line))
+    return None
 
 
 def _renamed(name: str, statement: ast.stmt, code: Code) -> ast.Assign | None:
@@ -116,22 +125,18 @@ class _Naming(ast.NodeTransformer):
 
 def _begin_with_term(found: Found, taped: Taped, fault: Mended) -> None:
     """Of a term more in one of several statements that add to a variable, or return it, an edit where that begins."""
-    source = found.sources.get(fault.statement.file)
-    if source is None or len(fault.edits) != 1 or fault.line is None:
-        return
-    with suppress(SyntaxError):
-        code = Code.of(source.text)
-        match statement_of(code.tree, fault.line), statement_of(ast.parse(source.edited(fault.edits)), fault.line):
-            case (
-                ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) as statement,
-                ast.AugAssign(value=ast.BinOp(left=same, op=ast.Add(), right=term)),
-            ) if ast.dump(same) == ast.dump(value):
-                _begin(found, taped, fault, name, term, code.above(statement))
-            case ast.Return() as statement, ast.Return() as other:
-                match difference(statement, other):
-                    case ast.Name(id=name), ast.BinOp(left=ast.Name() as same, op=ast.Add(), right=term):
-                        if same.id == name:
-                            _begin(found, taped, fault, name, term, code.above(statement))
+    match _edited_once(found, fault):
+        case _Edited(
+            code=code,
+            before=ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) as statement,
+            after=ast.AugAssign(value=ast.BinOp(left=same, op=ast.Add(), right=term)),
+        ) if ast.dump(same) == ast.dump(value):
+            _begin(found, taped, fault, name, term, code.above(statement))
+        case _Edited(code=code, before=ast.Return() as statement, after=ast.Return() as other):
+            match difference(statement, other):
+                case ast.Name(id=name), ast.BinOp(left=ast.Name() as same, op=ast.Add(), right=term):
+                    if same.id == name:
+                        _begin(found, taped, fault, name, term, code.above(statement))
 
 
 def _begin(found: Found, taped: Taped, fault: Mended, name: str, term: ast.expr, above: Sequence[ast.stmt]) -> None:
