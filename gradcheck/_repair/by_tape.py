@@ -215,6 +215,7 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         attempts = self._all_attempts()
+        points = self._with_factor(points, found)
         for _ in range(MOST_ROUNDS):
             if self._goes_by_values(points, found):
                 continue
@@ -227,6 +228,23 @@ class _Search:
                 return bool(found.faults)
             points = further
         return True
+
+    def _with_factor(self, points: Sequence[Point], found: Found) -> Sequence[Point]:
+        """The points with the common factor in it, where one fault makes that and all else that is wrong.
+
+        With the factor spared, a part of a gradient that has it not, as that of a penalty, is what seems to be wrong.
+        """
+        if points[0].factor == 1.0 or self.keeps_state:
+            return points
+        with self._taped(points[0], found) as run:
+            spared = wrong_gradients(run)
+            if not (spared and self._starts(found, run, spared, points[0])):
+                return points
+        whole = [replace(point, factor=1.0) for point in points]
+        with self._taped(whole[0], found) as run:
+            faults = next_fault(found, run, wrong_gradients(run), whole[1:], is_brief=True)
+        is_one = bool(faults) and self._wrong_with(found, faults[:1], whole[0]) == set()
+        return whole if is_one else points
 
     def _all_attempts(self) -> list[Attempt]:
         """What is tried where no fault could be to blame alone."""

@@ -148,6 +148,26 @@ def test_a_factor_in_common_beside_a_fault(tmp_path: Path, old: str, new: str, v
     assert [one.symptom for one in findings] == [None, FindingCode.COMMON_FACTOR]
 
 
+def test_a_factor_that_a_penalty_has_not_is_one_fault(tmp_path: Path) -> None:
+    """With the factor divided out of all gradients, the line of the penalty would be accused as well."""
+    penalised = [
+        ("for h in self.h))\n", "for h in self.h)) / len(x) + float(np.sum(self.W**2))\n"),
+        ("dW, dU, carry = np.zeros_like(self.W),", "dW, dU, carry = 2 * self.W,"),
+    ]
+    divided = "dh = self.h[t] / len(self.x) + carry"
+    found = find_by_tape(
+        cell(tmp_path, *penalised, ("dh = self.h[t] + carry", divided.replace("len(self.x)", "1"))),
+        0,
+        SIZES,
+        {"W", "U"},
+        CommonFactor(4.0, "T", ("U",)),
+    )
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.line, finding.fix.after) == (line_of("dh = self.h[t]"), divided)
+
+
 def test_faults_that_are_told_apart_in_one_step_of_time(tmp_path: Path) -> None:
     """Faults that spoil each other in the recurrence would all go without a fix."""
     bugs = [("(1 - self.h[t]**2)", "(1 - self.h[t])"), ("carry = self.W.T @ da", "carry = self.W @ dh")]
