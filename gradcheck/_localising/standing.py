@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -26,6 +27,8 @@ MOST_STORES = 256
 MOST_JOINED = 200
 #: parts that one array is taken apart into: gates, but no time steps
 MOST_PARTS = 6
+#: uses of a value of which what comes back through any several is known: the stages of a step of Runge and Kutta
+MOST_IN_ANY_ORDER = 5
 
 
 class Standing(IntEnum):
@@ -517,10 +520,14 @@ def shares(parts: list[Array]) -> Iterator[tuple[list[Array], list[Array]]]:
 
 
 def begun(parts: list[Array]) -> Iterator[Array]:
-    """Sums of several of these, and not of all."""
-    for some, _ in shares(parts):
-        if len(some) > 1:
-            yield np.sum(some, axis=0)
+    """Sums of several of these, and not of all: of any where they are few, else of those that come first or last."""
+    if len(parts) <= MOST_IN_ANY_ORDER:
+        several: Iterable[Sequence[Array]] = (
+            some for size in range(2, len(parts)) for some in combinations(parts, size)
+        )
+    else:
+        several = (some for some, _ in shares(parts) if len(some) > 1)
+    yield from (np.sum(some, axis=0) for some in several)
 
 
 def _is_narrower(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:

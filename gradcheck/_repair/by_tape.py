@@ -51,6 +51,7 @@ from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.read_instead import read_instead
 from gradcheck._repair.shorter_elsewhere import shorten_elsewhere
+from gradcheck._repair.small_constants import small_constants
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.where_made import mend_where_made
@@ -215,6 +216,7 @@ class _Search:
 
     def _goes_on(self, points: Sequence[Point], found: Found) -> bool:
         attempts = self._all_attempts()
+        self._leave_constants(points, found)
         points = self._with_factor(points, found)
         for _ in range(MOST_ROUNDS):
             if self._goes_by_values(points, found):
@@ -228,6 +230,23 @@ class _Search:
                 return bool(found.faults)
             points = further
         return True
+
+    def _leave_constants(self, points: Sequence[Point], found: Found) -> None:
+        """Take small constants out of the loss where more is right without: they are no fault of the backward's."""
+        if self.keeps_state:
+            return
+        with self._taped(points[0], found) as run:
+            wrong = wrong_gradients(run)
+            small = small_constants(run) if wrong else []
+            if not (small and self._starts(found, run, wrong, points[0])):
+                return
+            reached = progress_of(run)
+        for one in small:
+            told = self._asked_with(found, [one], points[0], lambda run: (progress_of(run), wrong_gradients(run)))
+            if told is not None and told[0] > reached:
+                right = tuple(sorted(wrong - told[1]))
+                if self._adds(points, found, [replace(one, gradients=right)]):
+                    reached, wrong = told
 
     def _with_factor(self, points: Sequence[Point], found: Found) -> Sequence[Point]:
         """The points with the common factor in it, where one fault makes that and all else that is wrong.

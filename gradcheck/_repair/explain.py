@@ -116,8 +116,8 @@ def _explained(question: Question) -> Explanation:
             # what was judged with a factor divided out holds only with the edit that takes the factor out of the code
             is_complete = question.common is None or stage.factor == 1.0
             laws = _mended_laws(question, part)
-            # that a clip is taken out mends nothing by itself
-            mends = not part.is_clip_alone and (laws or set(part.wrong) - set(part.still_wrong))
+            # that a clip or a constant is taken out mends nothing by itself
+            mends = not part.leaves_all and (laws or set(part.wrong) - set(part.still_wrong))
             kept = _accepted(question, part, laws) if is_complete and mends else None
             if kept is not None:
                 findings = tape_findings(kept, verified=True)

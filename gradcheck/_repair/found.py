@@ -63,9 +63,9 @@ class Mended:
         return bool(self.edits) and not self.is_trusted
 
     @property
-    def is_clip(self) -> bool:
-        """Whether it is a clip of the finished gradients, which is told and left where it is."""
-        return self.code is FindingCode.CLIPS_FINISHED
+    def is_left(self) -> bool:
+        """Whether it is told and left where it is: a clip of finished gradients, or a small constant of the loss."""
+        return self.code in (FindingCode.CLIPS_FINISHED, FindingCode.CONSTANT_LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class Found:
         return sum(fault.is_mended for fault in self.faults)
 
     @property
-    def is_clip_alone(self) -> bool:
-        """Whether no edit does more than take a clip out."""
-        return all(fault.is_clip for fault in self.faults if fault.mend is not None and fault.is_mended)
+    def leaves_all(self) -> bool:
+        """Whether there is no edit but of what is left where it is."""
+        return all(fault.is_left for fault in self.faults if fault.mend is not None and fault.is_mended)
 
     def reach(self, wrong: set[str], factor: float) -> None:
         """Note what is wrong with the edits so far."""
@@ -226,8 +226,8 @@ class Found:
 
     @property
     def kept_patch(self) -> Patch:
-        """All edits but those that take clips of the finished gradients out."""
-        return self._patch_without([edit for fault in self.faults if fault.is_clip for edit in fault.edits])
+        """All edits but those of what is left where it is."""
+        return self._patch_without([edit for fault in self.faults if fault.is_left for edit in fault.edits])
 
     def _patch_without(self, left_out: Collection[Edit]) -> Patch:
         told = [(file, edit) for file, edits in self.edits.items() for edit in edits if edit not in left_out]

@@ -22,12 +22,12 @@ SIGN_ON_SIGN = re.compile(r"[+-] -")
 
 
 def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
-    """A finding for each fault; `verified`: whether the whole check is content with all edits together."""
-    return [_finding(one, found, verified) for one in found.faults]
+    """A finding for each fault, what is left where it is last; `verified`: whether the whole check is content."""
+    return [_finding(one, found, verified) for one in sorted(found.faults, key=lambda one: one.is_left)]
 
 
 def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
-    if fault.is_clip or fault.mend is None or not fault.edits or fault.mend.file not in found.sources:
+    if fault.is_left or fault.mend is None or not fault.edits or fault.mend.file not in found.sources:
         return _line(fault, found.sources)
     source, edits = found.sources[fault.mend.file], sorted(fault.edits)
     line, before, after = source.change(*edits)

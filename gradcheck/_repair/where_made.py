@@ -70,7 +70,7 @@ def _turned_where_made(found: Found, taped: Taped, fault: Mended) -> list[Instea
 
 
 def _turned_at(place: Place) -> Iterator[Instead]:
-    code, made = _made_at(place)
+    code, made = made_at(place)
     for node in ast.walk(made) if made is not None else ():
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
             yield _instead(place, code.replaced(node, binary(node.right, ast.Sub(), node.left)))
@@ -109,12 +109,12 @@ def _at(place: Place) -> tuple[str, int]:
 
 
 def _with_factor(place: Place, factor: str) -> Iterator[Instead]:
-    code, made = _made_at(place)
+    code, made = made_at(place)
     if made is not None:
         yield _instead(place, code.replaced(made, binary(made, ast.Mult(), parsed(factor))))
 
 
-def _made_at(place: Place) -> tuple[Code, ast.expr | None]:
+def made_at(place: Place) -> tuple[Code, ast.expr | None]:
     """The expression at a place, in its file."""
     code = Code.of(place.statement.source.text)
     tree = code.statement(place.statement.line, place.statement.kind)

@@ -83,6 +83,7 @@ class FindingCode(StrEnum):
     INDEX_REPEATS = "index-repeats"
     BINDS_LATE = "binds-late"
     CLIPS_FINISHED = "clips-finished"
+    CONSTANT_LEFT_OUT = "constant-left-out"
     MISSING_CLIP = "missing-clip"
     EXTRA_CLIP = "extra-clip"
     ASSIGNED_NOT_ADDED = "assigned-not-added"

@@ -83,6 +83,9 @@ _MISTAKES = {
     FindingCode.CLIPS_FINISHED: (
         "it clips the finished gradients, so that what is returned is no gradient; the rest was looked at without it"
     ),
+    FindingCode.CONSTANT_LEFT_OUT: (
+        "the loss adds {subject}, which the backward leaves out; the rest was looked at without it"
+    ),
     FindingCode.COTANGENT_UNUSED: "{subject} is never used: what it brings back is missing",
     FindingCode.LATER_STEPS_MISSING: "it is right at the last step alone: what comes back from later steps is missing",
     FindingCode.MISSING_CLIP: "a clip is missing",

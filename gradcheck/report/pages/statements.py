@@ -111,6 +111,15 @@ STATEMENTS = (
         "clip where the weights are updated, or declare it with Target(..., clipped=5.0).",
     ),
     Page(
+        FindingCode.CONSTANT_LEFT_OUT,
+        "The loss adds a small constant, as log(p + 1e-7) does to spare zeros, and the backward is that of the loss "
+        "without it. Each gradient is off by about as much; the rest was looked at without the constant.",
+        "d log(p + e) = dp / (p + e), and p - y is right only where e = 0",
+        "loss = -np.sum(y * np.log(p + 1e-7))\nds = p - y",
+        "loss = -np.sum(y * np.log(np.maximum(p, 1e-7)))\nds = p - y",
+        "leave the constant out of the loss: keep the logarithm from zero with a maximum, which changes no other value.",
+    ),
+    Page(
         FindingCode.ASSIGNED_NOT_ADDED,
         "The statement overwrites what it should add to: of all time steps the last one counts.",
         "dW = sum_t da_t x_t^T",

@@ -43,7 +43,7 @@ def test_a_clip_of_finished_gradients_is_taken_out(tmp_path: Path, kind: str) ->
     run, others = taped(cell(tmp_path, (RETURN, clip)))
     found = mend_of_final_clip(run, others)
     assert found is not None
-    assert (found.code, found.is_clip) == (FindingCode.CLIPS_FINISHED, True)
+    assert (found.code, found.is_left) == (FindingCode.CLIPS_FINISHED, True)
     assert found.statement.line == line_of(statement, HEAD.replace(RETURN, clip))
     assert set(found.gradients) <= {"W", "U"}
 
@@ -72,7 +72,7 @@ def test_a_clip_beside_another_fault(tmp_path: Path, kind: str) -> None:
     assert found is not None
     assert found.still_wrong == ()
     source = HEAD.replace(RETURN, clip)
-    assert [(one.is_clip, one.statement.line) for one in found.faults] == [
+    assert [(one.is_left, one.statement.line) for one in found.faults] == [
         (True, line_of(statement, source)),
         (False, line_of(FAULT[0], source)),
     ]

@@ -1,0 +1,62 @@
+"""Small constants that the loss adds and the backward leaves out: ``log(p + 1e-7)`` with ``p - y``.
+
+All gradients are off by as little then, and nothing in the backward is quite a derivative. The other faults are looked
+for in the code without the constant, which is told and left where it is.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck._mending import Mend
+from gradcheck._repair.found import Mended
+from gradcheck._repair.where_made import made_at
+from gradcheck._repair.wrong_values import EVIDENCE
+from gradcheck._tape import Node, TapedRun
+from gradcheck._usercode.source import Edit
+from gradcheck.report.codes import FindingCode
+
+#: the largest of them; what is larger is meant to change the loss
+LARGEST = 1e-4
+#: the least part of what they are added to that is no rounding
+LEAST = 1e-13
+#: statements with one that are looked at
+MOST = 4
+
+
+def small_constants(run: TapedRun) -> list[Mended]:
+    """The statements of the forward that add one, each with the edit that leaves it out, in the order in which they run.
+
+    Where something is divided by what it is added to, it may keep that from being zero: with zeros it stays.
+    """
+    found = {id(node.place.statement): node for node in run.nodes[: run.boundary] if node.place and _adds_small(node)}
+    return [fault for node in list(found.values())[:MOST] for fault in _left_out(node)]
+
+
+def _adds_small(node: Node) -> bool:
+    if node.op not in ("add", "subtract") or len(node.inputs) != 1 or node.value is None or not node.size:
+        return False
+    before = np.asarray(node.inputs[0].value)
+    if before.shape != np.shape(node.value):
+        return False
+    added = _added(node)
+    return LEAST * float(np.max(np.abs(before))) < added <= LARGEST and added < float(np.min(np.abs(before)))
+
+
+def _added(node: Node) -> float:
+    return float(np.max(np.abs(np.asarray(node.value) - np.asarray(node.inputs[0].value))))
+
+
+def _left_out(node: Node) -> Iterator[Mended]:
+    assert node.place is not None
+    statement, (code, expression) = node.place.statement, made_at(node.place)
+    if isinstance(expression, ast.BinOp) and isinstance(expression.op, (ast.Add, ast.Sub)):
+        constant = expression.left if node.operands == (1,) else expression.right
+        edit: Edit = code.replaced(constant, ast.Constant(0))
+        mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
+        name, value = ast.unparse(constant), _added(node)
+        told = name if isinstance(constant, ast.Constant) else f"{name} = {value:.3g}"
+        yield Mended(statement, (), None, mend, code=FindingCode.CONSTANT_LEFT_OUT, name=told)
