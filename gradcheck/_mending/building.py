@@ -27,13 +27,14 @@ def holes_of(suspect: Suspect) -> list[Hole]:
     """
     result: list[Hole] = []
     for root in roots(suspect.tree):
-        whole = hole_of(suspect, root)
+        there = suspect.within(root)
+        whole = hole_of(there, root)
         if whole is not None:
             result.append(whole)
         parts = list(elements(root))
         if whole is None or not whole.is_certain or not _can_be_evaluated(whole):
             parts += _arguments(root)
-        result += [one for part in parts if (one := hole_of(suspect, part)) is not None]
+        result += [one for part in parts if (one := hole_of(there, part)) is not None]
     return result
 
 
@@ -64,8 +65,11 @@ def _can_be_evaluated(hole: Hole) -> bool:
 
 
 def _arguments(root: ast.expr) -> Iterator[ast.expr]:
+    """What calls in it are handed; those in functions that are written in it are made there."""
+    apart = (one.body for one in ast.walk(root) if isinstance(one, ast.Lambda))
+    inside = {id(node) for body in apart for node in ast.walk(body)}
     for node in expressions(root):
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call) and id(node) not in inside:
             yield from (one for one in node.args if not isinstance(one, ast.Starred))
             yield from (one.value for one in node.keywords)
 

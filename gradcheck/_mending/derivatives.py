@@ -198,7 +198,7 @@ class _Values:
 
         `alone`: of an augmented assignment, or an expression in a statement, that by itself.
         """
-        look, suspect = self.look, copy.copy(self.suspect)
+        look, suspect = self.look, copy.copy(self.suspect.within(root))
         looked_at = sorted({*look.executions, *look.idle, *look.kept})
         nodes = {str(k): node for k in looked_at if (node := _value(suspect, root, k, alone=alone)) is not None}
         if not nodes or (not _is_evaluated(root, suspect) and self._is_right(nodes)):

@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
-from gradcheck._mending.slots import Candidate, Workplace, is_operand
+from gradcheck._mending.slots import Candidate, Workplace, is_factor
 from gradcheck._mending.syntax import binary, name, number, one_minus, squared
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.parts import whole_name
@@ -179,7 +179,7 @@ def numbers(place: Workplace) -> Iterator[Candidate]:
             for atom in place.around.integers:
                 if atom.value != slot.value:
                     yield Candidate.of(slot.node, atom.node)
-        if is_operand(slot.node, place.code, (ast.Mult, ast.Div)) and slot.shape == () and slot.value is not None:
+        if is_factor(slot.node, place.code) and slot.shape == () and slot.value is not None:
             yield from (Candidate.of(slot.node, atom.node) for atom in place.around.scalars)
 
 

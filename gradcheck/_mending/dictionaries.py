@@ -28,16 +28,34 @@ def added_to_kept(suspect: Suspect) -> Iterator[tuple[Edit, ...]]:
                 is_tight = isinstance(value, (ast.BinOp, *_TIGHT))
                 whole = Edit(*span(value), f"{kept}({code.segment(value)})")
                 yield (Edit(start, start, kept) if is_tight else whole,)
-    for root in roots(tree):
-        for node in ast.walk(root):
-            match node:
-                case ast.Dict(keys=[None, None], values=[left, right]):
-                    merged = _merged(code, suspect, left, right)
-                    yield from ((Edit(*span(node), f"{{**{code.segment(left)}, **{one}}}"),) for one in merged)
-                case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-                    yield from ((Edit(*span(right), one),) for one in _merged(code, suspect, left, right))
-                case ast.Call(func=ast.Attribute(value=left, attr="update"), args=[right], keywords=[]):
-                    yield from ((Edit(*span(right), one),) for one in _merged(code, suspect, left, right))
+    for node in _inside(tree):
+        if (pair := _pair(node)) is not None:
+            left, right = pair
+            for one in _merged(code, suspect, left, right):
+                is_display = isinstance(node, ast.Dict)
+                text = f"{{**{code.segment(left)}, **{one}}}" if is_display else one
+                yield (Edit(*span(node if is_display else right), text),)
+
+
+def merges(tree: ast.stmt) -> bool:
+    """Whether a statement puts all of one dictionary into another, as far as its text tells."""
+    return any(isinstance(one, (ast.Dict, ast.BinOp, ast.Call)) and _pair(one) is not None for one in _inside(tree))
+
+
+def _inside(tree: ast.stmt) -> Iterator[ast.AST]:
+    return (node for root in roots(tree) for node in ast.walk(root))
+
+
+def _pair(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
+    """What is put together, and what of it counts where both have the same key."""
+    match node:
+        case ast.Dict(keys=[None, None], values=[left, right]):
+            return left, right
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return left, right
+        case ast.Call(func=ast.Attribute(value=left, attr="update"), args=[right], keywords=[]):
+            return left, right
+    return None
 
 
 def _merged(code: Code, suspect: Suspect, left: ast.expr, right: ast.expr) -> Iterator[str]:
@@ -51,5 +69,10 @@ def _merged(code: Code, suspect: Suspect, left: ast.expr, right: ast.expr) -> It
 def _is_dict(suspect: Suspect, node: ast.expr) -> bool:
     try:
         return bool(suspect.frames) and isinstance(suspect.frames[-1].value(node), dict)
-    except UnknownError:
-        return False
+    except UnknownError:  # what a function in an expression is handed is not known outside
+        return isinstance(node, ast.Name) and any(
+            node.id == one.arg
+            for inside in _inside(suspect.tree)
+            if isinstance(inside, ast.Lambda)
+            for one in inside.args.args
+        )

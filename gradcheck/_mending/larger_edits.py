@@ -13,7 +13,7 @@ from gradcheck._mending.details import Family, forms, more_forms, numpys
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.small_edits import scales
-from gradcheck._mending.syntax import binary, name, number, one_minus
+from gradcheck._mending.syntax import binary, name, number, one_minus, transposed
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
@@ -234,6 +234,14 @@ def masks(place: Workplace) -> Iterator[Candidate]:
             yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), ast.UnaryOp(ast.Invert(), atom.node)))
 
 
+def mirrored_terms(place: Workplace) -> Iterator[Candidate]:
+    """A square matrix less its transpose, or both added: what comes back to W through W - W.T or W + W.T."""
+    for slot in place.floats:
+        if len(slot.shape) == 2 and slot.shape[0] == slot.shape[1]:
+            for op in (ast.Sub(), ast.Add()):
+                yield Candidate.of(slot.node, binary(slot.node, op, transposed(slot.node)))
+
+
 def terms(place: Workplace) -> Iterator[Candidate]:
     """A term more."""
     for slot in place.outermost(ast.Add, ast.Sub):
@@ -284,6 +292,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions,
+    masks, mirrored_terms, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions,
     helped, formed_others, clipped, under_conditions,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gradcheck._mending.enclosing import made_in, place_around
 from gradcheck._mending.frames import Frame
 from gradcheck._tape import Place, TapedRun
 from gradcheck._tape.expressions import TEMPORARY
@@ -25,15 +26,21 @@ def looked_at(
     by_number = {(one.number, execution): value for (one, execution), value in (values or {}).items()}
     augmented = {one.number for one, _ in values or {} if one.kind == "augment"}
     frames: dict[int, Frame] = {}
+    around = run.once(place_around, place)
+    outer: list[dict[str, Any]] = []
 
     def seen(number: int, execution: int, value: Any, frame: Any) -> Any:
+        if around is not None and number == around.number:
+            outer.append(dict(frame.f_locals))
         if number == place.number:
             memo: dict[int, Any] = {}
-            local = {name: copied(one, memo) for name, one in frame.f_locals.items() if not name.startswith(TEMPORARY)}
+            variables = {**frame.f_locals, **made_in(frame, outer), **frame.f_locals}
+            local = {name: copied(one, memo) for name, one in variables.items() if not name.startswith(TEMPORARY)}
             frames[execution] = Frame(local, {name: copied(one, memo) for name, one in frame.f_globals.items()})
         new = by_number.get((number, execution))
         return value if new is None else _replaced(value, new, number in augmented)
 
-    hooks = Replayer({place.number, *(number for number, _ in by_number)}, seen)
+    watched = {place.number, *(number for number, _ in by_number)}
+    hooks = Replayer(watched if around is None else watched | {around.number}, seen)
     gradients = _run(run.program, run.target, run.base, hooks)
     return [frames[execution] for execution in sorted(frames)], gradients

@@ -220,7 +220,7 @@ class MendSearch:
         yield from spelled_otherwise(self.suspect)
         inside = {id(place.hole.root) for place in self.places}
         bare = [root for root in roots(self.suspect.tree) if id(root) not in inside and self.suspect.frames]
-        everywhere = [*self.places, *(Workplace(bare_hole(self.suspect, root)) for root in bare)]
+        everywhere = [*self.places, *(Workplace(bare_hole(self.suspect.within(root), root)) for root in bare)]
         kinds = [_in_turn([one(place) for place in everywhere]) for one in (unread, terms_handed_on, _first_jacobians)]
         small = {family: _in_turn([family(place) for place in everywhere]) for family in FIRST}
         # only so many are run: of each family some, and most of what is mistaken most often

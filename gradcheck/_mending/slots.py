@@ -261,3 +261,9 @@ def is_operand(node: ast.expr, code: Code, operators: tuple[type[ast.operator], 
     """Whether it is an operand of one of these operators."""
     around = code.parent(node)
     return isinstance(around, ast.BinOp) and isinstance(around.op, operators)
+
+
+def is_factor(node: ast.expr, code: Code) -> bool:
+    """Whether something is multiplied with it or divided by it, in place as well."""
+    around = code.parent(node)
+    return isinstance(around, (ast.BinOp, ast.AugAssign)) and isinstance(around.op, (ast.Mult, ast.Div))

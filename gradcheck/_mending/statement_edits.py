@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TypeGuard
@@ -43,6 +44,7 @@ def structural(suspect: Suspect) -> Iterator[Edits]:
     yield from _assignment(code, tree)
     yield from _summed(code, tree)
     yield from added_to_kept(suspect)
+    yield from _kept_in_part(suspect)
     yield from _duplicates(code, tree)
     yield from _callees(code, tree)
     yield from cleared_before(suspect)
@@ -67,6 +69,7 @@ def _assignment(code: Code, tree: ast.stmt) -> Iterator[Edits]:
         signs: tuple[str, ...] = () if in_place else ("+=", "-=")  # x += x + y is nobody's
     elif isinstance(tree, ast.Expr):
         yield from _set_by_name(code, tree.value)
+        yield from _added_to_output(code, tree.value)
         return
     elif isinstance(tree, ast.AugAssign):
         where, value = tree.target, tree.value
@@ -92,6 +95,17 @@ def _set_by_name(code: Code, call: ast.expr) -> Iterator[Edits]:
             match value:
                 case ast.BinOp(left=left, op=ast.Add(), right=right) if code.segment(left) == before:
                     yield (Edit(*span(value), code.segment(right)),)
+
+
+def _added_to_output(code: Code, call: ast.expr) -> Iterator[Edits]:
+    """x += f(y) for f(y, out=x) and for copyto(x, y): what several bring is added up."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr="copyto"), args=[target, value], keywords=[]):
+            yield (Edit(*span(call), f"{code.segment(target)} += {code.segment(value)}"),)
+        case ast.Call(args=[*_, last], keywords=[ast.keyword(arg="out", value=target)]):
+            begin, end = span(call)
+            left_out = Edit(span(last)[1], span(target)[1], "")
+            yield Edit(begin, begin, f"{code.segment(target)} += "), left_out
 
 
 def _begun_where_none(code: Code, where: ast.expr, value: ast.expr) -> Iterator[Edits]:
@@ -514,6 +528,29 @@ def _masked_in_place(suspect: Suspect) -> Iterator[Edits]:
         yield (Edit(span(target)[1], span(suspect.tree)[1], f" *= {mask} {sign} {value}"),)
 
 
+def _kept_in_part(suspect: Suspect) -> Iterator[Edits]:
+    """x -= y for x[:] = 0, and x *= 1 - mask: what was handed on is taken out, and the rest of it stays."""
+    match suspect.tree:
+        case ast.Assign(
+            targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Slice() | ast.Constant(value=builtins.Ellipsis))],
+            value=ast.Constant(value=value),
+        ) if value == 0 and suspect.frames:
+            local = suspect.frames[-1].local
+            held = local.get(name)
+        case _:
+            return
+    if not isinstance(held, np.ndarray):
+        return
+    alike = [key for key, one in local.items() if key != name and _is_alike(one, held)]
+    taken = [f"{name} -= {key}" for key in alike[::-1][:MOST_BUFFERS]]
+    masks = itertools.islice(_masks_at_hand(suspect, held.shape), MOST_MASKS)
+    yield from ((Edit(*span(suspect.tree), text),) for text in (*taken, *(f"{name} *= 1 - {one}" for one in masks)))
+
+
+def _is_alike(value: object, array: Array) -> bool:
+    return isinstance(value, np.ndarray) and value.shape == array.shape and value.dtype == array.dtype
+
+
 def _masks_at_hand(suspect: Suspect, shape: tuple[int, ...]) -> Iterator[str]:
     """Arrays of zeros and ones that are read somewhere in the file, as they fit a shape: one for each example."""
     arrays = [name for name, value in suspect.frames[-1].local.items() if isinstance(value, np.ndarray)]
@@ -525,9 +562,12 @@ def _masks_at_hand(suspect: Suspect, shape: tuple[int, ...]) -> Iterator[str]:
             continue
         found = {float(one) for value in values if value.dtype.kind in "bfiu" for one in np.unique(value)}
         own = values[-1].shape
-        if found == {0.0, 1.0} and own and own == shape[: len(own)]:
-            more = [":"] * len(own) + ["None"] * (len(shape) - len(own))
-            yield text if own == shape else f"{text}[{', '.join(more)}]"
+        if found != {0.0, 1.0}:
+            continue
+        if len(own) == len(shape) and all(one in (1, other) for one, other in zip(own, shape, strict=True)):
+            yield text
+        elif own and own == shape[: len(own)]:
+            yield f"{text}[{', '.join([':'] * len(own) + ['None'] * (len(shape) - len(own)))}]"
 
 
 def _sizes_at_hand(suspect: Suspect, name: str, value: Array) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 
 from gradcheck._mending.frames import Frame
@@ -37,6 +38,18 @@ class Suspect:
         self.frames: list[Frame] = self._looked_at()
         self._remember()
 
+    def within(self, root: ast.expr) -> Suspect:
+        """The same where an expression is evaluated: for the body of a lambda with the variables of its calls."""
+        inside = self.by_span.get(span(root), []) if isinstance(self.code.parent(root), ast.Lambda) else []
+        for place in inside:
+            frames = frames_at(self.run, place)
+            if frames:
+                found = copy.copy(self)
+                found.place, found.frames = place, frames
+                found._remember_of(root)
+                return found
+        return self
+
     def _looked_at(self) -> list[Frame]:
         for place in self._watchable():
             frames = frames_at(self.run, place)
@@ -48,13 +61,16 @@ class Suspect:
     def _remember(self) -> None:
         """The values that expressions had, so that nothing with an effect is called again for them."""
         for root in roots(self.tree):
-            for expression in expressions(root):
-                if isinstance(expression, (ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Dict)):
-                    continue
-                for number, frame in enumerate(self.frames):
-                    node = self.nodes_of(expression, number)
-                    if node is not None:
-                        frame.known[id(expression)] = node.as_it_was
+            self._remember_of(root)
+
+    def _remember_of(self, root: ast.expr) -> None:
+        for expression in expressions(root):
+            if isinstance(expression, (ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Dict)):
+                continue
+            for number, frame in enumerate(self.frames):
+                node = self.nodes_of(expression, number)
+                if node is not None:
+                    frame.known[id(expression)] = node.as_it_was
 
     def _watchable(self) -> Iterator[Place]:
         """Places at which all that the statement reads is there, in the order in which they are asked."""

@@ -25,6 +25,7 @@ def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
     """Those of the backward that could be meant where this edit of a suspect mends all, the likeliest first."""
     found = [
         *_takers_of_right(run, suspect),
+        *_scaling_next(run, suspect, mend),
         *_callees_left_aside(run, suspect, mend),
         *(one.statement for one in run.once(unchanged)),
         *_readers_of_zeros(run, suspect),
@@ -56,6 +57,22 @@ def _takers_of_right(run: TapedRun, suspect: Suspect) -> list[Statement]:
         return []  # it is a gradient that is handed back: nobody else takes it for anything
     own = min(map(_depth, suspect.nodes))  # what a function returns is its own, and not its caller's
     return [statement for depth, statement in sorted(takers, key=lambda one: -one[0]) if depth >= own]
+
+
+def _scaling_next(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+    """The statements that scale what one gives by a number, if all that an edit adds is another factor."""
+    old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
+    if old - new or not {"*", "/", "*=", "/="} & (new - old).keys():
+        return []
+    reached, result = {node.index for node in suspect.nodes}, list[Statement]()
+    for node in run.backward:
+        if not any(one.index in reached for one in node.inputs):
+            continue
+        if node.op in MOVES | KEEPS:
+            reached.add(node.index)
+        elif node.op in ("multiply", "divide") and len(node.inputs) == 1 and node.place is not None:
+            result.append(node.place.statement)
+    return result
 
 
 def _is_right(standings: Standings, node: Node) -> bool:

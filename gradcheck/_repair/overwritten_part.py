@@ -1,7 +1,7 @@
 """A derivative that overwrites another part of itself: with a sum in the place of the assignment both are there.
 
 ``dh[-1] = dlast`` where `dh` holds what comes back another way: both are parts of the derivative of one state, and no
-statement behind it can make up for what is gone.
+statement behind it can make up for what is gone. So it is where dictionaries of gradients are put together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import given_whole_of_forward
 from gradcheck._localising.standing import Standing
 from gradcheck._mending import Mend
+from gradcheck._mending.dictionaries import added_to_kept, merges
+from gradcheck._mending.residual import Residual
 from gradcheck._mending.statement_edits import with_sign
+from gradcheck._mending.suspects import Suspect
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
@@ -40,14 +43,27 @@ def overwritten_part(found: Found, taped: Taped) -> Mended | None:
     with taped(found) as run:
         wrong, (progress, whole) = wrong_gradients(run), _reached(run)
         asked = list(_overwriting(run))[:MOST_TRIED] if wrong else []
-    for statement in asked:
-        for edit in _with_sum(statement):
-            mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
-            fault = Mended(statement, tuple(sorted(wrong)), None, mend, is_by_value=True)
-            after = asked_with(found, fault, taped, _reached)
-            if after is not None and after[0] > progress and after[1] > whole:
-                return fault
+        merging = list(_merging(run))[:MOST_TRIED] if wrong else []
+    for statement, edit in [*((one, edit) for one in asked for edit in _with_sum(one)), *merging]:
+        mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
+        fault = Mended(statement, tuple(sorted(wrong)), None, mend, is_by_value=True)
+        after = asked_with(found, fault, taped, _reached)
+        if after is None or after[0] <= progress:
+            continue
+        # a parameter of which all parts are added up is right then
+        if after[1] > whole if statement in asked else after[0][0] > progress[0]:
+            return fault
     return None
+
+
+def _merging(run: TapedRun) -> Iterator[tuple[Statement, Edit]]:
+    """Statements that put dictionaries together, each with the edit that adds up what has the same key."""
+    forward = run.once(forward_statements)
+    for statement in run.statements:
+        tree = Code.of(statement.source.text).statement(statement.line, statement.kind)
+        if tree is not None and id(statement) not in forward and merges(tree):
+            for edits in added_to_kept(Suspect(run, statement, run.once(Residual))):
+                yield statement, edits[0]
 
 
 def _reached(run: TapedRun) -> tuple[Progress, frozenset[int]]:

@@ -28,7 +28,7 @@ MOST = 4
 
 
 def small_constants(run: TapedRun) -> list[Mended]:
-    """The statements of the forward that add one, each with the edit that leaves it out, in the order in which they run.
+    """The statements of the forward that add one, each with the edit that leaves it out, in the order of running.
 
     Where something is divided by what it is added to, it may keep that from being zero: with zeros it stays.
     """

@@ -255,7 +255,12 @@ class Recorder(Plain):
         if function is getattr and len(args) == 2:
             self.caller.forget((self.places[place], 0))
             return self.attribute(place, *args)
-        return self.caller.call(self._at(place), function, args, keywords)
+        at = self._at(place)
+        # under its name, each is what it was handed over as
+        kept = {name: self._bound(at, one, listed=False) for name, one in keywords.items()} if function is dict else {}
+        result = self.caller.call(at, function, args, keywords)
+        self.slots |= {(id(result), name): binding for name, binding in kept.items()}
+        return result
 
     def method(self, place: int, owner: Any, name: str, /, *args: Any, **keywords: Any) -> Any:
         at = self._at(place)

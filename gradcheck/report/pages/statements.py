@@ -117,7 +117,7 @@ STATEMENTS = (
         "d log(p + e) = dp / (p + e), and p - y is right only where e = 0",
         "loss = -np.sum(y * np.log(p + 1e-7))\nds = p - y",
         "loss = -np.sum(y * np.log(np.maximum(p, 1e-7)))\nds = p - y",
-        "leave the constant out of the loss: keep the logarithm from zero with a maximum, which changes no other value.",
+        "leave the constant out of the loss; a maximum keeps the logarithm from zero and changes no other value.",
     ),
     Page(
         FindingCode.ASSIGNED_NOT_ADDED,
