@@ -292,6 +292,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, mirrored_terms, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms, other_expressions,
-    helped, formed_others, clipped, under_conditions,
+    masks, mirrored_terms, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms,
+    other_expressions, helped, formed_others, clipped, under_conditions,
 )  # fmt: skip

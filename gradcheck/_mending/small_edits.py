@@ -54,6 +54,18 @@ def repeated_reads(place: Workplace) -> Iterator[Candidate]:
                 yield Candidate(tuple((slot.node, atom.node) for slot in slots))
 
 
+def repeated_calls(place: Workplace) -> Iterator[Candidate]:
+    """What a call is handed, wherever the same call stands more than once: s * (1 - s) for f(s) * (1 - f(s))."""
+    of_each: dict[str, list[Slot]] = defaultdict(list)
+    for slot in place.floats:
+        if isinstance(slot.node, ast.Call):
+            of_each[ast.dump(slot.node)].append(slot)
+    for slots in of_each.values():
+        calls = [slot.node for slot in slots if isinstance(slot.node, ast.Call) and len(slot.node.args) == 1]
+        if len(calls) > 1:
+            yield Candidate(tuple((call, call.args[0]) for call in calls))
+
+
 def _is_other(atom: Atom, slot: Slot) -> bool:
     return atom.plain and atom.node is not slot.node
 
@@ -343,7 +355,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 
 FIRST: tuple[Family, ...] = (
-    other_reads, repeated_reads, dropped, operators, opposites, conjugates, other_parts, parts_taken, bounds, counts,
-    exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words, reductions, letters, scaled, callees,
-    unread_terms, unread_factors, begun_at_zero, summed_items, turned_round, shifted,
+    other_reads, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts, parts_taken,
+    bounds, counts, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words, reductions, letters,
+    scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items, turned_round, shifted,
 )  # fmt: skip

@@ -103,7 +103,7 @@ def _added_to_output(code: Code, call: ast.expr) -> Iterator[Edits]:
         case ast.Call(func=ast.Attribute(attr="copyto"), args=[target, value], keywords=[]):
             yield (Edit(*span(call), f"{code.segment(target)} += {code.segment(value)}"),)
         case ast.Call(args=[*_, last], keywords=[ast.keyword(arg="out", value=target)]):
-            begin, end = span(call)
+            begin = span(call)[0]
             left_out = Edit(span(last)[1], span(target)[1], "")
             yield Edit(begin, begin, f"{code.segment(target)} += "), left_out
 

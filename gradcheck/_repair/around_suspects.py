@@ -45,7 +45,7 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
         calling = _calling(run, suspect.statement)
         around = (suspect.statement, *nearest, *behind, *calling)
-        heads = (head for one in around for head in _heads(run, one))
+        heads = (head for one in around for head in heads_around(run, one))
         for statement in (*bound, *handing_on, *heads, *calling[:MOST_CALLING]):
             if id(statement) not in seen:
                 seen.add(id(statement))
@@ -79,7 +79,7 @@ def _calling(run: TapedRun, inner: Statement) -> list[Statement]:
     return list(dict.fromkeys(place.statement for call in calls for place in reversed(call.stack)))
 
 
-def _heads(run: TapedRun, inner: Statement) -> Iterator[Statement]:
+def heads_around(run: TapedRun, inner: Statement) -> Iterator[Statement]:
     """The loops and conditions around it, the innermost first."""
     for one in sorted(_beside(run, inner), key=lambda one: -one.line):
         tree = _tree(one) if one.kind in _HEADS else None

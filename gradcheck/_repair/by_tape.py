@@ -54,6 +54,7 @@ from gradcheck._repair.shorter_elsewhere import shorten_elsewhere
 from gradcheck._repair.small_constants import small_constants
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
+from gradcheck._repair.where_called import mend_where_called
 from gradcheck._repair.where_made import mend_where_made
 from gradcheck._repair.wrong_values import (
     faults_by_values,
@@ -313,7 +314,7 @@ class _Search:
             return [replace(point, factor=1.0) for point in points]
         if self._spares_callers(points, found):
             return points
-        self._mend_at_source(found, points[0])
+        self._mend_at_source(found, points)
         shorten(found, partial(self._taped, points[0]), points[1:])
         shorten_elsewhere(found, partial(self._taped, points[0]), points[1:])
         return None
@@ -336,7 +337,7 @@ class _Search:
         if not points[0].is_apart and self._can_be_told_apart(points[0], found):
             attempts[:] = self._all_attempts()
             return [replace(point, is_apart=True) for point in points]
-        self._mend_at_source(found, points[0])
+        self._mend_at_source(found, points)
         self._tell_unmended(points, found)
         return None
 
@@ -444,9 +445,10 @@ class _Search:
             return asked(run)
         return None
 
-    def _mend_at_source(self, found: Found, point: Point) -> None:
+    def _mend_at_source(self, found: Found, points: Sequence[Point]) -> None:
         """Where several edits make up for one mistake, take one where that is."""
-        taped = partial(self._taped, point)
+        taped = partial(self._taped, points[0])
+        mend_where_called(found, taped, points[1:])
         for mend in (mend_where_bound, mend_where_made, add_inputs, read_instead):
             mend(found, taped)
 

@@ -11,7 +11,9 @@ from gradcheck._localising.incomplete import incomplete
 from gradcheck._localising.misdirected import misdirected
 from gradcheck._localising.spoiling import spoiling, without_right_consequences
 from gradcheck._mending import Again, MendSearch
+from gradcheck._repair.around_suspects import heads_around
 from gradcheck._repair.each_gradient import (
+    first_mended,
     gradients_behind,
     hands_on,
     mends_of_several,
@@ -25,11 +27,13 @@ from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Missing, Sooner
 from gradcheck._repair.points import Point
 from gradcheck._repair.telling_signs import fault_by_sign, first_mend
-from gradcheck._tape import TapedRun
+from gradcheck._tape import MOVES, TapedRun
 from gradcheck.report.codes import FindingCode
 
 #: suspects that are looked at where none could be at fault alone
 MOST_SUSPECTS_ALONE = 2
+#: loops of which another order is tried there
+MOST_LOOPS = 4
 #: suspects that are told where no edit mends any
 MOST_TOLD = 6
 
@@ -55,7 +59,7 @@ def next_fault(
     if fault is not None:
         return [fault]
     if not localisation.alone:
-        alone = _mends_all(run, localisation.together, again)
+        alone = _mends_all(run, localisation.together, again) or _loop_that_mends_all(run, again)
         return [alone] if alone is not None else missing() if missing is not None else ()
     search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief)
     return search.faults()
@@ -68,6 +72,17 @@ def _mends_all(run: TapedRun, together: Sequence[Suspect], again: Sequence[Again
         if edits and not edits[0].remaining:
             return Mended.of(suspect.statement, edits, suspect)
     return None
+
+
+def _loop_that_mends_all(run: TapedRun, again: Sequence[Again]) -> Mended | None:
+    """A loop of the backward, if another order of its steps mends all: what goes round in it is wrong everywhere."""
+    forward = run.once(forward_statements)
+    places = (node.place for node in run.backward if node.place is not None and node.op not in MOVES)
+    calculating = {id(one.statement): one.statement for one in places if id(one.statement) not in forward}
+    heads = (head for one in calculating.values() for head in heads_around(run, one) if head.kind == "For")
+    loops = list({id(one): one for one in heads}.values())[:MOST_LOOPS]
+    found = first_mended((MendSearch(run, one, again, SMALL_BUDGET) for one in loops), MendSearch.small)
+    return found if found is not None and found.mend is not None and not found.mend.remaining else None
 
 
 def fault_in_part(found: Found, run: TapedRun, wrong: set[str], others: Sequence[Point]) -> Sequence[Mended]:

@@ -1,0 +1,81 @@
+"""One edit in a function, in the place of those of all its calls: who takes it for something else would be everybody."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+
+from gradcheck._common.errors import TargetError
+from gradcheck._mending import Budget, MendSearch
+from gradcheck._mending.syntax import Code
+from gradcheck._repair.found import Found, Mended
+from gradcheck._repair.points import Point
+from gradcheck._repair.where_bound import Instead, replacements, takes
+from gradcheck._repair.wrong_values import Taped
+from gradcheck._usercode.patching import RebindError
+from gradcheck._usercode.source import Edit, Source
+
+#: edits of a function that are tried
+MOST_EDITS = 2
+
+
+def mend_where_called(found: Found, taped: Taped, others: Sequence[Point]) -> None:
+    """Where every call of a function got an edit, take one of what it returns if as much is right with it.
+
+    Args:
+        found: What is found.
+        taped: Puts edits in place, and gives a run with them.
+        others: Where else edits are tried.
+    """
+    for name, group in _by_function(found).items():
+        if len(group) > 1 and all(one in found.faults for one in group):
+            instead = _of_function(found, taped, others, name, group)
+            any(takes(found, taped, group, one, goes_by_values=False) for one in instead)
+
+
+def _by_function(found: Found) -> dict[str, list[Mended]]:
+    """By the name of a function: the faults whose edits do without a call of it, if these are all its calls."""
+    result: dict[str, list[Mended]] = defaultdict(list)
+    for fault in found.faults:
+        told = (pair for edits, pair in replacements(found, fault) if edits is fault.edits)
+        for old, new in told:
+            if isinstance(old, ast.Call) and isinstance(old.func, ast.Name) and old.func.id not in _called(new):
+                result[old.func.id].append(fault)
+    trees = [Code.of(source.text).tree for source in found.sources.values()]
+    calls = Counter(name for tree in trees for name in _called(tree))
+    return {name: group for name, group in result.items() if calls[name] == len(group)}
+
+
+def _called(tree: ast.AST) -> list[str]:
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [one.id for one in calls if isinstance(one, ast.Name)]
+
+
+def _of_function(
+    found: Found, taped: Taped, others: Sequence[Point], name: str, group: Sequence[Mended]
+) -> list[Instead]:
+    """The edits of what the function of this name returns, after which nothing is wrong any more that these mend."""
+    meant = {gradient for one in group for gradient in one.gradients}
+    with suppress(TargetError, SyntaxError, RebindError), taped(found.before_edits()) as run:
+        returned = [one for one in run.statements if one.function == name and one.kind == "Return"]
+        if len(returned) == 1:
+            statement = returned[0]
+            mends = MendSearch(run, statement, [one.taped for one in others], Budget()).small()
+            edits = [
+                _as_one(one.edits, found.sources[statement.file]) for one in mends if not meant & set(one.remaining)
+            ]
+            return [
+                Instead(statement.file, statement.line, "Return", statement.text, edit) for edit in edits[:MOST_EDITS]
+            ]
+    return []
+
+
+def _as_one(edits: Sequence[Edit], source: Source) -> Edit:
+    """The same as one edit, with what stands between them."""
+    first, *more = sorted(edits)
+    text, end = first.text, first.end
+    for one in more:
+        text, end = text + source.segment(end, one.start) + one.text, one.end
+    return Edit(first.start, end, text)
