@@ -59,8 +59,12 @@ class Spoiling:
 def spoiling(run: TapedRun) -> list[Spoiling]:
     """All of them, in the order in which they were first executed."""
     ground = run.once(Ground)
-    found = (_spoiling(holes, ground.standings) for holes in ground.holes if not holes.only_hands_on)
-    return [one for one in found if one is not None]
+    calculating = [holes for holes in ground.holes if not holes.only_hands_on]
+    found = [one for holes in calculating if (one := _spoiling(holes, ground.standings)) is not None]
+    if any(one.executions for one in found):
+        return found
+    from_parts = (_spoiling(holes, ground.standings, from_parts=True) for holes in calculating)
+    return [*found, *(one for one in from_parts if one is not None and one.executions and one.kept)]
 
 
 def spoiling_further_on(run: TapedRun) -> list[Spoiling]:
@@ -113,8 +117,18 @@ def without_right_consequences(run: TapedRun, found: Sequence[Spoiling]) -> list
     return [one for one in found if not any((id(one.statement), number) in on_the_way for number in one.executions)]
 
 
-def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -> Spoiling | None:
-    """One of them, if it spoils derivatives; `steps`: values that are none, and may be read like right ones."""
+def _spoiling(
+    holes: Holes, standings: Standings, steps: Collection[int] = (), *, from_parts: bool = False
+) -> Spoiling | None:
+    """One of them, if it spoils derivatives.
+
+    Args:
+        holes: The statement.
+        standings: What values are.
+        steps: Values that are no derivatives, and may be read like right ones.
+        from_parts: Whether parts of derivatives are right to read: what gives derivatives at other executions reads
+            what it should there.
+    """
     inner: dict[int, list[Node]] = defaultdict(list)
     for node in holes.inner:
         inner[node.execution].append(node)
@@ -129,14 +143,18 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
         read = [one for one in read if standings.carries[one.index]]
         begun = list(_before(nodes, by_name, among=True))
         given = _given(nodes, holes, totals, by_name)
-        if not read or not (all(_is_whole(one, standings, steps) for one in read) or _make_a_whole(read, standings)):
+        right = _BEGUN if from_parts else _WHOLE
+        is_right = all(standings.of(one) in right or _is_step(one, steps) for one in read)
+        if not read or not (is_right or _make_a_whole(read, standings)):
             continue
         if not all(standings.of(one) in _BEGUN for one in begun) or _adds_what_is_none(nodes, standings):
             continue
         # of a sum that goes on, a part is all there can be
         goes_on = any(_changed(node, by_name) is not None for node in nodes)
         gives = {standings.of(one) for one in given if standings.carries[one.index]}
-        reads = {origin(one).index for node in read if (one := standings.source(node)) is not None}
+        # what it reads a part of may be what it gives the whole derivative of
+        wholes = [one for one in read if not (from_parts and standings.of(one) is Standing.PARTIAL)]
+        reads = {origin(one).index for node in wholes if (one := standings.source(node)) is not None}
         if Standing.UNKNOWN in gives:
             executions.append(number)
         elif gives == {Standing.ZERO} and reads:
@@ -150,10 +168,6 @@ def _spoiling(holes: Holes, standings: Standings, steps: Collection[int] = ()) -
     if not executions and (kept or not idle or _gives_derivatives(holes, standings)):
         return None  # what gives derivatives elsewhere may well meet zeros
     return Spoiling(holes.statement, tuple(executions), tuple(idle), frozenset(sources), tuple(kept))
-
-
-def _is_whole(node: Node, standings: Standings, steps: Collection[int]) -> bool:
-    return standings.of(node) in _WHOLE or _is_step(node, steps)
 
 
 def _make_a_whole(read: Sequence[Node], standings: Standings) -> bool:

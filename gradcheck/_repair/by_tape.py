@@ -345,6 +345,9 @@ class _Search:
         """Whether another fault shows by its values as the last one did: these are soon told."""
         if not (found.faults and found.faults[-1].is_by_value):
             return False
+        with self._taped(points[0], found) as run:
+            if not wrong_gradients(run):
+                return False
         return any(stage(points, found) for stage in (self._values, self._carry, self._lacking, self._lost))
 
     def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:

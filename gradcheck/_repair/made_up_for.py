@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
-from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.standing import Standing, Standings, origin
 from gradcheck._localising.unchanged import unchanged
 from gradcheck._mending import Mend
 from gradcheck._mending.distance import words_of
@@ -24,6 +25,7 @@ ZEROS = frozenset({"zeros", "zeros_like", "empty", "empty_like"})
 def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
     """Those of the backward that could be meant where this edit of a suspect mends all, the likeliest first."""
     found = [
+        *_of_class_of_use(run, suspect),
         *_takers_of_right(run, suspect),
         *_scaling_next(run, suspect, mend),
         *_callees_left_aside(run, suspect, mend),
@@ -73,6 +75,36 @@ def _scaling_next(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement
         elif node.op in ("multiply", "divide") and len(node.inputs) == 1 and node.place is not None:
             result.append(node.place.statement)
     return result
+
+
+def _of_class_of_use(run: TapedRun, suspect: Suspect) -> list[Statement]:
+    """The statements that hand on what one gives, of the class in whose forward the use is that it lacks.
+
+    Of a block around a layer, as `y = layer(x) + x`, the layer lacks nothing: the block does.
+    """
+    standings, own = run.once(Ground).standings, _class_of(suspect.statement)
+    partial = [node for node in suspect.nodes if standings.of(node) is Standing.PARTIAL]
+    sources = {each.index for node in partial for each in _taken_from(standings.source(node))}
+    uses = (node for node in run.nodes[: run.boundary] if any(origin(one).index in sources for one in node.inputs))
+    classes = {_class_of(one) for node in uses if node.op not in MOVES and (one := _statement(node)) is not None}
+    reached, result = {node.index for node in suspect.nodes}, list[Statement]()
+    for node in run.backward if classes - {"", own} else ():
+        if node.op in MOVES and any(one.index in reached for one in node.inputs):
+            reached.add(node.index)
+            if node.place is not None and _class_of(node.place.statement) in classes - {"", own}:
+                result.append(node.place.statement)
+    return result
+
+
+def _taken_from(node: Node | None) -> Iterator[Node]:
+    """A value, and what it was taken out of, or is a name for."""
+    while node is not None:
+        yield node
+        node = node.inputs[0] if node.op in MOVES and len(node.inputs) == 1 else None
+
+
+def _class_of(statement: Statement) -> str:
+    return statement.function.rpartition(".")[0]
 
 
 def _is_right(standings: Standings, node: Node) -> bool:
