@@ -1,4 +1,4 @@
-"""One edit in a function, in the place of those of all its calls: who takes it for something else would be everybody."""
+"""One edit in a function, in the place of those of all its calls: else all callers would take it for another."""
 
 from __future__ import annotations
 

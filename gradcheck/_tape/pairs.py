@@ -30,7 +30,9 @@ def shape_on_tape(x: Any) -> tuple[int, ...]:
 
 
 def as_pairs(x: Any) -> Any:
-    """A value as it is on the tape: complex numbers as pairs; anything else as it is."""
+    """A value as it is on the tape: complex numbers as pairs, matrices and masked arrays as arrays."""
+    if isinstance(x, (np.matrix, np.ma.MaskedArray)):
+        x = np.asarray(x)
     return np.stack([np.real(x), np.imag(x)], -1) if is_complex(x) else x
 
 

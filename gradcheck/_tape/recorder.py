@@ -207,7 +207,7 @@ class Recorder(Plain):
         if not (isinstance(left, OPERANDS) and isinstance(right, OPERANDS)):
             return self.caller.operation(at, BINARY[name], left, right)
         out = BINARY[name](left, right)
-        ufunc = UFUNCS.get(name)
+        ufunc = np.matmul if name == "Mult" and _is_matrix_product(left, right) else UFUNCS.get(name)
         if ufunc is not None and is_value(out):
             self.caller.binary(at, ufunc, out, left, right)
         return out
@@ -315,6 +315,11 @@ class Recorder(Plain):
             if is_value(value) and id(value) in self.tape.seen:
                 self.slots[id(items), key] = self._bound(at, value, listed=False)
         return items
+
+
+def _is_matrix_product(left: Any, right: Any) -> bool:
+    """Whether a star between these stands for the product of matrices."""
+    return isinstance(left, np.matrix) | isinstance(right, np.matrix) and bool(np.ndim(left) and np.ndim(right))
 
 
 def _entry_pull(shape: tuple[int, ...], index: Any) -> Pull:

@@ -59,17 +59,24 @@ class _Frozen:
         changed = array.copy()
         changed.reshape(-1)[position] += step
         value = self.cells[k].value
-        moved: Any = as_before(changed, value)
+        moved: Any = _of_its_kind(as_before(changed, value), value)
         moved = moved if isinstance(value, np.ndarray) else np.asarray(moved).item()
         values = [moved if i == k else cell.value for i, cell in enumerate(self.cells)]
 
         def filled(x: Any) -> Any:
-            return np.copy(values[x.number]) if isinstance(x, _Leaf) and isinstance(values[x.number], np.ndarray) \
-                else values[x.number] if isinstance(x, _Leaf) else x  # fmt: skip
+            one = values[x.number] if isinstance(x, _Leaf) else x
+            return one.copy() if isinstance(x, _Leaf) and isinstance(one, np.ndarray) else one
 
         with np.errstate(all="ignore"):
             result = self.function(*mapped(filled, self.args), **mapped(filled, self.keywords))
         return [np.array(as_pairs(x), np.float64) for x in parts(result) if is_value(x)]
+
+
+def _of_its_kind(array: Any, like: Any) -> Any:
+    """The array as a matrix, or as one with the same entries masked, if `like` is such."""
+    if isinstance(like, np.ma.MaskedArray):
+        return np.ma.array(array, mask=like.mask)
+    return array.view(np.matrix) if isinstance(like, np.matrix) else array
 
 
 class _Leaf:

@@ -168,6 +168,50 @@ def test_a_factor_that_a_penalty_has_not_is_one_fault(tmp_path: Path) -> None:
     assert (finding.line, finding.fix.after) == (line_of("dh = self.h[t]"), divided)
 
 
+MATRICES = """\
+import numpy as np
+import gradcheck
+
+
+@gradcheck.target
+def cell(rng, *, T=4, D=2, H=3):
+    W, U = np.asmatrix(rng.standard_normal((H, H)) / 2), np.asmatrix(rng.standard_normal((H, D)))
+    x = [np.asmatrix(rng.standard_normal((D, 1))) for _ in range(T)]
+
+    def states():
+        h = [np.asmatrix(np.zeros((H, 1)))]
+        for xt in x:
+            h.append(np.tanh(W * h[-1] + U * xt))
+        return h
+
+    def grads():
+        h, dW, dU, carry = states(), np.zeros_like(W), np.zeros_like(U), np.asmatrix(np.zeros((H, 1)))
+        for t in range(T, 0, -1):
+            dh = h[t] + carry
+            da = np.multiply(dh, 1 - np.square(h[t]))
+            dW += da * h[t - 1].T
+            dU += da * x[t - 1].T
+            carry = W.T * da
+        return {"W": dW, "U": dU}
+
+    return gradcheck.Target({"W": W, "U": U}, lambda: 0.5 * float(sum(np.sum(np.square(h)) for h in states())), grads)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")  # as old code has it
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("da * h[t - 1].T", "da * h[t].T"), ("W.T * da", "W * da"), ("(dh, 1 - np.square", "(dh, np.square")],
+)
+def test_matrices_are_mended_as_matrices(tmp_path: Path, old: str, new: str) -> None:
+    """Where a star is the product of matrices no line would be found, or an edit be written for arrays."""
+    found = find_by_tape(cell(tmp_path, (old, new), source=MATRICES), 0, SIZES, {"W", "U"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (fault,) = found.faults
+    assert fault.statement.line == line_of(old, MATRICES)
+
+
 def test_faults_that_are_told_apart_in_one_step_of_time(tmp_path: Path) -> None:
     """Faults that spoil each other in the recurrence would all go without a fix."""
     bugs = [("(1 - self.h[t]**2)", "(1 - self.h[t])"), ("carry = self.W.T @ da", "carry = self.W @ dh")]
