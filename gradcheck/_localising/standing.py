@@ -218,9 +218,29 @@ class Standings:
 
     def _turns_sign(self, index: int) -> bool:
         """Whether its derivative is that of another value but for the sign, so that a wrong sign would look right."""
-        node = self.run.nodes[index]
-        turned = node.op == "negative" or (node.op == "subtract" and node.operands == (1,))
-        return turned or index in self._subtracted
+        if _is_turned(self.run.nodes[index]):
+            return index not in self._named_turned
+        return index in self._subtracted or index in self._turned_before_named
+
+    @cached_property
+    def _named_turned(self) -> set[int]:
+        """Values -x and 1 - x that have a name where x has none: what has a name is what people mean, as in A = -exp(l)."""
+        run = self.run
+        named = {one.node.index for one in run.bindings if one.node is not None}
+        leaves = {leaf.index for leaf in run.leaves.values()}
+        return {
+            node.index
+            for node in run.nodes[: run.boundary]
+            if _is_turned(node)
+            and node.index in named
+            and node.inputs
+            and node.inputs[0].op not in MOVES
+            and node.inputs[0].index not in named | leaves
+        }
+
+    @cached_property
+    def _turned_before_named(self) -> set[int]:
+        return {self.run.nodes[index].inputs[0].index for index in self._named_turned}
 
     @cached_property
     def _subtracted(self) -> set[int]:
@@ -494,6 +514,10 @@ class Standings:
 
     def _is_known(self, node: Node) -> bool:
         return node.value is not None and self._matched(np.asarray(node.value, np.float64))[0] <= Standing.PARTIAL
+
+
+def _is_turned(node: Node) -> bool:
+    return node.op == "negative" or (node.op == "subtract" and node.operands == (1,))
 
 
 def _is_negated(node: Node) -> bool:

@@ -281,8 +281,13 @@ def _is_of(node: Node, statement: Statement) -> bool:
 
 
 def _is_chance(candidate: Candidate, counters: set[str]) -> bool:
-    """Whether a number stands for a name, the same item is read at each step, or the step is calculated with."""
+    """Whether a number stands for a name, the same item is read at each step, or the step is calculated with.
+
+    Or a part of an array ends where another size says.
+    """
     if any(names_in(old) and not names_in(new) for old, new in candidate.swaps):
+        return True
+    if any(isinstance(old, ast.Slice) and names_in(new) - names_in(old) for old, new in candidate.swaps):
         return True
     items = [(old, new) for old, new in candidate.swaps if isinstance(old, ast.Subscript)]
     if any(counters & names_in(old) and not counters & names_in(new) for old, new in items):

@@ -21,6 +21,10 @@ from gradcheck._usercode.source import Edit, Source, split_lines
 from gradcheck.report.codes import FindingCode
 
 
+#: equivalents of each of several faults that are tried where the check is not content with all of them
+MOST_OTHERS = 2
+
+
 @dataclass
 class Mended:
     """One fault: the statement, and the edits that mend it, if any do."""
@@ -207,17 +211,19 @@ class Found:
         return replace(self, faults=faults, edits=stage.edits, still_wrong=stage.still_wrong)
 
     def with_other_edits(self) -> Iterator[Found]:
-        """The same with each equivalent edit of the only fault in the place of its own.
+        """The same with each equivalent edit of one fault in the place of its own.
 
         At the sizes at which they were tried both do the same: where two sizes are equal, either divides.
         """
-        for other in self.faults[0].others if len(self.faults) == 1 else ():
-            trial = self.copy()
-            fault = trial.faults[0]
-            trial.take_back(fault)
-            beside = tuple(one for one in fault.others if one is not other)
-            if add_mend(trial, replace(fault, mend=other, others=beside, edits=[]), {}):
-                yield trial
+        is_alone = len(self.faults) == 1
+        for number, fault in enumerate(self.faults):
+            for other in fault.others if is_alone else fault.others[:MOST_OTHERS]:
+                trial = self.copy()
+                trial.take_back(trial.faults[number])
+                beside = tuple(one for one in fault.others if one is not other)
+                if add_mend(trial, replace(fault, mend=other, others=beside, edits=[]), {}):
+                    trial.faults.insert(number, trial.faults.pop())
+                    yield trial
 
     @property
     def patch(self) -> Patch:
