@@ -224,7 +224,7 @@ class Standings:
 
     @cached_property
     def _named_turned(self) -> set[int]:
-        """Values -x and 1 - x that have a name where x has none: what has a name is what people mean, as in A = -exp(l)."""
+        """Values -x and 1 - x that have a name where x has none, as in A = -exp(l): that is what people mean."""
         run = self.run
         named = {one.node.index for one in run.bindings if one.node is not None}
         leaves = {leaf.index for leaf in run.leaves.values()}

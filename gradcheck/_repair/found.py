@@ -20,7 +20,6 @@ from gradcheck._usercode.rewriting import Statement
 from gradcheck._usercode.source import Edit, Source, split_lines
 from gradcheck.report.codes import FindingCode
 
-
 #: equivalents of each of several faults that are tried where the check is not content with all of them
 MOST_OTHERS = 2
 

@@ -19,7 +19,7 @@ from gradcheck._localising.incomplete import Incomplete, incomplete
 from gradcheck._localising.spoiling import Spoiling, Wanted
 from gradcheck._mending import Mend
 from gradcheck._mending.gaps import Function, Gap, gap_at_end
-from gradcheck._mending.syntax import Code, names_in, span
+from gradcheck._mending.syntax import Code, names_in, parsed, span
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.each_gradient import gradients_behind
 from gradcheck._repair.forward import forward_statements
@@ -42,7 +42,8 @@ _TIGHT = (ast.BinOp, ast.UnaryOp, ast.Attribute, ast.Subscript)
 
 @dataclass(frozen=True)
 class _Carry:
-    """A variable that hands on nothing: where it begins, where it is read, and where it is bound."""
+    """A variable that hands on nothing: where it begins, where it is read, and where it is bound; `made`: the variables
+    that the loop makes, without any of which nothing is handed on."""
 
     file: str
     name: str
@@ -50,6 +51,7 @@ class _Carry:
     read: Edit
     end: Gap
     nothing: str
+    made: frozenset[str]
 
     def edits(self, bound: str) -> tuple[Edit, ...]:
         """With this statement in the place of the one that hands on nothing."""
@@ -117,6 +119,7 @@ def _planted(one: Incomplete) -> _Carry | None:
         Edit(*where, f"({total})" if isinstance(code.parent(expression), _TIGHT) else total),
         end,
         f"{name} = 0 * {like if like.isidentifier() else f'({like})'}",
+        frozenset(node.id for statement in loop.body for node in ast.walk(statement) if _is_stored(node)),
     )
 
 
@@ -171,5 +174,7 @@ def _mends_of(
             text = source.change(*edit)[2]
             if text.startswith(f"{carry.nothing} + "):
                 text = f"{carry.name} = {text.removeprefix(carry.nothing).removeprefix(' + ')}"
+            if not carry.made & names_in(parsed(text.partition("=")[2].strip())):
+                continue  # what is at hand before the loop can be read where it is lacking
             bound = in_file_style(text, source)
             yield Mend(carry.file, carry.edits(bound), one.statement, (), (), EVIDENCE)
