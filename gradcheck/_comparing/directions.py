@@ -1,7 +1,7 @@
 """Gaussian directions over sets of parameters: the same ones whenever they are asked for, at whatever point.
 
 Small ones are kept. Of large ones only the first is, once it is asked for again, as it is at other points: before, it
-would be there beside the second. The others are drawn anew where somebody looks back at them, which is where something is
+would be there beside the second. The others are drawn anew where somebody looks back at them, where something is
 wrong.
 """
 
