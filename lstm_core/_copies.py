@@ -28,26 +28,31 @@ class Moved(NamedTuple):
 
 def moved(base: Array, copies: Array) -> Moved | None:
     """How copies (K, *shape) differ from their base, (*shape); None where one does so in more than one entry."""
-    flat_copies, at = copies.reshape(len(copies), base.size), np.arange(len(copies))
-    differ = flat_copies != base.ravel()
-    flat = np.argmax(differ, axis=1)
-    if np.count_nonzero(differ) > np.count_nonzero(differ[at, flat]):
+    dtype, at = np.result_type(base, copies), np.arange(len(copies))
+    own, flat_copies = (one.astype(dtype, copy=False) for one in (base.ravel(), copies.reshape(len(copies), base.size)))
+    parts = 2 if np.iscomplexobj(own) else 1
+    differ = _as_reals(flat_copies) != _as_reals(own)  # numbers are compared faster than pairs of them
+    flat = np.argmax(differ, axis=1) // parts
+    if np.count_nonzero(differ) > sum(np.count_nonzero(differ[at, parts * flat + part]) for part in range(parts)):
         return None
     rows, columns = np.divmod(flat, base.shape[-1])
-    return Moved(rows, columns, flat_copies[at, flat] - base.ravel()[flat])
+    return Moved(rows, columns, flat_copies[at, flat] - own[flat])
+
+
+def _as_reals(array: Array) -> Array:
+    """An array (..., n) of complex numbers as their parts, (..., 2n); of real ones, as it is."""
+    return np.ascontiguousarray(array).view(array.real.dtype) if np.iscomplexobj(array) else array
 
 
 def losses(
     params: Mapping[str, Array], name: str, change: Moved, tokens: Array, targets: Array, state: tuple[Array, Array]
 ) -> Array:
     """The mean loss of each copy, (K,), with one entry of a parameter changed; nothing is checked here."""
+    if _is_tiny(change.by) and not any(map(np.iscomplexobj, (*params.values(), *state))):
+        return _losses_beside(params, name, change._replace(by=change.by.imag), tokens, targets, state)
     dtype = np.result_type(*params.values(), *state, change.by)
     of_output = name in ("Wy", "by")
-    tiny = not of_output and _is_tiny(change.by) and not any(map(np.iscomplexobj, (*params.values(), *state)))
-    if tiny:
-        h = _states_beside(params, tokens, state, dtype, name, change._replace(by=change.by.imag))
-    else:
-        h = _states(params, tokens, state, dtype, None if of_output else (name, change))
+    h = _states(params, tokens, state, dtype, None if of_output else (name, change))
     T, B = tokens.shape
     logits = _product(h, params["Wy"]) + params["by"]  # (T, K, B, V), or K = 1
     if of_output:
@@ -58,6 +63,33 @@ def losses(
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
     chosen = np.take_along_axis(shifted, targets[:, np.newaxis, :, np.newaxis], axis=-1)[..., 0]
     result: Array = (np.log(np.exp(shifted).sum(axis=-1)) - chosen).sum(axis=(0, 2)) / (T * B)
+    return result
+
+
+def _losses_beside(
+    params: Mapping[str, Array], name: str, change: Moved, tokens: Array, targets: Array, state: tuple[Array, Array]
+) -> Array:
+    """The losses for changes that are tiny imaginary numbers, of which `change` holds the sizes.
+
+    Real parts are those of the base, computed once. Imaginary ones pass through the read-out as slopes do: that of a
+    logarithm of a sum of exponentials is the mean of theirs, by their shares.
+    """
+    T, B = tokens.shape
+    h, dh = _states_beside(params, tokens, state, name, change)
+    logits = h @ params["Wy"] + params["by"]  # (T, B, V)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    sums, chosen = np.exp(shifted).sum(axis=-1), np.take_along_axis(shifted, targets[..., np.newaxis], axis=-1)[..., 0]
+    beside = np.exp(shifted) / sums[..., np.newaxis]
+    np.put_along_axis(
+        beside, targets[..., np.newaxis], np.take_along_axis(beside, targets[..., np.newaxis], -1) - 1, -1
+    )
+    if dh is None:
+        by = change.by * (h[..., change.rows] if name == "Wy" else 1)  # to one logit of each copy, (T, B, K)
+        imaginary = (by * beside[..., change.columns]).sum(axis=(0, 1))
+    else:
+        imaginary = np.einsum("tkbv,tbv->k", _product(dh, params["Wy"]), beside)
+    result = np.empty(len(change.by), np.result_type(logits, np.complex64))
+    result.real, result.imag = np.mean(np.log(sums) - chosen), imaginary / (T * B)
     return result
 
 
@@ -90,32 +122,37 @@ def _is_tiny(by: Array) -> bool:
 
 
 def _states_beside(
-    params: Mapping[str, Array], tokens: Array, state: tuple[Array, Array], dtype: Any, name: str, change: Moved
-) -> Array:
-    """The states for changes that are tiny imaginary numbers: their real parts are those of the base, computed once.
+    params: Mapping[str, Array], tokens: Array, state: tuple[Array, Array], name: str, change: Moved
+) -> tuple[Array, Array | None]:
+    """The states of the base, (T, B, H), and what those of the copies have beside, (T, K, B, H); None if nothing.
 
     Imaginary parts pass through a product one at a time, and through tanh times 1 - tanh².
     """
     (T, B), U, K = tokens.shape, params["U"], len(change.by)
-    (h, c), H = state, len(U)
+    (h, c), H, of_output = state, len(U), name in ("Wy", "by")
+    terms, dtype = params["W"] + params["b"], np.result_type(*params.values(), *state)
+    states, beside = np.empty((T, B, H), dtype), None if of_output else np.empty((T, K, B, H), change.by.dtype)
     dh = dc = np.zeros((K, B, H), change.by.dtype)
-    terms, result = params["W"] + params["b"], np.empty((T, K, B, H), dtype)
     halves = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], h.dtype), H)
     for t in range(T):
-        dz = _product(dh, U)
-        _add(dz, name, change, h[np.newaxis], tokens[t])
         tanhs = np.tanh((h @ U + terms[tokens[t]]) * halves)
-        slopes = (1 - tanhs * tanhs) * halves * halves
         i, f, g, o = np.split(tanhs * halves + (1 - halves), 4, axis=-1)
-        by_i, by_f, by_g, by_o = np.split(slopes, 4, axis=-1)
-        dz_i, dz_f, dz_g, dz_o = np.split(dz, 4, axis=-1)
-        dc = f * dc + (g * by_i) * dz_i + (c * by_f) * dz_f + (i * by_g) * dz_g
-        c = f * c + i * g
+        before, c = (h, c), f * c + i * g
         tanh_c = np.tanh(c)
-        dh = (o * (1 - tanh_c * tanh_c)) * dc + (tanh_c * by_o) * dz_o
-        h = o * tanh_c
-        result[t].real, result[t].imag = h, dh
-    return result
+        states[t] = h = o * tanh_c
+        if beside is None:
+            continue
+        dz = _product(dh, U) if t else np.zeros((K, B, 4 * H), dh.dtype)
+        _add(dz, name, change, before[0][np.newaxis], tokens[t])
+        of_i, of_f, of_g, of_o = np.split((1 - tanhs * tanhs) * halves * halves, 4, axis=-1)
+        dz *= np.concatenate([g * of_i, before[1] * of_f, i * of_g, tanh_c * of_o], axis=-1)
+        by_i, by_f, by_g, by_o = np.split(dz, 4, axis=-1)
+        dc = f * dc + by_i
+        dc += by_f
+        dc += by_g
+        dh = (o * (1 - tanh_c * tanh_c)) * dc + by_o
+        beside[t] = dh
+    return states, beside
 
 
 def _add(z: Array, name: str, change: Moved, h: Array, tokens: Array) -> None:

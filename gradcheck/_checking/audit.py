@@ -23,6 +23,7 @@ from gradcheck._comparing.wrong_entries import find_wrong
 from gradcheck._laws import laws as _laws
 from gradcheck._laws.choice import EVERY
 from gradcheck._laws.independence import CallCounter
+from gradcheck._laws.off_zero import nothing_off_zero, off_zero
 from gradcheck._laws.scale import scale
 from gradcheck._numeric.entries import Entries, difference_entries
 from gradcheck._numeric.evaluator import DOMAIN_ERRORS, DOUBLE, Evaluator
@@ -199,15 +200,8 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         watcher.judged(result, count, len(comparer.gradients))
         if depth.stop and block.verdict == "wrong":
             return
-    of_loss = not comparer.evaluator.target.is_vjp
-    if depth.asks("scale") and of_loss and result.verdict != "wrong":
-        result.note(Law.untested("scale", IN_STEPS) if comparer.evaluator.is_in_steps else scale(comparer))
-    if depth.asks("elsewhere") and result.verdict != "wrong":
-        decided = [name for name, block in result.blocks.items() if block.verdict != "inconclusive"]
-        found = look_elsewhere(comparer, decided)
-        result.note(*found.laws)
-        for name, (block, symptom) in found.wrong.items():
-            result.blocks[name], result.elsewhere[name] = block, symptom
+    if result.verdict != "wrong":
+        _ask_at_other_points(result, comparer, depth)
     with watcher.details(result):
         taped = TapedEntries(comparer)
         for name in comparer.gradients:
@@ -218,6 +212,19 @@ def _judge(result: Audit, comparer: Comparer, runs: CallCounter, depth: AuditOpt
         if depth.by_tape:
             result.sources_told = taped.told()
     result.notes = (*_notes(comparer), *result.sources_told)
+
+
+def _ask_at_other_points(result: Audit, comparer: Comparer, depth: AuditOptions) -> None:
+    """The laws that move the target far away: scale, and elsewhere, which may be answered along with it."""
+    zeros = off_zero(comparer) if depth.asks("elsewhere") else nothing_off_zero()
+    if depth.asks("scale") and not comparer.evaluator.target.is_vjp:
+        result.note(Law.untested("scale", IN_STEPS) if comparer.evaluator.is_in_steps else scale(comparer, zeros))
+    if depth.asks("elsewhere") and result.verdict != "wrong":
+        decided = [name for name, block in result.blocks.items() if block.verdict != "inconclusive"]
+        found = look_elsewhere(comparer, decided, zeros)
+        result.note(*found.laws)
+        for name, (block, symptom) in found.wrong.items():
+            result.blocks[name], result.elsewhere[name] = block, symptom
 
 
 def _check_determinism(result: Audit, comparer: Comparer, runs: CallCounter) -> None:

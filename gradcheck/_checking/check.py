@@ -84,7 +84,7 @@ def check(
         raise TargetError(f"budget {budget!r}: expected seconds, of at least 0, or None")
     if isinstance(subject, TargetFactory) and "sizes" not in asked:
         subject = subject.with_sizes(**subject.sizes)
-    headway = Headway(progress or (lambda *_: None), TimeTable(budget), has_limits=explain and not full)
+    headway = Headway(progress, TimeTable(budget), has_limits=explain and not full)
     run = CheckRun(
         subject,
         int(seed),

@@ -18,13 +18,11 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.wording import comma_separated
 from gradcheck._comparing.comparer import Comparer
 from gradcheck._comparing.judging import judge_gradients
+from gradcheck._laws.off_zero import OffZero
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import OnlyElsewhere, Symptom
 from gradcheck.report.finding_phrases import describe_symptom, elsewhere_in_words
 from gradcheck.report.records import Block, Law
-
-#: what parameters that are zero are set to: normal numbers times this, and times the size of their other entries
-OFF_ZERO = 0.1
 
 
 @dataclass
@@ -44,21 +42,24 @@ class Elsewhere:
         return [Law.untested("elsewhere", "; ".join(self.untested))] if self.untested else []
 
 
-def look_elsewhere(comparer: Comparer, decided: Collection[str]) -> Elsewhere:
+def look_elsewhere(comparer: Comparer, decided: Collection[str], off_zero: OffZero) -> Elsewhere:
     """Compare the gradients where parameters are not zero, and where numbers of an integer input repeat.
 
     Args:
         comparer: At the point itself.
         decided: The gradients that could be judged there; what cannot is not known to be right.
+        off_zero: Other values of what is zero there, if that is still to be asked.
     """
-    base, rng, found = comparer.evaluator.base, comparer.given.rng("elsewhere"), Elsewhere()
-    zero = tuple(name for name, array in base.items() if array.size and not np.any(array))
-    in_part = tuple(name for name, array in base.items() if np.any(array) and not np.all(array))
-    if zero or in_part:
-        values = {name: _off_zero(array, rng) if name in (*zero, *in_part) else array for name, array in base.items()}
-        there = OnlyElsewhere(zero=zero, in_part=in_part)
-        _note(found, _judged(comparer, values), decided, FindingCode.NO_PATTERN, there)
+    base, found = comparer.evaluator.base, Elsewhere()
+    moved = {**base, **off_zero.values}
     once = tuple(name for name, array in comparer.evaluator.target.inputs().items() if _holds_each_once(array))
+    if once and off_zero.is_open:
+        with _repeated(comparer, once):
+            if _fits(comparer, moved):  # one point answers both
+                return found
+    if off_zero.is_open:
+        there = OnlyElsewhere(zero=off_zero.zero, in_part=off_zero.in_part)
+        _note(found, _judged(comparer, moved), decided, FindingCode.NO_PATTERN, there)
     if once:
         with _repeated(comparer, once):
             there = OnlyElsewhere(repeated=once)
@@ -83,6 +84,15 @@ def _note(
         found.untested.append(f"{comma_separated(unknown)} cannot be judged {elsewhere_in_words(what)}")
 
 
+def _fits(comparer: Comparer, values: Values) -> bool:
+    """Whether the gradients at another point are right at once; not where the code does not run there."""
+    try:
+        look = comparer.look_at(values)
+        return look is not None and look.fits()
+    except UserCodeError:
+        return False
+
+
 def _judged(comparer: Comparer, values: Values) -> list[Block] | None:
     """The gradients at another point, judged if they do not fit at once; None where the code does not run."""
     try:  # the code need not run anywhere but where the user put it
@@ -93,13 +103,6 @@ def _judged(comparer: Comparer, values: Values) -> list[Block] | None:
         return None if there is None else list(judge_gradients(there))
     except UserCodeError:
         return None
-
-
-def _off_zero(array: Array, rng: np.random.Generator) -> Array:
-    """The array with other numbers where it is zero."""
-    others = np.abs(array[array != 0])
-    size = float(np.median(others)) if others.size else 1.0
-    return np.where(array, array, OFF_ZERO * size * rng.standard_normal(array.shape)).astype(array.dtype)
 
 
 def _holds_each_once(array: Array) -> bool:

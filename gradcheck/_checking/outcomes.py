@@ -121,7 +121,7 @@ def _at_other_parameters(run: CheckRun, suspects: frozenset[str]) -> Outcome:
 
 def _outcome_of(run: CheckRun, subject: Target | TargetFactory, seed: int, suspects: frozenset[str]) -> Outcome:
     """What a check without lines finds; gradients that only have a common factor wrong count as right beside it."""
-    headway = Headway(lambda *_: None, TimeTable(None), has_limits=False)
+    headway = Headway(None, TimeTable(None), has_limits=False)
     # a common factor is told by the entries
     asks_entries = run.common is not None
     again = CheckRun(subject, seed, headway, laws=run.laws, entries=asks_entries, suspects=suspects)

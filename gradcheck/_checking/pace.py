@@ -129,7 +129,7 @@ class MainWatcher(Watcher):
 class Headway:
     """How far a check has come: what it is at, its evaluations so far, and the time for what may be cut short."""
 
-    progress: Progress
+    progress: Progress | None
     time: TimeTable
     #: whether details may be cut short; whoever asks for every entry, or for no explanation, gets all of them
     has_limits: bool
@@ -168,12 +168,15 @@ class Headway:
 
     def _tell(self, stage: str) -> None:
         self.stage = stage
+        if self.progress is None:
+            return
         told = stage if isinstance(stage, Stage) else Stage(stage)
         self.progress(told.with_time_left(self.pace.left(self.evaluations)), self.evaluations)
 
     def tell_of_lines(self, left: float | None) -> None:
         """Say that lines are looked for, in at most so many seconds."""
-        self.progress(Stage("looking for the lines").with_time_left(left, at_most=True), self.evaluations)
+        if self.progress is not None:
+            self.progress(Stage("looking for the lines").with_time_left(left, at_most=True), self.evaluations)
 
     def details(self, stage: CutStage) -> contextlib.AbstractContextManager[None]:
         """Around what only says more of what is wrong: as long as there is time, if there is a limit at all."""

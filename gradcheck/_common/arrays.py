@@ -112,6 +112,13 @@ def norm(array: Array) -> float:
     return largest * float(np.linalg.norm(array / largest)) if 0.0 < largest < math.inf else largest
 
 
+def all_finite(array: Array) -> bool:
+    """Whether all entries are finite, which most often a finite sum of their squares tells, in one pass."""
+    entries = array.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(entries, entries)) or np.isfinite(entries).all())
+
+
 def distance(one: Array, other: Array) -> float:
     """The norm of their difference, in double precision."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Sizes
+from gradcheck._common.arrays import Array, Sizes, all_finite
 from gradcheck._common.cells import cell_of, shown_file
 
 
@@ -17,10 +17,9 @@ def comma_separated(names: list[str]) -> str:
 
 def describe_not_finite(array: Array) -> str:
     """How many entries of an array are not finite, and the first of them; empty if all are finite."""
-    finite = np.isfinite(array)
-    if finite.all():
+    if all_finite(array):
         return ""
-    bad = np.argwhere(~finite)
+    bad = np.argwhere(~np.isfinite(array))
     index = tuple(int(i) for i in bad[0])
     return f"is not finite at {len(bad)} of {array.size} entries, the first {array[index]} at {index}"
 

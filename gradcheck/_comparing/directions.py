@@ -1,7 +1,8 @@
 """Gaussian directions over sets of parameters: the same ones whenever they are asked for, at whatever point.
 
-Small ones are kept. Of large ones only the first is, which other points ask for again; the others are drawn anew where
-somebody looks back at them, which is where something is wrong.
+Small ones are kept. Of large ones only the first is, once it is asked for again, as it is at other points: before, it
+would be there beside the second. The others are drawn anew where somebody looks back at them, where something is
+wrong.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ class _Stream:
     starts: list[Mapping[str, Any]] = field(default_factory=list)
     kept: dict[int, Values] = field(default_factory=dict)
 
+    def has_drawn(self, number: int) -> bool:
+        """Whether this one was asked for before."""
+        return number + 1 < len(self.starts)
+
 
 class Directions:
     """Directions by the names of the parameters and a number; `rng` gives a generator of its own for each set."""
@@ -42,12 +47,13 @@ class Directions:
         stream = self._streams[asked]
         if number in stream.kept:
             return stream.kept[number]
+        is_asked_again = stream.has_drawn(number)
         direction: Values = {}
         for k in range(min(number, len(stream.starts) - 1), number + 1):
             stream.rng.bit_generator.state = stream.starts[k]
             direction = {name: gaussian(stream.rng, like[name].shape) for name in stream.names}
             if k + 1 == len(stream.starts):
                 stream.starts.append(stream.rng.bit_generator.state)
-        if number == 0 or sum(one.size for one in direction.values()) <= LARGE:
+        if (number == 0 and is_asked_again) or sum(one.size for one in direction.values()) <= LARGE:
             stream.kept[number] = direction
         return direction

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gradcheck._common.arrays import Array, Values, distance, norm
+from gradcheck._common.arrays import Array, Values, blocks, distance, norm
 from gradcheck._common.drawing import signs
 from gradcheck._common.errors import UserCodeError
 from gradcheck._numeric.evaluator import Evaluator
@@ -155,13 +155,14 @@ class GivenGradients:
         return {name: self._jittered(name, relative, rng) for name in self.evaluator.base}
 
     def _jittered(self, name: str, relative: float, rng: np.random.Generator) -> Array:
-        array = self.evaluator.base[name]
+        array, least = self.evaluator.base[name], self.evaluator.usual_size(name)
         moved = np.empty(array.shape)
-        np.abs(array, out=moved)
-        np.maximum(moved, self.evaluator.usual_size(name), out=moved)
-        moved *= relative
-        moved *= signs(rng, array.shape)
-        moved += array
+        for part, sign, into in blocks(array, signs(rng, array.shape), moved):
+            np.abs(part, out=into)
+            np.maximum(into, least, out=into)
+            into *= relative
+            into *= sign
+            into += part
         return np.asarray(moved, dtype=array.dtype)
 
 
@@ -174,10 +175,11 @@ def as_given(gradient: Array, divisor: float) -> Array:
 def roundoff(gradient: Array) -> float:
     """The unit roundoff of the precision a gradient was computed in, also if it was widened afterwards."""
     own = float(np.finfo(gradient.dtype).eps)
-    # most are told by their first entries
-    if gradient.dtype != np.float64 or not (
-        _fits_single(gradient.ravel()[:PRECISION_SAMPLE]) and _fits_single(gradient)
-    ):
+    if gradient.dtype != np.float64:
+        return own
+    # a few tell of most; of all parts, since whole rows may be zero
+    sample = gradient.ravel()[:: max(1, gradient.size // PRECISION_SAMPLE)]
+    if not (_fits_single(sample) and _fits_single(gradient)):
         return own
     with np.errstate(over="ignore"):
         half = np.array_equal(gradient.astype(np.float16), gradient)

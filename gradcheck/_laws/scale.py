@@ -27,12 +27,18 @@ from gradcheck._common.errors import UserCodeError
 from gradcheck._common.verdict import BEYOND_DOUBT
 from gradcheck._comparing.comparer import Comparer, Look
 from gradcheck._comparing.comparisons import Comparison
+from gradcheck._laws.off_zero import OffZero
 from gradcheck._laws.onset import Departs, Slopes, who_departs
 from gradcheck._numeric.evaluator import DOUBLE
+from gradcheck._numeric.scheme import Scheme
 from gradcheck.report.records import Law
 
 #: a clip above the usual gradients shows only where they are so many times as large; else the law was not tested
 GROWN = 4.0
+#: where gradients are more times as large, they may have more rounding error than code usually has
+MOST_GROWN = 1e4
+#: a layer that saturates makes gradients smaller than this part of what they are here
+NO_SMALLER = 0.5
 #: powers of two, so that no rounding comes with them; the second only where the first saturates
 FACTORS = (1024.0, 64.0)
 #: and where a guard of the forward shows at those, smaller ones
@@ -106,11 +112,12 @@ class _Array:
             live[...] = before
 
 
-def scale(comparer: Comparer) -> Law:
+def scale(comparer: Comparer, off_zero: OffZero) -> Law:
     """Try each weight matrix at each factor that tells something, with one direction over all parameters.
 
     Where that makes no gradient larger, inputs are tried, such as the targets of a squared error. What holds there is
-    told only if the gradients were larger: no clip would show otherwise.
+    told only if the gradients were larger: no clip would show otherwise. Beside the last matrix, what is zero here is
+    set to other values, and it is noted where the gradients are right with these.
     """
     # a gradient that is zero there, and was not, is asked for as well
     names = [name for name, norm in comparer.norms.items() if norm > 0]
@@ -119,7 +126,7 @@ def scale(comparer: Comparer) -> Law:
     for array in _to_make_larger(comparer):
         if array.is_input and asked:
             break
-        for found in _outcomes(comparer, array, names):
+        for found in _outcomes(comparer, array, names, off_zero):
             told = f"where {array.name} is {found.factor:g} times as large"
             if found.outcome is _Outcome.CUT_OFF:
                 return _broken(comparer, array, found.factor, names)
@@ -170,9 +177,14 @@ def _unbroken(asked: dict[str, _Found], guarded: str) -> Law:
     return Law("scale", True, f"{told}; {cut_off}" if guarded else told)
 
 
-def _outcomes(comparer: Comparer, one: _Array, names: list[str]) -> Iterator[_Found]:
+def _outcomes(comparer: Comparer, one: _Array, names: list[str], off_zero: OffZero) -> Iterator[_Found]:
     """What the gradients are where this array is larger, down to the first factor at which they are right."""
     array, guarded, departs = one.of(comparer), False, None
+    if _may_answer_both(comparer, one, off_zero):
+        growth = _growth_off_zero(comparer, one, FACTORS[0] * array, off_zero)
+        if growth:
+            yield _Found(FACTORS[0], _Outcome.RIGHT, growth)
+            return
     for factor in (*FACTORS, *BELOW_GUARDS):
         if factor in BELOW_GUARDS and not guarded:
             return
@@ -189,6 +201,39 @@ def _outcomes(comparer: Comparer, one: _Array, names: list[str]) -> Iterator[_Fo
         yield _Found(factor, found, growth)
         if found is _Outcome.RIGHT:
             return
+
+
+def _may_answer_both(comparer: Comparer, one: _Array, off_zero: OffZero) -> bool:
+    """Whether to ask for the values off zero beside this array: the last matrix, mostly the one next to the loss.
+
+    Larger, it makes all other gradients larger, where those inside of a network saturate it. Only by complex steps,
+    which tell small errors beside large gradients.
+    """
+    if one.is_input or not off_zero.is_open or one.name in off_zero.values:
+        return False
+    matrices = [name for name, array in comparer.evaluator.base.items() if array.ndim >= 2 and array.size]
+    return [one.name] == matrices[-1:] and comparer.evaluator.scheme is Scheme.COMPLEX
+
+
+def _growth_off_zero(comparer: Comparer, one: _Array, array: Array, off_zero: OffZero) -> float:
+    """How much larger the gradients are with this array and no zeros, if they are right there; zero if it is not known.
+
+    They answer both laws if none is much smaller than it is here: what was hidden is then no smaller either.
+    """
+    usual = math.hypot(*comparer.norms.values())
+    try:  # the code need not run there
+        with one.replaced(comparer, array) as values:
+            look = comparer.look_at({**values, **off_zero.values})
+            if look is None or not 0 < usual <= abs(look.slope) < math.inf:
+                return 0.0
+            growth = math.hypot(*look.norms.values()) / usual
+            smaller = any(look.norms[name] < NO_SMALLER * size for name, size in comparer.norms.items())
+            if smaller or growth > MOST_GROWN:
+                return 0.0
+            off_zero.is_known_right = look.fits()
+            return growth if off_zero.is_known_right else 0.0
+    except UserCodeError:
+        return 0.0
 
 
 def _who_departs(comparer: Comparer, one: _Array, factor: float, names: list[str]) -> Departs:

@@ -19,6 +19,10 @@ from typing import Any
 COMPLEX_STEP = 1e-30
 #: how many roundoffs of its value the bar of a complex step is
 COMPLEX_ROUNDOFFS = 8
+#: how many roundings of a loss, over the step, count for the rounding of four; and how much more for that of three
+CONFIRMING_ROUNDINGS, SKEW = 8.0, 4 / 3
+#: three losses are enough where they leave no more unexplained than this part of that
+PLAIN = 0.25
 #: levels of the tableau that are always computed (two evaluations each): fewer give no estimate of the error
 FIRST_LEVELS = 3
 #: the most levels it may take: the last step is 2**16 times as short as the first, or shorter
@@ -59,12 +63,19 @@ def complex_step(phi: Callable[[complex], complex], epsilon: float) -> Derivativ
     return Derivative(value, complex_error(value, epsilon), step=COMPLEX_STEP)
 
 
-def quartic_difference(phi: Callable[[float], float], step: float) -> float:
-    """phi'(0) from central differences over a step and half of it: right to step**4."""
-    row: list[float] = []
-    for h in (step, step / 2):
-        row = _extrapolated((phi(h) - phi(-h)) / (2 * h), row)
-    return row[-1]
+def confirmation(phi: Callable[[float], float], at_zero: float, step: float, noise: float, slope: float) -> float:
+    """How well real losses confirm a slope that is phi'(0): what they leave unexplained may be there twice.
+
+    Three losses, which are right to step**3, where these show nothing but rounding; else a fourth, to step**4. `noise`
+    is the rounding error of a loss.
+    """
+    ahead, half_ahead, half_behind = phi(step), phi(step / 2), phi(-step / 2)
+    apart = abs((6 * half_ahead - 3 * at_zero - 2 * half_behind - ahead) / (3 * step) - slope)
+    rounding = CONFIRMING_ROUNDINGS * noise / step
+    if apart <= PLAIN * rounding:
+        return 2 * apart + SKEW * rounding
+    central = [(ahead - phi(-step)) / (2 * step)]
+    return 2 * abs(_extrapolated((half_ahead - half_behind) / step, central)[-1] - slope) + rounding
 
 
 def complex_error(value: Any, epsilon: float) -> Any:

@@ -25,7 +25,7 @@ from gradcheck._numeric.difference import (
     Derivative,
     Tableau,
     complex_step,
-    quartic_difference,
+    confirmation,
     richardson,
 )
 from gradcheck._numeric.noise import measure_noise, measure_step_stretch
@@ -418,8 +418,9 @@ class Evaluator:
         if not reach:
             return None
         step = CONFIRMING_SHARPLY / reach
-        apart = abs(quartic_difference(lambda t: self._real_loss_along(direction, t), step) - exact.value)
-        confirmed = 2 * apart + 8 * self._rounding() / step
+        confirmed = confirmation(
+            lambda t: self._real_loss_along(direction, t), self.loss_value, step, self._rounding(), exact.value
+        )
         if not confirmed <= SHARP * abs(exact.value):
             real = self._measured_difference(direction, 1.0)
             if real.kink or not real.error <= FLOAT64_PRECISION * abs(real.value):

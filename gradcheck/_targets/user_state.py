@@ -19,7 +19,7 @@ import builtins
 import dis
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -47,20 +47,50 @@ _LEAVES = (*_COUNTS, complex, type(None), np.generic, range, slice)
 _CODE = (FunctionType, BuiltinFunctionType, type, np.ufunc)
 
 
-class _Variable(NamedTuple):
-    """A name and what it is bound to: in a module, an object, a class or a closure."""
+class _Item(NamedTuple):
+    """A name in a module or an object, or a key of a mapping, and what it is bound to."""
+
+    owner: dict[Any, Any]
+    name: Any
+    value: object
+
+    def get(self) -> object:
+        """What it is bound to now."""
+        return self.owner.get(self.name, _MISSING)
+
+    def put(self, before: object) -> None:
+        """Bind it to what it was bound to before; or to nothing."""
+        if before is _MISSING:
+            self.owner.pop(self.name, None)
+        else:
+            self.owner[self.name] = before
+
+
+class _Attribute(NamedTuple):
+    """An attribute of an object or a class, or the variable of a closure, `shown` by another name."""
 
     owner: object
     name: str
     value: object
-    get: Callable[[], object]
-    put: Callable[[object], None]
+    attribute: str
 
-    def restore(self, *, counts: bool) -> None:
-        """Bind it again; unless both values only count, and counts are left."""
-        now = self.get()
-        if now is not self.value and (counts or not (isinstance(now, _COUNTS) and isinstance(self.value, _COUNTS))):
-            self.put(self.value)
+    def get(self) -> object:
+        """What it is bound to now."""
+        return getattr(self.owner, self.attribute, _MISSING)
+
+    def put(self, before: object) -> None:
+        """Bind it to what it was bound to before; or to nothing."""
+        if before is _MISSING:
+            delattr(self.owner, self.attribute)
+        else:
+            setattr(self.owner, self.attribute, before)
+
+
+def _restore(one: _Item | _Attribute, *, counts: bool) -> None:
+    """Bind it again; unless both values only count, and counts are left."""
+    now = one.get()
+    if now is not one.value and (counts or not (isinstance(now, _COUNTS) and isinstance(one.value, _COUNTS))):
+        one.put(one.value)
 
 
 class UserState:
@@ -71,7 +101,7 @@ class UserState:
         #: the identities of complex arrays
         self.complex_arrays: set[int] = set()
         self._seen: dict[int, object] = dict(known or {})
-        self._variables: list[_Variable] = []
+        self._variables: list[_Item | _Attribute] = []
         self._containers: list[tuple[Any, Any]] = []
         #: mappings, and the keys that they had
         self._mappings: list[tuple[dict[Any, Any], frozenset[Any]]] = []
@@ -119,11 +149,11 @@ class UserState:
             meanwhile = {(id(one.owner), one.name): one.value for one in installed._variables}
             for one in self._variables:
                 if meanwhile.get((id(one.owner), one.name), one.value) is not one.value:
-                    one.restore(counts=True)
+                    _restore(one, counts=True)
 
     def _put_back(self, *, counts: bool) -> None:
         for one in self._variables:
-            one.restore(counts=counts)
+            _restore(one, counts=counts)
         for container, before in self._containers:
             if counts or _holds_values(container) or _holds_values(before):
                 container.clear()
@@ -233,31 +263,15 @@ class UserState:
             self._waiting.append(value)
         if isinstance(value, _CODE):  # functions and classes are state where they are bound anew, which is rare
             return
-
-        def put(before: object) -> None:
-            if before is _MISSING:
-                namespace.pop(name, None)
-            else:
-                namespace[name] = before
-
-        get = functools.partial(namespace.get, name, _MISSING)
-        self._variables.append(_Variable(namespace, name, value, get, put))
+        self._variables.append(_Item(namespace, name, value))
 
     def _keep_attribute(self, owner: object, name: str, *, shown: str = "", also_absent: bool = False) -> None:
-        get = functools.partial(getattr, owner, name, _MISSING)
         try:
-            value = get()
+            value = getattr(owner, name, _MISSING)
         except ValueError:  # a variable of a closure that is not bound yet
             return
-
-        def put(before: object) -> None:
-            if before is _MISSING:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
-
         if value is not _MISSING or also_absent:
-            self._variables.append(_Variable(owner, shown or name, value, get, put))
+            self._variables.append(_Attribute(owner, shown or name, value, name))
         if value is not _MISSING:
             self._waiting.append(value)
 
@@ -282,11 +296,15 @@ class UserState:
 
 
 class _Look(UserState):
-    """Only looks at what is reached: nothing is kept for putting it back."""
+    """Looks for complex arrays until one is reached: nothing is kept for putting it back."""
 
     def _keep_array(self, array: Any, *, whatever_its_size: bool = False) -> None:  # noqa: ARG002
         if array.dtype.kind == "c":
             self.complex_arrays.add(id(array))
+            self._waiting.clear()
+
+    def _keep_item(self, namespace: dict[Any, Any], name: Any, value: object) -> None:  # noqa: ARG002
+        self._waiting.append(value)
 
 
 def _holds_values(container: Any) -> bool:

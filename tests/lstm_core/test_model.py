@@ -276,6 +276,13 @@ def test_copies_that_differ_in_more_than_one_entry() -> None:
     for loss, copy in zip(found, copies, strict=True):
         model.params["U"] = copy
         assert loss == model.loss(tokens, targets)
+    apart = np.repeat(model.params["U"][np.newaxis].astype(complex), 2, axis=0)
+    apart[0].flat[[3, 5]] += 0.5, 1j * H_STEP  # the real part of one entry, the imaginary part of another
+    found = model.losses("U", apart, tokens, targets)
+    for loss, copy in zip(found, apart, strict=True):
+        model.params["U"] = copy
+        assert loss == model.loss(tokens, targets)
+    model.params["U"] = copies[2]
     with pytest.raises(ValueError, match=r"copies of U has shape \(3, 12\), expected \(3, 3, 12\)"):
         model.losses("U", copies[0], tokens, targets)
     with pytest.raises(TypeError, match="copies has dtype int64"):

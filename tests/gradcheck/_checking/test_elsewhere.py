@@ -124,6 +124,83 @@ def test_an_input_of_a_function_that_is_zero_here() -> None:
     assert check(Target.from_vjp(forward, backward, inputs)).ok
 
 
+def read_out(missing: str = "", hidden: str = "") -> Target:
+    """A layer with a bias of zeros, and a read-out that is the last matrix; the backward may err about the bias."""
+    rng = np.random.default_rng(3)
+    params = {"W": rng.normal(size=(3, 4)), "b": np.zeros(4), "V": rng.normal(size=(4, 2))}
+    x, r = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+
+    def loss() -> Any:
+        a = np.tanh(x @ params["W"] + params["b"])
+        return np.sum(r * (a @ params["V"])) + 0.05 * np.sum(params["b"] ** 2)
+
+    def grads() -> dict[str, Any]:
+        a = np.tanh(x @ params["W"] + params["b"])
+        da = r @ params["V"].T * (1 - a**2)
+        decay = 0.0 if missing == "decay" else 0.1
+        dW = x.T @ (da * (1 + params["b"] * (hidden == "factor")))
+        return {"W": dW, "b": da.sum(0) + decay * params["b"], "V": a.T @ r}
+
+    return Target(params, loss, grads)
+
+
+def test_one_point_answers_scale_and_elsewhere() -> None:
+    """Two losses and a run of the gradients would be asked for in vain, where a larger read-out shows it as well."""
+    both, one, other = (check(read_out(), laws=laws).evaluations for laws in ("scale,elsewhere", "scale", "none"))
+    assert other < one == both
+    assert check(read_out()).laws["scale"].holds
+
+
+@pytest.mark.parametrize("mistake", [{"missing": "decay"}, {"hidden": "factor"}])
+def test_what_zeros_hide_beside_a_larger_read_out(mistake: dict[str, str]) -> None:
+    """A mistake that zeros hide would pass where a larger matrix is asked about at the same point."""
+    assert check(read_out(**mistake), laws="scale,elsewhere", explain=False).verdict == "wrong"
+    assert check(read_out(**mistake), laws="scale", explain=False).ok
+
+
+def test_what_a_larger_matrix_hides_is_asked_for_without_it() -> None:
+    """Where a larger matrix saturates a layer, a mistake about its bias would pass with the gradients that vanish."""
+    rng = np.random.default_rng(0)
+    params = {"b": np.zeros(4), "W": rng.normal(size=(3, 4))}
+    x, r = rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
+
+    def grads() -> dict[str, Any]:
+        da = r * (1 - np.tanh(x @ params["W"] + params["b"]) ** 2) * (1 + params["b"] * is_wrong)
+        return {"W": x.T @ da + params["W"], "b": da.sum(0)}
+
+    def loss() -> Any:
+        return np.sum(r * np.tanh(x @ params["W"] + params["b"])) + np.sum(params["W"] ** 2) / 2
+
+    is_wrong = True
+    assert check(Target(params, loss, grads), explain=False).verdict == "wrong"
+    is_wrong = False
+    assert check(Target(params, loss, grads)).ok
+
+
+def test_one_point_answers_for_zeros_and_for_tokens() -> None:
+    """Where parameters are zero and no token occurs twice, right code would be asked at two points."""
+    rng = np.random.default_rng(0)
+    params = {"E": rng.normal(size=(9, 3)), "b": np.zeros(3)}
+    tokens, r = np.array([3, 1, 7, 4]), rng.normal(size=(4, 3))
+
+    def loss() -> Any:
+        return np.sum(r * np.tanh(params["E"][tokens] + params["b"]))
+
+    def grads() -> dict[str, Any]:
+        d = r * (1 - np.tanh(params["E"][tokens] + params["b"]) ** 2) * (1 + params["b"] * is_wrong)
+        found = np.zeros_like(params["E"])
+        np.add.at(found, tokens, d)
+        return {"E": found, "b": d.sum(0)}
+
+    target, is_wrong = Target(params, loss, grads, inputs={"tokens": tokens}), False
+    report, without = check(target, laws="elsewhere", explain=False), check(target, laws="none")
+    assert report.ok
+    assert report.evaluations == without.evaluations + 2  # with its gradients, and along one direction
+    is_wrong = True
+    (finding,) = check(target, laws="elsewhere").findings
+    assert "where b is zero" in finding.headline
+
+
 def embedding(repeats: bool) -> Any:
     """A factory of an embedding of many symbols; with repeats, rows are added up."""
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lines
 
 def run_of(subject: Any) -> CheckRun:
     """A check of a subject that is under way."""
-    return CheckRun(subject, 0, Headway(lambda *_: None, TimeTable(None), has_limits=False))
+    return CheckRun(subject, 0, Headway(None, TimeTable(None), has_limits=False))
 
 
 #: a wrong backward, and parts of messages that a destructive edit would have

@@ -22,6 +22,7 @@ def test_what_is_not_finite_is_counted_and_placed() -> None:
     """The user would look for NaN in an array that has none, or at another index."""
     assert describe_not_finite(np.ones(3)) == ""
     assert describe_not_finite(np.zeros(0)) == ""
+    assert describe_not_finite(np.array([1e300, -1e300])) == ""  # but not its squares
     bad = np.array([[1.0, np.inf], [np.nan, 2.0]])
     assert describe_not_finite(bad) == "is not finite at 2 of 4 entries, the first inf at (0, 1)"
 

@@ -34,6 +34,8 @@ def test_a_direction_is_the_same_in_any_order(size: int) -> None:
 def test_of_large_ones_only_the_first_is_kept() -> None:
     """A check of many parameters would hold as many copies of them as it compares directions."""
     directions = Directions(lambda *_: np.random.default_rng(0))
+    first = drawn(directions, 0, LARGE + 1)
+    assert drawn(directions, 0, LARGE + 1) is not first  # not kept while the second is compared
     assert drawn(directions, 0, LARGE + 1) is drawn(directions, 0, LARGE + 1)
     assert drawn(directions, 1, LARGE + 1) is not drawn(directions, 1, LARGE + 1)
     small = Directions(lambda *_: np.random.default_rng(0))

@@ -117,6 +117,24 @@ def test_jitter_is_relative_to_the_parameters_and_always_the_same() -> None:
     assert given.evaluator.base["w"][0] == 1e6
 
 
+def test_jitter_of_an_array_that_is_stored_by_columns() -> None:
+    """Entries would be moved by the sizes of others, where large arrays are worked on in blocks."""
+    w = np.asfortranarray(np.geomspace(1.0, 1e6, 200 * 150).reshape(200, 150))
+    evaluator = Evaluator(Target({"w": w}, lambda: np.sum(w), lambda: {"w": np.ones_like(w)}))
+    moved = GivenGradients(evaluator, {"w": np.ones_like(w)}, 0, 1.0).jittered(1e-3)["w"]
+    assert np.all(np.abs(moved - w) <= 1.001e-3 * w)
+    assert 0.4 < np.mean(moved > w) < 0.6
+
+
+def test_a_few_entries_that_are_zero_do_not_tell_the_precision() -> None:
+    """A gradient with rows of zeros, as that of tokens that do not occur, would be looked through whole; or misread."""
+    gradient = np.zeros((500, 8))
+    gradient[300] = 1 / 3
+    assert roundoff(gradient) == np.finfo(np.float64).eps
+    gradient[300] = np.float32(1 / 3)
+    assert roundoff(gradient) == np.finfo(np.float32).eps
+
+
 def test_a_gradient_is_held_to_the_digits_it_has() -> None:
     """A gradient that a roundoff of its parameters changes would be held to all digits, and called wrong."""
     params = {"w": np.array([0.3, -0.7])}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradcheck._numeric.difference import MOST_LEVELS, Derivative, Tableau, complex_step, richardson
+from gradcheck._numeric.difference import MOST_LEVELS, Derivative, Tableau, complex_step, confirmation, richardson
 
 EPSILON = 2.0**-52
 
@@ -221,3 +221,38 @@ def test_a_tableau_ends() -> None:
         tableau.add(math.nan, math.nan)
     assert tableau.finished
     assert tableau.derivative().error == math.inf
+
+
+@pytest.mark.parametrize(("bend", "losses"), [(0.0, 3), (1e5, 4)])
+def test_a_fourth_loss_is_asked_for_where_three_are_too_few(bend: float, losses: int) -> None:
+    """What confirms a slope would take a loss more than it needs, or take its own error for one of the slope."""
+    asked = []
+
+    def phi(t: float) -> float:
+        asked.append(t)
+        return 2 + 3 * t - t**2 + 5 * t**3 + bend * t**4
+
+    found = confirmation(phi, 2.0, 2.0**-10, 2 * EPSILON, 3.0)
+    assert len(asked) == losses
+    assert found <= 2**10 * 24 * EPSILON
+
+
+def test_no_other_slope_is_confirmed() -> None:
+    """A wrong slope would be confirmed to the rounding of the losses."""
+    step, noise = 2.0**-8, EPSILON
+    assert confirmation(math.sin, 0.0, step, noise, 1 + 1e-6) > 1e-6 > 100 * confirmation(math.sin, 0.0, step, noise, 1)
+
+
+def test_the_noise_of_each_loss_is_allowed_for() -> None:
+    """Three losses, whose roundings count for more, would promise as much as four."""
+    rng, noise, step = np.random.default_rng(0), 1e-12, 2.0**-8
+    asked: list[float] = []
+
+    def phi(t: float) -> float:
+        asked.append(t)
+        return float(1 + t + noise * rng.uniform(-1, 1))
+
+    for _ in range(1000):
+        asked.clear()
+        found = confirmation(phi, 1.0, step, noise, 1.0)
+        assert found >= 8 * noise / step * (4 / 3 if len(asked) == 3 else 1)
