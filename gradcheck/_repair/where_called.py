@@ -12,7 +12,7 @@ from gradcheck._mending import Budget, MendSearch
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
-from gradcheck._repair.where_bound import Instead, replacements, takes
+from gradcheck._repair.where_bound import Instead, statement_of, takes
 from gradcheck._repair.wrong_values import Taped
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
@@ -36,15 +36,14 @@ def mend_where_called(found: Found, taped: Taped, others: Sequence[Point]) -> No
 
 
 def _by_function(found: Found) -> dict[str, list[Mended]]:
-    """By the name of a function: the faults whose edits do without a call of it, if these are all its calls."""
+    """By the name of a function: the faults of statements that call it, if these are all its calls."""
+    trees = {file: Code.of(source.text).tree for file, source in found.sources.items()}
+    calls = Counter(name for tree in trees.values() for name in _called(tree))
     result: dict[str, list[Mended]] = defaultdict(list)
     for fault in found.faults:
-        told = (pair for edits, pair in replacements(found, fault) if edits is fault.edits)
-        for old, new in told:
-            if isinstance(old, ast.Call) and isinstance(old.func, ast.Name) and old.func.id not in _called(new):
-                result[old.func.id].append(fault)
-    trees = [Code.of(source.text).tree for source in found.sources.values()]
-    calls = Counter(name for tree in trees for name in _called(tree))
+        before = None if fault.line is None else statement_of(trees[fault.statement.file], fault.line)
+        for name in set(_called(before)) if before is not None and fault.is_mended else ():
+            result[name].append(fault)
     return {name: group for name, group in result.items() if calls[name] == len(group)}
 
 

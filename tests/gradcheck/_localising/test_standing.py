@@ -8,7 +8,7 @@ import pytest
 import gradcheck
 from gradcheck._localising.holes import holes_of
 from gradcheck._localising.spoiling import spoiling
-from gradcheck._localising.standing import Known, Standing, Standings
+from gradcheck._localising.standing import Known, Standing, Standings, begun
 from gradcheck._tape import tape_target
 from tests.gradcheck._localising.nets import run_of
 from tests.gradcheck._tape.programs import module
@@ -157,3 +157,45 @@ def test_what_spoils_a_part_of_an_array_is_told(tmp_path):
     """A wrong factor of one gate, in place, would be looked for where the whole array is read."""
     run = fused_run(tmp_path, "*= f * (1 - f)", "*= g * (1 - g)")
     assert [one.statement.text for one in spoiling(run)] == ["da[:, :3] *= g * (1 - g)"]
+
+
+def test_the_parts_through_any_few_uses_are_known():
+    """If this failed, a sum that begins with the first use and goes on with the last would be nobody's derivative."""
+    parts = [np.array([1.0, 10.0**k]) for k in range(4)]
+    sums = {float(one[1]) for one in begun(parts)}
+    assert {1 + 1000.0, 1 + 10.0 + 1000.0, 10.0 + 1000.0} <= sums
+    assert sum(10.0**k for k in range(4)) not in sums  # that is the whole
+    many = [np.array([1.0, 10.0**k]) for k in range(8)]
+    assert 1 + 10.0**5 not in {float(one[1]) for one in begun(many)}
+
+
+@pytest.mark.parametrize(
+    ("forward", "standing"),
+    [
+        ("A = -np.exp(p['w'])\n    return np.sum(np.sin(A * 2)), A", Standing.FULL),
+        ("e = np.exp(p['w'])\n    A = -e\n    return np.sum(np.sin(A * 2)), A", Standing.UNKNOWN),
+    ],
+)
+def test_of_a_value_and_its_negative_that_with_a_name_is_meant(tmp_path, forward, standing):
+    """If this failed, dL/dA where A = -exp(w) would look wrong, or a wrong sign of what has a name look right."""
+    made = module(
+        tmp_path,
+        f"""
+import numpy as np
+
+def forward(p):
+    {forward}
+
+def loss(p):
+    return forward(p)[0]
+
+def grads(p):
+    A = forward(p)[1]
+    dA = 2 * np.cos(A * 2)
+    return {{"w": dA * A}}
+""",
+    )
+    w = {"w": np.array([0.3, -0.2, 0.5])}
+    target = gradcheck.Target(w, lambda: made.loss(w), lambda: made.grads(w))
+    run = tape_target(target, target.values())
+    assert {Standings(run).of(node) for node in _given(run, "dA =")} == {standing}

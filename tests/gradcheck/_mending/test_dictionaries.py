@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck._common.files import load
 from gradcheck._mending import mends
+from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import tape_target
 from gradcheck._targets.opening import opened
@@ -53,6 +55,7 @@ def cell(rng, T=3, H=2):
         ("return {**left, **right}", 7),
         ("return left | right", 7),
         ("left.update(right)\n    return left", 7),
+        ("return (lambda a, b: {**a, **b})(left, right)", 7),
     ],
 )
 def test_what_was_there_is_added_to(tmp_path: Path, merge: str, line: int) -> None:
@@ -67,3 +70,15 @@ def test_what_was_there_is_added_to(tmp_path: Path, merge: str, line: int) -> No
         found = mends(run, statement)
     assert found
     assert not found[0].remaining
+
+
+def test_a_merge_is_told_where_nobody_suspects_it(tmp_path: Path) -> None:
+    """What is put together in a function that calculates nothing would be said to be missing where it is made."""
+    file = tmp_path / "cell.py"
+    merge = "return functools.reduce(lambda a, b: {**a, **b}, (left, right))"
+    file.write_text("import functools\n" + CELL.format(merge=merge))
+    factory = gradcheck.target(load(file).cell)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"W", "b"})
+    assert found is not None
+    assert found.still_wrong == ()
+    assert [one.statement.line for one in found.faults] == [8]

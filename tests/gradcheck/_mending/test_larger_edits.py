@@ -12,6 +12,7 @@ from gradcheck._mending.larger_edits import (
     helped,
     jacobians,
     masks,
+    mirrored_terms,
     other_scales,
     swishes,
     under_conditions,
@@ -48,6 +49,13 @@ def test_a_tuple_of_arrays_is_no_number_that_scales(tmp_path):
     body = f"{ZEROS}both = (b, a)\nda = np.broadcast_arrays(*both)[1] * 2"
     suspect = suspect_of(tmp_path, body, "da = np.broadcast")
     assert isinstance(candidates(suspect, other_scales), list)
+
+
+def test_a_square_matrix_less_its_transpose(tmp_path):
+    """If it fails, the gradient of W where the forward reads W - W.T, as in an antisymmetric network, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}square = a @ a.T\nda = square @ a", "da = square")
+    found = candidates(suspect, mirrored_terms)
+    assert {"da = (square - square.T) @ a", "da = (square + square.T) @ a"} == set(found)
 
 
 def test_factors_widen_what_is_smaller(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradcheck._mending import mends
+from gradcheck._mending.details import numbers
 from gradcheck._mending.small_edits import (
     begun_at_zero,
     bounds,
@@ -11,6 +12,7 @@ from gradcheck._mending.small_edits import (
     exchanged,
     ones,
     opposites,
+    repeated_calls,
     repeated_reads,
     summed_items,
     turned,
@@ -156,3 +158,18 @@ def test_the_matrices_of_a_stack_are_transposed_each(tmp_path):
     found = candidates(suspect_of(tmp_path, body, "da = (s @ k)"), turned)
     assert "da = (s.swapaxes(-1, -2) @ k).sum(axis=(0, 1))[:, :1] * a" in found
     assert "da = (s.transpose(0, 1, 3, 2) @ k).sum(axis=(0, 1))[:, :1] * a" in found
+
+
+def test_a_call_that_stands_twice_is_left_out_in_both_places(tmp_path):
+    """If it fails, f(s) * (1 - f(s)) for s * (1 - s) gets no fix: half of it makes nothing right."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}da = np.tanh(a) * (1 - np.tanh(a))", "da = np")
+    assert candidates(suspect, repeated_calls) == ["da = a * (1 - a)"]
+    once = suspect_of(tmp_path, f"{ZEROS}da = np.tanh(a) * (1 - np.sin(a))", "da = np")
+    assert candidates(once, repeated_calls) == []
+
+
+def test_what_scales_in_place_becomes_what_is_counted_elsewhere(tmp_path):
+    """If it fails, a mean over all steps where only some count is mended beside the line that takes it."""
+    count = "\ndef counted(mask):\n    return mask.sum()\n"
+    suspect = suspect_of(tmp_path, f"{ZEROS}mask = np.ones((2, 3))\nda /= mask.size", "da /=", head=count)
+    assert "da /= mask.sum()" in candidates(suspect, numbers)

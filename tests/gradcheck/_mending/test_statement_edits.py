@@ -315,3 +315,25 @@ def test_what_is_not_divided_by_a_product_next_gets_a_statement_of_its_own(after
     found = {apply_edits(suspect.code.text, edits) for edits in structural(suspect)}
     assert suspect.code.text.replace("da += a * 6", "da += a * 6\n    da /= T") in found
     assert all(f"    {after}\n" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("np.multiply(row, 2, out=da[t])", "da[t] += np.multiply(row, 2)"),
+        ("np.copyto(da[t], row)", "da[t] += row"),
+    ],
+)
+def test_what_a_call_writes_is_added_to(tmp_path, old, new):
+    """If it fails, a gradient that a call writes over at each step, through `out`, gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}for t in range(2):\n    row = a[t]\n    {old}", old[:8])
+    assert new in became(suspect, structural(suspect))
+
+
+def test_of_what_is_set_to_zero_a_part_stays(tmp_path):
+    """If it fails, what padded steps hold back is lost where a whole array is cleared, and no line is named."""
+    body = f"{ZEROS}m, taken = np.array([[1.0], [0.0]]), a * 2\ndh = a + 1\ndh[:] = 0.0\nda = dh + taken"
+    suspect = suspect_of(tmp_path, body, "dh[:]")
+    assert {"dh -= taken", "dh *= 1 - m"} <= set(became(suspect, structural(suspect)))
+    other = suspect_of(tmp_path, body.replace("dh[:] = 0.0", "dh[:] = 1.0"), "dh[:]")
+    assert "dh -= taken" not in became(other, structural(other))

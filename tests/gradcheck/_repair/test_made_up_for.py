@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.tape_findings import tape_findings
 from tests.gradcheck._repair.spoiled import cell, line_of
 
 POOLED = """\
@@ -47,3 +48,71 @@ def test_what_binds_a_variable_that_an_edit_does_without_is_asked(tmp_path: Path
     assert found is not None
     assert found.still_wrong == ()
     assert [one.line for one in found.faults] == [line_of(wrong, POOLED)]
+
+
+RESIDUAL = """\
+import numpy as np
+import gradcheck
+
+
+class Tanh:
+    def __init__(self, W):
+        self.W, self.dW = W, np.zeros_like(W)
+
+    def forward(self, x):
+        self.x, self.y = x, np.tanh(x @ self.W)
+        return self.y
+
+    def backward(self, dy):
+        da = dy * (1 - self.y**2)
+        self.dW += self.x.T @ da
+        dx = da @ self.W.T
+        return dx
+
+
+class Block:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner.forward(x) + x
+
+    def backward(self, dy):
+        return self.inner.backward(dy) + dy
+
+
+@gradcheck.target
+def cell(rng, *, B=3, H=3):
+    p = {name: rng.standard_normal((H, H)) for name in ("A", "B")}
+    x, y = rng.standard_normal((B, H)), rng.standard_normal((B, H))
+
+    def run():
+        first, second = Tanh(p["A"]), Block(Tanh(p["B"]))
+        return first, second, second.forward(first.forward(x)) - y
+
+    def grads():
+        first, second, e = run()
+        dy = e / len(x)
+        first.backward(second.backward(dy))
+        return {"A": first.dW, "B": second.inner.dW}
+
+    return gradcheck.Target(p, lambda: 0.5 * float(np.sum(run()[2] ** 2)) / len(x), grads)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("return self.inner.backward(dy) + dy", "return self.inner.backward(dy)", "self.inner.backward(dy) + dy"),
+        ("dy = e / len(x)", "dy = np.copy(e)\n        dy /= x.size", "dy /= B"),
+    ],
+    ids=["the block has the use", "the divisor is there"],
+)
+def test_the_statement_that_is_meant_is_told(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    """A layer would get the term of the block around it; or a second factor would make up for a wrong one."""
+    factory = cell(tmp_path, (old, new), source=RESIDUAL)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"A", "B"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert expected in finding.fix.after
