@@ -114,7 +114,7 @@ def norm(array: Array) -> float:
 
 def all_finite(array: Array) -> bool:
     """Whether all entries are finite, which most often a finite sum of their squares tells, in one pass."""
-    entries = array.ravel()
+    entries = np.asarray(array).ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.dot(entries, entries)) or np.isfinite(entries).all())
 

@@ -178,7 +178,7 @@ def roundoff(gradient: Array) -> float:
     if gradient.dtype != np.float64:
         return own
     # a few tell of most; of all parts, since whole rows may be zero
-    sample = gradient.ravel()[:: max(1, gradient.size // PRECISION_SAMPLE)]
+    sample = np.asarray(gradient).ravel()[:: max(1, gradient.size // PRECISION_SAMPLE)]
     if not (_fits_single(sample) and _fits_single(gradient)):
         return own
     with np.errstate(over="ignore"):

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import TypeAlias
 
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.provenance import Provenance
-from gradcheck._localising.standing import Standing, Standings
+from gradcheck._localising.standing import Standing, Standings, origin
 from gradcheck._localising.tape import MOVES, Node, Place, Statement, TapedRun
 
 
 def out_of_order(run: TapedRun) -> list[Statement]:
-    """The loops that carry derivatives, and fetch what the forward has left in the order in which it was left."""
-    standings, provenance, loops = run.once(Ground).standings, Provenance(run), _loops(run)
+    """The loops that carry derivatives, and read what the forward has left in the order in which it was left."""
+    standings, loops = run.once(Ground).standings, _loops(run)
+    fetched, read = _steps_fetched(run, standings), _steps_read(run)
+    forwards = {head: any(_rises(one) for one in found) for head, found in _by_loop(fetched, loops).items()}
+    forwards |= {head: all(_rises(one) for one in found) for head, found in _by_loop(read, loops).items() if found}
+    return [head for head, found in forwards.items() if found and _carries_back(head, standings, loops)]
+
+
+#: by a place, and the call that it was executed in: the numbers of the steps of the forward, one after the other
+Steps: TypeAlias = dict[tuple[Place, int], list[int]]
+
+
+def _steps_fetched(run: TapedRun, standings: Standings) -> Steps:
+    """Of what is fetched by a name from where the forward has left it."""
+    provenance = Provenance(run)
     steps: dict[tuple[Place, int], list[int]] = defaultdict(list)
     for node in run.nodes[run.boundary :] or run.nodes:  # both in one function
         if node.place is None or node.place.kind != "bind" or node.op not in MOVES:
@@ -22,12 +37,34 @@ def out_of_order(run: TapedRun) -> list[Statement]:
         step = provenance.step(node)
         if step is not None and not standings.carries[node.index]:
             steps[node.place, -1 if node.call is None else node.call.index].append(step[1])
-    forwards: dict[Statement, bool] = {}
+    return steps
+
+
+def _steps_read(run: TapedRun) -> Steps:
+    """Of what calculations read of the forward, where that is of one expression there."""
+    steps: dict[tuple[Place, int], list[int]] = defaultdict(list)
+    made: dict[tuple[Place, int], set[Place]] = defaultdict(set)
+    for node in run.backward:
+        sources = [one for one in map(origin, node.inputs) if run.is_forward(one) and one.place is not None]
+        if node.place is None or node.op in MOVES or len(sources) != 1 or sources[0].place is None:
+            continue
+        key = node.place, -1 if node.call is None else node.call.index
+        steps[key].append(sources[0].execution)
+        made[key].add(sources[0].place)
+    return {key: numbers for key, numbers in steps.items() if len(made[key]) == 1}
+
+
+def _by_loop(steps: Steps, loops: Mapping[Place, Statement]) -> dict[Statement, list[list[int]]]:
+    """The numbers by the loop around them, as far as they differ."""
+    result: dict[Statement, list[list[int]]] = defaultdict(list)
     for (place, _), numbers in steps.items():
-        head = loops.get(place)
-        if head is not None and len(set(numbers)) == len(numbers) > 1:
-            forwards[head] = forwards.get(head, False) or numbers == sorted(numbers)
-    return [head for head, found in forwards.items() if found and _carries_back(head, standings, loops)]
+        if place in loops and len(set(numbers)) == len(numbers) > 1:
+            result[loops[place]].append(numbers)
+    return result
+
+
+def _rises(numbers: list[int]) -> bool:
+    return numbers == sorted(numbers)
 
 
 def _loops(run: TapedRun) -> dict[Place, Statement]:

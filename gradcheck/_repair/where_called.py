@@ -9,11 +9,13 @@ from contextlib import suppress
 
 from gradcheck._common.errors import TargetError
 from gradcheck._mending import Budget, MendSearch
+from gradcheck._mending.suspects import roots
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
 from gradcheck._repair.where_bound import Instead, statement_of, takes
 from gradcheck._repair.wrong_values import Taped
+from gradcheck._tape import Statement
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
 
@@ -42,7 +44,8 @@ def _by_function(found: Found) -> dict[str, list[Mended]]:
     result: dict[str, list[Mended]] = defaultdict(list)
     for fault in found.faults:
         before = None if fault.line is None else statement_of(trees[fault.statement.file], fault.line)
-        for name in set(_called(before)) if before is not None and fault.is_mended else ():
+        called = [name for root in roots(before) for name in _called(root)] if before is not None else []
+        for name in set(called) if fault.is_mended else ():
             result[name].append(fault)
     return {name: group for name, group in result.items() if calls[name] == len(group)}
 
@@ -56,10 +59,12 @@ def _of_function(
     found: Found, taped: Taped, others: Sequence[Point], name: str, group: Sequence[Mended]
 ) -> list[Instead]:
     """The edits of what the function of this name returns, after which nothing is wrong any more that these mend."""
-    meant = {gradient for one in group for gradient in one.gradients}
-    with suppress(TargetError, SyntaxError, RebindError), taped(found.before_edits()) as run:
+    meant, without = {gradient for one in group for gradient in one.gradients}, found.copy()
+    for one in [without.faults[found.faults.index(fault)] for fault in group]:
+        without.take_back(one)
+    with suppress(TargetError, SyntaxError, RebindError), taped(without) as run:
         returned = [one for one in run.statements if one.function == name and one.kind == "Return"]
-        if len(returned) == 1:
+        if len(returned) == 1 and _stands_as_it_was(returned[0], without):
             statement = returned[0]
             mends = MendSearch(run, statement, [one.taped for one in others], Budget()).small()
             edits = [
@@ -69,6 +74,11 @@ def _of_function(
                 Instead(statement.file, statement.line, "Return", statement.text, edit) for edit in edits[:MOST_EDITS]
             ]
     return []
+
+
+def _stands_as_it_was(statement: Statement, found: Found) -> bool:
+    """Whether no edit is above a statement, or in it."""
+    return all(edit.start[0] > statement.end_line for edit in found.edits.get(statement.file, ()))
 
 
 def _as_one(edits: Sequence[Edit], source: Source) -> Edit:

@@ -196,16 +196,21 @@ class _Search:
                 return misled, []
             wrong, reached = wrong_gradients(run), progress_of(run)
             taken = {one.statement.line for one in self.added} | self.barred
+            turned = [one for one in _forwards(run) if one.statement.line not in taken] if wrong else []
+        for fault in turned:  # what is wrong inside such a loop is told where it goes the other way round
+            better = best_of(found, fault, edits, taped, reached)
+            if better is not None:
+                return [], [better]
+        with taped(found) as run:
             spoilers = _faults(run, self.others, found.fruitless) if wrong else []
             faults = [one for one in spoilers if one.statement.line not in taken]
         if faults or not wrong:
             return [], [one for fault in faults if (one := best_of(found, fault, edits, taped)) is not None]
         with taped(found) as run:
-            begin = [*_forwards(run), *_multiples(run, self.others, found.fruitless)]
-            left = _left_behind(run)
-        # what follows the first is in another order, or a multiple, because of it
-        better = (best_of(found, one, edits, taped, reached) for one in begin)
-        first = next((one for one in better if one is not None), None)
+            begin, left = _multiples(run, self.others, found.fruitless), _left_behind(run)
+        # what follows the first is a multiple because of it
+        begun = (best_of(found, one, edits, taped, reached) for one in begin)
+        first = next((one for one in begun if one is not None), None)
         if first is not None:
             return [], [first]
         return [], [one for fault in left if (one := best_of(found, fault, edits, taped, reached)) is not None]
