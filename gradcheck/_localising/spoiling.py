@@ -218,13 +218,17 @@ class Multiple:
 
 
 def multiples(run: TapedRun) -> list[Multiple]:
-    """All statements that give the same multiple of derivatives each time, in the order in which they were executed."""
+    """All statements that give the same multiple of derivatives each time, in the order in which they were executed.
+
+    Not those behind which another gives another multiple of the same: it may be that one which takes a factor out.
+    """
     standings = run.once(Ground).standings
     known = Known()
     derivatives = {index: value for index, value in standings.full_derivatives.items() if value.size > 1}
     for index, value in derivatives.items():
         known.add(_scaled(value), index)
     found: dict[int, tuple[Statement, dict[int, set[float]]]] = {}
+    sources: dict[int, set[int]] = defaultdict(set)
     for node in _given_away(run):
         if run.is_forward(node) or standings.carries[node.index] or node.value is None or node.size < 2:
             continue
@@ -235,10 +239,10 @@ def multiples(run: TapedRun) -> list[Multiple]:
         factor = float(np.linalg.norm(value) / np.linalg.norm(derivatives[number]))
         statement = giver.place.statement
         found.setdefault(id(statement), (statement, {}))[1].setdefault(giver.execution, set()).add(factor)
-    told = [
-        (one, sorted(by_execution), [f for fs in by_execution.values() for f in fs])
-        for one, by_execution in found.values()
-    ]
+        sources[id(statement)].add(number)
+    in_order = list(found)
+    last = [one for k, one in enumerate(in_order) if sources[one] not in [sources[key] for key in in_order[k + 1 :]]]
+    told = [(found[one][0], sorted(found[one][1]), [f for fs in found[one][1].values() for f in fs]) for one in last]
     return [
         Multiple(statement, tuple(executions), factors[0])
         for statement, executions, factors in told
