@@ -207,6 +207,8 @@ class Recorder(Plain):
         if not (isinstance(left, OPERANDS) and isinstance(right, OPERANDS)):
             return self.caller.operation(at, BINARY[name], left, right)
         out = BINARY[name](left, right)
+        if name == "Pow" and isinstance(left, np.matrix):  # the product of a matrix with itself
+            return self.caller.finished(at, "matrix_power", BINARY[name], (left, right), {}, out)
         ufunc = np.matmul if name == "Mult" and _is_matrix_product(left, right) else UFUNCS.get(name)
         if ufunc is not None and is_value(out):
             self.caller.binary(at, ufunc, out, left, right)

@@ -13,6 +13,7 @@ KINDS = {
     "matrices": "np.sum(np.tanh(np.asmatrix(x) * np.asmatrix(w)))",
     "a matrix with a number and with an array": "np.sum(np.sin(2.0 * (np.asmatrix(x) * 3.0) * w))",
     "entries of matrices": "np.sum(np.multiply(np.asmatrix(x), np.asmatrix(x)) * np.asmatrix(w))",
+    "a power of a matrix": "np.sum(np.asmatrix(x @ x.T) ** 2) + w[0, 0]",
     "the product of an array and a matrix": "np.sum(np.tanh(x * np.asmatrix(w)).T[0])",
     "a masked logarithm": "np.sum(w[0] * np.ma.log(x**2).filled(0.0).sum())",
     "a masked array": "np.sum(np.ma.array(x @ w, mask=np.arange(8).reshape(2, 4) % 3 == 0).filled(1.0) ** 2)",
