@@ -34,12 +34,12 @@ again once another was made: the search ends there. The search is as good as the
 the values that a hole needs are unique, with many they are not.
 
 Read `search.py` first: the stages of the search. The files depend on each other in this order: `outside.py`,
-`syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `looking.py`, `suspects.py`, `holes.py`,
-`building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `library.py`, `complex_edits.py`, `small_edits.py`,
-`larger_edits.py`, `vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`, `carried.py`,
-`penalties.py`, `trials.py`, `distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside `search.py`;
-`gaps.py` and `idle.py`, where a statement is missing (or `begun.py` a term, where its variable begins), and
-`moves.py`, where one stands in the wrong place, by themselves. So do the mistakes that show by their form:
+`syntax.py`, `frames.py`, `series.py`, `residual.py`, `needed.py`, `enclosing.py`, `looking.py`, `suspects.py`,
+`holes.py`, `building.py`, `paths.py`, `atoms.py`, `slots.py`, `details.py`, `library.py`, `complex_edits.py`,
+`small_edits.py`, `larger_edits.py`, `vectors.py`, `products.py`, `multiples.py`, `formula.py`, `statement_edits.py`,
+`carried.py`, `penalties.py`, `trials.py`, `distance.py`, `mend.py`, `search.py`. `derivatives.py` stands beside
+`search.py`; `gaps.py` and `idle.py`, where a statement is missing (or `begun.py` a term, where its variable begins),
+and `moves.py`, where one stands in the wrong place, by themselves. So do the mistakes that show by their form:
 `late_binding.py`, `resets.py`, `mirrored.py`, `overwritten.py`, `overbound.py`, `one_array.py`.
 """
 

@@ -7,11 +7,9 @@ left. After an edit that mends a part the backward is taped again, edited, until
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import TypeVar
 
@@ -28,8 +26,9 @@ from gradcheck._localising.standing import Standing
 from gradcheck._repair.before_loop import drops_carry, edits_before_loop
 from gradcheck._repair.each_gradient import hands_on, is_credible
 from gradcheck._repair.final_clips import mend_of_final_clip
-from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
+from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.input_added import add_inputs
+from gradcheck._repair.kept_runs import NO_PROGRESS, KeptRuns, edits_of
 from gradcheck._repair.lacking_part import LONGEST, lacking_part
 from gradcheck._repair.likeliest_mend import Missing, Sooner
 from gradcheck._repair.lost_derivative import lost_derivative
@@ -76,7 +75,7 @@ from gradcheck._targets.target import Target
 from gradcheck._usercode.functions import functions_kept
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
-from gradcheck._usercode.source import Edit, Source
+from gradcheck._usercode.source import Source
 
 T = TypeVar("T")
 
@@ -84,14 +83,8 @@ T = TypeVar("T")
 SHARE_OF_TIME = 0.75
 #: faults that are mended one after the other
 MOST_ROUNDS = 16
-#: runs on the tape that are kept, to be asked again: of the code as it is, of the last edits, of one time step
-MOST_RUNS = 4
-#: bytes that they may take together
-MOST_BYTES = 200_000_000
 #: edits that are the same where there is one time step, and are told apart with all
 MOST_EQUIVALENT = 4
-#: what counts as less than any progress: that of code that does not run
-NO_PROGRESS = -math.inf, 0, 0
 
 
 @functions_kept()
@@ -172,16 +165,6 @@ Stage = Callable[[Found, TapedRun, set[str], Sequence[Point]], Sequence[Mended]]
 Attempt = Callable[[Sequence[Point], Found], bool]
 
 
-@dataclass(frozen=True)
-class _Taped:
-    """A run on the tape: where, with which edits by file, and the code that ran."""
-
-    point: Point
-    edits: dict[str, tuple[Edit, ...]]
-    code: EditedCode
-    run: TapedRun
-
-
 class _Search:
     """Looks for the faults of one subject, each in the code with the edits so far."""
 
@@ -203,9 +186,7 @@ class _Search:
         self.is_brief = False
         #: faults by what they give, and the code that they were found in
         self._values_of: tuple[object, Sequence[Mended]] | None = None
-        #: the last runs on the tape
-        self._runs: list[_Taped] = []
-        self._most_runs = 0 if keeps_state else MOST_RUNS
+        self._runs = KeptRuns(is_factory=self.is_factory, keeps_state=keeps_state)
         #: what was looked for in vain, and in which code
         self._in_vain: list[object] = []
 
@@ -237,14 +218,14 @@ class _Search:
         """Take small constants out of the loss where more is right without: they are no fault of the backward's."""
         if self.keeps_state:
             return
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             wrong = wrong_gradients(run)
             small = small_constants(run) if wrong else []
             if not (small and self._starts(found, run, wrong, points[0])):
                 return
             reached = progress_of(run)
         for one in small:
-            told = self._asked_with(found, [one], points[0], lambda run: (progress_of(run), wrong_gradients(run)))
+            told = self._runs.asked_with(found, [one], points[0], lambda run: (progress_of(run), wrong_gradients(run)))
             if told is not None and told[0] > reached:
                 right = tuple(sorted(wrong - told[1]))
                 if self._adds(points, found, [replace(one, gradients=right)]):
@@ -257,14 +238,14 @@ class _Search:
         """
         if points[0].factor == 1.0 or self.keeps_state:
             return points
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             spared = wrong_gradients(run)
             if not (spared and self._starts(found, run, spared, points[0])):
                 return points
         whole = [replace(point, factor=1.0) for point in points]
-        with self._taped(whole[0], found) as run:
+        with self._runs.taped(whole[0], found) as run:
             faults = next_fault(found, run, wrong_gradients(run), whole[1:], is_brief=True)
-        is_one = bool(faults) and self._wrong_with(found, faults[:1], whole[0]) == set()
+        is_one = bool(faults) and self._runs.wrong_with(found, faults[:1], whole[0]) == set()
         return whole if is_one else points
 
     def _all_attempts(self) -> list[Attempt]:
@@ -285,7 +266,7 @@ class _Search:
 
     def _looks(self, points: Sequence[Point], found: Found) -> tuple[set[str], Sequence[Mended]] | None:
         """What is wrong with the edits so far, and the likeliest faults; None where the tape says nothing to go by."""
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             wrong = wrong_gradients(run)
             if not found.codes and not self._starts(found, run, wrong, points[0]):
                 return None
@@ -316,8 +297,8 @@ class _Search:
         if self._spares_callers(points, found):
             return points
         self._mend_at_source(found, points)
-        shorten(found, partial(self._taped, points[0]), points[1:])
-        shorten_elsewhere(found, partial(self._taped, points[0]), points[1:])
+        shorten(found, partial(self._runs.taped, points[0]), points[1:])
+        shorten_elsewhere(found, partial(self._runs.taped, points[0]), points[1:])
         return None
 
     def _mends(
@@ -346,7 +327,7 @@ class _Search:
         """Whether another fault shows by its values as the last one did: these are soon told."""
         if not (found.faults and found.faults[-1].is_by_value):
             return False
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             if not wrong_gradients(run):
                 return False
         return any(stage(points, found) for stage in (self._values, self._carry, self._lacking, self._lost))
@@ -395,11 +376,11 @@ class _Search:
         try:
             with suppress(TargetError, RebindError, SyntaxError):  # a special case that not all code is made for
                 if points is not None:
-                    with self._taped(points[0], found) as run:
+                    with self._runs.taped(points[0], found) as run:
                         wrong = self._wrong_in_one_step(run)
                         faults = next_fault(found, run, wrong, points[1:], is_brief=True) if wrong else []
                         faults = [other for one in faults for other in (one, *edits_before_loop(run, one))]
-                    right = [one for one in faults if self._wrong_with(found, [one], point) == set()]
+                    right = [one for one in faults if self._runs.wrong_with(found, [one], point) == set()]
         finally:  # also where the time is up
             found.last = last
         return right[:1]
@@ -407,51 +388,36 @@ class _Search:
     def _some_by_values(self, found: Found, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
         """Faults by what they give: all of them if all is right with their edits, or those with which more is."""
         faults = self._told_by_values(found, points)
-        if len(faults) > 1 and self._wrong_with(found, faults, points[0]) == set():
+        if len(faults) > 1 and self._runs.wrong_with(found, faults, points[0]) == set():
             return faults
 
         def is_better(fault: Mended, run: TapedRun) -> bool:
             return len(wrong_gradients(run)) < len(wrong) or is_read_well_by_some(run, fault)
 
-        return [one for one in faults if self._asked_with(found, [one], points[0], partial(is_better, one))]
+        return [one for one in faults if self._runs.asked_with(found, [one], points[0], partial(is_better, one))]
 
     def _told_by_values(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         """The first faults by what they give in this code, looked for once."""
         code = _code(found, points)
         if self._values_of is None or self._values_of[0] != code:
-            faults = faults_by_values(found, partial(self._taped, points[0]), points[1:])
+            faults = faults_by_values(found, partial(self._runs.taped, points[0]), points[1:])
             self._values_of = code, [self._best_before_loop(found, one, points[0]) for one in faults]
         return [replace(one, edits=[]) for one in self._values_of[1]]
 
     def _best_before_loop(self, found: Found, fault: Mended, point: Point) -> Mended:
         """The fault, or what a loop begins with, if more is right with that: what is left by a round before is read."""
-        with self._taped(point, found) as run:
+        with self._runs.taped(point, found) as run:
             earlier = list(edits_before_loop(run, fault))[:MOST_EQUIVALENT]
             before = progress_of(run) if earlier else NO_PROGRESS
         if earlier and drops_carry(fault):
-            best = self._best_of(earlier, found, point)
-            if (self._asked_with(found, [best], point, progress_of) or NO_PROGRESS) > before:
+            best = self._runs.best_of(earlier, found, point)
+            if (self._runs.asked_with(found, [best], point, progress_of) or NO_PROGRESS) > before:
                 return best
-        return self._best_of([fault, *earlier], found, point)
-
-    def _wrong_with(self, found: Found, faults: Sequence[Mended], point: Point) -> set[str] | None:
-        """What is wrong with the edits of faults; None if the code does not run."""
-        return self._asked_with(found, faults, point, wrong_gradients)
-
-    def _asked_with(
-        self, found: Found, faults: Sequence[Mended], point: Point, asked: Callable[[TapedRun], T]
-    ) -> T | None:
-        """What a run with the edits of faults besides those so far says; None if it does not run."""
-        trial, before = found.copy(), dict(found.edits)
-        for fault in faults:
-            add_mend(trial, replace(fault, edits=[]), before)
-        with suppress(TargetError, RebindError, SyntaxError), self._taped(point, trial) as run:
-            return asked(run)
-        return None
+        return self._runs.best_of([fault, *earlier], found, point)
 
     def _mend_at_source(self, found: Found, points: Sequence[Point]) -> None:
         """Where several edits make up for one mistake, take one where that is."""
-        taped = partial(self._taped, points[0])
+        taped = partial(self._runs.taped, points[0])
         mend_where_called(found, taped, points[1:])
         for mend in (mend_where_bound, mend_where_made, add_inputs, read_instead):
             mend(found, taped)
@@ -463,7 +429,7 @@ class _Search:
 
     def _can_be_told_apart(self, point: Point, found: Found) -> bool:
         """Whether there are gradients of which parts are right, or wrong in their own ways."""
-        with self._taped(replace(point, is_apart=True), found) as run:
+        with self._runs.taped(replace(point, is_apart=True), found) as run:
             return any(whole_name(name) != name for name in wrong_gradients(run))
 
     def _is_expected(self, wrong: set[str]) -> bool:
@@ -483,19 +449,19 @@ class _Search:
         return elsewhere or self._missing_statement(found, points)
 
     def _missing_statement(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        fault = missing_statement(found, partial(self._taped, points[0]), points[1:])
+        fault = missing_statement(found, partial(self._runs.taped, points[0]), points[1:])
         return [] if fault is None else [fault]
 
     def _moved_statement(self, found: Found, points: Sequence[Point], *, in_part: bool = False) -> Sequence[Mended]:
         def ask() -> Mended | None:
-            with self._taped(points[0], found) as run:
+            with self._runs.taped(points[0], found) as run:
                 return moved_statement(run, [one.taped for one in points[1:]], in_part=in_part)
 
         return self._once_in_each_code("moved in part" if in_part else "moved", ask, found, points)
 
     def _misnamed(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
         def ask() -> Mended | None:
-            with self._taped(points[0], found) as run:
+            with self._runs.taped(points[0], found) as run:
                 alone = found.last.alone if found.last is not None else []
                 return misnamed(run, [one.taped for one in points[1:]], alone[0].statement if alone else None)
 
@@ -503,7 +469,7 @@ class _Search:
 
     def _values(self, points: Sequence[Point], found: Found) -> bool:
         """Several on one way, each mended by what it gives; those that read one wrong value where that is bound."""
-        first, taped = self._told_by_values(found, points), partial(self._taped, points[0])
+        first, taped = self._told_by_values(found, points), partial(self._runs.taped, points[0])
         is_new = mend_by_values(found, taped, points[1:], first)
         if is_new:
             mend_where_bound(found, taped)
@@ -526,19 +492,19 @@ class _Search:
         return self._adds(points, found, self._overwritten_part(found, points))
 
     def _overwritten_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        ask = partial(overwritten_part, found, partial(self._taped, points[0]))
+        ask = partial(overwritten_part, found, partial(self._runs.taped, points[0]))
         return self._once_in_each_code("overwritten", ask, found, points)
 
     def _missing_carry(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        ask = partial(missing_carry, found, partial(self._taped, points[0]), points[1:])
+        ask = partial(missing_carry, found, partial(self._runs.taped, points[0]), points[1:])
         return self._once_in_each_code("carry", ask, found, points)
 
     def _lacking_part(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        ask = partial(lacking_part, found, partial(self._taped, points[0]), points[1:])
+        ask = partial(lacking_part, found, partial(self._runs.taped, points[0]), points[1:])
         return self._once_in_each_code("part", ask, found, points)
 
     def _lost_derivative(self, found: Found, points: Sequence[Point]) -> Sequence[Mended]:
-        ask = partial(lost_derivative, found, partial(self._taped, points[0]))
+        ask = partial(lost_derivative, found, partial(self._runs.taped, points[0]))
         return self._once_in_each_code("lost", ask, found, points)
 
     def _once_in_each_code(
@@ -579,20 +545,20 @@ class _Search:
 
     def _tell_unmended(self, points: Sequence[Point], found: Found) -> None:
         """Faults without a mend."""
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             found.add_unmended(unmended_faults(found, run, wrong_gradients(run), points[1:]))
 
     def _spares_callers(self, points: Sequence[Point], found: Found) -> bool:
         """Where all gradients are right: what is written into what is the caller's."""
         if not self.is_impure or any(not one.gradients for one in found.faults):
             return False
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             fault = write_into_callers(run, points[1:])
         return fault is not None and self._adds(points, found, [fault])
 
     def _adds_of(self, stage: Stage, points: Sequence[Point], found: Found, all_steps: Point | None = None) -> bool:
         """Whether a stage adds faults at these points; `all_steps`: where there are others, if these have one step."""
-        with self._taped(points[0], found) as run:
+        with self._runs.taped(points[0], found) as run:
             wrong = wrong_gradients(run) if all_steps is None else self._wrong_in_one_step(run)
             faults = stage(found, run, wrong, points[1:]) if wrong else []
             earlier = [list(edits_before_loop(run, one)) if all_steps is not None else [] for one in faults]
@@ -610,27 +576,7 @@ class _Search:
         tried = [
             replace(fault, mend=one, others=tuple(x for x in options[1:] if x and x is not one)) for one in options
         ]
-        return self._best_of([*tried, *earlier[:MOST_EQUIVALENT]], found, point)
-
-    def _best_of(self, tried: Sequence[Mended], found: Found, point: Point) -> Mended:
-        """The first of those with whose edits most is right."""
-        if len(tried) < 2:
-            return tried[0]
-        progress = [self._asked_with(found, [one], point, progress_of) for one in tried]
-        return max(zip(tried, progress, strict=True), key=lambda one: one[1] or NO_PROGRESS)[0]
-
-    @contextmanager
-    def _taped(self, point: Point, found: Found) -> Iterator[TapedRun]:
-        """The loss and the gradients on the tape, with the edits so far; these stay in place."""
-        edits = _edits(found)
-        known = next((one for one in self._runs if one.point == point and one.edits == edits), None)
-        code = known.code if known is not None else EditedCode(found, is_factory=self.is_factory)
-        with code.in_place(), point.taped(None if known is None else known.run) as run:
-            before = (one for one in self._runs if one is not known)
-            runs = [known or _Taped(point, edits, code, run), *before][: self._most_runs]
-            sizes = itertools.accumulate(one.run.bytes for one in runs)
-            self._runs = [one for one, size in zip(runs, sizes, strict=True) if size <= MOST_BYTES]
-            yield run
+        return self._runs.best_of([*tried, *earlier[:MOST_EQUIVALENT]], found, point)
 
     def _adds(self, points: Sequence[Point], found: Found, faults: Sequence[Mended]) -> bool:
         """Add the mends of faults; whether any can be told as an edit of the text as it is."""
@@ -653,9 +599,9 @@ class _Search:
         if not add_mend(trial, replace(fault, edits=[]), dict(found.edits)):
             return False
         with suppress(TargetError, RebindError, SyntaxError):
-            with self._taped(points[0], found) as run:
+            with self._runs.taped(points[0], found) as run:
                 before = progress_of(run)
-            with self._taped(points[0], trial) as run:
+            with self._runs.taped(points[0], trial) as run:
                 after = progress_of(run)
                 derivatives, gradients = after[1] - before[1], after[0] - before[0]
                 if derivatives > gradients:
@@ -666,11 +612,7 @@ class _Search:
 
 def _code(found: Found, points: Sequence[Point]) -> object:
     """The code with the edits so far, and whether parts of gradients are looked at in it."""
-    return points[0].is_apart, _edits(found)
-
-
-def _edits(found: Found) -> dict[str, tuple[Edit, ...]]:
-    return {file: tuple(edits) for file, edits in found.edits.items()}
+    return points[0].is_apart, edits_of(found)
 
 
 def _credible(found: Found) -> Suspect | None:

@@ -66,7 +66,7 @@ def test_a_long_edit_where_it_is_returned_becomes_a_small_one_where_it_is_begun(
     points = next(iter(points_of(subject, 0, SIZES, None)))
 
     def taped(code: Found) -> Any:
-        return search._taped(points[0], code)
+        return search._runs.taped(points[0], code)
 
     line = line_of("return before", GATED)
     with taped(found) as run:

@@ -231,8 +231,8 @@ def test_what_is_right_where_there_is_one_step_is_right_with_all(tmp_path: Path)
     search = by_tape._Search(subject, {"U", "b"}, (), is_impure=False, keeps_state=False)
     search.one_step = lambda: points_of_one_step(subject, 0, sizes, None)
     points = next(iter(points_of(subject, 0, sizes, None)))
-    with search._taped(points[0], found) as run:
+    with search._runs.taped(points[0], found) as run:
         by_tape._add_sources(found, run, points[0])
     assert search._one_step(points, found)
-    with search._taped(points[0], found) as run:
+    with search._runs.taped(points[0], found) as run:
         assert not wrong_gradients(run)
