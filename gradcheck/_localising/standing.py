@@ -49,13 +49,13 @@ class Known:
         #: by size: random weights, and the arrays' weighted sums in their order, with that order
         self._keys: dict[int, tuple[Array, Array, Array]] = {}
 
-    def add(self, array: Array, number: int) -> None:
-        """Add an array (and its transpose) that is told apart by this number."""
+    def add(self, array: Array, number: int, *, as_it_is: bool = False) -> None:
+        """Add an array (and its transpose, unless it counts as it is alone) that is told apart by this number."""
         largest = float(np.abs(array).max()) if array.size else 0.0
         if largest == 0 or not math.isfinite(largest) or (largest == 1.0 and (array == 1.0).all()):
             return
         self._arrays[array.size].append((array.ravel(), number))
-        if array.ndim == 2 and 1 not in array.shape:
+        if array.ndim == 2 and 1 not in array.shape and not as_it_is:
             self._arrays[array.size].append((array.T.ravel(), number))
 
     def with_all_of(self, other: Known) -> Known:
@@ -281,7 +281,7 @@ class Standings:
             if index in self._subtracted_in_logistic:
                 result.add(-value, index)
             elif not self._turns_sign(index):
-                result.add(value, index)
+                result.add(value, index, as_it_is=index in self._given_turned)
         for index, values in enumerate(self._of_terms[0]):
             for value in values if values is not None and not self._turns_sign(index) else ():
                 result.add(value, index)
@@ -329,7 +329,19 @@ class Standings:
         """The derivatives through some uses."""
         result = Known()
         for value, index in self._parts():
-            result.add(value, index)
+            result.add(value, index, as_it_is=index in self._given_turned)
+        return result
+
+    @cached_property
+    def _given_turned(self) -> set[int]:
+        """Parameters of which the gradient is the transpose of the true one: on the way to it that counts as wrong."""
+        run, result = self.run, set[int]()
+        for name, true in run.true_gradients.items():
+            given, leaf = run.gradients.get(name), run.leaves.get(name)
+            if leaf is not None and given is not None and true.ndim == 2 and np.shape(given) == true.shape[::-1]:
+                size = EQUAL * float(np.max(np.abs(true)))
+                if np.max(np.abs(given - true.T)) <= size < np.max(np.abs(true - true.T)) and true.shape[0] > 1:
+                    result.add(leaf.index)
         return result
 
     @cached_property

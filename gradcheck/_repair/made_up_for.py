@@ -18,6 +18,8 @@ from gradcheck._usercode.source import Source
 
 #: statements that are looked at in the place of one
 MOST_OTHERS = 4
+#: what keeps entries within bounds
+CLIPS = frozenset({"clip", "minimum", "maximum"})
 #: what makes arrays in which nothing stands yet
 ZEROS = frozenset({"zeros", "zeros_like", "empty", "empty_like"})
 
@@ -28,6 +30,7 @@ def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
         *_of_class_of_use(run, suspect),
         *_takers_of_right(run, suspect),
         *_scaling_next(run, suspect, mend),
+        *_makers_of_turned(run, suspect, mend),
         *_callees_left_aside(run, suspect, mend),
         *(one.statement for one in run.once(unchanged)),
         *_readers_of_zeros(run, suspect),
@@ -74,6 +77,22 @@ def _scaling_next(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement
             reached.add(node.index)
         elif node.op in ("multiply", "divide") and len(node.inputs) == 1 and node.place is not None:
             result.append(node.place.statement)
+    return result
+
+
+def _makers_of_turned(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+    """The statements that calculate what an edit only transposes where it is handed on: they give it the wrong way."""
+    old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
+    if old - new or set(new - old) != {".", "T"}:
+        return []
+    result, left = list[Statement](), list(suspect.nodes)
+    while left:
+        node = left.pop()
+        statement = _statement(node)
+        if node.op in MOVES | KEEPS | SUMS | CLIPS:
+            left += node.inputs
+        elif statement is not None and statement is not suspect.statement and node.inputs:
+            result.append(statement)
     return result
 
 

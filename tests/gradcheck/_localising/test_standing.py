@@ -159,6 +159,34 @@ def test_what_spoils_a_part_of_an_array_is_told(tmp_path):
     assert [one.statement.text for one in spoiling(run)] == ["da[:, :3] *= g * (1 - g)"]
 
 
+def test_a_gradient_that_is_given_the_wrong_way_is_not_right_on_the_way(tmp_path):
+    """If this failed, the line that makes a square gradient transposed would be called right, and its caller wrong."""
+    source = """
+import numpy as np
+
+def loss(p):
+    return 0.5 * np.sum((np.arange(6.0).reshape(2, 3) @ p["W"]) ** 2)
+
+def grads(p):
+    x = np.arange(6.0).reshape(2, 3)
+    dy = x @ p["W"]
+    made = {made}
+    return {{"W": made{turned}}}
+"""
+    w = {"W": np.arange(9.0).reshape(3, 3) % 4}
+    found = {}
+    for made, turned in (("x.T @ dy", ""), ("dy.T @ x", ".T"), ("dy.T @ x", "")):
+        code = module(tmp_path, source.format(made=made, turned=turned))
+        target = gradcheck.Target(w, lambda code=code: code.loss(w), lambda code=code: code.grads(w))
+        run = tape_target(target, target.values())
+        found[made, turned] = {Standings(run).of(node) for node in _given(run, "made =")}
+    assert found == {
+        ("x.T @ dy", ""): {Standing.FULL},
+        ("dy.T @ x", ".T"): {Standing.FULL},
+        ("dy.T @ x", ""): {Standing.UNKNOWN},
+    }
+
+
 def test_the_parts_through_any_few_uses_are_known():
     """If this failed, a sum that begins with the first use and goes on with the last would be nobody's derivative."""
     parts = [np.array([1.0, 10.0**k]) for k in range(4)]

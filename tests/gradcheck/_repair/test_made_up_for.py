@@ -105,11 +105,12 @@ def cell(rng, *, B=3, H=3):
     [
         ("return self.inner.backward(dy) + dy", "return self.inner.backward(dy)", "self.inner.backward(dy) + dy"),
         ("dy = e / len(x)", "dy = np.copy(e)\n        dy /= x.size", "dy /= B"),
+        ("self.dW += self.x.T @ da", "self.dW += da.T @ self.x", "self.dW += self.x.T @ da"),
     ],
-    ids=["the block has the use", "the divisor is there"],
+    ids=["the block has the use", "the divisor is there", "a square matrix is made the wrong way"],
 )
 def test_the_statement_that_is_meant_is_told(tmp_path: Path, old: str, new: str, expected: str) -> None:
-    """A layer would get the term of the block around it; or a second factor would make up for a wrong one."""
+    """A layer would get the term of the block around it, a wrong factor a second one, or a caller a transpose."""
     factory = cell(tmp_path, (old, new), source=RESIDUAL)
     found = find_by_tape(factory, 0, dict(factory.sizes), {"A", "B"})
     assert found is not None
