@@ -30,7 +30,7 @@ def made_up_for(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
         *_of_class_of_use(run, suspect),
         *_takers_of_right(run, suspect),
         *_scaling_next(run, suspect, mend),
-        *_makers_of_turned(run, suspect, mend),
+        *_makers_of_turned(suspect, mend),
         *_callees_left_aside(run, suspect, mend),
         *(one.statement for one in run.once(unchanged)),
         *_readers_of_zeros(run, suspect),
@@ -80,7 +80,7 @@ def _scaling_next(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement
     return result
 
 
-def _makers_of_turned(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
+def _makers_of_turned(suspect: Suspect, mend: Mend) -> list[Statement]:
     """The statements that calculate what an edit only transposes where it is handed on: they give it the wrong way."""
     old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
     if old - new or set(new - old) != {".", "T"}:

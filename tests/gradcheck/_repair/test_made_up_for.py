@@ -105,7 +105,7 @@ def cell(rng, *, B=3, H=3):
     [
         ("return self.inner.backward(dy) + dy", "return self.inner.backward(dy)", "self.inner.backward(dy) + dy"),
         ("dy = e / len(x)", "dy = np.copy(e)\n        dy /= x.size", "dy /= B"),
-        ("self.dW += self.x.T @ da", "self.dW += da.T @ self.x", "self.dW += self.x.T @ da"),
+        ("self.dW += self.x.T @ da", "self.dW += da.T @ self.x", "self.dW += (da.T @ self.x).T"),
     ],
     ids=["the block has the use", "the divisor is there", "a square matrix is made the wrong way"],
 )
