@@ -144,10 +144,12 @@ def test_each_equivalent_edit_takes_the_place_of_the_first(found: Found) -> None
     assert edited(found) == TEXT.replace("a * b", "a * a.T")
 
 
-def test_edits_of_several_faults_have_no_others(found: Found) -> None:
-    """One would be exchanged beside others that were found with the edit as it is."""
+def test_of_several_faults_one_edit_is_exchanged_at_a_time(found: Found) -> None:
+    """Where two edits do the same at the sizes looked at, all of them would be dropped for the wrong one."""
     one = fault(B, "b")
     assert one.mend is not None
     one.others = (replace(one.mend, edits=(B._replace(text="c"),)),)
     assert added(found, one, fault(C, "c")) == [True, True]
-    assert list(found.with_other_edits()) == []
+    (other,) = found.with_other_edits()
+    assert [one.edits[0].text for one in other.faults] == ["c", C.text]
+    assert [one.edits[0].text for one in found.faults] == [B.text, C.text]
