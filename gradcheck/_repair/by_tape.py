@@ -21,7 +21,6 @@ from gradcheck._common.clock import Clock, current_clock, limited
 from gradcheck._common.errors import TargetError
 from gradcheck._localising import Suspect
 from gradcheck._localising.incomplete import incomplete
-from gradcheck._localising.spoiling import multiples
 from gradcheck._localising.standing import Standing
 from gradcheck._repair.before_loop import drops_carry, edits_before_loop
 from gradcheck._repair.each_gradient import hands_on, is_credible
@@ -334,7 +333,7 @@ class _Search:
 
     def _next(self, found: Found, run: TapedRun, wrong: set[str], points: Sequence[Point]) -> Sequence[Mended]:
         """A clip of the finished gradients, or the likeliest fault that could be to blame for all that is wrong."""
-        spoils = bool(spoilers(run, wrong) or run.once(multiples))
+        spoils = bool(spoilers(run, wrong))
         if found.edits:  # the code runs edited here, so that no other edits can be tried in it
             self.is_brief = spoils or bool(run.once(incomplete))
             return _clip_or_next(found, run, wrong, points[1:], is_brief=self.is_brief)

@@ -13,6 +13,7 @@ from gradcheck._mending.suspects import roots
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point
+from gradcheck._repair.right_helpers import is_right_helper
 from gradcheck._repair.where_bound import Instead, statement_of, takes
 from gradcheck._repair.wrong_values import Taped
 from gradcheck._tape import Statement
@@ -38,7 +39,10 @@ def mend_where_called(found: Found, taped: Taped, others: Sequence[Point]) -> No
 
 
 def _by_function(found: Found) -> dict[str, list[Mended]]:
-    """By the name of a function: the faults of statements that call it, if these are all its calls."""
+    """By the name of a function: the faults of statements that call it, if these are all its calls.
+
+    Not of a function that is the derivative of what it says: that it is handed something else is its callers' mistake.
+    """
     trees = {file: Code.of(source.text).tree for file, source in found.sources.items()}
     calls = Counter(name for tree in trees.values() for name in _called(tree))
     result: dict[str, list[Mended]] = defaultdict(list)
@@ -47,7 +51,8 @@ def _by_function(found: Found) -> dict[str, list[Mended]]:
         called = [name for root in roots(before) for name in _called(root)] if before is not None else []
         for name in set(called) if fault.is_mended else ():
             result[name].append(fault)
-    return {name: group for name, group in result.items() if calls[name] == len(group)}
+    right = {code.co_name for code in found.codes if is_right_helper(code)}
+    return {name: group for name, group in result.items() if calls[name] == len(group) and name not in right}
 
 
 def _called(tree: ast.AST) -> list[str]:

@@ -55,10 +55,16 @@ def told(folder: Path, *bugs: tuple[str, str]) -> dict[int | None, str]:
     return {one.line: one.fix.after for one in tape_findings(found, verified=True)}
 
 
-@pytest.mark.parametrize("wrong", ["return sigmoid(s) * (1 - sigmoid(s))", "return 1 - s", "return s * (1 + s)"])
+@pytest.mark.parametrize("wrong", ["return 1 - s", "return s * (1 + s)"])
 def test_a_helper_that_is_wrong_for_all_is_mended_itself(tmp_path: Path, wrong: str) -> None:
     """Each call of it would be written anew, and the helper stay wrong."""
     assert list(told(tmp_path, (DEFINED, wrong))) == [line_of(DEFINED, GATES)]
+
+
+def test_a_helper_that_is_a_derivative_is_not_changed(tmp_path: Path) -> None:
+    """What is right by its name would be changed, since all who call it hand it an activation."""
+    found = told(tmp_path, (DEFINED, "return sigmoid(s) * (1 - sigmoid(s))"))
+    assert list(found) == [line_of("dzf = df", GATES), line_of("dzi = di", GATES)]
 
 
 def test_a_helper_that_one_caller_uses_wrongly_stays(tmp_path: Path) -> None:
