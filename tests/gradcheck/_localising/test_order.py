@@ -189,3 +189,20 @@ def test_layers_that_are_gone_through_the_wrong_way_are_told(tmp_path: Path) -> 
     """The loop over time around them would be accused, or lines inside both."""
     layers = ("range(len(row) - 1, -1, -1)", "range(len(row))")
     assert told(tmp_path, layers, source=TOWER) == ["for k in range(len(row)):"]
+
+
+READ = (
+    ("before, xt, after = waves[t], x[t], waves[t + 1]", "pass"),
+    (
+        "(np.exp(after) + later) * np.cos(a * before + xt)",
+        "(np.exp(waves[t + 1]) + later) * np.cos(a * waves[t] + x[t])",
+    ),
+    ("da += ds * before", "da += ds * waves[t]"),
+)
+
+
+@pytest.mark.parametrize(("order", "is_told"), [("range(len(x))", True), (BACK, False)])
+def test_a_loop_is_told_by_what_its_calculations_read(tmp_path: Path, order: str, is_told: bool) -> None:
+    """Where no variable is bound to what the forward has left, the order would not show."""
+    run, _ = taped(cell(tmp_path, *READ, (BACK, order), source=WAVES))
+    assert [one.text.startswith("for t") for one in out_of_order(run)] == [True] * is_told

@@ -66,6 +66,14 @@ def test_a_multiple_of_a_derivative_is_told_with_its_factor(tmp_path: Path) -> N
     assert (first.statement.line, round(first.factor, 9)) == (line_of(old, LISTS), 5.0)
 
 
+def test_of_several_multiples_of_the_same_the_last_is_told(tmp_path: Path) -> None:
+    """What is divided by the wrong number would be accused where it is not divided yet."""
+    old = "dv = (outs[t] - y[t]) / len(y[t])"
+    made = "dv = np.subtract(outs[t], y[t])\n        dv *= 1.0\n        dv /= x.size"
+    run, _ = taped(cell(tmp_path, (old, made), source=LISTS))
+    assert [one.statement.text for one in multiples(run) if one.statement.text.startswith("dv")] == ["dv /= x.size"]
+
+
 def test_right_values_are_no_multiples(tmp_path: Path) -> None:
     """Right code would be scaled."""
     run, _ = taped(cell(tmp_path, source=LISTS))

@@ -18,7 +18,9 @@ from gradcheck._localising.blame import Role
 from gradcheck._repair import by_tape
 from gradcheck._repair import next_fault as next_fault_module
 from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import LikeliestMend
+from gradcheck._repair.points import points_of
 from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck.report.codes import FindingCode
@@ -426,3 +428,15 @@ def test_where_one_is_to_blame_and_not_mended_a_missing_statement_is_looked_for(
     monkeypatch.setattr(LikeliestMend, "faults", lambda _: [])
     find_by_tape(cell(tmp_path, ("self.h[t - 1])", "self.h[t])")), 0, SIZES, {"W"})
     assert set(asked) == {"_thoroughly", "_missing"}
+
+
+def test_nothing_is_told_by_values_once_all_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the edit that mends all, another would be added by which gradients are wrong again."""
+    factory = cell(tmp_path)
+    search = by_tape._Search(factory, set(), (), is_impure=False, keeps_state=False)
+    points, found = next(iter(points_of(factory, 0, SIZES))), Found()
+    with search._runs.taped(points[0], found) as run:
+        by_tape._add_sources(found, run, points[0])
+        found.faults.append(Mended(run.statements[0], ("W",), is_by_value=True))
+    monkeypatch.setattr(by_tape._Search, "_values", lambda *_: True)
+    assert not search._goes_by_values(points, found)

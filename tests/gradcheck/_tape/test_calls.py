@@ -102,3 +102,11 @@ def test_what_a_function_hands_back_as_it_is_comes_from_its_return(tmp_path):
     np.testing.assert_allclose(found[returned.index][0], (1 - np.tanh(target.values()["a"]) ** 2).ravel())
     replaced = run.overrides({(returned.place, 0): returned.value + 1})
     np.testing.assert_allclose(replaced["a"] - run.gradients["a"], 1 - np.tanh(target.values()["a"]) ** 2)
+
+
+def test_what_a_dictionary_is_called_with_is_read_as_that(tmp_path):
+    """If it fails, another value for what `dict(W=dW)` is handed is no value of what is read under its name."""
+    text = "def loss(p):\n    v = p['a'] * 2\n    d = dict(b=v)\n    return (d['b'] ** 2).sum() + (d['b'] * 3).sum()\n"
+    run = check(target_of(module(tmp_path, text), a=draw(2, 3)))
+    handed = next(node for node in run.nodes if node.op == "argument" and node.place.text == "v")
+    assert sum(any(one is handed for one in node.inputs) for node in run.nodes) == 2
