@@ -220,7 +220,7 @@ class Multiple:
 def multiples(run: TapedRun) -> list[Multiple]:
     """All statements that give the same multiple of derivatives each time, in the order in which they were executed.
 
-    Not those behind which another gives another multiple of the same: it may be that one which takes a factor out.
+    Not those behind which another makes another multiple of it in place: that may be who takes a factor out.
     """
     standings = run.once(Ground).standings
     known = Known()
@@ -241,7 +241,12 @@ def multiples(run: TapedRun) -> list[Multiple]:
         found.setdefault(id(statement), (statement, {}))[1].setdefault(giver.execution, set()).add(factor)
         sources[id(statement)].add(number)
     in_order = list(found)
-    last = [one for k, one in enumerate(in_order) if sources[one] not in [sources[key] for key in in_order[k + 1 :]]]
+    scaled = [one if found[one][0].kind == "AugAssign" else None for one in in_order]
+    last = [
+        one
+        for k, one in enumerate(in_order)
+        if sources[one] not in [sources[key] for key in scaled[k + 1 :] if key is not None]
+    ]
     told = [(found[one][0], sorted(found[one][1]), [f for fs in found[one][1].values() for f in fs]) for one in last]
     return [
         Multiple(statement, tuple(executions), factors[0])
