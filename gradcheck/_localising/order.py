@@ -36,7 +36,7 @@ def _steps_fetched(run: TapedRun, standings: Standings) -> Steps:
             continue
         step = provenance.step(node)
         if step is not None and not standings.carries[node.index]:
-            steps[node.place, -1 if node.call is None else node.call.index].append(step[1])
+            steps[_executed_in(node, node.place)].append(step[1])
     return steps
 
 
@@ -48,10 +48,15 @@ def _steps_read(run: TapedRun) -> Steps:
         sources = [one for one in map(origin, node.inputs) if run.is_forward(one) and one.place is not None]
         if node.place is None or node.op in MOVES or len(sources) != 1 or sources[0].place is None:
             continue
-        key = node.place, -1 if node.call is None else node.call.index
+        key = _executed_in(node, node.place)
         steps[key].append(sources[0].execution)
         made[key].add(sources[0].place)
     return {key: numbers for key, numbers in steps.items() if len(made[key]) == 1}
+
+
+def _executed_in(node: Node, place: Place) -> tuple[Place, int]:
+    """The place, and which call of its function it was executed in."""
+    return place, -1 if node.call is None else node.call.index
 
 
 def _by_loop(steps: Steps, loops: Mapping[Place, Statement]) -> dict[Statement, list[list[int]]]:

@@ -240,13 +240,13 @@ def multiples(run: TapedRun) -> list[Multiple]:
         statement = giver.place.statement
         found.setdefault(id(statement), (statement, {}))[1].setdefault(giver.execution, set()).add(factor)
         sources[id(statement)].add(number)
-    in_order = list(found)
-    scaled = [one if found[one][0].kind == "AugAssign" else None for one in in_order]
-    last = [
-        one
-        for k, one in enumerate(in_order)
-        if sources[one] not in [sources[key] for key in scaled[k + 1 :] if key is not None]
-    ]
+    last: list[int] = []
+    made_in_place: list[set[int]] = []  # by those that come later
+    for one in reversed(found):
+        if sources[one] not in made_in_place:
+            last.insert(0, one)
+        if found[one][0].kind == "AugAssign":
+            made_in_place.append(sources[one])
     told = [(found[one][0], sorted(found[one][1]), [f for fs in found[one][1].values() for f in fs]) for one in last]
     return [
         Multiple(statement, tuple(executions), factors[0])

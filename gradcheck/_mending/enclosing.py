@@ -8,43 +8,47 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from gradcheck._mending.syntax import Code, span
 from gradcheck._tape import Place, TapedRun
 from gradcheck._tape.places import Span
 
+#: a function by its file, and the line and column in which it begins
+_Function: TypeAlias = tuple[str, int, int]
 #: places whose hooks tell no variables
 _SILENT = frozenset({"store", "iterate"})
 
 
 def place_around(run: TapedRun, place: Place) -> Place | None:
     """The last place of the function in which that of a place was made; None if it was made in none."""
-    code = Code.of(place.statement.source.text)
-    inner = _function_at(code, place)
-    outer = None if inner is None else code.function(inner)
+    functions = run.once(_functions)
+    outer = functions[place.number][1]
     if outer is None:
         return None
-    beside = (one for one in run.places if one.file == place.file and one.kind not in _SILENT)
-    own = [one for one in beside if outer.lineno <= one.line <= (outer.end_lineno or 0)]
-    return max((one for one in own if _function_at(code, one) is outer), key=lambda one: one.span, default=None)
+    own = (one for one in run.places if one.kind not in _SILENT and functions[one.number][0] == outer)
+    return max(own, key=lambda one: one.span, default=None)
 
 
-def _function_at(code: Code, place: Place) -> ast.AST | None:
-    """The innermost function that a place is in, which may stand in its statement."""
+def _functions(run: TapedRun) -> dict[int, tuple[_Function | None, _Function | None]]:
+    """By the number of a place: the innermost function that it is in, as a lambda of its statement, and the next."""
+    return {place.number: _functions_at(place) for place in run.places}
+
+
+def _functions_at(place: Place) -> tuple[_Function | None, _Function | None]:
+    code = Code.of(place.statement.source.text)
     tree = code.statement(place.statement.line, place.statement.kind, place.column)
     if tree is None:
-        return None
+        return None, None
     around = [one for one in ast.walk(tree) if isinstance(one, ast.Lambda) and _is_inside(place.span, span(one.body))]
-    return min(around, key=lambda one: _length(code, one), default=None) or code.function(tree)
+    inner = min(around, key=lambda one: len(code.segment(one)), default=None) or code.function(tree)
+    outer = None if inner is None else code.function(inner)
+    told = (None if one is None else (place.file, one.lineno, one.col_offset) for one in (inner, outer))
+    return next(told), next(told)
 
 
 def _is_inside(inner: Span, outer: Span) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
-
-
-def _length(code: Code, node: ast.expr) -> int:
-    return len(code.segment(node))
 
 
 def made_in(frame: Any, outer: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -34,7 +34,8 @@ def looked_at(
             outer.append(dict(frame.f_locals))
         if number == place.number:
             memo: dict[int, Any] = {}
-            variables = {**frame.f_locals, **made_in(frame, outer), **frame.f_locals}
+            own = frame.f_locals
+            variables = {**own, **made_in(frame, outer), **own}  # its own come first, and count
             local = {name: copied(one, memo) for name, one in variables.items() if not name.startswith(TEMPORARY)}
             frames[execution] = Frame(local, {name: copied(one, memo) for name, one in frame.f_globals.items()})
         new = by_number.get((number, execution))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -44,26 +44,26 @@ def other_reads(place: Workplace) -> Iterator[Candidate]:
 
 def repeated_reads(place: Workplace) -> Iterator[Candidate]:
     """Another value of the same shape wherever one is read that is read more than once: x * x for y * y."""
-    of_each: dict[str, list[Slot]] = defaultdict(list)
-    for slot in place.floats:
-        if slot.is_plain:
-            of_each[ast.dump(slot.node)].append(slot)
-    for slots in of_each.values():
-        for atom in place.around.of_shape(slots[0].shape) if len(slots) > 1 else ():
+    for slots in _repeated(slot for slot in place.floats if slot.is_plain):
+        for atom in place.around.of_shape(slots[0].shape):
             if _is_other(atom, slots[0]):
                 yield Candidate(tuple((slot.node, atom.node) for slot in slots))
 
 
 def repeated_calls(place: Workplace) -> Iterator[Candidate]:
     """What a call is handed, wherever the same call stands more than once: s * (1 - s) for f(s) * (1 - f(s))."""
-    of_each: dict[str, list[Slot]] = defaultdict(list)
-    for slot in place.floats:
-        if isinstance(slot.node, ast.Call):
-            of_each[ast.dump(slot.node)].append(slot)
-    for slots in of_each.values():
+    for slots in _repeated(place.floats):
         calls = [slot.node for slot in slots if isinstance(slot.node, ast.Call) and len(slot.node.args) == 1]
-        if len(calls) > 1:
+        if calls:
             yield Candidate(tuple((call, call.args[0]) for call in calls))
+
+
+def _repeated(slots: Iterable[Slot]) -> Iterator[list[Slot]]:
+    """Those that say the same, where several do."""
+    of_each: dict[str, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        of_each[ast.dump(slot.node)].append(slot)
+    return (alike for alike in of_each.values() if len(alike) > 1)
 
 
 def _is_other(atom: Atom, slot: Slot) -> bool:

@@ -220,7 +220,7 @@ class _Search:
         with self._runs.taped(points[0], found) as run:
             wrong = wrong_gradients(run)
             small = small_constants(run) if wrong else []
-            if not (small and self._starts(found, run, wrong, points[0])):
+            if not (small and self._has_started(found, run, wrong, points[0])):
                 return
             reached = progress_of(run)
         for one in small:
@@ -239,7 +239,7 @@ class _Search:
             return points
         with self._runs.taped(points[0], found) as run:
             spared = wrong_gradients(run)
-            if not (spared and self._starts(found, run, spared, points[0])):
+            if not (spared and self._has_started(found, run, spared, points[0])):
                 return points
         whole = [replace(point, factor=1.0) for point in points]
         with self._runs.taped(whole[0], found) as run:
@@ -267,7 +267,7 @@ class _Search:
         """What is wrong with the edits so far, and the likeliest faults; None where the tape says nothing to go by."""
         with self._runs.taped(points[0], found) as run:
             wrong = wrong_gradients(run)
-            if not found.codes and not self._starts(found, run, wrong, points[0]):
+            if not self._has_started(found, run, wrong, points[0]):
                 return None
             if set(map(whole_name, wrong)) <= self.undecided:
                 wrong = set()
@@ -279,6 +279,10 @@ class _Search:
             if not faults and wrong and is_new:
                 found.note_signs(signs_of_several(run, wrong))
         return wrong, faults
+
+    def _has_started(self, found: Found, run: TapedRun, wrong: set[str], point: Point) -> bool:
+        """Whether the tape was believed in the code as it is, or is now that this is asked for the first time."""
+        return bool(found.codes) or self._starts(found, run, wrong, point)
 
     def _starts(self, found: Found, run: TapedRun, wrong: set[str], point: Point) -> bool:
         """Whether the tape can be believed in the code as it is, and shows what the check did; notes what ran."""

@@ -17,14 +17,13 @@ from gradcheck._mending import removals
 from gradcheck._repair.found import Mended
 from gradcheck._repair.no_line import why_not_looked_for
 from gradcheck._repair.points import Point
-from gradcheck._tape import MOVES, Node, Statement, TapedRun
+from gradcheck._tape import CLIPS, MOVES, Node, Statement, TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.sweep import ancestors
 from gradcheck._targets.factory import TargetFactory, target_of
 from gradcheck._targets.target import Target
 from gradcheck.report.codes import FindingCode
 
-_CLIPS = frozenset({"clip", "minimum", "maximum"})
 _SCALES = frozenset({"multiply", "divide"})
 
 
@@ -72,7 +71,7 @@ def _last_calculated(node: Node) -> Node | None:
 
 def _before_clip(node: Node) -> Node | None:
     """What a clip took: entries that were cut off, or all of an array by a factor that was calculated from it."""
-    if node.op in _CLIPS and node.inputs:
+    if node.op in CLIPS and node.inputs:
         return node.inputs[0]
     if node.op in _SCALES and len(node.inputs) == 2:
         for whole, factor in (node.inputs, node.inputs[::-1]):

@@ -10,11 +10,10 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from gradcheck._mending.syntax import Code, span
-from gradcheck._tape import Place, Statement, TapedRun
+from gradcheck._tape import CLIPS, Place, Statement, TapedRun
 from gradcheck._usercode.source import Edit
 
 #: functions that cut values off
-_CLIPS = frozenset({"clip", "minimum", "maximum"})
 
 Edits = tuple[Edit, ...]
 
@@ -90,4 +89,4 @@ def without_clips(statement: Statement) -> Iterator[Edits]:
 
 def _is_clip(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name in _CLIPS
+    return name in CLIPS

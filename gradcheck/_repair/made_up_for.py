@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.blame import SUMS
@@ -13,13 +13,11 @@ from gradcheck._localising.unchanged import unchanged
 from gradcheck._mending import Mend
 from gradcheck._mending.distance import words_of
 from gradcheck._repair.forward import forward_statements
-from gradcheck._tape import KEEPS, MOVES, Node, Statement, TapedRun
+from gradcheck._tape import CLIPS, KEEPS, MOVES, Node, Statement, TapedRun
 from gradcheck._usercode.source import Source
 
 #: statements that are looked at in the place of one
 MOST_OTHERS = 4
-#: what keeps entries within bounds
-CLIPS = frozenset({"clip", "minimum", "maximum"})
 #: what makes arrays in which nothing stands yet
 ZEROS = frozenset({"zeros", "zeros_like", "empty", "empty_like"})
 
@@ -52,37 +50,28 @@ def _takers_of_right(run: TapedRun, suspect: Suspect) -> list[Statement]:
     # what comes after the first is calculated from wrong ones
     if not any(standings.is_of_turned(node) or _is_right(standings, node) for node in suspect.nodes):
         return []
-    reached, takers = {node.index for node in suspect.nodes}, list[tuple[int, Statement]]()
-    for node in run.backward:
-        if any(one.index in reached for one in node.inputs) and node.place is not None:
-            takers.append((_depth(node), node.place.statement))
-        if node.op in MOVES and any(one.index in reached for one in node.inputs):
-            reached.add(node.index)
-    if any(sink is not None and sink.index in reached for sink in run.sinks.values()):
+    readers = list(_readers(run, suspect, MOVES))
+    handed_on = {node.index for node in (*suspect.nodes, *(one for one in readers if one.op in MOVES))}
+    if any(sink is not None and sink.index in handed_on for sink in run.sinks.values()):
         return []  # it is a gradient that is handed back: nobody else takes it for anything
+    takers = [(_depth(node), statement) for node in readers if (statement := _statement(node)) is not None]
     own = min(map(_depth, suspect.nodes))  # what a function returns is its own, and not its caller's
     return [statement for depth, statement in sorted(takers, key=lambda one: -one[0]) if depth >= own]
 
 
 def _scaling_next(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
     """The statements that scale what one gives by a number, if all that an edit adds is another factor."""
-    old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
+    old, new = _words(suspect, mend)
     if old - new or not {"*", "/", "*=", "/="} & (new - old).keys():
         return []
-    reached, result = {node.index for node in suspect.nodes}, list[Statement]()
-    for node in run.backward:
-        if not any(one.index in reached for one in node.inputs):
-            continue
-        if node.op in MOVES | KEEPS:
-            reached.add(node.index)
-        elif node.op in ("multiply", "divide") and len(node.inputs) == 1 and node.place is not None:
-            result.append(node.place.statement)
-    return result
+    readers = _readers(run, suspect, MOVES | KEEPS)
+    scaling = (node for node in readers if node.op in ("multiply", "divide") and len(node.inputs) == 1)
+    return [statement for node in scaling if (statement := _statement(node)) is not None]
 
 
 def _makers_of_turned(suspect: Suspect, mend: Mend) -> list[Statement]:
     """The statements that calculate what an edit only transposes where it is handed on: they give it the wrong way."""
-    old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
+    old, new = _words(suspect, mend)
     if old - new or set(new - old) != {".", "T"}:
         return []
     result, left = list[Statement](), list(suspect.nodes)
@@ -106,13 +95,10 @@ def _of_class_of_use(run: TapedRun, suspect: Suspect) -> list[Statement]:
     sources = {each.index for node in partial for each in _taken_from(standings.source(node))}
     uses = (node for node in run.nodes[: run.boundary] if any(origin(one).index in sources for one in node.inputs))
     classes = {_class_of(one) for node in uses if node.op not in MOVES and (one := _statement(node)) is not None}
-    reached, result = {node.index for node in suspect.nodes}, list[Statement]()
-    for node in run.backward if classes - {"", own} else ():
-        if node.op in MOVES and any(one.index in reached for one in node.inputs):
-            reached.add(node.index)
-            if node.place is not None and _class_of(node.place.statement) in classes - {"", own}:
-                result.append(node.place.statement)
-    return result
+    classes -= {"", own}
+    readers = (node for node in _readers(run, suspect, MOVES) if node.op in MOVES) if classes else ()
+    handing_on = (statement for node in readers if (statement := _statement(node)) is not None)
+    return [one for one in handing_on if _class_of(one) in classes]
 
 
 def _taken_from(node: Node | None) -> Iterator[Node]:
@@ -134,12 +120,25 @@ def _readers_of_zeros(run: TapedRun, suspect: Suspect) -> list[Statement]:
     """The statements that read what one sets to zero: who begins with something else is seldom at fault."""
     if not all(node.op in ZEROS for node in suspect.nodes):
         return []
+    going_on = MOVES | KEEPS | SUMS | {"add.at"}
+    readers = [node for node in _readers(run, suspect, going_on) if node.op in going_on]
+    return [statement for node in reversed(readers) if (statement := _statement(node)) is not None]
+
+
+def _readers(run: TapedRun, suspect: Suspect, through: Collection[str]) -> Iterator[Node]:
+    """What reads the values of a suspect in the backward, also what is made of them by these operations."""
     reached = {node.index for node in suspect.nodes}
     for node in run.backward:
-        if any(one.index in reached for one in node.inputs) and node.op in MOVES | KEEPS | SUMS | {"add.at"}:
-            reached.add(node.index)
-    readers = (node for node in reversed(run.backward) if node.index in reached)
-    return [statement for node in readers if (statement := _statement(node)) is not None]
+        if any(one.index in reached for one in node.inputs):
+            if node.op in through:
+                reached.add(node.index)
+            yield node
+
+
+def _words(suspect: Suspect, mend: Mend) -> tuple[Counter[str], Counter[str]]:
+    """The words of the lines that a mend changes, before and after, with how often each stands there."""
+    old, new = words_changed(mend, suspect.statement.source.text)
+    return Counter(old), Counter(new)
 
 
 def _depth(node: Node) -> int:
@@ -149,7 +148,7 @@ def _depth(node: Node) -> int:
 
 def _callees_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Statement]:
     """The statements that return what a call gives, where an edit does without it, or only changes what it gives."""
-    old, new = (Counter(words) for words in words_changed(mend, suspect.statement.source.text))
+    old, new = _words(suspect, mend)
     taken_out = old - new
     if taken_out and not any(taken_out[code.co_name] for code in run.program.codes):
         return []  # another function is called, or with something else
@@ -168,7 +167,7 @@ def _binders_left_aside(run: TapedRun, suspect: Suspect, mend: Mend) -> list[Sta
     Not where it reads another variable in the place of that: then the wrong one was read.
     """
     own = suspect.statement
-    old, new = (Counter(words) for words in words_changed(mend, own.source.text))
+    old, new = _words(suspect, mend)
     beside = [one for one in run.statements if one.source is own.source and one.function == own.function]
     bound = {name: one for one in beside if one.line < own.line and (name := _bound_by(one))}
     if any(name in bound for name in new if name not in old):

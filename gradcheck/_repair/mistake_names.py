@@ -7,6 +7,7 @@ import re
 import textwrap
 
 from gradcheck._mending.syntax import differing_child
+from gradcheck._tape import CLIPS
 from gradcheck._usercode.source import Edit, Source, span_of
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import Mistake, Symptom
@@ -21,7 +22,6 @@ _ASSIGNMENTS = {
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
 #: calls that add up what goes to the same place
 _AT = re.compile(r"\w+\.(add|subtract)\.at\(")
-_CLIPS = frozenset({"clip", "minimum", "maximum"})
 #: what is missing or too much beside an operator: the codes of a missing and of an extra one
 _OPERANDS: dict[type[ast.operator], tuple[FindingCode, FindingCode]] = {
     ast.Add: (FindingCode.TERM_MISSING, FindingCode.TERM_EXTRA),
@@ -187,7 +187,7 @@ def _wrapping(old: ast.expr, new: ast.expr) -> Symptom | None:
                 return _named(FindingCode.MISSING_COPY)
             case ast.Call(args=[part, *_]) if _same(part, inner):
                 called = ast.unparse(outer.func)
-                return _around("CLIP" if called.rpartition(".")[2] in _CLIPS else "CALL", extra, called=called)
+                return _around("CLIP" if called.rpartition(".")[2] in CLIPS else "CALL", extra, called=called)
     return None
 
 

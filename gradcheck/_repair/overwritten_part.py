@@ -7,6 +7,7 @@ statement behind it can make up for what is gone. So it is where dictionaries of
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -43,7 +44,7 @@ def overwritten_part(found: Found, taped: Taped) -> Mended | None:
     with taped(found) as run:
         wrong, (progress, whole) = wrong_gradients(run), _reached(run)
         asked = list(_overwriting(run))[:MOST_TRIED] if wrong else []
-        merging = list(_merging(run))[:MOST_TRIED] if wrong else []
+        merging = list(itertools.islice(_merging(run), MOST_TRIED)) if wrong else []
     for statement, edit in [*((one, edit) for one in asked for edit in _with_sum(one)), *merging]:
         mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
         fault = Mended(statement, tuple(sorted(wrong)), None, mend, is_by_value=True)

@@ -16,7 +16,6 @@ from gradcheck._repair.found import Mended
 from gradcheck._repair.where_made import made_at
 from gradcheck._repair.wrong_values import EVIDENCE
 from gradcheck._tape import Node, TapedRun
-from gradcheck._usercode.source import Edit
 from gradcheck.report.codes import FindingCode
 
 #: the largest of them; what is larger is meant to change the loss
@@ -55,7 +54,7 @@ def _left_out(node: Node) -> Iterator[Mended]:
     statement, (code, expression) = node.place.statement, made_at(node.place)
     if isinstance(expression, ast.BinOp) and isinstance(expression.op, (ast.Add, ast.Sub)):
         constant = expression.left if node.operands == (1,) else expression.right
-        edit: Edit = code.replaced(constant, ast.Constant(0))
+        edit = code.replaced(constant, ast.Constant(0))
         mend = Mend(statement.file, (edit,), statement, (), (), EVIDENCE)
         name, value = ast.unparse(constant), _added(node)
         told = name if isinstance(constant, ast.Constant) else f"{name} = {value:.3g}"

@@ -45,13 +45,14 @@ Read `taping.py` first: one run and all that can be asked of it. Then, in the or
 measured slopes; `last_factor.py` tells a multiple that the backward calculates with.
 """
 
-from gradcheck._tape.nodes import KEEPS, MOVES, Binding, Call, Node, TapeError, Write
+from gradcheck._tape.nodes import CLIPS, KEEPS, MOVES, Binding, Call, Node, TapeError, Write
 from gradcheck._tape.places import Place, Statement
 from gradcheck._tape.program import made_holding_all
 from gradcheck._tape.tape import TapeTooLargeError
 from gradcheck._tape.taping import TapedRun, tape_forward, tape_target
 
 __all__ = [
+    "CLIPS",
     "KEEPS",
     "MOVES",
     "Binding",

@@ -25,6 +25,8 @@ MOVES = frozenset(
 KEEPS = frozenset({"copy", "array", "asarray", "ascontiguousarray", "stack", "astype"})
 #: operations that put arrays beside each other along an axis that they have
 JOINS = frozenset({"concatenate", "vstack", "hstack", "column_stack", "append"})
+#: operations that keep entries within bounds
+CLIPS = frozenset({"clip", "minimum", "maximum"})
 
 
 #: numbers that can be on the tape

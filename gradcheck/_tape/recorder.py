@@ -258,8 +258,10 @@ class Recorder(Plain):
             self.caller.forget((self.places[place], 0))
             return self.attribute(place, *args)
         at = self._at(place)
+        if function is not dict:
+            return self.caller.call(at, function, args, keywords)
         # under its name, each is what it was handed over as
-        kept = {name: self._bound(at, one, listed=False) for name, one in keywords.items()} if function is dict else {}
+        kept = {name: self._bound(at, one, listed=False) for name, one in keywords.items()}
         result = self.caller.call(at, function, args, keywords)
         self.slots |= {(id(result), name): binding for name, binding in kept.items()}
         return result
@@ -321,7 +323,8 @@ class Recorder(Plain):
 
 def _is_matrix_product(left: Any, right: Any) -> bool:
     """Whether a star between these stands for the product of matrices."""
-    return isinstance(left, np.matrix) | isinstance(right, np.matrix) and bool(np.ndim(left) and np.ndim(right))
+    is_any = isinstance(left, np.matrix) or isinstance(right, np.matrix)
+    return is_any and np.ndim(left) > 0 and np.ndim(right) > 0
 
 
 def _entry_pull(shape: tuple[int, ...], index: Any) -> Pull:
