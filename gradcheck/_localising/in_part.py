@@ -69,7 +69,7 @@ def in_part(run: TapedRun, wrong: Collection[str]) -> list[InPart]:
                 mine = all(first[one] == place.number for one in sources)
                 if mine and not sources & whole and all(depending[one] <= set(wrong) for one in sources):
                     wanted = _wanted(node, min(sources), standings)
-                    if added.find(wanted.value - np.asarray(node.value, np.float64)) is None:
+                    if wanted and added.find(wanted.value - np.asarray(node.value, np.float64)) is None:
                         found[of_forward][node.execution] = wanted
         if found:
             most = max(found.values(), key=len)
@@ -101,16 +101,17 @@ def _first_given(
     return result
 
 
-def _wanted(node: Node, source: int, standings: Standings) -> Wanted:
+def _wanted(node: Node, source: int, standings: Standings) -> Wanted | None:
     """The derivative of a value; if that is no more than what is given, that of the entries that it is a view of, and
-    in the end of what was handed on as this value."""
+    in the end of what was handed on as this value. None where what is given is a single entry of it."""
     given = np.asarray(node.value, np.float64)
     for value in _derivatives(standings.run, standings.run.nodes[source]):
         if value.size == given.size:
             whole = value.reshape(given.shape)
             if not _is_same(given, whole):
                 return Wanted(source, whole)
-    return Wanted(source, standings.full_derivatives[source].reshape(given.shape))
+    found = standings.full_derivatives[source]
+    return Wanted(source, found.reshape(given.shape)) if found.size == given.size else None
 
 
 def _without_added(run: TapedRun, node: Node, wanted: Wanted, added: Known) -> Wanted:

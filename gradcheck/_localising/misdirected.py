@@ -13,9 +13,10 @@ import numpy as np
 from gradcheck._localising.blame import SUMS
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.misplaced import misplaced
+from gradcheck._localising.reaching import Reaching
 from gradcheck._localising.spoiling import Spoiling, spoiling
 from gradcheck._localising.standing import Known, Standing, begun
-from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, ancestors, scaled
+from gradcheck._localising.tape import MOVES, Array, Node, Statement, TapedRun, scaled
 from gradcheck._localising.unchanged import unchanged
 
 #: operations by which a gradient is put together from its terms
@@ -38,13 +39,13 @@ def spoiling_or_misdirected(run: TapedRun) -> list[Spoiling]:
 def misdirected(run: TapedRun) -> list[Spoiling]:
     """All of them, in the order in which they were first executed; each with the name of the gradient."""
     standings = run.once(Ground).standings
-    behind = {name: ancestors(sink) for name, sink in run.sinks.items() if sink is not None}
+    reaching = run.once(Reaching)
     found: dict[tuple[int, str], tuple[Statement, set[int]]] = {}
     for name, sink in run.sinks.items():
         terms = run.once(TermsOfParameters).of(name)
         if sink is None or terms is None:
             continue
-        others = [nodes for other, nodes in behind.items() if other != name]
+        others = [reaching.behind(other) for other in run.sinks if other != name]
         for term, first in _terms(run, sink, others):
             value = np.asarray(term.value, np.float64)
             if _is_unpacked(first):

@@ -40,7 +40,9 @@ def holes_of(suspect: Suspect) -> list[Hole]:
 
 def bare_hole(suspect: Suspect, root: ast.expr) -> Hole:
     """An expression of which the tape knows nothing: what stands in its place has to be run."""
-    return Hole(suspect, root, [Execution(frame, [], [], []) for frame in suspect.frames], None, None)
+    return Hole(
+        suspect, root, [Execution(number, frame, [], [], []) for number, frame in enumerate(suspect.frames)], None, None
+    )
 
 
 def elements(root: ast.expr) -> Iterator[ast.expr]:
@@ -100,7 +102,7 @@ def hole_of(suspect: Suspect, root: ast.expr, *, alone: bool = False) -> Hole | 
         one = (
             _augmented(suspect, frame, before, number, parts[number], slopes)
             if augmented
-            else _execution(frame, parts[number], slopes)
+            else _execution(number, frame, parts[number], slopes)
         )
         if one is not None and any(np.any(slope) for slope in one.slopes):
             executions.append(one)
@@ -164,7 +166,7 @@ def _augmented(
     slopes = None if node is None else held.get(node.index)
     if slopes is None:
         return None
-    return Execution(frame, [np.asarray(in_double(value))], [slopes], parts, np.array(in_double(target)))
+    return Execution(number, frame, [np.asarray(in_double(value))], [slopes], parts, np.array(in_double(target)))
 
 
 def _read(target: ast.expr, frame: Frame) -> Any:
@@ -179,7 +181,7 @@ def _read(target: ast.expr, frame: Frame) -> Any:
     raise UnknownError
 
 
-def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]) -> Execution | None:
+def _execution(number: int, frame: Frame, parts: list[Node | None], held: Mapping[int, Array]) -> Execution | None:
     if not parts or all(node is None for node in parts):
         return None
     values: list[Array | None] = []
@@ -188,7 +190,7 @@ def _execution(frame: Frame, parts: list[Node | None], held: Mapping[int, Array]
         found = None if node is None else held.get(node.index)
         values.append(None if node is None or found is None else np.array(in_double(node.as_it_was)))
         slopes.append(np.zeros((1, 1)) if found is None else found)
-    return Execution(frame, values, slopes, parts)
+    return Execution(number, frame, values, slopes, parts)
 
 
 def _parts(suspect: Suspect, root: ast.expr, number: int) -> list[Node | None]:

@@ -32,7 +32,6 @@ from gradcheck._mending.larger_edits import (
     other_expressions,
     other_operands,
     other_scales,
-    signed,
     swishes,
     terms,
 )
@@ -41,6 +40,7 @@ from gradcheck._mending.outside import Edit
 from gradcheck._mending.products import at_hand, long_products, products
 from gradcheck._mending.residual import Residual, agree
 from gradcheck._mending.series import orders
+from gradcheck._mending.slopes import slopes
 from gradcheck._mending.slots import Candidate, Workplace, is_in_vain
 from gradcheck._mending.small_edits import FIRST
 from gradcheck._mending.sparing import sparing_others
@@ -55,7 +55,7 @@ from gradcheck._usercode.sums import going_on
 #: candidates of one family that are tried
 MOST_CANDIDATES = 1500
 #: larger edits; those that are looked at only where no other gives a derivative
-LARGER: tuple[Family, ...] = (factors, other_expressions, masks, signed, other_scales, jacobians, swishes, clipped)
+LARGER: tuple[Family, ...] = (factors, other_expressions, masks, slopes, other_scales, jacobians, swishes, clipped)
 LARGEST: tuple[Family, ...] = (other_operands, terms, helped, formed_others)
 #: tokens that count for what fits by chance
 FROZEN = 4
@@ -114,7 +114,8 @@ class ToDerivative:
     values: list[Array]
     #: whether it fits the steps that are looked at, and is seldom what is meant
     is_chance: bool
-    #: whether what it writes anew reads the counter of a loop around
+    #: whether what it writes reads the counter of a loop around, and whether what was there did not
+    reads_loop: bool
     follows_loop: bool
 
     @property
@@ -164,7 +165,7 @@ class EditsToDerivatives:
 
     def _is_likelier(self, one: ToDerivative, nearer: ToDerivative) -> bool:
         """Whether it fits as well and goes with the loop, where not all steps are looked at."""
-        follows = one.follows_loop and not nearer.follows_loop and not self._sees_all
+        follows = one.follows_loop and not nearer.reads_loop and not self._sees_all
         return follows and one.distance <= nearer.distance + FOLLOWS
 
 
@@ -207,7 +208,7 @@ class _Values:
         suspect.residual = Residual(look.run, truth, nodes)
         hole = hole_of(suspect, root, alone=alone)
         if hole is not None:
-            hole.executions = [one for one in hole.executions if _number(one) in looked_at]
+            hole.executions = [one for one in hole.executions if one.number in looked_at]
         return hole if hole is not None and hole.executions else None
 
     def _is_right(self, nodes: Mapping[str, Node]) -> bool:
@@ -222,16 +223,16 @@ class _Values:
             return _NOTHING
         results: list[Array] = []
         for one, result in zip(hole.executions, hole.results(list(candidate.swaps)), strict=True):
-            if result is None or not self._is_hopeful(_number(one), result, hole):
+            if result is None or not self._is_hopeful(one.number, result, hole):
                 return _NOTHING
-            if np.any(result) and self._is_given_beside(root, _number(one), result):
+            if np.any(result) and self._is_given_beside(root, one.number, result):
                 return _NOTHING
             results.append(result)
         targets = [one.target for one in hole.executions]
         if all(target is not None and agree(v, as_pairs(target)) for v, target in zip(results, targets, strict=True)):
             return _NOTHING  # nothing is added: what was right before stays right
         pairs = list(zip(hole.executions, results, strict=True))
-        asked = [(_site(one), v) for one, v in pairs if self._is_asked(_number(one), v)]
+        asked = [(_site(one), v) for one, v in pairs if self._is_asked(one.number, v)]
         told = [value for _, value in asked]
         found = [self.look.lookup(value) for value in told]
         is_whole = all(found)
@@ -330,8 +331,10 @@ def _accepted(values: _Values, hole: Hole, candidates: Iterable[Candidate]) -> I
             edits = tuple(sorted(code.replaced(old, new) for old, new in candidate.swaps))
             counters = set(loop_counters(code, candidate.swaps[0][0]))
             is_chance = _is_chance(candidate, counters)
+            reads = any(counters & names_in(new) for _, new in candidate.swaps)
             follows = any(counters & (names_in(new) - names_in(old)) for old, new in candidate.swaps)
-            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, is_chance, follows)
+            of_loop = is_chance, reads, follows
+            yield ToDerivative(edits, distance(code.text, edits), hole.root, candidate, what, given, *of_loop)
 
 
 def _hands_on_another(hole: Hole, candidate: Candidate) -> bool:
@@ -391,7 +394,7 @@ def _solved(place: Workplace, look: Look) -> Iterator[Candidate]:
     """Terms and products with which what is wanted is given, found by solving for them."""
     hole, before = place.hole, place.hole.residual
     near = itertools.islice(itertools.chain.from_iterable(_wanted(place, look.near)), MOST_SOLVED)
-    numbers = [_number(one) for one in hole.executions]
+    numbers = [one.number for one in hole.executions]
     # of a part that is not reached each time, what is wanted where it is
     parts = dict(zip(look.executions, (part for _, part in look.wanted), strict=False))
     values = [parts[number] for number in numbers if number in parts]
@@ -414,7 +417,7 @@ def _wanted(place: Workplace, values: Sequence[Node]) -> Iterator[Iterator[Known
     hole = place.hole
     nearness = {node.index: number for number, node in reversed(list(enumerate(values)))}
     shape = np.shape(hole.residual.truth[hole.residual.names[0]])
-    looked_at = [_number(one) for one in hole.executions]
+    looked_at = [one.number for one in hole.executions]
     # of one value beside others it is known which it is; all else that fits at some steps is written at all of them
     is_whole = _is_evaluated(hole.root, hole.suspect)
     numbers = looked_at if is_whole else range(len(hole.suspect.frames))
@@ -494,8 +497,3 @@ def _site(one: Execution) -> int | None:
     """Where the function that it runs in was called from."""
     calls = (node.call for node in one.nodes if node is not None and node.call is not None)
     return next((call.place.number for call in calls), None)
-
-
-def _number(one: Execution) -> int:
-    """Which execution it is."""
-    return next((node.execution for node in one.nodes if node is not None), -1)

@@ -41,8 +41,9 @@ class Needed:
 
 @dataclass
 class Execution:
-    """One execution of a hole: its variables, the values there, and how the projections move with them."""
+    """One execution of a hole: its number, its variables, the values there, and how the projections move with them."""
 
+    number: int
     frame: Frame
     values: list[Array | None]
     slopes: list[Array]

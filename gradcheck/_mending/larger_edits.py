@@ -8,13 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import Family, forms, more_forms, numpys
 from gradcheck._mending.frames import UnknownError
+from gradcheck._mending.slopes import slopes
 from gradcheck._mending.slots import Candidate, Workplace
 from gradcheck._mending.small_edits import scales
 from gradcheck._mending.syntax import binary, name, number, one_minus, transposed
-from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 
 #: what is added to a sum of squares, so that nothing is divided by zero, takes less than this from it
@@ -267,24 +266,6 @@ def factors(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, binary(atom.node, ast.Mult(), slot.node))
 
 
-def signed(place: Workplace) -> Iterator[Candidate]:
-    """The sign of a value of which the forward takes the size, as a factor more or alone: the derivative of that."""
-    known = place.hole.suspect.run.once(_sizes_taken_of)
-    of_these = [one for one in place.around.floats if np.asarray(one.value, float).tobytes() in known]
-    for slot in place.floats:
-        for atom in of_these:
-            if broadcasts(slot.shape, atom.shape):
-                sign = ast.Call(numpys("sign"), [atom.node], [])
-                yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), sign))
-                yield Candidate.of(slot.node, sign)
-
-
-def _sizes_taken_of(run: TapedRun) -> frozenset[bytes]:
-    """The values of which the forward takes the absolute value, as bytes."""
-    taken = (node.inputs[0].value for node in run.nodes if node.op in ("absolute", "fabs") and node.inputs)
-    return frozenset(np.asarray(one, float).tobytes() for one in taken if one is not None)
-
-
 def other_scales(place: Workplace) -> Iterator[Candidate]:
     """Something else in the place of a number that scales: a mask, or what there is of each example."""
     for scale, shape in scales(place):
@@ -292,6 +273,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, mirrored_terms, signed, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms,
+    masks, mirrored_terms, slopes, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms,
     other_expressions, helped, formed_others, clipped, under_conditions,
 )  # fmt: skip

@@ -98,6 +98,8 @@ def by_least_squares(residual: Residual, nodes: list[Node]) -> tuple[list[Array]
     if any(node.index not in slopes for node in nodes):
         return None
     matrix = np.hstack([slopes[node.index] for node in nodes])
+    if not np.all(np.isfinite(matrix)):
+        return None
     found, _, rank, _ = np.linalg.lstsq(matrix, lacking, rcond=1e-10)
     if not np.linalg.norm(matrix @ found - lacking) <= 1e-6 * np.linalg.norm(lacking):
         return None

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from gradcheck._localising import Localisation, Suspect, localise
 from gradcheck._localising.blame import Role
 from gradcheck._localising.ground import Ground
+from gradcheck._localising.reaching import Reaching
 from gradcheck._localising.spoiling import Spoiling
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
@@ -19,7 +20,6 @@ from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Mended
 from gradcheck._tape import MOVES, Node, Statement, TapedRun
-from gradcheck._tape.sweep import ancestors
 
 #: gradients that are looked at, the smallest first
 MOST_GRADIENTS = 12
@@ -109,10 +109,9 @@ def takes_each_alone(run: TapedRun, suspect: Suspect, wrong: Collection[str]) ->
     sinks = {name: sink for name, sink in run.sinks.items() if name in wrong and sink is not None}
     if len(sinks) < 2 or any(factor_between(run.gradients[name], run.true_gradients[name]) for name in sinks):
         return False
-    behind = {name: ancestors(sink) for name, sink in sinks.items()}
-    carries = run.once(Ground).standings.carries
+    carries, reaching = run.once(Ground).standings.carries, run.once(Reaching)
     for node in suspect.nodes:
-        reached = [name for name, nodes in behind.items() if node.index in nodes]
+        reached = sorted(reaching.reached([node]) & set(sinks))
         read = [one for one in node.inputs if carries[one.index] and not run.is_forward(one)]
         if len(reached) != 1 or node.size != sinks[reached[0]].size or any(one.size != node.size for one in read):
             return False
@@ -144,9 +143,8 @@ def without_forward(run: TapedRun, found: Localisation) -> Localisation:
 
 def gradients_behind(run: TapedRun, statement: Statement, names: Collection[str]) -> tuple[str, ...]:
     """Those of the gradients that are calculated from what a statement gives."""
-    given = {node.index for node in run.nodes if node.place is not None and node.place.statement is statement}
-    sinks = ((name, sink) for name, sink in run.sinks.items() if name in names and sink is not None)
-    return tuple(sorted(name for name, sink in sinks if given & ancestors(sink)))
+    given = (node for node in run.nodes if node.place is not None and node.place.statement is statement)
+    return tuple(sorted(run.once(Reaching).reached(given) & set(names)))
 
 
 def spoil_only(run: TapedRun, found: Sequence[Spoiling], wrong: Collection[str]) -> list[Spoiling]:
@@ -155,8 +153,7 @@ def spoil_only(run: TapedRun, found: Sequence[Spoiling], wrong: Collection[str])
     What a right gradient is calculated from is right, whatever it is.
     """
     forward = run.once(forward_statements)
-    behind = [ancestors(sink) for name, sink in run.sinks.items() if name not in wrong and sink is not None]
-    right = set().union(*behind)
+    right = set().union(*(run.once(Reaching).behind(name) for name in run.sinks if name not in wrong))
     given: dict[int, set[int]] = defaultdict(set)
     for node in run.nodes:
         if node.index in right and node.place is not None and node.op not in MOVES:

@@ -204,7 +204,13 @@ def _spoils_others(run: TapedRun, found: Localisation, suspect: Suspect) -> bool
         return False
     callers = {id(place.statement) for node in suspect.nodes if node.call is not None for place in node.call.stack}
     others = callers | readers_of(run, {node.index for node in suspect.nodes})
+    others -= run.once(_of_loss)  # a product in a helper of both is as right as what it is handed
     return sum(id(one.statement) in others for one in run.once(spoiling) if one.executions) > 1
+
+
+def _of_loss(run: TapedRun) -> set[int]:
+    """The identities of statements that give something of what the loss is calculated from."""
+    return {id(node.place.statement) for node in run.nodes if node.place is not None and run.is_forward(node)}
 
 
 def _one(fault: Mended | None) -> list[Mended]:

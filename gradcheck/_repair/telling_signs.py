@@ -49,7 +49,7 @@ def fault_by_sign(run: TapedRun, found: Localisation, again: Sequence[Again]) ->
         or _of_form(run, run.statements, copied, FindingCode.SHARED_ARRAY, again)
         or _of_form(run, run.statements, written_into, None, again)
         or _of_form(run, run.statements, added_up, FindingCode.ASSIGNED_NOT_ADDED, again)
-        or _of_form(run, run.statements, kept_beside, FindingCode.TERM_MISSING, again)
+        or _of_form(run, run.statements, kept_beside, None, again)
         or _of_form(run, run.statements, other_end, FindingCode.MISSING_STATEMENT, again)
         or _of_form(run, run.statements, taken_up, None, again)
         or _of_form(run, run.statements, bound_elsewhere, None, again)

@@ -16,7 +16,7 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._tape.iterating import rows
 from gradcheck._tape.nodes import Array, is_value
-from gradcheck._tape.rules import complex_parts, products, reductions
+from gradcheck._tape.rules import complex_parts, matrices, products, reductions
 from gradcheck._tape.rules.elementwise import SCALAR, elementwise
 from gradcheck._tape.rules.movement import NAMES as MOVING
 from gradcheck._tape.rules.movement import movement
@@ -26,7 +26,7 @@ from gradcheck._tape.rules.structure import paired, parts
 from gradcheck._tape.tape import At, Tape
 from gradcheck._tape.writes import IN_PLACE_METHODS, moved_in_place, store_item
 
-RULES: dict[Any, Rule] = {**reductions.TABLE, **products.TABLE, **complex_parts.TABLE}
+RULES: dict[Any, Rule] = {**reductions.TABLE, **products.TABLE, **matrices.TABLE, **complex_parts.TABLE}
 #: methods of arrays, and the function that is the same
 METHODS: dict[str, Any] = {
     name: getattr(np, name)
@@ -141,6 +141,10 @@ class Library:
             pulls = rule(operation) if rule is not None and len(outs) == 1 else None
             if pulls is not None:
                 return [pulls]
+            several = matrices.SEVERAL.get(function)
+            told = several(operation) if several is not None else None
+            if told is not None and len(told) == len(outs):
+                return told
         if name.split(".")[-1] in MOVING:
             found = movement(name.split(".")[-1], operation, outs)
             if found is not None:

@@ -12,8 +12,12 @@ from gradcheck._tape.pairs import as_before, as_pairs, off_pairs, shape_on_tape
 from gradcheck._tape.rules.operation import Operation, Pulls
 from gradcheck._tape.rules.structure import mapped, parts
 
-#: relative to the largest entry, or to 1: the terms left out and the rounding are about as large
+#: relative to the largest entry, or to 1: where a function bends over about that, what is left out is as small as the
+#: rounding; where it bends more, steps shorter by so much are taken
 _STEP = 1e-3
+_SHORTER = 1 / 8
+#: the relative difference between two estimates at which the first is as good as any
+_CLOSE = 1e-11
 
 
 def opaque(operation: Operation, outs: list[Any]) -> list[Pulls]:
@@ -49,11 +53,21 @@ class _Frozen:
         value = self.cells[k].value
         array = np.array(as_pairs(value), dtype=np.result_type(np.real(value), np.float64))
         step = _STEP * max(1.0, float(np.max(np.abs(array))))
-        columns: list[list[Array]] = []
-        for position in range(array.size):
-            ends = [self._at(k, array, position, factor * step) for factor in (1, -1, 2, -2)]
-            columns.append([(8 * (a - b) - (c - d)) / (12 * step) for a, b, c, d in zip(*ends, strict=True)])
+        columns = [self._column(k, array, position, step) for position in range(array.size)]
         return [np.stack([column[j].ravel() for column in columns], 1) for j in range(len(columns[0]))]
+
+    def _column(self, k: int, array: Array, position: int, step: float) -> list[Array]:
+        """How the results move with one entry: where shorter steps agree better, these."""
+        longest, shorter = (self._difference(k, array, position, one) for one in (step, step * _SHORTER))
+        moved = _distance(longest, shorter)
+        if moved <= _CLOSE * _distance(longest):
+            return longest
+        shortest = self._difference(k, array, position, step * _SHORTER**2)
+        return longest if moved <= _distance(shorter, shortest) else shortest
+
+    def _difference(self, k: int, array: Array, position: int, step: float) -> list[Array]:
+        ends = [self._at(k, array, position, factor * step) for factor in (1, -1, 2, -2)]
+        return [(8 * (a - b) - (c - d)) / (12 * step) for a, b, c, d in zip(*ends, strict=True)]
 
     def _at(self, k: int, array: Array, position: int, step: float) -> list[Array]:
         changed = array.copy()
@@ -70,6 +84,12 @@ class _Frozen:
         with np.errstate(all="ignore"):
             result = self.function(*mapped(filled, self.args), **mapped(filled, self.keywords))
         return [np.array(as_pairs(x), np.float64) for x in parts(result) if is_value(x)]
+
+
+def _distance(ones: list[Array], others: list[Array] | None = None) -> float:
+    """The largest distance between entries, or their largest size."""
+    given = [np.zeros_like(one) for one in ones] if others is None else others
+    return max((float(np.max(np.abs(a - b), initial=0.0)) for a, b in zip(ones, given, strict=True)), default=0.0)
 
 
 def _of_its_kind(array: Any, like: Any) -> Any:
