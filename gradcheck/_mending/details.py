@@ -17,6 +17,9 @@ from gradcheck._tape.parts import whole_name
 
 Family = Callable[[Workplace], Iterator[Candidate]]
 
+#: sizes that an index may begin behind
+MOST_OFFSETS = 12
+
 
 def formed(place: Workplace) -> Iterator[Candidate]:
     """What stands for the derivative of an activation, or a helper, applied to a part."""
@@ -82,6 +85,52 @@ def indices(place: Workplace) -> Iterator[Candidate]:
             else:
                 for one in other_indices(place, part):
                     yield Candidate.of(part, one)
+
+
+def indices_inside(place: Workplace) -> Iterator[Candidate]:
+    """Another step inside a calculated index, or an offset before it: a[t * N + k], or a[at(t, n + k)]."""
+    sizes = _offsets(place)
+    for slot in place.slots:
+        calculated = slot.node.slice if isinstance(slot.node, ast.Subscript) else None
+        if not isinstance(calculated, (ast.Call, ast.BinOp)):
+            continue
+        for part in _steps_in(calculated):
+            for new in _near_steps(part):
+                yield Candidate.of(part, new)
+            for size in sizes if isinstance(part, ast.Name) else ():
+                yield Candidate.of(part, binary(size, ast.Add(), part))
+
+
+def _offsets(place: Workplace) -> list[ast.expr]:
+    """What an index may begin behind, what the file begins one behind elsewhere before all else."""
+    sums = (node for node in ast.walk(place.code.tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add))
+    written = {ast.unparse(node.left) for node in sums if isinstance(node.right, ast.Name)}
+    sizes = [one for one in place.around.integers if not isinstance(one.node, ast.Constant)]
+    return [one.node for one in sorted(sizes, key=lambda one: one.text not in written)[:MOST_OFFSETS]]
+
+
+def _steps_in(index: ast.expr) -> Iterator[ast.expr]:
+    """The names in a calculated index, and those with a number added, the arguments of what is called."""
+    match index:
+        case ast.Call(args=args):
+            for one in args:
+                yield from _steps_in(one)
+        case ast.BinOp(left=ast.Name(), op=ast.Add() | ast.Sub(), right=ast.Constant()):
+            yield index
+        case ast.BinOp(left=left, right=right):
+            yield from _steps_in(left)
+            yield from _steps_in(right)
+        case ast.Name():
+            yield index
+
+
+def _near_steps(part: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(part, ast.BinOp):
+        yield part.left
+        yield binary(part.left, ast.Add() if isinstance(part.op, ast.Sub) else ast.Sub(), part.right)
+    else:
+        yield binary(part, ast.Add(), number(1))
+        yield binary(part, ast.Sub(), number(1))
 
 
 def other_indices(place: Workplace, part: ast.expr) -> Iterator[ast.expr]:

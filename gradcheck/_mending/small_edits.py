@@ -15,6 +15,7 @@ from gradcheck._mending.details import (
     Family,
     formed,
     indices,
+    indices_inside,
     letters,
     numbers,
     numpys,
@@ -356,6 +357,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts, parts_taken,
-    bounds, counts, exchanged, regrouped, turned, formed, ones, indices, rotated, numbers, words, reductions, letters,
-    scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items, turned_round, shifted,
+    bounds, counts, exchanged, regrouped, turned, formed, ones, indices, indices_inside, rotated, numbers, words,
+    reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items, turned_round,
+    shifted,
 )  # fmt: skip

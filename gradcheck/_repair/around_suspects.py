@@ -83,7 +83,7 @@ def heads_around(run: TapedRun, inner: Statement) -> Iterator[Statement]:
     """The loops and conditions around it, the innermost first."""
     for one in sorted(_beside(run, inner), key=lambda one: -one.line):
         tree = _tree(one) if one.kind in _HEADS else None
-        if tree is not None and one.line < inner.line <= (tree.end_lineno or 0):
+        if tree is not None and one is not inner and one.line <= inner.line <= (tree.end_lineno or 0):
             yield one
 
 
