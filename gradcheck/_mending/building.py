@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,7 +150,20 @@ def _with_right_values(
     if not right or len(frames) != len(suspect.frames):
         return suspect.frames, None
     values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}
+    if not _reads_another(everywhere):
+        frames = suspect.frames  # these remember what calls gave that cannot be called again
     return frames, Needed(known, [node.execution for node in nodes], values_of, only)
+
+
+def _reads_another(nodes: Sequence[Node]) -> bool:
+    """Whether any of these values was calculated from another one."""
+    behind, waiting = set[int](), list(nodes)
+    while waiting:
+        for source in waiting.pop().inputs:
+            if source.index not in behind:
+                behind.add(source.index)
+                waiting.append(source)
+    return any(node.index in behind for node in nodes)
 
 
 def _augmented(

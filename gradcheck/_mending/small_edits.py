@@ -91,7 +91,8 @@ def turned_round(place: Workplace) -> Iterator[Candidate]:
     turns = {ast.unparse(one): one for one in (first, *place.code.turns)}
     for slot in place.slots:
         axes = np.ndim(slot.value) if isinstance(slot.value, np.ndarray) else isinstance(slot.value, (list, tuple))
-        for index in turns.values() if slot.is_plain and axes else ():
+        may_turn = slot.is_plain or isinstance(slot.node, ast.Call)
+        for index in turns.values() if may_turn and axes else ():
             if len(index.elts if isinstance(index, ast.Tuple) else [index]) <= axes:
                 yield Candidate.of(slot.node, ast.Subscript(slot.node, index, ast.Load()))
         if isinstance(slot.node, ast.Subscript) and turns_round(slot.node.slice):
