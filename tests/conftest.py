@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
 
 from gradcheck import cli_session
 from gradcheck._common import clock
+from gradcheck._usercode.functions import functions_kept
 
 #: markers of tests that take a minute or more, and run only where they are asked for
 ASKED_FOR = ("packaging", "pages")
@@ -20,6 +23,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name in ASKED_FOR:
             if item.get_closest_marker(name) and name not in asked:
                 item.add_marker(pytest.mark.skip(reason=f"takes a minute: pytest -m {name}"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_functions() -> Iterator[ExitStack]:
+    """Let the functions that there are be remembered: else all objects, some hundred thousand where there are as many
+    tests, are looked through each time that code runs edited. Who tests what is remembered closes it.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(functions_kept())
+        yield stack
 
 
 @pytest.fixture(autouse=True)

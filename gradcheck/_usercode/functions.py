@@ -9,38 +9,53 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
 
-#: by file: the functions that there were when the search began, which the collector leaves aside meanwhile
-_known: dict[str, list[weakref.ref[FunctionType]]] | None = None
+#: whether functions are remembered once one is looked for
+_is_keeping = False
+#: by file: the functions that there were when they were last remembered, which the collector leaves aside meanwhile
+_known: dict[str, list[weakref.ref[FunctionType]]] = defaultdict(list)
 
 
 def functions_with(codes: Collection[CodeType]) -> list[FunctionType]:
     """All functions that have one of these codes now."""
     if not codes:
         return []  # of none it would look through all objects that there are
+    if _is_keeping and not _known:
+        _remember()
     ids = {id(code) for code in codes}
     files = {code.co_filename for code in codes}
-    before = (ref() for file in files for ref in (_known or {}).get(file, ()))
+    before = (ref() for file in files for ref in _known.get(file, ()))
     since = (one for one in gc.get_referrers(*codes) if isinstance(one, FunctionType))
     return [one for one in (*before, *since) if one is not None and id(one.__code__) in ids]
 
 
 @contextmanager
 def functions_kept() -> Iterator[None]:
-    """Remember the functions that there are: while this lasts, only what is made meanwhile is looked through.
+    """Remember the functions that there are, once one is looked for: then only what is made later is looked through.
 
     The objects that there are, some hundred thousand, are left aside by the collector of garbage as well.
     """
-    global _known
-    if _known is not None or gc.get_freeze_count():  # what someone else has put aside cannot be told from ours
+    global _is_keeping
+    if _is_keeping:
+        if _known:
+            _remember()  # what was made since, so that it is not looked through each time
         yield
         return
+    if gc.get_freeze_count():  # what someone else has put aside cannot be told from ours
+        yield
+        return
+    _is_keeping = True
     try:
-        _known = defaultdict(list)
-        for one in gc.get_objects():
-            if type(one) is FunctionType:
-                _known[one.__code__.co_filename].append(weakref.ref(one))
-        gc.freeze()
         yield
     finally:
-        _known = None
-        gc.unfreeze()
+        _is_keeping = False
+        if _known:
+            _known.clear()
+            gc.unfreeze()
+
+
+def _remember() -> None:
+    """Add the functions that are not left aside yet, and leave all objects aside."""
+    for one in gc.get_objects():
+        if type(one) is FunctionType:
+            _known[one.__code__.co_filename].append(weakref.ref(one))
+    gc.freeze()

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
 
 from gradcheck._usercode.functions import functions_kept, functions_with
+
+
+@pytest.fixture(autouse=True)
+def none_are_kept(kept_functions: ExitStack) -> None:
+    """What is remembered all along would be found by each of these tests, whatever it remembers itself."""
+    kept_functions.close()
 
 
 def made() -> Callable[[], int]:
@@ -51,21 +58,46 @@ def test_a_function_that_has_another_code_by_now_is_another() -> None:
         assert functions_with([other.__code__]) == [other]  # type: ignore[attr-defined]
 
 
+def test_a_search_within_a_search_leaves_aside_what_was_made_since() -> None:
+    """What a long search has made would be looked through each time that code runs edited in the next part of it."""
+    if gc.get_freeze_count():
+        pytest.skip("nothing is remembered where Python itself has put objects aside")
+    with functions_kept():
+        assert of_inner() == 0
+        since, others = made(), [[] for _ in range(5000)]  # type: ignore[var-annotated]
+        left = gc.get_freeze_count()
+        with functions_kept():
+            assert gc.get_freeze_count() >= left + len(others)
+            assert of_inner() == 1
+        assert of_inner() == 1
+        del since
+        assert of_inner() == 0
+
+
 def test_of_no_code_there_are_none() -> None:
     """It would look through all objects that there are."""
     assert functions_with([]) == []
 
 
+def leave_aside_and_fail() -> None:
+    """A search that ends with an error."""
+    before = gc.get_freeze_count()
+    with functions_kept():
+        of_inner()
+        assert before or gc.get_freeze_count()
+        raise IndexError
+
+
 def test_the_collector_is_as_it_was_afterwards() -> None:
     """Objects would never be collected again, or those that somebody else has put aside would be."""
-    before, counts = gc.get_freeze_count(), list[int]()  # Python 3.12 puts some of its own objects aside
-    with pytest.raises(IndexError), functions_kept():
-        counts[gc.get_freeze_count()]
+    before = gc.get_freeze_count()  # Python 3.12 puts some of its own objects aside
+    with pytest.raises(IndexError):
+        leave_aside_and_fail()
     assert gc.get_freeze_count() == before
     gc.freeze()
     try:
         with functions_kept():
-            pass
+            of_inner()
         assert gc.get_freeze_count()
     finally:
         gc.unfreeze()
