@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -38,6 +39,8 @@ MOST_UNITS = 16
 UNITS = 3
 #: how precise a ratio must be to tell one mistake from another
 PRECISE = 1e-6
+#: where the search for the pre-activation begins
+_COARSE = np.linspace(-RANGE, RANGE, STEPS)
 #: how much ratios must change with the bias: a constant factor is another matter
 VARIED = 1e-3
 
@@ -140,12 +143,22 @@ def fit(ratios: Array) -> tuple[Mistake, float] | None:
 
 def _misfit(mistake: Mistake, ratios: Array) -> float:
     """The largest part of a ratio that is left unexplained, at the pre-activation where that is least."""
-    grid = np.linspace(-RANGE, RANGE, STEPS)
-    for _ in range(ZOOM_COUNT):
-        apart = np.max(np.abs(mistake.ratio(grid[:, None] + SHIFTS) - ratios), axis=1) / np.max(np.abs(ratios))
+    grid, apart = _COARSE, _apart(_on_coarse_grid(mistake), ratios)
+    for _ in range(ZOOM_COUNT - 1):
         best = int(np.argmin(apart))
         grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], POINTS_PER_ZOOM)
+        apart = _apart(mistake.ratio(grid[:, None] + SHIFTS), ratios)
     return float(np.min(apart))
+
+
+def _apart(expected: Array, ratios: Array) -> Array:
+    return np.asarray(np.max(np.abs(expected - ratios), axis=1) / np.max(np.abs(ratios)))
+
+
+@cache
+def _on_coarse_grid(mistake: Mistake) -> Array:
+    """The ratios where the search for the pre-activation begins, which is there for every unit."""
+    return mistake.ratio(_COARSE[:, None] + SHIFTS)
 
 
 def _sample_units(size: int) -> list[int]:
