@@ -12,18 +12,18 @@ from types import CodeType, FunctionType
 #: whether functions are remembered once one is looked for
 _is_keeping = False
 #: by file: the functions that there were when they were last remembered, which the collector leaves aside meanwhile
-_known: dict[str, list[weakref.ref[FunctionType]]] = defaultdict(list)
+_known: dict[str, list[weakref.ref[FunctionType]]] | None = None
 
 
 def functions_with(codes: Collection[CodeType]) -> list[FunctionType]:
     """All functions that have one of these codes now."""
     if not codes:
         return []  # of none it would look through all objects that there are
-    if _is_keeping and not _known:
+    if _is_keeping and _known is None:
         _remember()
     ids = {id(code) for code in codes}
     files = {code.co_filename for code in codes}
-    before = (ref() for file in files for ref in _known.get(file, ()))
+    before = (ref() for file in files for ref in (_known or {}).get(file, ()))
     since = (one for one in gc.get_referrers(*codes) if isinstance(one, FunctionType))
     return [one for one in (*before, *since) if one is not None and id(one.__code__) in ids]
 
@@ -34,9 +34,9 @@ def functions_kept() -> Iterator[None]:
 
     The objects that there are, some hundred thousand, are left aside by the collector of garbage as well.
     """
-    global _is_keeping
+    global _is_keeping, _known
     if _is_keeping:
-        if _known:
+        if _known is not None:
             _remember()  # what was made since, so that it is not looked through each time
         yield
         return
@@ -48,13 +48,15 @@ def functions_kept() -> Iterator[None]:
         yield
     finally:
         _is_keeping = False
-        if _known:
-            _known.clear()
+        if _known is not None:
+            _known = None
             gc.unfreeze()
 
 
 def _remember() -> None:
     """Add the functions that are not left aside yet, and leave all objects aside."""
+    global _known
+    _known = defaultdict(list) if _known is None else _known
     for one in gc.get_objects():
         if type(one) is FunctionType:
             _known[one.__code__.co_filename].append(weakref.ref(one))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -13,9 +13,12 @@ from gradcheck._usercode.functions import functions_kept, functions_with
 
 
 @pytest.fixture(autouse=True)
-def none_are_kept(kept_functions: ExitStack) -> None:
+def none_are_kept(kept_functions: ExitStack) -> Iterator[None]:
     """What is remembered all along would be found by each of these tests, whatever it remembers itself."""
     kept_functions.close()
+    before = gc.get_freeze_count()
+    yield
+    assert gc.get_freeze_count() == before, "the next test would remember nothing"
 
 
 def made() -> Callable[[], int]:
