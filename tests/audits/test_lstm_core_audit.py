@@ -11,6 +11,7 @@ import gradcheck as auditor
 import lstm_core
 from gradcheck import Target, strategies
 from lstm_core import _path
+from tests.audits.halved import halved
 
 pytestmark = pytest.mark.gradcheck
 
@@ -101,20 +102,6 @@ def test_saturated_gates_are_not_called_wrong():
         arrays = {name: 30 * rng.standard_normal(shape) for name, shape in shapes(4, 2, 3, 4).items()}
         report = gradcheck.check(sequence(arrays), seed=seed)
         assert report.verdict != "wrong", str(report)
-
-
-def halved():
-    """A user's code around lstm_core, with one gradient spoiled."""
-    rng = np.random.default_rng(0)
-    model = lstm_core.CharLSTM(2, 1, rng=rng)
-    tokens, labels = np.array([[0], [1]]), np.array([[1], [1]])
-    state = (rng.standard_normal((1, 1)), rng.standard_normal((1, 1)))
-
-    def grads():
-        found = model.loss_and_grads(tokens, labels, state)[1]
-        return {**found, "U": found["U"] * 0.5}
-
-    return Target(model.params, lambda: model.loss(tokens, labels, state), grads)
 
 
 def test_lines_are_named_through_the_numpy_path():
