@@ -85,6 +85,8 @@ class Surroundings:
                 self._add(node)
         for text in [key for key in self.frame.local if key.isidentifier()]:
             self._add(parsed(text), text)
+        for text in self._beside(inner):
+            self._add(parsed(text), text)
         for node in self.read:
             self._add(node)
         whole = [key for key, value in self.frame.local.items() if type(value) is int and key.isidentifier()]
@@ -127,6 +129,14 @@ class Surroundings:
             return  # the same array by another name
         self._objects.setdefault(id(value), text)
         self._found[text] = Atom(node, text, value, _is_plain(node))
+
+    def _beside(self, inner: set[int]) -> Iterator[str]:
+        """The items of other arrays and lists at the indices at which the expression reads items."""
+        read = (node.slice for node in self.read if id(node) in inner and isinstance(node, ast.Subscript))
+        indices = dict.fromkeys(one.id for one in read if isinstance(one, ast.Name))
+        for key, value in self.frame.local.items() if indices else ():
+            if isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 1):
+                yield from (f"{key}[{index}]" for index in indices if key.isidentifier())
 
     def _is_taken_in_turn(self, node: ast.expr) -> TypeGuard[ast.Subscript]:
         """Whether it is an item, at each step another one: one by its number is meant for a step by chance."""

@@ -1,8 +1,9 @@
-"""A carry that no variable holds yet: what later steps bring back is added to a step's own, and handed on.
+"""A carry that is left out: what later steps bring back is added to a step's own, and handed on.
 
-Three edits go together: zero before the loop, the term in the sum, and behind all else what the step hands on. For the
-last a statement is planted that hands on nothing; the tape tells what it has to give, since the first step of the
-backward is right, and the others lack just that.
+Where it is at hand, as in an array in which each node of a tree is brought what its parents bring back, it is the term
+that is missing. Where no variable holds it yet, three edits go together: zero before the loop, the term in the sum, and
+behind all else what the step hands on. For the last a statement is planted that hands on nothing; the tape tells what
+it has to give, since the first step of the backward is right, and the others lack just that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from gradcheck._common.errors import TargetError
+from gradcheck._localising.ground import Ground
 from gradcheck._localising.incomplete import Incomplete, incomplete
 from gradcheck._localising.spoiling import Spoiling, Wanted
 from gradcheck._mending import Mend
@@ -75,15 +77,36 @@ def missing_carry(found: Found, taped: Taped, others: Sequence[Point]) -> Mended
         lacking = [one for one in run.once(incomplete) if id(one.statement) not in forward]
         behind = [gradients_behind(run, one.statement, wrong) for one in lacking]
     for one, gradients in list(zip(lacking, behind, strict=True))[:MOST_PLACES]:
-        carry = _planted(one)
         with suppress(TargetError, RebindError, SyntaxError):
-            mends = (
-                [] if carry is None else list(itertools.islice(_mends(one, carry, found, taped, others), MOST_EDITS))
-            )
+            mends = _at_hand(one, found, taped, others) or _with_new_variable(one, found, taped, others)
             if mends:
                 fault = Mended(one.statement, gradients, None, mends[0], tuple(mends[1:]), is_by_value=True)
                 return replace(fault, code=FindingCode.LATER_STEPS_MISSING)
     return None
+
+
+def _at_hand(one: Incomplete, found: Found, taped: Taped, others: Sequence[Point]) -> list[Mend]:
+    """Edits after which the statement gives the whole derivative where it lacks a part."""
+
+    def asked(run: TapedRun) -> list[Spoiling]:
+        again = next((other for other in run.once(incomplete) if other.place.text == one.place.text), None)
+        if again is None:
+            return []
+        known = run.once(Ground).standings.full_derivatives
+        wanted = {k: Wanted(source, known[source].reshape(rest.shape)) for k, (source, rest) in again.lacking.items()}
+        steps = tuple(sorted(wanted))
+        return [Spoiling(again.statement, steps, (), frozenset(), wanted=tuple(wanted[k] for k in steps))]
+
+    with taped(found) as run:
+        edits = edits_to_derivatives(run, asked(run), [point.taped for point in others], set(), asked)
+        file = one.statement.file
+        return [Mend(file, edit, one.statement, (), (), EVIDENCE) for of_one in edits for edit in of_one[:MOST_EDITS]]
+
+
+def _with_new_variable(one: Incomplete, found: Found, taped: Taped, others: Sequence[Point]) -> list[Mend]:
+    """The edits that make a variable for it."""
+    carry = _planted(one)
+    return [] if carry is None else list(itertools.islice(_mends(one, carry, found, taped, others), MOST_EDITS))
 
 
 def _planted(one: Incomplete) -> _Carry | None:
