@@ -185,7 +185,7 @@ def reductions(place: Workplace) -> Iterator[Candidate]:
                 yield Candidate.of(slot.node, ast.Call(other, args, keywords))
                 for axis in (None, number(0), number(1), number(-1)):
                     for keeps in (False, True):
-                        yield Candidate.of(slot.node, _sum(place, func, axis, keeps, args if _is_numpy(func) else []))
+                        yield Candidate.of(slot.node, _sum(place, func, axis, keeps, args if is_numpys(func) else []))
         if slot.is_float and slot.shape:
             bases = [slot.node]
             if isinstance(slot.node, ast.Subscript):
@@ -197,7 +197,7 @@ def reductions(place: Workplace) -> Iterator[Candidate]:
                         yield Candidate.of(slot.node, _sum(place, method, axis, keeps, []))
 
 
-def _is_numpy(function: ast.Attribute) -> bool:
+def is_numpys(function: ast.Attribute) -> bool:
     return isinstance(function.value, ast.Name) and function.value.id in ("np", "numpy")
 
 

@@ -24,6 +24,7 @@ from gradcheck._mending.details import (
     words,
 )
 from gradcheck._mending.regrouped import regrouped
+from gradcheck._mending.running_sums import from_the_end
 from gradcheck._mending.shifted import shifted
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
 from gradcheck._mending.syntax import binary, name, number, one_minus, transposed, turns_round
@@ -360,5 +361,5 @@ FIRST: tuple[Family, ...] = (
     other_reads, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts, parts_taken,
     bounds, counts, exchanged, regrouped, turned, formed, ones, indices, indices_inside, rotated, numbers, words,
     reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items, turned_round,
-    shifted,
+    from_the_end, shifted,
 )  # fmt: skip
