@@ -52,6 +52,7 @@ def formula(place: Workplace) -> Iterator[Candidate]:
     writer = _Writer(place)
     if len(place.hole.executions) != len(nodes):
         return
+    yield from _with_rest(place, nodes, needed.known.values)
     if series.operand is not None and series.partial:
         written = writer.use([(node, series.operand) for node in nodes], MOST_STEPS)
     else:
@@ -59,6 +60,19 @@ def formula(place: Workplace) -> Iterator[Candidate]:
         written = writer.derivative(values, MOST_STEPS, named=False, without=without)
     if written is not None:
         yield Candidate.of(place.hole.root, written)
+
+
+def _with_rest(place: Workplace, values: Sequence[Node], wanted: Sequence[Array]) -> Iterator[Candidate]:
+    """What stands there, and what it lacks of the derivatives of these values: what comes back through other uses."""
+    given = [one.values[0] if len(one.values) == 1 else None for one in place.hole.executions]
+    if place.hole.operator is not None or any(
+        one is None or one.shape != whole.shape for one, whole in zip(given, wanted, strict=True)
+    ):
+        return
+    rest = [whole - one for one, whole in zip(given, wanted, strict=True) if one is not None]
+    for candidate in formula_of_part(place, values, rest):
+        ((root, term),) = candidate.swaps
+        yield Candidate.of(root, binary(root, ast.Add(), term))
 
 
 def formula_of_part(place: Workplace, values: Sequence[Node], parts: Sequence[Array]) -> Iterator[Candidate]:

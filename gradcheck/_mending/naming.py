@@ -112,8 +112,10 @@ class Names:
             result.append((ast.Attribute(atom.node, "imag", ast.Load()), [np.imag(one) for one in values]))
         return result
 
-    def _exact(self, _: Shapes) -> Iterator[Named]:
+    def _exact(self, shapes: Shapes) -> Iterator[Named]:
         yield from self._atoms
+        if 1 in shapes[0]:
+            yield from _with_axes(self._atoms, shapes[0])
         yield from self._complex
         yield from ((transposed(node), [one.T for one in values]) for node, values in self._atoms if values[0].ndim > 1)
         yield from _formed(self._atoms)
@@ -127,6 +129,30 @@ class Names:
         for node, values in (*known, *_formed(known)):
             pairs = zip(values, shapes, strict=True)
             yield node, [np.broadcast_to(one, to) if broadcasts(one.shape, to) else one for one, to in pairs]
+
+
+def _with_axes(atoms: list[Named], shape: tuple[int, ...]) -> Iterator[Named]:
+    """What has such a shape once it has axes of length one, as a batch of columns: ds[:, :, None]."""
+    for node, values in atoms:
+        index = _index_to(values[0].shape, shape)
+        if index is not None:
+            parts: list[ast.expr] = [ast.Constant(None) if one is None else ast.Slice() for one in index]
+            turned = ast.Subscript(node, ast.Tuple(parts, ast.Load()), ast.Load())
+            yield turned, [one[index] if one.ndim == values[0].ndim else one for one in values]
+
+
+def _index_to(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[slice | None, ...] | None:
+    """The index that adds axes of length one to a shape; None if that does not give the other."""
+    left, index = list(shape), list[slice | None]()
+    for size in wanted:
+        if left and left[0] == size:
+            left.pop(0)
+            index.append(slice(None))
+        elif size == 1:
+            index.append(None)
+        else:
+            return None
+    return tuple(index) if shape and not left and None in index else None
 
 
 def _formed(atoms: list[Named]) -> Iterator[Named]:

@@ -71,9 +71,9 @@ def _matmul(which: int, g: Cotangent, operands: Sequence[Operand]) -> Cotangent 
     left, right = operands
     ranks = len(left.shape), len(right.shape)
     own = operands[which].shape
-    a, b, d = left.node, right.node, g.node
+    a, d = left.node, g.node
     if which == 0:
-        return _to_left(ranks, d, b, own)
+        return _to_left(ranks, d, right, own)
     match ranks:
         case (2, 2) | (2, 1):
             written = _product(turned(a), d)
@@ -88,13 +88,14 @@ def _matmul(which: int, g: Cotangent, operands: Sequence[Operand]) -> Cotangent 
             both = ast.Tuple([axes, axes], ast.Load())
             written = call("np.tensordot", a, d, axes=both)
         case (n, m) if n == m and left.shape[:-2] == right.shape[:-2]:
-            written = _product(call(ast.Attribute(a, "swapaxes", ast.Load()), number(-1), number(-2)), d)
+            written = _product(_swapped(left), d)
         case _:
             return None
     return Cotangent(written, own)
 
 
-def _to_left(ranks: tuple[int, int], d: ast.expr, b: ast.expr, own: Shape) -> Cotangent | None:
+def _to_left(ranks: tuple[int, int], d: ast.expr, right: Operand, own: Shape) -> Cotangent | None:
+    b = right.node
     match ranks:
         case (1, 1):
             return Cotangent(binary(d, ast.Mult(), b), own)
@@ -107,9 +108,26 @@ def _to_left(ranks: tuple[int, int], d: ast.expr, b: ast.expr, own: Shape) -> Co
         case (_, 2):
             return Cotangent(_product(d, turned(b)), own)
         case (n, m) if n == m:
-            swapped = call(ast.Attribute(b, "swapaxes", ast.Load()), number(-1), number(-2))
-            return Cotangent(_product(d, swapped), own)
+            return Cotangent(_product(d, _swapped(right)), own)
     return None
+
+
+def _swapped(operand: Operand) -> ast.expr:
+    """With its last two axes exchanged: of a batch of columns, x[:, :, None], it is x[:, None, :]."""
+    match operand.node:
+        case ast.Subscript(value=value, slice=ast.Tuple(elts=[*before, last, other])) if len(before) + 2 == len(
+            operand.shape
+        ) and all(map(_is_axis, (*before, last, other))):
+            return ast.Subscript(value, ast.Tuple([*before, other, last], ast.Load()), ast.Load())
+    return call(ast.Attribute(operand.node, "swapaxes", ast.Load()), number(-1), number(-2))
+
+
+def _is_axis(index: ast.expr) -> bool:
+    """Whether it stands for a whole axis, or a new one."""
+    match index:
+        case ast.Slice(lower=None, upper=None, step=None) | ast.Constant(value=None):
+            return True
+    return False
 
 
 def turned(node: ast.expr) -> ast.expr:
