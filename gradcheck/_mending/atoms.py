@@ -170,7 +170,7 @@ class Surroundings:
         return [one for one in (*self.floats, *self.complexes) if one.shape == shape]
 
     def fitting(self, shape: tuple[int, ...]) -> list[Atom]:
-        """Those that broadcast to it, or do once they have axes of length one at their end: one for each example."""
+        """Those that broadcast to it, or do with axes of length one behind their own: one for each example."""
         return _fitting([*self.floats, *self.complexes], shape)
 
     def counts_fitting(self, shape: tuple[int, ...]) -> list[Atom]:
@@ -326,13 +326,14 @@ def _slots_of(kind: type) -> tuple[str, ...]:
 def _fitting(atoms: list[Atom], shape: tuple[int, ...]) -> list[Atom]:
     result = [one for one in atoms if broadcasts(one.shape, shape)]
     for one in atoms:
-        missing = len(shape) - len(one.shape)
-        if one.plain and one.shape and missing > 0 and one.shape == shape[: len(one.shape)]:
-            axes: ast.expr = ast.Slice() if len(one.shape) == 1 else ast.Constant(...)
-            index = [axes, *[ast.Constant(None)] * missing]
-            node = _item(one.node, ast.Tuple(index, ast.Load()))
-            value = np.asarray(one.value)[(..., *[None] * missing)]
-            result.append(Atom(node, ast.unparse(node), value, one.plain))
+        for first in range(len(shape) - len(one.shape)) if one.plain and one.shape else ():
+            if one.shape == shape[first : first + len(one.shape)] and (not first or len(one.shape) == 1):
+                missing = len(shape) - len(one.shape) - first
+                axes: ast.expr = ast.Slice() if len(one.shape) == 1 else ast.Constant(...)
+                index = [axes, *[ast.Constant(None)] * missing]
+                node = _item(one.node, ast.Tuple(index, ast.Load()))
+                value = np.asarray(one.value)[(..., *[None] * missing)]
+                result.append(Atom(node, ast.unparse(node), value, one.plain))
     return result
 
 

@@ -222,6 +222,9 @@ def numbers(place: Workplace) -> Iterator[Candidate]:
                 if new != v:
                     whole = isinstance(v, int) and new == int(new)
                     yield Candidate.of(slot.node, number(int(new) if whole else new))
+            for atom in place.around.floats if v == 1 else ():
+                if atom.shape == () and atom.plain:  # what is smoothed or leaks is one less that
+                    yield Candidate.of(slot.node, one_minus(atom.node))
         elif isinstance(slot.value, bool) and isinstance(slot.node, ast.Constant):
             yield Candidate.of(slot.node, ast.Constant(not slot.value))
         if slot.is_integer:

@@ -267,9 +267,14 @@ def factors(place: Workplace) -> Iterator[Candidate]:
 
 
 def other_scales(place: Workplace) -> Iterator[Candidate]:
-    """Something else in the place of a number that scales: a mask, or what there is of each example."""
+    """Something else in the place of a number that scales: a mask, or what there is of each example, as its weight."""
     for scale, shape in scales(place):
-        yield from (Candidate.of(scale, one.node) for one in place.around.fitting(shape) if one.plain)
+        around = place.code.parent(scale)
+        for atom in place.around.fitting(shape):
+            if atom.plain:
+                yield Candidate.of(scale, atom.node)
+            if atom.plain and isinstance(around, ast.BinOp) and isinstance(around.op, ast.Div):
+                yield Candidate.of(around, binary(around.left, ast.Mult(), atom.node))
 
 
 SECOND: tuple[Family, ...] = (
