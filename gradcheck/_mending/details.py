@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.slots import Candidate, Workplace, is_factor
-from gradcheck._mending.syntax import binary, name, number, one_minus, squared
+from gradcheck._mending.syntax import binary, name, names_in, number, one_minus, squared
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.parts import whole_name
 
@@ -19,6 +19,8 @@ Family = Callable[[Workplace], Iterator[Candidate]]
 
 #: sizes that an index may begin behind
 MOST_OFFSETS = 12
+#: slices of the file that are tried as they are
+MOST_SLICES = 60
 
 
 def formed(place: Workplace) -> Iterator[Candidate]:
@@ -152,7 +154,9 @@ def other_indices(place: Workplace, part: ast.expr) -> Iterator[ast.expr]:
 
 
 def _slices(place: Workplace) -> Iterator[ast.expr]:
-    """Slices with the ends that slices in the function have, and with their multiples."""
+    """Slices with the ends that slices in the function have, and with their multiples; before, those of the file."""
+    known = place.hole.first.local.keys() | place.hole.first.glob.keys()
+    yield from (one for one in place.code.slices[:MOST_SLICES] if names_in(one) <= known)
     ends: dict[str, ast.expr | None] = {"": None}
     for node in place.around.read:
         if isinstance(node, ast.Subscript):

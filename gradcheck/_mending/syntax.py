@@ -72,6 +72,14 @@ class Code:
         return [node for node in found.values() if isinstance(node.ctx, ast.Load)]
 
     @cached_property
+    def slices(self) -> list[ast.Slice]:
+        """What is taken of arrays, or written into them, each text once: `[:, 1 : n + 1]`."""
+        items = (node.slice for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))
+        parts = (part for one in items for part in (one.elts if isinstance(one, ast.Tuple) else [one]))
+        found = {ast.unparse(part): part for part in parts if isinstance(part, ast.Slice)}
+        return [part for part in found.values() if part.lower is not None or part.upper is not None]
+
+    @cached_property
     def turns(self) -> list[ast.expr]:
         """Subscripts that are read and turn axes round."""
         return [node.slice for node in self.items if turns_round(node.slice)]
