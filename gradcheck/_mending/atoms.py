@@ -6,6 +6,7 @@ import ast
 import itertools
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -85,7 +86,7 @@ class Surroundings:
                 self._add(node)
         for text in [key for key in self.frame.local if key.isidentifier()]:
             self._add(parsed(text), text)
-        for text in self._beside(inner):
+        for text in (*self._beside(inner), *self._other_fields(inner)):
             self._add(parsed(text), text)
         for node in self.read:
             self._add(node)
@@ -137,6 +138,14 @@ class Surroundings:
         for key, value in self.frame.local.items() if indices else ():
             if isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 1):
                 yield from (f"{key}[{index}]" for index in indices if key.isidentifier())
+
+    def _other_fields(self, inner: set[int]) -> Iterator[str]:
+        """The other fields of what the expression reads fields of, as of a layer in a list."""
+        for node in self.read:
+            if id(node) in inner and isinstance(node, ast.Attribute) and not isinstance(node.value, ast.Name):
+                with suppress(UnknownError):
+                    owner = ast.unparse(node.value)
+                    yield from (f"{owner}.{one}" for one, _ in _fields(self.frame.value(node.value)))
 
     def _is_taken_in_turn(self, node: ast.expr) -> TypeGuard[ast.Subscript]:
         """Whether it is an item, at each step another one: one by its number is meant for a step by chance."""

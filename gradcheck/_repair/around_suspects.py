@@ -39,11 +39,12 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
         if node.place is not None and carries[node.index]:
             (carrying if node.op in MOVES else calculating).add(id(node.place.statement))
     for suspect in suspects[:most]:
-        nearest = list(_binding(run, suspect.statement))
+        calling = _calling(run, suspect.statement)
+        handed = [one for call in calling[:1] for one in _binding(run, call)]
+        nearest = [*_binding(run, suspect.statement), *handed]
         behind = [one for reader in nearest if id(reader) not in carrying for one in _binding(run, reader)]
         bound = [one for one in (*nearest, *behind) if id(one) not in carrying | calculating]
         handing_on = (one for one in _reading(run, suspect.statement) if id(one) not in calculating)
-        calling = _calling(run, suspect.statement)
         around = (suspect.statement, *nearest, *behind, *calling)
         heads = (head for one in around for head in heads_around(run, one))
         for statement in (*bound, *handing_on, *heads, *calling[:MOST_CALLING]):
@@ -53,14 +54,22 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
 
 
 def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:
-    """The nearest statements before it, in the same function, that bind names that it reads."""
+    """The nearest statements before it, in the same function, that bind names that it reads.
+
+    And those after it in a loop around both: what one round leaves is read by the next.
+    """
     tree = _tree(reader)
     if tree is None:
         return
+    last = max((_end(head) for head in heads_around(run, reader) if head.kind in ("For", "While")), default=reader.line)
     for name in sorted(_names_read(tree)):
-        bound = [one for one in _beside(run, reader) if one.line < reader.line and name in _names_bound(one)]
-        if bound:
-            yield max(bound, key=lambda one: one.line)
+        bound = [one for one in _beside(run, reader) if one.line <= last and name in _names_bound(one)]
+        for found in (
+            [one for one in bound if one.line < reader.line],
+            [one for one in bound if one.line > _end(reader)],
+        ):
+            if found:
+                yield max(found, key=lambda one: one.line)
 
 
 def _reading(run: TapedRun, giver: Statement) -> Iterator[Statement]:
@@ -89,6 +98,11 @@ def heads_around(run: TapedRun, inner: Statement) -> Iterator[Statement]:
 
 def _beside(run: TapedRun, other: Statement) -> list[Statement]:
     return [one for one in run.statements if one.file == other.file and one.function == other.function]
+
+
+def _end(statement: Statement) -> int:
+    tree = _tree(statement)
+    return statement.line if tree is None else tree.end_lineno or statement.line
 
 
 def _tree(statement: Statement) -> ast.stmt | None:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
 
+#: the objects that Python itself has put aside
+_OF_PYTHON = gc.get_freeze_count()
 #: whether functions are remembered once one is looked for
 _is_keeping = False
 #: by file: the functions that there were when they were last remembered, which the collector leaves aside meanwhile
@@ -40,7 +42,7 @@ def functions_kept() -> Iterator[None]:
             _remember()  # what was made since, so that it is not looked through each time
         yield
         return
-    if gc.get_freeze_count():  # what someone else has put aside cannot be told from ours
+    if gc.get_freeze_count() > _OF_PYTHON:  # what someone else has put aside cannot be told from ours
         yield
         return
     _is_keeping = True
