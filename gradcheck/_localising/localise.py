@@ -12,6 +12,7 @@ from gradcheck._localising.ground import Ground
 from gradcheck._localising.holes import Holes, matrix
 from gradcheck._localising.labels import form_of
 from gradcheck._localising.mismatch import Mismatch
+from gradcheck._localising.reaching import Reaching
 from gradcheck._localising.records import Localisation, Needed, Suspect
 from gradcheck._localising.several import fewest
 from gradcheck._localising.signs import Signs
@@ -165,8 +166,8 @@ class Study:
 
     def _blamed_for(self, one: Solvable) -> tuple[str, ...]:
         """The wrong gradients that its values move."""
-        reached = self.mismatch.reached
-        return tuple(name for name in self.mismatch.wrong if any(node.index in reached[name] for node in one.nodes))
+        reached = self.run.once(Reaching).reached(one.nodes)
+        return tuple(name for name in self.mismatch.wrong if name in reached)
 
     def suspect(self, one: Solvable, role: Role, judge: Judge | None = None) -> Suspect:
         """The record of a statement that could be at fault."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import cached_property
 
 import numpy as np
 
@@ -81,16 +80,6 @@ class Mismatch:
             name: combinations[:, slice(*self._spans[name])].reshape(-1, *self.true[name].shape) / self.scales[name]
             for name in self.names
         }
-
-    @cached_property
-    def reached(self) -> dict[str, set[int]]:
-        """By wrong gradient: the indices of the values that it depends on."""
-        rng, result = np.random.default_rng(0), dict[str, set[int]]()
-        for name in self.wrong:
-            one = {name: rng.standard_normal((1, *self.true[name].shape))}
-            found = self.run.sensitivities(one, self.run.twins)
-            result[name] = {index for index, g in found.items() if np.any(g)}
-        return result
 
     def is_mended(self, values: Mapping[tuple[Place, int], Array]) -> bool:
         """Whether all gradients are right if some executions of some places have other values."""

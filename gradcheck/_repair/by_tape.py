@@ -271,7 +271,7 @@ class _Search:
                 return None
             if set(map(whole_name, wrong)) <= self.undecided:
                 wrong = set()
-            found.reach(set(map(whole_name, wrong)), points[0].factor)
+            found.reach(set(map(whole_name, wrong)) | run.out_of_shape, points[0].factor)
             # what sums keep from call to call is in the way of all else
             fault = uncleared(run, points[1:]) if self.keeps_state and not found.faults else None
             faults = [fault] if fault else self._next(found, run, wrong, points) if wrong else []

@@ -74,8 +74,10 @@ class Caller(Ufuncs):
     def __init__(self, tape: Tape, codes: Collection[types.CodeType]) -> None:
         super().__init__(tape)
         self.codes = {id(code) for code in codes}
-        #: what calls hand over: the entries to go back to when the call is over
-        self.undo: list[tuple[int, Any]] = []
+        #: what calls hand over: the entries to go back to when the call is over, and those under which it is handed
+        self.undo: list[tuple[int, Any, Any]] = []
+        #: of what the last call hands over several times: these entries, one for each parameter
+        self.handed: dict[int, list[Any]] = {}
         #: where the operator of a class of the user's stands that is being calculated
         self.inside: At | None = None
 
@@ -190,12 +192,14 @@ class Caller(Ufuncs):
         if at[0] is not None:
             tape.call = Call(len(tape.calls), at[0], at[1], outer)
             tape.calls.append(tape.call)
+        ids = [key for key, _, _ in undo]
+        self.handed = {one: [each for key, _, each in undo if key == one] for one in ids if one and ids.count(one) > 1}
         try:
             out = function(*args, **keywords)
         finally:
             tape.call = outer
         returned = tape.seen.get(id(out))
-        for key, entry in undo:
+        for key, entry, _ in undo:
             if entry is not None:
                 tape.seen[key] = entry
         if is_value(out):

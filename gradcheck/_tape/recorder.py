@@ -115,6 +115,9 @@ class Recorder(Plain):
         return value
 
     def parameter(self, place: int, value: Any, /) -> Any:
+        entries = self.caller.handed.get(id(value))
+        if entries and entries[0] is not None and entries[0][0] is value:
+            self.tape.seen[id(value)] = entries.pop(0)  # one array for two parameters is told apart as what was handed
         self._named(self._bound(self._at(place), value), sys._getframe(1))
         return value
 
@@ -123,12 +126,13 @@ class Recorder(Plain):
         is_argument = self.places[place].kind == "argument"
         if is_value(value):
             before = self.tape.node(value)
-            if is_argument:
-                self.caller.undo.append((id(value), self.tape.seen.get(id(value))))
+            entry = self.tape.seen.get(id(value))
             if before is not None:
                 self.tape.alias(value, at, self.places[place].kind)
+            if is_argument:
+                self.caller.undo.append((id(value), entry, self.tape.seen.get(id(value))))
         elif is_argument:
-            self.caller.undo.append((0, None))
+            self.caller.undo.append((0, None, None))
         return value
 
     def attribute(self, place: int, owner: Any, name: str, /) -> Any:

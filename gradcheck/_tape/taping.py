@@ -154,7 +154,7 @@ class TapedRun:
 
     def in_parts(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
         """Gradients of this target, told in the parts in which this run tells them."""
-        return in_parts(gradients, self.parts)
+        return in_parts(self._as_parameters(gradients), self.parts)
 
     def _take_apart(self) -> None:
         parameters = {name: leaf for name, leaf in self.leaves.items() if name in self.base}
@@ -192,7 +192,10 @@ class TapedRun:
         outcome = drive(self.target, self.base, before, between, gradients=self._both, updated=updated)
         self._label(tape, outcome)
         found = as_gradients(outcome.returned) if self._both else {}
-        self.gradients = copies(found)
+        given = copies(found)
+        self.gradients = self._as_parameters(given)
+        #: gradients that were given in another shape than that of their parameters
+        self.out_of_shape = frozenset(name for name, one in given.items() if one.shape != self.gradients[name].shape)
         self.sinks = {}
         for (key, value), name in zip(outcome.returned.items(), found, strict=True) if found else ():
             recorder.read_from(outcome.returned, key, value)
@@ -203,6 +206,16 @@ class TapedRun:
         recorder.by_name.clear()
         del outcome
         tape.close()
+
+    def _as_parameters(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
+        """Gradients in the shapes of their parameters, if only axes of length one are in the way: a law tells that."""
+
+        def shaped(name: str, one: Any) -> Any:
+            wanted, own = np.shape(self.base[name]) if name in self.base else np.shape(one), np.shape(one)
+            is_near = wanted != own and [k for k in wanted if k != 1] == [k for k in own if k != 1]
+            return np.reshape(one, wanted) if is_near else one
+
+        return {name: shaped(name, one) for name, one in gradients.items()}
 
     def _note_update(self, tape: Tape, weight: Array, gradient: Array, rate: float) -> None:
         """A gradient is what an update took from a weight, which is put back then, where the tape does not see it."""
@@ -380,7 +393,7 @@ class TapedRun:
 
     def overrides(self, values: Mapping[tuple[Place, int], Any]) -> dict[str, Array]:
         """The gradients that are returned when some executions of some places have other values."""
-        return replayed(self.program, self.target, self.base, values)
+        return self._as_parameters(replayed(self.program, self.target, self.base, values))
 
     def scopes(self, place: Place, executions: Sequence[int] | None = None) -> list[Scope]:
         """Copies of the variables around executions of a place (all, if none are named), just before each ends."""
