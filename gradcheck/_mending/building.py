@@ -90,7 +90,7 @@ def hole_of(suspect: Suspect, root: ast.expr, *, alone: bool = False) -> Hole | 
     frames = suspect.frames
     needed: Needed | None = None
     if len({node.execution for node in nodes}) > 1:
-        frames, needed = _with_right_values(suspect, nodes, slopes, everywhere)
+        frames, needed = _with_right_values(suspect, root, nodes, slopes, everywhere)
     elif nodes and (known := as_derivatives(suspect.residual, nodes, slopes, everywhere)) is not None:
         values = dict(zip((node.index for node in nodes), known.values, strict=True))
         needed = Needed(known, [node.execution for node in nodes], values, True)
@@ -126,7 +126,7 @@ def _flows(node: Node, held: Mapping[int, Array]) -> bool:
 
 
 def _with_right_values(
-    suspect: Suspect, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
+    suspect: Suspect, root: ast.expr, nodes: list[Node], held: Mapping[int, Array], everywhere: list[Node]
 ) -> tuple[list[Frame], Needed | None]:
     """The variables in a run in which the hole has values with which all gradients are right, and those values.
 
@@ -151,8 +151,15 @@ def _with_right_values(
         return suspect.frames, None
     values_of = {node.index: value for node, value in zip(nodes, solved, strict=True)}
     if not _reads_another(everywhere):
-        frames = suspect.frames  # these remember what calls gave that cannot be called again
+        _remember_calls(frames, suspect.frames, root)
     return frames, Needed(known, [node.execution for node in nodes], values_of, only)
+
+
+def _remember_calls(frames: Sequence[Frame], before: Sequence[Frame], root: ast.expr) -> None:
+    """What calls gave that cannot be called again: it is the same, whatever the hole gives elsewhere."""
+    inside = [id(node) for node in expressions(root)]
+    for frame, one in zip(frames, before, strict=True):
+        frame.known.update((key, one.known[key]) for key in inside if key in one.known)
 
 
 def _reads_another(nodes: Sequence[Node]) -> bool:
