@@ -56,7 +56,8 @@ def mend_where_bound(found: Found, taped: Taped) -> None:
             edit = code.replaced(value, Replacing(name, value).visit(deepcopy(new)))
             if any(edit.start < other.end and other.start < edit.end for one in found.faults for other in one.edits):
                 continue
-            if takes(found, taped, group, _of_binding(found.sources[fault.statement.file], bound, edit)):
+            instead = _of_binding(found.sources[fault.statement.file], bound, edit)
+            if takes(found, taped, group, instead, spares_givers=not _is_returned(name, fault, code)):
                 break
     for fault in list(found.faults):
         _begin_with_term(found, taped, fault)
@@ -283,6 +284,24 @@ def _is_read_once(name: str, bound: ast.Assign, code: Code) -> bool:
     nodes = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == name] if function else []
     read = [node for node in nodes if isinstance(node.ctx, ast.Load)]
     return len(nodes) == 2 and len(read) == 1 and list(code.loops_around(read[0])) == list(code.loops_around(bound))
+
+
+def _is_returned(name: str, fault: Mended, code: Code) -> bool:
+    """Whether a fault's statement returns a variable as it is, beside others: nothing is to be calculated there."""
+    statement = None if fault.line is None else statement_of(code.tree, fault.line)
+    if not isinstance(statement, ast.Return):
+        return False
+    read = (node for node in ast.walk(statement) if isinstance(node, ast.Name) and node.id == name)
+    return all(_is_handed_round(node, statement, code) for node in read)
+
+
+def _is_handed_round(node: ast.AST, statement: ast.stmt, code: Code) -> bool:
+    around = code.parent(node)
+    while around is not statement:
+        if not isinstance(around, (ast.Tuple, ast.List, ast.Dict, ast.Call, ast.keyword)):
+            return False
+        around = code.parent(around)
+    return True
 
 
 def _gives_whole_derivatives(run: TapedRun, statement: Statement) -> bool:
