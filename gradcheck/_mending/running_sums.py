@@ -21,7 +21,7 @@ def from_the_end(place: Workplace) -> Iterator[Candidate]:
             case _:
                 continue
         if axis is None or not isinstance(slot.value, np.ndarray) or not -slot.value.ndim <= axis < slot.value.ndim:
-            continue
+            continue  # without one, what is summed is flattened before
         turn = _round_along(axis % slot.value.ndim)
         if is_numpys(func):
             call = ast.Call(func, [_item(args[0], turn), *args[1:]], keywords)
@@ -31,7 +31,7 @@ def from_the_end(place: Workplace) -> Iterator[Candidate]:
 
 
 def _axis(args: list[ast.expr], keywords: list[ast.keyword]) -> int | None:
-    """The number of the axis; the first where none is named."""
+    """The number of the axis; zero where none is named, as of a vector."""
     given = [*args[:1], *(one.value for one in keywords if one.arg == "axis")]
     try:
         axis = ast.literal_eval(given[0]) if given else 0

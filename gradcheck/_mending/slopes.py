@@ -59,7 +59,7 @@ def slopes(place: Workplace) -> Iterator[Candidate]:
     """Such a slope as a factor more; that of an absolute value alone as well."""
     taken_of = place.hole.suspect.run.once(_taken_of)
     for atom in place.around.floats if taken_of else ():
-        for function in taken_of.get(np.asarray(atom.value, float).tobytes(), ()) if atom.plain else ():
+        for function in taken_of.get(np.asarray(atom.value, float).tobytes(), ()):
             slope = _SLOPES[function](atom.node)
             whole = list(place.outermost(ast.Mult, ast.Div))
             for slot in [*whole, *(one for one in place.floats if one not in whole)]:

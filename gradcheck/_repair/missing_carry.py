@@ -99,8 +99,23 @@ def _at_hand(one: Incomplete, found: Found, taped: Taped, others: Sequence[Point
 
     with taped(found) as run:
         edits = edits_to_derivatives(run, asked(run), [point.taped for point in others], set(), asked)
-        file = one.statement.file
-        return [Mend(file, edit, one.statement, (), (), EVIDENCE) for of_one in edits for edit in of_one[:MOST_EDITS]]
+        source = Source(one.statement.file, one.statement.source.text)
+        kept = [edit for of_one in edits for edit in of_one if not _reads_before_it_is_bound(one, source.edited(edit))]
+        return [Mend(source.file, edit, one.statement, (), (), EVIDENCE) for edit in kept[:MOST_EDITS]]
+
+
+def _reads_before_it_is_bound(one: Incomplete, text: str) -> bool:
+    """Whether the statement of an edited file reads what only the rest of a loop binds: the first round has it not."""
+    code = Code.of(text)
+    statement = code.statement(one.statement.line, one.statement.kind)
+    loop = None if statement is None else next(code.loops_around(statement), None)
+    function = None if loop is None else code.function(loop)
+    if statement is None or loop is None or function is None:
+        return True
+    stored = [node for node in ast.walk(function) if _is_stored(node)]
+    before = {node.id for node in stored if node.lineno < statement.lineno}
+    later = {node.id for node in stored if statement.lineno < node.lineno <= (loop.end_lineno or 0)}
+    return bool(names_in(statement) & (later - before))
 
 
 def _with_new_variable(one: Incomplete, found: Found, taped: Taped, others: Sequence[Point]) -> list[Mend]:
