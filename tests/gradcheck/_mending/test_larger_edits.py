@@ -171,6 +171,14 @@ def test_a_condition_that_never_changes_is_none(condition, tmp_path):
     assert candidates(suspect_of(tmp_path, body, "d = short"), under_conditions) == []
 
 
+def test_a_size_that_is_divided_by_becomes_a_weight(tmp_path):
+    """If it fails, a mean over the batch in the place of each example's weight gets no fix."""
+    suspect = suspect_of(tmp_path, f"{ZEROS}q, y = np.ones(2), np.ones((4, 3))\nda = a / y.shape[1]", "da = a /")
+    found = candidates(suspect, other_scales)
+    assert "da = a * q[:, None]" in found
+    assert "da = a / q[:, None]" in found
+
+
 @pytest.mark.lines
 @pytest.mark.parametrize(
     ("right", "wrong", "edit"),

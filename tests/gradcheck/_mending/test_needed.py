@@ -6,7 +6,10 @@ import numpy as np
 
 import gradcheck
 from gradcheck._mending import mends
+from gradcheck._mending.needed import by_least_squares
+from gradcheck._mending.residual import Residual
 from gradcheck._tape import tape_target
+from tests.gradcheck._mending.pieces import run_of
 from tests.gradcheck._tape.programs import module
 
 #: sequences that have ended keep their state; the mean is over the steps that each of them has
@@ -52,3 +55,19 @@ def test_what_a_mask_holds_back_is_the_same_derivative(tmp_path):
     statement = next(one for one in run.statements if one.text == "dh = dh + keep * dmean / steps")
     (edit,) = mends(run, statement)[0].edits
     assert edit.text == "lengths[:, None]"
+
+
+def test_where_slopes_are_not_finite_nothing_is_solved_for(tmp_path):
+    """If it fails, the root of zero in a backward ends the search with an error, and no line is told."""
+    run = run_of(tmp_path, "c = a * 1\nda, db = a / 2 + np.sqrt(c - a), np.ones_like(b)")
+    (node,) = [one for one in run.nodes if one.place is not None and one.place.text == "a * 1"]
+    assert by_least_squares(Residual(run), [node]) is None
+
+
+def test_where_slopes_are_finite_it_is_solved(tmp_path):
+    """If it fails, what a statement has to give is never known where it is no derivative."""
+    run = run_of(tmp_path, "c = a * 1\nda, db = c / 3, np.ones_like(b)")
+    (node,) = [one for one in run.nodes if one.place is not None and one.place.text == "a * 1"]
+    found = by_least_squares(Residual(run), [node])
+    assert found is not None
+    assert np.allclose(found[0][0], 3 * node.value)
