@@ -134,3 +134,25 @@ def test_items_are_taken_at_the_counters_of_loops(tmp_path):
     assert {"dd[t]", "dd[t - 1]", "dd[t + 1]"} <= found
     assert not any("[n" in text for text in found)
     assert "dd[n]" in _texts(tmp_path, f"{ZEROS}n, dd = 1, a * 2\nda[n] = b * 1", "da[n]")
+
+
+def test_items_of_others_are_read_at_the_index_that_is_read_at(tmp_path):
+    """If it fails, what the parents of a node of a tree bring back is never tried where it is left out."""
+    begun = f"{ZEROS}dh, dc, kept, each = np.ones((4, 3)), np.ones((4, 2)), [b * 3, b * 2], np.ones(4)\n"
+    loop = f"{begun}for t in range(2):\n    n = 1 - t\n    db = b * dh"
+    found = _texts(tmp_path, f"{loop}[n]", "db = b")
+    assert {"dh[n]", "dc[n]", "kept[n]"} <= found
+    assert "each[n]" not in found
+    assert not {"dc[n]", "kept[n]"} & _texts(tmp_path, f"{loop}[t]", "db = b")
+
+
+def test_one_for_each_example_fits_with_axes_behind_its_own(tmp_path):
+    """If it fails, a weight of each example is no factor where other axes come first."""
+    body = f"{ZEROS}q, row, other = np.ones(2), np.ones((4, 2)), np.ones(5)\nda = a * 1"
+    around = _around(tmp_path, body)
+    middle = {atom.text: atom.shape for atom in around.fitting((4, 2, 3))}
+    assert middle["q[:, None]"] == (2, 1)
+    assert middle["row[..., None]"] == (4, 2, 1)
+    assert not [text for text in middle if "other" in text]
+    assert "q[:, None]" in {atom.text for atom in around.fitting((2, 3))}
+    assert "row[..., None]" not in {atom.text for atom in around.fitting((5, 4, 2, 3))}

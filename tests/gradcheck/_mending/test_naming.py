@@ -15,7 +15,7 @@ from tests.gradcheck._mending.pieces import suspect_of
 
 BODY = (
     "da, db = np.zeros_like(a), np.ones_like(b)\nfor t in range(2):\n    s = 1 / (1 + np.exp(-a * (1 + t)))\n"
-    "    keep = np.ones((2, 1)) * (0.5 + t)\n    d = 0.3 * a * s\n    da = da + d"
+    "    keep, row = np.ones((2, 1)) * (0.5 + t), b * (1 + t)\n    d = 0.3 * a * s\n    da = da + d"
 )
 
 
@@ -56,3 +56,18 @@ def test_a_slope_is_told_from_what_broadcasts_to_it(names: Names) -> None:
     wide = [np.broadcast_to(one, (2, 3)) for one in values_of(names, "keep")]
     assert names.named(wide) is None
     assert written(names.slope_named(wide)) == "keep"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("row[:, None]", "row[:, None]"),
+        ("row[None, :]", "row[None, :]"),
+        ("s[:, :, None]", "s[:, :, None]"),
+        ("s[:, None, :]", "s[:, None, :]"),
+        ("s.T[:, :, None]", None),
+    ],
+)
+def test_an_axis_of_length_one_is_named_where_it_is_wanted(names: Names, wanted: str, text: str | None) -> None:
+    """A batch of columns, to which the derivatives of a product of batches come back, would have no name."""
+    assert written(names.named(values_of(names, wanted))) == text

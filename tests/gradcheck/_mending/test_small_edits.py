@@ -16,6 +16,7 @@ from gradcheck._mending.small_edits import (
     repeated_reads,
     summed_items,
     turned,
+    turned_round,
     unread,
     unread_factors,
     unread_terms,
@@ -173,3 +174,20 @@ def test_what_scales_in_place_becomes_what_is_counted_elsewhere(tmp_path):
     count = "\ndef counted(mask):\n    return mask.sum()\n"
     suspect = suspect_of(tmp_path, f"{ZEROS}mask = np.ones((2, 3))\nda /= mask.size", "da /=", head=count)
     assert "da /= mask.sum()" in candidates(suspect, numbers)
+
+
+#: a function that nobody calls again, since it writes into what it is handed
+CALLED = """
+def swept(d, found):
+    found["n"] = found.get("n", 0) + 1
+    return d * 2
+"""
+
+
+def test_the_result_of_a_call_is_turned_round(tmp_path):
+    """If it fails, a backward through time in the wrong order, in a function of its own, gets no fix where it is
+    called."""
+    body = f"{ZEROS}found = {{}}\nda = swept(a, found)"
+    texts = candidates(suspect_of(tmp_path, body, "da = sw", head=CALLED), turned_round)
+    assert "da = swept(a, found)[::-1]" in texts
+    assert "da = swept(a[::-1], found)" in texts

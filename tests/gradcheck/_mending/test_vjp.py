@@ -7,7 +7,8 @@ import ast
 import numpy as np
 import pytest
 
-from gradcheck._mending.vjp import added, einsum_back
+from gradcheck._mending.syntax import parsed
+from gradcheck._mending.vjp import Cotangent, Operand, added, einsum_back, elementary
 from tests.gradcheck._tape.programs import draw
 
 SIZES = dict(zip("bshk", (2, 3, 4, 5), strict=True))
@@ -69,3 +70,32 @@ def test_a_term_that_stands_there_twice_is_doubled(terms: list[str], total: str)
     found = added([ast.parse(one, mode="eval").body for one in terms])
     assert found is not None
     assert ast.unparse(found) == total
+
+
+#: arrays of products of batches, by name
+BATCHES = {"K": draw(2, 3, 4), "q": draw(2, 4, seed=1), "r": draw(3, 2, 4, seed=2)}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "which", "back"),
+    [
+        ("K", "q[:, :, None]", 0, "d @ q[:, None, :]"),
+        ("K", "q[:, :, None]", 1, "K.swapaxes(-1, -2) @ d"),
+        ("q[:, None, :]", "K.swapaxes(1, 2)", 1, "q[:, :, None] @ d"),
+        ("K", "r[0, :, :, None]", 0, "d @ r[0, :, :, None].swapaxes(-1, -2)"),
+        ("K[:, :, 1:]", "q[:, 1:, None]", 0, "d @ q[:, 1:, None].swapaxes(-1, -2)"),
+    ],
+)
+def test_a_batch_of_columns_comes_back_as_one_of_rows(left: str, right: str, which: int, back: str) -> None:
+    """What comes back to the keys of an attention would be written with exchanged axes of what is a column."""
+    values = [eval(one, dict(BATCHES)) for one in (left, right)]
+    operands = [Operand(parsed(text), one.shape) for text, one in zip((left, right), values, strict=True)]
+    out = values[0] @ values[1]
+    found = elementary("matmul", which, Cotangent(parsed("d"), out.shape), operands, out.shape)
+    assert found is not None
+    assert ast.unparse(found.node) == back
+    d, step = draw(*out.shape, seed=7), draw(*values[which].shape, seed=8)
+    brought = eval(back, {**BATCHES, "d": d})
+    moved = step @ values[1] if which == 0 else values[0] @ step
+    assert brought.shape == step.shape
+    assert np.isclose(np.sum(brought * step), np.sum(d * moved))

@@ -384,7 +384,11 @@ OF_COMPLEX = {
     "concatenate": (lambda c, z, a: np_call(np.concatenate, axis=1)(c, [z, a]), [Z, A]),
     "astype": (lambda c, a: method("astype")(c, a, complex), [A]),
     "take": (np_call(np.take, indices=[2, 0, 0], axis=1), [Z]),
-    "a call without a rule": (np_call(np.linalg.inv), [2 * np.eye(2) + 0.2 * Z[:, :2]], ["inv"]),
+    "inv": (np_call(np.linalg.inv), [2 * np.eye(2) + 0.2 * Z[:, :2]], ["inv"]),
+    "solve": (np_call(np.linalg.solve), [2 * np.eye(2) + 0.2 * Z[:, :2], U[:2]], ["solve"]),
+    "solve of a complex operand": (np_call(np.linalg.solve), [2 * np.eye(2) + 0.2 * A[:, :2], U[:2]], ["solve"]),
+    "det": (np_call(np.linalg.det), [2 * np.eye(2) + 0.2 * Z[:, :2]], ["det"]),
+    "slogdet": (np_call(np.linalg.slogdet), [2 * np.eye(2) + 0.2 * Z[:, :2]], ["slogdet"]),
 }
 
 
@@ -393,6 +397,20 @@ def test_complex_numbers(name):
     """The derivative with respect to the real or to the imaginary part would be another one."""
     call, arrays, *opaque = OF_COMPLEX[name]
     agrees(call, *arrays, opaque=opaque[0] if opaque else (), tolerance=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.05])
+def test_a_function_without_a_rule_that_bends_much(scale):
+    """Of a matrix of small entries the steps would be too long, and right code told to be wrong."""
+    matrix = scale * (np.eye(3) + 0.2 * draw(3, 3))
+    tape, g = Tape(10**9), draw(3, 3, seed=1)
+    caller, leaf = Caller(tape, []), tape.leaf(matrix, None)
+    out = caller.call((PLACE, 0), np.linalg.pinv, (matrix,), {})
+    assert tuple(caller.opaque) == ("pinv",)
+    found = sweep(tape.nodes, {tape.node(out).index: g[None]})[leaf.index]
+    turned = np.linalg.inv(matrix).T
+    expected = -turned @ g @ turned
+    np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-8 * np.max(np.abs(expected)))
 
 
 OF_ONE_NUMBER = [ufunc for ufunc in SLOPES if ufunc.nin == 1 and "D->D" in ufunc.types]
