@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 
 from gradcheck._localising import localise
+from gradcheck._localising.spoiling import spoiling
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import (
     hands_on,
     mends_of_several,
+    spoil_only,
     suspects_of_each,
     takes_each_alone,
     without_forward,
 )
+from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import tape_target
 from gradcheck._targets.target import Target
 from tests.gradcheck._repair.eight import EIGHT, NAMES
+from tests.gradcheck._repair.flat import FLAT
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 from tests.gradcheck._tape.programs import module
 
@@ -124,3 +128,29 @@ def test_a_factor_of_all_gradients_may_be_where_each_is_taken(tmp_path: Path) ->
     run, others = taped(cell(tmp_path, source=source))
     alone = localise(run, ["U", "W"], second=others[-1].run()).alone
     assert not any(takes_each_alone(run, one, {"W", "U"}) for one in alone)
+
+
+#: two faults on the way to all gradients but one, in a vector that holds all of them
+OF_ONE_VECTOR = (
+    ("dz = (dh + carry) * (1 - hs[t + 1] ** 2)", "dz = dh + carry"),
+    ('carry = dz * p["u"]', 'carry = dh * p["u"]'),
+)
+
+
+def test_beside_a_right_gradient_in_the_same_vector_what_spoils_is_told(tmp_path: Path) -> None:
+    """Whoever hands all gradients to an optimiser as one vector would get no line as soon as one of them is right."""
+    run, _ = taped(cell(tmp_path, *OF_ONE_VECTOR, source=FLAT))
+    assert wrong_gradients(run) == {"u", "w"}
+    lines = [one.statement.line for one in spoil_only(run, run.once(spoiling), {"u", "w"})]
+    assert line_of(OF_ONE_VECTOR[1][0], FLAT) in lines
+    assert line_of("db += dh", FLAT) not in lines
+
+
+@pytest.mark.lines
+def test_beside_a_right_gradient_in_the_same_vector_what_spoils_is_mended(tmp_path: Path) -> None:
+    """No gradient is right with one of the two edits, so that they would not be found."""
+    factory = cell(tmp_path, *OF_ONE_VECTOR, source=FLAT)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    assert {one.line for one in found.faults} == {line_of(old, FLAT) for old, _ in OF_ONE_VECTOR}
