@@ -55,3 +55,62 @@ def test_what_is_added_later_is_not_asked_of_the_sum(tmp_path: Path, others: tup
     for k, wanted in one.without_added.items():
         given, through = values['dh * (1 - f) + p["Uf"].T @ df', k], values['p["U"].T @ dc', k]
         assert np.allclose(wanted.value, given + through * (1 - values["1 - f", k]))
+
+
+#: a backward that goes through the units number by number, where the forward has them in one array
+NUMBERS = """\
+import numpy as np
+import gradcheck
+
+
+def walk(p, x):
+    hs = [np.zeros(len(p["w"]))]
+    for xt in x:
+        h, n = hs[-1], len(p["w"])
+        hs.append(np.tanh([p["w"][i] * xt + sum(p["U"][i, j] * h[j] for j in range(n)) for i in range(n)]))
+    return hs
+
+
+def loss(p, x, y):
+    hs, n = walk(p, x), len(p["w"])
+    return sum(np.sin(hs[t + 1][j]) + hs[t + 1][j] * y[t, j] for t in range(len(x)) for j in range(n))
+
+
+def grads(p, x, y):
+    hs, n = walk(p, x), len(p["w"])
+    dU, dw, dz = np.zeros((n, n)), np.zeros(n), [0.0] * n
+    for t in reversed(range(len(x))):
+        if t == len(x) - 1:
+            dh = [np.cos(hs[t + 1][j]) + y[t, j] for j in range(n)]
+        else:
+            dh = [np.cos(hs[t + 1][j]) + y[t, j] + sum(p["U"][i, j] * dz[i] for i in range(n)) for j in range(n)]
+        dz = [dh[j] * (1 - hs[t + 1][j] ** 2) for j in range(n)]
+        for i in range(n):
+            dw[i] += dz[i] * x[t]
+            for j in range(n):
+                dU[i, j] += dz[i] * hs[t][j]
+    return {"U": dU, "w": dw}
+
+
+@gradcheck.target
+def cell(rng, *, T=3, H=3):
+    p = {"U": rng.standard_normal((H, H)), "w": rng.standard_normal(H)}
+    x, y = rng.standard_normal(T), rng.standard_normal((T, H))
+    return gradcheck.Target(p, lambda: loss(p, x, y), lambda: grads(p, x, y))
+"""
+
+
+def test_a_number_is_no_part_of_a_whole_array(tmp_path: Path) -> None:
+    """Code without arrays would end the search with an error, or be told to give as much as all units need."""
+    (right,) = [one.strip() for one in NUMBERS.splitlines() if "for i in range(n)) for j" in one]
+    run, _ = taped(cell(tmp_path, (right, right.replace("np.cos(hs[t + 1][j]) + ", "")), source=NUMBERS))
+    found = in_part(run, wrong_gradients(run))
+    assert found
+    assert not any(one.place.text.startswith("sum(") for one in found)
+    shapes = {node.place: node.shape for node in run.backward if node.place is not None}
+    assert all(wanted.value.shape == shapes[one.place] for one in found for wanted in one.wanted.values())
+
+
+def test_right_code_without_arrays_gives_the_whole(tmp_path: Path) -> None:
+    """Sums that are taken on number by number would be accused."""
+    assert lines(tmp_path, source=NUMBERS) == []
