@@ -11,11 +11,13 @@ import pytest
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
+from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.derivative_edits import edits_to_derivatives
+from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit
 from tests.gradcheck._repair.lists import LISTS
-from tests.gradcheck._repair.spoiled import cell, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, taped
 
 
 def look(run: TapedRun, line: int | None = None) -> Look:
@@ -174,3 +176,109 @@ def test_a_sum_that_goes_on_is_judged_by_what_is_added(wrong: str, tmp_path: Pat
     spoilers = [one for one in spoiling(run) if one.statement.text == wrong]
     (edits,) = edits_to_derivatives(run, spoilers, [one.taped for one in others], set())
     assert [edit.text for edit in edits[0]] == ["W[k].T"]
+
+
+#: a state that begins anew for each of several sequences
+SEQUENCES = """\
+import numpy as np
+import gradcheck
+
+
+def walk(p, x):
+    D, S, H = len(x), len(x[0]), len(p["f"])
+    c, f = np.zeros((D, S + 1, H)), np.zeros((D, S, H))
+    for d in range(D):
+        for s in range(S):
+            f[d, s] = 1 / (1 + np.exp(-p["f"] * x[d, s]))
+            c[d, s + 1] = f[d, s] * c[d, s] + np.tanh(p["w"] * x[d, s])
+    return c, f
+
+
+def loss(p, x):
+    c, _ = walk(p, x)
+    return np.sum(np.sin(c))
+
+
+def grads(p, x):
+    c, f = walk(p, x)
+    D, S, H = f.shape
+    df, dw = np.zeros(H), np.zeros(H)
+    for d in range(D):
+        carry = np.zeros(H)
+        for s in reversed(range(S)):
+            dc = np.cos(c[d, s + 1]) + carry
+            dz = dc * c[d, s]
+            df += dz * f[d, s] * (1 - f[d, s]) * x[d, s]
+            dw += dc * (1 - np.tanh(p["w"] * x[d, s]) ** 2) * x[d, s]
+            carry = dc * f[d, s]
+    return {"f": df, "w": dw}
+
+
+@gradcheck.target
+def cell(rng, *, D=2, S=3, H=2):
+    p, x = {name: rng.standard_normal(H) for name in "fw"}, rng.standard_normal((D, S, H))
+    return gradcheck.Target(p, lambda: loss(p, x), lambda: grads(p, x))
+"""
+
+
+def test_the_counter_that_was_read_already_is_not_reckoned_with_another(tmp_path: Path) -> None:
+    """Where the first step alone is known, `d` or `s + d` would be written for `s`, which is zero as well there."""
+    right, wrong = "dz = dc * c[d, s]", "dz = dc * c[d, s + 1]"
+    run, _ = taped(cell(tmp_path, (right, wrong), source=SEQUENCES))
+    found = look(run, line_of(right, SEQUENCES))
+    first = replace(found, executions=found.executions[:1], idle=(), kept=())
+    assert texts(EditsToDerivatives(first).nearest)[0] == "s"
+
+
+#: the mean over all entries that a mask keeps
+MASKED = """\
+import numpy as np
+import gradcheck
+
+
+def walk(p, x):
+    h, hs = np.zeros((len(x[0]), len(p["U"]))), []
+    for xt in x:
+        hs.append((h, h := np.tanh(xt @ p["W"] + h @ p["U"])))
+    return hs
+
+
+def loss(p, x, y, mask):
+    e = np.array([h for _, h in walk(p, x)]) - y
+    return 0.5 * np.sum(mask[:, :, None] * e ** 2) / mask.sum()
+
+
+def grads(p, x, y, mask):
+    hs, g = walk(p, x), {name: np.zeros_like(one) for name, one in p.items()}
+    d = mask[:, :, None] * (np.array([h for _, h in hs]) - y)
+    d /= mask.sum()
+    carry = np.zeros_like(y[0])
+    for t in reversed(range(len(x))):
+        before, h = hs[t]
+        dz = (d[t] + carry) * (1 - h ** 2)
+        g["W"] += x[t].T @ dz
+        g["U"] += before.T @ dz
+        carry = dz @ p["U"].T
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=3, B=2, D=2, H=3):
+    p = {"W": rng.standard_normal((D, H)), "U": rng.standard_normal((H, H))}
+    x, y, mask = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H)), np.ones((T, B))
+    mask[-1, 0] = 0
+    return gradcheck.Target(p, lambda: loss(p, x, y, mask), lambda: grads(p, x, y, mask))
+"""
+
+
+@pytest.mark.lines
+def test_a_number_by_which_an_array_is_divided_in_place_is_mended(tmp_path: Path) -> None:
+    """The number has no derivative of its own, and would not be looked at where no gradient is right with it alone."""
+    bugs = [("d /= mask.sum()", "d /= mask.size"), ("(1 - h ** 2)", "(1 - h)")]
+    factory = cell(tmp_path, *bugs, source=MASKED)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    told = {one.line: [edit.text for edit in one.edits] for one in found.faults}
+    assert told.keys() == {line_of(old, MASKED) for old, _ in bugs}
+    assert told[line_of("d /= ", MASKED)] == ["mask.sum()"]

@@ -143,3 +143,42 @@ def test_the_loop_behind_what_a_suspect_reads_is_mended(tmp_path: Path) -> None:
     assert [(one.statement.line, [edit.text for edit in one.edits]) for one in found.faults] == [
         (line_of(old, CHAIN), ["range(T - 2, -1, -1)"])
     ]
+
+
+#: a loop that stands on one line with what it repeats
+ON_ONE_LINE = """\
+import numpy as np
+import gradcheck
+
+
+def loss(p, x):
+    n = len(p["w"])
+    return 0.5 * sum(np.tanh(p["w"][k] * x[k]) ** 2 for k in range(n))
+
+
+def grads(p, x):
+    w, n = np.zeros_like(p["w"]), len(x)
+    h = np.tanh(p["w"] * x)
+    for k in range(n): w[k] += h[k] * (1 - h[k] ** 2) * x[k]
+    return {"w": w}
+
+
+@gradcheck.target
+def cell(rng, *, H=4):
+    p, x = {"w": rng.standard_normal(H)}, rng.standard_normal(H)
+    return gradcheck.Target(p, lambda: loss(p, x), lambda: grads(p, x))
+"""
+
+
+@pytest.mark.parametrize("wrong", ["range(1, n)", "range(n - 1)"])
+def test_a_loop_on_one_line_is_mended(wrong: str, tmp_path: Path) -> None:
+    """A range that leaves a unit out would be told at what returns the gradient, and the loop be written out again."""
+    bug = ("for k in range(n): w", f"for k in {wrong}: w")
+    factory = cell(tmp_path, bug, source=ON_ONE_LINE)
+    found = find_by_tape(factory, 0, dict(factory.sizes), {"w"})
+    assert found is not None
+    assert found.still_wrong == ()
+    (fault,) = found.faults
+    assert fault.line == line_of(bug[0], ON_ONE_LINE)
+    (edit,) = fault.edits
+    assert edit.text.startswith("range(")

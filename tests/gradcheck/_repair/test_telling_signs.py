@@ -139,3 +139,43 @@ def test_right_code_of_such_forms_is_left_as_it_is(tmp_path: Path, old: str, new
     assert found.still_wrong == ()
     assert [one.statement.line for one in found.faults] == [line_of(old, TANK)]
     assert text == TANK
+
+
+#: a slope that goes through two paths, of which the second replaces the first
+TWO_PATHS = """\
+import numpy as np
+import gradcheck
+
+
+def loss(p, x):
+    return np.sum(np.sin(p["w"] * x)) + 0.5 * np.sum(p["w"] ** 2 * x)
+
+
+def grads(p, x):
+    b = np.cos(p["w"] * x) * x
+    b += p["w"] * x
+    return {"w": b}
+
+
+@gradcheck.target
+def cell(rng, *, H=3):
+    p, x = {"w": rng.standard_normal(H)}, rng.standard_normal(H)
+    return gradcheck.Target(p, lambda: loss(p, x), lambda: grads(p, x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "bug", "term"),
+    [(TWO_PATHS, ('b += p["w"] * x', 'b = p["w"] * x'), "b"), (TANK, ("d += later", "d = later"), "d")],
+    ids=["paths", "tank"],
+)
+def test_what_is_bound_anew_is_told_as_the_term_that_is_missing(
+    source: str, bug: tuple[str, str], term: str, tmp_path: Path
+) -> None:
+    """The message would say that a term is missing, and not which."""
+    factory = cell(tmp_path, bug, source=source)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.code, finding.line) == (FindingCode.TERM_MISSING, line_of(bug[0], source))
+    assert finding.message.startswith(f"the term {term} is missing")
