@@ -11,11 +11,12 @@ from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.tape_findings import tape_findings
+from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.forecaster import NOT_FED_BACK
 from tests.gradcheck._repair.forecaster import mended as forecasters_mended
 from tests.gradcheck._repair.lists import LISTS, SIZES
-from tests.gradcheck._repair.spoiled import cell, found_alone, line_of
+from tests.gradcheck._repair.spoiled import cell, found_alone, line_of, taped
 
 #: the commonest mistake of all: each step's own part is all there is
 NO_CARRY = (
@@ -73,3 +74,60 @@ def test_outputs_that_are_fed_back_are_carried_beside_another_fault(tmp_path: Pa
     assert "dout = out - y[t] + dout_next\n" in text
     assert 'dout_next = p["F"].T @ da * shares[t]\n' in text
     assert overwritten[0] in text
+
+
+#: the memory of each node of a graph goes to several others, so that they add up what they bring back
+GRAPH = """\
+import numpy as np
+import gradcheck
+
+PARENTS = [[], [0], [0, 1], [1, 2], [2, 3]]
+
+
+def walk(p, x):
+    c, h, f = [], [], []
+    for n in range(5):
+        f.append(1 / (1 + np.exp(-p["f"] * x[n])))
+        c.append(np.tanh(p["w"] * x[n]) + f[n] * sum(c[k] for k in PARENTS[n]))
+        h.append(np.tanh(c[n]))
+    return c, h, f
+
+
+def loss(p, x, y):
+    return 0.5 * sum(np.sum((hn - yn) ** 2) for hn, yn in zip(walk(p, x)[1], y))
+
+
+def grads(p, x, y):
+    c, h, f = walk(p, x)
+    df, dw, dc = np.zeros_like(p["f"]), np.zeros_like(p["w"]), np.zeros_like(x)
+    for n in reversed(range(5)):
+        dh = h[n] - y[n]
+        dcn = dh * (1 - h[n] ** 2) + dc[n]
+        df += dcn * sum(c[k] for k in PARENTS[n]) * f[n] * (1 - f[n]) * x[n]
+        for k in PARENTS[n]:
+            dc[k] += dcn * f[n]
+        dw += dcn * (1 - np.tanh(p["w"] * x[n]) ** 2) * x[n]
+    return {"f": df, "w": dw}
+
+
+@gradcheck.target
+def cell(rng, *, H=3):
+    p, x = {name: rng.standard_normal(H) for name in "fw"}, rng.standard_normal((5, H))
+    y = rng.standard_normal((5, H))
+    return gradcheck.Target(p, lambda: loss(p, x, y), lambda: grads(p, x, y))
+"""
+LEFT_OUT = ("dcn = dh * (1 - h[n] ** 2) + dc[n]", "dcn = dh * (1 - h[n] ** 2)")
+
+
+@pytest.mark.lines
+@pytest.mark.parametrize("others", [(), (('(1 - np.tanh(p["w"] * x[n]) ** 2)', '(1 - np.tanh(p["w"] * x[n]))'),)])
+def test_what_is_at_hand_is_the_term_that_is_missing(tmp_path: Path, others: tuple[tuple[str, str], ...]) -> None:
+    """A second variable would be made for what the others have added up already, or the line get no fix."""
+    factory = cell(tmp_path, LEFT_OUT, *others, source=GRAPH)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (source,) = [one for file, one in found.sources.items() if file in found.edits]
+    assert source.edited(found.edits[source.file]) == GRAPH
+    codes = [one.code for one in tape_findings(found, verified=True) if one.line == line_of(LEFT_OUT[0], GRAPH)]
+    assert codes == [FindingCode.LATER_STEPS_MISSING]
