@@ -11,7 +11,7 @@ from gradcheck._localising import localise
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
-from gradcheck._repair.likeliest_mend import LikeliestMend
+from gradcheck._repair.likeliest_mend import LikeliestMend, _spoils_others
 from gradcheck._repair.made_up_for import _takers_of_right
 from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
@@ -366,3 +366,73 @@ def test_who_reads_what_is_right_is_asked_and_not_who_calls(
     others = dict.fromkeys(one.text for one in takers if not one.text.startswith(suspect))
     assert len(others) == len(expected)
     assert all(text.startswith(one) for text, one in zip(others, expected, strict=True))
+
+
+#: products that forward and backward share, of keys of which some units are masked
+KEYS = """\
+import numpy as np
+import gradcheck
+
+
+def mv(M, v):
+    return M @ v
+
+
+def outer(a, b):
+    return np.outer(a, b)
+
+
+def walk(p, x, keep):
+    H = len(p["K"])
+    F, steps = np.zeros((H, H)), []
+    for xt, kept in zip(x, keep):
+        new, v = np.tanh(mv(p["K"], xt)), mv(p["V"], xt)
+        k = kept * new
+        steps.append((F, new, v, mv(F, k)))
+        F = F + outer(v, k)
+    return steps
+
+
+def loss(p, x, y, keep):
+    return 0.5 * sum(np.sum((out - yt) ** 2) for (*_, out), yt in zip(walk(p, x, keep), y))
+
+
+def grads(p, x, y, keep):
+    steps, g = walk(p, x, keep), {name: np.zeros_like(one) for name, one in p.items()}
+    dF = np.zeros((len(p["K"]), len(p["K"])))
+    for t in reversed(range(len(x))):
+        F, new, v, out = steps[t]
+        dout = out - y[t]
+        k = keep[t] * new
+        dv = mv(dF, k)
+        dk = mv(dF.T, v) + mv(F.T, dout)
+        dnew = keep[t] * dk * (1 - new ** 2)
+        g["V"] += outer(dv, x[t])
+        g["K"] += outer(dnew, x[t])
+        dF = dF + outer(dout, k)
+    return g
+
+
+@gradcheck.target
+def cell(rng, *, T=4, D=2, H=3):
+    p = {name: rng.standard_normal((H, D)) for name in "KV"}
+    x, y = rng.standard_normal((T, D)), rng.standard_normal((T, H))
+    keep = (np.arange(T)[:, None] % 3 != np.arange(H) % 3).astype(float)
+    keep[-1] = 1.0
+    return gradcheck.Target(p, lambda: loss(p, x, y, keep), lambda: grads(p, x, y, keep))
+"""
+
+
+def test_what_products_of_both_are_handed_is_not_to_blame_for_them(tmp_path: Path) -> None:
+    """The line of the forward that keeps the keys would be tried first, where the backward lacks their mask."""
+    right, wrong = "        k = keep[t] * new\n", "        k = new\n"
+    run, others = taped(cell(tmp_path, (right, wrong), source=KEYS))
+    found = without_forward(run, localise(run, sorted(wrong_gradients(run)), second=others[-1].run()))
+    kept = next(one for one in found.alone if one.line == line_of("steps.append", KEYS))
+    assert not _spoils_others(run, found, kept)
+    search = LikeliestMend(run, found, [one.taped for one in others], set())
+    assert search._suspects[0] is found.alone[0]
+    (fault,) = search.faults()
+    assert fault.statement.line == line_of(right, KEYS)
+    assert fault.mend is not None
+    assert [edit.text for edit in fault.mend.edits] == ["new * keep[t]"]
