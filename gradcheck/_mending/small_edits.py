@@ -223,8 +223,17 @@ def scales(place: Workplace) -> Iterator[tuple[ast.expr, tuple[int, ...]]]:
 def ones(place: Workplace) -> Iterator[Candidate]:
     """One added or taken away."""
     for slot in place.outermost(ast.Add, ast.Sub):
-        yield Candidate.of(slot.node, binary(slot.node, ast.Add(), number(1)))
-        yield Candidate.of(slot.node, binary(slot.node, ast.Sub(), number(1)))
+        for op in (ast.Add(), ast.Sub()):
+            if not _is_one_more(slot.node, type(op)):
+                yield Candidate.of(slot.node, binary(slot.node, op, number(1)))
+
+
+def _is_one_more(node: ast.expr, op: type[ast.operator]) -> bool:
+    """Whether one was taken away or added already, which this would undo."""
+    match node:
+        case ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=1)):
+            return not isinstance(node.op, op)
+    return False
 
 
 def begun_at_zero(place: Workplace) -> Iterator[Candidate]:

@@ -421,7 +421,13 @@ OF_ONE_NUMBER = [ufunc for ufunc in SLOPES if ufunc.nin == 1 and "D->D" in ufunc
 @settings(max_examples=5, deadline=None)
 def test_ufuncs_of_complex_numbers(ufunc, seed):
     """What is right for real numbers would be taken for right for complex ones."""
-    agrees(np_call(ufunc), complex_draw(2, 2, seed=seed, scale=0.6), tolerance=1e-6)
+    array = complex_draw(2, 2, seed=seed, scale=0.6)
+    if ufunc in STEPS:  # both parts away from where it steps
+        array = array + sum(
+            unit * 0.11 * (np.abs(2 * part - np.rint(2 * part)) < 0.1)
+            for unit, part in ((1, array.real), (1j, array.imag))
+        )
+    agrees(np_call(ufunc), array, tolerance=1e-6)
 
 
 def test_the_tables_are_covered():
