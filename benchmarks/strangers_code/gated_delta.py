@@ -1,160 +1,154 @@
-# Gated delta-rule memory (fast weights).  Big buffers live in Workspace.
+# gated delta-rule fast weights ("linear transformer with forgetting"), heads via einsum
 #
-#   k = kr / |kr|      a = sigmoid(x.wa + ba)     b = sigmoid(x.wb + bb)
-#   M  = a * S_prev                  decay
-#   e  = v - M k                     prediction error
-#   S  = M + b * e k^T               delta rule
-#   y  = (S q) * silu(u)             gated read-out
-#   out = y Wo
+#   S~ = g S[t-1]            g = sigmoid, one per head
+#   u  = v - S~ k            prediction error of the memory
+#   S  = S~ + beta u k^T
+#   y  = S q ;  z = rms(y) * gain ;  o = <Wo, z> + skip x
 #
-# time first: x is (T, B, D); S is (T+1, B, N, N), rows = value dim, cols = key dim
+# v also sees tanh(z) of the previous step (Irie et al. call that "delta RNN"), so no parallel scan here, sorry.
+#
+# index letters:  t time  b batch  n head  i value dim  j key dim  d input dim  o output dim
 import numpy as np
+from types import SimpleNamespace as NS
+from functools import partial
 
-PROJ = ("q", "k", "v", "u")
-
-
-def sigmoid_(buf):
-    np.negative(buf, out=buf)
-    np.exp(buf, out=buf)
-    buf += 1.0
-    np.reciprocal(buf, out=buf)
+ein = partial(np.einsum, optimize=False)
+EPS_Q, EPS_Z = 0.05, 0.02
+LOG2PI = float(np.log(2 * np.pi))
 
 
-def matvec(A, x, out):
-    np.einsum("bij,bj->bi", A, x, out=out)
+def _sig(a): return 1. / (1. + np.exp(-a))
+
+def _softmax(a):
+    a = np.exp(a - a.max(-1, keepdims=True))
+    return a / a.sum(-1, keepdims=True)
 
 
-def matvec_t(A, x, out):
-    np.einsum("bij,bi->bj", A, x, out=out)
+def alloc(T, B, N, I, J, O):
+    f = lambda *s: np.empty((T, B) + s)
+    return NS(aq=f(N, J), sq=f(N, J), lq=f(N, 1), q=f(N, J), k=f(N, J), v=f(N, I), beta=f(N), g=f(N),
+              S=np.zeros((T + 1, B, N, I, J)),       # S[0] is the initial memory, S[t+1] is after step t
+              St=f(N, I, J), u=f(N, I), y=f(N, I), rms=f(N, 1),
+              z=np.zeros((T + 1, B, N, I)),          # z[0] = 0
+              fb=f(N, I))
 
 
-class Workspace:
-    def __init__(self, T, B, D, N):
-        e = np.empty
-        self.raw = {n: e((T, B, N)) for n in PROJ}       # projections
-        self.k, self.norm = e((T, B, N)), e((T, B, 1))   # normalised key
-        self.a, self.b = e((T, B)), e((T, B))            # decay, write strength
-        self.S = e((T + 1, B, N, N))
-        self.M = e((T, B, N, N))
-        self.err, self.read, self.sig = e((T, B, N)), e((T, B, N)), e((T, B, N))
-        self.y, self.out = e((T, B, N)), e((T, B, D))
-        # backward
-        self.dout, self.dy = e((T, B, D)), e((T, B, N))
-        self.draw = {n: e((T, B, N)) for n in PROJ}
-        self.da, self.db = e((T, B)), e((T, B))
-        self.dS, self.tmpS = e((B, N, N)), e((B, N, N))
-        self.dread, self.derr, self.dk, self.tmp = e((B, N)), e((B, N)), e((B, N)), e((B, N))
+def fwd(p, x, tgt):
+    T, B, _ = x.shape
+    N, I, J = p['S0'].shape
+    O = p['Wo'].shape[-1]
+    w = alloc(T, B, N, I, J, O)
+
+    # everything that doesn't depend on the state, all steps in one go
+    w.aq[:] = ein('tbd,dnj->tbnj', x, p['Wq'])
+    w.sq[:] = w.aq * _sig(w.aq)                                   # silu
+    w.lq[:] = np.sqrt((w.sq ** 2).sum(-1, keepdims=True) + EPS_Q)
+    w.q[:] = w.sq / w.lq
+    w.k[:] = _softmax(ein('tbd,dnj->tbnj', x, p['Wk']))
+    w.beta[:] = 2 * _sig(ein('tbd,dn->tbn', x, p['Wb']))          # beta in (0, 2): negative eigenvalues allowed
+    w.g[:] = _sig(ein('tbd,dn->tbn', x, p['Wg']) + p['bg'])
+    vx = ein('tbd,dni->tbni', x, p['Wv'])
+
+    w.S[0] = p['S0']
+    for t in range(T):
+        w.fb[t] = np.tanh(w.z[t])
+        w.v[t] = vx[t] + ein('bni,nim->bnm', w.fb[t], p['R'])
+        w.St[t] = w.g[t][..., None, None] * w.S[t]
+        w.u[t] = w.v[t] - ein('bnij,bnj->bni', w.St[t], w.k[t])
+        w.S[t + 1] = w.St[t] + ein('bn,bni,bnj->bnij', w.beta[t], w.u[t], w.k[t])
+        w.y[t] = ein('bnij,bnj->bni', w.S[t + 1], w.q[t])
+        w.rms[t] = np.sqrt((w.y[t] ** 2).mean(-1, keepdims=True) + EPS_Z)
+        w.z[t + 1] = w.y[t] / w.rms[t] * p['gain']
+
+    mu = ein('tbni,nio->tbo', w.z[1:], p['Wo']) + ein('tbd,do->tbo', x, p['skip'])
+    w.r = mu - tgt
+    w.prec = np.exp(-p['logvar'])
+    nll = .5 * (w.r ** 2 * w.prec + p['logvar'] + LOG2PI).sum(-1).mean()
+    return nll, w
 
 
-def delta_fwd(p, x, ws):
-    for n in PROJ:
-        np.matmul(x, p["W" + n], out=ws.raw[n])
-    np.matmul(x, p["wa"], out=ws.a)
-    np.matmul(x, p["wb"], out=ws.b)
-    ws.a += p["ba"]
-    ws.b += p["bb"]
-    sigmoid_(ws.a)
-    sigmoid_(ws.b)
-    np.sqrt((ws.raw["k"] ** 2).sum(-1, keepdims=True) + 1e-6, out=ws.norm)
-    np.divide(ws.raw["k"], ws.norm, out=ws.k)
-    ws.S[0] = p["S0"]
-    for t in range(len(x)):
-        k, M, S, err = ws.k[t], ws.M[t], ws.S[t + 1], ws.err[t]
-        np.multiply(ws.a[t][:, None, None], ws.S[t], out=M)
-        matvec(M, k, err)
-        np.subtract(ws.raw["v"][t], err, out=err)
-        np.einsum("b,bi,bj->bij", ws.b[t], err, k, out=S)
-        S += M
-        matvec(S, ws.raw["q"][t], ws.read[t])
-    ws.sig[...] = ws.raw["u"]
-    sigmoid_(ws.sig)
-    np.multiply(ws.read, ws.raw["u"], out=ws.y)
-    ws.y *= ws.sig
-    np.matmul(ws.y, p["Wo"], out=ws.out)
-    return ws.out
+def bwd(p, x, w):
+    T, B, _ = x.shape
+    n = T * B
+    N, I, J = p['S0'].shape
+    G = {}
+    dmu = w.r * w.prec / n
+    G['logvar'] = .5 * (1 - w.r ** 2 * w.prec).sum((0, 1)) / n
+    G['Wo'] = ein('tbni,tbo->nio', w.z[1:], dmu)
+    G['skip'] = ein('tbd,tbo->do', x, dmu)
+    dz_out = ein('tbo,nio->tbni', dmu, p['Wo'])
+
+    dq = np.empty_like(w.q); dk = np.empty_like(w.k); dv = np.empty_like(w.v)
+    dbeta = np.empty_like(w.beta); dg = np.empty_like(w.g)
+    G['gain'] = np.zeros((N, I))
+    dS = np.zeros((B, N, I, J))
+    dz_next = np.zeros((B, N, I))       # from v of step t+1
+    for t in range(T)[::-1]:
+        dz = dz_out[t] + dz_next
+        yn = w.y[t] / w.rms[t]
+        G['gain'] += (dz * yn).sum(0)
+        dyn = dz * p['gain']
+        dy = (dyn - yn * (dyn * yn).mean(-1, keepdims=True)) / w.rms[t]
+        # y = S q
+        dq[t] = ein('bnij,bni->bnj', w.S[t + 1], dy)
+        dS = dS + ein('bni,bnj->bnij', dy, w.q[t])
+        # S = St + beta u k'
+        dSk = ein('bnij,bnj->bni', dS, w.k[t])
+        dbeta[t] = (dSk * w.u[t]).sum(-1)
+        du = w.beta[t][..., None] * dSk
+        dk[t] = w.beta[t][..., None] * ein('bnij,bni->bnj', dS, w.u[t])
+        # u = v - St k
+        dv[t] = du
+        dk[t] -= ein('bnij,bni->bnj', w.St[t], du)
+        dSt = dS - ein('bni,bnj->bnij', du, w.k[t])
+        # St = g S
+        dg[t] = (dSt * w.S[t]).sum((-2, -1))
+        dS = dSt * w.g[t][..., None, None]
+        # feedback
+        dz_next = ein('bnm,nim->bni', dv[t], p['R']) * (1 - w.fb[t] ** 2)
+    G['S0'] = dS.sum(0)
+    G['R'] = ein('tbni,tbnm->nim', w.fb, dv)
+
+    # state-independent part
+    G['Wv'] = ein('tbd,tbni->dni', x, dv)
+    dak = w.k * (dk - (dk * w.k).sum(-1, keepdims=True))
+    G['Wk'] = ein('tbd,tbnj->dnj', x, dak)
+    dsq = (dq - w.q * (dq * w.q).sum(-1, keepdims=True)) / w.lq
+    s = _sig(w.aq)
+    daq = dsq * (s + w.aq * s * (1 - s))
+    G['Wq'] = ein('tbd,tbnj->dnj', x, daq)
+    dab = dbeta * w.beta * (1 - w.beta / 2)
+    G['Wb'] = ein('tbd,tbn->dn', x, dab)
+    dag = dg * w.g * (1 - w.g)
+    G['Wg'] = ein('tbd,tbn->dn', x, dag)
+    G['bg'] = dag.sum((0, 1))
+    return G
 
 
-def delta_bwd(p, x, ws, g):
-    """ws.dout holds dL/dout on entry; g is overwritten."""
-    T, B, D = x.shape
-    np.einsum("tbn,tbd->nd", ws.y, ws.dout, out=g["Wo"])
-    np.matmul(ws.dout, p["Wo"].T, out=ws.dy)
-    dq, dkr, dv, du = (ws.draw[n] for n in PROJ)
-    dS, tmpS, dread, derr, dk, tmp = ws.dS, ws.tmpS, ws.dread, ws.derr, ws.dk, ws.tmp
-    dS.fill(0.0)
-    for t in range(T - 1, -1, -1):
-        q, k, u, sg = ws.raw["q"][t], ws.k[t], ws.raw["u"][t], ws.sig[t]
-        a, b = ws.a[t], ws.b[t]
-        # gate: y = read * u * sig(u)
-        np.multiply(ws.dy[t], u * sg, out=dread)
-        np.multiply(ws.dy[t] * ws.read[t], sg * (1.0 + u * (1.0 - sg)), out=du[t])
-        # read = S q
-        matvec_t(ws.S[t + 1], dread, dq[t])
-        np.einsum("bi,bj->bij", dread, q, out=tmpS)
-        dS += tmpS
-        # S = M + b e k^T
-        matvec(dS, k, tmp)
-        np.einsum("bi,bi->b", tmp, ws.err[t], out=ws.db[t])
-        np.multiply(tmp, b[:, None], out=derr)
-        matvec_t(dS, ws.err[t], dk)
-        dk *= b[:, None]
-        # e = v - M k
-        dv[t] = derr
-        matvec_t(ws.M[t], derr, tmp)
-        dk -= tmp
-        np.einsum("bi,bj->bij", derr, k, out=tmpS)
-        dS -= tmpS
-        # M = a S_prev
-        np.einsum("bij,bij->b", dS, ws.S[t], out=ws.da[t])
-        dS *= a[:, None, None]
-        # k = kr / |kr|
-        dk -= k * (k * dk).sum(-1, keepdims=True)
-        np.divide(dk, ws.norm[t], out=dkr[t])
-    np.sum(dS, axis=0, out=g["S0"])
-    ws.da *= ws.a * (1.0 - ws.a)
-    ws.db *= ws.b * (1.0 - ws.b)
-    for n in PROJ:
-        np.einsum("tbd,tbn->dn", x, ws.draw[n], out=g["W" + n])
-    np.einsum("tbd,tb->d", x, ws.da, out=g["wa"])
-    np.einsum("tbd,tb->d", x, ws.db, out=g["wb"])
-    g["ba"][...] = ws.da.sum()
-    g["bb"][...] = ws.db.sum()
-
-
-def make(Target, rng, T=4, B=3, D=3, N=4):
-    p = {"W" + n: rng.normal(0.0, 0.8, (D, N)) for n in PROJ}
-    p["Wo"] = rng.normal(0.0, 0.8, (N, D))
-    p["S0"] = rng.normal(0.0, 0.5, (N, N))
-    p["wa"], p["wb"] = rng.normal(0.0, 0.7, D), rng.normal(0.0, 0.7, D)
-    p["ba"], p["bb"] = np.array([1.0]), np.array([0.3])
-    x, y = rng.normal(size=(T, B, D)), rng.normal(size=(T, B, D))
-    ws = Workspace(T, B, D, N)
-
-    def loss():
-        return float(0.5 * np.sum((delta_fwd(p, x, ws) - y) ** 2) / (T * B))
-
-    def grads():
-        g = {n: np.empty_like(w) for n, w in p.items()}
-        np.subtract(delta_fwd(p, x, ws), y, out=ws.dout)
-        ws.dout /= T * B
-        delta_bwd(p, x, ws, g)
-        return g
-
-    return Target(p, loss, grads)
+def make(Target, rng, T=6, B=3, N=2, I=3, J=3, D=4, O=2):
+    r = lambda s, *sh: s * rng.standard_normal(sh)
+    p = {'Wq': r(.9, D, N, J), 'Wk': r(1.1, D, N, J), 'Wv': r(.8, D, N, I), 'R': r(.9, N, I, I),
+         'Wb': r(.6, D, N), 'Wg': r(.6, D, N), 'bg': r(.4, N) + .8, 'S0': r(.8, N, I, J),
+         'gain': 1 + r(.3, N, I), 'Wo': r(.8, N, I, O), 'skip': r(.5, D, O), 'logvar': r(.4, O)}
+    x, tgt = r(1., T, B, D), r(1.5, T, B, O)
+    return Target(p, lambda: float(fwd(p, x, tgt)[0]), lambda: bwd(p, x, fwd(p, x, tgt)[1]))
 
 
 BUGS = {
-    "silu-derivative": ("sg * (1.0 + u * (1.0 - sg)), out=du[t])", "sg * (1.0 - sg), out=du[t])"),
-    "read-matvec-not-transposed": ("matvec_t(ws.S[t + 1], dread, dq[t])", "matvec(ws.S[t + 1], dread, dq[t])"),
-    "write-strength-uses-v": ("np.einsum(\"bi,bi->b\", tmp, ws.err[t], out=ws.db[t])", "np.einsum(\"bi,bi->b\", tmp, ws.raw[\"v\"][t], out=ws.db[t])"),
-    "erase-sign": ("dS -= tmpS", "dS += tmpS"),
-    "decay-state-off-by-one": ("np.einsum(\"bij,bij->b\", dS, ws.S[t], out=ws.da[t])", "np.einsum(\"bij,bij->b\", dS, ws.S[t + 1], out=ws.da[t])"),
-    "carry-scaled-by-b": ("dS *= a[:, None, None]", "dS *= b[:, None, None]"),
-    "key-norm-over-batch": ("dk -= k * (k * dk).sum(-1, keepdims=True)", "dk -= k * (k * dk).sum(0, keepdims=True)"),
-    "mean-over-batch-missing": ("ws.dout /= T * B", "ws.dout /= T"),
+    'memory-transposed-in-query': ("dq[t] = ein('bnij,bni->bnj', w.S[t + 1], dy)", "dq[t] = ein('bnij,bnj->bni', w.S[t + 1], dy)"),
+    'memory-gradient-carry-lost': ("dS = dS + ein('bni,bnj->bnij', dy, w.q[t])", "dS = ein('bni,bnj->bnij', dy, w.q[t])"),
+    'beta-times-value-not-error': ("dbeta[t] = (dSk * w.u[t]).sum(-1)", "dbeta[t] = (dSk * w.v[t]).sum(-1)"),
+    'erase-path-key-sign': ("dk[t] -= ein(", "dk[t] += ein("),
+    'decay-with-updated-memory': ("dg[t] = (dSt * w.S[t]).sum((-2, -1))", "dg[t] = (dSt * w.S[t + 1]).sum((-2, -1))"),
+    'feedback-derivative-of-wrong-step': ("p['R']) * (1 - w.fb[t] ** 2)", "p['R']) * (1 - np.tanh(w.z[t + 1]) ** 2)"),
+    'silu-as-sigmoid-gate-only': ("daq = dsq * (s + w.aq * s * (1 - s))", "daq = dsq * s"),
+    'beta-range-two-forgotten': ("dab = dbeta * w.beta * (1 - w.beta / 2)", "dab = dbeta * w.beta * (1 - w.beta)"),
 }
 PAIRS = [
-    ("silu-derivative", "carry-scaled-by-b"),
-    ("read-matvec-not-transposed", "decay-state-off-by-one"),
-    ("erase-sign", "mean-over-batch-missing"),
+    ('memory-transposed-in-query', 'decay-with-updated-memory'),
+    ('memory-gradient-carry-lost', 'silu-as-sigmoid-gate-only'),
+    ('beta-times-value-not-error', 'erase-path-key-sign'),
+    ('feedback-derivative-of-wrong-step', 'beta-range-two-forgotten'),
+    ('erase-path-key-sign', 'memory-transposed-in-query'),
+    ('decay-with-updated-memory', 'feedback-derivative-of-wrong-step'),
 ]
