@@ -12,6 +12,8 @@ from gradcheck._tape.nodes import Array
 
 #: kinds of uses of one value that are left out by turns
 MOST_KINDS = 6
+#: by this much larger and back again, a number loses 20 of its 53 binary digits (T. J. Dekker, 1971)
+_ROUNDING = 2.0**20 + 1
 #: the place and the operation of what uses a value
 Kind = tuple[int, str]
 
@@ -67,11 +69,17 @@ def all_series(run: TapedRun) -> list[Series]:
     whole = [one for nodes in groups.values() for one in _of_group(run, nodes)]
     less = [one for series in whole if not series.partial for one in _less_one_kind(series, parts)]
     for one in [*whole, *less]:
-        key = b"".join(np.ascontiguousarray(value).tobytes() for value in one.values)
+        key = b"".join(_rounded(value).tobytes() for value in one.values)
         if key not in known:
             known.add(key)
             result.append(one)
     return result
+
+
+def _rounded(value: Array) -> Array:
+    """Without its last digits, which differ where the same is calculated in two ways, or lies elsewhere in memory."""
+    scaled = np.ascontiguousarray(value, np.float64) * _ROUNDING
+    return np.asarray(scaled - (scaled - value) + 0.0)
 
 
 def _of_group(run: TapedRun, nodes: list[Node]) -> Iterator[Series]:
