@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import os
 import pickle
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,6 +69,8 @@ def _become_worker(safe_path: str | None) -> None:
     """What the user's code prints is not a report; and Ctrl-C is for the parent, which ends its workers."""
     _set_safe_path(safe_path)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a worker is killed in the end, with what it has not shown by then
+        sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
