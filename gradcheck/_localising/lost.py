@@ -37,7 +37,7 @@ def lost_derivatives(run: TapedRun) -> list[Lost]:
     Of the values that a variable was given one after the other, as those of a carry, the last is of interest.
     """
     standings = run.once(Ground).standings
-    reached = set[int]().union(*(ancestors(sink) for sink in run.sinks.values() if sink is not None))
+    reached = ancestors(*(sink for sink in run.sinks.values() if sink is not None))
     depending = run.once(parameters_behind)
     by_place: dict[int, list[Binding]] = defaultdict(list)
     for one in run.bindings:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradcheck._mending.frames import UnknownError, is_pure
 from gradcheck._mending.holes import Hole
-from gradcheck._mending.syntax import Code, expressions, loop_counters, names_in, parsed, span
+from gradcheck._mending.syntax import Code, expressions, item, loop_counters, names_in, parsed, span
 
 #: members of one object that are named
 MOST_MEMBERS = 40
@@ -259,21 +259,17 @@ def _neighbours(node: ast.expr) -> Iterator[ast.Subscript]:
     """Items beside one that is read by its number; what a slice leaves of its array."""
     match node:
         case ast.Subscript(value=value, slice=ast.Constant(value=int() as number)):
-            yield from (_item(value, ast.Constant(other)) for other in range(MOST_NEIGHBOURS) if other != number)
-            yield _item(value, ast.UnaryOp(ast.USub(), ast.Constant(1)))
+            yield from (item(value, ast.Constant(other)) for other in range(MOST_NEIGHBOURS) if other != number)
+            yield item(value, ast.UnaryOp(ast.USub(), ast.Constant(1)))
         case ast.Subscript(value=value, slice=ast.Tuple(elts=[*before, ast.Slice() as last])):
-            yield from (_item(value, ast.Tuple([*before, other], ast.Load())) for other in _other_part(last))
+            yield from (item(value, ast.Tuple([*before, other], ast.Load())) for other in _other_part(last))
         case ast.Subscript(value=value, slice=ast.Slice() as last):
-            yield from (_item(value, other) for other in _other_part(last))
+            yield from (item(value, other) for other in _other_part(last))
 
 
 def _other_part(one: ast.Slice) -> Iterator[ast.Slice]:
     if one.step is None and (one.lower is None) != (one.upper is None):
         yield ast.Slice(one.upper, one.lower)
-
-
-def _item(value: ast.expr, index: ast.expr) -> ast.Subscript:
-    return ast.Subscript(value, index, ast.Load())
 
 
 def _is_called(node: ast.expr, code: Code) -> bool:
@@ -340,7 +336,7 @@ def _fitting(atoms: list[Atom], shape: tuple[int, ...]) -> list[Atom]:
                 missing = len(shape) - len(one.shape) - first
                 axes: ast.expr = ast.Slice() if len(one.shape) == 1 else ast.Constant(...)
                 index = [axes, *[ast.Constant(None)] * missing]
-                node = _item(one.node, ast.Tuple(index, ast.Load()))
+                node = item(one.node, ast.Tuple(index, ast.Load()))
                 value = np.asarray(one.value)[(..., *[None] * missing)]
                 result.append(Atom(node, ast.unparse(node), value, one.plain))
     return result

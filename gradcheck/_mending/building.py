@@ -18,6 +18,7 @@ from gradcheck._mending.syntax import expressions
 from gradcheck._tape import Node, Place
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.pairs import in_double
+from gradcheck._tape.sweep import ancestors
 
 
 def holes_of(suspect: Suspect) -> list[Hole]:
@@ -164,12 +165,7 @@ def _remember_calls(frames: Sequence[Frame], before: Sequence[Frame], root: ast.
 
 def _reads_another(nodes: Sequence[Node]) -> bool:
     """Whether any of these values was calculated from another one."""
-    behind, waiting = set[int](), list(nodes)
-    while waiting:
-        for source in waiting.pop().inputs:
-            if source.index not in behind:
-                behind.add(source.index)
-                waiting.append(source)
+    behind = ancestors(*(source for node in nodes for source in node.inputs))
     return any(node.index in behind for node in nodes)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck._mending.frames import Frame, UnknownError
 from gradcheck._mending.slots import Candidate, Workplace, is_factor
-from gradcheck._mending.syntax import binary, name, names_in, number, one_minus, squared
+from gradcheck._mending.syntax import binary, index_parts, name, names_in, number, one_minus, squared
 from gradcheck._tape.nodes import Array
 from gradcheck._tape.parts import whole_name
 
@@ -79,8 +79,7 @@ def indices(place: Workplace) -> Iterator[Candidate]:
     for slot in place.slots:
         if not isinstance(slot.node, ast.Subscript):
             continue
-        index = slot.node.slice
-        for part in index.elts if isinstance(index, ast.Tuple) else [index]:
+        for part in index_parts(slot.node.slice):
             if isinstance(part, ast.Slice):
                 for new in _slices(place):
                     yield Candidate.of(part, new)
@@ -128,18 +127,22 @@ def _steps_in(index: ast.expr) -> Iterator[ast.expr]:
 
 def _near_steps(part: ast.expr) -> Iterator[ast.expr]:
     if isinstance(part, ast.BinOp):
-        yield part.left
-        yield binary(part.left, ast.Add() if isinstance(part.op, ast.Sub) else ast.Sub(), part.right)
+        yield from _other_offsets(part)
     else:
         yield binary(part, ast.Add(), number(1))
         yield binary(part, ast.Sub(), number(1))
 
 
+def _other_offsets(sum_: ast.BinOp) -> Iterator[ast.expr]:
+    """Without what is added to an index or taken from it, and with that taken from it or added."""
+    yield sum_.left
+    yield binary(sum_.left, ast.Add() if isinstance(sum_.op, ast.Sub) else ast.Sub(), sum_.right)
+
+
 def other_indices(place: Workplace, part: ast.expr) -> Iterator[ast.expr]:
     """What may stand between brackets in the place of an index."""
     if isinstance(part, ast.BinOp) and isinstance(part.op, (ast.Add, ast.Sub)):
-        yield part.left
-        yield binary(part.left, ast.Add() if isinstance(part.op, ast.Sub) else ast.Sub(), part.right)
+        yield from _other_offsets(part)
     if not isinstance(part, ast.Constant):
         yield binary(part, ast.Sub(), number(1))
         yield binary(part, ast.Add(), number(1))
@@ -160,8 +163,7 @@ def _slices(place: Workplace) -> Iterator[ast.expr]:
     ends: dict[str, ast.expr | None] = {"": None}
     for node in place.around.read:
         if isinstance(node, ast.Subscript):
-            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            for part in parts:
+            for part in index_parts(node.slice):
                 if isinstance(part, ast.Slice):
                     for end in (part.lower, part.upper):
                         if end is not None:
@@ -202,6 +204,7 @@ def reductions(place: Workplace) -> Iterator[Candidate]:
 
 
 def is_numpys(function: ast.Attribute) -> bool:
+    """Whether a function is read from NumPy."""
     return isinstance(function.value, ast.Name) and function.value.id in ("np", "numpy")
 
 

@@ -27,7 +27,7 @@ from gradcheck._mending.gaps import (
     own_nodes,
     parameters_of,
 )
-from gradcheck._mending.syntax import begins_with_name, is_zeros
+from gradcheck._mending.syntax import begins_with_name, index_parts, is_zeros
 
 #: statements that are tried in one function
 MOST_IDLE = 160
@@ -220,7 +220,7 @@ class _Finder:
 
 def _at_counters(node: ast.Subscript, counters: set[str]) -> Iterator[str]:
     """An item as it stands at a loop's counter: `dc[t]` of `dc[t + 1]`."""
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    parts = index_parts(node.slice)
     for number, part in enumerate(parts):
         for counter in sorted(counters & {one.id for one in ast.walk(part) if isinstance(one, ast.Name)}):
             if isinstance(part, (ast.Name, ast.BinOp)):

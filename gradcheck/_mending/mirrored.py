@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import Code, indentation, span
+from gradcheck._mending.syntax import Code, indentation, index_parts, span
 
 
 def other_end(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
@@ -24,7 +24,7 @@ def other_end(code: Code, statement: ast.stmt) -> Iterator[tuple[Edit, ...]]:
 
 def _mirrored(index: ast.expr) -> Iterator[ast.expr]:
     """Indices with one slice turned round: what leaves the first out for what leaves the last out."""
-    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    parts = index_parts(index)
     for number, part in enumerate(parts):
         turned = _turned(part)
         if turned is not None:

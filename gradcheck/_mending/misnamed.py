@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.outside import Edit
-from gradcheck._mending.syntax import Code, begins_with_name, binary, name, number, parsed, span
+from gradcheck._mending.syntax import Code, begins_with_name, binary, index_parts, name, number, parsed, span
 
 _Display = ast.Tuple | ast.List
 #: methods with which lists and dictionaries grow
@@ -88,7 +88,7 @@ def passed_instead(code: Code, argument: ast.expr) -> Iterator[tuple[Edit, ...]]
     """Edits after which another value is handed to a function: another item of the same, or something else."""
     for node in ast.walk(argument):
         if isinstance(node, ast.Subscript):
-            index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            index = index_parts(node.slice)
             for one in index:
                 yield from ((code.replaced(one, other),) for other in _neighbours(one))
     yield from with_others(code, argument)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcheck._mending.details import is_numpys
 from gradcheck._mending.slots import Candidate, Workplace
-from gradcheck._mending.syntax import number
+from gradcheck._mending.syntax import backwards, item
 
 
 def from_the_end(place: Workplace) -> Iterator[Candidate]:
@@ -24,10 +24,10 @@ def from_the_end(place: Workplace) -> Iterator[Candidate]:
             continue  # without one, what is summed is flattened before
         turn = _round_along(axis % slot.value.ndim)
         if is_numpys(func):
-            call = ast.Call(func, [_item(args[0], turn), *args[1:]], keywords)
+            call = ast.Call(func, [item(args[0], turn), *args[1:]], keywords)
         else:
-            call = ast.Call(ast.Attribute(_item(func.value, turn), "cumsum", ast.Load()), args, keywords)
-        yield Candidate.of(slot.node, _item(call, turn))
+            call = ast.Call(ast.Attribute(item(func.value, turn), "cumsum", ast.Load()), args, keywords)
+        yield Candidate.of(slot.node, item(call, turn))
 
 
 def _axis(args: list[ast.expr], keywords: list[ast.keyword]) -> int | None:
@@ -42,9 +42,4 @@ def _axis(args: list[ast.expr], keywords: list[ast.keyword]) -> int | None:
 
 def _round_along(axis: int) -> ast.expr:
     """The index that turns an array round along an axis."""
-    first = ast.Slice(None, None, ast.UnaryOp(ast.USub(), number(1)))
-    return ast.Tuple([*(ast.Slice() for _ in range(axis)), first], ast.Load()) if axis else first
-
-
-def _item(value: ast.expr, index: ast.expr) -> ast.expr:
-    return ast.Subscript(value, index, ast.Load())
+    return ast.Tuple([*(ast.Slice() for _ in range(axis)), backwards()], ast.Load()) if axis else backwards()

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck._mending.atoms import broadcasts
 from gradcheck._mending.details import numpys
-from gradcheck._mending.slots import Candidate, Workplace
+from gradcheck._mending.slots import Candidate, Workplace, is_operand
 from gradcheck._mending.syntax import binary, number, one_minus, squared
 from gradcheck._tape import Node, TapedRun
 
@@ -58,11 +58,12 @@ _ALONE = frozenset({"absolute", "fabs"})
 def slopes(place: Workplace) -> Iterator[Candidate]:
     """Such a slope as a factor more; that of an absolute value alone as well."""
     taken_of = place.hole.suspect.run.once(_taken_of)
+    # those that stand for themselves before their factors
+    slots = sorted(place.floats, key=lambda slot: is_operand(slot.node, place.code, (ast.Mult, ast.Div)))
     for atom in place.around.floats if taken_of else ():
         for function in taken_of.get(np.asarray(atom.value, float).tobytes(), ()):
             slope = _SLOPES[function](atom.node)
-            whole = list(place.outermost(ast.Mult, ast.Div))
-            for slot in [*whole, *(one for one in place.floats if one not in whole)]:
+            for slot in slots:
                 if broadcasts(atom.shape, slot.shape):
                     yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), slope))
                 if function in _ALONE and atom.shape == slot.shape:

@@ -27,7 +27,16 @@ from gradcheck._mending.regrouped import regrouped
 from gradcheck._mending.running_sums import from_the_end
 from gradcheck._mending.shifted import shifted
 from gradcheck._mending.slots import Candidate, Slot, Workplace, is_operand
-from gradcheck._mending.syntax import binary, name, number, one_minus, transposed, turns_round
+from gradcheck._mending.syntax import (
+    backwards,
+    binary,
+    index_parts,
+    name,
+    number,
+    one_minus,
+    transposed,
+    turns_round,
+)
 
 #: two by two of these are exchanged
 MOST_EXCHANGED = 10
@@ -88,13 +97,12 @@ def summed_items(place: Workplace) -> Iterator[Candidate]:
 
 def turned_round(place: Workplace) -> Iterator[Candidate]:
     """A sequence the other way round, by its first axis or as the file does it: what ran backwards comes back so."""
-    first = ast.Slice(None, None, ast.UnaryOp(ast.USub(), number(1)))
-    turns = {ast.unparse(one): one for one in (first, *place.code.turns)}
+    turns = {ast.unparse(one): one for one in (backwards(), *place.code.turns)}
     for slot in place.slots:
         axes = np.ndim(slot.value) if isinstance(slot.value, np.ndarray) else isinstance(slot.value, (list, tuple))
         may_turn = slot.is_plain or isinstance(slot.node, ast.Call)
         for index in turns.values() if may_turn and axes else ():
-            if len(index.elts if isinstance(index, ast.Tuple) else [index]) <= axes:
+            if len(index_parts(index)) <= axes:
                 yield Candidate.of(slot.node, ast.Subscript(slot.node, index, ast.Load()))
         if isinstance(slot.node, ast.Subscript) and turns_round(slot.node.slice):
             yield Candidate.of(slot.node, slot.node.value)

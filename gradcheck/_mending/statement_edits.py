@@ -16,7 +16,7 @@ from gradcheck._mending.dictionaries import added_to_kept
 from gradcheck._mending.frames import UnknownError
 from gradcheck._mending.outside import Edit
 from gradcheck._mending.suspects import Suspect, roots
-from gradcheck._mending.syntax import Code, loop_counters, names_in, parsed, span
+from gradcheck._mending.syntax import Code, index_parts, loop_counters, names_in, parsed, span
 from gradcheck._tape import TapedRun
 from gradcheck._tape.nodes import Array
 from gradcheck._usercode.sums import going_on
@@ -233,7 +233,7 @@ def _targets(code: Code, tree: ast.stmt) -> Iterator[Edits]:
 
 def _parts_of_indices(target: ast.Subscript) -> Iterator[ast.expr]:
     """All that stands between its brackets: of `d[t][:, k]` the t, the slice and the k."""
-    yield from target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+    yield from index_parts(target.slice)
     if isinstance(target.value, ast.Subscript):
         yield from _parts_of_indices(target.value)
 

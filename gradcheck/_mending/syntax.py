@@ -75,7 +75,7 @@ class Code:
     def slices(self) -> list[ast.Slice]:
         """What is taken of arrays, or written into them, each text once: `[:, 1 : n + 1]`."""
         items = (node.slice for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))
-        parts = (part for one in items for part in (one.elts if isinstance(one, ast.Tuple) else [one]))
+        parts = (part for one in items for part in index_parts(one))
         found = {ast.unparse(part): part for part in parts if isinstance(part, ast.Slice)}
         return [part for part in found.values() if part.lower is not None or part.upper is not None]
 
@@ -444,6 +444,16 @@ def one_minus(node: ast.expr) -> ast.BinOp:
     return ast.BinOp(ast.Constant(1), ast.Sub(), node)
 
 
+def item(value: ast.expr, index: ast.expr) -> ast.Subscript:
+    """x[index]."""
+    return ast.Subscript(value, index, ast.Load())
+
+
+def backwards() -> ast.Slice:
+    """::-1."""
+    return ast.Slice(None, None, ast.UnaryOp(ast.USub(), ast.Constant(1)))
+
+
 def squared(node: ast.expr) -> ast.BinOp:
     """x ** 2."""
     return ast.BinOp(node, ast.Pow(), ast.Constant(2))
@@ -471,9 +481,14 @@ def conjugated(node: ast.AST | None) -> ast.expr | None:
     return None
 
 
+def index_parts(index: ast.expr) -> list[ast.expr]:
+    """What stands between brackets, axis by axis."""
+    return index.elts if isinstance(index, ast.Tuple) else [index]
+
+
 def turns_round(index: ast.expr) -> bool:
     """Whether a subscript turns axes round and does nothing else: ``[::-1]``, ``[:, ::-1]``."""
-    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    parts = index_parts(index)
     steps = [ast.unparse(one.step) if one.step else "1" for one in parts if isinstance(one, ast.Slice)]
     whole = all(isinstance(one, ast.Slice) and one.lower is None and one.upper is None for one in parts)
     return whole and "-1" in steps and set(steps) <= {"1", "-1"}

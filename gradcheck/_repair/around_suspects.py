@@ -61,13 +61,11 @@ def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:
     tree = _tree(reader)
     if tree is None:
         return
+    end = _end(reader)
     last = max((_end(head) for head in heads_around(run, reader) if head.kind in ("For", "While")), default=reader.line)
     for name in sorted(_names_read(tree)):
         bound = [one for one in _beside(run, reader) if one.line <= last and name in _names_bound(one)]
-        for found in (
-            [one for one in bound if one.line < reader.line],
-            [one for one in bound if one.line > _end(reader)],
-        ):
+        for found in ([one for one in bound if one.line < reader.line], [one for one in bound if one.line > end]):
             if found:
                 yield max(found, key=lambda one: one.line)
 

@@ -13,8 +13,6 @@ from gradcheck._mending.syntax import Code, span
 from gradcheck._tape import CLIPS, Place, Statement, TapedRun
 from gradcheck._usercode.source import Edit
 
-#: functions that cut values off
-
 Edits = tuple[Edit, ...]
 
 

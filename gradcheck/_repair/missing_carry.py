@@ -89,7 +89,7 @@ def _at_hand(one: Incomplete, found: Found, taped: Taped, others: Sequence[Point
     """Edits after which the statement gives the whole derivative where it lacks a part."""
 
     def asked(run: TapedRun) -> list[Spoiling]:
-        again = next((other for other in run.once(incomplete) if other.place.text == one.place.text), None)
+        again = _same_place(run, one)
         if again is None:
             return []
         known = run.once(Ground).standings.full_derivatives
@@ -102,6 +102,11 @@ def _at_hand(one: Incomplete, found: Found, taped: Taped, others: Sequence[Point
         source = Source(one.statement.file, one.statement.source.text)
         kept = [edit for of_one in edits for edit in of_one if not _reads_before_it_is_bound(one, source.edited(edit))]
         return [Mend(source.file, edit, one.statement, (), (), EVIDENCE) for edit in kept[:MOST_EDITS]]
+
+
+def _same_place(run: TapedRun, one: Incomplete) -> Incomplete | None:
+    """The place in another run, if it lacks something there."""
+    return next((other for other in run.once(incomplete) if other.place.text == one.place.text), None)
 
 
 def _reads_before_it_is_bound(one: Incomplete, text: str) -> bool:
@@ -196,7 +201,7 @@ def _mends_of(
 ) -> Iterator[Mend]:
     def asked(run: TapedRun) -> list[Spoiling]:
         statement = carry.statement(run)
-        again = next((other for other in run.once(incomplete) if other.place.text == one.place.text), None)
+        again = _same_place(run, one)
         if statement is None or again is None:
             return []
         # what a step lacks is handed on by the one before it in the backward

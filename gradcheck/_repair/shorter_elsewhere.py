@@ -59,7 +59,7 @@ def _behind(run: TapedRun, fault: Mended) -> Iterator[Statement]:
     """The statements of the same function that the values of a fault's statement come from, the nearest first."""
     at = fault.statement.file, fault.line
     own = [node for node in run.backward if node.place is not None and (node.place.file, node.place.line) == at]
-    indices = set[int]().union(*(ancestors(node) for node in own))
+    indices = ancestors(*own)
     forward = run.once(forward_statements)
     behind = (run.nodes[index].place for index in sorted(indices, reverse=True))
     statements = {id(one.statement): one.statement for one in behind if one is not None}

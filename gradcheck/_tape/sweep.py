@@ -114,9 +114,9 @@ def seeds_of(sinks: Mapping[str, Node | None], projections: Mapping[str, Array])
     return seeds
 
 
-def ancestors(start: Node) -> set[int]:
-    """The indices of all that a value was calculated from, and its own."""
-    result, waiting = {start.index}, [start]
+def ancestors(*starts: Node) -> set[int]:
+    """The indices of all that values were calculated from, and their own."""
+    result, waiting = {start.index for start in starts}, list(starts)
     while waiting:
         for source in waiting.pop().inputs:
             if source.index not in result:

@@ -58,35 +58,31 @@ def _solution(operation: Operation) -> Pulls | None:
     return [(a, to_matrix), (b, to_operand)]
 
 
-def _of_inverse(factor: Callable[[Array, Array], Array]) -> Rule:
-    """A number that moves with inv(A)', by a factor that is told the cotangent and the number."""
-
-    def rule(operation: Operation) -> Pulls | None:
-        a = operation.args[0]
-        if is_complex(a):
-            return None
-        matrix, out = operation.hold(a), operation.hold(operation.out)
-
-        def pull(g: Array) -> Array:
-            turned = _turned(np.linalg.inv(np.asarray(matrix.value)))
-            return factor(g, np.asarray(out.value))[..., None, None] * turned
-
-        return [(a, pull)]
-
-    return rule
+def _along_inverse(operation: Operation, factor: Callable[[Array], Array]) -> Pulls | None:
+    """A number that moves with inv(A)', by a factor that is told the cotangent."""
+    a = operation.args[0]
+    if is_complex(a):
+        return None
+    held = operation.hold(a)
+    return [(a, lambda g: factor(g)[..., None, None] * _turned(np.linalg.inv(np.asarray(held.value))))]
 
 
-def log_determinant(operation: Operation) -> list[Pulls] | None:
-    """The sign, which does not move, and log |det(A)|, of which the derivative is inv(A)'."""
-    _, logarithm = operation.out
-    found = _of_inverse(lambda g, _: g)(Operation(None, operation.args, {}, logarithm, operation.hold))
+def _determinant(operation: Operation) -> Pulls | None:
+    """det(A): det(A) inv(A)'."""
+    held = operation.hold(operation.out)
+    return _along_inverse(operation, lambda g: g * held.value)
+
+
+def _log_determinant(operation: Operation) -> list[Pulls] | None:
+    """The sign, which does not move, and log |det(A)|: inv(A)'."""
+    found = _along_inverse(operation, lambda g: g)
     return None if found is None else [[], found]
 
 
 TABLE: dict[Any, Rule] = {
     np.linalg.inv: _inverse,
     np.linalg.solve: _solution,
-    np.linalg.det: _of_inverse(lambda g, value: g * value),
+    np.linalg.det: _determinant,
 }
 #: functions with several results
-SEVERAL: dict[Any, Callable[[Operation], list[Pulls] | None]] = {np.linalg.slogdet: log_determinant}
+SEVERAL: dict[Any, Callable[[Operation], list[Pulls] | None]] = {np.linalg.slogdet: _log_determinant}
