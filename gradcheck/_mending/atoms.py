@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dis
 import itertools
 import types
 from collections.abc import Iterator, Mapping
@@ -229,12 +230,26 @@ class Surroundings:
             yield from (f"{key}[{counter}]", f"{key}[{counter} - 1]", f"{key}[{counter} + 1]")
 
     def _helpers(self) -> list[str]:
-        """The module's own functions of one argument."""
+        """The module's own functions of one argument; those that loop are no activations, and may take long."""
         return [
             key for key, value in self.frame.glob.items()
             if isinstance(value, types.FunctionType) and value.__code__.co_argcount == 1 and is_pure(value)
-            and value.__module__ == self.frame.glob.get("__name__")
+            and value.__module__ == self.frame.glob.get("__name__") and not _loops(value)
         ][:12]  # fmt: skip
+
+
+def _loops(function: types.FunctionType) -> bool:
+    """Whether it loops, or a function of its module that it calls."""
+    waiting, seen = [function], {id(function)}
+    while waiting:
+        one = waiting.pop()
+        if any("JUMP_BACKWARD" in step.opname for step in dis.get_instructions(one)):
+            return True
+        for other in map(one.__globals__.get, one.__code__.co_names):
+            if isinstance(other, types.FunctionType) and id(other) not in seen:
+                seen.add(id(other))
+                waiting.append(other)
+    return False
 
 
 def _reads(function: ast.AST, hole: Hole, code: Code) -> list[ast.expr]:

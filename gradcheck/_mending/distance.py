@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import io
 import itertools
@@ -10,11 +11,14 @@ import tokenize
 from collections.abc import Sequence
 
 from gradcheck._mending.outside import Edit, apply_edits, split_lines
+from gradcheck._mending.syntax import Code, parsed, span
 
 #: signs after which a minus makes a second one: a + -b
 _SIGNS = frozenset({"+", "-", "+=", "-="})
 #: tokens that a second sign counts for: a - b is what people write
 SECOND_SIGN = 2
+#: tokens that change where an item is put in the place of another one of which the file reads both
+KNOWN_ITEM = 2
 
 _WORD = re.compile(r"\w+|\S")
 
@@ -34,6 +38,28 @@ def distance(text: str, edits: Sequence[Edit]) -> float:
     same = sum(block.size for block in matcher.get_matching_blocks())
     signs = max(0, _second_signs(b) - _second_signs(a))
     return len(a) + len(b) - 2 * same + SECOND_SIGN * signs + 0.01 * len(new)
+
+
+def reads_known_item(code: Code, edits: Sequence[Edit]) -> bool:
+    """Whether all that changes is which item is read, and the new one stands elsewhere in the file.
+
+    Where the sizes that a target has are equal by chance, x[:hidden] has the values of x[:steps - 1].
+    """
+    if len(edits) != 1:
+        return False
+    (edit,) = edits
+    around = [node for node in ast.walk(code.tree) if isinstance(node, ast.Subscript)]
+    covering = [node for node in around if span(node)[0] <= edit.start and edit.end <= span(node)[1]]
+    if not covering:
+        return False
+    innermost = max(covering, key=lambda one: span(one)[0])
+    start, end = span(innermost)
+    try:
+        new = parsed((code.between(start, edit.start) + edit.text + code.between(edit.end, end)).strip())
+    except SyntaxError:
+        return False
+    of_same_array = isinstance(new, ast.Subscript) and ast.dump(new.value) == ast.dump(innermost.value)
+    return of_same_array and ast.unparse(new) in code.subscripts
 
 
 def _second_signs(tokens: Sequence[str]) -> int:

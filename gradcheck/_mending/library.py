@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -24,6 +25,8 @@ MOST_ROWS, MOST_PAIRS, MOST_MATRICES = 140, 3000, 120
 #: arrays that are multiplied before they are summed, and after
 MOST_PLAIN = 40
 _REDUCTIONS = (("mean", True), ("sum", False))
+#: entries of a factor at all executions: buffers for the longest sequence are no factors of a step's gradient
+MOST_ENTRIES = 20_000
 #: solutions of one equation
 MOST_FOUND = 12
 
@@ -51,9 +54,10 @@ class Equation:
 
 def values_at(place: Workplace, node: ast.expr) -> list[Array] | None:
     try:
-        return [np.asarray(in_double(one.frame.value(node))) for one in place.hole.executions]
+        values = [np.asarray(in_double(one.frame.value(node))) for one in place.hole.executions]
     except (UnknownError, TypeError, ValueError):
         return None
+    return values if all(one.dtype.kind in "fciub" for one in values) else None  # a function may return nothing
 
 
 class Library:
@@ -114,13 +118,18 @@ class Library:
         if axes not in self._stacked:
             around = self.place.around
             atoms = [one for one in (*around.floats, *around.complexes) if len(one.shape) == axes]
-            valued = [(one, parts) for one in atoms if (parts := values_at(self.place, one.node)) is not None]
+            valued = [(one, parts) for one in atoms if (parts := self._factor(one)) is not None]
             stacked = [(one, side_by_side(parts)) for one, parts in valued if all(part.ndim == axes for part in parts)]
             turned = [
                 (conjugate(self.place.code, one.node), np.conj(value)) for one, value in stacked if one.is_complex
             ]
             self._stacked[axes] = [*((one.node, value) for one, value in stacked), *turned]
         return self._stacked[axes]
+
+    def _factor(self, atom: Atom) -> list[Array] | None:
+        if math.prod(atom.shape) * self.count > MOST_ENTRIES:
+            return None
+        return values_at(self.place, atom.node)
 
     def sides(self) -> list[Valued]:
         """All matrices, and their transposes, each (executions, rows, columns)."""
@@ -212,7 +221,7 @@ class Library:
         """The shapes of what is at hand with one axis before these."""
         around = (*self.place.around.floats, *self.place.around.complexes)
         atoms = (one for one in around if len(one.shape) == 2 and one.shape[1:] == shapes[0])
-        of_each = (values_at(self.place, one.node) for one in atoms)
+        of_each = (self._factor(one) for one in atoms)
         found = {tuple(part.shape for part in parts) for parts in of_each if parts is not None}
         return sorted(one for one in found if tuple(shape[1:] for shape in one) == shapes)
 

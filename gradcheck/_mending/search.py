@@ -14,7 +14,7 @@ import numpy as np
 from gradcheck._mending.building import bare_hole, holes_of
 from gradcheck._mending.carried import carried, left_by_another_name, left_by_key
 from gradcheck._mending.details import Family, keys
-from gradcheck._mending.distance import distance
+from gradcheck._mending.distance import KNOWN_ITEM, distance, reads_known_item
 from gradcheck._mending.formula import formula
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.larger_edits import SECOND, jacobians
@@ -261,9 +261,11 @@ class MendSearch:
         if edits in self.seen:
             return None
         self.seen.add(edits)
-        return _Found(
-            edits, judgement.right, distance(self.code.text, edits), "judged by its values at every execution"
-        )
+        return _Found(edits, judgement.right, self._distance(edits), "judged by its values at every execution")
+
+    def _distance(self, edits: tuple[Edit, ...]) -> float:
+        tokens = distance(self.code.text, edits)
+        return KNOWN_ITEM if tokens > KNOWN_ITEM and reads_known_item(self.code, edits) else tokens
 
     def _whole_of(self, hole: Hole) -> frozenset[str]:
         """All that is wrong, where it is known what several executions have to give for all of it to be right.
@@ -289,7 +291,7 @@ class MendSearch:
                 return
             right = self.trial.mended_by(self.statement.file, edits)
             if right:
-                yield _Found(edits, right, distance(self.code.text, edits), "found by running it")
+                yield _Found(edits, right, self._distance(edits), "found by running it")
 
     # -- which of them hold ----------------------------------------------------------------------------------------
 

@@ -68,7 +68,8 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
     """Whether something is taken from itself, divided by itself or multiplied by one: t - t says no more than a number.
 
     Or what is calculated is written into what nobody has, or from the sum that it is added to; or a clip gets other
-    bounds, which mends only what they spare by chance; or the same is added in each round of a comprehension.
+    bounds, which mends only what they spare by chance; or the same is added in each round of a comprehension; or one
+    step is taken of what is calculated for all.
     """
     return any(
         _cancels_within(new)
@@ -80,6 +81,7 @@ def is_in_vain(candidate: Candidate, code: Code) -> bool:
         or _reads_sum(old, new, code)
         or _is_in_bound(old, code)
         or _ignores_round(old, new, code)
+        or _takes_from_all(old, new, code)
         for old, new in candidate.swaps
     )
 
@@ -102,6 +104,16 @@ def _ignores_round(old: ast.expr, new: ast.expr, code: Code) -> bool:
         return False
     own = set().union(*(names_in(one.target) for one in around.generators))
     return bool(own & names_in(old)) and not all(own & names_in(term) for term in _terms(new))
+
+
+def _takes_from_all(old: ast.expr, new: ast.expr, code: Code) -> bool:
+    """Whether an item is taken of a sum or product of arrays, (a * b)[t]: a[t] * b[t] is meant, and tried as well."""
+    around = code.parent(old)
+    if not (isinstance(around, ast.Subscript) and around.value is old and isinstance(new, (ast.BinOp, ast.UnaryOp))):
+        return False
+    return not isinstance(old, (ast.BinOp, ast.UnaryOp)) and isinstance(
+        around.slice, (ast.Name, ast.Constant, ast.BinOp)
+    )
 
 
 def _terms(node: ast.expr) -> Iterator[ast.expr]:

@@ -72,6 +72,11 @@ class Code:
         return [node for node in found.values() if isinstance(node.ctx, ast.Load)]
 
     @cached_property
+    def subscripts(self) -> frozenset[str]:
+        """The text of each item and slice that is read or written."""
+        return frozenset(ast.unparse(node) for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))
+
+    @cached_property
     def slices(self) -> list[ast.Slice]:
         """What is taken of arrays, or written into them, each text once: `[:, 1 : n + 1]`."""
         items = (node.slice for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))

@@ -11,7 +11,9 @@ from gradcheck._localising.blame import Role
 from gradcheck._localising.spoiling import readers_of, spoiling
 from gradcheck._localising.suspects import Need
 from gradcheck._mending import Again, Budget, Mend, MendSearch
+from gradcheck._mending.distance import reads_known_item
 from gradcheck._mending.needed import are_known
+from gradcheck._mending.syntax import Code
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.derivative_edits import Tried, edits_to_derivatives
 from gradcheck._repair.each_gradient import first_mended, hands_on, is_credible
@@ -254,7 +256,12 @@ class _Best:
 
 
 def _change(mend: Mend, text: str) -> int:
-    """How many tokens of the source a mend takes away and adds, but for brackets; those added count more."""
+    """How many tokens of the source a mend takes away and adds, but for brackets; those added count more.
+
+    An item for another one that the file reads as well counts as a name for another.
+    """
+    if reads_known_item(Code.of(text), mend.edits):
+        return SMALLEST_EDIT
     old, new = ([word for word in words if word not in ("(", ")")] for words in words_changed(mend, text))
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     changed = len(old) + len(new) - 2 * sum(block.size for block in same)

@@ -86,10 +86,17 @@ def part_type(x: Array) -> np.dtype[Any]:
     return x.real.dtype if x.dtype.kind == "c" else x.dtype
 
 
+@dataclass(slots=True)
+class Kept:
+    """How many entries of a buffer, from its first, have derivatives: all, until `leave_out_unused` lets go of some."""
+
+    size: int
+
+
 class Buffer:
     """The memory of one owner. `extent` is the number of entries; a complex number is two of them."""
 
-    __slots__ = ("_start", "extent", "held", "is_plain", "item", "label", "owner", "root", "state", "type")
+    __slots__ = ("_start", "extent", "held", "is_plain", "item", "kept", "label", "owner", "root", "state", "type")
 
     def __init__(self, owner: Array) -> None:
         self.owner = owner
@@ -107,6 +114,7 @@ class Buffer:
         #: cells with what was taken out of it by reference
         self.held: list[Cell] = []
         self.extent = owner.nbytes // self.item if self.is_plain else self._span()[1]
+        self.kept = Kept(self.extent)
 
     def _span(self) -> tuple[int, int]:
         """The address of the lowest entry, and the number of entries up to the highest."""

@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError
-from gradcheck._tape.buffers import Buffer, Geometry, scattered
+from gradcheck._tape.buffers import Buffer, Geometry, Kept, scattered
 from gradcheck._tape.nodes import Array, Call, Cell, Node, Pull, is_value
 from gradcheck._tape.pairs import is_complex, on_pairs, shape_on_tape
 from gradcheck._tape.places import Place
@@ -27,7 +27,7 @@ Entry: TypeAlias = tuple[Any, Node, Buffer | None, Node | None]
 NODES_A_LOOK = 256
 #: aliases made for a name or an argument, and all others
 _OF_NAMES = frozenset({"pass", "argument", "value"})
-_ALIASES = _OF_NAMES | {"element", "return", "yield", "call"}
+ALIASES = _OF_NAMES | {"element", "return", "yield", "call"}
 NOWHERE: At = (None, 0)
 
 
@@ -53,6 +53,8 @@ class Tape:
         self.stores: list[tuple[Node, Buffer, At]] = []
         #: the indices of writes that name an entry more than once: the last one stays
         self.repeating: set[int] = set()
+        #: by the index of a view or a write: the entry of the buffer behind the last that is read, or given a value
+        self.ends: dict[int, int] = {}
         #: the call of the user's code that runs now
         self.call: Call | None = None
         self.calls: list[Call] = []
@@ -103,9 +105,14 @@ class Tape:
         """An array that comes from outside: a parameter, an input, a constant."""
         owner = owner_of(x)
         buffer = self.buffers.get(id(owner))
-        if buffer is None and x is not owner and not Buffer(owner).is_whole(x) and is_value(owner):
-            self.leaf(owner, None)
-            buffer = self.buffers[id(owner)]
+        if buffer is None and x is not owner and is_value(owner):
+            is_whole = Buffer(owner).is_whole(x)
+            if not is_whole or (label is None and owner.flags.c_contiguous):
+                self.leaf(owner, None)
+                buffer = self.buffers[id(owner)]
+                seen = self.view(x, buffer, NOWHERE) if is_whole else None
+                if seen is not None:
+                    return seen
         node = self.new("leaf", (), (), shape_on_tape(x), self.hold(x), NOWHERE)
         node.label, node.is_complex = label, is_complex(x)
         if buffer is None:
@@ -124,16 +131,19 @@ class Tape:
         state, geometry = buffer.state, buffer.geometry(x)
         if state is None or geometry is None:
             return None
-        source, pull = state, _from_memory(geometry, buffer.extent, buffer.is_whole(x))
+        source, pull = state, _from_memory(geometry, buffer.kept, buffer.is_whole(x))
         entry = self.seen.get(id(parent))
         if entry is not None and entry[0] is parent and entry[3] is state and entry[1] is not state:
             around = buffer.geometry(parent)
             if around is not None:
-                source, pull = entry[1], _from_parent(geometry, around)
+                source = entry[1]
+                pull = pull if buffer.is_whole(parent) else _from_parent(geometry, around)
         # the real part of a complex array looks at its memory as well, and is another value
         op = "view" if is_complex(x) is source.is_complex else "part"
         node = self.new(op, (source,), (pull,), shape_on_tape(x), self.hold(x), at)
         node.is_complex = is_complex(x)
+        if not buffer.is_whole(x):
+            self.ends[node.index] = geometry.span[1]
         self.seen[id(x)] = (x, node, buffer, state)
         return node
 
@@ -157,7 +167,7 @@ class Tape:
         while node.op in _OF_NAMES:
             node = node.inputs[0]
         root = node
-        while root.op in _ALIASES:
+        while root.op in ALIASES:
             root = root.inputs[0]
         # what comes from outside is read from there again and again, whatever containers it was put into
         self.seen[id(x)] = (x, root if root.op == "leaf" else node, entry[2], entry[3])
@@ -223,7 +233,8 @@ class Tape:
 
     def about_to_write(self, x: Array, region: Region | None = None) -> Buffer | None:
         """The buffer behind an array that is about to be written, with copies made for those who need them."""
-        self.node(x)
+        if id(owner_of(x)) not in self.buffers:
+            self.node(x)
         buffer = self.buffers.get(id(owner_of(x)))
         if buffer is not None:
             region = buffer.geometry(x) if region is None else region
@@ -240,20 +251,22 @@ class Tape:
         self, buffer: Buffer, region: Region, values: list[tuple[Node, Pull]], at: At, op: str = "store"
     ) -> Node:
         """The memory after a write into a part of it; each pull goes from the part to a value written."""
-        old, extent = buffer.state, buffer.extent
+        old, extent, kept = buffer.state, buffer.extent, buffer.kept
         shape = buffer.root.shape if buffer.root is not None else (extent,)
+        end = region.span[1] if isinstance(region, Geometry) else int(np.max(region, initial=-1)) + 1
 
         def rest(g: Array) -> Array:
-            g = np.array(g.reshape(len(g), extent), np.float64, order="C")  # the view counts on rows one by one
-            if isinstance(region, Geometry):
-                region.view(g)[...] = 0
+            g = np.array(g.reshape(len(g), kept.size), np.float64, order="C")  # the view counts on rows one by one
+            if not isinstance(region, Geometry) or end > kept.size:
+                written = region.positions() if isinstance(region, Geometry) else region
+                g[:, written[written < kept.size]] = 0
             else:
-                g[:, region] = 0
+                region.view(g)[...] = 0
             return g
 
         def taken(pull: Pull) -> Pull:
             def pulled(g: Array) -> Array:
-                g = g.reshape(len(g), extent)
+                g = g.reshape(len(g), kept.size)
                 return pull(region.gathered(g) if isinstance(region, Geometry) else g[:, region])
 
             return pulled
@@ -267,6 +280,7 @@ class Tape:
         node.is_complex = is_complex(buffer.owner)
         buffer.state = node
         self.stores.append((node, buffer, at))
+        self.ends[node.index] = end if values else 0
         if not isinstance(region, Geometry) and len(np.unique(region)) < np.size(region):
             self.repeating.add(node.index)
         return node
@@ -298,11 +312,11 @@ class Tape:
         self.cells.clear()
 
 
-def _from_memory(geometry: Geometry, extent: int, whole: bool) -> Pull:
+def _from_memory(geometry: Geometry, kept: Kept, whole: bool) -> Pull:
     """From entries of a buffer to all of it."""
     if whole:
         return lambda g: g  # the sweep brings it into shape
-    return lambda g: geometry.scattered(g, extent)
+    return lambda g: geometry.scattered(g, kept.size)
 
 
 def _from_parent(geometry: Geometry, around: Geometry) -> Pull:

@@ -26,6 +26,7 @@ from gradcheck._tape.recorder import Recorder
 from gradcheck._tape.replay import Scope, replayed, scopes_of
 from gradcheck._tape.sweep import ancestors, seeds_of, seeds_of_terms, sweep
 from gradcheck._tape.tape import NOWHERE, Tape
+from gradcheck._tape.unused_rows import leave_out_unused
 from gradcheck._targets.target import Target
 
 #: bytes
@@ -205,6 +206,7 @@ class TapedRun:
         recorder.slots.clear()
         recorder.by_name.clear()
         del outcome
+        leave_out_unused(tape, [self.loss, *self.sinks.values()])
         tape.close()
 
     def _as_parameters(self, gradients: Mapping[str, Any]) -> dict[str, Any]:

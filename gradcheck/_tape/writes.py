@@ -159,14 +159,15 @@ def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign:
     (np.add if sign > 0 else np.subtract).at(target, index, value)
     if buffer is None or positions is None or before is None:
         return
-    shape, state, extent = np.shape(value), buffer.state, buffer.extent
+    shape, state, kept = np.shape(value), buffer.state, buffer.kept
     inputs = [one for one in (state, node) if one is not None]
     pulls: list[Any] = [] if state is None else [lambda g: g]
     if node is not None:
         added = on_pairs(lambda g: summed_to(sign * g, shape), target, value)
-        pulls.append(lambda g: added(g.reshape(len(g), extent)[:, positions]))
+        pulls.append(lambda g: added(g.reshape(len(g), kept.size)[:, positions]))
     assert buffer.root is not None
     new = tape.new("add.at", tuple(inputs), tuple(pulls), buffer.root.shape, None, at)
     new.is_complex = is_complex(target)
     buffer.state = new
     tape.stores.append((new, buffer, at))
+    tape.ends[new.index] = int(np.max(positions, initial=-1)) + 1

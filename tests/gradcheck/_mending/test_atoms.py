@@ -156,3 +156,23 @@ def test_one_for_each_example_fits_with_axes_behind_its_own(tmp_path):
     assert not [text for text in middle if "other" in text]
     assert "q[:, None]" in {atom.text for atom in around.fitting((2, 3))}
     assert "row[..., None]" not in {atom.text for atom in around.fitting((5, 4, 2, 3))}
+
+
+def test_functions_that_loop_are_no_activations(tmp_path):
+    """If it fails, an alignment over all steps is run as if it were a derivative, for each name at hand."""
+    body = f"""{ZEROS}global slope, cost, through_another
+def slope(x):
+    return 1 - x**2
+
+def cost(x):
+    for _ in range(3):
+        x = x * 2
+    return x
+
+def through_another(x):
+    return cost(x) + 1
+
+da = a * 1"""
+    helpers = _around(tmp_path, body).helpers
+    assert "slope" in helpers
+    assert not {"cost", "through_another"} & set(helpers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck._mending.distance import distance
+from gradcheck._mending.distance import distance, reads_known_item
 from gradcheck._mending.outside import Edit
+from gradcheck._mending.syntax import Code
 
 TEXT = "x = a * b\ny = c\n"
 
@@ -36,3 +37,21 @@ def test_a_second_sign_is_farther_than_one() -> None:
     assert less < negative
     beside = [Edit((1, 4), (1, 5), "c")]
     assert distance("x = a + -b\n", beside) == pytest.approx(distance(text, beside), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_known"),
+    [
+        (Edit((2, 12), (2, 13), ":n - 1"), True),
+        (Edit((2, 12), (2, 13), ":n-1"), True),
+        (Edit((2, 10), (2, 14), "s[:n - 1]"), True),
+        (Edit((2, 12), (2, 13), ":m"), False),  # stands nowhere
+        (Edit((2, 10), (2, 14), "c[1:]"), False),  # of another array
+        (Edit((2, 10), (2, 14), "s"), False),
+        (Edit((2, 12), (2, 13), "("), False),
+    ],
+)
+def test_an_item_that_the_file_reads_is_told_from_others(edit, is_known):
+    """Of slices that are equal at the target's sizes the shortest would be proposed, and not the one that is meant."""
+    code = Code("dV = f(e, s[:n - 1]) + c[1:]\ndW = f(d, s[t])\n")
+    assert reads_known_item(code, [edit]) is is_known

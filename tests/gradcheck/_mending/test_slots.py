@@ -65,7 +65,19 @@ def test_the_same_term_is_not_added_in_each_round(statement, old, new):
 
 @pytest.mark.parametrize(
     ("statement", "old", "new"),
+    [("dz = s[t] * u", "s", "s * u"), ("dz = s[t - 1] * u", "s", "-s"), ("dz = s[0] * u", "s", "s * (1 - s)")],
+)
+def test_no_step_is_taken_of_what_is_calculated_for_all(statement, old, new):
+    """A report would propose `(s * u)[t]`, where people write `s[t] * u[t]`."""
+    assert is_in_vain(*candidate(statement, old, new))
+
+
+@pytest.mark.parametrize(
+    ("statement", "old", "new"),
     [
+        ("dz = s[t] * u", "s", "c"),
+        ("dz = s[:, 1:] * u", "s", "s * u"),
+        ("dz = (s * u)[t]", "s * u", "s * c"),
         ("dh = sum(d[k] @ W[k] for k in gates)", "d[k] @ W[k]", "d[k] @ W[k].T + c[k]"),
         ("dh = sum(d[k] @ W[k] for k in gates)", "W[k]", "(W[k] + V)"),
         ("dh = sum(d for k in gates)", "d", "d + c"),
