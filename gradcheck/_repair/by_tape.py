@@ -50,7 +50,7 @@ from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.read_instead import read_instead
 from gradcheck._repair.shorter_elsewhere import shorten_elsewhere
-from gradcheck._repair.small_constants import small_constants
+from gradcheck._repair.small_constants import doubt_about, is_settled, small_constants
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.where_called import mend_where_called
@@ -302,7 +302,19 @@ class _Search:
         self._mend_at_source(found, points)
         shorten(found, partial(self._runs.taped, points[0]), points[1:])
         shorten_elsewhere(found, partial(self._runs.taped, points[0]), points[1:])
+        self._settle_doubt(points, found)
         return None
+
+    def _settle_doubt(self, points: Sequence[Point], found: Found) -> None:
+        """Take small constants out of the loss that what is right differs by: no check is content with it before."""
+        with self._runs.taped(points[0], found) as run:
+            small, doubt = small_constants(run), doubt_about(run)
+        for one in small:
+            left = self._runs.asked_with(found, [one], points[0], doubt_about)
+            if left is not None and is_settled(doubt, left):
+                self._adds(points, found, [replace(one, is_unsaid=True)])
+                found.reach(set(found.still_wrong), points[0].factor)
+                doubt = left
 
     def _mends(
         self, points: Sequence[Point], found: Found, faults: Sequence[Mended], attempts: list[Attempt]

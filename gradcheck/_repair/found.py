@@ -48,6 +48,8 @@ class Mended:
     is_of_part: bool = False
     #: whether its edits are told on trust: the statement gives derivatives with them, but no gradient is right
     is_trusted: bool = False
+    #: whether it is no fault to be told of: what is right without it is right for the check as well
+    is_unsaid: bool = False
 
     @classmethod
     def of(

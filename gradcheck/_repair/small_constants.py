@@ -1,7 +1,8 @@
 """Small constants that the loss adds and the backward leaves out: ``log(p + 1e-7)`` with ``p - y``.
 
 All gradients are off by as little then, and nothing in the backward is quite a derivative. The other faults are looked
-for in the code without the constant, which is told and left where it is.
+for in the code without the constant, which is told and left where it is. One that is so small that the tape takes what
+it changes for right is left out at the end alone, for the check of the edits, which sees it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck._common.arrays import distance, norm
 from gradcheck._mending import Mend
 from gradcheck._repair.found import Mended
 from gradcheck._repair.where_made import made_at
-from gradcheck._repair.wrong_values import EVIDENCE
+from gradcheck._repair.wrong_values import EVIDENCE, wrong_gradients
 from gradcheck._tape import Node, TapedRun
 from gradcheck.report.codes import FindingCode
 
@@ -24,6 +26,10 @@ LARGEST = 1e-4
 LEAST = 1e-13
 #: statements with one that are looked at
 MOST = 4
+#: without the constants, gradients that differ by them alone are nearer to the truth by this factor ...
+_NEARER = 10.0
+#: ... and what is this near to it differs by rounding
+_ROUNDING = 1e-12
 
 
 def small_constants(run: TapedRun) -> list[Mended]:
@@ -33,6 +39,18 @@ def small_constants(run: TapedRun) -> list[Mended]:
     """
     found = {id(node.place.statement): node for node in run.nodes[: run.boundary] if node.place and _adds_small(node)}
     return [fault for node in list(found.values())[:MOST] for fault in _left_out(node)]
+
+
+def doubt_about(run: TapedRun) -> float:
+    """By what part of themselves gradients differ from the truth that are not wrong, at the most."""
+    wrong = wrong_gradients(run)
+    pairs = ((run.true_gradients[name], one) for name, one in run.gradients.items() if name not in wrong)
+    return max((distance(np.asarray(one), true) / norm(true) for true, one in pairs if np.any(true)), default=0.0)
+
+
+def is_settled(before: float, after: float) -> bool:
+    """Whether doubt of this size comes from what was left out between."""
+    return before > _ROUNDING and after * _NEARER < before
 
 
 def _adds_small(node: Node) -> bool:

@@ -12,7 +12,7 @@ from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.mistake_names import name_mistake
 from gradcheck._usercode.source import Edit, Source
 from gradcheck.report.codes import FindingCode
-from gradcheck.report.evidence import EquivalentEdit, Fix, Label, Mistake, Symptom
+from gradcheck.report.evidence import EquivalentEdit, Fix, JudgedWithout, Label, Mistake, Symptom
 from gradcheck.report.records import Finding
 
 #: tokens by which an equivalent edit may be longer than the one that is offered
@@ -23,7 +23,8 @@ SIGN_ON_SIGN = re.compile(r"[+-] -")
 
 def tape_findings(found: Found, *, verified: bool) -> list[Finding]:
     """A finding for each fault, what is left where it is last; `verified`: whether the whole check is content."""
-    return [_finding(one, found, verified) for one in sorted(found.faults, key=lambda one: one.is_left)]
+    told = (one for one in found.faults if not one.is_unsaid)
+    return [_finding(one, found, verified) for one in sorted(told, key=lambda one: one.is_left)]
 
 
 def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
@@ -38,10 +39,12 @@ def _finding(fault: Mended, found: Found, verified: bool) -> Finding:
     first, last = main[0].start, main[-1].end
     is_at_statement = fault.code is FindingCode.WRITES_INTO_CALLERS
     stands_there = source.lines_between(first[0], last[0]) if len(main) < len(edits) else before
+    equivalent = (EquivalentEdit(at, text) for at, _, text in others if not _is_roundabout(text, after))
+    left_out = (JudgedWithout(one.name, one.statement.file, _line_of(one)) for one in found.faults if one.is_unsaid)
     return Finding(
         mistake.code,
         fault.gradients,
-        (*mistake.evidence, *(EquivalentEdit(at, text) for at, _, text in others if not _is_roundabout(text, after))),
+        (*mistake.evidence, *equivalent, *left_out),
         symptom=FindingCode.COMMON_FACTOR if fault.is_common else None,
         file=source.file,
         line=_line_of(fault) if is_at_statement else first[0],

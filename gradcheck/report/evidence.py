@@ -290,6 +290,15 @@ class EquivalentEdit(Evidence):
 
 
 @dataclass(frozen=True)
+class JudgedWithout(Evidence):
+    """The edit was judged without a small constant that the loss adds on a line, and the backward leaves out."""
+
+    constant: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
 class WrongPlace(Evidence):
     """Which part of one gradient is wrong because of a line."""
 

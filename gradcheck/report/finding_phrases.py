@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatch
 
+from gradcheck._common.cells import format_place
 from gradcheck._common.wording import format_apart, format_sizes
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.evidence import (
@@ -17,6 +18,7 @@ from gradcheck.report.evidence import (
     FindingRecord,
     GradientOf,
     IndexRange,
+    JudgedWithout,
     Label,
     LawBreach,
     MadeOfSlice,
@@ -404,6 +406,12 @@ def _(one: RuleGradients) -> str:
     some = "a wrong gradient" if len(one.wrong) == 1 else "wrong gradients"
     mended = f"; edited, it returns right ones at {one.mended_at} sets of values" if one.mended_at else ""
     return f"run alone, the backward of {one.rule} returns {some} of {list_with_and(one.wrong)}{right}{mended}"
+
+
+@what_follows.register
+def _(one: JudgedWithout) -> str:
+    place = format_place(one.file, one.line)
+    return f"the edit was judged without the {one.constant} that the loss adds ({place}) and the backward leaves out"
 
 
 @what_follows.register

@@ -12,6 +12,7 @@ from gradcheck._common.files import load
 from gradcheck._repair.points import points_of
 from gradcheck._repair.small_constants import small_constants
 from gradcheck.report.codes import FindingCode
+from gradcheck.report.evidence import JudgedWithout
 
 pytestmark = pytest.mark.lines
 
@@ -103,3 +104,16 @@ def test_what_counts_as_small(tmp_path: Path, added: str, is_small: bool) -> Non
     points = next(iter(points_of(factory, 0, dict(factory.sizes))))
     with points[0].taped() as run:
         assert bool(small_constants(run)) is is_small
+
+
+@pytest.mark.parametrize("old", ["dh * (1 - h**2)", "ds = p - y"])
+def test_a_constant_too_small_for_the_tape_keeps_no_edit_from_being_verified(old: str, tmp_path: Path) -> None:
+    """After a right edit the check sees the constant, and the edit would be told as one that is not verified."""
+    new = {"dh * (1 - h**2)": "dh * (1 - h)", "ds = p - y": "ds = p + y"}[old]
+    report = gradcheck.check(subject(tmp_path, ("TINY = 1e-7", "TINY = 1e-9"), (old, new)))
+    (mistake,) = report.findings
+    assert mistake.line == line_of(old)
+    assert mistake.fix.verified
+    (apart,) = [one for one in mistake.evidence if isinstance(one, JudgedWithout)]
+    assert (apart.constant, apart.line) == ("TINY = 1e-09", line_of("return -np"))
+    assert "TINY" not in str(report.patch)

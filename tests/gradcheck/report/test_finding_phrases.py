@@ -18,6 +18,7 @@ from gradcheck.report.evidence import (
     Fix,
     GradientOf,
     IndexRange,
+    JudgedWithout,
     Label,
     LawBreach,
     MadeOfSlice,
@@ -215,6 +216,12 @@ def test_the_message_of_a_line_in_full() -> None:
         "this makes the gradients of Wi and Wf wrong; equivalent: line 9: do = dh; Wi is right except at row 2 of 5; "
         "smallest failing size: T=1"
     )
+
+
+def test_what_an_edit_was_judged_without_is_told() -> None:
+    """An edit would be called verified of code that the check has not seen as it stands."""
+    found = line("wrong-sign", JudgedWithout("1e-09", "b.py", 7))
+    assert found.message.endswith("judged without the 1e-09 that the loss adds (b.py:7) and the backward leaves out")
 
 
 @pytest.mark.parametrize(

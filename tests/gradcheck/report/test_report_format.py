@@ -20,6 +20,7 @@ from gradcheck.report.evidence import (
     Evidence,
     Fix,
     IndexRange,
+    JudgedWithout,
     Label,
     RightInput,
     WrongPlace,
@@ -84,6 +85,7 @@ def with_everything() -> Report:
     label = Label("h", 1, 2, 0, also=(Label("c"),))
     found = [
         RightInput("dh", label),
+        JudgedWithout("1e-09", "a.py", 3),
         WrongPlace("W", WrongRegion((part,))),
         ActivationRatio("b", "σ'(a)", "σ' was applied twice", part, 3, 5, 1e-9, {"T": 1}),
     ]
