@@ -14,12 +14,12 @@ seconds of a command. ``--misses`` shows what was said where a line or a mend wa
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib.util
 import itertools
 import json
 import os
-import re
 import resource
 import statistics
 import subprocess
@@ -72,9 +72,10 @@ class Cell(NamedTuple):
     @property
     def sizes(self) -> dict[str, int]:
         """The default sizes of its `make`."""
-        found = re.search(r"def make\(Target, rng, (.*)\):", self.text)
-        assert found is not None
-        return {name.strip(): int(value) for name, value in (one.split("=") for one in found.group(1).split(","))}
+        functions = (one for one in ast.parse(self.text).body if isinstance(one, ast.FunctionDef))
+        given = next(one for one in functions if one.name == "make").args
+        named = given.args[-len(given.defaults) :]
+        return {one.arg: int(ast.literal_eval(value)) for one, value in zip(named, given.defaults, strict=True)}
 
     def planted(self, *bugs: str) -> tuple[str, list[int]]:
         """The text with these bugs, and their lines."""
