@@ -20,6 +20,7 @@ from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._symptoms.common_factor import CommonFactor
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
+from gradcheck._usercode.functions import functions_kept
 from gradcheck._usercode.patching import Patch, RebindError
 from gradcheck.report.codes import FindingCode
 from gradcheck.report.records import CutStage, Finding
@@ -86,7 +87,7 @@ def explain(question: Question) -> Explanation:
     if note:
         return Explanation(note=note)
     result = Explanation(cut="lines")
-    with nan_filled_np_empty(), limited(current_clock()):
+    with nan_filled_np_empty(), functions_kept(), limited(current_clock()):
         result = _explained(question)
         if not (result.findings or result.cut or question.keeps_state):
             expected, undecided = question.expected_wrong, question.undecided

@@ -55,6 +55,15 @@ def functions_kept() -> Iterator[None]:
             gc.unfreeze()
 
 
+def keep_more() -> None:
+    """Leave aside what was made since as well, where functions are remembered.
+
+    User code that collects garbage in each step would look through all of it each time.
+    """
+    if _known is not None:
+        _remember()
+
+
 def _remember() -> None:
     """Add the functions that are not left aside yet, and leave all objects aside."""
     global _known
