@@ -33,8 +33,8 @@ from gradcheck._mending.syntax import begins_with_name, index_parts, is_zeros
 MOST_IDLE = 160
 #: keys or attributes beside one that is added to
 MOST_SIBLINGS = 24
-#: slices of one array
-MOST_SLICES = 6
+#: parts of one array
+MOST_PARTS = 6
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ class _Finder:
         into = [node for node in outputs if isinstance(node, ast.Subscript)]
         self.bases = {ast.unparse(node.value) for node in (*items, *into)} | set(known.held)
         #: arrays that are written in parts, and the parts that the function takes
-        self.in_slices = {ast.unparse(node.value) for node in items if _has_slice(node)} & set(known.held)
-        taken = [node for node in self.own if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)]
-        self.slices = list(dict.fromkeys(ast.unparse(node.slice) for node in taken))[:MOST_SLICES]
+        self.in_parts = {ast.unparse(node.value) for node in items if _is_part(node)} & set(known.held)
+        taken = [node for node in self.own if isinstance(node, ast.Subscript) and _is_part(node)]
+        found = [node.slice for node in taken if isinstance(node.slice, (ast.Slice, ast.Constant, ast.UnaryOp))]
+        self.parts = list(dict.fromkeys(map(ast.unparse, found)))[:MOST_PARTS]
         self.objects = {ast.unparse(node.value) for node in attributes}
         self.names = {node.id for node in self.written if isinstance(node, ast.Name)} | parameters_of(function)
         self.in_place = {ast.unparse(node.value) for node in (*items, *into)} | {ast.unparse(node) for node in outputs}
@@ -185,8 +186,8 @@ class _Finder:
         for node in [one for one in items if self._are_bound(one, bound | whole) and begins_with_name(one.value)]:
             if ast.unparse(node.value) in self.bases:
                 yield from (Idle(text) for text in _at_counters(node, whole))
-        for name in sorted(self.in_slices & bound):
-            yield from (Idle(f"{name}[{one}]", is_sum=True) for one in self.slices)
+        for name in sorted(self.in_parts & bound):
+            yield from (Idle(f"{name}[{one}]", is_sum=True) for one in self.parts)
 
     def _of_loop(self, loop: Loop) -> Iterator[Idle]:
         """What a loop goes through, item by item."""
@@ -231,6 +232,12 @@ def _at_counters(node: ast.Subscript, counters: set[str]) -> Iterator[str]:
 
 def _has_slice(node: ast.Subscript) -> bool:
     return any(isinstance(one, ast.Slice) for one in ast.walk(node.slice))
+
+
+def _is_part(node: ast.Subscript) -> bool:
+    """Whether it takes a slice, or an item by a number: `dS[1:]`, `dS[0]`."""
+    index = node.slice.operand if isinstance(node.slice, ast.UnaryOp) else node.slice
+    return _has_slice(node) or (isinstance(index, ast.Constant) and isinstance(index.value, int))
 
 
 def _is_store(node: ast.AST) -> bool:

@@ -233,6 +233,14 @@ def masks(place: Workplace) -> Iterator[Candidate]:
             yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), ast.UnaryOp(ast.Invert(), atom.node)))
 
 
+def lengths(place: Workplace) -> Iterator[Candidate]:
+    """A division by a length of its own for each example, or a product with it."""
+    for slot in place.outermost(ast.Mult, ast.Div):
+        for atom in place.around.counts_fitting(slot.shape):
+            yield Candidate.of(slot.node, binary(slot.node, ast.Div(), atom.node))
+            yield Candidate.of(slot.node, binary(slot.node, ast.Mult(), atom.node))
+
+
 def mirrored_terms(place: Workplace) -> Iterator[Candidate]:
     """A square matrix less its transpose, or both added: what comes back to W through W - W.T or W + W.T."""
     for slot in place.floats:
@@ -278,6 +286,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, mirrored_terms, slopes, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms,
+    masks, lengths, mirrored_terms, slopes, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms,
     other_expressions, helped, formed_others, clipped, under_conditions,
 )  # fmt: skip

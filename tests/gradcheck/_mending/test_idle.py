@@ -97,3 +97,20 @@ def test_a_sum_that_begins_beside_others_is_added_to_where_nothing_is_done():
     found = gaps(text, held=("da", "db", "dh"))
     assert "db += 0 * db" in found[4]
     assert not any("da += 0" in one for of_one in found.values() for one in of_one)
+
+
+def test_an_array_that_is_carried_is_added_to_at_the_parts_that_the_function_takes():
+    """If it fails, what comes back to the top of a stack alone, or to some steps, cannot be what is missing."""
+    text = """
+        def f(T, dS, ups):
+            for t in range(T):
+                dS[0] += top(t)
+                dP = keep(dS)
+                dP[:-1] += ups[t] * dS[1:]
+                g(t)
+                dS = dP
+            return dS
+        """
+    found = gaps(text, held=("dS", "dP"), local={"t": 3})
+    at_end = found[max(found)]
+    assert {"dP[0] += 0 * dP[0]", "dP[1:] += 0 * dP[1:]", "dP[:-1] += 0 * dP[:-1]"} <= {*at_end}

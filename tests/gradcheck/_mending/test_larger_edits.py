@@ -11,6 +11,7 @@ from gradcheck._mending.larger_edits import (
     formed_others,
     helped,
     jacobians,
+    lengths,
     masks,
     mirrored_terms,
     other_scales,
@@ -33,6 +34,14 @@ def test_masks_and_their_opposites_are_factors(tmp_path):
     found = candidates(suspect, masks)
     assert {"da = (a + b) * keep", "da = (a + b) * ~keep", "da = (a + b) * column", "da = a * keep + b"} <= set(found)
     assert not [text for text in found if "other" in text or "scalar" in text]
+
+
+def test_each_example_is_divided_by_its_own_length(tmp_path):
+    """If it fails, a loss that is a mean over the steps of each example leaves that factor out for good."""
+    body = f"{ZEROS}steps, other = np.array([2, 3]), np.array([1, 2, 3, 4, 5])\nda = a + b"
+    found = candidates(suspect_of(tmp_path, body, "da = a + b"), lengths)
+    assert {"da = (a + b) / steps[:, None]", "da = (a + b) * steps[:, None]"} <= set(found)
+    assert not [text for text in found if "other" in text]
 
 
 def test_a_number_that_scales_becomes_an_array(tmp_path):
