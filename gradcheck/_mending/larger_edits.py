@@ -286,6 +286,6 @@ def other_scales(place: Workplace) -> Iterator[Candidate]:
 
 
 SECOND: tuple[Family, ...] = (
-    masks, lengths, mirrored_terms, slopes, other_scales, jacobians, swishes, formed_inside, other_operands, factors, terms,
-    other_expressions, helped, formed_others, clipped, under_conditions,
+    masks, lengths, mirrored_terms, slopes, other_scales, jacobians, swishes, formed_inside, other_operands, factors,
+    terms, other_expressions, helped, formed_others, clipped, under_conditions,
 )  # fmt: skip
