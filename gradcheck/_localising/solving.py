@@ -56,6 +56,7 @@ def range_of(matrix: Array) -> Range:
     matrix = matrix[:, np.any(matrix != 0, axis=0)]
     if not matrix.size or not np.all(np.isfinite(matrix)):
         return Range(np.zeros((len(matrix), 0)))
+    matrix = matrix / np.max(np.abs(matrix))  # squares of what is very large, or small, are no numbers
     if matrix.shape[1] < matrix.shape[0]:
         frame, factor = np.linalg.qr(matrix)
         return Range(frame if _is_regular(factor) else frame @ _basis(factor))
@@ -105,9 +106,12 @@ def _left_vectors(square: Array) -> tuple[Array, Array]:
 def _by_squares(square: Array) -> Array | None:
     """The basis from the eigenvectors of the matrix times itself turned, at a third of the cost.
 
-    None where the matrix has singular values that are too small for the product, and not zero.
+    None where the matrix has singular values that are too small for the product, and not zero, or LAPACK gives up.
     """
-    squares, vectors = np.linalg.eigh(square @ square.T)
+    try:
+        squares, vectors = np.linalg.eigh(square @ square.T)
+    except np.linalg.LinAlgError:
+        return None
     clear = squares >= CLEARLY * squares[-1]
     left = vectors[:, ~clear].T @ square
     return None if np.max(np.abs(left), initial=0.0) > LEFT * np.sqrt(squares[-1]) else vectors[:, clear]

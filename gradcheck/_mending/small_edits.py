@@ -31,6 +31,7 @@ from gradcheck._mending.syntax import (
     backwards,
     binary,
     index_parts,
+    item,
     name,
     number,
     one_minus,
@@ -345,6 +346,18 @@ def exchanged(place: Workplace) -> Iterator[Candidate]:
             yield Candidate(((a.node, b.node), (b.node, a.node)))
 
 
+def indices_exchanged(place: Workplace) -> Iterator[Candidate]:
+    """The indices of two arrays in each other's place: d[1:], h[:-1] for d[:-1], h[1:], a shift the wrong way."""
+    reads = [slot for slot in place.floats if isinstance(slot.node, ast.Subscript)][:MOST_EXCHANGED]
+    for a, b in itertools.combinations(reads, 2):
+        if not (isinstance(a.node, ast.Subscript) and isinstance(b.node, ast.Subscript)):
+            continue
+        is_apart = not _inside(a, b) and not _inside(b, a)
+        if is_apart and ast.dump(a.node.slice) != ast.dump(b.node.slice):
+            swaps = (a.node, item(a.node.value, b.node.slice)), (b.node, item(b.node.value, a.node.slice))
+            yield Candidate(swaps)
+
+
 def _inside(inner: Slot, outer: Slot) -> bool:
     return any(node is inner.node for node in ast.walk(outer.node))
 
@@ -376,7 +389,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts, parts_taken,
-    bounds, counts, exchanged, regrouped, turned, formed, ones, indices, indices_inside, rotated, numbers, words,
-    reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items, turned_round,
-    from_the_end, shifted,
+    bounds, counts, exchanged, indices_exchanged, regrouped, turned, formed, ones, indices, indices_inside, rotated,
+    numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
+    turned_round, from_the_end, shifted,
 )  # fmt: skip

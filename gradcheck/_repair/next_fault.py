@@ -25,6 +25,7 @@ from gradcheck._repair.each_gradient import (
 from gradcheck._repair.forward import forward_statements
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.likeliest_mend import SMALL_BUDGET, LikeliestMend, Missing, Sooner
+from gradcheck._repair.misread import misread
 from gradcheck._repair.points import Point
 from gradcheck._repair.telling_signs import fault_by_sign, first_mend
 from gradcheck._tape import MOVES, TapedRun
@@ -59,7 +60,11 @@ def next_fault(
     if fault is not None:
         return [fault]
     if not localisation.alone:
-        alone = _mends_all(run, localisation.together, again) or _loop_that_mends_all(run, again)
+        alone = (
+            _mends_all(run, localisation.together, again)
+            or _loop_that_mends_all(run, again)
+            or (misread(run, again) if not found.edits else None)
+        )
         return [alone] if alone is not None else missing() if missing is not None else ()
     search = LikeliestMend(run, localisation, again, found.fruitless, sooner=sooner, missing=missing, is_brief=is_brief)
     return search.faults()

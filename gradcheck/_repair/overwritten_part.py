@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def overwritten_part(found: Found, taped: Taped) -> Mended | None:
         if after is None or after[0] <= progress:
             continue
         # a parameter of which all parts are added up is right then
-        if after[1] > whole if statement in asked else after[0][0] > progress[0]:
+        if after[0][0] > progress[0] or (statement in asked and after[1] > whole):
             return fault
     return None
 
@@ -75,12 +75,14 @@ def _reached(run: TapedRun) -> tuple[Progress, frozenset[int]]:
 def _overwriting(run: TapedRun) -> Iterator[Statement]:
     """Statements of the backward that write a derivative over entries that were written before."""
     standings, forward = run.once(Ground).standings, run.once(forward_statements)
+    read = {one.index for node in run.nodes for one in node.inputs}
     told: set[int] = set()
     for node in run.backward:
         statement = None if node.place is None else node.place.statement
-        if statement is None or not _is_store(node) or id(statement) in forward | told:
+        if statement is None or node.op != "store" or not node.inputs or id(statement) in forward | told:
             continue
-        if standings.of(node.inputs[1]) <= Standing.PARTIAL and _overwrites(node):
+        overwrites = _overwrites(node) if _is_store(node) else _overwrites_all(run, node, read)
+        if standings.of(node.inputs[-1]) <= Standing.PARTIAL and overwrites:
             told.add(id(statement))
             yield statement
 
@@ -100,6 +102,12 @@ def _overwrites(store: Node) -> bool:
             return True
         before = before.inputs[0]
     return False
+
+
+def _overwrites_all(run: TapedRun, store: Node, read: Collection[int]) -> bool:
+    """Whether all of an array is written anew that was calculated, and that nobody has read meanwhile."""
+    before = run.before_write.get(store.index)
+    return before is not None and before.op == "store" and bool(before.inputs) and before.index not in read
 
 
 def _entries(store: Node) -> frozenset[int]:

@@ -55,6 +55,8 @@ class Tape:
         self.repeating: set[int] = set()
         #: by the index of a view or a write: the entry of the buffer behind the last that is read, or given a value
         self.ends: dict[int, int] = {}
+        #: by the index of a write into all of an array: what it held before
+        self.before: dict[int, Node] = {}
         #: the call of the user's code that runs now
         self.call: Call | None = None
         self.calls: list[Call] = []
@@ -281,6 +283,8 @@ class Tape:
         buffer.state = node
         self.stores.append((node, buffer, at))
         self.ends[node.index] = end if values else 0
+        if whole and old is not None:
+            self.before[node.index] = old
         if not isinstance(region, Geometry) and len(np.unique(region)) < np.size(region):
             self.repeating.add(node.index)
         return node

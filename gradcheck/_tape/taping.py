@@ -102,6 +102,8 @@ class TapedRun:
         self.places: list[Place] = self.program.places
         self.statements: list[Statement] = self.program.statements
         self.bytes = tape.bytes
+        #: by the index of a write into all of an array: what it held before
+        self.before_write: dict[int, Node] = tape.before
         #: the entries of the parts in which gradients are told, by name
         self.parts: Parts = {}
         if apart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gradcheck._localising.holes import holes_of, matrix
 from gradcheck._localising.localise import Study
@@ -122,3 +123,23 @@ def test_a_matrix_that_lapack_gives_up_on_is_turned(monkeypatch):
     found = range_of(np.stack([a, a + 1e-6 * b, 1e-5 * b], 1))  # what the product of it with itself does not tell
     assert found.rank == 2
     assert found.holds(a - b)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_how_large_a_matrix_is_makes_no_difference(size):
+    """If this failed, squares of sensitivities at weights that are large would end the search with an error."""
+    a, b = np.random.default_rng(0).standard_normal((2, 4))
+    found = range_of(size * np.stack([a, b, a + b], 1))
+    assert found.rank == 2
+    assert found.holds(a - b)
+
+
+def test_where_lapack_gives_up_on_squares_the_matrix_itself_is_asked(monkeypatch):
+    """If this failed, the search would end there with an error of linear algebra."""
+
+    def eigh(_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(np.linalg, "eigh", eigh)
+    a, b = np.random.default_rng(0).standard_normal((2, 4))
+    assert range_of(np.stack([a, b, a + b], 1)).rank == 2

@@ -10,6 +10,7 @@ from gradcheck._mending.small_edits import (
     counts,
     dropped,
     exchanged,
+    indices_exchanged,
     ones,
     opposites,
     repeated_calls,
@@ -191,3 +192,11 @@ def test_the_result_of_a_call_is_turned_round(tmp_path):
     texts = candidates(suspect_of(tmp_path, body, "da = sw", head=CALLED), turned_round)
     assert "da = swept(a, found)[::-1]" in texts
     assert "da = swept(a[::-1], found)" in texts
+
+
+def test_the_indices_of_two_arrays_are_exchanged(tmp_path):
+    """If it fails, a product over all steps that is shifted the wrong way gets no fix: two slices are wrong at once."""
+    body = "da, db = np.zeros_like(a), np.ones_like(b)\nda = a[1:].T @ b[:1] + a[:1].T @ b[1:2]"
+    found = candidates(suspect_of(tmp_path, body, "da = a"), indices_exchanged)
+    assert "da = a[:1].T @ b[1:] + a[:1].T @ b[1:2]" in found
+    assert "da = a[1:].T @ b[1:2] + a[:1].T @ b[:1]" in found

@@ -75,3 +75,56 @@ def test_other_assignments_are_left_alone(tmp_path: Path, bugs: list[tuple[str, 
     """A sum that makes no derivative whole would be taken for a mend."""
     look = found_alone(lambda found, run, _: overwritten_part(found, run), tmp_path, *bugs, source=TWO_WAYS)
     assert look is None
+
+
+#: each use of a weight adds to one array, as nodes of a graph do that share it
+SHARED = """\
+import numpy as np
+import gradcheck
+
+
+class Weight:
+    def __init__(self, value):
+        self.value, self.grad = value, np.zeros_like(value)
+
+    def clear(self):
+        self.grad.fill(0)
+
+    def back(self, d, x):
+        self.grad[...] += np.outer(d, x)
+        return self.value.T @ d
+
+
+def forward(W, x):
+    h = [x]
+    for _ in range(3):
+        h.append(np.tanh(W.value @ h[-1]))
+    return h
+
+
+def grads(W, x):
+    W.clear()
+    h = forward(W, x)
+    d = h[-1]
+    for t in (3, 2, 1):
+        d = W.back(d * (1 - h[t] ** 2), h[t - 1])
+    return {"W": W.grad, "x": d}
+
+
+@gradcheck.target
+def cell(rng, *, H=3):
+    W, x = Weight(rng.standard_normal((H, H))), rng.standard_normal(H)
+    return gradcheck.Target(
+        {"W": W.value, "x": x}, lambda: 0.5 * float(np.sum(forward(W, x)[-1] ** 2)), lambda: grads(W, x)
+    )
+"""
+
+
+def test_a_write_into_all_of_an_array_overwrites_what_was_there(tmp_path: Path) -> None:
+    """Only the first step would be left in the gradient, and the statement would not even be looked at."""
+    factory = cell(tmp_path, ("grad[...] +=", "grad[...] ="), source=SHARED)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (finding,) = tape_findings(found, verified=True)
+    assert (finding.line, finding.code) == (line_of("grad[...] +=", SHARED), FindingCode.ASSIGNED_NOT_ADDED)
