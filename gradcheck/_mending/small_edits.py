@@ -218,6 +218,23 @@ def counts(place: Workplace) -> Iterator[Candidate]:
         yield from (Candidate.of(scale, one.node) for one in place.around.counts_fitting(shape))
 
 
+def inverse_orders(place: Workplace) -> Iterator[Candidate]:
+    """The order that undoes one, np.argsort(order): what comes back through x[order]; and back."""
+    for slot in place.slots:
+        match slot.node:
+            case ast.Call(func=ast.Attribute(attr="argsort"), args=[order]):
+                yield Candidate.of(slot.node, order)
+            case _ if slot.is_plain and _is_order(slot.value):
+                yield Candidate.of(slot.node, ast.Call(numpys("argsort"), [slot.node], []))
+
+
+def _is_order(value: object) -> bool:
+    """Whether it holds each of the first whole numbers once."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1 or value.size < 2:
+        return False
+    return bool(np.array_equal(np.sort(value), np.arange(value.size)))
+
+
 def scales(place: Workplace) -> Iterator[tuple[ast.expr, tuple[int, ...]]]:
     """Numbers that something is multiplied with or divided by, each with the shape of what comes of that."""
     numbers = {id(slot.node) for slot in place.slots if isinstance(slot.value, (int, float, np.number))}
@@ -389,7 +406,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts, parts_taken,
-    bounds, counts, exchanged, indices_exchanged, regrouped, turned, formed, ones, indices, indices_inside, rotated,
-    numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors, begun_at_zero, summed_items,
-    turned_round, from_the_end, shifted,
+    bounds, counts, inverse_orders, exchanged, indices_exchanged, regrouped, turned, formed, ones, indices,
+    indices_inside, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
+    begun_at_zero, summed_items, turned_round, from_the_end, shifted,
 )  # fmt: skip

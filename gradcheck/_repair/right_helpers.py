@@ -66,7 +66,9 @@ def _value(function: Callable[[Any], Any], z: Any) -> Any:
     """The value, if it is as many numbers; None where the function takes something else."""
     try:
         with np.errstate(all="ignore"):
-            found = np.asarray(function(z.copy()), float)
+            found = np.asarray(function(z.copy()))
     except Exception:  # the user's code, with values it was not written for
         return None
-    return found if found.shape == z.shape and np.all(np.isfinite(found)) else None
+    if found.dtype.kind not in "fiub" or found.shape != z.shape or not np.all(np.isfinite(found)):
+        return None
+    return found.astype(float)

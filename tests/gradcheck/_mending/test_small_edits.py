@@ -11,6 +11,7 @@ from gradcheck._mending.small_edits import (
     dropped,
     exchanged,
     indices_exchanged,
+    inverse_orders,
     ones,
     opposites,
     repeated_calls,
@@ -200,3 +201,14 @@ def test_the_indices_of_two_arrays_are_exchanged(tmp_path):
     found = candidates(suspect_of(tmp_path, body, "da = a"), indices_exchanged)
     assert "da = a[:1].T @ b[1:] + a[:1].T @ b[1:2]" in found
     assert "da = a[1:].T @ b[1:2] + a[:1].T @ b[:1]" in found
+
+
+def test_an_order_is_undone(tmp_path):
+    """If it fails, the derivative that comes back through x[order] is put in that order once more, and gets no fix."""
+    body = "da, db = np.zeros_like(a), np.ones_like(b)\norder, other = np.array([2, 0, 1]), np.array([0, 0, 1])\n"
+    suspect = suspect_of(tmp_path, body + "da = a[:, order] + b[np.argsort(order)] + b[other]", "da = a")
+    assert set(candidates(suspect, inverse_orders)) == {
+        "da = a[:, np.argsort(order)] + b[np.argsort(order)] + b[other]",
+        "da = a[:, order] + b[order] + b[other]",
+        "da = a[:, order] + b[np.argsort(np.argsort(order))] + b[other]",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -77,3 +78,17 @@ def swish_slope(z: Any) -> Any:
 def test_a_helper_is_the_derivative_of_what_it_is_named_after() -> None:
     """`swish_slope` that returns the logistic function's slope would be taken for right, and its caller be edited."""
     assert not is_right_helper(swish_slope.__code__)
+
+
+def spectrum(z: Any) -> Any:
+    """Complex numbers."""
+    return z * np.exp(1j * z)
+
+
+def test_helpers_that_give_complex_numbers_are_no_derivatives_and_nothing_is_said() -> None:
+    """NumPy would warn in the middle of a report that imaginary parts are thrown away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with warnings.catch_warnings(record=True) as told:
+            assert not is_right_helper(spectrum.__code__)
+    assert not told
