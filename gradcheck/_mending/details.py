@@ -75,17 +75,15 @@ def numpys(function: str) -> ast.expr:
 
 
 def indices(place: Workplace) -> Iterator[Candidate]:
-    """Another step, another slice."""
-    for slot in place.slots:
-        if not isinstance(slot.node, ast.Subscript):
-            continue
-        for part in index_parts(slot.node.slice):
-            if isinstance(part, ast.Slice):
-                for new in _slices(place):
-                    yield Candidate.of(part, new)
-            else:
-                for one in other_indices(place, part):
-                    yield Candidate.of(part, one)
+    """Another step, of each index in turn, then another slice: only so many are run."""
+    subscripts = (slot.node for slot in place.slots if isinstance(slot.node, ast.Subscript))
+    parts = [part for node in subscripts for part in index_parts(node.slice)]
+    steps = [part for part in parts if not isinstance(part, ast.Slice)]
+    for others in itertools.zip_longest(*(other_indices(place, part) for part in steps)):
+        yield from (Candidate.of(part, new) for part, new in zip(steps, others, strict=True) if new is not None)
+    for part in parts:
+        if isinstance(part, ast.Slice):
+            yield from (Candidate.of(part, new) for new in _slices(place))
 
 
 def indices_inside(place: Workplace) -> Iterator[Candidate]:

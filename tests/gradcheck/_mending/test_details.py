@@ -46,6 +46,13 @@ def test_slices_of_the_file_are_tried_as_they_are(tmp_path):
     assert not any(one.lower is None and one.upper is None for one in suspect.code.slices)
 
 
+def test_steps_come_before_slices(tmp_path):
+    """If it fails, slices of what all steps have use up the runs that there are, and a step too late gets no fix."""
+    body = f"{ZEROS}t = 1\nrows = a[:, t] + a[:, t + 1]\nda[:, 0] += rows"
+    found = candidates(suspect_of(tmp_path, body, "rows ="), indices)
+    assert {"rows = a[:, t - 1] + a[:, t + 1]", "rows = a[:, t] + a[:, t]"} <= set(found[:4])
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

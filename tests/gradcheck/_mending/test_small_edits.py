@@ -14,6 +14,7 @@ from gradcheck._mending.small_edits import (
     inverse_orders,
     ones,
     opposites,
+    other_objects,
     repeated_calls,
     repeated_reads,
     summed_items,
@@ -212,3 +213,23 @@ def test_an_order_is_undone(tmp_path):
         "da = a[:, order] + b[order] + b[other]",
         "da = a[:, order] + b[np.argsort(np.argsort(order))] + b[other]",
     }
+
+
+TENSORS = """da, db = np.zeros_like(a), np.ones_like(b)
+class Tensor:
+    def __init__(self, data):
+        self.data, self.shape = data, data.shape
+    def __mul__(self, other):
+        return Tensor(self.data * other.data)
+    def __getitem__(self, index):
+        return Tensor(self.data[index])
+
+x, y, short, text = Tensor(a), Tensor(2 * a), Tensor(b[:2]), "x"
+"""
+
+
+def test_another_tensor_of_a_class_of_the_users_own_is_read(tmp_path):
+    """If it fails, a wrong gate in a backward that calculates with such tensors gets no fix."""
+    suspect = suspect_of(tmp_path, f"{TENSORS}da = (x[0] * x[1]).data + a", "da = (x")
+    found = candidates(suspect, other_objects)
+    assert {"da = (y[0] * x[1]).data + a", "da = (x[0] * y[1]).data + a"} == set(found)
