@@ -50,12 +50,13 @@ from gradcheck._repair.penalties_left_out import mend_of_penalty
 from gradcheck._repair.points import Point, larger_points_of, points_of, points_of_one_step
 from gradcheck._repair.read_instead import read_instead
 from gradcheck._repair.shorter_elsewhere import shorten_elsewhere
-from gradcheck._repair.small_constants import doubt_about, is_settled, small_constants
+from gradcheck._repair.small_constants import doubt_about, is_settled, sizes_of, small_constants, vanishes
 from gradcheck._repair.uncleared import uncleared
 from gradcheck._repair.where_bound import mend_where_bound
 from gradcheck._repair.where_called import mend_where_called
 from gradcheck._repair.where_made import mend_where_made
 from gradcheck._repair.wrong_values import (
+    Progress,
     faults_by_values,
     growth_of,
     is_read_well_by_some,
@@ -222,13 +223,17 @@ class _Search:
             small = small_constants(run) if wrong else []
             if not (small and self._has_started(found, run, wrong, points[0])):
                 return
-            reached = progress_of(run)
+            reached, sizes = progress_of(run), sizes_of(run)
+
+        def told_of(run: TapedRun) -> tuple[Progress, set[str], bool]:
+            return progress_of(run), wrong_gradients(run), vanishes(sizes, run)
+
         for one in small:
-            told = self._runs.asked_with(found, [one], points[0], lambda run: (progress_of(run), wrong_gradients(run)))
-            if told is not None and told[0] > reached:
+            told = self._runs.asked_with(found, [one], points[0], told_of)
+            if told is not None and told[0] > reached and not told[2]:
                 right = tuple(sorted(wrong - told[1]))
                 if self._adds(points, found, [replace(one, gradients=right)]):
-                    reached, wrong = told
+                    reached, wrong = told[:2]
 
     def _with_factor(self, points: Sequence[Point], found: Found) -> Sequence[Point]:
         """The points with the common factor in it, where one fault makes that and all else that is wrong.

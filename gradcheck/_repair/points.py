@@ -187,12 +187,16 @@ def _of_few_values(subject: TargetFactory) -> Sizes | None:
 
 
 def _few_steps(subject: TargetFactory) -> Iterator[Sizes]:
-    """As small as sizes can be while the numbers of steps and samples differ, the one way round and the other."""
+    """As small as sizes can be while the numbers of steps and samples differ, the one way round and the other.
+
+    With three units before two: what is normalised over two of them is the same whatever they are.
+    """
     rank = _ranks(subject)
     counts = sorted((name for name in rank if rank[name] == 1), key=lambda one: subject.sizes[one])
-    least = dict(subject.sizes) | {name: min(subject.sizes[name], 2) for name in rank}
-    for names in (counts, counts[::-1]) if len(counts) > 1 else ():
-        yield least | {name: size for size, name in enumerate(names, start=2)}
+    for width in (3, 2):
+        least = {name: min(subject.sizes[name], width if rank[name] == 2 else 2) for name in rank}
+        for names in (counts, counts[::-1]) if len(counts) > 1 else ():
+            yield dict(subject.sizes) | least | {name: size for size, name in enumerate(names, start=2)}
 
 
 def _ranks(subject: TargetFactory) -> dict[str, int]:

@@ -8,7 +8,7 @@ it changes for right is left out at the end alone, for the check of the edits, w
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -39,6 +39,19 @@ def small_constants(run: TapedRun) -> list[Mended]:
     """
     found = {id(node.place.statement): node for node in run.nodes[: run.boundary] if node.place and _adds_small(node)}
     return [fault for node in list(found.values())[:MOST] for fault in _left_out(node)]
+
+
+def sizes_of(run: TapedRun) -> dict[str, float]:
+    """The norm of each true gradient."""
+    return {name: norm(one) for name, one in run.true_gradients.items()}
+
+
+def vanishes(before: Mapping[str, float], run: TapedRun) -> bool:
+    """Whether a true gradient is gone, and not only moved by what was left out: then all that is near zero is right.
+
+    What is normalised over two units is the same whatever they are, but for the constant.
+    """
+    return any(after < LARGEST * before[name] for name, after in sizes_of(run).items() if before.get(name))
 
 
 def doubt_about(run: TapedRun) -> float:

@@ -260,4 +260,10 @@ def test_where_the_tape_is_long_the_numbers_of_steps_and_samples_differ(monkeypa
     monkeypatch.setattr(points_module, "MOST_VALUES", 500)
     points = [one[:2] for one in points_of(target(sample_by_sample), 0, {"T": 1, "B": 1, "H": 1})][:2]
     shapes = [[next(node.shape for node in one.run().nodes if len(node.shape) == 3) for one in both] for both in points]
-    assert shapes == [[(3, 2, 2), (2, 3, 2)], [(2, 3, 2), (3, 2, 2)]]
+    assert shapes == [[(3, 2, 3), (2, 3, 3)], [(2, 3, 3), (3, 2, 3)]]
+
+
+def test_three_units_are_tried_before_two() -> None:
+    """Where the tape is long, a normalisation would be looked at over two units: that gives the same whatever they are."""
+    widths = [sizes["H"] for sizes in points_module._few_steps(target(sample_by_sample))]
+    assert widths == [3, 3, 2, 2]

@@ -117,3 +117,40 @@ def test_a_constant_too_small_for_the_tape_keeps_no_edit_from_being_verified(old
     (apart,) = [one for one in mistake.evidence if isinstance(one, JudgedWithout)]
     assert (apart.constant, apart.line) == ("TINY = 1e-09", line_of("return -np"))
     assert "TINY" not in str(report.patch)
+
+
+NORMALISED = """
+import numpy as np
+import gradcheck
+
+EPS = 1e-5
+
+
+def forward(W, v, x):
+    h = np.tanh(x @ W)
+    d = h - h.mean(axis=1, keepdims=True)
+    r = 1 / np.sqrt((d**2).mean(axis=1, keepdims=True) + EPS)
+    return h, d * r, r, np.sum(v * np.sin(d * r))
+
+
+def backward(W, v, x):
+    h, n, r, _ = forward(W, v, x)
+    dn = v * np.cos(n)
+    dh = r * (dn - dn.mean(axis=1, keepdims=True) - n * (dn * n).mean(axis=1, keepdims=True))
+    return {"W": x.T @ (dh * (1 - h**2)), "v": np.sin(n).sum(axis=0)}
+
+
+@gradcheck.target
+def subject(rng):
+    W, v, x = rng.standard_normal((3, 2)), rng.standard_normal(2), rng.standard_normal((4, 3))
+    return gradcheck.Target({"W": W, "v": v}, lambda: float(forward(W, v, x)[3]), lambda: backward(W, v, x))
+"""
+
+
+def test_without_the_constant_a_gradient_that_is_gone_is_not_right(tmp_path: Path) -> None:
+    """What is normalised over two units moves with the constant alone: that would be told, and the mistake never."""
+    file = tmp_path / "normalised.py"
+    file.write_text(NORMALISED.replace("(1 - h**2)", "(1 + h**2)"))
+    report = gradcheck.check(load(file).subject)
+    assert report.verdict == "wrong"
+    assert FindingCode.CONSTANT_LEFT_OUT not in [one.code for one in report.findings]
