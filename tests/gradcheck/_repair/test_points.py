@@ -264,6 +264,6 @@ def test_where_the_tape_is_long_the_numbers_of_steps_and_samples_differ(monkeypa
 
 
 def test_three_units_are_tried_before_two() -> None:
-    """Where the tape is long, a normalisation would be looked at over two units: that gives the same whatever they are."""
+    """Where the tape is long, a normalisation over two units would be looked at: the same whatever they are."""
     widths = [sizes["H"] for sizes in points_module._few_steps(target(sample_by_sample))]
     assert widths == [3, 3, 2, 2]
