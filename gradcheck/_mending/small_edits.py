@@ -33,6 +33,7 @@ from gradcheck._mending.syntax import (
     index_parts,
     item,
     name,
+    names_in,
     number,
     one_minus,
     transposed,
@@ -41,6 +42,8 @@ from gradcheck._mending.syntax import (
 
 #: two by two of these are exchanged
 MOST_EXCHANGED = 10
+#: conditions of the file that are tried in one place
+MOST_TESTS = 12
 
 
 def other_reads(place: Workplace) -> Iterator[Candidate]:
@@ -230,6 +233,21 @@ def bounds(place: Workplace) -> Iterator[Candidate]:
         if bound is not None and id(bound) in integers:
             yield Candidate.of(bound, binary(bound, ast.Sub(), number(1)))
             yield Candidate.of(bound, binary(bound, ast.Add(), number(1)))
+
+
+def other_tests(place: Workplace) -> Iterator[Candidate]:
+    """Another condition of the file, as the one that the forward asks; or this one, or both."""
+    root = place.hole.root
+    around = place.code.parent(root)
+    if not (isinstance(around, (ast.If, ast.While, ast.IfExp)) and around.test is root):
+        return
+    known = place.hole.first.local.keys() | place.hole.first.glob.keys()
+    own = ast.unparse(root)
+    others = [one for text, one in place.code.tests.items() if text != own and names_in(one) <= known]
+    yield from (Candidate.of(root, one) for one in others[:MOST_TESTS])
+    for one in others[:MOST_TESTS]:
+        for op in (ast.Or(), ast.And()):
+            yield Candidate.of(root, ast.BoolOp(op, [root, one]))
 
 
 def counts(place: Workplace) -> Iterator[Candidate]:
@@ -426,7 +444,7 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 
 FIRST: tuple[Family, ...] = (
     other_reads, other_objects, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts,
-    parts_taken, bounds, counts, inverse_orders, exchanged, indices_exchanged, regrouped, turned, formed, ones, indices,
-    indices_inside, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms, unread_factors,
-    begun_at_zero, summed_items, turned_round, from_the_end, shifted,
+    parts_taken, bounds, other_tests, counts, inverse_orders, exchanged, indices_exchanged, regrouped, turned, formed,
+    ones, indices, indices_inside, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms,
+    unread_factors, begun_at_zero, summed_items, turned_round, from_the_end, shifted,
 )  # fmt: skip

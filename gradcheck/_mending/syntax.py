@@ -72,6 +72,15 @@ class Code:
         return [node for node in found.values() if isinstance(node.ctx, ast.Load)]
 
     @cached_property
+    def tests(self) -> dict[str, ast.expr]:
+        """Conditions by their text: what is asked anywhere, and what has a name."""
+        asked = [one.test for one in ast.walk(self.tree) if isinstance(one, (ast.If, ast.While, ast.IfExp))]
+        named = [one.value for one in ast.walk(self.tree) if isinstance(one, ast.Assign)]
+        found = [*asked, *(one for one in named if isinstance(one, (ast.BoolOp, ast.Compare)))]
+        parts = [part for one in found if isinstance(one, ast.BoolOp) for part in one.values]
+        return {ast.unparse(one): one for one in (*found, *parts)}
+
+    @cached_property
     def subscripts(self) -> frozenset[str]:
         """The text of each item and slice that is read or written."""
         return frozenset(ast.unparse(node) for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))

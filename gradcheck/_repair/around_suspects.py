@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from gradcheck._localising import Suspect
 from gradcheck._localising.ground import Ground
@@ -21,6 +22,8 @@ from gradcheck._tape import MOVES, Statement, TapedRun
 MOST_SUSPECTS = 3
 #: calls of the function that one stands in which are looked at
 MOST_CALLING = 3
+#: conditions elsewhere that are looked at
+MOST_CONDITIONS = 6
 _HEADS = ("For", "While", "If")
 
 
@@ -51,6 +54,15 @@ def statements_around(run: TapedRun, suspects: Sequence[Suspect], most: int = MO
             if id(statement) not in seen:
                 seen.add(id(statement))
                 yield statement
+    yield from _other_conditions(run, carrying | calculating, seen)
+
+
+def _other_conditions(run: TapedRun, carrying: set[int], seen: set[int]) -> Iterator[Statement]:
+    """Conditions in functions that derivatives go through, wherever they stand: they decide where these go."""
+    passing = carrying - run.once(forward_statements)
+    functions = {(one.file, one.function) for one in run.statements if id(one) in passing}
+    conditions = (one for one in run.statements if one.kind == "If" and (one.file, one.function) in functions)
+    yield from islice((one for one in conditions if id(one) not in seen), MOST_CONDITIONS)
 
 
 def _binding(run: TapedRun, reader: Statement) -> Iterator[Statement]:

@@ -15,6 +15,7 @@ from gradcheck._mending.small_edits import (
     ones,
     opposites,
     other_objects,
+    other_tests,
     repeated_calls,
     repeated_reads,
     summed_items,
@@ -233,3 +234,13 @@ def test_another_tensor_of_a_class_of_the_users_own_is_read(tmp_path):
     suspect = suspect_of(tmp_path, f"{TENSORS}da = (x[0] * x[1]).data + a", "da = (x")
     found = candidates(suspect, other_objects)
     assert {"da = (y[0] * x[1]).data + a", "da = (x[0] * y[1]).data + a"} == set(found)
+
+
+def test_conditions_of_the_file_stand_for_another(tmp_path):
+    """If it fails, a backward that asks for half of what the forward asks for gets no fix."""
+    head = "\ndef other(t, n, k):\n    fresh = t == 0 or n == 1\n    return fresh if k else t\n"
+    body = "da, db = np.zeros_like(a), np.ones_like(b)\nt, n = 0, 1\nif t == 0: da = a * 1"
+    found = candidates(suspect_of(tmp_path, body, "if t", head=head), other_tests)
+    assert [one.partition(":")[0] for one in found[:2]] == ["if t == 0 or n == 1", "if n == 1"]
+    assert any("t == 0 and n == 1" in one for one in found)
+    assert not any("k" in one.partition(":")[0] for one in found)

@@ -10,6 +10,7 @@ import pytest
 from gradcheck._localising import localise
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.by_tape import find_by_tape
+from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.chain import CHAIN
 from tests.gradcheck._repair.lists import LISTS
 from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
@@ -182,3 +183,66 @@ def test_a_loop_on_one_line_is_mended(wrong: str, tmp_path: Path) -> None:
     assert fault.line == line_of(bug[0], ON_ONE_LINE)
     (edit,) = fault.edits
     assert edit.text.startswith("range(")
+
+
+#: what is carried goes on through a call, by a condition that stands in another function than what is calculated
+RESETS = """\
+import numpy as np
+import gradcheck
+
+
+def forward(W, x, first):
+    h, hs, before = np.zeros(len(W)), [], []
+    for t, xt in enumerate(x):
+        before.append(np.zeros(len(W)) if t == 0 or first[t] else h)
+        h = np.tanh(W @ before[-1] + xt)
+        hs.append(h)
+    return hs, before
+
+
+def step(dW, dh, W, h, before):
+    da = dh * (1 - h**2)
+    dW += np.outer(da, before)
+    return W.T @ da
+
+
+def backward(W, x, first):
+    hs, before = forward(W, x, first)
+    dW, carry = np.zeros_like(W), np.zeros(len(W))
+    for t in reversed(range(len(x))):
+        back = step(dW, hs[t] + carry, W, hs[t], before[t])
+        if t == 0 or first[t]:
+            carry = np.zeros(len(W))
+        else:
+            carry = back
+    return {"W": dW}
+
+
+@gradcheck.target
+def cell(rng):
+    W, x, first = rng.standard_normal((3, 3)), rng.standard_normal((5, 3)), [t == 2 for t in range(5)]
+    return gradcheck.Target(
+        {"W": W}, lambda: 0.5 * float(sum(np.sum(h**2) for h in forward(W, x, first)[0])),
+        lambda: backward(W, x, first),
+    )
+"""
+
+
+@pytest.mark.parametrize("wrong", ["if t == 0:", "if t == 0 and first[t]:"])
+def test_a_condition_that_asks_less_than_the_forward_is_mended(wrong: str, tmp_path: Path) -> None:
+    """What is carried would go on where the forward begins anew, and a right statement would be accused."""
+    factory = cell(tmp_path, ("if t == 0 or first[t]:", wrong), source=RESETS)
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    assert found.still_wrong == ()
+    (fault,) = found.faults
+    assert fault.statement.line == line_of("if t == 0 or first[t]:", RESETS)
+
+
+def test_conditions_of_the_functions_around_are_looked_at_last(tmp_path: Path) -> None:
+    """A condition that stands far from the suspects, and decides where a derivative goes, would never be edited."""
+    run, _ = taped(cell(tmp_path, ("if t == 0 or first[t]:", "if t == 0:"), source=RESETS))
+    suspects = [one for one in localise(run, ["W"]).suspects if one.line == line_of("da = dh", RESETS)]
+    assert suspects
+    around = [(one.line, one.kind) for one in statements_around(run, suspects)]
+    assert around[-1] == (line_of("if t == 0 or first[t]:", RESETS), "If")
