@@ -157,7 +157,9 @@ def other_indices(place: Workplace, part: ast.expr) -> Iterator[ast.expr]:
 def _slices(place: Workplace) -> Iterator[ast.expr]:
     """Slices with the ends that slices in the function have, and with their multiples; before, those of the file."""
     known = place.hole.first.local.keys() | place.hole.first.glob.keys()
-    yield from (one for one in place.code.slices[:MOST_SLICES] if names_in(one) <= known)
+    line = place.hole.root.lineno
+    nearest = sorted(place.code.slices, key=lambda one: abs(one.lineno - line))
+    yield from itertools.islice((one for one in nearest if names_in(one) <= known), MOST_SLICES)
     ends: dict[str, ast.expr | None] = {"": None}
     for node in place.around.read:
         if isinstance(node, ast.Subscript):

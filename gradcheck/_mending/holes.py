@@ -210,7 +210,10 @@ class Hole:
         """Whether what the expression lacks at an execution comes back to each of its parts; None if unknown."""
         assert self.needed is not None
         rng, lacking, execution = np.random.default_rng(0), dict[int, Array](), -1
-        for node, value in zip(one.nodes, self.leaves(one.frame.value(self.root)), strict=True):
+        leaves = self.leaves(one.frame.value(self.root))
+        if len(leaves) != len(one.nodes):
+            raise UnknownError  # as it is evaluated here it gives something else than it gave
+        for node, value in zip(one.nodes, leaves, strict=True):
             if node is None or value is None or node.index not in self.needed.values:
                 continue
             needed, execution = np.asarray(self.needed.values[node.index], float), node.execution
