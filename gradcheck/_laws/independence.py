@@ -70,12 +70,16 @@ class CallCounter:
         return Law("independence", True, "the gradients are not made from the loss")
 
     def _often_run(self, entries: int) -> tuple[CodeType, int] | None:
-        """A function that returns the loss in it, if that runs in the gradients as often as there are parameters."""
+        """A function that returns the loss in it, if that runs in the gradients as often as there are parameters.
+
+        What a loss calls many times, as a constructor of tensors, runs as often as there are losses in the gradients
+        times that.
+        """
         least = max(entries, MIN_CALLS)
         often = [code for code, times in self._calls.times.items() if times >= least]
-        of_loss = self._functions_returning_the_loss() if often else Counter()
+        in_loss = self._functions_returning_the_loss() if often else Counter()
         for code in often:
-            if 0 < of_loss[code] * least <= self._calls.times[code]:
+            if 0 < in_loss[code] * least <= self._calls.times[code]:
                 return code, self._calls.times[code]
         return None
 
@@ -99,10 +103,14 @@ class CallCounter:
         return next(((code, times) for code, times in different.most_common(1) if times >= least), None)
 
     def _functions_returning_the_loss(self) -> Counter[CodeType]:
-        """How often functions return the loss in it."""
+        """How often functions run in the loss that return it there."""
         raw_loss, seen = count_returns(self.evaluator.raw_loss, self._loss_like)
         wanted = True if self.evaluator.target.is_vjp else as_complex(raw_loss)
-        return Counter({code: times for (code, told), times in seen.items() if told == wanted})
+        returning = {code for code, told in seen if told == wanted}
+        times: Counter[CodeType] = Counter()
+        for (code, _), count in seen.items():
+            times[code] += count if code in returning else 0
+        return times
 
     def _loss_like(self, value: Any) -> Any:
         """What may be the loss: a number, or the outputs and the cache of a forward."""

@@ -82,6 +82,31 @@ def test_a_backward_that_asks_a_helper_for_every_entry() -> None:
     assert report.ok, str(report)
 
 
+def test_a_constructor_that_every_operation_calls() -> None:
+    """An autograd that makes each result with one helper, the loss among them, would be taken for differences of it."""
+    params = {"w": np.linspace(0.1, 1.0, 20)}
+
+    def as_array(value: Any) -> Any:
+        return np.asarray(value)
+
+    def forward() -> list[Any]:
+        values = [as_array(params["w"])]
+        for _ in range(12):
+            values.append(as_array(np.tanh(values[-1])))
+        return [*values, as_array(np.sum(values[-1]))]
+
+    def grads() -> dict[str, Any]:
+        *values, _ = forward()
+        back = as_array(np.ones(20))
+        for value in values[:0:-1]:
+            back = as_array(as_array(back) * as_array(1 - as_array(value) ** 2))
+        return {"w": back}
+
+    report = check(Target(params, lambda: float(forward()[-1]), grads))
+    assert report.laws["independence"].holds
+    assert report.verdict == "right"
+
+
 def test_a_forward_run_again_at_every_step() -> None:
     """A backward that saves memory by running the forward anew for each step would be taken for differences."""
     rng = np.random.default_rng(0)
