@@ -41,6 +41,13 @@ def formed(place: Workplace) -> Iterator[Candidate]:
                     yield Candidate.of(slot.node, new)
 
 
+def formed_objects(place: Workplace) -> Iterator[Candidate]:
+    """The same forms of what calculates by methods of the user's own, as the tensor of an autograd."""
+    for slot in place.slots:
+        if slot.is_plain and slot.is_object:
+            yield from (Candidate.of(slot.node, new) for new in forms(slot.node))
+
+
 #: the same of numbers
 FORMS: tuple[Callable[[Array], Array], ...] = (
     lambda x: 1 - x, lambda x: x**2, lambda x: x * (1 - x), lambda x: 1 - x**2,

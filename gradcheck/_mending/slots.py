@@ -49,6 +49,12 @@ class Slot:
         return is_value(self.value) or (isinstance(self.value, np.ndarray) and self.value.dtype.kind in "fc")
 
     @property
+    def is_object(self) -> bool:
+        """Whether it calculates by methods of the user's own."""
+        kind = type(self.value)
+        return kind.__module__ not in ("builtins", "numpy") and hasattr(kind, "__mul__")
+
+    @property
     def is_integer(self) -> bool:
         """Whether it is a whole number."""
         return isinstance(self.value, (int, np.integer)) and not isinstance(self.value, bool)

@@ -14,6 +14,7 @@ from gradcheck._mending.complex_edits import conjugates, only_turns, other_parts
 from gradcheck._mending.details import (
     Family,
     formed,
+    formed_objects,
     indices,
     indices_inside,
     letters,
@@ -60,17 +61,12 @@ def other_reads(place: Workplace) -> Iterator[Candidate]:
 def other_objects(place: Workplace) -> Iterator[Candidate]:
     """Another object of a class of the user's own that calculates, as a tensor, of the same shape."""
     for slot in place.slots:
-        if not slot.is_plain or slot.is_float or not _calculates(slot.value):
+        if not (slot.is_plain and slot.is_object):
             continue
         for key, value in place.frame_of(slot.node).local.items():
             is_alike = type(value) is type(slot.value) and value is not slot.value
             if is_alike and key.isidentifier() and _shape_of(value) == _shape_of(slot.value):
                 yield Candidate.of(slot.node, name(key))
-
-
-def _calculates(value: object) -> bool:
-    kind = type(value)
-    return kind.__module__ not in ("builtins", "numpy") and hasattr(kind, "__mul__")
 
 
 def _shape_of(value: object) -> object:
@@ -445,6 +441,6 @@ def callees(place: Workplace) -> Iterator[Candidate]:
 FIRST: tuple[Family, ...] = (
     other_reads, other_objects, repeated_reads, repeated_calls, dropped, operators, opposites, conjugates, other_parts,
     parts_taken, bounds, other_tests, counts, inverse_orders, exchanged, indices_exchanged, regrouped, turned, formed,
-    ones, indices, indices_inside, rotated, numbers, words, reductions, letters, scaled, callees, unread_terms,
-    unread_factors, begun_at_zero, summed_items, turned_round, from_the_end, shifted,
+    formed_objects, ones, indices, indices_inside, rotated, numbers, words, reductions, letters, scaled, callees,
+    unread_terms, unread_factors, begun_at_zero, summed_items, turned_round, from_the_end, shifted,
 )  # fmt: skip

@@ -24,7 +24,7 @@ from gradcheck._mending.misnamed import side_by_side
 from gradcheck._mending.syntax import Code, difference, names_in
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
-from gradcheck._tape import Statement, TapedRun
+from gradcheck._tape import MOVES, Statement, TapedRun
 from gradcheck._tape.parts import whole_name
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
@@ -192,7 +192,9 @@ def takes(
         with taped(trial) as run:
             statement = _statement(run.statements, instead)
             is_spared = spares_givers and len(group) == 1
-            if statement is None or (is_spared and _gives_whole_derivatives(run, statement)):
+            if statement is None:
+                return False
+            if is_spared and (_gives_whole_derivatives(run, statement) or _fetches_value(run, statement)):
                 return False
         gradients = tuple(dict.fromkeys(name for one in group for name in one.gradients))
         mend = Mend(instead.file, (instead.edit,), statement, (), (), EVIDENCE)
@@ -311,6 +313,17 @@ def _gives_whole_derivatives(run: TapedRun, statement: Statement) -> bool:
     return any(standings.of(node) is Standing.FULL or standings.is_of_turned(node) for node in given)
 
 
+def _fetches_value(run: TapedRun, statement: Statement) -> bool:
+    """Whether a statement only fetches what the forward has kept: what is made of that is to blame, not who fetches."""
+    tree = Code.of(statement.source.text).statement(statement.line, statement.kind)
+    value = tree.value if isinstance(tree, ast.Assign) else None
+    if not isinstance(value, (ast.Subscript, ast.Attribute)) and not (isinstance(value, ast.Call) and not value.args):
+        return False
+    carries = run.once(Ground).standings.carries
+    nodes = [one for one in run.backward if one.place is not None and one.place.statement is statement]
+    return not any(carries[one.index] or one.op not in MOVES for one in nodes)
+
+
 class Replacing(ast.NodeTransformer):
     """Puts an expression in the place of a variable."""
 
@@ -322,5 +335,6 @@ class Replacing(ast.NodeTransformer):
 
 
 def _statement(statements: Sequence[Statement], instead: Instead) -> Statement | None:
-    alike = (one for one in statements if one.text == instead.text and one.kind == instead.kind)
-    return next((one for one in alike if one.file == instead.file), None)
+    of_file = (one for one in statements if one.file == instead.file and one.kind == instead.kind)
+    alike = (one for one in of_file if one.text == instead.text)  # with edits before it, it stands on another line
+    return min(alike, key=lambda one: abs(one.line - instead.line), default=None)

@@ -10,6 +10,7 @@ from gradcheck._mending.small_edits import (
     counts,
     dropped,
     exchanged,
+    formed_objects,
     indices_exchanged,
     inverse_orders,
     ones,
@@ -244,3 +245,11 @@ def test_conditions_of_the_file_stand_for_another(tmp_path):
     assert [one.partition(":")[0] for one in found[:2]] == ["if t == 0 or n == 1", "if n == 1"]
     assert any("t == 0 and n == 1" in one for one in found)
     assert not any("k" in one.partition(":")[0] for one in found)
+
+
+def test_forms_of_such_tensors(tmp_path):
+    """If it fails, the derivative of an activation in an autograd that calculates with its own tensors gets no fix."""
+    suspect = suspect_of(tmp_path, f"{TENSORS}da = (x[0] * y).data + a", "da = (x")
+    found = candidates(suspect, formed_objects)
+    forms = ["x[0] * y ** 2", "x[0] * (1 - y)", "(1 - x[0] ** 2) * y"]
+    assert {f"da = ({form}).data + a" for form in forms} <= set(found)

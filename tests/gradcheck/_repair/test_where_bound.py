@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,13 +14,13 @@ from gradcheck._mending import Mend
 from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.forward import taped_at
 from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
-from gradcheck._repair.where_bound import mend_where_bound
+from gradcheck._repair.where_bound import Instead, _fetches_value, _statement, mend_where_bound
 from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit, Source
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES, mended
 from tests.gradcheck._repair.minimal import MINIMAL
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
 
 
 @pytest.mark.lines
@@ -197,3 +199,27 @@ def test_what_is_handed_from_round_to_round_is_mended_before(tmp_path: Path) -> 
     """The statement that hands a derivative on would be accused, whatever is wrong with it."""
     bug = ('dbefore = p["W"].T @ da', "dbefore = da")
     assert told_at(tmp_path, bug, "dbefore = da", 'dbefore = p["W"].T @ da') == line_of("dbefore =", OUTPUT)
+
+
+#: the state is fetched under a name that one expression reads
+FETCHED = HEAD.replace(
+    "            da = dh * (1 - self.h[t]**2)\n", "            h = kept.pop()\n            da = dh * (1 - h**2)\n"
+).replace(
+    "        for t in range(len(self.x), 0, -1):",
+    "        kept = list(self.h)\n        for t in range(len(self.x), 0, -1):",
+)
+
+
+def test_who_only_fetches_what_the_forward_has_kept_is_told_from_others(tmp_path: Path) -> None:
+    """`h = kept.pop() ** 2` would be proposed where `1 - h` should be `1 - h**2`: the line that is wrong is the other."""
+    run, _ = taped(cell(tmp_path, source=FETCHED))
+    texts = "h = kept.pop()", "dh = self.h[t] + carry", "da = dh", "carry = self.W.T @ da"
+    statements = [next(one for one in run.statements if one.text.startswith(text)) for text in texts]
+    assert [_fetches_value(run, one) for one in statements] == [True, False, False, False]
+
+
+def test_of_statements_alike_the_nearest_is_told() -> None:
+    """A line would be told with the name of another function."""
+    alike = [SimpleNamespace(text="y = f()", kind="Assign", file="a.py", line=line) for line in (30, 49)]
+    instead = Instead("a.py", 48, "Assign", "y = f()", Edit((48, 4), (48, 7), "g()"))
+    assert _statement(cast(Any, alike), instead) is alike[1]
