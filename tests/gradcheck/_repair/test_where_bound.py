@@ -211,7 +211,7 @@ FETCHED = HEAD.replace(
 
 
 def test_who_only_fetches_what_the_forward_has_kept_is_told_from_others(tmp_path: Path) -> None:
-    """`h = kept.pop() ** 2` would be proposed where `1 - h` should be `1 - h**2`: the line that is wrong is the other."""
+    """`h = kept.pop() ** 2` would be proposed where `1 - h` should be `1 - h**2`: that is on the other line."""
     run, _ = taped(cell(tmp_path, source=FETCHED))
     texts = "h = kept.pop()", "dh = self.h[t] + carry", "da = dh", "carry = self.W.T @ da"
     statements = [next(one for one in run.statements if one.text.startswith(text)) for text in texts]
