@@ -14,7 +14,6 @@ from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
 from gradcheck._repair.points import Point
 from gradcheck._repair.wrong_values import progress_of, wrong_gradients
 from gradcheck._tape import TapedRun
-from gradcheck._usercode.functions import keep_more
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit
 
@@ -83,7 +82,6 @@ class KeptRuns:
             runs = [known or _Taped(point, edits, code, run), *before][: self._most_runs]
             sizes = itertools.accumulate(one.run.bytes for one in runs)
             self._runs = [one for one, size in zip(runs, sizes, strict=True) if size <= MOST_BYTES]
-            keep_more()
             yield run
 
 

@@ -56,9 +56,10 @@ def vanishes(before: Mapping[str, float], run: TapedRun) -> bool:
 
 def doubt_about(run: TapedRun) -> float:
     """By what part of themselves gradients differ from the truth that are not wrong, at the most."""
-    wrong = wrong_gradients(run)
-    pairs = ((run.true_gradients[name], one) for name, one in run.gradients.items() if name not in wrong)
-    return max((distance(np.asarray(one), true) / norm(true) for true, one in pairs if np.any(true)), default=0.0)
+    wrong, given = wrong_gradients(run), run.gradients  # there may be one of no parameter, or of another shape
+    told = {name: true for name, true in run.true_gradients.items() if name in given and name not in wrong}
+    pairs = [(true, np.asarray(given[name])) for name, true in told.items() if np.any(true)]
+    return max((distance(one, true) / norm(true) for true, one in pairs if one.shape == true.shape), default=0.0)
 
 
 def is_settled(before: float, after: float) -> bool:

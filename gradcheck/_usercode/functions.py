@@ -55,6 +55,11 @@ def functions_kept() -> Iterator[None]:
             gc.unfreeze()
 
 
+def full_collections() -> int:
+    """How often the collector of garbage has looked through all objects so far."""
+    return int(gc.get_stats()[-1]["collections"])
+
+
 def keep_more() -> None:
     """Leave aside what was made since as well, where functions are remembered.
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from gradcheck._usercode.functions import functions_kept, functions_with
+from gradcheck._usercode.functions import full_collections, functions_kept, functions_with, keep_more
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,30 @@ def test_a_search_within_a_search_leaves_aside_what_was_made_since() -> None:
         assert of_inner() == 1
         del since
         assert of_inner() == 0
+
+
+def test_what_was_made_since_is_left_aside_where_that_is_asked() -> None:
+    """Code that collects garbage in each step would look through all that a search has made, each time."""
+    if gc.get_freeze_count():
+        pytest.skip("nothing is remembered where Python itself has put objects aside")
+    keep_more()
+    assert not gc.get_freeze_count()  # nothing is remembered yet
+    with functions_kept():
+        assert of_inner() == 0
+        others = [[] for _ in range(5000)]  # type: ignore[var-annotated]
+        left = gc.get_freeze_count()
+        keep_more()
+        assert gc.get_freeze_count() >= left + len(others)
+    assert not gc.get_freeze_count()
+
+
+def test_full_collections_are_counted() -> None:
+    """Code that collects garbage would not be told from other code."""
+    before = full_collections()
+    gc.collect(0)
+    assert full_collections() == before
+    gc.collect()
+    assert full_collections() == before + 1
 
 
 def test_of_no_code_there_are_none() -> None:
