@@ -17,6 +17,8 @@ from gradcheck._mending.frames import UnknownError, is_pure
 from gradcheck._mending.holes import Hole
 from gradcheck._mending.syntax import Code, expressions, item, loop_counters, names_in, parsed, span
 
+#: the instructions that a loop ends with
+_BACKWARD = frozenset(number for name, number in dis.opmap.items() if "JUMP_BACKWARD" in name)
 #: members of one object that are named
 MOST_MEMBERS = 40
 MOST_ATOMS = 160
@@ -243,7 +245,7 @@ def _loops(function: types.FunctionType) -> bool:
     waiting, seen = [function], {id(function)}
     while waiting:
         one = waiting.pop()
-        if any("JUMP_BACKWARD" in step.opname for step in dis.get_instructions(one)):
+        if not _BACKWARD.isdisjoint(one.__code__.co_code[::2]):
             return True
         for other in map(one.__globals__.get, one.__code__.co_names):
             if isinstance(other, types.FunctionType) and id(other) not in seen:
