@@ -11,8 +11,8 @@ it claims. Of several equivalent edits the shortest is shown first.
 `by_tape.py` looks on the tape for one fault after the other, each in the code with the edits so far (`kept_runs.py`),
 at the points of `points.py`, in stages. `next_fault.py` chooses: what speaks for itself, then who could be at fault
 alone, the one whose edit mends most (`likeliest_mend.py`), or whom that edit only makes up for (`made_up_for.py`), then
-what stands beside those (`around_suspects.py`). Where none could be alone, `wrong_values.py` goes by what statements
-give: what reads right derivatives and gives none is edited until it gives one, or who calls its function is
+what stands beside those (`around_suspects.py`). Where none could be alone, a value of the forward may be fetched in the
+wrong place (`misread.py`); then `wrong_values.py` goes by what statements give: what reads right derivatives and gives none is edited until it gives one, or who calls its function is
 (`handed_on.py`). Then comes one time step, then each wrong gradient by itself (`each_gradient.py`). Where no edit of
 what stands there mends all, a statement may stand in the wrong place (`moved_statement.py`), values be bound to or kept
 by another's name (`misnamed.py`), or one be missing (`missing_statement.py`), or all that carries a derivative from
