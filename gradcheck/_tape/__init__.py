@@ -41,8 +41,8 @@ slices and writes in place need no care. `rules` know the derivatives, always wi
 
 Read `taping.py` first: one run and all that can be asked of it. Then, in the order in which they depend on each other:
 `places.py`, `pairs.py`, `nodes.py`, `hooks.py`, `rewriting.py`, `around.py`, `buffers.py`, `iterating.py`,
-`recorder.py`, `calls.py`, `writes.py`, the folder `rules`, `unused_rows.py`, `sweep.py`, `replay.py`. `belief.py` compares the tape with
-measured slopes; `last_factor.py` tells a multiple that the backward calculates with.
+`recorder.py`, `calls.py`, `writes.py`, the folder `rules`, `unused_rows.py`, `sweep.py`, `replay.py`. `belief.py`
+compares the tape with measured slopes; `last_factor.py` tells a multiple that the backward calculates with.
 """
 
 from gradcheck._tape.nodes import CLIPS, KEEPS, MOVES, Binding, Call, Node, TapeError, Write
