@@ -48,8 +48,7 @@ def reads_known_item(code: Code, edits: Sequence[Edit]) -> bool:
     if len(edits) != 1:
         return False
     (edit,) = edits
-    around = [node for node in ast.walk(code.tree) if isinstance(node, ast.Subscript)]
-    covering = [node for node in around if span(node)[0] <= edit.start and edit.end <= span(node)[1]]
+    covering = [node for node in code.subscripts if span(node)[0] <= edit.start and edit.end <= span(node)[1]]
     if not covering:
         return False
     innermost = max(covering, key=lambda one: span(one)[0])
@@ -59,7 +58,7 @@ def reads_known_item(code: Code, edits: Sequence[Edit]) -> bool:
     except SyntaxError:
         return False
     of_same_array = isinstance(new, ast.Subscript) and ast.dump(new.value) == ast.dump(innermost.value)
-    return of_same_array and ast.unparse(new) in code.subscripts
+    return of_same_array and ast.unparse(new) in code.subscript_texts
 
 
 def _second_signs(tokens: Sequence[str]) -> int:

@@ -117,9 +117,8 @@ def _takes_from_all(old: ast.expr, new: ast.expr, code: Code) -> bool:
     around = code.parent(old)
     if not (isinstance(around, ast.Subscript) and around.value is old and isinstance(new, (ast.BinOp, ast.UnaryOp))):
         return False
-    return not isinstance(old, (ast.BinOp, ast.UnaryOp)) and isinstance(
-        around.slice, (ast.Name, ast.Constant, ast.BinOp)
-    )
+    is_one_step = isinstance(around.slice, (ast.Name, ast.Constant, ast.BinOp))
+    return is_one_step and not isinstance(old, (ast.BinOp, ast.UnaryOp))
 
 
 def _terms(node: ast.expr) -> Iterator[ast.expr]:

@@ -68,7 +68,7 @@ class Code:
     @cached_property
     def items(self) -> list[ast.Subscript]:
         """What is read of arrays, lists and dictionaries, each text once: `self.masks[l - 1][t]`."""
-        found = {ast.unparse(node): node for node in ast.walk(self.tree) if isinstance(node, ast.Subscript)}
+        found = {ast.unparse(node): node for node in self.subscripts}
         return [node for node in found.values() if isinstance(node.ctx, ast.Load)]
 
     @cached_property
@@ -81,15 +81,19 @@ class Code:
         return {ast.unparse(one): one for one in (*found, *parts)}
 
     @cached_property
-    def subscripts(self) -> frozenset[str]:
-        """The text of each item and slice that is read or written."""
-        return frozenset(ast.unparse(node) for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))
+    def subscripts(self) -> list[ast.Subscript]:
+        """Each item and slice that is read or written."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.Subscript)]
+
+    @cached_property
+    def subscript_texts(self) -> frozenset[str]:
+        """Their texts."""
+        return frozenset(map(ast.unparse, self.subscripts))
 
     @cached_property
     def slices(self) -> list[ast.Slice]:
         """What is taken of arrays, or written into them, each text once: `[:, 1 : n + 1]`."""
-        items = (node.slice for node in ast.walk(self.tree) if isinstance(node, ast.Subscript))
-        parts = (part for one in items for part in index_parts(one))
+        parts = (part for one in self.subscripts for part in index_parts(one.slice))
         found = {ast.unparse(part): part for part in parts if isinstance(part, ast.Slice)}
         return [part for part in found.values() if part.lower is not None or part.upper is not None]
 

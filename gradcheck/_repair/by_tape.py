@@ -72,7 +72,6 @@ from gradcheck._tape.belief import DIRECTIONS, is_believed
 from gradcheck._tape.parts import whole_name
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._targets.target import Target
-from gradcheck._usercode.functions import functions_kept
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.profiling import functions_run
 from gradcheck._usercode.source import Source
@@ -87,7 +86,6 @@ MOST_ROUNDS = 16
 MOST_EQUIVALENT = 4
 
 
-@functions_kept()
 def find_by_tape(
     subject: Target | TargetFactory,
     seed: int,

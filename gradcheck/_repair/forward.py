@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradcheck._localising.ground import Ground
 from gradcheck._mending.gaps import Function
 from gradcheck._mending.syntax import Code
 from gradcheck._repair.right_helpers import is_right_helper
@@ -22,6 +23,13 @@ def forward_statements(run: TapedRun) -> set[int]:
     forward -= {one for node, place, one in apart if node.index < run.boundary or place.number not in of_loss}
     right = {(code.co_filename, code.co_qualname) for code in run.program.codes if is_right_helper(code)}
     return forward | {id(one) for one in run.statements if (one.file, one.function) in right}
+
+
+def at_work(run: TapedRun) -> set[int]:
+    """The identities of statements of the backward that calculate, or hand a derivative on; others only fetch."""
+    carries = run.once(Ground).standings.carries
+    working = (node for node in run.backward if carries[node.index] or node.op not in MOVES)
+    return {id(node.place.statement) for node in working if node.place is not None}
 
 
 def backward_functions(run: TapedRun) -> list[tuple[Statement, Function]]:

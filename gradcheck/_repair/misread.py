@@ -10,14 +10,13 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import readers_of
 from gradcheck._mending import Again, MendSearch
 from gradcheck._mending.syntax import Code
-from gradcheck._repair.forward import forward_statements
+from gradcheck._repair.forward import at_work, forward_statements
 from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import FULL_BUDGET
-from gradcheck._tape import MOVES, Statement, TapedRun
+from gradcheck._tape import Statement, TapedRun
 
 #: statements that are tried, those first that most others read
 MOST = 6
@@ -36,20 +35,15 @@ def misread(run: TapedRun, again: Sequence[Again]) -> Mended | None:
 
 def _fetching(run: TapedRun) -> list[Statement]:
     """Statements of the backward that give a name to an item of what the forward keeps, the most read first."""
-    carries, forward = run.once(Ground).standings.carries, run.once(forward_statements)
-    given: dict[int, set[int]] = defaultdict(set)
-    statements: dict[int, Statement] = {}
+    others = run.once(forward_statements) | run.once(at_work)
+    given: dict[int, list[int]] = defaultdict(list)
     for node in run.backward:
-        if node.place is None or id(node.place.statement) in forward or not _fetches(node.place.statement):
-            continue
-        if node.op not in MOVES or carries[node.index]:
-            given[id(node.place.statement)] = {-1}  # it calculates, or hands a derivative on
-        elif -1 not in given[id(node.place.statement)]:
-            given[id(node.place.statement)].add(node.index)
-            statements[id(node.place.statement)] = node.place.statement
-    readers = {key: len(readers_of(run, indices)) for key, indices in given.items() if -1 not in indices}
-    read = [key for key in statements if readers.get(key, 0) >= _FEWEST]
-    return [statements[key] for key in sorted(read, key=lambda key: -readers[key])]
+        if node.place is not None and id(node.place.statement) not in others:
+            given[id(node.place.statement)].append(node.index)
+    fetching = [one for one in run.statements if id(one) in given and _fetches(one)]
+    readers = {id(one): len(readers_of(run, given[id(one)])) for one in fetching}
+    read = [one for one in fetching if readers[id(one)] >= _FEWEST]
+    return sorted(read, key=lambda one: -readers[id(one)])
 
 
 def _fetches(statement: Statement) -> bool:

@@ -22,9 +22,10 @@ from gradcheck._mending import Mend
 from gradcheck._mending.begun import begun_with
 from gradcheck._mending.misnamed import side_by_side
 from gradcheck._mending.syntax import Code, difference, names_in
+from gradcheck._repair.forward import at_work
 from gradcheck._repair.found import Found, Mended, add_mend
 from gradcheck._repair.wrong_values import EVIDENCE, Taped, wrong_gradients
-from gradcheck._tape import MOVES, Statement, TapedRun
+from gradcheck._tape import Statement, TapedRun
 from gradcheck._tape.parts import whole_name
 from gradcheck._usercode.patching import RebindError
 from gradcheck._usercode.source import Edit, Source
@@ -319,9 +320,7 @@ def _fetches_value(run: TapedRun, statement: Statement) -> bool:
     value = tree.value if isinstance(tree, ast.Assign) else None
     if not isinstance(value, (ast.Subscript, ast.Attribute)) and not (isinstance(value, ast.Call) and not value.args):
         return False
-    carries = run.once(Ground).standings.carries
-    nodes = [one for one in run.backward if one.place is not None and one.place.statement is statement]
-    return not any(carries[one.index] or one.op not in MOVES for one in nodes)
+    return id(statement) not in run.once(at_work)
 
 
 class Replacing(ast.NodeTransformer):

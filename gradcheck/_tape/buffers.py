@@ -7,11 +7,14 @@ write makes a new one. A view finds its entries by `Geometry`, so it does not ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradcheck._tape.nodes import Array, Cell, Node
+
+#: entries from which on it is noted how far a buffer is used
+LONG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,15 @@ class Geometry:
         return scattered(g.reshape(len(g), -1), self.positions().ravel(), n)
 
 
+#: where an array is written: the entries of a view, or positions in the buffer
+Region: TypeAlias = Geometry | Array
+
+
+def end_of(region: Region) -> int:
+    """The position behind its last."""
+    return region.span[1] if isinstance(region, Geometry) else int(np.max(region, initial=-1)) + 1
+
+
 def scattered(g: Array, positions: Array, n: int) -> Array:
     """(m, n): each column of g (m, k) added at its position."""
     if g.dtype.kind == "c":
@@ -122,6 +134,11 @@ class Buffer:
         for length, stride in zip(self.owner.shape, self.owner.strides, strict=True):
             low, high = min(low, low + stride * (length - 1)), max(high, high + stride * (length - 1))
         return self.owner.__array_interface__["data"][0] + low, (high - low) // self.item
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may be far longer than what is used of it."""
+        return self.extent >= LONG
 
     @property
     def start(self) -> int:

@@ -11,15 +11,13 @@ import numpy as np
 from gradcheck._common.arrays import owner_of
 from gradcheck._common.clock import look
 from gradcheck._common.errors import TargetError
-from gradcheck._tape.buffers import Buffer, Geometry, Kept, scattered
+from gradcheck._tape.buffers import Buffer, Geometry, Kept, Region, end_of, scattered
 from gradcheck._tape.nodes import Array, Call, Cell, Node, Pull, is_value
 from gradcheck._tape.pairs import is_complex, on_pairs, shape_on_tape
 from gradcheck._tape.places import Place
 
 #: a place and the how manieth execution of it; no place for what is not in the user's source
 At: TypeAlias = tuple[Place | None, int]
-#: where an array is written: the entries of a view, or positions in the buffer
-Region: TypeAlias = Geometry | Array
 #: an object, its node, and the version of the memory at which it was that
 Entry: TypeAlias = tuple[Any, Node, Buffer | None, Node | None]
 
@@ -53,7 +51,7 @@ class Tape:
         self.stores: list[tuple[Node, Buffer, At]] = []
         #: the indices of writes that name an entry more than once: the last one stays
         self.repeating: set[int] = set()
-        #: by the index of a view or a write: the entry of the buffer behind the last that is read, or given a value
+        #: of long buffers, by the index of a write or of a view of a part: the entry behind the last that is used
         self.ends: dict[int, int] = {}
         #: by the index of a write into all of an array: what it held before
         self.before: dict[int, Node] = {}
@@ -133,7 +131,8 @@ class Tape:
         state, geometry = buffer.state, buffer.geometry(x)
         if state is None or geometry is None:
             return None
-        source, pull = state, _from_memory(geometry, buffer.kept, buffer.is_whole(x))
+        is_whole = buffer.is_whole(x)
+        source, pull = state, _from_memory(geometry, buffer.kept, is_whole)
         entry = self.seen.get(id(parent))
         if entry is not None and entry[0] is parent and entry[3] is state and entry[1] is not state:
             around = buffer.geometry(parent)
@@ -144,7 +143,7 @@ class Tape:
         op = "view" if is_complex(x) is source.is_complex else "part"
         node = self.new(op, (source,), (pull,), shape_on_tape(x), self.hold(x), at)
         node.is_complex = is_complex(x)
-        if not buffer.is_whole(x):
+        if buffer.is_long and not is_whole:
             self.ends[node.index] = geometry.span[1]
         self.seen[id(x)] = (x, node, buffer, state)
         return node
@@ -255,15 +254,14 @@ class Tape:
         """The memory after a write into a part of it; each pull goes from the part to a value written."""
         old, extent, kept = buffer.state, buffer.extent, buffer.kept
         shape = buffer.root.shape if buffer.root is not None else (extent,)
-        end = region.span[1] if isinstance(region, Geometry) else int(np.max(region, initial=-1)) + 1
 
         def rest(g: Array) -> Array:
             g = np.array(g.reshape(len(g), kept.size), np.float64, order="C")  # the view counts on rows one by one
-            if not isinstance(region, Geometry) or end > kept.size:
+            if isinstance(region, Geometry) and kept.size == extent:
+                region.view(g)[...] = 0
+            else:
                 written = region.positions() if isinstance(region, Geometry) else region
                 g[:, written[written < kept.size]] = 0
-            else:
-                region.view(g)[...] = 0
             return g
 
         def taken(pull: Pull) -> Pull:
@@ -282,7 +280,8 @@ class Tape:
         node.is_complex = is_complex(buffer.owner)
         buffer.state = node
         self.stores.append((node, buffer, at))
-        self.ends[node.index] = end if values else 0
+        if buffer.is_long:
+            self.ends[node.index] = end_of(region) if values else 0
         if whole and old is not None:
             self.before[node.index] = old
         if not isinstance(region, Geometry) and len(np.unique(region)) < np.size(region):

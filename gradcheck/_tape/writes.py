@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from gradcheck._common.arrays import owner_of
-from gradcheck._tape.buffers import Buffer, Geometry
+from gradcheck._tape.buffers import Buffer, Geometry, Region, end_of
 from gradcheck._tape.nodes import Array, Pull, is_value
 from gradcheck._tape.pairs import is_complex, on_pairs
 from gradcheck._tape.rules.movement import moved
 from gradcheck._tape.rules.operation import summed_to
 from gradcheck._tape.rules.structure import mapped, parts
-from gradcheck._tape.tape import At, Region, Tape, positions_in
+from gradcheck._tape.tape import At, Tape, positions_in
 
 #: functions of numpy that write into their first argument, and move numbers only
 IN_PLACE = frozenset({np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal})
@@ -170,4 +170,5 @@ def store_added(tape: Tape, at: At, target: Array, index: Any, value: Any, sign:
     new.is_complex = is_complex(target)
     buffer.state = new
     tape.stores.append((new, buffer, at))
-    tape.ends[new.index] = int(np.max(positions, initial=-1)) + 1
+    if buffer.is_long:
+        tape.ends[new.index] = end_of(positions)

@@ -38,8 +38,7 @@ def functions_kept() -> Iterator[None]:
     """
     global _is_keeping, _known
     if _is_keeping:
-        if _known is not None:
-            _remember()  # what was made since, so that it is not looked through each time
+        keep_more()  # so that what was made since is not looked through each time
         yield
         return
     if gc.get_freeze_count() > _OF_PYTHON:  # what someone else has put aside cannot be told from ours

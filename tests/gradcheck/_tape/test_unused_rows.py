@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from gradcheck._tape import unused_rows
+from gradcheck._tape import buffers, unused_rows
 from tests.gradcheck._tape.programs import check, draw, module, target_of
 from tests.gradcheck._tape.test_buffers import PROGRAMS
 
@@ -37,7 +37,7 @@ USES = {
 @pytest.fixture
 def every_array(monkeypatch):
     """All arrays count as long."""
-    monkeypatch.setattr(unused_rows, "LONG", 1)
+    monkeypatch.setattr(buffers, "LONG", 1)
     monkeypatch.setattr(unused_rows, "_TIMES", 1)
 
 
