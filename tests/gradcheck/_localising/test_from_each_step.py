@@ -8,9 +8,7 @@ import pytest
 
 from gradcheck._localising.from_each_step import _functions_with_such_loops, goes_back_from_each
 from gradcheck._localising.standing import Standing, Standings
-from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import cell, taped
+from tests.gradcheck._repair.spoiled import cell, looked_for, taped
 
 LOOPS = """
 class Net:
@@ -104,8 +102,7 @@ def test_a_wrong_slope_in_what_is_carried_is_mended_beside_another_fault(tmp_pat
     """If it fails, slopes of two steps are added up there, by which nothing is right, and right lines are told."""
     bugs = ("@ delta * (1 - hs[s] ** 2)", "@ delta * (1 - hs[s + 1] ** 2)"), ('g["W"] +=', 'g["W"] =')
     factory = cell(tmp_path, *bugs, source=FROM_EACH)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (source,) = [one for file, one in found.sources.items() if file in found.edits]
     assert source.edited(found.edits[source.file]) == FROM_EACH

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from gradcheck._localising.unchanged import unchanged
-from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for, taped
 
 #: a recurrence whose inputs go through a mask
 MASKED = """\
@@ -130,7 +128,6 @@ def test_it_is_mended_beside_another_fault(tmp_path: Path) -> None:
     """No gradient is right with an edit of it alone, and nothing is wrong where it stands: no line would be named."""
     bugs = HANDS_ON, ('g["W"] += np.outer(dz, xt)', 'g["W"] += np.outer(dn, xt)')
     factory = cell(tmp_path, *bugs, source=MASKED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert {one.line for one in found.faults} == {line_of(old, MASKED) for old, _ in bugs}

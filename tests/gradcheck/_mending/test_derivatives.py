@@ -11,13 +11,11 @@ import pytest
 from gradcheck._localising.ground import Ground
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._mending.derivatives import EditsToDerivatives, Look
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.derivative_edits import edits_to_derivatives
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit
 from tests.gradcheck._repair.lists import LISTS
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for, taped
 
 
 def look(run: TapedRun, line: int | None = None) -> Look:
@@ -276,8 +274,7 @@ def test_a_number_by_which_an_array_is_divided_in_place_is_mended(tmp_path: Path
     """The number has no derivative of its own, and would not be looked at where no gradient is right with it alone."""
     bugs = [("d /= mask.sum()", "d /= mask.size"), ("(1 - h ** 2)", "(1 - h)")]
     factory = cell(tmp_path, *bugs, source=MASKED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     told = {one.line: [edit.text for edit in one.edits] for one in found.faults}
     assert told.keys() == {line_of(old, MASKED) for old, _ in bugs}

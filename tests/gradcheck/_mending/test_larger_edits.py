@@ -18,11 +18,9 @@ from gradcheck._mending.larger_edits import (
     swishes,
     under_conditions,
 )
-from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._mending.layers import NOT_ADDED, RESIDUAL
 from tests.gradcheck._mending.pieces import candidates, suspect_of
-from tests.gradcheck._repair.spoiled import cell, taped
+from tests.gradcheck._repair.spoiled import cell, looked_for
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
 
@@ -200,7 +198,6 @@ def test_a_size_that_is_divided_by_becomes_a_weight(tmp_path):
 def test_it_is_mended_in_a_whole_backward(right, wrong, edit, tmp_path):
     """If it fails, what is offered is never found to be right where a whole backward is looked at."""
     factory = cell(tmp_path, (right, wrong), source=RESIDUAL)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert [[edit.text for edit in one.edits] for one in found.faults] == [[edit]]

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from gradcheck._mending.running_sums import from_the_end
-from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._mending.pieces import candidates, suspect_of
-from tests.gradcheck._repair.spoiled import cell, taped
+from tests.gradcheck._repair.spoiled import cell, looked_for
 
 ZEROS = "da, db = np.zeros_like(a), np.ones_like(b)\n"
 
@@ -63,7 +61,6 @@ def test_it_is_mended_in_a_whole_backward(tmp_path: Path) -> None:
     """What is offered would never be found to be right where a whole backward is looked at."""
     right = "np.cumsum(d[:, ::-1], axis=1)[:, ::-1]"
     factory = cell(tmp_path, (right, "np.cumsum(d, axis=1)"), source=RUNNING)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert [[edit.text for edit in one.edits] for one in found.faults] == [[right]]

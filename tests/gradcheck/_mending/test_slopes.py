@@ -11,11 +11,9 @@ import gradcheck
 from gradcheck._mending.residual import Residual
 from gradcheck._mending.slopes import slopes
 from gradcheck._mending.suspects import Suspect
-from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import tape_target
 from tests.gradcheck._mending.pieces import candidates
-from tests.gradcheck._repair.spoiled import cell, taped
+from tests.gradcheck._repair.spoiled import cell, looked_for
 from tests.gradcheck._tape.programs import draw, module
 
 #: a function of a parameter, of which the slope is left out
@@ -120,8 +118,7 @@ def test_the_gradient_of_a_logarithm_is_mended(tmp_path: Path) -> None:
     """What is offered would never be found to be right where a whole backward is looked at."""
     right = "dh * (1 - v ** 2) * x[t] * np.exp(log_tau)"
     factory = cell(tmp_path, (right, "dh * (1 - v ** 2) * x[t]"), source=RATES)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (source,) = [one for file, one in found.sources.items() if file in found.edits]
     assert source.edited(found.edits[source.file]) == RATES

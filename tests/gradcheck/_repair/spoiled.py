@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck._common.files import load
+from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found, Mended
 from gradcheck._repair.points import Point, points_of
-from gradcheck._repair.wrong_values import Taped
+from gradcheck._repair.wrong_values import Taped, wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._targets.factory import TargetFactory
 from gradcheck._usercode.source import Source
@@ -75,6 +76,13 @@ def taped(factory: TargetFactory) -> tuple[TapedRun, tuple[Point, ...]]:
     """The run at the first sizes at which faults are looked for, and the points at which edits are confirmed."""
     points = next(points_of(factory, 0, dict(factory.sizes)))
     return points[0].run(), points[1:]
+
+
+def looked_for(factory: TargetFactory) -> Found:
+    """What the search for lines finds where it is told what is wrong: something, at any rate."""
+    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
+    assert found is not None
+    return found
 
 
 def found_alone(look: Look, folder: Path, *bugs: tuple[str, str], source: str = HEAD) -> Mended | None:

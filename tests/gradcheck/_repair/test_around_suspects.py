@@ -10,10 +10,9 @@ import pytest
 from gradcheck._localising import localise
 from gradcheck._repair.around_suspects import statements_around
 from gradcheck._repair.by_tape import find_by_tape
-from gradcheck._repair.wrong_values import wrong_gradients
 from tests.gradcheck._repair.chain import CHAIN
 from tests.gradcheck._repair.lists import LISTS
-from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, SIZES, cell, line_of, looked_for, taped
 
 #: the same with relu, whose mask has a name, an index that has one, and a condition
 MASKED = HEAD.replace("np.tanh(self.W @ self.h[-1] + self.U @ xt)", "np.maximum(self.W @ self.h[-1] + self.U @ xt, 0)")
@@ -232,8 +231,7 @@ def cell(rng):
 def test_a_condition_that_asks_less_than_the_forward_is_mended(wrong: str, tmp_path: Path) -> None:
     """What is carried would go on where the forward begins anew, and a right statement would be accused."""
     factory = cell(tmp_path, ("if t == 0 or first[t]:", wrong), source=RESETS)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (fault,) = found.faults
     assert fault.statement.line == line_of("if t == 0 or first[t]:", RESETS)

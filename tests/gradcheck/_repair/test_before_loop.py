@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for
 
 #: the loss reads the last state and the mean of all, side by side
 READ_OUT = """\
@@ -62,8 +60,7 @@ ASSIGNED = ('g["W"] += x[t].T @ da', 'g["W"] = x[t].T @ da')
 def test_the_statement_before_the_loop_is_told(tmp_path: Path, beside: tuple[tuple[str, str], ...]) -> None:
     """A line in the loop would be accused, with an edit after which nobody reads what the rounds hand on."""
     factory = cell(tmp_path, HALF, *beside, source=READ_OUT)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     lines = [finding.line for finding in tape_findings(found, verified=True)]
     assert sorted(lines) == sorted(line_of(right, READ_OUT) for right, _ in (HALF, *beside))
     (source,) = [one for file, one in found.sources.items() if file in found.edits]

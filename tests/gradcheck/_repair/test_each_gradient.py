@@ -23,7 +23,7 @@ from gradcheck._tape import tape_target
 from gradcheck._targets.target import Target
 from tests.gradcheck._repair.eight import EIGHT, NAMES
 from tests.gradcheck._repair.flat import FLAT
-from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, looked_for, taped
 from tests.gradcheck._tape.programs import module
 
 
@@ -150,7 +150,6 @@ def test_beside_a_right_gradient_in_the_same_vector_what_spoils_is_told(tmp_path
 def test_beside_a_right_gradient_in_the_same_vector_what_spoils_is_mended(tmp_path: Path) -> None:
     """No gradient is right with one of the two edits, so that they would not be found."""
     factory = cell(tmp_path, *OF_ONE_VECTOR, source=FLAT)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert {one.line for one in found.faults} == {line_of(old, FLAT) for old, _ in OF_ONE_VECTOR}

@@ -9,13 +9,12 @@ import pytest
 
 from gradcheck._localising import localise
 from gradcheck._mending import Mend
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.each_gradient import without_forward
 from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import LikeliestMend, Sooner, _change
 from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._usercode.source import Edit
-from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, looked_for, taped
 from tests.gradcheck._repair.two_layers import TWO_LAYERS
 
 
@@ -131,8 +130,7 @@ def test_a_part_that_is_right_by_chance_is_not_written(tmp_path: Path) -> None:
     """The line would be edited so that one gradient is right, though it is to blame for the others still."""
     picked = "forward(p, x)[np.arange(len(x)), labels]", "np.take_along_axis(forward(p, x), labels[:, None], axis=1)"
     factory = cell(tmp_path, ALL_ROWS, picked, source=CLASSIFIER)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert [one.line for one in found.faults] == [line_of(ALL_ROWS[0], CLASSIFIER)]
     assert found.edits == {} or found.still_wrong == ()
 

@@ -14,7 +14,7 @@ from gradcheck._repair.found import Mended
 from gradcheck._repair.likeliest_mend import LikeliestMend, _spoils_others
 from gradcheck._repair.made_up_for import _takers_of_right
 from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, looked_for, taped
 
 #: two outputs go through one activation, of which a helper has the derivative
 TWO_OUTPUTS = """\
@@ -249,8 +249,7 @@ def cell(rng, *, T=3, D=2, H=4):
 def test_what_a_function_returns_is_mended_there(source: str, right: str, wrong: str, tmp_path: Path) -> None:
     """Its caller would be told to do without it, or to turn a right derivative, which only makes up for it."""
     factory = cell(tmp_path, (right, wrong), source=source)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (mended,) = [one for file, one in found.sources.items() if file in found.edits]
     assert mended.edited(found.edits[mended.file]) == source
@@ -303,8 +302,7 @@ HANDED = LEFT.replace(
 def test_a_choice_of_what_is_called_stays_there(tmp_path: Path) -> None:
     """What is handed to a helper would be turned, a right derivative, where the helper turns no sign."""
     factory = cell(tmp_path, ("return d, -d", "return d, d"), source=HANDED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (mended,) = [one for file, one in found.sources.items() if file in found.edits]
     assert mended.edited(found.edits[mended.file]) == HANDED
@@ -340,8 +338,7 @@ def cell(rng, *, T=4, H=3):
 def test_a_term_is_added_where_a_sum_is_read_and_not_where_it_begins_at_zero(tmp_path: Path) -> None:
     """`np.zeros_like(x) + term` would be written, which nobody would, where the sum is read without the term."""
     factory = cell(tmp_path, ("total = dw + first", "total = dw"), source=TWICE)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (mended,) = [one for file, one in found.sources.items() if file in found.edits]
     assert mended.edited(found.edits[mended.file]) == TWICE

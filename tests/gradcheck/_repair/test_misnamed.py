@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for
 
 #: a leaky unit; how a step is kept and taken up again is filled in
 LEAKY = """\
@@ -90,8 +88,7 @@ def test_it_is_told_where_it_is_bound_or_kept(tmp_path: Path, way: tuple[str, st
     if way is SEEN:
         source = source.replace("df * before\n", 'df * seen["u"]\n').replace("dg * x[t]", 'dg * seen["v"]')
     factory = cell(tmp_path, (old, new), source=source)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (finding,) = tape_findings(found, verified=True)
     assert finding.line == line_of(new, source.replace(old, new))
@@ -143,8 +140,7 @@ def cell(rng, *, T=4, D=2, H=3):
 def test_it_is_told_where_it_is_handed_over(tmp_path: Path, old: str, new: str) -> None:
     """The line that uses it in a helper would be accused, which is right, and is used by others."""
     factory = cell(tmp_path, (old, new), source=HANDED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (finding,) = tape_findings(found, verified=True)
     assert finding.line == line_of("dh = step_backward", HANDED)
@@ -198,8 +194,7 @@ def test_the_name_of_another_gradient_is_told_where_it_is_spelled(tmp_path: Path
     """The store would be accused, which adds what it is given to what it is told."""
     right = 'store.add(f"l{layer}.U", '
     factory = cell(tmp_path, (right, right.replace("U", "W")), source=STORED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     (finding,) = tape_findings(found, verified=True)
     assert (finding.code, finding.line) == (FindingCode.WRONG_VARIABLE, line_of(right, STORED))
     (source,) = [one for file, one in found.sources.items() if file in found.edits]

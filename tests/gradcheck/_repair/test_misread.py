@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.misread import misread
 from gradcheck._repair.points import points_of
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for
 
 #: the state of before is read in several products, also of what it was multiplied with
 GATED = """\
@@ -63,8 +61,7 @@ def cell(rng, *, T=4, H=3):
 def test_it_is_mended_where_it_is_fetched(right: str, wrong: str, tmp_path: Path) -> None:
     """Products of the value are wrong in each statement that reads it, and no edit of one of these mends all."""
     factory = cell(tmp_path, (right, wrong), source=GATED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (finding,) = tape_findings(found, verified=True)
     assert finding.line == line_of(right, GATED)

@@ -11,12 +11,11 @@ from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found
 from gradcheck._repair.missing_carry import missing_carry
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.forecaster import NOT_FED_BACK
 from tests.gradcheck._repair.forecaster import mended as forecasters_mended
 from tests.gradcheck._repair.lists import LISTS, SIZES
-from tests.gradcheck._repair.spoiled import cell, found_alone, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, found_alone, line_of, looked_for
 
 #: the commonest mistake of all: each step's own part is all there is
 NO_CARRY = (
@@ -124,8 +123,7 @@ LEFT_OUT = ("dcn = dh * (1 - h[n] ** 2) + dc[n]", "dcn = dh * (1 - h[n] ** 2)")
 def test_what_is_at_hand_is_the_term_that_is_missing(tmp_path: Path, others: tuple[tuple[str, str], ...]) -> None:
     """A second variable would be made for what the others have added up already, or the line get no fix."""
     factory = cell(tmp_path, LEFT_OUT, *others, source=GRAPH)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (source,) = [one for file, one in found.sources.items() if file in found.edits]
     assert source.edited(found.edits[source.file]) == GRAPH

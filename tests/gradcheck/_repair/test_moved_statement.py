@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for
 
 #: a leaky unit with a peephole, and buffers that are overwritten
 LEAKY = """\
@@ -81,8 +79,7 @@ def test_it_is_told_and_moved(tmp_path: Path, line: str, behind: str, told: str)
     """Lines that read the value in between would be accused, or none."""
     old, new = spoiled_by_moving(line, behind)
     factory = cell(tmp_path, (old, new), source=LEAKY)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (finding,) = tape_findings(found, verified=True)
     assert finding.code == FindingCode.WRONG_PLACE
@@ -95,8 +92,7 @@ def test_beside_a_mistake_that_is_mended_nothing_is_moved(tmp_path: Path) -> Non
     """A plain mistake would be told as one of order where another order happens to hide it."""
     old, new = "dg = dc * (1 - f) * (1 - g ** 2)", "dg = dc * (1 - f) * (1 - g) ** 2"
     factory = cell(tmp_path, (old, new), source=LEAKY)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert [one.line for one in found.faults] == [line_of(old, LEAKY)]
     (source,) = [one for file, one in found.sources.items() if file in found.edits]
     assert source.edited(found.edits[source.file]) == LEAKY

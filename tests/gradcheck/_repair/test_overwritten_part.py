@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.overwritten_part import overwritten_part
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
-from tests.gradcheck._repair.spoiled import cell, found_alone, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, found_alone, line_of, looked_for
 
 #: all states reach the loss at once, and the last one in another way as well
 TWO_WAYS = """\
@@ -58,8 +56,7 @@ STALE = "(1 - h[t] ** 2)", "(1 - h[t - 1] ** 2)"
 def test_it_is_told_beside_another_mistake(tmp_path: Path) -> None:
     """What follows is wrong in two ways then, and no statement reads derivatives that are whole: none would be told."""
     factory = cell(tmp_path, ASSIGNED, STALE, source=TWO_WAYS)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     told = {finding.line: finding.code for finding in tape_findings(found, verified=True)}
     assert told[line_of("dh[-1] +=", TWO_WAYS)] == FindingCode.ASSIGNED_NOT_ADDED
@@ -123,8 +120,7 @@ def cell(rng, *, H=3):
 def test_a_write_into_all_of_an_array_overwrites_what_was_there(tmp_path: Path) -> None:
     """Only the first step would be left in the gradient, and the statement would not even be looked at."""
     factory = cell(tmp_path, ("grad[...] +=", "grad[...] ="), source=SHARED)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (finding,) = tape_findings(found, verified=True)
     assert (finding.line, finding.code) == (line_of("grad[...] +=", SHARED), FindingCode.ASSIGNED_NOT_ADDED)

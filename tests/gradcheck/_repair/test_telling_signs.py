@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.found import Found
 from gradcheck._repair.tape_findings import tape_findings
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for
 
 #: has all of these forms where they are right: pullbacks from a loop, updates in place, resets, differences
 TANK = """\
@@ -79,8 +77,7 @@ LOWER_END = ("    dseen[1:] += rise\n", "")
 def found_in(folder: Path, *bugs: tuple[str, str]) -> tuple[str, Found]:
     """The text with the edits that are found, and what was found."""
     factory = cell(folder, *bugs, source=TANK)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     (source,) = [one for file, one in found.sources.items() if file in found.edits]
     return source.edited(found.edits[source.file]), found
 
@@ -174,8 +171,7 @@ def test_what_is_bound_anew_is_told_as_the_term_that_is_missing(
 ) -> None:
     """The message would say that a term is missing, and not which."""
     factory = cell(tmp_path, bug, source=source)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     (finding,) = tape_findings(found, verified=True)
     assert (finding.code, finding.line) == (FindingCode.TERM_MISSING, line_of(bug[0], source))
     assert finding.message.startswith(f"the term {term} is missing")

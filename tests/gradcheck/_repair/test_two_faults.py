@@ -8,7 +8,6 @@ import pytest
 
 from gradcheck._localising.spoiling import spoiling
 from gradcheck._repair import by_tape
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.derivative_edits import edits_to_derivatives
 from gradcheck._repair.found import Found
 from gradcheck._repair.points import points_of, points_of_one_step
@@ -16,7 +15,7 @@ from gradcheck._repair.tape_findings import tape_findings
 from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck.report.codes import FindingCode
 from tests.gradcheck._repair.minimal import LACKS_PRODUCT, MINIMAL
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for, taped
 from tests.gradcheck._repair.two_layers import LOST_SHARE, TWO_LAYERS
 
 #: gates that look at the state, so that the carry is a sum of three terms
@@ -158,8 +157,7 @@ THROUGH_SCORES = '        dd = dd + np.einsum("bs,hk,bsk->bh", dscore, p["M"], e
 def mended(folder: Path, *bugs: tuple[str, str], source: str) -> tuple[str, Found]:
     """The text with the edits that are found, and what was found; all gradients are right with them."""
     factory = cell(folder, *bugs, source=source)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     (changed,) = [one for file, one in found.sources.items() if file in found.edits]
     return changed.edited(found.edits[changed.file]), found

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from gradcheck._localising.spoiling import spoiling
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.forward import forward_statements
-from gradcheck._repair.wrong_values import wrong_gradients
-from tests.gradcheck._repair.spoiled import cell, line_of, taped
+from tests.gradcheck._repair.spoiled import cell, line_of, looked_for, taped
 
 #: parameters that are multiplied as matrices are, by forward and backward alike
 MATRICES = """\
@@ -71,8 +69,7 @@ TURNED = ("carry = self.U.T @ da", "carry = self.U @ da")
 def test_the_line_that_uses_them_is_mended(tmp_path: Path, bug: tuple[str, str]) -> None:
     """The operator's own line would be accused, which is right, or none."""
     factory = cell(tmp_path, bug, source=MATRICES)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert [one.line for one in found.faults] == [line_of(bug[0], MATRICES)]
     (source,) = [one for file, one in found.sources.items() if file in found.edits]

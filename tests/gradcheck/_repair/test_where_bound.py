@@ -11,16 +11,14 @@ from typing import Any, cast
 import pytest
 
 from gradcheck._mending import Mend
-from gradcheck._repair.by_tape import find_by_tape
 from gradcheck._repair.forward import taped_at
 from gradcheck._repair.found import EditedCode, Found, Mended, add_mend
 from gradcheck._repair.where_bound import Instead, _fetches_value, _statement, mend_where_bound
-from gradcheck._repair.wrong_values import wrong_gradients
 from gradcheck._tape import TapedRun
 from gradcheck._usercode.source import Edit, Source
 from tests.gradcheck._repair.forecaster import FORECASTER, NOT_BY_SCORES, mended
 from tests.gradcheck._repair.minimal import MINIMAL
-from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, taped
+from tests.gradcheck._repair.spoiled import HEAD, cell, line_of, looked_for, taped
 
 
 @pytest.mark.lines
@@ -100,8 +98,7 @@ def test_a_wrong_read_is_told_where_it_is_bound(
 ) -> None:
     """The value of another step would be told where its name is right; or a right statement that binds a name."""
     factory = cell(tmp_path, *bugs, source=STATES)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert [(one.line, [one.text for one in one.edits]) for one in found.faults] == [(line_of(text, STATES), [edit])]
 
@@ -117,8 +114,7 @@ def test_a_part_of_a_derivative_is_completed_where_it_is_bound(tmp_path: Path) -
     """The right statement that reads what lacks a part would be edited, since a part is right as far as it goes."""
     right = "dgate = dh * (c - h) + dfh * h"
     factory = cell(tmp_path, (right, "dgate = dfh * h"), source=IN_PARTS)
-    found = find_by_tape(factory, 0, dict(factory.sizes), wrong_gradients(taped(factory)[0]))
-    assert found is not None
+    found = looked_for(factory)
     assert found.still_wrong == ()
     assert [one.line for one in found.faults] == [line_of(right, IN_PARTS)]
 
